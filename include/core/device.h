@@ -1,0 +1,118 @@
+/*
+ * A device is a list of state, a table of properties and functions that drive its outputs.
+ *
+ * Life: device_new (state at reset values, properties at defaults), device_set_property...,
+ * bus and line wiring by the board, device_realize (checks properties, maps regions), then
+ * reset / run / save / load, device_free.
+ */
+#ifndef CORE_DEVICE_H
+#define CORE_DEVICE_H
+
+#include "core/state.h"
+
+typedef struct Device Device;
+typedef struct Bus Bus;
+typedef struct DeviceType DeviceType;
+
+typedef enum PropKind {
+    PROP_BOOL,   /* bool: on/off yes/no true/false */
+    PROP_U8,
+    PROP_U16,
+    PROP_U32,
+    PROP_U64,
+    PROP_I32,
+    PROP_SIZE,   /* uint64_t with K/M/G suffixes */
+    PROP_STRING, /* char *, owned by the device */
+    PROP_MAC,    /* uint8_t[6], all zero: pick one */
+    PROP_CHAR,   /* CharBackend *, by id */
+    PROP_DRIVE,  /* BlockBackend *, by id of -drive or -blockdev */
+    PROP_NETDEV, /* NetBackend *, by id */
+    PROP_PCI_ADDR, /* int32_t: slot * 8 + function, -1: pick one; "3" or "3.1" */
+} PropKind;
+
+typedef struct Prop {
+    const char *name;
+    PropKind kind;
+    size_t offset; /* of the member in the device's struct */
+    const char *initial; /* text; NULL: zero */
+    const char *help;
+} Prop;
+
+#define PROP(Type, member, spelling, kind, initial, help) \
+    { spelling, kind, offsetof(Type, member), initial, help }
+
+struct DeviceType {
+    const char *name; /* as -device spells it */
+    const char *alias; /* another spelling, or NULL */
+    const char *about;
+    const char *bus;  /* kind of bus that it sits on: "pci", "isa", "ide", "system" ... */
+    bool user;        /* -device may create it */
+    bool hotplug;     /* device_add may create it while the machine runs */
+    size_t size;      /* of the struct that begins with Device */
+    size_t state_at;  /* offset of its state struct */
+    StateFields *state; /* may be NULL */
+    const Prop *props;  /* ends with a NULL name; may be NULL */
+    bool (*realize)(Device *dev, GError **error);
+    void (*unrealize)(Device *dev); /* may be NULL: then it cannot be removed */
+    void (*reset)(Device *dev);  /* after the state has its reset values; may be NULL */
+    bool (*post_load)(Device *dev, GError **error); /* checks what a snapshot brought; may be NULL */
+    void (*update)(Device *dev); /* drives lines and timers from the state; may be NULL */
+    /* Further state with a shape of its own (FIFOs, buffers by size); may be NULL. */
+    void (*save_extra)(Device *dev, GKeyFile *out);
+    bool (*load_extra)(Device *dev, GKeyFile *in, GError **error);
+    void (*describe)(Device *dev, GString *text); /* `info qtree` details; may be NULL */
+};
+
+struct Device {
+    const DeviceType *type;
+    char *id;  /* unique; "serial0", or what id= said */
+    Bus *bus;  /* where it sits, or NULL */
+    bool realized;
+    void *type_data; /* for a bus's own use */
+};
+
+/* A bus owns the devices on it, in the order they were added. */
+struct Bus {
+    const char *kind; /* "pci", "isa", ... */
+    char *name;       /* "pci.0" */
+    Device *owner;    /* the bridge or controller, or NULL */
+    GPtrArray *devices;
+    /* Checks and places a device (slot, address) before its realize; may be NULL. */
+    bool (*attach)(Bus *bus, Device *dev, GError **error);
+    void (*detach)(Bus *bus, Device *dev);
+    char *(*address)(Device *dev); /* for `info qtree`; caller frees; may be NULL */
+};
+
+extern const DeviceType *const device_types[]; /* the catalogue, from hw/devices.def; ends with NULL */
+const DeviceType *device_type_find(const char *name); /* by name or alias; NULL if none */
+
+Bus *bus_new(const char *kind, const char *name, Device *owner);
+void bus_init(Bus *bus, const char *kind, const char *name, Device *owner); /* embedded in a bridge */
+Bus *bus_find(const char *name);            /* among all buses; NULL if none */
+Bus *bus_find_kind(const char *kind);       /* the first of that kind */
+
+/* id NULL: one is made from the type's name. */
+Device *device_new(const DeviceType *type, const char *id);
+void device_free(Device *dev); /* unrealizes, detaches */
+bool device_set_property(Device *dev, const char *name, const char *value, GError **error);
+/* Sets a pointer property (PROP_CHAR, PROP_DRIVE, PROP_NETDEV) directly. */
+void device_set_pointer(Device *dev, const char *name, void *value);
+char *device_get_property(Device *dev, const char *name); /* as text; caller frees */
+/* Attaches to the bus (NULL for system devices) and realizes; registers for reset and snapshots. */
+bool device_realize(Device *dev, Bus *bus, GError **error);
+void *device_state(Device *dev);
+Device *device_find(const char *id);
+void device_for_each(void (*fn)(Device *dev, void *opaque), void *opaque);
+
+/* Resolvers that text properties need; the system layer sets them before options are parsed. */
+typedef void *PropResolver(const char *id, GError **error);
+void device_set_resolver(PropKind kind, PropResolver *fn);
+
+void device_reset(Device *dev);
+void devices_reset_all(void);
+void device_save(Device *dev, GKeyFile *out);
+bool device_load(Device *dev, GKeyFile *in, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
+
+#endif

@@ -1,0 +1,87 @@
+/* The running machine: what it was configured as, run states, reset and shutdown requests. */
+#ifndef CORE_MACHINE_H
+#define CORE_MACHINE_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum RunState {
+    RUN_PRELAUNCH, /* -S */
+    RUN_RUNNING,
+    RUN_PAUSED,
+    RUN_SHUTDOWN,       /* guest powered off, -no-shutdown */
+    RUN_DEBUG,          /* gdb */
+    RUN_IO_ERROR,
+    RUN_INTERNAL_ERROR,
+    RUN_GUEST_PANICKED,
+} RunState;
+
+RunState machine_state(void);
+const char *run_state_name(RunState state); /* as QMP spells it: "running", "paused" ... */
+/* Stop and go: vCPUs and CLOCK_GUEST. Under the machine lock; returns when all vCPUs stand. */
+void machine_stop(RunState why);
+void machine_continue(void);
+
+typedef enum ShutdownCause {
+    SHUTDOWN_GUEST,  /* ACPI S5, keyboard controller ... */
+    SHUTDOWN_HOST,   /* quit, signal, window closed */
+    SHUTDOWN_PANIC,
+} ShutdownCause;
+
+/* These ask; the main loop acts. Any thread. */
+void machine_request_reset(ShutdownCause cause);
+void machine_request_shutdown(ShutdownCause cause);
+void machine_request_powerdown(void); /* the power button */
+void machine_request_exit(int status); /* isa-debug-exit: leave with this exit status */
+void machine_request_stop(RunState why); /* from a vCPU thread or a device */
+
+/* Boards and devices register what happens; fn runs under the machine lock. */
+typedef void MachineFn(void *opaque);
+void machine_on_reset(MachineFn *fn, void *opaque);
+void machine_on_powerdown(MachineFn *fn, void *opaque);
+typedef void RunStateFn(void *opaque, RunState state);
+void machine_on_state(RunStateFn *fn, void *opaque);
+
+/* Configuration as the command line gave it; set before the board is built, constant after. */
+typedef struct MachineConfig {
+    const char *name;        /* -name */
+    uint8_t uuid[16];
+    uint64_t ram_size;       /* bytes */
+    int cpus, max_cpus, sockets, cores, threads;
+    const char *cpu_model;   /* "qemu64,+x" or NULL for the board's own */
+    const char *bios;        /* -bios, or NULL */
+    const char *kernel, *initrd, *append, *dtb;
+    const char *boot_order;  /* "cad" */
+    const char *boot_once;
+    bool boot_menu, boot_strict;
+    int boot_menu_timeout_ms, reboot_timeout_ms; /* -1: unset */
+    const char *vga;         /* "std", "cirrus", "none", ... or NULL */
+    bool acpi, hpet, usb, nographic, vmport;
+    bool rtc_localtime;
+    bool no_reboot, no_shutdown;
+    bool default_devices;    /* -nodefaults clears it */
+    const char *firmware_path; /* -L, or NULL */
+} MachineConfig;
+
+extern MachineConfig machine_config;
+
+/* A machine type (board). */
+typedef struct BoardType {
+    const char *name;
+    const char *alias;
+    const char *about;
+    bool is_default;
+    const char *target;       /* "x86": which myna-system-* offers it */
+    const char *cpu_default;
+    int max_cpus;
+    uint64_t ram_default;
+    bool (*build)(const struct BoardType *type, GError **error);
+} BoardType;
+
+extern const BoardType *const board_types[]; /* hw/boards/boards.def; ends with NULL */
+
+/* Firmware by name along -L, the build's data folder and the Debian packages' folders. */
+char *firmware_find(const char *name); /* caller frees; NULL if nowhere */
+
+#endif

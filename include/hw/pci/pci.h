@@ -1,0 +1,97 @@
+/* PCI bus, configuration space and base address registers. */
+#ifndef HW_PCI_PCI_H
+#define HW_PCI_PCI_H
+
+#include "core/device.h"
+#include "core/line.h"
+#include "core/memory.h"
+
+#define PCI_SLOT(devfn)      ((devfn) >> 3)
+#define PCI_FUNC(devfn)      ((devfn)&7)
+#define PCI_DEVFN(slot, fn)  ((slot) << 3 | (fn))
+
+typedef struct PciBus PciBus;
+typedef struct PciDevice PciDevice;
+
+typedef enum PciBarKind { PCI_BAR_IO = 1, PCI_BAR_MEM32 = 0, PCI_BAR_MEM64 = 4, PCI_BAR_PREFETCH = 8 } PciBarKind;
+
+typedef struct PciBar {
+    Region *region; /* borrowed */
+    uint64_t size;
+    uint8_t kind;
+    uint64_t mapped; /* current address, or UINT64_MAX */
+} PciBar;
+
+/* Identity and constant config bytes of a type of function. */
+typedef struct PciInfo {
+    uint16_t vendor, device;
+    uint32_t class_rev; /* class code << 8 | revision */
+    uint16_t subsystem_vendor, subsystem;
+    uint8_t interrupt_pin; /* 0 none, 1 A .. 4 D */
+    const char *rom;       /* default option ROM file name, or NULL */
+} PciInfo;
+
+#define PCI_CONFIG_SIZE 256
+
+/* The state of the config space belongs to the bus layer, which saves and resets it. */
+struct PciDevice {
+    Device dev;
+    PciBus *bus;
+    int devfn;          /* from addr=, or picked */
+    bool multifunction;
+    char *romfile;      /* romfile= property; "" for none */
+    uint32_t rombar;
+    const PciInfo *info;
+    uint8_t config[PCI_CONFIG_SIZE];
+    uint8_t writable[PCI_CONFIG_SIZE];  /* bits that config writes may change */
+    uint8_t clear_on_1[PCI_CONFIG_SIZE]; /* bits that writing 1 clears */
+    uint8_t reset_config[PCI_CONFIG_SIZE]; /* as it was after realize */
+    PciBar bars[7]; /* [6] is the ROM */
+    bool intx;
+    /* Set by the device before pci_device_init returns, may be NULL. */
+    uint32_t (*config_read)(PciDevice *pci, unsigned offset, unsigned size);
+    /* After the common write: old bytes are gone; react to what changed. */
+    void (*config_written)(PciDevice *pci, unsigned offset, unsigned size);
+    void (*bars_changed)(PciDevice *pci);
+    uint8_t msi_cap, msix_cap; /* offsets, 0: none */
+    void *msix;
+};
+
+/* Rows that every PciDevice type puts at the head of its property list. */
+#define PCI_PROPS(Type)                                                                       \
+    PROP(Type, pci.devfn, "addr", PROP_PCI_ADDR, "-1", "slot[.function] on the bus"),         \
+        PROP(Type, pci.multifunction, "multifunction", PROP_BOOL, "off",                      \
+             "other functions share the slot"),                                               \
+        PROP(Type, pci.romfile, "romfile", PROP_STRING, NULL, "option ROM file, empty for none"), \
+        PROP(Type, pci.rombar, "rombar", PROP_U32, "1", "0: hide the option ROM")
+
+/* First thing in a type's realize: fills the header from info. */
+void pci_device_init(PciDevice *pci, const PciInfo *info);
+/* region is borrowed, its size a power of two. index 0-5. */
+void pci_register_bar(PciDevice *pci, int index, PciBarKind kind, Region *region);
+bool pci_load_rom(PciDevice *pci, GError **error); /* romfile or info->rom; missing default is no error */
+/* Returns the offset of a new capability of `size` bytes. */
+uint8_t pci_add_capability(PciDevice *pci, uint8_t id, uint8_t size);
+void pci_device_reset_common(PciDevice *pci); /* the bus calls it before the type's reset */
+
+void pci_set_intx(PciDevice *pci, bool level);
+
+/* DMA: honours the bus-master enable bit; false if it is off. */
+bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size);
+bool pci_dma_write(PciDevice *pci, PhysAddr addr, const void *buf, uint64_t size);
+bool pci_bus_master(const PciDevice *pci);
+
+/* Host bridges: a bus with the map from (devfn, pin 0-3) to interrupt input number. */
+typedef int PciMapIrq(PciDevice *pci, int pin);
+PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *ports,
+                    PciMapIrq *map_irq, LineFn *set_irq, void *irq_opaque, int irq_count);
+Bus *pci_bus_bus(PciBus *bus);
+PciDevice *pci_bus_device(PciBus *bus, int devfn);
+uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset, unsigned size);
+void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, uint32_t value,
+                      unsigned size);
+/* The routing of PIRQs changed: re-evaluates all levels. */
+void pci_bus_update_irqs(PciBus *bus);
+char *pci_describe(void); /* `info pci`; caller frees */
+
+#endif

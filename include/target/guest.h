@@ -1,0 +1,122 @@
+/* A guest architecture as the translating engine sees it. */
+#ifndef TARGET_GUEST_H
+#define TARGET_GUEST_H
+
+#include "core/cpu.h"
+#include "tcg/tcg.h"
+
+/* What a translated block depends on besides the bytes of its code. */
+typedef struct BlockKey {
+    uint64_t pc;    /* the pc slot's value */
+    uint64_t base;  /* added to pc for the virtual (linear) address: x86 CS base */
+    uint64_t flags; /* mode bits, target-defined; equal flags and base: same jump cache */
+    PhysAddr phys;  /* filled in by the engine */
+} BlockKey;
+
+typedef enum MmuAccess { MMU_LOAD, MMU_STORE, MMU_FETCH } MmuAccess;
+
+/* MMU modes have a TLB each. Targets number them from 0. */
+#define MMU_MODES 4
+
+typedef struct MmuResult {
+    PhysAddr phys;      /* of the page's first byte, 4 KiB pages */
+    uint64_t page_size; /* of the mapping; entries of larger pages are dropped by range */
+    bool readable, writable, executable; /* right now: writable only if the dirty bit is set already
+                                            or was set by this walk (access == MMU_STORE) */
+    bool global;        /* survives an address-space switch */
+} MmuResult;
+
+/* A translation in progress: what the front end sees of the engine. */
+typedef struct Translation {
+    IrBlock *ir;
+    Cpu *cpu;
+    const BlockKey *key;
+    unsigned max_insns;
+    bool single_step;   /* one instruction, then TCG_EXIT_DEBUG */
+    /* Next bytes of guest code: reads byte at virtual address base+pc. On a page that cannot be
+     * read it returns false: end the block before this instruction, or, if it is the first one,
+     * call raise_fetch_fault in code (the engine has recorded the address). */
+    bool (*fetch)(struct Translation *t, uint64_t pc, uint8_t *byte);
+    /* The engine wants an exit before this pc (breakpoint). */
+    bool (*has_breakpoint)(struct Translation *t, uint64_t pc);
+    void *engine;
+    /* Results. */
+    uint64_t end_pc;    /* first pc after the block's bytes */
+    unsigned n_insns;
+} Translation;
+
+typedef struct GuestOps {
+    TcgTarget tcg;
+    const IrHelper *helpers;
+    uint32_t n_helpers;
+
+    /* The key of the block to run next, from the state. */
+    void (*block_key)(Cpu *cpu, BlockKey *key);
+    /* Decodes from key->pc and builds IR that ends in an exit. */
+    void (*translate)(Translation *t);
+    /* Disassembles one instruction at code for -d in_asm; returns its length. */
+    unsigned (*disassemble)(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text);
+
+    /* The MMU mode of ordinary accesses now, and of IRM_KERNEL accesses. */
+    unsigned (*mmu_mode)(Cpu *cpu, bool kernel);
+    /* An identifier of the current address space (x86: CR3 and PCID); TLB contexts are kept by it. */
+    uint64_t (*address_space_id)(Cpu *cpu);
+    /*
+     * Walks the page tables for one access. debug: change nothing (A/D bits), permissions ignored.
+     * False: fault; the walk recorded it in the state for raise_mmu_fault.
+     */
+    bool (*walk)(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
+    /* Delivers the recorded fault of addr: sets the pending exception, then tcg_unwind. No return. */
+    void (*raise_mmu_fault)(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode);
+    void (*raise_alignment)(Cpu *cpu, VirtAddr addr, bool is_store);
+    void (*raise_host_fp)(Cpu *cpu, int signal, int code);
+    /* The bus answered with an error (nothing there): most targets ignore it. May be NULL. */
+    void (*bus_error)(Cpu *cpu, PhysAddr addr, MmuAccess access);
+
+    /*
+     * Between blocks, in the CPU's thread, no lock held, state complete:
+     * deliver_exception: after TCG_EXIT_EXCEPTION, enters the guest's handler.
+     * service: looks at cpu->requests (interrupts, NMI, INIT, SIPI...) and acts on what can be
+     * taken now; takes the machine lock itself where needed.
+     */
+    void (*deliver_exception)(Cpu *cpu);
+    void (*service)(Cpu *cpu);
+    /* A debugger stopped on its own breakpoint at the current pc: is it one of the guest's (DR0-3)? */
+    bool (*guest_debug_exception)(Cpu *cpu);
+
+    uint64_t (*get_pc)(Cpu *cpu); /* linear */
+    void (*set_pc)(Cpu *cpu, uint64_t pc);
+    /* gdb: XML target description names, register access by gdb number. */
+    const char *(*gdb_target_xml)(Cpu *cpu, const char *annex);
+    int (*gdb_read_register)(Cpu *cpu, int number, uint8_t *buf); /* size, 0: none */
+    int (*gdb_write_register)(Cpu *cpu, int number, const uint8_t *buf);
+    int gdb_register_count;
+} GuestOps;
+
+static inline const GuestOps *guest_ops(const Cpu *cpu)
+{
+    return cpu->type->guest_ops;
+}
+
+/* Services of the engine to targets (set by the engine at start; KVM leaves the defaults). */
+typedef struct EngineOps {
+    /* Guest memory as the current mode (or supervisor) sees it, from C helpers. All unwind on faults
+     * when retaddr is 0 or a return address into translated code. */
+    uint64_t (*load)(Cpu *cpu, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr);
+    void (*store)(Cpu *cpu, VirtAddr addr, uint64_t value, unsigned size, unsigned mode, uintptr_t retaddr);
+    /* Faults as the access would; returns a host pointer valid for `size` bytes if all of it is plain
+     * RAM within one page, else NULL (use load/store). Stores through it are only allowed after
+     * access == MMU_STORE. */
+    void *(*probe)(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode, uintptr_t retaddr);
+    void (*flush_all)(Cpu *cpu);               /* every context, also global entries */
+    void (*flush_space)(Cpu *cpu, uint64_t space_id, bool keep_global);
+    void (*flush_page)(Cpu *cpu, VirtAddr addr); /* in all contexts of this CPU */
+    /* CR3, mode or key flags changed: choose tables and jump cache again. */
+    void (*update_mode)(Cpu *cpu);
+    /* Stop translating/running this block after the current instruction (e.g. self-modified). */
+    void (*breakpoints_changed)(Cpu *cpu);
+} EngineOps;
+
+extern EngineOps engine;
+
+#endif

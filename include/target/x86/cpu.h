@@ -1,0 +1,156 @@
+/*
+ * The architectural state of an x86 processor, and what the files of target/x86 share with boards.
+ *
+ * Manuals: Intel 64 and IA-32 Architectures Software Developer's Manual (SDM); AMD64 Architecture
+ * Programmer's Manual (APM).
+ */
+#ifndef TARGET_X86_CPU_H
+#define TARGET_X86_CPU_H
+
+#include "core/cpu.h"
+
+enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_11, R_12, R_13, R_14, R_15 };
+enum { S_ES, S_CS, S_SS, S_DS, S_FS, S_GS, S_LDTR, S_TR, S_COUNT };
+
+/* EFLAGS bits besides the arithmetic ones of tcg/ir.h. */
+enum {
+    EFL_TF = 1 << 8, EFL_IF = 1 << 9, EFL_DF = 1 << 10, EFL_IOPL = 3 << 12, EFL_NT = 1 << 14,
+    EFL_RF = 1 << 16, EFL_VM = 1 << 17, EFL_AC = 1 << 18, EFL_VIF = 1 << 19, EFL_VIP = 1 << 20,
+    EFL_ID = 1 << 21,
+};
+
+enum {
+    CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4,
+    CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18, CR0_NW = 1 << 29, CR0_CD = 1 << 30,
+};
+#define CR0_PG (1u << 31)
+enum {
+    CR4_VME = 1 << 0, CR4_PVI = 1 << 1, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9,
+    CR4_OSXMMEXCPT = 1 << 10, CR4_UMIP = 1 << 11, CR4_FSGSBASE = 1 << 16, CR4_PCIDE = 1 << 17,
+    CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PKE = 1 << 22,
+};
+enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_SVME = 1 << 12 };
+
+enum {
+    EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_TS = 10, EXC_NP,
+    EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM,
+};
+
+typedef struct X86Segment {
+    uint64_t base;
+    uint32_t limit;  /* in bytes, granularity applied */
+    uint16_t selector;
+    uint16_t attr;   /* descriptor bits 40-47 and 52-55: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, DB 10, G 11 */
+} X86Segment;
+enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L = 1 << 9, SEG_DB = 1 << 10, SEG_G = 1 << 11 };
+
+/*
+ * How the arithmetic flags are kept between instructions: the operation that set them last and its
+ * values; x86_flags() derives the bits. cc_op is X86_CC(op, type). Operations that leave CF alone
+ * (inc, dec) set the cc_aux pair instead: CF then still comes from cc_*, all others from cc_aux.
+ * A full producer must put CC_AUX_NONE into cc_aux_op.
+ *
+ *   op      cc_dst        cc_src       flags
+ *   IMAGE   EFLAGS bits   -            cc_dst & FLAGS_ALL
+ *   ADD     result        b            of result - b + b
+ *   SUB     result        b            of (result + b) - b        (cmp: result is put too)
+ *   ADC     result        b | in cc_aux_dst: carry in (0/1); cc_aux_op is CC_AUX_CARRY
+ *   SBB     likewise
+ *   LOGIC   result        -            CF = OF = AF = 0
+ *   SHL     result        a << (n-1)   CF = top bit of cc_src; OF = CF ^ top bit of result
+ *   SHR     result        a >> (n-1)   CF = bit 0 of cc_src; OF = top bit of result ^ next one
+ *   SAR     result        a >> (n-1)   CF = bit 0 of cc_src; OF = 0
+ *   MUL     low half      nonzero if CF = OF = 1;  SF ZF PF of the low half
+ *   NEG is SUB with result and b; INC/DEC (aux): cc_aux_dst = result
+ */
+typedef enum X86CcOp { CC_IMAGE, CC_ADD, CC_SUB, CC_ADC, CC_SBB, CC_LOGIC, CC_SHL, CC_SHR, CC_SAR, CC_MUL, CC_OP_COUNT } X86CcOp;
+typedef enum X86CcAux { CC_AUX_NONE, CC_AUX_INC, CC_AUX_DEC, CC_AUX_CARRY } X86CcAux;
+#define X86_CC(op, type)     ((op) << 2 | (type))  /* type: IR_I8 .. IR_I64 */
+#define X86_CC_AUX(op, type) ((op) << 2 | (type))
+
+/* Pending event, between the code that raises it and x86_deliver_exception. */
+typedef struct X86Exception {
+    int32_t vector;      /* -1: none */
+    uint32_t error_code;
+    bool has_error;
+    bool software;       /* INT n, INT3, INTO: return address is next_pc */
+    bool external;       /* hardware interrupt */
+    uint64_t next_pc;    /* of a software interrupt */
+    uint64_t cr2;
+    uint64_t dr6;        /* bits for #DB */
+} X86Exception;
+
+typedef struct X86Features X86Features; /* target/x86/features.h: the CPU model */
+
+typedef struct X86State {
+    CpuHot hot;           /* offset 0 */
+    /* Within [rsp + disp8] of translated code: */
+    uint64_t cc_dst, cc_src;            /* 64, 72 */
+    uint32_t cc_op, cc_aux_op;          /* 80, 84 */
+    uint64_t cc_aux_dst;                /* 88 */
+    uint64_t hot_reserved[4];           /* 96 .. 127 */
+    uint64_t reg[16];
+    uint64_t pc;          /* EIP/RIP: offset in CS */
+    uint32_t eflags;      /* bits other than FLAGS_ALL and DF; bit 1 always set */
+    int32_t df;           /* 1 or -1: added per string step, times the size */
+    uint64_t mode_flags;  /* BlockKey.flags as of now, kept by x86_update_mode() */
+    X86Segment seg[S_COUNT];
+    struct { uint64_t base; uint32_t limit; } gdtr, idtr;
+    uint64_t cr0, cr2, cr3, cr4, cr8_unused, efer, xcr0;
+    uint64_t dr[8];
+    uint64_t pdpte[4];    /* PAE: loaded on CR3 writes */
+    uint32_t cpl;         /* == SS.DPL in protected mode, 3 in V86, 0 in real mode */
+    uint8_t interrupt_shadow; /* 1: STI, 2: MOV SS; interrupts blocked for one more instruction */
+    bool nmi_blocked;
+    bool in_smm;
+    bool a20_masked;      /* address line 20 forced low; changed only by x86_set_a20 */
+    X86Exception exception;
+    VirtAddr fault_addr;  /* of the last failed walk */
+    uint32_t fault_code;  /* its #PF error code */
+    bool fault_is_gp;     /* non-canonical: #GP/#SS instead */
+
+    /* MSRs. */
+    uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, tsc_offset, tsc_adjust;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, mtrr_def, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
+    uint64_t misc_enable, mcg_status, mcg_ctl, mc_banks[10 * 4], debugctl, smbase, spec_ctrl;
+    uint64_t feature_control, bios_sign_id, xss, pkru;
+    uint64_t perf[32];
+    uint64_t mwait_addr;
+
+    /* FP: an FXSAVE image, then XSAVE header and upper halves; the host loads and stores it. */
+    uint8_t fx[512] __attribute__((aligned(64)));
+    uint8_t xsave_header[64];
+    uint8_t ymm_high[16 * 16];
+    uint8_t fp_ferr;      /* FERR# asserted: IRQ 13 with CR0.NE = 0 */
+    uint64_t bounce[64];  /* for instructions that cross pages */
+
+    const X86Features *features;
+    uint32_t apic_id;
+    struct Line *ferr_line; /* to IRQ 13; NULL: none */
+} X86State;
+
+static inline X86State *x86_state(Cpu *cpu)
+{
+    return cpu->state;
+}
+
+extern const CpuType x86_cpu_type;
+
+/* All of EFLAGS, and setting the part in mask. */
+uint32_t x86_eflags(const X86State *s);
+void x86_set_eflags(X86State *s, uint32_t value, uint32_t mask);
+uint32_t x86_flags(const X86State *s); /* the arithmetic bits only */
+
+/* After any change of CR0, CR4, EFER, CPL, CS/SS attributes, EFLAGS.VM/TF/AC, features of FP use:
+ * recomputes mode_flags and tells the engine. */
+void x86_update_mode(X86State *s);
+
+/* Boards: the A20 gate. CPU stopped or its own thread (use accel run_on_cpu otherwise). */
+void x86_set_a20(Cpu *cpu, bool enabled);
+/* State for a direct kernel start, SIPI and INIT. */
+void x86_load_real_segment(X86State *s, int seg, uint16_t selector);
+void x86_init_signal(Cpu *cpu);  /* INIT: reset but for FP, APIC base, MSRs */
+
+#endif

@@ -1,0 +1,270 @@
+/*
+ * The intermediate representation: typed three-address code over values that are assigned once.
+ *
+ * A block is a straight line with side exits, or a region with labels. Guest state is reached
+ * through slots only. See docs/translator.md for the contract of every part.
+ */
+#ifndef TCG_IR_H
+#define TCG_IR_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum IrType {
+    IR_I8,
+    IR_I16,
+    IR_I32,
+    IR_I64,
+    IR_I128,
+    IR_F32,
+    IR_F64,
+    IR_F80,
+    IR_V128,
+    IR_V256,
+    IR_FLAGS,
+    IR_VOID,
+} IrType;
+
+typedef enum IrOp {
+#define PURE(name, outputs, inputs, meaning)   IR_##name,
+#define EFFECT(name, outputs, inputs, meaning) IR_##name,
+#include "tcg/ops.def"
+#undef PURE
+#undef EFFECT
+    IR_OP_COUNT
+} IrOp;
+
+/* The x86 condition codes, in their encoding; the opposite is cc ^ 1. */
+typedef enum IrCc {
+    CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A,
+    CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G,
+} IrCc;
+
+typedef enum IrCond {
+    COND_EQ, COND_NE, COND_LTU, COND_GEU, COND_LEU, COND_GTU,
+    COND_LTS, COND_GES, COND_LES, COND_GTS,
+} IrCond;
+
+enum {
+    FLAG_CF = 0x001, FLAG_PF = 0x004, FLAG_AF = 0x010, FLAG_ZF = 0x040, FLAG_SF = 0x080,
+    FLAG_OF = 0x800, FLAGS_ALL = 0x8d5,
+};
+
+/* IrInsn.bits of arithmetic: the operation also defines a flags value. */
+#define IRB_FLAGS 0x8000
+
+/* IrInsn.bits of memory operations. */
+typedef enum IrMem {
+    IRM_BE = 1 << 0,    /* byte-swapped: the guest's order is big-endian */
+    IRM_ZX = 1 << 1,    /* load: out is I64, zero-extended */
+    IRM_SX = 1 << 2,    /* load: out is I64, sign-extended */
+    IRM_SX32 = 1 << 3,  /* load: out is I32, sign-extended */
+    IRM_ALIGNED = 1 << 4, /* misaligned faults (the target's alignment exception) */
+    IRM_STACK = 1 << 5, /* a hint: likely shares a page with its neighbours */
+    IRM_KERNEL = 1 << 6, /* as supervisor whatever the current mode (x86: descriptor tables) */
+} IrMem;
+
+typedef enum IrBranchHint { BRANCH_JUMP, BRANCH_CALL, BRANCH_RETURN } IrBranchHint;
+
+/* Why translated code came back to the engine. */
+typedef enum TcgExit {
+    TCG_EXIT_LOOKUP,     /* continue at the pc slot, nothing special */
+    TCG_EXIT_POLL,       /* CpuHot.poll was negative */
+    TCG_EXIT_EXCEPTION,  /* unwound by a helper or a fault: the target's pending exception */
+    TCG_EXIT_HALT,       /* the CPU waits for an interrupt */
+    TCG_EXIT_MODE,       /* mode bits of the block key may have changed; also after sti etc. */
+    TCG_EXIT_SMC,        /* the running block was invalidated by its own store */
+    TCG_EXIT_DEBUG,      /* breakpoint, watchpoint or step */
+    TCG_EXIT_YIELD,      /* pause: let others run */
+    TCG_EXIT_UNCHAINED,  /* a direct exit that is not linked yet */
+} TcgExit;
+
+/* A struct, so that a value cannot be mistaken for a number. id 0: no value. */
+typedef struct IrVal {
+    uint32_t id;
+} IrVal;
+
+typedef struct IrValFlags {
+    IrVal value;
+    IrVal flags;
+} IrValFlags;
+
+typedef struct IrPair {
+    IrVal low, high;
+    IrVal flags;
+} IrPair;
+
+typedef struct IrInsn {
+    uint8_t op;   /* IrOp */
+    uint8_t type; /* IrType */
+    uint16_t bits;
+    uint32_t out; /* id of the first output; further outputs and the flags value follow */
+    uint32_t in[4];
+    uint64_t imm;
+} IrInsn;
+
+G_STATIC_ASSERT(sizeof(IrInsn) == 32);
+
+/* A piece of guest state that translated code may keep in a host register. Once per target. */
+typedef struct IrSlot {
+    const char *name;
+    uint32_t offset; /* in the state */
+    uint8_t type;    /* IR_I8 .. IR_I64 */
+    int8_t pin;      /* rank of its claim to a fixed host register, 0 first; -1: none */
+} IrSlot;
+#define IR_MAX_SLOTS 64 /* helper effects are masks */
+
+/* A C function that translated code calls: uint64_t fn(void *state, uint64_t a, b, c, d). */
+typedef struct IrHelper {
+    const char *name;
+    void *fn;
+    uint8_t args;     /* besides the state */
+    uint8_t result;   /* IrType, IR_VOID for none */
+    uint16_t effects; /* IrEffects */
+    uint64_t reads, writes; /* masks of slots; ~0 for all */
+} IrHelper;
+
+typedef enum IrEffects {
+    EFFECT_FAULT = 1 << 0,    /* may unwind (tcg_unwind): needs the precise pc, and sees all slots */
+    EFFECT_FP = 1 << 1,       /* not compiled general-regs-only: vector and x87 registers are
+                                 stored to the state before and reloaded after */
+    EFFECT_NORETURN = 1 << 2,
+    EFFECT_PURE = 1 << 3,     /* depends on its arguments only; may be dropped */
+} IrEffects;
+
+/* Same-ISA lane: one host instruction. */
+typedef enum RawRole {
+    RAW_NONE,
+    RAW_DIGIT,   /* ModRM.reg is part of the opcode */
+    RAW_XMM,     /* a guest vector register, by number */
+    RAW_MMX,     /* a guest MMX register */
+    RAW_ST,      /* ModRM.rm is the low part of an x87 register form */
+    RAW_GPR_IN,  /* the value in[1] */
+    RAW_GPR_OUT, /* the value out */
+    RAW_GPR_INOUT, /* out starts as in[1] */
+    RAW_MEM,     /* memory at in[0] + imm */
+} RawRole;
+
+typedef struct IrRaw {
+    uint8_t prefix; /* 0, 0x66, 0xf2, 0xf3 */
+    uint8_t map;    /* 0: one byte, 1: 0f, 2: 0f38, 3: 0f3a */
+    uint8_t opcode;
+    bool w;         /* REX.W or VEX.W */
+    uint8_t vex;    /* 0: legacy, 1: VEX.128, 2: VEX.256 */
+    uint8_t reg_role, reg;
+    uint8_t rm_role, rm;
+    uint8_t vvvv;   /* VEX second source, a vector register number */
+    bool has_imm;
+    uint8_t imm;
+    uint8_t gpr_type;  /* IrType of the GPR operand: I32 or I64 */
+    uint8_t mem_size;  /* bytes: 1 2 4 8 10 14 16 28 32 94 108 512 */
+    bool mem_read, mem_write;
+    uint8_t mem_align; /* 16: misaligned addresses raise the target's alignment fault; else 0 */
+    bool x87;          /* uses the x87/MMX unit, otherwise vector registers */
+    bool may_fault;    /* unmasked FP exceptions are possible */
+} IrRaw;
+
+typedef struct IrBlock {
+    IrInsn *insns;
+    uint32_t n_insns, max_insns;
+    uint32_t n_values; /* ids run from 1 to n_values - 1 */
+    uint32_t n_labels;
+    IrRaw *raws;
+    uint32_t n_raws, max_raws;
+    uint8_t *value_type;   /* IrType by id */
+    uint32_t *value_def;   /* index of the defining insn by id */
+    uint32_t max_values;
+    const IrSlot *slots;
+    uint32_t n_slots;
+    const IrHelper *helpers;
+    uint32_t n_helpers;
+    /* Slots that the successors are known to overwrite before reading: dead at exits. Per block,
+     * applied to every exit unless exit_dead has an entry for its insn. */
+    GArray *exit_dead; /* of IrExitDead, by rising insn index; may be empty */
+} IrBlock;
+
+typedef struct IrExitDead {
+    uint32_t insn;
+    uint64_t slots; /* mask of slots that need not be stored at that exit */
+} IrExitDead;
+
+/* A block is reused: ir_block_reset keeps its memory. */
+IrBlock *ir_block_new(const IrSlot *slots, uint32_t n_slots, const IrHelper *helpers, uint32_t n_helpers);
+void ir_block_reset(IrBlock *ir);
+void ir_block_free(IrBlock *ir);
+IrBlock *ir_block_copy(const IrBlock *ir);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrBlock, ir_block_free)
+
+/* Building. Operands may be of a wider integer type than the operation: the low part is used. */
+IrVal ir_const(IrBlock *ir, IrType type, uint64_t value);
+IrVal ir_get(IrBlock *ir, IrType type, unsigned slot);
+void ir_put(IrBlock *ir, IrType type, unsigned slot, IrVal value);
+IrVal ir_get8h(IrBlock *ir, unsigned slot);
+void ir_put8h(IrBlock *ir, unsigned slot, IrVal value);
+/* PURE operations with one output, without flags; unused inputs are (IrVal){0}. Folds constants. */
+IrVal ir_op1(IrBlock *ir, IrOp op, IrType type, IrVal a);
+IrVal ir_op2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b);
+IrVal ir_op3(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c);
+/* The same, also defining flags; for cmp, test, bt and flags_from value is none. */
+IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c);
+IrPair ir_mul2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, bool flags); /* mulu2, muls2 */
+IrPair ir_div2(IrBlock *ir, IrOp op, IrType type, IrVal low, IrVal high, IrVal divisor);
+IrVal ir_sext(IrBlock *ir, IrType to, IrType from, IrVal a);
+IrVal ir_zext(IrBlock *ir, IrType to, IrType from, IrVal a);
+IrVal ir_setcond(IrBlock *ir, IrCond cond, IrType type, IrVal a, IrVal b);
+IrVal ir_select(IrBlock *ir, IrType type, IrVal cond, IrVal yes, IrVal no);
+IrVal ir_setcc(IrBlock *ir, IrCc cc, IrVal flags);
+IrVal ir_selectcc(IrBlock *ir, IrType type, IrCc cc, IrVal flags, IrVal yes, IrVal no);
+IrVal ir_load(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned mem);
+void ir_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, IrVal value, unsigned mem);
+void ir_probe_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned mem);
+IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrVal b, IrVal c);
+void ir_fence(IrBlock *ir);
+/* Copies raw. Returns the GPR output and flags, where the instruction has them. */
+IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags);
+IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, IrVal d);
+void ir_insn_start(IrBlock *ir, uint64_t pc);
+unsigned ir_new_label(IrBlock *ir);
+void ir_label(IrBlock *ir, unsigned label);
+void ir_br(IrBlock *ir, unsigned label);
+void ir_brcc(IrBlock *ir, IrCc cc, IrVal flags, unsigned label);
+void ir_brcond(IrBlock *ir, IrCond cond, IrType type, IrVal a, IrVal b, unsigned label);
+void ir_exit_if(IrBlock *ir, IrCc cc, IrVal flags, uint64_t pc);
+void ir_exit_jump(IrBlock *ir, uint64_t pc);
+void ir_exit_lookup(IrBlock *ir, IrVal pc, IrBranchHint hint);
+void ir_exit_main(IrBlock *ir, TcgExit why);
+void ir_poll(IrBlock *ir, uint64_t pc);
+
+/* Whether a value is a constant, and which. */
+bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value);
+
+/* Facts about operations, from ops.def. */
+const char *ir_op_name(IrOp op);
+int ir_op_outputs(IrOp op); /* without the flags value */
+int ir_op_inputs(IrOp op);
+bool ir_op_pure(IrOp op);
+bool ir_op_faults(const IrBlock *ir, const IrInsn *insn); /* loads, stores, raw memory, faulting calls */
+bool ir_op_exits(IrOp op);      /* exit_*, poll, br* */
+bool ir_insn_defines_flags(const IrInsn *insn);
+uint32_t ir_insn_flags_id(const IrInsn *insn); /* its flags value, 0 if none */
+unsigned ir_type_size(IrType type); /* bytes */
+uint64_t ir_mask(IrType type);      /* integer types */
+
+/*
+ * What a pure operation computes: folding, the interpreter and the back-end tests all ask here.
+ * Flags inputs and outputs are EFLAGS bits. out[0], out[1] are the outputs, *flags the flags value
+ * with undefined bits zero; ir_eval_flags_defined says which bits are defined.
+ */
+void ir_eval(const IrInsn *insn, const uint64_t in[4], uint64_t out[2], uint32_t *flags);
+uint32_t ir_eval_flags_defined(const IrInsn *insn, const uint64_t in[4]);
+bool ir_cc_holds(IrCc cc, uint32_t flags);
+
+/* Text for -d op, one line per insn. */
+void ir_dump(const IrBlock *ir, GString *text);
+/* Checks types, single assignment, defined inputs, labels; the reason in *why (caller frees). */
+bool ir_verify(const IrBlock *ir, char **why);
+/* The pass list: dead puts and values, copy and constant propagation, redundant gets, folding. */
+void ir_optimise(IrBlock *ir);
+
+#endif

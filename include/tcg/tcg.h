@@ -1,0 +1,142 @@
+/*
+ * The back-end as engines see it: compile a block, enter it, find the guest state after a fault.
+ *
+ * tcg/ knows neither guests nor engines: what compiled code needs at run time comes in TcgRuntime.
+ */
+#ifndef TCG_TCG_H
+#define TCG_TCG_H
+
+#include "tcg/ir.h"
+
+/* One softmmu entry. An access of `size` bytes at `addr` hits if
+ *     tag == ((addr + size - 1) & ~0xfff)   when size > 1 accesses may not cross the page
+ * so a page-crossing access misses. Reserved tag TLB_INVALID never matches (low bits set). */
+typedef struct TlbEntry {
+    uint64_t tag;
+    uint64_t addend; /* host address = guest address + addend */
+} TlbEntry;
+#define TLB_INVALID    UINT64_MAX
+#define TLB_ENTRY_BITS 4
+
+/* Inline lookup of indirect and cross-page branches. */
+typedef struct JumpCacheEntry {
+    uint64_t pc; /* value of the pc slot; JUMP_CACHE_EMPTY never matches */
+    const void *code;
+} JumpCacheEntry;
+#define JUMP_CACHE_BITS  12
+#define JUMP_CACHE_SIZE  (1u << JUMP_CACHE_BITS)
+#define JUMP_CACHE_EMPTY UINT64_MAX /* with code NULL */
+static inline uint32_t jump_cache_index(uint64_t pc)
+{
+    return (uint32_t)(pc ^ pc >> JUMP_CACHE_BITS) & (JUMP_CACHE_SIZE - 1);
+}
+
+/* A direct exit: rel32 at `patch` (in the writable view) goes to the stub until it is linked. */
+typedef struct HostExit {
+    uint64_t pc;
+    uint32_t patch; /* offset of the rel32 from HostBlock.code */
+    uint32_t stub;  /* offset of the code that returns this exit to the engine */
+    struct HostBlock *block; /* the block that this exit is in */
+    void *link;              /* the engine's: the block that it is linked to */
+    struct HostExit *next_in; /* the engine's: list of exits into that block */
+} HostExit;
+
+/* What compilation made. Allocated with exits and fault map by tcg_compile. */
+typedef struct HostBlock {
+    const uint8_t *code; /* executable view */
+    uint32_t size;       /* bytes of code */
+    uint16_t n_exits;
+    uint16_t n_insns;    /* guest instructions */
+    HostExit *exits;
+    uint8_t *fault_map;  /* private encoding, see tcg_restore */
+    uint32_t fault_map_size;
+    void *engine;        /* the engine's block */
+} HostBlock;
+
+/* What the engine lends to compiled code. All functions may unwind. retaddr: host pc to restore by. */
+typedef struct TcgRuntime {
+    /* size 1, 2, 4, 8; returns zero-extended; mem = IrMem bits. Handle everything: misses, MMIO,
+     * page crossing, code pages, watchpoints. */
+    uint64_t (*load)(void *state, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr);
+    void (*store)(void *state, uint64_t addr, uint64_t value, unsigned size, unsigned mem, uintptr_t retaddr);
+    /* Any size up to 512, for raw memory operands through a buffer. */
+    void (*load_bytes)(void *state, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr);
+    void (*store_bytes)(void *state, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr);
+    /* Faults as a store would, writes nothing. */
+    void (*probe_store)(void *state, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr);
+    /* The atomic operations: op is IR_atomic_*. Returns the old value. */
+    uint64_t (*atomic)(void *state, uint64_t addr, unsigned op_size, uint64_t b, uint64_t c, uintptr_t retaddr);
+    /* Misaligned address for an aligned access; never returns. */
+    void (*unaligned)(void *state, uint64_t addr, bool is_store, uintptr_t retaddr);
+    /* Host SIGFPE or SIGSEGV/SIGBUS at a host pc inside translated code; state already restored. Never returns. */
+    void (*host_fault)(void *state, int signal, int code, uintptr_t host_pc);
+    /* Finds the block that holds a host pc (binary search in the engine's index). */
+    const HostBlock *(*find_block)(uintptr_t host_pc);
+} TcgRuntime;
+
+/* Where the guest's vector/x87 state lives in the state struct, in XSAVE/FXSAVE layout. */
+typedef struct TcgTarget {
+    const IrSlot *slots;
+    uint32_t n_slots;
+    unsigned pc_slot;
+    uint32_t fxsave_offset; /* 64-byte aligned offset of a 512-byte FXSAVE image; 0: none */
+    bool use_vector_pins;   /* guest vector register n is host vector register n while loaded */
+} TcgTarget;
+
+typedef struct TcgOptions {
+    uint64_t buffer_size;       /* bytes of code, 0: default */
+    const char *host_features;  /* mask, "-avx,-bmi2", or NULL */
+} TcgOptions;
+
+/* Once per process. */
+bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptions *options, GError **error);
+
+/*
+ * Compiles an optimised block. NULL when the code buffer is full: the engine evicts and retries.
+ * Thread-safe against running code; callers serialise compilation themselves.
+ * far_exit(opaque, pc): whether a direct exit to pc must go through the jump cache (another page).
+ */
+HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque);
+void tcg_free(HostBlock *block);
+
+/* Code buffer: regions are filled in turn. Eviction: the engine drops all blocks of a region. */
+unsigned tcg_region_count(void);
+unsigned tcg_region_of(const void *code);
+unsigned tcg_region_current(void);
+unsigned tcg_region_next(void); /* starts filling the next region, which must be empty by then */
+void tcg_code_usage(uint64_t *used, uint64_t *size);
+
+/*
+ * Runs translated code until it leaves: TcgExit, or for TCG_EXIT_UNCHAINED the HostExit in *exit.
+ * The state must be complete in memory before and is complete after, pc slot included.
+ */
+TcgExit tcg_enter(void *state, const void *code, HostExit **exit);
+
+/* From C called by translated code (or by the interpreter): abandons the block. Never returns. */
+void tcg_unwind(void *state, TcgExit why) G_GNUC_NORETURN;
+/* The return address of the innermost call from translated code, for retaddr arguments. */
+uintptr_t tcg_caller_pc(void *state);
+/*
+ * Completes the state in memory as of the instruction that contains host pc: slots and pc. Only
+ * within a call from translated code. Returns false if the pc is not in translated code (then the
+ * state is complete already, e.g. under the interpreter).
+ */
+bool tcg_restore(void *state, uintptr_t host_pc);
+
+/* If the guest's FP state is in host registers, store it to the state (and mark it so). Called by C
+ * code that is about to use or change the FP state, or to run vector code. */
+void tcg_fp_sync(void *state);
+
+/* Linking. Atomic against running code. */
+void tcg_link(HostExit *exit, const HostBlock *to);
+void tcg_unlink(HostExit *exit);
+/* Makes the start of a dead block jump to the engine (TCG_EXIT_LOOKUP with its pc). */
+void tcg_retire(HostBlock *block, uint64_t pc);
+
+/* The portable engine: runs IR directly with the same results. Uses the same runtime. */
+TcgExit tcg_interpret(void *state, const IrBlock *ir, HostExit **exit, uint64_t *exit_pc);
+
+/* Host code as text for -d out_asm (capstone), caller frees; NULL without capstone. */
+char *tcg_disassemble_host(const HostBlock *block);
+
+#endif
