@@ -144,6 +144,8 @@ typedef enum RawRole {
     RAW_GPR_OUT, /* the value out */
     RAW_GPR_INOUT, /* out starts as in[1] */
     RAW_MEM,     /* memory at in[0] + imm */
+    RAW_AX_OUT,  /* rm_role of fnstsw ax (DF E0) only: out (I32, low 16 bits) is what it would leave
+                    in AX; no other register changes. Emit fnstsw m16 (DD /7) to hot.scratch */
 } RawRole;
 
 typedef struct IrRaw {
@@ -163,6 +165,7 @@ typedef struct IrRaw {
     uint8_t mem_align; /* 16: misaligned addresses raise the target's alignment fault; else 0 */
     bool x87;          /* uses the x87/MMX unit, otherwise vector registers */
     bool may_fault;    /* unmasked FP exceptions are possible */
+    bool flags_in;     /* in[1] is a flags value which EFLAGS must hold (fcmovcc), no GPR */
 } IrRaw;
 
 typedef struct IrBlock {
@@ -221,7 +224,8 @@ void ir_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, IrVal value, u
 void ir_probe_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned mem);
 IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrVal b, IrVal c);
 void ir_fence(IrBlock *ir);
-/* Copies raw. Returns the GPR output and flags, where the instruction has them. */
+/* Copies raw. Returns the GPR output and flags, where the instruction has them. gpr is in[1]: the GPR
+ * input, or the flags input with raw->flags_in. */
 IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags);
 IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, IrVal d);
 void ir_insn_start(IrBlock *ir, uint64_t pc);
