@@ -1,0 +1,43 @@
+/* What the parts of the IR library share with each other and with nobody else. */
+#ifndef TCG_IR_PRIVATE_H
+#define TCG_IR_PRIVATE_H
+
+#include "tcg/ir.h"
+
+#define IR_CONST_CACHE 32
+
+typedef struct IrConstEntry {
+    uint64_t value;
+    uint32_t id; /* 0: empty */
+    uint32_t type;
+} IrConstEntry;
+
+/* The block as ir_block_new makes it: the public part, then what builder and passes keep with it. */
+typedef struct IrBlockFull {
+    IrBlock ir;
+    IrConstEntry consts[IR_CONST_CACHE];
+    void *scratch; /* of the passes, grown as needed */
+    size_t scratch_size;
+} IrBlockFull;
+
+/* Zeroed memory that lives until the next call for this block. */
+void *ir_scratch(IrBlock *ir, size_t size);
+
+/* The type of output `index` (0 or 1) of a pure operation of `type`. */
+IrType ir_output_type(IrOp op, IrType type);
+/* Whether input `index` is a flags value. */
+bool ir_input_is_flags(IrOp op, unsigned index);
+/* Whether the operation may define flags: always, or with IRB_FLAGS. */
+bool ir_op_always_flags(IrOp op);
+bool ir_op_may_flags(IrOp op);
+/* The flags that a condition reads. */
+uint32_t ir_cc_reads(IrCc cc);
+/* Whether a flags value is computed from constants alone; then what it is. */
+bool ir_known_flags(const IrBlock *ir, uint32_t id, uint32_t *flags, uint32_t *defined);
+/* Fetches the inputs of a pure operation if all of them are known. */
+bool ir_known_inputs(const IrBlock *ir, const IrInsn *insn, uint64_t in[4]);
+/* What is left of a pure operation without flags after algebra: the id of an equal value of the
+ * same type, or 0; or *constant is set and *value is what it always computes. */
+uint32_t ir_identity(const IrBlock *ir, const IrInsn *insn, bool *constant, uint64_t *value);
+
+#endif
