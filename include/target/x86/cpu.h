@@ -46,17 +46,23 @@ typedef struct X86Segment {
 enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L = 1 << 9, SEG_DB = 1 << 10, SEG_G = 1 << 11 };
 
 /*
- * How the arithmetic flags are kept between instructions: the operation that set them last and its
- * values; x86_flags() derives the bits. cc_op is X86_CC(op, type). Operations that leave CF alone
- * (inc, dec) set the cc_aux pair instead: CF then still comes from cc_*, all others from cc_aux.
- * A full producer must put CC_AUX_NONE into cc_aux_op.
+ * How the arithmetic flags are kept between instructions: a word that says which operation set them
+ * last, and its values; x86_flags() derives the bits. cc_op has four parts:
+ *
+ *   bits 0-7    base: X86_CC(op, type), all flags from cc_dst and cc_src
+ *   bits 8-15   aux: X86_CC_AUX(op, type) if not none, all flags but CF from cc_aux_dst instead
+ *   bits 16-17  X86_CC_CF_KNOWN, and then CF is bit 17 whatever the above say
+ *   bits 18-19  X86_CC_OF_KNOWN, and then OF is bit 19
+ *
+ * A full producer puts one constant; inc and dec set aux and clear OF_KNOWN; rotates and bit tests
+ * set the known bits only.
  *
  *   op      cc_dst        cc_src       flags
  *   IMAGE   EFLAGS bits   -            cc_dst & FLAGS_ALL
  *   ADD     result        b            of result - b + b
  *   SUB     result        b            of (result + b) - b        (cmp: result is put too)
- *   ADC     result        b | in cc_aux_dst: carry in (0/1); cc_aux_op is CC_AUX_CARRY
- *   SBB     likewise
+ *   ADC     result        b            of result - b - 1 + b + 1  (without carry in it is ADD)
+ *   SBB     result        b            of (result + b + 1) - b - 1
  *   LOGIC   result        -            CF = OF = AF = 0
  *   SHL     result        a << (n-1)   CF = top bit of cc_src; OF = CF ^ top bit of result
  *   SHR     result        a >> (n-1)   CF = bit 0 of cc_src; OF = top bit of result ^ next one
@@ -65,9 +71,15 @@ enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L 
  *   NEG is SUB with result and b; INC/DEC (aux): cc_aux_dst = result
  */
 typedef enum X86CcOp { CC_IMAGE, CC_ADD, CC_SUB, CC_ADC, CC_SBB, CC_LOGIC, CC_SHL, CC_SHR, CC_SAR, CC_MUL, CC_OP_COUNT } X86CcOp;
-typedef enum X86CcAux { CC_AUX_NONE, CC_AUX_INC, CC_AUX_DEC, CC_AUX_CARRY } X86CcAux;
+typedef enum X86CcAux { CC_AUX_NONE, CC_AUX_INC, CC_AUX_DEC } X86CcAux;
 #define X86_CC(op, type)     ((op) << 2 | (type))  /* type: IR_I8 .. IR_I64 */
-#define X86_CC_AUX(op, type) ((op) << 2 | (type))
+#define X86_CC_AUX(op, type) (((op) << 2 | (type)) << 8)
+#define X86_CC_AUX_MASK      0xff00u
+enum {
+    X86_CC_CF_KNOWN = 1 << 16, X86_CC_CF_SHIFT = 17,
+    X86_CC_OF_KNOWN = 1 << 18, X86_CC_OF_SHIFT = 19,
+    X86_CC_CF_MASK = 3 << 16, X86_CC_OF_MASK = 3 << 18,
+};
 
 /* Pending event, between the code that raises it and x86_deliver_exception. */
 typedef struct X86Exception {
@@ -87,7 +99,7 @@ typedef struct X86State {
     CpuHot hot;           /* offset 0 */
     /* Within [rsp + disp8] of translated code: */
     uint64_t cc_dst, cc_src;            /* 64, 72 */
-    uint32_t cc_op, cc_aux_op;          /* 80, 84 */
+    uint32_t cc_op, cc_reserved;        /* 80, 84 */
     uint64_t cc_aux_dst;                /* 88 */
     uint64_t hot_reserved[4];           /* 96 .. 127 */
     uint64_t reg[16];
