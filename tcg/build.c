@@ -391,7 +391,8 @@ void ir_fence(IrBlock *ir)
 IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags)
 {
     bool has_out = raw->reg_role == RAW_GPR_OUT || raw->reg_role == RAW_GPR_INOUT ||
-                   raw->rm_role == RAW_GPR_OUT || raw->rm_role == RAW_GPR_INOUT;
+                   raw->rm_role == RAW_GPR_OUT || raw->rm_role == RAW_GPR_INOUT ||
+                   raw->rm_role == RAW_AX_OUT;
     IrVal out = new_value(ir, has_out ? raw->gpr_type : IR_VOID);
     IrVal flags_out = new_value(ir, flags ? IR_FLAGS : IR_VOID);
     IrInsn *insn;

@@ -53,10 +53,13 @@ typedef struct HostBlock {
     void *engine;        /* the engine's block */
 } HostBlock;
 
+#define TCG_ATOMIC(op, size) ((op) << 8 | (size))
+
 /* What the engine lends to compiled code. All functions may unwind. retaddr: host pc to restore by. */
 typedef struct TcgRuntime {
     /* size 1, 2, 4, 8; returns zero-extended; mem = IrMem bits. Handle everything: misses, MMIO,
-     * page crossing, code pages, watchpoints. */
+     * page crossing, code pages, watchpoints. Always little-endian, at any alignment: IRM_BE and
+     * IRM_ALIGNED are the caller's business. */
     uint64_t (*load)(void *state, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr);
     void (*store)(void *state, uint64_t addr, uint64_t value, unsigned size, unsigned mem, uintptr_t retaddr);
     /* Any size up to 512, for raw memory operands through a buffer. */
@@ -64,7 +67,7 @@ typedef struct TcgRuntime {
     void (*store_bytes)(void *state, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr);
     /* Faults as a store would, writes nothing. */
     void (*probe_store)(void *state, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr);
-    /* The atomic operations: op is IR_atomic_*. Returns the old value. */
+    /* The atomic operations: op_size is TCG_ATOMIC(IR_atomic_*, size). Returns the old value. */
     uint64_t (*atomic)(void *state, uint64_t addr, unsigned op_size, uint64_t b, uint64_t c, uintptr_t retaddr);
     /* Misaligned address for an aligned access; never returns. */
     void (*unaligned)(void *state, uint64_t addr, bool is_store, uintptr_t retaddr);
