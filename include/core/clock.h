@@ -27,10 +27,14 @@ int64_t clock_base(void);
 void clock_stop(void);  /* CLOCK_GUEST stands still */
 void clock_start(void);
 bool clock_running(void);
+void clock_set_guest(int64_t ns); /* for loading snapshots, while the clock stands still */
 
 /* Tests: CLOCK_GUEST becomes a number that only clock_advance() moves, running timers on its way. */
 void clock_make_manual(void);
 void clock_advance(int64_t ns);
+
+/* Hooks the timers into the default main context; main_loop_run does it. */
+void clock_attach(void);
 
 /* The function runs in the main loop, under the machine lock, at or after the deadline. */
 Timer *timer_new(ClockKind kind, TimerFn *fn, void *opaque);

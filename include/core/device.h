@@ -57,7 +57,8 @@ struct DeviceType {
     void (*reset)(Device *dev);  /* after the state has its reset values; may be NULL */
     bool (*post_load)(Device *dev, GError **error); /* checks what a snapshot brought; may be NULL */
     void (*update)(Device *dev); /* drives lines and timers from the state; may be NULL */
-    /* Further state with a shape of its own (FIFOs, buffers by size); may be NULL. */
+    /* Further state with a shape of its own (FIFOs, buffers by size) under keys that have a dot,
+     * "fifo.data"; may be NULL. */
     void (*save_extra)(Device *dev, GKeyFile *out);
     bool (*load_extra)(Device *dev, GKeyFile *in, GError **error);
     void (*describe)(Device *dev, GString *text); /* `info qtree` details; may be NULL */
@@ -69,6 +70,7 @@ struct Device {
     Bus *bus;  /* where it sits, or NULL */
     bool realized;
     void *type_data; /* for a bus's own use */
+    GHashTable *ids; /* what pointer properties were set from: property name to text */
 };
 
 /* A bus owns the devices on it, in the order they were added. */
@@ -81,6 +83,10 @@ struct Bus {
     bool (*attach)(Bus *bus, Device *dev, GError **error);
     void (*detach)(Bus *bus, Device *dev);
     char *(*address)(Device *dev); /* for `info qtree`; caller frees; may be NULL */
+    /* What the bus keeps for each device (PCI: config space). Each may be NULL. */
+    void (*reset)(Device *dev); /* before the type's reset, after the state has its reset values */
+    void (*save)(Device *dev, GKeyFile *out); /* keys that have a dot: "pci.config" */
+    bool (*load)(Device *dev, GKeyFile *in, GError **error);
 };
 
 extern const DeviceType *const device_types[]; /* the catalogue, from hw/devices.def; ends with NULL */
@@ -88,6 +94,10 @@ const DeviceType *device_type_find(const char *name); /* by name or alias; NULL 
 
 Bus *bus_new(const char *kind, const char *name, Device *owner);
 void bus_init(Bus *bus, const char *kind, const char *name, Device *owner); /* embedded in a bridge */
+/* Frees the devices on it, the last first, and forgets it; bus_free also frees what bus_new made. */
+void bus_clear(Bus *bus);
+void bus_free(Bus *bus);
+void bus_for_each(void (*fn)(Bus *bus, void *opaque), void *opaque);
 Bus *bus_find(const char *name);            /* among all buses; NULL if none */
 Bus *bus_find_kind(const char *kind);       /* the first of that kind */
 
@@ -97,7 +107,8 @@ void device_free(Device *dev); /* unrealizes, detaches */
 bool device_set_property(Device *dev, const char *name, const char *value, GError **error);
 /* Sets a pointer property (PROP_CHAR, PROP_DRIVE, PROP_NETDEV) directly. */
 void device_set_pointer(Device *dev, const char *name, void *value);
-char *device_get_property(Device *dev, const char *name); /* as text; caller frees */
+char *device_get_property(Device *dev, const char *name); /* as text; caller frees; or NULL */
+char *device_help(const DeviceType *type); /* `-device NAME,help`; caller frees */
 /* Attaches to the bus (NULL for system devices) and realizes; registers for reset and snapshots. */
 bool device_realize(Device *dev, Bus *bus, GError **error);
 void *device_state(Device *dev);

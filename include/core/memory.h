@@ -72,6 +72,7 @@ void region_set_offset(Region *region, PhysAddr offset);  /* within its parent *
 void region_set_alias(Region *alias, Region *target, PhysAddr offset);
 void region_set_size(Region *region, uint64_t size);
 void region_set_readonly(Region *region, bool readonly);  /* of this view, e.g. a shadow-RAM alias */
+void region_set_romd(Region *region, bool romd); /* off: reads go to the ops too (flash commands) */
 bool region_enabled(const Region *region);
 PhysAddr region_offset(const Region *region);
 uint64_t region_size(const Region *region);
@@ -82,6 +83,11 @@ uint8_t *region_host(Region *region);   /* RAM or ROM content */
 /* Several changes between these publish one new view. Nest. */
 void memory_begin(void);
 void memory_commit(void);
+
+/* All RAM and ROM there is, for snapshots. */
+void ram_block_for_each(void (*fn)(RamBlock *ram, void *opaque), void *opaque);
+/* page_data of the block, allocated at the first call; any thread. */
+void **ram_page_data(RamBlock *ram);
 
 /* Dirty log of a RAM region, for the display. Sizes in bytes, rounded out to pages. */
 void region_log_start(Region *region, PageFlags client);
@@ -116,6 +122,12 @@ void memory_listen(MemoryListener *fn, void *opaque);
  */
 typedef void CodeWriteFn(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 void memory_set_code_write_fn(CodeWriteFn *fn, void *opaque);
+/*
+ * Called when pages get a PAGE_CLEAN_* flag: from now on stores to them must come to ram_mark_dirty,
+ * so the engine drops its store TLB entries of them.
+ */
+typedef void CleanFn(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
+void memory_set_clean_fn(CleanFn *fn, void *opaque);
 /* Marks pages written: clears PAGE_CLEAN_* and calls the above for code pages. */
 void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size);
 

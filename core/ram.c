@@ -1,0 +1,204 @@
+/* RAM blocks: host memory, page flags and the dirty log. */
+#include "core/memory-internal.h"
+
+#include "util/bits.h"
+#include "util/error.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_PAGE   (2u << 20)
+#define CLEAN_FLAGS (PAGE_CLEAN_DISPLAY | PAGE_CLEAN_MIGRATION)
+
+static GPtrArray *blocks;
+static CodeWriteFn *code_write_fn;
+static void *code_write_opaque;
+static CleanFn *clean_fn;
+static void *clean_opaque;
+
+/* At a 2 MiB boundary, so that the host can use huge pages. */
+static void *map_aligned(uint64_t size, int fd)
+{
+    uint64_t align = size >= HUGE_PAGE ? HUGE_PAGE : GUEST_PAGE_SIZE;
+    uint8_t *reserved = mmap(NULL, size + align, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *start, *end;
+
+    if (reserved == MAP_FAILED) {
+        return NULL;
+    }
+    start = (uint8_t *)(uintptr_t)round_up((uintptr_t)reserved, align);
+    end = start + size;
+    if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        munmap(reserved, size + align);
+        return NULL;
+    }
+    if (start > reserved) {
+        munmap(reserved, start - reserved);
+    }
+    if (end < reserved + size + align) {
+        munmap(end, reserved + size + align - end);
+    }
+    return start;
+}
+
+RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
+{
+    RamBlock *ram = g_new0(RamBlock, 1);
+    int saved;
+
+    ram->name = g_strdup(name);
+    ram->size = round_up(size, GUEST_PAGE_SIZE);
+    ram->fd = memfd_create(name, MFD_CLOEXEC);
+    if (ram->fd >= 0 && ftruncate(ram->fd, ram->size) == 0) {
+        ram->host = map_aligned(ram->size, ram->fd);
+    }
+    if (ram->host) {
+        ram->page_flags = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
+    }
+    if (!ram->page_flags) {
+        saved = errno;
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot allocate %" G_GUINT64_FORMAT
+                    " bytes for '%s': %s", (guint64)ram->size, name, g_strerror(saved));
+        if (ram->host) {
+            munmap(ram->host, ram->size);
+        }
+        if (ram->fd >= 0) {
+            close(ram->fd);
+        }
+        g_free(ram->name);
+        g_free(ram);
+        return NULL;
+    }
+    if (ram->size >= HUGE_PAGE) {
+        madvise(ram->host, ram->size, MADV_HUGEPAGE); /* a wish: many hosts refuse for memfds */
+    }
+    madvise(ram->host, ram->size, MADV_DONTDUMP);
+    if (!blocks) {
+        blocks = g_ptr_array_new();
+    }
+    g_ptr_array_add(blocks, ram);
+    return ram;
+}
+
+/*
+ * The address space and the struct stay for the life of the process: a vCPU may hold a lookup's
+ * copy until its next TLB flush. Only the memory goes back to the host.
+ */
+void ram_block_free(RamBlock *ram)
+{
+    g_ptr_array_remove(blocks, ram);
+    if (ftruncate(ram->fd, 0) < 0 || ftruncate(ram->fd, ram->size) < 0) {
+        madvise(ram->host, ram->size, MADV_REMOVE);
+    }
+    close(ram->fd);
+    ram->fd = -1;
+}
+
+void ram_block_for_each(void (*fn)(RamBlock *ram, void *opaque), void *opaque)
+{
+    for (guint i = 0; blocks && i < blocks->len; i++) {
+        fn(blocks->pdata[i], opaque);
+    }
+}
+
+void **ram_page_data(RamBlock *ram)
+{
+    void **table = __atomic_load_n(&ram->page_data, __ATOMIC_ACQUIRE);
+    void **expected = NULL;
+
+    if (!table) {
+        table = g_malloc0_n(ram->size >> GUEST_PAGE_BITS, sizeof(*table));
+        if (!__atomic_compare_exchange_n(&ram->page_data, &expected, table, false,
+                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            g_free(table);
+            table = expected;
+        }
+    }
+    return table;
+}
+
+void memory_set_code_write_fn(CodeWriteFn *fn, void *opaque)
+{
+    code_write_fn = fn;
+    code_write_opaque = opaque;
+}
+
+void memory_set_clean_fn(CleanFn *fn, void *opaque)
+{
+    clean_fn = fn;
+    clean_opaque = opaque;
+}
+
+void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size)
+{
+    uint64_t page = offset >> GUEST_PAGE_BITS;
+    uint64_t end = size ? ((offset + size - 1) >> GUEST_PAGE_BITS) + 1 : page;
+
+    while (page < end) {
+        uint8_t flags = atomic_load_explicit(&ram->page_flags[page], memory_order_relaxed);
+        uint64_t first = page;
+
+        if (flags & CLEAN_FLAGS) {
+            atomic_fetch_and(&ram->page_flags[page], (uint8_t)~CLEAN_FLAGS);
+        }
+        page++;
+        if (!(flags & PAGE_CODE) || !code_write_fn) {
+            continue;
+        }
+        while (page < end && (ram->page_flags[page] & PAGE_CODE)) {
+            atomic_fetch_and(&ram->page_flags[page], (uint8_t)~CLEAN_FLAGS);
+            page++;
+        }
+        code_write_fn(code_write_opaque, ram, first, page - 1);
+    }
+}
+
+/* Follows aliases to RAM; NULL if there is none. */
+static RamBlock *logged_ram(Region *region, uint64_t *offset)
+{
+    while (region->kind == REGION_ALIAS) {
+        *offset += region->target_offset;
+        region = region->target;
+    }
+    return region->ram;
+}
+
+/* Until it is first read, the log says that all is dirty: no flag needs setting here. */
+void region_log_start(Region *region, PageFlags client)
+{
+    g_assert((client & ~CLEAN_FLAGS) == 0);
+    region->logs_writes = true;
+}
+
+bool region_log_test_and_clear(Region *region, PageFlags client, uint64_t offset, uint64_t size)
+{
+    RamBlock *ram = logged_ram(region, &offset);
+    bool dirty = false;
+    uint64_t page, end;
+
+    if (!ram || offset >= ram->size || size == 0) {
+        return false;
+    }
+    page = offset >> GUEST_PAGE_BITS;
+    end = ((MIN(offset + size, ram->size) - 1) >> GUEST_PAGE_BITS) + 1;
+    while (page < end) {
+        uint64_t first = page;
+
+        if (atomic_load_explicit(&ram->page_flags[page], memory_order_relaxed) & client) {
+            page++;
+            continue;
+        }
+        while (page < end && !(ram->page_flags[page] & client)) {
+            atomic_fetch_or(&ram->page_flags[page], (uint8_t)client);
+            page++;
+        }
+        dirty = true;
+        if (clean_fn) {
+            clean_fn(clean_opaque, ram, first, page - 1);
+        }
+    }
+    return dirty;
+}

@@ -1,0 +1,136 @@
+/* Resets, saves and loads any state that a list of fields describes. */
+#include "core/state.h"
+
+#include "util/error.h"
+
+#include <string.h>
+
+uint64_t state_get(const void *member, size_t size)
+{
+    switch (size) {
+    case 1:
+        return *(const uint8_t *)member;
+    case 2:
+        return *(const uint16_t *)member;
+    case 4:
+        return *(const uint32_t *)member;
+    default:
+        return *(const uint64_t *)member;
+    }
+}
+
+void state_set(void *member, size_t size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        *(uint8_t *)member = value;
+        break;
+    case 2:
+        *(uint16_t *)member = value;
+        break;
+    case 4:
+        *(uint32_t *)member = value;
+        break;
+    default:
+        *(uint64_t *)member = value;
+    }
+}
+
+static char *element(const StateField *row, const void *state, size_t i)
+{
+    return (char *)state + row->offset + i * row->size;
+}
+
+static void reset_field(const StateField *row, void *state)
+{
+    for (size_t i = 0; i < row->count; i++) {
+        state_set(element(row, state, i), row->size, row->reset);
+    }
+}
+
+void state_reset(StateFields *fields, void *state)
+{
+    size_t count;
+    const StateField *rows = fields(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        reset_field(&rows[i], state);
+    }
+}
+
+void state_save(StateFields *fields, const void *state, GKeyFile *out, const char *id)
+{
+    size_t count;
+    const StateField *rows = fields(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        for (size_t k = 0; k < rows[i].count; k++) {
+            g_string_append_printf(text, k ? " %" G_GINT64_MODIFIER "x" : "%" G_GINT64_MODIFIER "x",
+                                   (guint64)state_get(element(&rows[i], state, k), rows[i].size));
+        }
+        g_key_file_set_string(out, id, rows[i].name, text->str);
+    }
+}
+
+static const StateField *find_field(const StateField *rows, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (g_str_equal(rows[i].name, name)) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* Exactly `count` hexadecimal numbers that fit their elements. */
+static bool load_field(const StateField *row, void *state, const char *text)
+{
+    for (size_t i = 0; i < row->count; i++) {
+        char *after;
+        uint64_t value = g_ascii_strtoull(text, &after, 16);
+
+        if (after == text || (row->size < 8 && value >> (8 * row->size))) {
+            return false;
+        }
+        state_set(element(row, state, i), row->size, value);
+        text = after;
+    }
+    return *text == '\0';
+}
+
+/* Keys with a dot belong to other parts of the owner ("extra.fifo"), not to the list. */
+bool state_load(StateFields *fields, void *state, GKeyFile *in, const char *id, GError **error)
+{
+    g_auto(GStrv) names = g_key_file_get_keys(in, id, NULL, NULL);
+    size_t count;
+    const StateField *rows = fields(&count);
+
+    if (!names) {
+        if (count == 0) {
+            return true;
+        }
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot has no state of '%s'", id);
+        return false;
+    }
+    state_reset(fields, state);
+    for (char **name = names; *name; name++) {
+        const StateField *row = find_field(rows, count, *name);
+        g_autofree char *text = NULL;
+
+        if (!row && strchr(*name, '.')) {
+            continue;
+        }
+        text = g_key_file_get_string(in, id, *name, NULL);
+        if (!row || !text || !load_field(row, state, text)) {
+            g_set_error(error, VM_ERROR, VM_ERROR_IMAGE,
+                        row ? "snapshot has bad value '%s' for %s.%s"
+                            : "snapshot has value '%s' for unknown field %s.%s",
+                        text ? text : "", id, *name);
+            state_reset(fields, state);
+            return false;
+        }
+    }
+    return true;
+}
