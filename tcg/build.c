@@ -38,13 +38,18 @@ static IrInsn *append(IrBlock *ir, IrOp op, IrType type, unsigned bits, IrVal a,
     return insn;
 }
 
+IrConstEntry *ir_const_entry(IrBlock *ir, IrType type, uint64_t value)
+{
+    return &((IrBlockFull *)ir)->consts[(value * 0x9e3779b97f4a7c15 >> 59 ^ type) % IR_CONST_CACHE];
+}
+
 IrVal ir_const(IrBlock *ir, IrType type, uint64_t value)
 {
     IrConstEntry *entry;
     IrVal v;
 
     value &= ir_mask(type);
-    entry = &((IrBlockFull *)ir)->consts[(value * 0x9e3779b97f4a7c15 >> 59 ^ type) % IR_CONST_CACHE];
+    entry = ir_const_entry(ir, type, value);
     if (entry->id && entry->value == value && entry->type == type) {
         return (IrVal){entry->id};
     }
@@ -237,29 +242,26 @@ static bool commutes(IrOp op)
 }
 
 /* Constants come second: what the back-end and the passes look for. */
-static void order_inputs(const IrBlock *ir, IrOp op, IrVal *a, IrVal *b)
+void ir_order_inputs(const IrBlock *ir, IrInsn *insn)
 {
-    if (commutes(op) && ir_is_const(ir, *a, NULL) && !ir_is_const(ir, *b, NULL)) {
-        IrVal t = *a;
+    uint32_t a = insn->in[0], b = insn->in[1];
 
-        *a = *b;
-        *b = t;
+    if (commutes(insn->op) && ir_is_const(ir, (IrVal){a}, NULL) && !ir_is_const(ir, (IrVal){b}, NULL)) {
+        insn->in[0] = b;
+        insn->in[1] = a;
     }
 }
 
 static IrVal pure(IrBlock *ir, IrOp op, IrType type, unsigned bits, IrVal a, IrVal b, IrVal c)
 {
-    IrInsn insn = {.op = op, .type = type, .bits = bits};
+    IrInsn insn = {.op = op, .type = type, .bits = bits, .in = {a.id, b.id, c.id}};
     IrType out_type = ir_output_type(op, type);
     uint64_t in[4] = {0}, out[2], value;
     uint32_t flags, same;
     bool constant;
     IrVal v;
 
-    order_inputs(ir, op, &a, &b);
-    insn.in[0] = a.id;
-    insn.in[1] = b.id;
-    insn.in[2] = c.id;
+    ir_order_inputs(ir, &insn);
     if (ir_known_inputs(ir, &insn, in)) {
         ir_eval(&insn, in, out, &flags);
         return ir_const(ir, out_type, out[0]);
@@ -272,7 +274,8 @@ static IrVal pure(IrBlock *ir, IrOp op, IrType type, unsigned bits, IrVal a, IrV
         return (IrVal){same};
     }
     v = new_value(ir, out_type);
-    append(ir, op, type, bits, a, b, c, 0)->out = v.id;
+    insn.out = v.id;
+    *append(ir, op, type, bits, a, b, c, 0) = insn;
     return v;
 }
 
@@ -297,13 +300,13 @@ IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c)
     bool always_flags = ir_op_always_flags(op);
     IrInsn *insn;
 
-    order_inputs(ir, op, &a, &b);
     if (!always_flags) {
         v.value = new_value(ir, type);
     }
     v.flags = new_value(ir, IR_FLAGS);
     insn = append(ir, op, type, always_flags ? 0 : IRB_FLAGS, a, b, c, 0);
     insn->out = always_flags ? v.flags.id : v.value.id;
+    ir_order_inputs(ir, insn);
     return v;
 }
 

@@ -63,6 +63,7 @@ void ir_block_free(IrBlock *ir)
     g_free(ir->value_type);
     g_free(ir->value_def);
     g_array_free(ir->exit_dead, TRUE);
+    g_free(((IrBlockFull *)ir)->other);
     g_free(((IrBlockFull *)ir)->scratch);
     g_free(ir);
 }
@@ -72,6 +73,8 @@ IrBlock *ir_block_copy(const IrBlock *ir)
     IrBlockFull *full = g_memdup2(ir, sizeof(IrBlockFull));
     IrBlock *copy = &full->ir;
 
+    full->other = NULL;
+    full->max_other = 0;
     full->scratch = NULL;
     full->scratch_size = 0;
     copy->insns = g_memdup2(ir->insns, ir->max_insns * sizeof(*ir->insns));

@@ -16,10 +16,16 @@ typedef struct IrConstEntry {
 typedef struct IrBlockFull {
     IrBlock ir;
     IrConstEntry consts[IR_CONST_CACHE];
+    IrInsn *other; /* where the forward pass writes; the two arrays change places */
+    uint32_t max_other;
     void *scratch; /* of the passes, grown as needed */
     size_t scratch_size;
 } IrBlockFull;
 
+/* The place in the cache where a constant is kept, or another one that came later. */
+IrConstEntry *ir_const_entry(IrBlock *ir, IrType type, uint64_t value);
+/* Swaps the inputs of a commutative operation so that a constant comes second. */
+void ir_order_inputs(const IrBlock *ir, IrInsn *insn);
 /* Zeroed memory that lives until the next call for this block. */
 void *ir_scratch(IrBlock *ir, size_t size);
 

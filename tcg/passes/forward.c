@@ -1,0 +1,390 @@
+/*
+ * One walk from the start of the block: what a slot is known to hold replaces gets and redundant
+ * puts, copies and constants are propagated, pure operations are folded, and conditions made into
+ * values and tested again become branches on the original.
+ *
+ * Needs: nothing.  Keeps: value ids; the insns are renumbered.  Leaves dead values for ir_pass_dead.
+ *
+ * A get is replaced only by a value of its own type: gets are free for pinned slots, and an extra
+ * extension would not be.
+ */
+#include "passes.h"
+
+#include <string.h>
+
+#include "tcg/ir_private.h"
+
+/* The slot's low `type` bits are those of value `id`; above are zeros if zero_above is set. */
+typedef struct Known {
+    uint32_t id; /* 0: nothing is known */
+    uint8_t type;
+    bool zero_above;
+    uint32_t high; /* value of bits 8-15 by put8h or get8h, 0: not known as such */
+} Known;
+
+typedef struct Forward {
+    IrBlock *ir;
+    const IrInsn *from;  /* the insns before the pass */
+    uint32_t *replace;   /* by value: the equal value to use, 0: itself */
+    Known slots[IR_MAX_SLOTS];
+    uint32_t dead_next;  /* next entry of exit_dead to renumber */
+    bool unreachable;    /* behind an exit, until the next label */
+} Forward;
+
+static uint32_t replaced(const Forward *f, uint32_t id)
+{
+    return f->replace[id] ? f->replace[id] : id;
+}
+
+static void emit(Forward *f, const IrInsn *insn)
+{
+    IrBlock *ir = f->ir;
+    uint32_t at = ir->n_insns++;
+    int n = ir_op_outputs(insn->op) + (insn->op == IR_raw || ir_insn_defines_flags(insn));
+
+    ir->insns[at] = *insn;
+    if (insn->out) {
+        for (int i = 0; i < n; i++) {
+            ir->value_def[insn->out + i] = at;
+        }
+    }
+}
+
+/* Value `out` is a constant: an equal one is used if there is one already. */
+static void emit_const(Forward *f, uint32_t out, IrType type, uint64_t value)
+{
+    IrBlock *ir = f->ir;
+    IrInsn insn = {.op = IR_const, .type = type, .out = out};
+    IrConstEntry *entry;
+
+    value &= ir_mask(type);
+    entry = ir_const_entry(ir, type, value);
+    if (entry->id && entry->value == value && entry->type == type) {
+        f->replace[out] = entry->id;
+        return;
+    }
+    *entry = (IrConstEntry){.value = value, .id = out, .type = type};
+    insn.imm = value;
+    emit(f, &insn);
+}
+
+static void forget_slots(Forward *f, uint64_t slots)
+{
+    for (unsigned i = 0; i < f->ir->n_slots; i++) {
+        if (slots >> i & 1) {
+            f->slots[i] = (Known){0};
+        }
+    }
+}
+
+static void forward_get(Forward *f, IrInsn *insn)
+{
+    const IrBlock *ir = f->ir;
+    Known *k = &f->slots[insn->bits];
+    uint64_t value;
+
+    if (k->id && (insn->type <= k->type || k->zero_above)) {
+        if (ir_is_const(ir, (IrVal){k->id}, &value)) {
+            emit_const(f, insn->out, insn->type, value & ir_mask(k->type));
+            return;
+        }
+        if (insn->type == k->type && ir->value_type[k->id] == insn->type) {
+            f->replace[insn->out] = k->id;
+            return;
+        }
+    }
+    emit(f, insn);
+    if (!k->id || (k->type < insn->type && !k->zero_above)) {
+        k->id = insn->out;
+        k->type = insn->type;
+        k->zero_above = insn->type == ir->slots[insn->bits].type;
+    }
+}
+
+static void forward_put(Forward *f, IrInsn *insn)
+{
+    const IrBlock *ir = f->ir;
+    Known *k = &f->slots[insn->bits];
+    bool whole = insn->type >= IR_I32 || insn->type == ir->slots[insn->bits].type;
+
+    /* Constants are put again: a put of the pc is no news to us, but insn_start may have been. */
+    if (k->id == insn->in[0] && !ir_is_const(ir, (IrVal){k->id}, NULL) &&
+        (whole ? k->type == insn->type && k->zero_above : k->type >= insn->type)) {
+        return;
+    }
+    emit(f, insn);
+    if (insn->type >= IR_I16) {
+        k->high = 0;
+    }
+    k->id = insn->in[0];
+    k->type = insn->type;
+    k->zero_above = whole;
+}
+
+static void forward_get8h(Forward *f, IrInsn *insn)
+{
+    Known *k = &f->slots[insn->bits];
+    uint64_t value;
+
+    if (k->high) {
+        f->replace[insn->out] = k->high;
+    } else if (k->id && (k->type > IR_I8 || k->zero_above) && ir_is_const(f->ir, (IrVal){k->id}, &value)) {
+        emit_const(f, insn->out, IR_I8, (value & ir_mask(k->type)) >> 8);
+    } else {
+        emit(f, insn);
+        k->high = insn->out;
+    }
+}
+
+static void forward_put8h(Forward *f, IrInsn *insn)
+{
+    Known *k = &f->slots[insn->bits];
+
+    emit(f, insn);
+    k->high = f->ir->value_type[insn->in[0]] == IR_I8 ? insn->in[0] : 0;
+    if (k->type > IR_I8 || k->zero_above) {
+        k->type = IR_I8;
+        k->zero_above = false;
+    }
+}
+
+/* An extension of an extension or of something that is extended already. */
+static void simplify_extension(Forward *f, IrInsn *insn)
+{
+    const IrBlock *ir = f->ir;
+    const IrInsn *inner = &ir->insns[ir->value_def[insn->in[0]]];
+
+    if (inner->op != IR_zext && inner->op != IR_sext) {
+        return;
+    }
+    if (insn->bits <= inner->bits) {
+        insn->in[0] = inner->in[0]; /* only bits that both have */
+    } else if (inner->op == IR_zext || insn->op == IR_sext) {
+        insn->op = inner->op;
+        insn->bits = inner->bits;
+        insn->in[0] = inner->in[0];
+    }
+}
+
+/* select on a setcc is a selectcc. */
+static void simplify_select(Forward *f, IrInsn *insn)
+{
+    const IrBlock *ir = f->ir;
+    const IrInsn *condition = &ir->insns[ir->value_def[insn->in[0]]];
+
+    if (condition->op == IR_setcc) {
+        insn->op = IR_selectcc;
+        insn->bits = condition->bits;
+        insn->in[0] = condition->in[0];
+    }
+}
+
+static void forward_pure(Forward *f, IrInsn *insn)
+{
+    IrBlock *ir = f->ir;
+    uint64_t in[4] = {0}, out[2], value;
+    uint32_t flags, same;
+    bool constant;
+
+    if (insn->op == IR_const) {
+        emit_const(f, insn->out, insn->type, insn->imm);
+        return;
+    }
+    if (ir_op_outputs(insn->op) != 1 || ir_insn_defines_flags(insn)) {
+        emit(f, insn);
+        return;
+    }
+    if (insn->op == IR_zext || insn->op == IR_sext) {
+        simplify_extension(f, insn);
+    } else if (insn->op == IR_select) {
+        simplify_select(f, insn);
+    }
+    ir_order_inputs(ir, insn);
+    if (ir_known_inputs(ir, insn, in)) {
+        ir_eval(insn, in, out, &flags);
+        emit_const(f, insn->out, ir_output_type(insn->op, insn->type), out[0]);
+        return;
+    }
+    same = ir_identity(ir, insn, &constant, &value);
+    if (constant) {
+        emit_const(f, insn->out, ir_output_type(insn->op, insn->type), value);
+    } else if (same) {
+        f->replace[insn->out] = same;
+    } else {
+        emit(f, insn);
+    }
+}
+
+/* Whether the condition is known; then which way it goes. */
+static bool known_condition(const IrBlock *ir, const IrInsn *insn, bool *taken)
+{
+    IrInsn test = {.op = insn->op == IR_brcond ? IR_setcond : IR_setcc, .type = insn->type, .bits = insn->bits};
+    uint64_t in[4] = {0}, out[2];
+    uint32_t flags;
+
+    memcpy(test.in, insn->in, sizeof(test.in));
+    if (!ir_known_inputs(ir, &test, in)) {
+        return false;
+    }
+    ir_eval(&test, in, out, &flags);
+    *taken = out[0];
+    return true;
+}
+
+/* brcond of a condition's value against zero tests the condition itself. */
+static void simplify_brcond(const IrBlock *ir, IrInsn *insn)
+{
+    const IrInsn *condition = &ir->insns[ir->value_def[insn->in[0]]];
+    uint64_t zero;
+
+    if ((insn->bits != COND_EQ && insn->bits != COND_NE) ||
+        !ir_is_const(ir, (IrVal){insn->in[1]}, &zero) || (zero & ir_mask(insn->type)) != 0 ||
+        insn->type != IR_I8) {
+        return;
+    }
+    if (condition->op == IR_setcc) {
+        insn->bits = condition->bits ^ (insn->bits == COND_EQ);
+        insn->op = IR_brcc;
+        insn->type = IR_VOID;
+        insn->in[0] = condition->in[0];
+        insn->in[1] = 0;
+    } else if (condition->op == IR_setcond) {
+        insn->bits = condition->bits ^ (insn->bits == COND_EQ);
+        insn->type = condition->type;
+        insn->in[0] = condition->in[0];
+        insn->in[1] = condition->in[1];
+    }
+}
+
+static void forward_branch(Forward *f, IrInsn *insn)
+{
+    bool taken;
+
+    if (insn->op == IR_brcond) {
+        simplify_brcond(f->ir, insn);
+    }
+    if (known_condition(f->ir, insn, &taken)) {
+        if (!taken) {
+            return;
+        }
+        insn->op = insn->op == IR_exit_if ? IR_exit_jump : IR_br;
+        insn->type = IR_VOID;
+        insn->bits = 0;
+        memset(insn->in, 0, sizeof(insn->in));
+        f->unreachable = true;
+    }
+    emit(f, insn);
+}
+
+static void forward_insn(Forward *f, IrInsn *insn)
+{
+    IrBlock *ir = f->ir;
+    uint64_t value;
+
+    switch ((IrOp)insn->op) {
+    case IR_get:
+        forward_get(f, insn);
+        break;
+    case IR_put:
+        forward_put(f, insn);
+        break;
+    case IR_get8h:
+        forward_get8h(f, insn);
+        break;
+    case IR_put8h:
+        forward_put8h(f, insn);
+        break;
+    case IR_call:
+        emit(f, insn);
+        forget_slots(f, ir->helpers[insn->bits].writes);
+        break;
+    case IR_label:
+        forget_slots(f, ~0ull);
+        emit(f, insn);
+        break;
+    case IR_brcc:
+    case IR_brcond:
+    case IR_exit_if:
+        forward_branch(f, insn);
+        break;
+    case IR_exit_lookup:
+        if (ir_is_const(ir, (IrVal){insn->in[0]}, &value)) {
+            *insn = (IrInsn){.op = IR_exit_jump, .type = IR_VOID, .imm = value};
+        }
+        /* fall through */
+    case IR_exit_jump:
+    case IR_exit_main:
+    case IR_br:
+        emit(f, insn);
+        f->unreachable = true;
+        break;
+    default:
+        if (ir_op_pure(insn->op)) {
+            forward_pure(f, insn);
+        } else {
+            emit(f, insn);
+        }
+        break;
+    }
+}
+
+/* Entries of exit_dead follow their insn; those of dropped insns go. */
+static void renumber_exit(Forward *f, uint32_t from, uint32_t before)
+{
+    GArray *dead = f->ir->exit_dead;
+    IrExitDead *entry;
+
+    if (f->dead_next < dead->len) {
+        entry = &g_array_index(dead, IrExitDead, f->dead_next);
+        if (entry->insn == from) {
+            if (f->ir->n_insns > before) {
+                entry->insn = f->ir->n_insns - 1;
+                f->dead_next++;
+            } else {
+                g_array_remove_index(dead, f->dead_next);
+            }
+        }
+    }
+}
+
+void ir_pass_forward(IrBlock *ir)
+{
+    IrBlockFull *full = (IrBlockFull *)ir;
+    uint32_t n = ir->n_insns;
+    Forward f = {.ir = ir};
+
+    /* Insns are read from the old array and written to the other one; never more than there were. */
+    if (full->max_other < ir->max_insns) {
+        full->max_other = ir->max_insns;
+        full->other = g_renew(IrInsn, full->other, full->max_other);
+    }
+    f.from = ir->insns;
+    f.replace = ir_scratch(ir, ir->n_values * sizeof(*f.replace));
+    memset(full->consts, 0, sizeof(full->consts));
+    ir->insns = full->other;
+    ir->n_insns = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        IrInsn insn = f.from[i];
+        uint32_t before = ir->n_insns;
+
+        if (insn.op == IR_label) {
+            f.unreachable = false;
+        }
+        /* Constants may be used behind a later label. */
+        if (!f.unreachable || insn.op == IR_const) {
+            for (int k = 0; k < 4; k++) {
+                insn.in[k] = replaced(&f, insn.in[k]);
+            }
+            forward_insn(&f, &insn);
+        }
+        renumber_exit(&f, i, before);
+    }
+    full->other = (IrInsn *)f.from;
+    {
+        uint32_t max = ir->max_insns;
+
+        ir->max_insns = full->max_other;
+        full->max_other = max;
+    }
+}
