@@ -33,6 +33,8 @@ void console_damage(Console *con, int x, int y, int width, int height);
 /* A hardware cursor, or NULL to hide; 32-bit premultiplied ARGB, copied. */
 void console_define_cursor(Console *con, const uint32_t *argb, int width, int height, int hot_x,
                            int hot_y);
+/* NULL if there is none. Borrowed until the next console_define_cursor. */
+const uint32_t *console_cursor(const Console *con, int *width, int *height, int *hot_x, int *hot_y);
 
 /* The viewer's side. */
 typedef struct ConsoleListener {
@@ -41,8 +43,10 @@ typedef struct ConsoleListener {
     void (*cursor)(void *opaque, Console *con);
 } ConsoleListener;
 void console_listen(const ConsoleListener *listener, void *opaque);
+void console_unlisten(void *opaque);
 void console_update(Console *con); /* asks the painter */
 void console_invalidate(Console *con);
+void console_request_size(Console *con, int width, int height); /* the window's wish */
 void console_send_text(Console *con, uint32_t codepoint);
 char *console_text(Console *con); /* caller frees; NULL if there is none */
 

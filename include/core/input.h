@@ -49,8 +49,11 @@ InputKey input_key_by_name(const char *name);
 const char *input_key_name(InputKey key);
 /* PS/2 set 1 codes with 0xe0 as 0x80 | code, as QMP "number" keys carry. */
 InputKey input_key_by_number(int number);
+int input_key_number(InputKey key); /* and back; 0 if the key has none */
 
 /* Keyboard LEDs (caps, num, scroll) from the guest. */
 void input_set_leds(bool scroll, bool num, bool caps);
+typedef void InputLedsFn(void *opaque, bool scroll, bool num, bool caps);
+void input_on_leds(InputLedsFn *fn, void *opaque);
 
 #endif

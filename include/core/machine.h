@@ -22,6 +22,8 @@ const char *run_state_name(RunState state); /* as QMP spells it: "running", "pau
 /* Stop and go: vCPUs and CLOCK_GUEST. Under the machine lock; returns when all vCPUs stand. */
 void machine_stop(RunState why);
 void machine_continue(void);
+/* How the engine makes all vCPUs stand and go on; set by the accel layer. */
+void machine_set_pause_fns(void (*pause)(void), void (*resume)(void));
 
 typedef enum ShutdownCause {
     SHUTDOWN_GUEST,  /* ACPI S5, keyboard controller ... */
@@ -36,12 +38,18 @@ void machine_request_powerdown(void); /* the power button */
 void machine_request_exit(int status); /* isa-debug-exit: leave with this exit status */
 void machine_request_stop(RunState why); /* from a vCPU thread or a device */
 
+/* Resets now: devices, then what is registered, then CPUs. In the main loop, under the lock. */
+void machine_reset(void);
+
 /* Boards and devices register what happens; fn runs under the machine lock. */
 typedef void MachineFn(void *opaque);
 void machine_on_reset(MachineFn *fn, void *opaque);
 void machine_on_powerdown(MachineFn *fn, void *opaque);
 typedef void RunStateFn(void *opaque, RunState state);
 void machine_on_state(RunStateFn *fn, void *opaque);
+/* The guest or the user shuts down: called before the machine stops or the process leaves. */
+typedef void ShutdownFn(void *opaque, ShutdownCause cause);
+void machine_on_shutdown(ShutdownFn *fn, void *opaque);
 
 /* Configuration as the command line gave it; set before the board is built, constant after. */
 typedef struct MachineConfig {
