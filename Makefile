@@ -1,0 +1,37 @@
+# Everyday commands; the build itself is meson's.  make help
+BUILD ?= build
+ISO ?=
+RUN_ARGS ?=
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+help:
+	@echo "make run [ISO=file.iso]  boot a real guest in a window, or on the terminal without a display"
+	@echo "make check               build and test (under 25 minutes)"
+	@echo "make check-full          that, the sanitizer build and the long guests"
+	@echo "make bench               speed against Debian's qemu-system"
+	@echo "make install, make clean"
+
+$(BUILD)/build.ninja:
+	./configure --install-deps --build=$(BUILD)
+
+run: all
+	scripts/run-demo $(BUILD) "$(ISO)" $(RUN_ARGS)
+
+check: all
+	scripts/check $(BUILD)
+
+check-full: all
+	scripts/check $(BUILD) --full
+
+bench: all
+	scripts/bench $(BUILD)
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) build-sanitize
+
+.PHONY: all help run check check-full bench install clean
