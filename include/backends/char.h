@@ -26,6 +26,7 @@ CharBackend *char_new(const char *id, const char *spec, GError **error);
 /* -chardev BACKEND,id=ID,key=value... */
 CharBackend *char_new_options(const char *options, GError **error);
 CharBackend *char_find(const char *id);
+void char_for_each(void (*fn)(CharBackend *chr, void *opaque), void *opaque);
 void char_free_all(void);
 const char *char_id(const CharBackend *chr);
 char *char_describe(const CharBackend *chr); /* `info chardev`; caller frees */
