@@ -1,0 +1,34 @@
+/* What the command line asked for, besides MachineConfig. */
+#ifndef SYSTEM_CMDLINE_H
+#define SYSTEM_CMDLINE_H
+
+#include "backends/block.h"
+#include "core/machine.h"
+
+#include <glib.h>
+
+typedef struct Cmdline {
+    const char *machine;        /* board name, or NULL for the default */
+    const char *accel;          /* -accel's text, or NULL */
+    const char *default_cpu;    /* by the name of the program; NULL: the board's */
+    GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *globals;
+    GPtrArray *monitors, *qmps, *mons, *gdbs; /* of char * */
+    GPtrArray *legacy_net;      /* -net, in order */
+    const char *debugcon;
+    const char *display;        /* NULL: the best there is */
+    bool full_screen, stopped, daemonize, snapshot;
+    bool no_net;                /* -nic none, -net none */
+    const char *pidfile, *log_items, *log_file;
+    const char *rtc_base;       /* "utc", "localtime" or a date */
+} Cmdline;
+
+extern Cmdline cmdline;
+
+/* Parses argv; handles -help and -version itself (and exits). False: the error says what to mend. */
+bool cmdline_parse(int argc, char **argv, GError **error);
+
+/* -drive's text, or a plain file name with what -hda and its like imply. */
+bool drive_add(const char *text, const char *interface, int index, bool cdrom, GError **error);
+bool drives_open(GError **error);
+
+#endif
