@@ -86,6 +86,8 @@ typedef int PciMapIrq(PciDevice *pci, int pin);
 PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *ports,
                     PciMapIrq *map_irq, LineFn *set_irq, void *irq_opaque, int irq_count);
 Bus *pci_bus_bus(PciBus *bus);
+Region *pci_bus_memory(PciBus *bus); /* what functions on the bus are mapped into */
+Region *pci_bus_ports(PciBus *bus);
 PciDevice *pci_bus_device(PciBus *bus, int devfn);
 uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset, unsigned size);
 void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, uint32_t value,

@@ -1,0 +1,537 @@
+/*
+ * PCI bus: placement of functions, configuration space, base address registers, interrupt wires.
+ *
+ * PCI Local Bus Specification 3.0, chapter 6.
+ */
+#include "hw/pci/pci.h"
+
+#include "core/machine.h"
+#include "util/bits.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <string.h>
+
+enum {
+    PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10,
+    PCI_SUBSYSTEM = 0x2c, PCI_ROM = 0x30, PCI_CAPABILITIES = 0x34, PCI_IRQ_LINE = 0x3c,
+    PCI_IRQ_PIN = 0x3d,
+};
+enum { COMMAND_IO = 1, COMMAND_MEMORY = 2, COMMAND_MASTER = 4, COMMAND_INTX_OFF = 0x400 };
+enum { STATUS_INTX = 0x08, STATUS_CAPABILITIES = 0x10 };
+#define ROM_BAR    6
+#define MAX_DEVFN  256
+#define UNMAPPED   UINT64_MAX
+
+struct PciBus {
+    Bus bus; /* first: a Bus of kind "pci" is one of these */
+    Region *memory, *ports;
+    PciMapIrq *map_irq;
+    LineFn *set_irq;
+    void *irq_opaque;
+    int irq_count;
+    int *asserted; /* functions that hold each interrupt input */
+    PciDevice *at[MAX_DEVFN];
+};
+
+/* ---- base address registers ---- */
+
+static unsigned bar_offset(int index)
+{
+    return index == ROM_BAR ? PCI_ROM : PCI_BAR0 + index * 4;
+}
+
+/* Where a BAR decodes now, by its value and the command register; UNMAPPED if nowhere. */
+static uint64_t bar_address(const PciDevice *pci, int index)
+{
+    const PciBar *bar = &pci->bars[index];
+    uint16_t command = load_le16(pci->config + PCI_COMMAND);
+    uint64_t value = load_le32(pci->config + bar_offset(index)), address, limit;
+
+    if (bar->kind & PCI_BAR_IO) {
+        address = value & ~3ull & -bar->size;
+        limit = 0x10000;
+        if (!(command & COMMAND_IO) || !address) {
+            return UNMAPPED;
+        }
+    } else {
+        limit = UINT64_C(1) << 32;
+        if (bar->kind & PCI_BAR_MEM64) {
+            value |= (uint64_t)load_le32(pci->config + bar_offset(index) + 4) << 32;
+            limit = UINT64_C(1) << 40;
+        }
+        if (!(command & COMMAND_MEMORY) || (index == ROM_BAR && !(value & 1))) {
+            return UNMAPPED;
+        }
+        address = value & -bar->size & ~15ull;
+        /* All ones is how a BAR is sized: the last bytes of the space are never a device. */
+        if (!address || address + bar->size - 1 == UINT32_MAX) {
+            return UNMAPPED;
+        }
+    }
+    return address + bar->size > limit ? UNMAPPED : address;
+}
+
+static void update_bars(PciDevice *pci)
+{
+    bool changed = false;
+
+    memory_begin();
+    for (int i = 0; i <= ROM_BAR; i++) {
+        PciBar *bar = &pci->bars[i];
+        uint64_t address;
+
+        if (!bar->region) {
+            continue;
+        }
+        address = bar_address(pci, i);
+        if (address == bar->mapped) {
+            continue;
+        }
+        if (bar->mapped != UNMAPPED) {
+            region_remove(bar->region);
+        }
+        if (address != UNMAPPED) {
+            region_add_overlap(bar->kind & PCI_BAR_IO ? pci->bus->ports : pci->bus->memory, address,
+                               bar->region, 1);
+        }
+        bar->mapped = address;
+        changed = true;
+    }
+    memory_commit();
+    if (changed && pci->bars_changed) {
+        pci->bars_changed(pci);
+    }
+}
+
+void pci_register_bar(PciDevice *pci, int index, PciBarKind kind, Region *region)
+{
+    PciBar *bar = &pci->bars[index];
+    uint64_t size = region_size(region);
+    uint64_t mask = -size;
+    unsigned offset = bar_offset(index);
+
+    g_assert((size & (size - 1)) == 0 && size >= 4);
+    *bar = (PciBar){ region, size, kind, UNMAPPED };
+    if (index == ROM_BAR) {
+        store_le32(pci->writable + offset, mask | 1);
+        return;
+    }
+    pci->config[offset] = kind & (PCI_BAR_IO | PCI_BAR_MEM64 | PCI_BAR_PREFETCH);
+    store_le32(pci->writable + offset, mask & (kind & PCI_BAR_IO ? ~3u : ~15u));
+    if (kind & PCI_BAR_MEM64) {
+        store_le32(pci->writable + offset + 4, mask >> 32);
+    }
+}
+
+bool pci_load_rom(PciDevice *pci, GError **error)
+{
+    const char *name = pci->romfile ? pci->romfile : pci->info->rom;
+    g_autofree char *path = NULL, *data = NULL;
+    uint64_t room = 2048;
+    Region *region;
+    gsize size;
+
+    if (!name || !*name || !pci->rombar) {
+        return true;
+    }
+    path = g_file_test(name, G_FILE_TEST_EXISTS) ? g_strdup(name) : firmware_find(name);
+    if (!path) {
+        if (!pci->romfile) {
+            return true; /* only the default: the card works without */
+        }
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "cannot find option ROM '%s'", name);
+        return false;
+    }
+    if (!g_file_get_contents(path, &data, &size, error)) {
+        return false;
+    }
+    if (size > 16 << 20) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "option ROM '%s' is larger than 16 MiB", path);
+        return false;
+    }
+    while (room < size) {
+        room *= 2;
+    }
+    room = MAX(room, GUEST_PAGE_SIZE);
+    region = region_new_rom(name, room, error);
+    if (!region) {
+        return false;
+    }
+    memcpy(region_host(region), data, size);
+    pci_register_bar(pci, ROM_BAR, PCI_BAR_MEM32, region);
+    return true;
+}
+
+/* ---- configuration space ---- */
+
+void pci_device_init(PciDevice *pci, const PciInfo *info)
+{
+    uint8_t *c = pci->config;
+
+    pci->info = info;
+    store_le16(c + 0x00, info->vendor);
+    store_le16(c + 0x02, info->device);
+    store_le32(c + 0x08, info->class_rev);
+    store_le16(c + PCI_SUBSYSTEM, info->subsystem_vendor);
+    store_le16(c + PCI_SUBSYSTEM + 2, info->subsystem);
+    c[PCI_HEADER_TYPE] |= pci->multifunction ? 0x80 : 0;
+    c[PCI_IRQ_PIN] = info->interrupt_pin;
+    store_le16(pci->writable + PCI_COMMAND,
+               COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER | 0x140 | COMMAND_INTX_OFF);
+    pci->writable[0x0c] = 0xff; /* cache line size */
+    pci->writable[0x0d] = 0xff; /* latency timer */
+    pci->writable[PCI_IRQ_LINE] = 0xff;
+    store_le16(pci->clear_on_1 + PCI_STATUS, 0xf900);
+}
+
+uint8_t pci_add_capability(PciDevice *pci, uint8_t id, uint8_t size)
+{
+    uint8_t at = 0x40, *c = pci->config;
+
+    /* Capabilities lie one behind the other; each one's size is kept where nothing reads it. */
+    for (uint8_t p = c[PCI_CAPABILITIES]; p; p = c[p + 1]) {
+        at = MAX(at, p + pci->reset_config[p]);
+    }
+    g_assert(at + size <= PCI_CONFIG_SIZE);
+    c[at] = id;
+    c[at + 1] = c[PCI_CAPABILITIES];
+    c[PCI_CAPABILITIES] = at;
+    c[PCI_STATUS] |= STATUS_CAPABILITIES;
+    pci->reset_config[at] = (size + 3) & ~3;
+    return at;
+}
+
+static uint32_t read_config(PciDevice *pci, unsigned offset, unsigned size)
+{
+    uint32_t value = 0;
+
+    if (pci->config_read) {
+        return pci->config_read(pci, offset, size);
+    }
+    memcpy(&value, pci->config + offset, size);
+    return value;
+}
+
+static void write_config(PciDevice *pci, unsigned offset, uint32_t value, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++) {
+        uint8_t byte = value >> i * 8, *c = &pci->config[offset + i];
+        uint8_t writable = pci->writable[offset + i];
+
+        *c = ((*c & ~writable) | (byte & writable)) & ~(byte & pci->clear_on_1[offset + i]);
+    }
+    if (offset < PCI_ROM + 4 && offset + size > PCI_COMMAND) {
+        update_bars(pci);
+        pci_set_intx(pci, pci->intx); /* the command register may have cut the wire */
+    }
+    if (pci->config_written) {
+        pci->config_written(pci, offset, size);
+    }
+}
+
+static PciDevice *find_function(PciBus *bus, uint8_t busno, int devfn)
+{
+    return busno == 0 ? bus->at[devfn & 0xff] : NULL;
+}
+
+uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset, unsigned size)
+{
+    PciDevice *pci = find_function(bus, busno, devfn);
+    uint32_t value = UINT32_MAX >> (32 - size * 8);
+
+    if (pci && offset + size <= PCI_CONFIG_SIZE) {
+        value = read_config(pci, offset, size);
+        trace("pci_config_read", "%s [%02x] %u -> %x", pci->dev.id, offset, size, value);
+    }
+    return value;
+}
+
+void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, uint32_t value,
+                      unsigned size)
+{
+    PciDevice *pci = find_function(bus, busno, devfn);
+
+    if (pci && offset + size <= PCI_CONFIG_SIZE) {
+        trace("pci_config_write", "%s [%02x] %u <- %x", pci->dev.id, offset, size, value);
+        write_config(pci, offset, value, size);
+    }
+}
+
+/* ---- interrupts and DMA ---- */
+
+static int irq_of(PciDevice *pci)
+{
+    int pin = pci->config[PCI_IRQ_PIN];
+
+    return pin ? pci->bus->map_irq(pci, pin - 1) : -1;
+}
+
+static void recount(PciBus *bus, int irq)
+{
+    int count = 0;
+
+    for (int i = 0; i < MAX_DEVFN; i++) {
+        PciDevice *pci = bus->at[i];
+
+        count += pci && pci->intx && irq_of(pci) == irq &&
+                 !(load_le16(pci->config + PCI_COMMAND) & COMMAND_INTX_OFF);
+    }
+    bus->asserted[irq] = count;
+    bus->set_irq(bus->irq_opaque, irq, count > 0);
+}
+
+void pci_set_intx(PciDevice *pci, bool level)
+{
+    uint16_t command = load_le16(pci->config + PCI_COMMAND);
+    int irq = irq_of(pci);
+    bool visible = level && !(command & COMMAND_INTX_OFF);
+    bool was_visible = pci->dev.type_data != NULL;
+
+    pci->intx = level;
+    pci->config[PCI_STATUS] = level ? pci->config[PCI_STATUS] | STATUS_INTX
+                                    : pci->config[PCI_STATUS] & ~STATUS_INTX;
+    if (visible == was_visible || irq < 0) {
+        return;
+    }
+    pci->dev.type_data = visible ? pci : NULL; /* whether we count in asserted[] */
+    pci->bus->asserted[irq] += visible ? 1 : -1;
+    if (pci->bus->asserted[irq] == visible) { /* it was the first, or the last */
+        pci->bus->set_irq(pci->bus->irq_opaque, irq, visible);
+    }
+}
+
+void pci_bus_update_irqs(PciBus *bus)
+{
+    for (int irq = 0; irq < bus->irq_count; irq++) {
+        recount(bus, irq);
+    }
+}
+
+bool pci_bus_master(const PciDevice *pci)
+{
+    return pci->config[PCI_COMMAND] & COMMAND_MASTER;
+}
+
+bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size)
+{
+    if (!pci_bus_master(pci)) {
+        memset(buf, 0xff, size);
+        return false;
+    }
+    memory_read(memory_system(), addr, buf, size);
+    return true;
+}
+
+bool pci_dma_write(PciDevice *pci, PhysAddr addr, const void *buf, uint64_t size)
+{
+    if (!pci_bus_master(pci)) {
+        return false;
+    }
+    memory_write(memory_system(), addr, buf, size);
+    return true;
+}
+
+/* ---- the bus ---- */
+
+static bool slot_taken(const PciBus *bus, int slot)
+{
+    for (int fn = 0; fn < 8; fn++) {
+        if (bus->at[PCI_DEVFN(slot, fn)]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool pci_attach(Bus *b, Device *dev, GError **error)
+{
+    PciBus *bus = (PciBus *)b;
+    PciDevice *pci = (PciDevice *)dev;
+
+    if (pci->devfn < 0) {
+        int slot = 0;
+
+        while (slot < 32 && slot_taken(bus, slot)) {
+            slot++;
+        }
+        if (slot == 32) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "no free slot on bus '%s' for '%s'", b->name,
+                        dev->id);
+            return false;
+        }
+        pci->devfn = PCI_DEVFN(slot, 0);
+    } else if (pci->devfn >= MAX_DEVFN || bus->at[pci->devfn]) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "address %02x.%d of bus '%s' is taken by '%s'",
+                    PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn), b->name,
+                    pci->devfn < MAX_DEVFN ? bus->at[pci->devfn]->dev.id : "nothing that exists");
+        return false;
+    }
+    pci->bus = bus;
+    bus->at[pci->devfn] = pci;
+    return true;
+}
+
+static void pci_detach(Bus *b, Device *dev)
+{
+    PciBus *bus = (PciBus *)b;
+    PciDevice *pci = (PciDevice *)dev;
+
+    if (pci->bus && bus->at[pci->devfn] == pci) {
+        pci_set_intx(pci, false);
+        store_le16(pci->config + PCI_COMMAND, 0);
+        update_bars(pci);
+        bus->at[pci->devfn] = NULL;
+    }
+}
+
+static char *pci_address(Device *dev)
+{
+    PciDevice *pci = (PciDevice *)dev;
+
+    return g_strdup_printf("%02x.%x", PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn));
+}
+
+/* Everything that software can write goes back to zero; the rest is identity. */
+void pci_device_reset_common(PciDevice *pci)
+{
+    for (int i = 0; i < PCI_CONFIG_SIZE; i++) {
+        uint8_t changes = pci->writable[i] | pci->clear_on_1[i];
+
+        if (i < 0x40) {
+            pci->config[i] &= ~changes;
+        }
+    }
+    pci_set_intx(pci, false);
+    update_bars(pci);
+}
+
+static void pci_reset(Device *dev)
+{
+    pci_device_reset_common((PciDevice *)dev);
+}
+
+static void pci_save(Device *dev, GKeyFile *out)
+{
+    PciDevice *pci = (PciDevice *)dev;
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (int i = 0; i < PCI_CONFIG_SIZE; i++) {
+        g_string_append_printf(text, "%02x", pci->config[i]);
+    }
+    g_key_file_set_string(out, dev->id, "pci.config", text->str);
+    g_key_file_set_boolean(out, dev->id, "pci.intx", pci->intx);
+}
+
+static bool pci_load(Device *dev, GKeyFile *in, GError **error)
+{
+    PciDevice *pci = (PciDevice *)dev;
+    g_autofree char *text = g_key_file_get_string(in, dev->id, "pci.config", error);
+
+    if (!text) {
+        return false;
+    }
+    if (strlen(text) != PCI_CONFIG_SIZE * 2) {
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad configuration space of '%s'",
+                    dev->id);
+        return false;
+    }
+    for (int i = 0; i < PCI_CONFIG_SIZE; i++) {
+        int high = g_ascii_xdigit_value(text[2 * i]), low = g_ascii_xdigit_value(text[2 * i + 1]);
+        uint8_t keep = i < 0x10 || (i >= PCI_SUBSYSTEM && i < PCI_SUBSYSTEM + 4);
+
+        if (high < 0 || low < 0) {
+            g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad configuration space of '%s'",
+                        dev->id);
+            return false;
+        }
+        if (!keep || pci->writable[i]) {
+            pci->config[i] = high << 4 | low;
+        }
+    }
+    update_bars(pci);
+    pci_set_intx(pci, g_key_file_get_boolean(in, dev->id, "pci.intx", NULL));
+    return true;
+}
+
+PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *ports,
+                    PciMapIrq *map_irq, LineFn *set_irq, void *irq_opaque, int irq_count)
+{
+    PciBus *bus = g_new0(PciBus, 1);
+
+    bus_init(&bus->bus, "pci", name, owner);
+    bus->bus.attach = pci_attach;
+    bus->bus.detach = pci_detach;
+    bus->bus.address = pci_address;
+    bus->bus.reset = pci_reset;
+    bus->bus.save = pci_save;
+    bus->bus.load = pci_load;
+    bus->memory = memory;
+    bus->ports = ports;
+    bus->map_irq = map_irq;
+    bus->set_irq = set_irq;
+    bus->irq_opaque = irq_opaque;
+    bus->irq_count = irq_count;
+    bus->asserted = g_new0(int, irq_count);
+    return bus;
+}
+
+Bus *pci_bus_bus(PciBus *bus)
+{
+    return &bus->bus;
+}
+
+Region *pci_bus_memory(PciBus *bus)
+{
+    return bus->memory;
+}
+
+Region *pci_bus_ports(PciBus *bus)
+{
+    return bus->ports;
+}
+
+PciDevice *pci_bus_device(PciBus *bus, int devfn)
+{
+    return bus->at[devfn & 0xff];
+}
+
+/* ---- info pci ---- */
+
+static void describe_function(PciDevice *pci, GString *out)
+{
+    const uint8_t *c = pci->config;
+
+    g_string_append_printf(out, "  Bus  0, device %3d, function %d:\n    class %04x: PCI device %04x:%04x\n",
+                           PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn), load_le16(c + 0x0a),
+                           load_le16(c), load_le16(c + 2));
+    if (c[PCI_IRQ_PIN]) {
+        g_string_append_printf(out, "      IRQ %d, pin %c\n", c[PCI_IRQ_LINE], 'A' - 1 + c[PCI_IRQ_PIN]);
+    }
+    for (int i = 0; i <= ROM_BAR; i++) {
+        const PciBar *bar = &pci->bars[i];
+
+        if (bar->region && bar->mapped != UNMAPPED) {
+            g_string_append_printf(out, "      BAR%d: %s at 0x%" G_GINT64_MODIFIER "x [0x%" G_GINT64_MODIFIER "x].\n",
+                                   i, bar->kind & PCI_BAR_IO ? "I/O" : "memory", bar->mapped,
+                                   bar->mapped + bar->size - 1);
+        } else if (bar->region) {
+            g_string_append_printf(out, "      BAR%d: %s, not mapped\n", i,
+                                   bar->kind & PCI_BAR_IO ? "I/O" : "memory");
+        }
+    }
+    g_string_append_printf(out, "      id \"%s\"\n", pci->dev.id);
+}
+
+char *pci_describe(void)
+{
+    GString *out = g_string_new(NULL);
+    PciBus *bus = (PciBus *)bus_find_kind("pci");
+
+    for (int i = 0; bus && i < MAX_DEVFN; i++) {
+        if (bus->at[i]) {
+            describe_function(bus->at[i], out);
+        }
+    }
+    return g_string_free(out, FALSE);
+}

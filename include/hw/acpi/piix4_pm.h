@@ -1,0 +1,24 @@
+/* PIIX4 power management: where the ACPI tables find its registers. */
+#ifndef HW_ACPI_PIIX4_PM_H
+#define HW_ACPI_PIIX4_PM_H
+
+#include "core/device.h"
+#include "core/line.h"
+
+/* What firmware programs and the tables say. */
+enum {
+    PIIX4_PM_BASE = 0x600,
+    PIIX4_SMB_BASE = 0x700,
+    PIIX4_GPE_BASE = 0xafe0,
+    PIIX4_GPE_LENGTH = 4,
+    PIIX4_SMI_COMMAND = 0xb2,
+    PIIX4_ACPI_ENABLE = 0xf1,
+    PIIX4_ACPI_DISABLE = 0xf0,
+    PIIX4_SLEEP_S5 = 0, /* SLP_TYP of soft off */
+    PIIX4_SCI = 9,
+};
+
+/* The system control interrupt, borrowed. */
+void piix4_pm_connect(Device *dev, Line *sci);
+
+#endif
