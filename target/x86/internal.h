@@ -78,6 +78,12 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
 void x86_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode);
 unsigned x86_disassemble(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text);
 
+/* FP. A pending x87 exception at the current instruction; the FP image is complete. */
+void x86_raise_x87(X86State *s, uintptr_t retaddr) G_GNUC_NORETURN;
+void x86_raise_host_fp(Cpu *cpu, int signal, int code); /* GuestOps.raise_host_fp */
+void x86_fp_clear_ferr(X86State *s);
+uint32_t x86_mxcsr_mask(void); /* bits of MXCSR that exist */
+
 /* Features of the model, for the decoder's checks. */
 typedef enum X86Feature {
 #define FEATURE(name, leaf, subleaf, reg, bit) FEAT_##name,

@@ -1,0 +1,308 @@
+/*
+ * Storing and loading FP state: FXSAVE, XSAVE and their opposites, reset, pending exceptions.
+ *
+ * The helpers here work on the image in the state; the call stores it from the host's registers
+ * before and loads it after (EFFECT_FP). Instruction and data pointers read as zero: the host's own
+ * mean nothing to the guest.
+ */
+#include "target/x86/fp_state.h"
+
+#include <signal.h>
+
+#include "core/line.h"
+#include "core/lock.h"
+
+/* Of X86State.fp_ferr. */
+enum { FERR_ASSERTED = 1, FERR_IGNNE = 2 };
+
+enum {
+    X87_BYTES = 160,       /* of an FXSAVE image up to the XMM registers */
+    MXCSR_AT = 24,
+    ST_AT = 32,
+    XMM_BYTES_32 = 8 * 16, /* outside of 64-bit mode */
+    XMM_BYTES_64 = 16 * 16,
+    HEADER_AT = 512,
+    AVX_AT = 576,
+};
+
+uint32_t x86_mxcsr_mask(void)
+{
+    static gsize mask;
+
+    if (g_once_init_enter(&mask)) {
+        FxImage fx __attribute__((aligned(16))) = {0};
+
+        __asm__ volatile("fxsave64 %0" : "=m"(fx));
+        /* The first SSE processors leave 0 there, for one without DAZ. */
+        g_once_init_leave(&mask, (fx.mxcsr_mask ? fx.mxcsr_mask : 0xffbf) & 0xffff);
+    }
+    return mask;
+}
+
+void x86_fx_init_x87(FxImage *fx)
+{
+    fx->fcw = FCW_INIT;
+    fx->fsw = 0;
+    fx->tags = 0;
+    fx->fop = 0;
+    fx->fip = fx->fdp = 0;
+}
+
+void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw)
+{
+    fx->fcw = (fcw & FCW_WRITABLE) | FCW_ALWAYS;
+    fx->fsw = fsw & ~(FSW_ES | FSW_B);
+    if (fsw & ~fcw & FSW_EXCEPTIONS) {
+        fx->fsw |= FSW_ES | FSW_B;
+    }
+}
+
+void x86_fp_reset(X86State *s)
+{
+    FxImage *fx = fx_image(s);
+
+    memset(s->fx, 0, sizeof(s->fx));
+    memset(s->xsave_header, 0, sizeof(s->xsave_header));
+    memset(s->ymm_high, 0, sizeof(s->ymm_high));
+    x86_fx_init_x87(fx);
+    fx->mxcsr = MXCSR_INIT;
+    fx->mxcsr_mask = x86_mxcsr_mask();
+    s->fp_ferr = 0;
+    s->hot.fp_loaded = 0;
+}
+
+static uint64_t wrap(const X86State *s, uint64_t addr)
+{
+    return s->mode_flags & MODE_CS64 ? addr : (uint32_t)addr;
+}
+
+static unsigned mmu_mode(X86State *s)
+{
+    return guest_ops(s->hot.cpu)->mmu_mode(s->hot.cpu, false);
+}
+
+void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr)
+{
+    Cpu *cpu = s->hot.cpu;
+    unsigned mode = mmu_mode(s);
+    uint8_t *to = buf;
+
+    for (unsigned i = 0, step; i < size; i += step) {
+        uint64_t value;
+
+        step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
+        value = engine.load(cpu, wrap(s, addr + i), step, mode, retaddr);
+        memcpy(to + i, &value, step);
+    }
+}
+
+void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr)
+{
+    Cpu *cpu = s->hot.cpu;
+    unsigned mode = mmu_mode(s);
+    const uint8_t *from = buf;
+    void *host = engine.probe(cpu, addr, size, MMU_STORE, mode, retaddr);
+
+    if (host) {
+        memcpy(host, buf, size);
+        return;
+    }
+    for (unsigned i = 0, step; i < size; i += step) {
+        uint64_t value = 0;
+
+        step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
+        memcpy(&value, from + i, step);
+        engine.store(cpu, wrap(s, addr + i), value, step, mode, retaddr);
+    }
+}
+
+static unsigned xmm_bytes(const X86State *s)
+{
+    return s->mode_flags & MODE_CS64 ? XMM_BYTES_64 : XMM_BYTES_32;
+}
+
+/* What the guest may see of the head of the image. */
+static FxImage guest_image(X86State *s)
+{
+    FxImage fx = *fx_image(s);
+
+    fx.reserved = 0;
+    fx.fop = 0;
+    fx.fip = fx.fdp = 0;
+    fx.mxcsr_mask = x86_mxcsr_mask();
+    return fx;
+}
+
+/* (linear address) */
+uint64_t helper_fp_fxsave(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
+{
+    FxImage fx = guest_image(s);
+
+    x86_fp_write(s, addr, &fx, X87_BYTES + xmm_bytes(s), tcg_caller_pc(s));
+    return 0;
+}
+
+static void check_mxcsr(X86State *s, uint32_t mxcsr, uintptr_t retaddr)
+{
+    if (mxcsr & ~x86_mxcsr_mask()) {
+        x86_raise_error(s, EXC_GP, 0, retaddr);
+    }
+}
+
+static void load_x87(FxImage *fx, const FxImage *from)
+{
+    x86_fx_set_words(fx, from->fcw, from->fsw);
+    fx->tags = from->tags;
+    memcpy(fx->st, from->st, sizeof(fx->st));
+    for (unsigned i = 0; i < 8; i++) {
+        memset(&fx->st[i][10], 0, 6);
+    }
+}
+
+/* (linear address) */
+uint64_t helper_fp_fxrstor(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
+{
+    uintptr_t retaddr = tcg_caller_pc(s);
+    FxImage *fx = fx_image(s), from;
+
+    x86_fp_read(s, addr, &from, X87_BYTES + xmm_bytes(s), retaddr);
+    check_mxcsr(s, from.mxcsr, retaddr);
+    load_x87(fx, &from);
+    fx->mxcsr = from.mxcsr;
+    memcpy(fx->xmm, from.xmm, xmm_bytes(s));
+    return 0;
+}
+
+/* (linear address, EDX:EAX): all components count as in use, so none is ever left out. */
+uint64_t helper_fp_xsave(X86State *s, uint64_t addr, uint64_t mask, uint64_t c, uint64_t d)
+{
+    uintptr_t retaddr = tcg_caller_pc(s);
+    FxImage fx = guest_image(s);
+    uint64_t wanted = mask & s->xcr0, present;
+    unsigned size = wanted & XSTATE_AVX ? AVX_AT + sizeof(s->ymm_high) : AVX_AT;
+
+    engine.probe(s->hot.cpu, addr, size, MMU_STORE, mmu_mode(s), retaddr);
+    x86_fp_read(s, addr + HEADER_AT, &present, sizeof(present), retaddr);
+    if (wanted & XSTATE_X87) {
+        x86_fp_write(s, addr, &fx, MXCSR_AT, retaddr);
+        x86_fp_write(s, addr + ST_AT, fx.st, sizeof(fx.st), retaddr);
+    }
+    if (wanted & (XSTATE_SSE | XSTATE_AVX)) {
+        x86_fp_write(s, addr + MXCSR_AT, &fx.mxcsr, 8, retaddr);
+    }
+    if (wanted & XSTATE_SSE) {
+        x86_fp_write(s, addr + X87_BYTES, fx.xmm, xmm_bytes(s), retaddr);
+    }
+    if (wanted & XSTATE_AVX) {
+        x86_fp_write(s, addr + AVX_AT, s->ymm_high, xmm_bytes(s), retaddr);
+    }
+    present |= wanted;
+    x86_fp_write(s, addr + HEADER_AT, &present, sizeof(present), retaddr);
+    return 0;
+}
+
+/* (linear address, EDX:EAX) */
+uint64_t helper_fp_xrstor(X86State *s, uint64_t addr, uint64_t mask, uint64_t c, uint64_t d)
+{
+    uintptr_t retaddr = tcg_caller_pc(s);
+    uint64_t wanted = mask & s->xcr0, header[3];
+    uint8_t high[sizeof(s->ymm_high)];
+    FxImage *fx = fx_image(s), from;
+
+    x86_fp_read(s, addr + HEADER_AT, header, sizeof(header), retaddr);
+    if (header[0] & ~s->xcr0 || header[1] || header[2]) {
+        x86_raise_error(s, EXC_GP, 0, retaddr);
+    }
+    x86_fp_read(s, addr, &from, X87_BYTES + XMM_BYTES_64, retaddr);
+    if (wanted & header[0] & XSTATE_AVX) {
+        x86_fp_read(s, addr + AVX_AT, high, sizeof(high), retaddr);
+    } else {
+        memset(high, 0, sizeof(high));
+    }
+    if (wanted & (XSTATE_SSE | XSTATE_AVX)) {
+        check_mxcsr(s, from.mxcsr, retaddr);
+        fx->mxcsr = from.mxcsr;
+    }
+    if (wanted & header[0] & XSTATE_X87) {
+        load_x87(fx, &from);
+    } else if (wanted & XSTATE_X87) {
+        x86_fx_init_x87(fx);
+        memset(fx->st, 0, sizeof(fx->st));
+    }
+    if (wanted & XSTATE_SSE) {
+        if (!(header[0] & XSTATE_SSE)) {
+            memset(from.xmm, 0, sizeof(from.xmm));
+        }
+        memcpy(fx->xmm, from.xmm, xmm_bytes(s));
+    }
+    if (wanted & XSTATE_AVX) {
+        memcpy(s->ymm_high, high, xmm_bytes(s));
+    }
+    return 0;
+}
+
+/*
+ * With CR0.NE = 0 an x87 exception goes out on FERR# to IRQ 13, and the processor waits in front of
+ * the instruction until that arrives. The handler's write to port F0 asserts IGNNE#; then the
+ * exception is ignored until it is cleared.
+ */
+static void set_ferr(X86State *s, bool level)
+{
+    bool taken = machine_lock_if();
+
+    line_set(s->ferr_line, level);
+    machine_unlock_if(taken);
+}
+
+void x86_fp_clear_ferr(X86State *s)
+{
+    if (s->fp_ferr & FERR_ASSERTED) {
+        set_ferr(s, false);
+    }
+    s->fp_ferr = 0;
+}
+
+void x86_fp_ignne(Cpu *cpu)
+{
+    X86State *s = x86_state(cpu);
+
+    if (s->fp_ferr & FERR_ASSERTED) {
+        set_ferr(s, false);
+        s->fp_ferr = FERR_IGNNE;
+    }
+}
+
+void x86_raise_x87(X86State *s, uintptr_t retaddr)
+{
+    FxImage *fx = fx_image(s);
+
+    if (s->cr0 & CR0_NE) {
+        x86_raise(s, EXC_MF, retaddr);
+    }
+    if (s->fp_ferr & FERR_IGNNE) {
+        /* The host knows no IGNNE#: masked, the pending exception does no more harm. */
+        x86_fx_set_words(fx, fx->fcw | FCW_MASKS, fx->fsw);
+    } else if (!(s->fp_ferr & FERR_ASSERTED)) {
+        s->fp_ferr |= FERR_ASSERTED;
+        set_ferr(s, true);
+    }
+    if (retaddr) {
+        tcg_restore(s, retaddr);
+    }
+    tcg_unwind(s, TCG_EXIT_LOOKUP);
+}
+
+/* The host refused a raw instruction; state and FP image are complete. */
+void x86_raise_host_fp(Cpu *cpu, int signal, int code)
+{
+    X86State *s = x86_state(cpu);
+
+    if (signal != SIGFPE) {
+        /* Misaligned for the host, or a reserved bit of MXCSR that was set meanwhile. */
+        x86_raise_error(s, EXC_GP, 0, 0);
+    }
+    if (fx_image(s)->fsw & FSW_ES) {
+        x86_raise_x87(s, 0);
+    }
+    x86_raise(s, s->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD, 0);
+}

@@ -1,0 +1,49 @@
+/* The FXSAVE image that X86State.fx is, and what works on it. */
+#ifndef TARGET_X86_FP_STATE_H
+#define TARGET_X86_FP_STATE_H
+
+#include <string.h>
+
+#include "target/x86/internal.h"
+
+/* SDM volume 1, table 10-2: the 64-bit layout that the host loads and stores. */
+typedef struct FxImage {
+    uint16_t fcw, fsw;
+    uint8_t tags, reserved;  /* a one: the physical register holds something */
+    uint16_t fop;
+    uint64_t fip, fdp;
+    uint32_t mxcsr, mxcsr_mask;
+    uint8_t st[8][16];       /* from ST(0) on, whatever TOP is */
+    uint8_t xmm[16][16];
+    uint8_t unused[96];
+} FxImage;
+
+G_STATIC_ASSERT(sizeof(FxImage) == 512);
+
+enum {
+    FCW_MASKS = 0x3f, FCW_INIT = 0x37f, FCW_WRITABLE = 0x1f3f, FCW_ALWAYS = 0x40,
+    FSW_EXCEPTIONS = 0x3f, FSW_ES = 0x80, FSW_TOP_SHIFT = 11, FSW_B = 0x8000,
+    MXCSR_INIT = 0x1f80,
+    XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_AVX = 4,
+};
+
+static inline FxImage *fx_image(X86State *s)
+{
+    return (FxImage *)s->fx;
+}
+
+static inline unsigned fx_top(const FxImage *fx)
+{
+    return fx->fsw >> FSW_TOP_SHIFT & 7;
+}
+
+/* As FNINIT leaves the x87 unit. */
+void x86_fx_init_x87(FxImage *fx);
+/* The control and status word of a load: reserved bits dropped, ES and B as they follow. */
+void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw);
+
+/* Guest memory at a linear address. All faults come before the first byte is written. */
+void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr);
+void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr);
+
+#endif

@@ -1,0 +1,51 @@
+/* The table of vector and MMX instructions that the host executes as they are. */
+#ifndef TARGET_X86_FP_TABLE_H
+#define TARGET_X86_FP_TABLE_H
+
+#include "target/x86/decode.h"
+
+/* What ModRM.reg and ModRM.rm name; the SDM's letters. */
+typedef enum FpOperand {
+    FP_NONE, /* reg: part of the opcode or unused; rm: no ModRM byte */
+    FP_V,    /* reg: xmm */
+    FP_P,    /* reg: mmx */
+    FP_G,    /* reg: general register, written */
+    FP_W,    /* rm: xmm or memory */
+    FP_U,    /* rm: xmm, no memory form */
+    FP_Q,    /* rm: mmx or memory */
+    FP_N,    /* rm: mmx, no memory form */
+    FP_E,    /* rm: general register or memory */
+    FP_M,    /* rm: memory, no register form */
+} FpOperand;
+
+typedef enum FpFlags {
+    FPF_IMM = 1 << 0,     /* an immediate byte follows */
+    FPF_STORE = 1 << 1,   /* rm is the destination */
+    FPF_LOOSE = 1 << 2,   /* a 16-byte memory operand may be misaligned */
+    FPF_EXC = 1 << 3,     /* can raise SIMD floating-point exceptions */
+    FPF_EFLAGS = 1 << 4,  /* writes EFLAGS */
+    FPF_Y = 1 << 5,       /* the general register is 64 bits wide with REX.W, memory too (size is 4) */
+    FPF_GPR64 = 1 << 6,   /* the general register is, memory is not affected */
+    FPF_STRING = 1 << 7,  /* pcmpXstrX */
+    FPF_MASKMOV = 1 << 8, /* stores at DI */
+} FpFlags;
+
+typedef struct FpRow {
+    uint8_t map, prefix, opcode;
+    uint8_t reg, rm;   /* FpOperand */
+    uint8_t size;      /* of the memory form, in bytes */
+    uint8_t feature;   /* X86Feature */
+    uint16_t flags;
+    uint8_t digits;    /* mask of the values of ModRM.reg, where reg is FP_NONE */
+} FpRow;
+
+extern const FpRow x86_fp_rows[];
+extern const unsigned x86_fp_row_count;
+
+/* The row of an opcode under its mandatory prefix (0, 0x66, 0xf3, 0xf2), or NULL. */
+const FpRow *x86_fp_row(unsigned map, unsigned prefix, unsigned opcode);
+
+/* fp_x87.c: D8-DF and FWAIT. */
+bool x86_translate_x87(X86Translator *tr, X86Insn *in);
+
+#endif

@@ -1,0 +1,266 @@
+/*
+ * MMX and SSE instructions into raw host instructions, and the state-saving ones into helpers.
+ *
+ * Which checks come first is in the SDM, volume 3, 2.5 and 13.1: EM and OSFXSR give #UD, TS gives
+ * #NM. Unmasked exceptions are the host's: it runs with the guest's control words.
+ */
+#include "target/x86/fp_table.h"
+
+/* The prefix that is part of the opcode: F2 and F3 win over 66. */
+static unsigned mandatory_prefix(const X86Insn *in)
+{
+    return in->rep ? in->rep : in->opsize ? 0x66 : 0;
+}
+
+static bool has_feature(const X86State *s, const FpRow *row, bool mmx)
+{
+    if (x86_has(s, row->feature)) {
+        return true;
+    }
+    return mmx && row->feature == FEAT_sse && x86_has(s, FEAT_mmxext);
+}
+
+/* Linear address of the implicit operand of maskmovq and maskmovdqu. */
+static void translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
+{
+    int seg = in->seg_override >= 0 ? in->seg_override : S_DS;
+    IrVal di = x86_gpr_get(tr, in, in->addr_type, R_DI);
+    IrVal addr = x86_linear(tr, seg, di, in->addr_type, row->size, true);
+    uint64_t operands = in->reg | in->rm << 4 | row->size << 8;
+
+    addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);
+    ir_call(tr->ir, HELPER_fp_maskmov, addr, ir_const(tr->ir, IR_I64, operands), (IrVal){0}, (IrVal){0});
+}
+
+static void translate_string(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal low = ir_const(ir, IR_I64, 0), high = low, result;
+    uint64_t operands = in->opcode | (in->imm & 0xff) << 8 | in->reg << 16 | in->rm << 20 |
+                        in->is_mem << 24 | in->w << 25;
+
+    if (in->is_mem) {
+        int64_t disp;
+        IrVal addr = x86_address_sized(tr, in, 16, false, &disp);
+
+        low = ir_load(ir, IR_I64, addr, disp, 0);
+        high = ir_load(ir, IR_I64, addr, disp + 8, 0);
+    }
+    result = ir_call(ir, HELPER_fp_pcmpstr, ir_const(ir, IR_I64, operands), low, high, (IrVal){0});
+    if (in->opcode & 1) {
+        IrVal index = ir_op2(ir, IR_shr, IR_I64, result, ir_const(ir, IR_I8, 32));
+
+        x86_gpr_put(tr, in, IR_I32, R_CX, index);
+    }
+    x86_flags_put_image(tr, result);
+}
+
+static void translate_row(X86Translator *tr, X86Insn *in, const FpRow *row)
+{
+    bool store = row->flags & FPF_STORE;
+    bool wide = in->w && row->flags & (FPF_Y | FPF_GPR64);
+    IrVal addr = {0}, gpr = {0};
+    int64_t disp = 0;
+    IrValFlags result;
+    IrRaw raw = {
+        .prefix = row->prefix,
+        .map = row->map,
+        .opcode = row->opcode,
+        .w = wide,
+        .has_imm = row->flags & FPF_IMM,
+        .imm = in->imm,
+        .gpr_type = wide ? IR_I64 : IR_I32,
+        .may_fault = row->flags & FPF_EXC,
+    };
+
+    switch (row->reg) {
+    case FP_V:
+        raw.reg_role = RAW_XMM;
+        raw.reg = in->reg;
+        break;
+    case FP_P:
+        raw.reg_role = RAW_MMX;
+        raw.reg = in->reg & 7;
+        break;
+    case FP_G:
+        raw.reg_role = RAW_GPR_OUT;
+        break;
+    default:
+        raw.reg_role = row->rm == FP_NONE ? RAW_NONE : RAW_DIGIT;
+        raw.reg = in->reg & 7;
+        break;
+    }
+    if (in->is_mem && row->rm != FP_NONE) {
+        raw.rm_role = RAW_MEM;
+        raw.mem_size = wide && row->flags & FPF_Y ? 8 : row->size;
+        raw.mem_read = !store;
+        raw.mem_write = store;
+        raw.mem_align = raw.mem_size == 16 && !(row->flags & FPF_LOOSE) ? 16 : 0;
+        addr = x86_address_sized(tr, in, raw.mem_size, store, &disp);
+    } else if (row->rm == FP_W || row->rm == FP_U) {
+        raw.rm_role = RAW_XMM;
+        raw.rm = in->rm;
+    } else if (row->rm == FP_Q || row->rm == FP_N) {
+        raw.rm_role = RAW_MMX;
+        raw.rm = in->rm & 7;
+    } else if (row->rm == FP_E && store) {
+        raw.rm_role = RAW_GPR_OUT;
+    } else if (row->rm == FP_E) {
+        raw.rm_role = RAW_GPR_IN;
+        gpr = x86_gpr_get(tr, in, raw.gpr_type, in->rm);
+    }
+    /* A pending x87 exception is raised by MMX instructions too. */
+    raw.x87 = row->reg == FP_P || row->rm == FP_Q || row->rm == FP_N || row->rm == FP_NONE;
+    raw.may_fault |= raw.x87;
+
+    result = ir_raw(tr->ir, &raw, addr, disp, gpr, row->flags & FPF_EFLAGS);
+    if (raw.reg_role == RAW_GPR_OUT) {
+        x86_gpr_put(tr, in, raw.gpr_type, in->reg, result.value);
+    } else if (raw.rm_role == RAW_GPR_OUT) {
+        x86_gpr_put(tr, in, raw.gpr_type, in->rm, result.value);
+    }
+    if (row->flags & FPF_EFLAGS) {
+        x86_flags_put_value(tr, result.flags);
+    }
+}
+
+static bool translate_vector(X86Translator *tr, X86Insn *in)
+{
+    const FpRow *row = x86_fp_row(in->map, mandatory_prefix(in), in->opcode);
+    bool xmm, mmx;
+
+    if (!row || in->vex) {
+        return false;
+    }
+    if (in->is_mem ? row->rm == FP_U || row->rm == FP_N : row->rm == FP_M) {
+        return false;
+    }
+    if (row->digits && !(row->digits >> (in->reg & 7) & 1)) {
+        return false;
+    }
+    xmm = row->reg == FP_V || row->rm == FP_W || row->rm == FP_U;
+    mmx = !xmm;
+    if (!has_feature(tr->s, row, mmx) || tr->mode & MODE_EM || (xmm && !(tr->mode & MODE_OSFXSR))) {
+        return false;
+    }
+    if (tr->mode & MODE_TS) {
+        x86_raise_now(tr, EXC_NM);
+    } else if (row->flags & FPF_MASKMOV) {
+        translate_maskmov(tr, in, row);
+    } else if (row->flags & FPF_STRING) {
+        translate_string(tr, in);
+    } else {
+        translate_row(tr, in, row);
+    }
+    return true;
+}
+
+/* helper(linear address, argument) for a memory area of `size` bytes, aligned to `align`. */
+static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned size, bool write,
+                      unsigned align, IrVal argument)
+{
+    IrBlock *ir = tr->ir;
+    int64_t disp;
+    IrVal addr = x86_address_sized(tr, in, size, write, &disp);
+
+    addr = ir_op2(ir, IR_add, tr->addr_type, addr, ir_const(ir, tr->addr_type, disp));
+    addr = ir_zext(ir, IR_I64, tr->addr_type, addr);
+    x86_raise_if(tr, in, COND_NE, IR_I64,
+                 ir_op2(ir, IR_and, IR_I64, addr, ir_const(ir, IR_I64, align - 1)),
+                 ir_const(ir, IR_I64, 0), EXC_GP, true);
+    ir_call(ir, helper, addr, argument, (IrVal){0}, (IrVal){0});
+}
+
+/* EDX:EAX */
+static IrVal feature_mask(X86Translator *tr)
+{
+    IrBlock *ir = tr->ir;
+    IrVal low = ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_AX));
+    IrVal high = ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_DX));
+
+    high = ir_op2(ir, IR_shl, IR_I64, high, ir_const(ir, IR_I8, 32));
+    return ir_op2(ir, IR_or, IR_I64, low, high);
+}
+
+static bool translate_mxcsr(X86Translator *tr, X86Insn *in, bool load)
+{
+    IrRaw raw = {
+        .map = MAP_0F, .opcode = 0xae, .reg_role = RAW_DIGIT, .reg = load ? 2 : 3, .rm_role = RAW_MEM,
+        .mem_size = 4, .mem_read = load, .mem_write = !load,
+    };
+    int64_t disp;
+    IrVal addr;
+
+    if (!x86_has(tr->s, FEAT_sse) || tr->mode & MODE_EM || !(tr->mode & MODE_OSFXSR)) {
+        return false;
+    }
+    if (tr->mode & MODE_TS) {
+        x86_raise_now(tr, EXC_NM);
+        return true;
+    }
+    addr = x86_address_sized(tr, in, 4, !load, &disp);
+    if (load) {
+        IrVal value = ir_zext(tr->ir, IR_I64, IR_I32, ir_load(tr->ir, IR_I32, addr, disp, 0));
+        IrVal reserved = ir_op2(tr->ir, IR_and, IR_I64, value,
+                                ir_const(tr->ir, IR_I64, ~(uint64_t)x86_mxcsr_mask()));
+
+        x86_raise_if(tr, in, COND_NE, IR_I64, reserved, ir_const(tr->ir, IR_I64, 0), EXC_GP, true);
+        /* The host checks as well, should memory change in between. */
+        raw.may_fault = true;
+        addr = x86_address_sized(tr, in, 4, false, &disp);
+    }
+    ir_raw(tr->ir, &raw, addr, disp, (IrVal){0}, false);
+    return true;
+}
+
+/* 0F AE with memory: FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, XSAVE, XRSTOR, XSAVEOPT. */
+static bool translate_state(X86Translator *tr, X86Insn *in)
+{
+    unsigned digit = in->reg & 7;
+
+    if (!in->is_mem || mandatory_prefix(in)) {
+        return false;
+    }
+    switch (digit) {
+    case 0:
+    case 1:
+        if (!x86_has(tr->s, FEAT_fxsr)) {
+            return false;
+        }
+        if (tr->mode & (MODE_EM | MODE_TS)) {
+            x86_raise_now(tr, EXC_NM);
+            return true;
+        }
+        call_area(tr, in, digit ? HELPER_fp_fxrstor : HELPER_fp_fxsave, 512, !digit, 16, (IrVal){0});
+        return true;
+    case 2:
+    case 3:
+        return translate_mxcsr(tr, in, digit == 2);
+    case 4:
+    case 5:
+    case 6:
+        if (!x86_has(tr->s, digit == 6 ? FEAT_xsaveopt : FEAT_xsave) || !(tr->mode & MODE_OSXSAVE)) {
+            return false;
+        }
+        if (tr->mode & MODE_TS) {
+            x86_raise_now(tr, EXC_NM);
+            return true;
+        }
+        call_area(tr, in, digit == 5 ? HELPER_fp_xrstor : HELPER_fp_xsave, 576, digit != 5, 64,
+                  feature_mask(tr));
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool x86_translate_fp(X86Translator *tr, X86Insn *in)
+{
+    if (in->map == MAP_ONE) {
+        return x86_translate_x87(tr, in);
+    }
+    if (in->map == MAP_0F && in->opcode == 0xae) {
+        return translate_state(tr, in);
+    }
+    return translate_vector(tr, in);
+}
