@@ -87,7 +87,7 @@ void ir_put8h(IrBlock *ir, unsigned slot, IrVal value)
 
 bool ir_known_inputs(const IrBlock *ir, const IrInsn *insn, uint64_t in[4])
 {
-    int n = ir_op_inputs(insn->op);
+    int n = ir_facts[insn->op].inputs;
 
     for (int i = 0; i < n; i++) {
         uint32_t id = insn->in[i];
@@ -118,9 +118,9 @@ bool ir_known_flags(const IrBlock *ir, uint32_t id, uint32_t *flags, uint32_t *d
 {
     const IrInsn *def = &ir->insns[ir->value_def[id]];
     uint64_t in[4] = {0}, out[2];
-    int n = ir_op_inputs(def->op);
+    int n = ir_facts[def->op].inputs;
 
-    if (!ir_op_pure(def->op)) {
+    if (!ir_facts[def->op].pure) {
         return false;
     }
     /* One level deep: a chain of adc is not worth a recursion that a guest could make long. */
@@ -297,7 +297,7 @@ IrVal ir_op3(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c)
 IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c)
 {
     IrValFlags v = {NONE, NONE};
-    bool always_flags = ir_op_always_flags(op);
+    bool always_flags = ir_facts[op].flags == OP_ALWAYS_FLAGS;
     IrInsn *insn;
 
     if (!always_flags) {

@@ -5,15 +5,16 @@
 
 #include "ir_private.h"
 
-typedef struct OpFact {
-    const char *name;
-    uint8_t outputs, inputs;
-    bool pure;
-} OpFact;
+/* Which operations are marked (F) in ops.def; the ranges are those of its order. */
+#define FLAGS_OF(op) \
+    ((op) == IR_cmp || (op) == IR_test || (op) == IR_bt || (op) == IR_flags_from ? OP_ALWAYS_FLAGS \
+     : ((op) >= IR_add && (op) <= IR_xor) || ((op) >= IR_shl && (op) <= IR_muls2) || (op) == IR_raw \
+         ? OP_MAY_FLAGS                                                                             \
+         : OP_NO_FLAGS)
 
-static const OpFact facts[IR_OP_COUNT] = {
-#define PURE(name, outputs, inputs, meaning)   [IR_##name] = {#name, outputs, inputs, true},
-#define EFFECT(name, outputs, inputs, meaning) [IR_##name] = {#name, outputs, inputs, false},
+const OpFact ir_facts[IR_OP_COUNT] = {
+#define PURE(name, outputs, inputs, meaning)   [IR_##name] = {#name, outputs, inputs, true, FLAGS_OF(IR_##name)},
+#define EFFECT(name, outputs, inputs, meaning) [IR_##name] = {#name, outputs, inputs, false, FLAGS_OF(IR_##name)},
 #include "tcg/ops.def"
 #undef PURE
 #undef EFFECT
@@ -99,22 +100,22 @@ void *ir_scratch(IrBlock *ir, size_t size)
 
 const char *ir_op_name(IrOp op)
 {
-    return facts[op].name;
+    return ir_facts[op].name;
 }
 
 int ir_op_outputs(IrOp op)
 {
-    return facts[op].outputs;
+    return ir_facts[op].outputs;
 }
 
 int ir_op_inputs(IrOp op)
 {
-    return facts[op].inputs;
+    return ir_facts[op].inputs;
 }
 
 bool ir_op_pure(IrOp op)
 {
-    return facts[op].pure;
+    return ir_facts[op].pure;
 }
 
 bool ir_op_faults(const IrBlock *ir, const IrInsn *insn)
@@ -159,47 +160,14 @@ bool ir_op_exits(IrOp op)
     }
 }
 
-bool ir_op_always_flags(IrOp op)
-{
-    return op == IR_cmp || op == IR_test || op == IR_bt || op == IR_flags_from;
-}
-
-bool ir_op_may_flags(IrOp op)
-{
-    switch (op) {
-    case IR_add:
-    case IR_sub:
-    case IR_adc:
-    case IR_sbb:
-    case IR_neg:
-    case IR_and:
-    case IR_or:
-    case IR_xor:
-    case IR_shl:
-    case IR_shr:
-    case IR_sar:
-    case IR_rol:
-    case IR_ror:
-    case IR_shld:
-    case IR_shrd:
-    case IR_mul:
-    case IR_mulu2:
-    case IR_muls2:
-    case IR_raw:
-        return true;
-    default:
-        return ir_op_always_flags(op);
-    }
-}
-
 bool ir_insn_defines_flags(const IrInsn *insn)
 {
-    return ir_op_always_flags(insn->op) || (ir_op_may_flags(insn->op) && insn->bits & IRB_FLAGS);
+    return ir_defines_flags(insn);
 }
 
 uint32_t ir_insn_flags_id(const IrInsn *insn)
 {
-    return ir_insn_defines_flags(insn) ? insn->out + facts[insn->op].outputs : 0;
+    return ir_insn_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
 }
 
 bool ir_input_is_flags(IrOp op, unsigned index)

@@ -83,9 +83,9 @@ static void see_get(Backward *b, const IrInsn *insn)
 /* An operation of which only the flags, or only one half, is used may be a cheaper one. */
 static void reduce(const Backward *b, IrInsn *insn)
 {
-    uint32_t flags_id = ir_insn_flags_id(insn);
+    uint32_t flags_id = ir_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
 
-    if (flags_id && !ir_op_always_flags(insn->op) && !b->live[flags_id]) {
+    if (flags_id && ir_facts[insn->op].flags != OP_ALWAYS_FLAGS && !b->live[flags_id]) {
         insn->bits &= ~IRB_FLAGS;
         flags_id = 0;
     }
@@ -101,9 +101,9 @@ static void reduce(const Backward *b, IrInsn *insn)
 
 static bool pure_is_live(const Backward *b, const IrInsn *insn)
 {
-    uint32_t flags_id = ir_insn_flags_id(insn);
+    uint32_t flags_id = ir_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
 
-    for (int i = 0; i < ir_op_outputs(insn->op); i++) {
+    for (int i = 0; i < ir_facts[insn->op].outputs; i++) {
         if (b->live[insn->out + i]) {
             return true;
         }
@@ -118,7 +118,7 @@ static bool visit(Backward *b, uint32_t at)
     IrInsn *insn = &ir->insns[at];
     const IrHelper *helper;
 
-    if (ir_op_pure(insn->op)) {
+    if (ir_facts[insn->op].pure) {
         if (!pure_is_live(b, insn)) {
             return false;
         }
@@ -181,13 +181,13 @@ static void compact(IrBlock *ir, const uint8_t *keep)
 
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         const IrInsn *insn = &ir->insns[i];
-        int n = ir_op_outputs(insn->op) + (insn->op == IR_raw || ir_insn_defines_flags(insn));
+        unsigned n = ir_count_ids(insn);
 
         if (!keep[i]) {
             continue;
         }
         if (insn->out) {
-            for (int k = 0; k < n; k++) {
+            for (unsigned k = 0; k < n; k++) {
                 ir->value_def[insn->out + k] = to;
             }
         }

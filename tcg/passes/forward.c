@@ -40,11 +40,11 @@ static void emit(Forward *f, const IrInsn *insn)
 {
     IrBlock *ir = f->ir;
     uint32_t at = ir->n_insns++;
-    int n = ir_op_outputs(insn->op) + (insn->op == IR_raw || ir_insn_defines_flags(insn));
+    unsigned n = ir_count_ids(insn);
 
     ir->insns[at] = *insn;
     if (insn->out) {
-        for (int i = 0; i < n; i++) {
+        for (unsigned i = 0; i < n; i++) {
             ir->value_def[insn->out + i] = at;
         }
     }
@@ -190,7 +190,7 @@ static void forward_pure(Forward *f, IrInsn *insn)
         emit_const(f, insn->out, insn->type, insn->imm);
         return;
     }
-    if (ir_op_outputs(insn->op) != 1 || ir_insn_defines_flags(insn)) {
+    if (ir_facts[insn->op].outputs != 1 || ir_defines_flags(insn)) {
         emit(f, insn);
         return;
     }
@@ -319,7 +319,7 @@ static void forward_insn(Forward *f, IrInsn *insn)
         f->unreachable = true;
         break;
     default:
-        if (ir_op_pure(insn->op)) {
+        if (ir_facts[insn->op].pure) {
             forward_pure(f, insn);
         } else {
             emit(f, insn);
