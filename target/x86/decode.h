@@ -85,12 +85,14 @@ struct X86Insn {
     bool rip_relative;     /* disp is to next_pc */
     int64_t disp;
     uint8_t type;          /* IrType of the operand size: IR_I16, IR_I32, IR_I64 */
+    uint8_t type_y;        /* IR_I64 with W in 64-bit code, else IR_I32 */
     uint8_t addr_type;     /* IrType of the address size */
     uint64_t imm;          /* sign-extended, or zero-extended where the operand says so */
     uint64_t imm2;         /* second one: enter, far pointer's selector */
     /* Kept by x86_address: an address is computed once per instruction. */
     IrVal address;
     int64_t address_disp;
+    bool address_written; /* and was checked for writing */
 };
 
 /* Which IR value holds current flags; none: they are only in the cc slots. */
@@ -102,13 +104,15 @@ typedef struct X86FlagValues {
 
 #define X86_MAX_COLD 64
 
-/* Code at the block's end for a check that failed: raises an exception of an instruction. */
+/* Code at the block's end for a check that failed: raises an exception of an instruction, or
+ * begins the instruction again. */
 typedef struct X86Cold {
     unsigned label;
     uint64_t pc;
-    uint8_t vector;
-    bool has_error;
+    int16_t vector; /* COLD_RETRY: none */
+    bool has_error; /* of 0 */
 } X86Cold;
+enum { COLD_RETRY = -1 };
 
 struct X86Translator {
     Translation *t;
@@ -143,7 +147,8 @@ IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool writ
 /* The offset alone (lea), of the address size. */
 IrVal x86_effective(X86Translator *tr, X86Insn *in);
 /* Offset (of the address size) in a segment to linear address, checked. */
-IrVal x86_linear(X86Translator *tr, int seg, IrVal offset, IrType addr_type, unsigned size, bool write);
+IrVal x86_linear(X86Translator *tr, const X86Insn *in, int seg, IrVal offset, IrType addr_type,
+                 unsigned size, bool write);
 
 /* General registers. For IR_I8 and no REX, numbers 4-7 are AH CH DH BH. */
 IrVal x86_gpr_get(X86Translator *tr, const X86Insn *in, IrType type, unsigned reg);
@@ -160,13 +165,18 @@ void x86_ud(X86Translator *tr);
 void x86_gp0(X86Translator *tr);
 void x86_raise_now(X86Translator *tr, int vector);
 /* Raise if a <cond> b, in cold code at the block's end. */
-void x86_raise_if(X86Translator *tr, X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b,
+void x86_raise_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b,
                   int vector, bool has_error);
 
-/* Ends the block at pc_slot = next_pc (mode unchanged), or with a lookup as mode may have changed. */
+/* End the block: at a known pc in the same mode; at a computed pc (I64), also when the mode may have
+ * changed; at the pc that a helper put into the slot; back in the engine. */
 void x86_end_jump(X86Translator *tr, uint64_t pc);
-void x86_end_lookup(X86Translator *tr, uint64_t pc);
+void x86_end_lookup(X86Translator *tr, IrVal pc, IrBranchHint hint);
+void x86_end_at_slot(X86Translator *tr);
 void x86_end_main(X86Translator *tr, uint64_t pc, TcgExit why);
+/* A conditional branch to target; the block goes on with the next instruction unless a mode wants
+ * an exit after each. */
+void x86_branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags, uint64_t target);
 
 /* Flags, flags.c. Producers put the cc slots and remember the IR value for consumers in the block. */
 IrVal x86_flags_for(X86Translator *tr, IrCc cc);      /* a flags value that has what cc needs */

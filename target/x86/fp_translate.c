@@ -25,7 +25,7 @@ static void translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
 {
     int seg = in->seg_override >= 0 ? in->seg_override : S_DS;
     IrVal di = x86_gpr_get(tr, in, in->addr_type, R_DI);
-    IrVal addr = x86_linear(tr, seg, di, in->addr_type, row->size, true);
+    IrVal addr = x86_linear(tr, in, seg, di, in->addr_type, row->size, true);
     uint64_t operands = in->reg | in->rm << 4 | row->size << 8;
 
     addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);

@@ -84,6 +84,11 @@ void x86_raise_host_fp(Cpu *cpu, int signal, int code); /* GuestOps.raise_host_f
 void x86_fp_clear_ferr(X86State *s);
 uint32_t x86_mxcsr_mask(void); /* bits of MXCSR that exist */
 
+/* Segmentation for C code: how many bytes a segment allows from an offset on, 0 also if an access of
+ * the kind is not allowed at all; the linear address, or #GP/#SS. */
+uint64_t x86_segment_room(const X86State *s, int seg, uint64_t offset, bool write);
+uint64_t x86_segment_linear(X86State *s, int seg, uint64_t offset, unsigned size, bool write, uintptr_t ra);
+
 /* Features of the model, for the decoder's checks. */
 typedef enum X86Feature {
 #define FEATURE(name, leaf, subleaf, reg, bit) FEAT_##name,

@@ -1,0 +1,236 @@
+/* Control flow: jumps, calls, returns, loops, interrupts, far transfers, system calls. */
+#include "target/x86/insns.h"
+
+#define NONE ((IrVal){0})
+
+static uint64_t target_of(const X86Insn *in)
+{
+    uint64_t target = in->next_pc + in->imm;
+
+    return in->type == IR_I16 ? target & 0xffff : target;
+}
+
+void x86_emit_jcc(X86Translator *tr, X86Insn *in)
+{
+    IrCc cc = in->opcode & 15;
+
+    x86_branch_if(tr, in, cc, x86_flags_for(tr, cc), target_of(in));
+}
+
+void x86_emit_jmp(X86Translator *tr, X86Insn *in)
+{
+    x86_end_jump(tr, target_of(in));
+}
+
+void x86_emit_jmp_ev(X86Translator *tr, X86Insn *in)
+{
+    x86_end_lookup(tr, x86_arg(tr, in->type, x86_operand_get(tr, in, 0)), BRANCH_JUMP);
+}
+
+void x86_emit_call(X86Translator *tr, X86Insn *in)
+{
+    x86_push(tr, in, in->type, x86_const(tr, in->type, in->next_pc));
+    x86_end_jump(tr, target_of(in));
+}
+
+void x86_emit_call_ev(X86Translator *tr, X86Insn *in)
+{
+    IrVal target = x86_arg(tr, in->type, x86_operand_get(tr, in, 0));
+
+    x86_push(tr, in, in->type, x86_const(tr, in->type, in->next_pc));
+    x86_end_lookup(tr, target, BRANCH_CALL);
+}
+
+void x86_emit_ret(X86Translator *tr, X86Insn *in)
+{
+    IrVal target = x86_arg(tr, in->type, x86_stack_load(tr, in, in->type, R_SP, 0));
+
+    x86_stack_move(tr, x86_size(in->type) + (in->row->operand[0] == O_Iw ? in->imm : 0));
+    x86_end_lookup(tr, target, BRANCH_RETURN);
+}
+
+/* LOOPNE, LOOPE, LOOP: the counter has the address size; flags stay. */
+void x86_emit_loop(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrType type = in->addr_type;
+    IrVal condition = NONE, left, flags;
+
+    if (in->row->op != 2) {
+        condition = ir_setcc(ir, in->row->op == 0 ? CC_NE : CC_E, x86_flags_for(tr, CC_E));
+    }
+    left = ir_op2(ir, IR_sub, type, ir_get(ir, type, SLOT_CX), x86_const(tr, type, 1));
+    if (condition.id) {
+        condition = ir_op2(ir, IR_and, IR_I8, condition,
+                           ir_setcond(ir, COND_NE, type, left, x86_const(tr, type, 0)));
+        flags = ir_opf(ir, IR_test, IR_I8, condition, condition, NONE).flags;
+    } else {
+        flags = ir_opf(ir, IR_test, type, left, left, NONE).flags;
+    }
+    ir_put(ir, type, SLOT_CX, left);
+    x86_branch_if(tr, in, CC_NE, flags, target_of(in));
+}
+
+void x86_emit_jcxz(X86Translator *tr, X86Insn *in)
+{
+    IrVal count = ir_get(tr->ir, in->addr_type, SLOT_CX);
+    IrVal flags = ir_opf(tr->ir, IR_test, in->addr_type, count, count, NONE).flags;
+
+    x86_branch_if(tr, in, CC_E, flags, target_of(in));
+}
+
+/* Far transfers. */
+
+static IrVal type_arg(X86Translator *tr, const X86Insn *in)
+{
+    return x86_const(tr, IR_I64, in->type);
+}
+
+static IrVal next_arg(X86Translator *tr, const X86Insn *in)
+{
+    return x86_const(tr, IR_I64, in->next_pc);
+}
+
+static void emit_far(X86Translator *tr, X86Insn *in, X86Helper helper, IrVal selector, IrVal offset)
+{
+    x86_call(tr, helper, selector, offset, type_arg(tr, in), next_arg(tr, in));
+    x86_end_at_slot(tr);
+}
+
+static void emit_far_memory(X86Translator *tr, X86Insn *in, X86Helper helper)
+{
+    int64_t disp;
+    unsigned size = x86_size(in->type);
+    IrVal address = x86_address_sized(tr, in, size + 2, false, &disp);
+    IrVal offset = ir_load(tr->ir, in->type, address, disp, 0);
+    IrVal selector = ir_load(tr->ir, IR_I16, address, disp + size, 0);
+
+    emit_far(tr, in, helper, x86_arg(tr, IR_I16, selector), x86_arg(tr, in->type, offset));
+}
+
+void x86_emit_jmp_far(X86Translator *tr, X86Insn *in)
+{
+    emit_far(tr, in, HELPER_far_jmp, x86_const(tr, IR_I64, in->imm2), x86_const(tr, IR_I64, in->imm));
+}
+
+void x86_emit_call_far(X86Translator *tr, X86Insn *in)
+{
+    emit_far(tr, in, HELPER_far_call, x86_const(tr, IR_I64, in->imm2), x86_const(tr, IR_I64, in->imm));
+}
+
+void x86_emit_jmp_far_m(X86Translator *tr, X86Insn *in)
+{
+    emit_far_memory(tr, in, HELPER_far_jmp);
+}
+
+void x86_emit_call_far_m(X86Translator *tr, X86Insn *in)
+{
+    emit_far_memory(tr, in, HELPER_far_call);
+}
+
+void x86_emit_ret_far(X86Translator *tr, X86Insn *in)
+{
+    uint64_t drop = in->row->operand[0] == O_Iw ? in->imm : 0;
+
+    X86_CALL2(tr, far_ret, type_arg(tr, in), x86_const(tr, IR_I64, drop));
+    x86_end_at_slot(tr);
+}
+
+void x86_emit_iret(X86Translator *tr, X86Insn *in)
+{
+    X86_CALL2(tr, iret, type_arg(tr, in), next_arg(tr, in));
+    x86_end_at_slot(tr);
+}
+
+/* Software interrupts. */
+
+enum { INT_N, INT_3_OR_O, INT_1 };
+
+static void emit_interrupt(X86Translator *tr, X86Insn *in, unsigned vector, unsigned kind)
+{
+    X86_CALL3(tr, int, x86_const(tr, IR_I64, vector), next_arg(tr, in), x86_const(tr, IR_I64, kind));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
+void x86_emit_int(X86Translator *tr, X86Insn *in)
+{
+    emit_interrupt(tr, in, in->imm, INT_N);
+}
+
+void x86_emit_int3(X86Translator *tr, X86Insn *in)
+{
+    emit_interrupt(tr, in, EXC_BP, INT_3_OR_O);
+}
+
+void x86_emit_int1(X86Translator *tr, X86Insn *in)
+{
+    emit_interrupt(tr, in, EXC_DB, INT_1);
+}
+
+void x86_emit_into(X86Translator *tr, X86Insn *in)
+{
+    unsigned label = ir_new_label(tr->ir);
+
+    ir_brcc(tr->ir, CC_O, x86_flags_for(tr, CC_O), label);
+    x86_end_jump(tr, in->next_pc);
+    ir_label(tr->ir, label);
+    x86_flags_forget(tr);
+    ir_insn_start(tr->ir, in->pc);
+    emit_interrupt(tr, in, EXC_OF, INT_3_OR_O);
+}
+
+void x86_emit_bound(X86Translator *tr, X86Insn *in)
+{
+    int64_t disp;
+    unsigned size = x86_size(in->type);
+    IrVal address = x86_address_sized(tr, in, 2 * size, false, &disp);
+    IrVal lower = ir_load(tr->ir, in->type, address, disp, 0);
+    IrVal upper = ir_load(tr->ir, in->type, address, disp + size, 0);
+    IrVal index = x86_gpr_get(tr, in, in->type, in->reg);
+
+    x86_raise_if(tr, in, COND_LTS, in->type, index, lower, EXC_BR, false);
+    x86_raise_if(tr, in, COND_GTS, in->type, index, upper, EXC_BR, false);
+}
+
+/* System calls. */
+
+void x86_emit_syscall(X86Translator *tr, X86Insn *in)
+{
+    if (!x86_feature(tr, FEAT_syscall)) {
+        x86_ud(tr);
+        return;
+    }
+    X86_CALL1(tr, syscall, next_arg(tr, in));
+    x86_end_at_slot(tr);
+}
+
+void x86_emit_sysret(X86Translator *tr, X86Insn *in)
+{
+    if (!x86_feature(tr, FEAT_syscall)) {
+        x86_ud(tr);
+        return;
+    }
+    X86_CALL1(tr, sysret, type_arg(tr, in));
+    x86_end_at_slot(tr);
+}
+
+void x86_emit_sysenter(X86Translator *tr, X86Insn *in)
+{
+    if (!x86_feature(tr, FEAT_sep)) {
+        x86_ud(tr);
+        return;
+    }
+    X86_CALL1(tr, sysenter, next_arg(tr, in));
+    x86_end_at_slot(tr);
+}
+
+void x86_emit_sysexit(X86Translator *tr, X86Insn *in)
+{
+    if (!x86_feature(tr, FEAT_sep)) {
+        x86_ud(tr);
+        return;
+    }
+    X86_CALL1(tr, sysexit, type_arg(tr, in));
+    x86_end_at_slot(tr);
+}

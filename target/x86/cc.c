@@ -1,0 +1,174 @@
+/* Emits the arithmetic flags: what producers leave in the cc slots, and what consumers get. */
+#include "target/x86/insns.h"
+
+enum { GROUP_CARRY = 1, GROUP_OVERFLOW = 2, GROUP_REST = 4 };
+
+static unsigned groups_of(IrCc cc)
+{
+    switch (cc & ~1) {
+    case CC_O:
+        return GROUP_OVERFLOW;
+    case CC_B:
+        return GROUP_CARRY;
+    case CC_BE:
+        return GROUP_CARRY | GROUP_REST;
+    case CC_L:
+    case CC_LE:
+        return GROUP_OVERFLOW | GROUP_REST;
+    default:
+        return GROUP_REST;
+    }
+}
+
+/* From the slots: all puts of earlier instructions have been emitted. */
+static IrVal flags_of_slots(X86Translator *tr)
+{
+    IrBlock *ir = tr->ir;
+    IrVal op = ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP));
+    IrVal image = x86_call(tr, HELPER_flags, op, ir_get(ir, IR_I64, SLOT_CC_DST),
+                           ir_get(ir, IR_I64, SLOT_CC_SRC), ir_get(ir, IR_I64, SLOT_CC_AUX_DST));
+    IrVal flags = ir_opf(ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags;
+
+    tr->flags = (X86FlagValues){flags, flags, flags};
+    return flags;
+}
+
+static IrVal flags_with(X86Translator *tr, unsigned groups)
+{
+    uint32_t id = groups & GROUP_CARRY      ? tr->flags.carry.id
+                  : groups & GROUP_OVERFLOW ? tr->flags.overflow.id
+                                            : tr->flags.rest.id;
+
+    if (id == 0 || ((groups & GROUP_OVERFLOW) && tr->flags.overflow.id != id) ||
+        ((groups & GROUP_REST) && tr->flags.rest.id != id)) {
+        return flags_of_slots(tr);
+    }
+    return (IrVal){id};
+}
+
+IrVal x86_flags_for(X86Translator *tr, IrCc cc)
+{
+    return flags_with(tr, groups_of(cc));
+}
+
+IrVal x86_flags_all(X86Translator *tr)
+{
+    return flags_with(tr, GROUP_CARRY | GROUP_OVERFLOW | GROUP_REST);
+}
+
+IrVal x86_flags_carry(X86Translator *tr)
+{
+    return flags_with(tr, GROUP_CARRY);
+}
+
+static IrVal widen(X86Translator *tr, IrType type, IrVal value)
+{
+    return type < IR_I32 ? ir_zext(tr->ir, IR_I32, type, value) : value;
+}
+
+static void put_value(X86Translator *tr, unsigned slot, IrType type, IrVal value)
+{
+    ir_put(tr->ir, type == IR_I64 ? IR_I64 : IR_I32, slot, widen(tr, type, value));
+}
+
+static void remember(X86Translator *tr, IrVal flags)
+{
+    tr->flags = (X86FlagValues){flags, flags, flags};
+}
+
+void x86_flags_put(X86Translator *tr, X86CcOp op, IrType type, IrVal dst, IrVal src, IrVal flags)
+{
+    ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(op, type)));
+    put_value(tr, SLOT_CC_DST, type, dst);
+    if (src.id) {
+        put_value(tr, SLOT_CC_SRC, type, src);
+    }
+    remember(tr, flags);
+}
+
+void x86_flags_put_carried(X86Translator *tr, X86CcOp op, IrType type, IrVal dst, IrVal src, IrVal carry, IrVal flags)
+{
+    X86CcOp without = op == CC_ADC ? CC_ADD : CC_SUB;
+
+    ir_put(tr->ir, IR_I32, SLOT_CC_OP,
+           ir_selectcc(tr->ir, IR_I32, CC_B, carry, x86_const(tr, IR_I32, X86_CC(op, type)),
+                       x86_const(tr, IR_I32, X86_CC(without, type))));
+    put_value(tr, SLOT_CC_DST, type, dst);
+    put_value(tr, SLOT_CC_SRC, type, src);
+    remember(tr, flags);
+}
+
+void x86_flags_put_image(X86Translator *tr, IrVal image)
+{
+    ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_IMAGE, 0)));
+    ir_put(tr->ir, IR_I32, SLOT_CC_DST, image);
+    remember(tr, ir_opf(tr->ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags);
+}
+
+void x86_flags_put_value(X86Translator *tr, IrVal flags)
+{
+    ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_IMAGE, 0)));
+    ir_put(tr->ir, IR_I32, SLOT_CC_DST, ir_op1(tr->ir, IR_flags_image, IR_I32, flags));
+    remember(tr, flags);
+}
+
+void x86_flags_put_aux(X86Translator *tr, X86CcAux op, IrType type, IrVal dst, IrVal flags)
+{
+    IrBlock *ir = tr->ir;
+    IrVal kept = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP),
+                        x86_const(tr, IR_I32, 0xff | X86_CC_CF_MASK));
+
+    ir_put(ir, IR_I32, SLOT_CC_OP,
+           ir_op2(ir, IR_or, IR_I32, kept, x86_const(tr, IR_I32, X86_CC_AUX(op, type))));
+    put_value(tr, SLOT_CC_AUX_DST, type, dst);
+    tr->flags.overflow = tr->flags.rest = flags;
+}
+
+static IrVal bit_at(X86Translator *tr, IrVal bit, unsigned shift)
+{
+    return ir_op2(tr->ir, IR_shl, IR_I32, ir_zext(tr->ir, IR_I32, IR_I8, bit), x86_const(tr, IR_I8, shift));
+}
+
+void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags)
+{
+    IrBlock *ir = tr->ir;
+    IrVal word = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP), x86_const(tr, IR_I32, ~X86_CC_CF_MASK));
+
+    word = ir_op2(ir, IR_or, IR_I32, word, x86_const(tr, IR_I32, X86_CC_CF_KNOWN));
+    word = ir_op2(ir, IR_or, IR_I32, word, bit_at(tr, cf, X86_CC_CF_SHIFT));
+    ir_put(ir, IR_I32, SLOT_CC_OP, word);
+    tr->flags.carry = flags;
+}
+
+void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, IrVal flags)
+{
+    IrBlock *ir = tr->ir;
+    IrVal old = ir_get(ir, IR_I32, SLOT_CC_OP);
+    IrVal word = ir_op2(ir, IR_and, IR_I32, old, x86_const(tr, IR_I32, ~(X86_CC_CF_MASK | X86_CC_OF_MASK)));
+
+    word = ir_op2(ir, IR_or, IR_I32, word, x86_const(tr, IR_I32, X86_CC_CF_KNOWN | X86_CC_OF_KNOWN));
+    word = ir_op2(ir, IR_or, IR_I32, word, bit_at(tr, cf, X86_CC_CF_SHIFT));
+    word = ir_op2(ir, IR_or, IR_I32, word, bit_at(tr, of, X86_CC_OF_SHIFT));
+    if (count.id) {
+        word = ir_select(ir, IR_I32, count, word, old);
+    }
+    ir_put(ir, IR_I32, SLOT_CC_OP, word);
+    tr->flags.carry = tr->flags.overflow = flags;
+}
+
+void x86_flags_put_if(X86Translator *tr, IrVal count, X86CcOp op, IrType type, IrVal dst, IrVal src)
+{
+    IrBlock *ir = tr->ir;
+    IrVal values[2] = {dst, src};
+
+    ir_put(ir, IR_I32, SLOT_CC_OP,
+           ir_select(ir, IR_I32, count, x86_const(tr, IR_I32, X86_CC(op, type)),
+                     ir_get(ir, IR_I32, SLOT_CC_OP)));
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned slot = i == 0 ? SLOT_CC_DST : SLOT_CC_SRC;
+        IrVal wide = type == IR_I64 ? values[i] : ir_zext(ir, IR_I64, type, values[i]);
+
+        ir_put(ir, IR_I64, slot, ir_select(ir, IR_I64, count, wide, ir_get(ir, IR_I64, slot)));
+    }
+    x86_flags_forget(tr);
+}

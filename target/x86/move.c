@@ -1,0 +1,319 @@
+/* Data movement: MOV and its relatives, XCHG, LEA, CMOVcc, SETcc, conversions, segment registers. */
+#include "target/x86/insns.h"
+
+#define NONE ((IrVal){0})
+
+void x86_emit_mov(X86Translator *tr, X86Insn *in)
+{
+    X86Operand source = in->row->operand[1];
+
+    if (source == O_Ib || source == O_Iz || source == O_Iv) {
+        x86_operand_put(tr, in, 0, x86_const(tr, x86_operand_type(in, 0), in->imm));
+    } else {
+        x86_operand_put(tr, in, 0, x86_operand_get(tr, in, 1));
+    }
+}
+
+static void emit_extend(X86Translator *tr, X86Insn *in, IrType from, bool sign)
+{
+    IrBlock *ir = tr->ir;
+    IrVal value;
+
+    if (in->is_mem && from < in->type) {
+        int64_t disp;
+        IrVal address = x86_address_sized(tr, in, x86_size(from), false, &disp);
+
+        value = ir_load(ir, from, address, disp, sign ? IRM_SX : IRM_ZX);
+    } else {
+        value = x86_rm_get(tr, in, from);
+        if (from < in->type) {
+            value = sign ? ir_sext(ir, in->type, from, value) : ir_zext(ir, in->type, from, value);
+        }
+    }
+    x86_gpr_put(tr, in, in->type, in->reg, value);
+}
+
+void x86_emit_movzx(X86Translator *tr, X86Insn *in)
+{
+    emit_extend(tr, in, x86_operand_type(in, 1), false);
+}
+
+void x86_emit_movsx(X86Translator *tr, X86Insn *in)
+{
+    emit_extend(tr, in, x86_operand_type(in, 1), true);
+}
+
+/* ARPL: raises the RPL of the destination selector to that of the source. */
+static void emit_arpl(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal dst, src, flags, image, mask, raised;
+
+    if (!tr->pe || tr->vm) {
+        x86_ud(tr);
+        return;
+    }
+    dst = x86_rm_get(tr, in, IR_I16);
+    src = x86_gpr_get(tr, in, IR_I16, in->reg);
+    mask = x86_const(tr, IR_I16, 3);
+    image = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
+    flags = ir_opf(ir, IR_cmp, IR_I16, ir_op2(ir, IR_and, IR_I16, dst, mask),
+                   ir_op2(ir, IR_and, IR_I16, src, mask), NONE).flags;
+    raised = ir_op2(ir, IR_or, IR_I16, ir_op2(ir, IR_and, IR_I16, dst, x86_const(tr, IR_I16, 0xfffc)),
+                    ir_op2(ir, IR_and, IR_I16, src, mask));
+    image = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, ~FLAG_ZF));
+    image = ir_op2(ir, IR_or, IR_I32, image,
+                   ir_selectcc(ir, IR_I32, CC_B, flags, x86_const(tr, IR_I32, FLAG_ZF), x86_const(tr, IR_I32, 0)));
+    x86_rm_put(tr, in, IR_I16, ir_selectcc(ir, IR_I16, CC_B, flags, raised, dst));
+    x86_flags_put_image(tr, image);
+}
+
+void x86_emit_movsxd(X86Translator *tr, X86Insn *in)
+{
+    if (tr->cs64) {
+        emit_extend(tr, in, in->type == IR_I16 ? IR_I16 : IR_I32, true);
+    } else {
+        emit_arpl(tr, in);
+    }
+}
+
+void x86_emit_lea(X86Translator *tr, X86Insn *in)
+{
+    IrVal offset = x86_effective(tr, in);
+
+    if (in->type > in->addr_type) {
+        offset = ir_zext(tr->ir, in->type, in->addr_type, offset);
+    }
+    x86_gpr_put(tr, in, in->type, in->reg, offset);
+}
+
+void x86_emit_xchg(X86Translator *tr, X86Insn *in)
+{
+    IrType type = x86_operand_type(in, 0);
+    IrVal b = x86_operand_get(tr, in, 1);
+    IrVal a;
+
+    if (in->is_mem) {
+        int64_t disp;
+        IrVal address = x86_address_sized(tr, in, x86_size(type), true, &disp);
+
+        a = ir_atomic(tr->ir, IR_atomic_xchg, type, address, disp, b, NONE);
+    } else {
+        a = x86_operand_get(tr, in, 0);
+        x86_operand_put(tr, in, 0, b);
+    }
+    x86_operand_put(tr, in, 1, a);
+}
+
+/* 90: NOP, PAUSE with F3, XCHG R8,rAX with REX.B. */
+void x86_emit_nop90(X86Translator *tr, X86Insn *in)
+{
+    if (in->rm != R_AX) {
+        x86_emit_xchg(tr, in);
+    } else if (in->rep == 0xf3) {
+        if (x86_each_insn_exits(tr)) {
+            x86_end_jump(tr, in->next_pc);
+        } else {
+            x86_end_main(tr, in->next_pc, TCG_EXIT_YIELD);
+        }
+    }
+}
+
+void x86_emit_cmov(X86Translator *tr, X86Insn *in)
+{
+    IrVal flags, yes, no;
+
+    if (!x86_feature(tr, FEAT_cmov)) {
+        x86_ud(tr);
+        return;
+    }
+    yes = x86_operand_get(tr, in, 1);
+    no = x86_operand_get(tr, in, 0);
+    flags = x86_flags_for(tr, in->opcode & 15);
+    x86_operand_put(tr, in, 0, ir_selectcc(tr->ir, in->type, in->opcode & 15, flags, yes, no));
+}
+
+void x86_emit_setcc(X86Translator *tr, X86Insn *in)
+{
+    IrCc cc = in->opcode & 15;
+
+    x86_rm_put(tr, in, IR_I8, ir_setcc(tr->ir, cc, x86_flags_for(tr, cc)));
+}
+
+void x86_emit_bswap(X86Translator *tr, X86Insn *in)
+{
+    IrVal value = x86_gpr_get(tr, in, in->type, in->rm);
+
+    /* With a 16-bit operand undefined; processors clear it. */
+    value = in->type == IR_I16 ? x86_const(tr, IR_I16, 0) : ir_op1(tr->ir, IR_bswap, in->type, value);
+    x86_gpr_put(tr, in, in->type, in->rm, value);
+}
+
+/* AL = [rBX + AL] */
+void x86_emit_xlat(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal index = ir_zext(ir, in->addr_type, IR_I8, ir_get(ir, IR_I8, SLOT_AX));
+    IrVal offset = ir_op2(ir, IR_add, in->addr_type, ir_get(ir, in->addr_type, SLOT_BX), index);
+    int seg = in->seg_override >= 0 ? in->seg_override : S_DS;
+    IrVal address = x86_linear(tr, in, seg, offset, in->addr_type, 1, false);
+
+    ir_put(ir, IR_I8, SLOT_AX, ir_load(ir, IR_I8, address, 0, 0));
+}
+
+/* CBW, CWDE, CDQE: AX = sign-extended lower half. */
+void x86_emit_cbw(X86Translator *tr, X86Insn *in)
+{
+    IrType half = in->type - 1;
+
+    ir_put(tr->ir, in->type, SLOT_AX, ir_sext(tr->ir, in->type, half, ir_get(tr->ir, half, SLOT_AX)));
+}
+
+/* CWD, CDQ, CQO: DX = sign of AX. */
+void x86_emit_cwd(X86Translator *tr, X86Insn *in)
+{
+    IrVal count = x86_const(tr, IR_I8, 8 * x86_size(in->type) - 1);
+
+    ir_put(tr->ir, in->type, SLOT_DX,
+           ir_op2(tr->ir, IR_sar, in->type, ir_get(tr->ir, in->type, SLOT_AX), count));
+}
+
+void x86_emit_movbe(X86Translator *tr, X86Insn *in)
+{
+    IrVal value;
+
+    if (!x86_feature(tr, FEAT_movbe)) {
+        x86_ud(tr);
+        return;
+    }
+    value = x86_operand_get(tr, in, 1);
+    if (in->type == IR_I16) {
+        value = ir_op2(tr->ir, IR_rol, IR_I16, value, x86_const(tr, IR_I8, 8));
+    } else {
+        value = ir_op1(tr->ir, IR_bswap, in->type, value);
+    }
+    x86_operand_put(tr, in, 0, value);
+}
+
+void x86_emit_movnti(X86Translator *tr, X86Insn *in)
+{
+    if (!x86_feature(tr, FEAT_sse2) || in->opsize || in->rep) {
+        x86_ud(tr);
+        return;
+    }
+    x86_rm_put(tr, in, in->type_y, x86_gpr_get(tr, in, in->type_y, in->reg));
+}
+
+/* Segment registers. */
+
+static IrVal get_selector(X86Translator *tr, unsigned seg)
+{
+    return X86_CALL1(tr, get_selector, x86_const(tr, IR_I64, seg));
+}
+
+void x86_emit_mov_from_seg(X86Translator *tr, X86Insn *in)
+{
+    unsigned seg = in->modrm >> 3 & 7;
+
+    if (seg > S_GS) {
+        x86_ud(tr);
+    } else if (in->is_mem) {
+        x86_rm_put(tr, in, IR_I16, get_selector(tr, seg));
+    } else {
+        x86_gpr_put(tr, in, in->type, in->rm, ir_zext(tr->ir, in->type, IR_I16, get_selector(tr, seg)));
+    }
+}
+
+/* The block goes on where nothing that it was translated for can have changed. */
+void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector)
+{
+    X86_CALL2(tr, load_seg, x86_const(tr, IR_I64, seg), x86_arg(tr, IR_I16, selector));
+    if (seg == S_SS || (!tr->cs64 && seg != S_FS && seg != S_GS)) {
+        in->row = NULL; /* the caller ends the block */
+    }
+}
+
+static void end_after_seg(X86Translator *tr, X86Insn *in, int seg, bool shadow)
+{
+    if (seg == S_SS && shadow) {
+        X86_CALL1(tr, set_shadow, x86_const(tr, IR_I64, 2));
+    }
+    if (!in->row) {
+        x86_end_lookup(tr, x86_const(tr, IR_I64, in->next_pc), BRANCH_JUMP);
+    }
+}
+
+void x86_emit_mov_to_seg(X86Translator *tr, X86Insn *in)
+{
+    unsigned seg = in->modrm >> 3 & 7;
+
+    if (seg > S_GS || seg == S_CS) {
+        x86_ud(tr);
+        return;
+    }
+    x86_emit_load_seg(tr, in, seg, x86_rm_get(tr, in, IR_I16));
+    end_after_seg(tr, in, seg, true);
+}
+
+/* LDS, LES, LSS, LFS, LGS: offset, then selector. */
+void x86_emit_load_far(X86Translator *tr, X86Insn *in)
+{
+    int seg = in->row->op;
+    int64_t disp;
+    unsigned size = x86_size(in->type);
+    IrVal address = x86_address_sized(tr, in, size + 2, false, &disp);
+    IrVal offset = ir_load(tr->ir, in->type, address, disp, 0);
+    IrVal selector = ir_load(tr->ir, IR_I16, address, disp + size, 0);
+
+    x86_emit_load_seg(tr, in, seg, selector);
+    x86_gpr_put(tr, in, in->type, in->reg, offset);
+    end_after_seg(tr, in, seg, false);
+}
+
+void x86_emit_push_seg(X86Translator *tr, X86Insn *in)
+{
+    IrVal selector = get_selector(tr, in->row->op);
+
+    x86_push(tr, in, in->type, ir_zext(tr->ir, in->type, IR_I16, selector));
+}
+
+void x86_emit_pop_seg(X86Translator *tr, X86Insn *in)
+{
+    int seg = in->row->op;
+    unsigned size = x86_size(in->type);
+    IrVal selector = x86_stack_load(tr, in, IR_I16, R_SP, 0);
+
+    x86_emit_load_seg(tr, in, seg, selector);
+    x86_stack_move(tr, size);
+    end_after_seg(tr, in, seg, true);
+}
+
+/* AH and the flags' low byte. */
+
+void x86_emit_lahf(X86Translator *tr, X86Insn *in)
+{
+    IrVal image;
+
+    if (tr->cs64 && !x86_feature(tr, FEAT_lahf_lm)) {
+        x86_ud(tr);
+        return;
+    }
+    image = ir_op1(tr->ir, IR_flags_image, IR_I32, x86_flags_all(tr));
+    ir_put8h(tr->ir, SLOT_AX, ir_op2(tr->ir, IR_or, IR_I32, image, x86_const(tr, IR_I32, 2)));
+}
+
+void x86_emit_sahf(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal ah, of;
+
+    if (tr->cs64 && !x86_feature(tr, FEAT_lahf_lm)) {
+        x86_ud(tr);
+        return;
+    }
+    of = ir_setcc(ir, CC_O, x86_flags_for(tr, CC_O));
+    of = ir_op2(ir, IR_shl, IR_I32, ir_zext(ir, IR_I32, IR_I8, of), x86_const(tr, IR_I8, 11));
+    ah = ir_zext(ir, IR_I32, IR_I8, ir_get8h(ir, SLOT_AX));
+    ah = ir_op2(ir, IR_and, IR_I32, ah, x86_const(tr, IR_I32, FLAGS_ALL & 0xff));
+    x86_flags_put_image(tr, ir_op2(ir, IR_or, IR_I32, ah, of));
+}

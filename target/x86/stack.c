@@ -1,0 +1,113 @@
+/* Stack instructions: PUSH, POP, PUSHA, POPA, ENTER, LEAVE, PUSHF, POPF. Memory first, SP last. */
+#include "target/x86/insns.h"
+
+void x86_emit_push(X86Translator *tr, X86Insn *in)
+{
+    X86Operand source = in->row->operand[0];
+    IrVal value = source == O_Iz || source == O_Ibs ? x86_const(tr, in->type, in->imm) : x86_operand_get(tr, in, 0);
+
+    x86_push(tr, in, in->type, value);
+}
+
+void x86_emit_pop(X86Translator *tr, X86Insn *in)
+{
+    unsigned size = x86_size(in->type);
+    IrVal value = x86_stack_load(tr, in, in->type, R_SP, 0);
+
+    if (in->is_mem) {
+        if (in->base == R_SP) {
+            in->disp += size; /* the address is computed with the new SP */
+        }
+        x86_operand_put(tr, in, 0, value);
+        x86_stack_move(tr, size);
+    } else {
+        x86_stack_move(tr, size);
+        x86_operand_put(tr, in, 0, value); /* pop sp: this one stays */
+    }
+}
+
+void x86_emit_pusha(X86Translator *tr, X86Insn *in)
+{
+    int64_t size = x86_size(in->type);
+
+    for (unsigned reg = R_AX; reg <= R_DI; reg++) {
+        x86_stack_store(tr, in, in->type, -size * (reg + 1), x86_gpr_get(tr, in, in->type, reg));
+    }
+    x86_stack_move(tr, -size * 8);
+}
+
+void x86_emit_popa(X86Translator *tr, X86Insn *in)
+{
+    int64_t size = x86_size(in->type);
+    IrVal values[8];
+
+    for (unsigned reg = R_AX; reg <= R_DI; reg++) {
+        values[reg] = x86_stack_load(tr, in, in->type, R_SP, size * (R_DI - reg));
+    }
+    for (unsigned reg = R_AX; reg <= R_DI; reg++) {
+        if (reg != R_SP) {
+            x86_gpr_put(tr, in, in->type, reg, values[reg]);
+        }
+    }
+    x86_stack_move(tr, size * 8);
+}
+
+/* The helper checks V86 mode. */
+void x86_emit_pushf(X86Translator *tr, X86Insn *in)
+{
+    IrVal image = X86_CALL1(tr, pushf, x86_const(tr, IR_I64, in->type));
+
+    x86_push(tr, in, in->type, image);
+}
+
+void x86_emit_popf(X86Translator *tr, X86Insn *in)
+{
+    IrVal value;
+
+    if (tr->vm && tr->iopl < 3) {
+        x86_gp0(tr); /* here, as the helper is behind the move of SP */
+        return;
+    }
+    value = x86_stack_load(tr, in, in->type, R_SP, 0);
+    x86_stack_move(tr, x86_size(in->type));
+    X86_CALL2(tr, popf, x86_arg(tr, in->type, value), x86_const(tr, IR_I64, in->type));
+    x86_flags_forget(tr);
+    x86_end_lookup(tr, x86_const(tr, IR_I64, in->next_pc), BRANCH_JUMP);
+}
+
+/* ENTER: a frame of imm bytes at nesting level imm2, which copies that many frame pointers. */
+void x86_emit_enter(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrType pointer = x86_stack_type(tr);
+    int64_t size = x86_size(in->type);
+    unsigned level = in->imm2 & 31;
+    IrVal frame = ir_op2(ir, IR_sub, pointer, ir_get(ir, pointer, SLOT_SP), x86_const(tr, pointer, size));
+
+    x86_stack_store(tr, in, in->type, -size, x86_gpr_get(tr, in, in->type, R_BP));
+    for (unsigned i = 1; i < level; i++) {
+        x86_stack_store(tr, in, in->type, -size * (i + 1), x86_stack_load(tr, in, in->type, R_BP, -size * i));
+    }
+    if (level) {
+        IrVal value = in->type > pointer ? ir_zext(ir, in->type, pointer, frame) : frame;
+
+        x86_stack_store(tr, in, in->type, -size * (level + 1), value);
+    }
+    x86_stack_move(tr, -size * (level + 1) - (int64_t)in->imm);
+    if (in->type < pointer) {
+        ir_put(ir, in->type, SLOT_BP, frame);
+    } else {
+        ir_put(ir, pointer, SLOT_BP, frame);
+    }
+}
+
+void x86_emit_leave(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrType pointer = x86_stack_type(tr);
+    IrVal value = x86_stack_load(tr, in, in->type, R_BP, 0);
+
+    ir_put(ir, pointer, SLOT_SP, ir_op2(ir, IR_add, pointer, ir_get(ir, pointer, SLOT_BP),
+                                        x86_const(tr, pointer, x86_size(in->type))));
+    x86_gpr_put(tr, in, in->type, R_BP, value);
+}

@@ -1,0 +1,294 @@
+/* Translates a block: instructions from a pc on until something ends it. */
+#include "target/x86/insns.h"
+
+enum { MAX_INSNS = 48, MAX_SIDE_EXITS = 4, COLD_PER_INSN = 16 };
+
+bool x86_each_insn_exits(const X86Translator *tr)
+{
+    return (tr->mode & (MODE_TF | MODE_SHADOW)) || tr->t->single_step;
+}
+
+void x86_raise_now(X86Translator *tr, int vector)
+{
+    X86_CALL1(tr, raise, x86_const(tr, IR_I64, vector));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
+void x86_ud(X86Translator *tr)
+{
+    x86_raise_now(tr, EXC_UD);
+}
+
+void x86_gp0(X86Translator *tr)
+{
+    X86_CALL2(tr, raise_error, x86_const(tr, IR_I64, EXC_GP), x86_const(tr, IR_I64, 0));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
+/* Ends of blocks. */
+
+/* The exit that the mode wants behind every instruction; the pc slot has been put. */
+static void end_single(X86Translator *tr)
+{
+    if (tr->mode & MODE_TF) {
+        X86_CALL0(tr, single_step);
+        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    } else {
+        ir_exit_main(tr->ir, tr->t->single_step ? TCG_EXIT_DEBUG : TCG_EXIT_MODE);
+    }
+}
+
+void x86_end_lookup(X86Translator *tr, IrVal pc, IrBranchHint hint)
+{
+    if (x86_each_insn_exits(tr)) {
+        ir_put(tr->ir, IR_I64, SLOT_PC, pc);
+        end_single(tr);
+    } else {
+        ir_exit_lookup(tr->ir, pc, hint);
+    }
+    tr->done = true;
+}
+
+void x86_end_at_slot(X86Translator *tr)
+{
+    if (x86_each_insn_exits(tr)) {
+        end_single(tr);
+    } else {
+        ir_exit_lookup(tr->ir, ir_get(tr->ir, IR_I64, SLOT_PC), BRANCH_JUMP);
+    }
+    tr->done = true;
+}
+
+void x86_end_jump(X86Translator *tr, uint64_t pc)
+{
+    pc &= tr->pc_mask;
+    if (x86_each_insn_exits(tr) && tr->n_insns) {
+        x86_end_lookup(tr, x86_const(tr, IR_I64, pc), BRANCH_JUMP);
+        return;
+    }
+    ir_exit_jump(tr->ir, pc);
+    x86_mark_exit(tr, pc);
+    tr->done = true;
+}
+
+void x86_end_main(X86Translator *tr, uint64_t pc, TcgExit why)
+{
+    ir_put(tr->ir, IR_I64, SLOT_PC, x86_const(tr, IR_I64, pc & tr->pc_mask));
+    ir_exit_main(tr->ir, why);
+    tr->done = true;
+}
+
+void x86_branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags, uint64_t target)
+{
+    target &= tr->pc_mask;
+    if (x86_each_insn_exits(tr)) {
+        x86_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, x86_const(tr, IR_I64, target),
+                                       x86_const(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+        return;
+    }
+    ir_exit_if(tr->ir, cc, flags, target);
+    x86_mark_exit(tr, target);
+    tr->n_side_exits++;
+}
+
+static void emit_cold(X86Translator *tr)
+{
+    for (unsigned i = 0; i < tr->n_cold; i++) {
+        const X86Cold *cold = &tr->cold[i];
+
+        ir_label(tr->ir, cold->label);
+        ir_insn_start(tr->ir, cold->pc);
+        if (cold->vector == COLD_RETRY) {
+            ir_exit_jump(tr->ir, cold->pc);
+        } else if (cold->has_error) {
+            X86_CALL2(tr, raise_error, x86_const(tr, IR_I64, cold->vector), x86_const(tr, IR_I64, 0));
+            ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        } else {
+            X86_CALL1(tr, raise, x86_const(tr, IR_I64, cold->vector));
+            ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        }
+    }
+}
+
+/* Liveness of flags at successors. */
+
+static uint64_t page_of(const X86Translator *tr, uint64_t pc)
+{
+    uint64_t linear = tr->cs_base + pc;
+
+    return (tr->cs64 ? linear : (uint32_t)linear) >> 12;
+}
+
+static bool is_plain_shift(const X86Insn *in)
+{
+    unsigned count = in->row->operand[1] == O_1 ? 1 : in->row->operand[1] == O_Ib ? in->imm & 31 : 0;
+
+    return in->row->emit == x86_emit_shift && in->row->op >= SHIFT_SHL && count;
+}
+
+bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
+{
+    enum { LOOK_AHEAD = 5 };
+    uint64_t page = page_of(tr, tr->t->key->pc);
+    X86Insn in;
+
+    for (unsigned i = 0; i < LOOK_AHEAD; i++) {
+        pc &= tr->pc_mask;
+        /* Other pages are not fetched from ahead of time: that has effects. */
+        if (page_of(tr, pc) != page || page_of(tr, pc + 15) != page ||
+            x86_decode(tr->t, tr->mode, pc, &in) != DECODE_OK || !in.row->emit || in.lock) {
+            return false;
+        }
+        if (in.row->emit == x86_emit_jmp) {
+            pc = in.next_pc + in.imm;
+            if (in.type == IR_I16) {
+                pc &= 0xffff;
+            }
+            continue;
+        }
+        /* A fault would show the flags to its handler. */
+        if (in.is_mem && in.row->emit != x86_emit_lea && in.row->emit != x86_emit_nop) {
+            return false;
+        }
+        if (in.row->attr & A_FLW || is_plain_shift(&in)) {
+            return true;
+        }
+        if (!(in.row->attr & A_FLN)) {
+            return false;
+        }
+        pc = in.next_pc;
+    }
+    return false;
+}
+
+void x86_mark_exit(X86Translator *tr, uint64_t pc)
+{
+    IrBlock *ir = tr->ir;
+    const IrInsn *last = &ir->insns[ir->n_insns - 1];
+
+    if ((last->op == IR_exit_jump || last->op == IR_exit_if) && x86_flags_dead_at(tr, pc)) {
+        IrExitDead dead = {.insn = ir->n_insns - 1, .slots = SLOTS_CC};
+
+        g_array_append_val(ir->exit_dead, dead);
+    }
+}
+
+/* One instruction. */
+
+static void translate_insn(X86Translator *tr, X86Insn *in)
+{
+    const X86Row *row = in->row;
+    bool protected = tr->pe && !tr->vm;
+
+    if (!row->emit || (in->lock && !(row->attr & A_LOCK && in->is_mem)) ||
+        (row->attr & A_MEM && !in->is_mem) || (row->attr & A_REG && in->is_mem) ||
+        (row->attr & A_O64 && !tr->cs64) || ((row->attr & A_PE || in->vex) && !protected)) {
+        x86_ud(tr);
+    } else if (row->attr & A_CPL0 && tr->cpl != 0) {
+        x86_gp0(tr);
+    } else {
+        row->emit(tr, in);
+    }
+}
+
+static void set_mode(X86Translator *tr, Translation *t)
+{
+    uint64_t mode = t->key->flags;
+
+    *tr = (X86Translator){
+        .t = t,
+        .ir = t->ir,
+        .s = x86_state(t->cpu),
+        .mode = mode,
+        .cs64 = mode & MODE_CS64,
+        .cs32 = !(mode & MODE_CS64) && mode & MODE_CS32,
+        .ss32 = mode & MODE_SS32,
+        .pe = mode & MODE_PE,
+        .vm = mode & MODE_VM,
+        .flat = mode & MODE_FLAT,
+        .flat_cs = mode & MODE_FLAT_CS,
+        .cpl = mode >> MODE_CPL_SHIFT & 3,
+        .iopl = mode >> MODE_IOPL_SHIFT & 3,
+        .cs_base = t->key->base,
+        .addr_type = mode & MODE_CS64 ? IR_I64 : IR_I32,
+        .pc_mask = mode & MODE_CS64 ? UINT64_MAX : UINT32_MAX,
+    };
+}
+
+/* Before a block's first instruction. */
+static void begin(X86Translator *tr, uint64_t pc)
+{
+    bool real = !tr->pe || tr->vm;
+
+    if (!tr->cs64 && !tr->flat_cs && (!real || pc > 0xffff)) {
+        X86_CALL1(tr, check_pc, x86_const(tr, IR_I64, pc));
+    }
+    if (tr->mode & MODE_SHADOW) {
+        X86_CALL1(tr, set_shadow, x86_const(tr, IR_I64, 0));
+    }
+}
+
+/* False: the block ends before pc. */
+static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
+{
+    X86DecodeResult result = x86_decode(tr->t, tr->mode, pc, in);
+    bool first = tr->n_insns == 0;
+
+    if (!first && (result != DECODE_OK || page_of(tr, in->next_pc - 1) != page_of(tr, pc))) {
+        return false; /* begins a block of its own, which then faults or spans pages */
+    }
+    ir_insn_start(tr->ir, pc);
+    if (first) {
+        begin(tr, pc);
+    }
+    tr->n_insns++;
+    switch (result) {
+    case DECODE_OK:
+        translate_insn(tr, in);
+        break;
+    case DECODE_TOO_LONG:
+        in->next_pc = pc + 15;
+        x86_gp0(tr);
+        break;
+    case DECODE_FETCH:
+        in->next_pc = pc + 1;
+        X86_CALL1(tr, raise_fetch_fault,
+                  x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc)));
+        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        tr->done = true;
+        break;
+    }
+    return true;
+}
+
+void x86_translate(Translation *t)
+{
+    X86Translator tr;
+    uint64_t pc = t->key->pc;
+    unsigned limit;
+    X86Insn in;
+
+    set_mode(&tr, t);
+    limit = x86_each_insn_exits(&tr) ? 1 : MIN(t->max_insns, MAX_INSNS);
+    if (!(tr.mode & MODE_SHADOW)) {
+        ir_poll(t->ir, pc); /* an interrupt cannot be taken in a shadow: polling would not end */
+    }
+    while (!tr.done) {
+        if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
+            x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
+            break;
+        }
+        if (tr.n_insns >= MAX(limit, 1) || tr.n_side_exits >= MAX_SIDE_EXITS ||
+            tr.n_cold + COLD_PER_INSN > X86_MAX_COLD || page_of(&tr, pc) != page_of(&tr, t->key->pc) ||
+            !next_insn(&tr, pc, &in)) {
+            x86_end_jump(&tr, pc);
+            break;
+        }
+        pc = in.next_pc;
+    }
+    emit_cold(&tr);
+    t->end_pc = pc;
+    t->n_insns = tr.n_insns;
+}
