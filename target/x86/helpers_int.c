@@ -362,6 +362,9 @@ uint64_t helper_set_shadow(X86State *s, uint64_t shadow, uint64_t b, uint64_t c,
 {
     s->interrupt_shadow = shadow;
     x86_update_mode(s);
+    if (!shadow) {
+        x86_poll_interrupts(s);
+    }
     return 0;
 }
 

@@ -72,6 +72,8 @@ void x86_raise(X86State *s, int vector, uintptr_t retaddr) G_GNUC_NORETURN;
 void x86_raise_error(X86State *s, int vector, uint32_t error, uintptr_t retaddr) G_GNUC_NORETURN;
 void x86_deliver_exception(Cpu *cpu);
 void x86_service(Cpu *cpu);
+/* Interrupts may be possible now (IF set, a shadow over): look again at the next poll. */
+void x86_poll_interrupts(X86State *s);
 void x86_block_key(Cpu *cpu, BlockKey *key);
 void x86_translate(Translation *t);
 bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);

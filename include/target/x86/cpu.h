@@ -141,6 +141,27 @@ typedef struct X86State {
     const X86Features *features;
     uint32_t apic_id;
     struct Line *ferr_line; /* to IRQ 13; NULL: none */
+    bool wait_sipi;         /* an AP after reset or INIT: only SIPI starts it */
+    bool shut_down;         /* after a triple fault, until reset */
+
+    /* Working data: no guest state. */
+    uint64_t published_base; /* what the engine was told last, with mode_flags */
+    unsigned published_mmu;
+    bool catching;          /* x86_raise jumps to catch_point instead of unwinding */
+    void *catch_point[5];   /* of __builtin_setjmp */
+    struct X86Breakpoint {  /* those of DR0-3 that the engine has */
+        uint64_t addr;
+        bool set;
+    } breakpoints[4];
+    struct X86TableRam {    /* where page tables were found last: below and above 4 GiB */
+        uint64_t generation;
+        PhysAddr start;
+        uint64_t size;
+        uint8_t *host;
+        RamBlock *ram;
+        uint64_t offset;    /* of start, in ram */
+        bool readonly;
+    } table_ram[2];
 } X86State;
 
 static inline X86State *x86_state(Cpu *cpu)

@@ -1,0 +1,441 @@
+/* Control and debug registers, the translation mode derived from them, and TLB instructions. */
+#include "target/x86/system.h"
+
+bool x86_has(const X86State *s, X86Feature feature)
+{
+    return s->features->on[feature];
+}
+
+static bool flat_data(const X86Segment *seg)
+{
+    /* Present writable expand-up data (or what real mode left), base 0, 4 GiB. */
+    return seg->base == 0 && seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+}
+
+void x86_update_mode(X86State *s)
+{
+    const X86Segment *cs = &s->seg[S_CS], *ss = &s->seg[S_SS];
+    bool code64 = is_code64(s);
+    uint64_t m = (uint64_t)s->cpl << MODE_CPL_SHIFT | (uint64_t)iopl(s) << MODE_IOPL_SHIFT;
+    uint16_t fcw = s->fx[0] | s->fx[1] << 8;
+    uint64_t base;
+    unsigned mmu;
+
+    if (code64) {
+        m |= MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS;
+    } else {
+        if (cs->attr & SEG_DB) {
+            m |= MODE_CS32;
+        }
+        if (ss->attr & SEG_DB) {
+            m |= MODE_SS32;
+        }
+        if (flat_data(ss) && flat_data(&s->seg[S_DS]) && flat_data(&s->seg[S_ES])) {
+            m |= MODE_FLAT;
+        }
+        if (cs->base == 0 && cs->limit == UINT32_MAX) {
+            m |= MODE_FLAT_CS;
+        }
+    }
+    if (s->cr0 & CR0_PE) {
+        m |= MODE_PE;
+    }
+    if (s->eflags & EFL_VM) {
+        m |= MODE_VM;
+    }
+    if (s->eflags & EFL_TF) {
+        m |= MODE_TF;
+    }
+    if (s->cr0 & CR0_EM) {
+        m |= MODE_EM;
+    }
+    if (s->cr0 & CR0_TS) {
+        m |= MODE_TS;
+    }
+    if (s->cr0 & CR0_MP) {
+        m |= MODE_MP;
+    }
+    if (s->cr4 & CR4_OSFXSR) {
+        m |= MODE_OSFXSR;
+    }
+    if ((fcw & 0x3f) != 0x3f) {
+        m |= MODE_FP_UNMASKED;
+    }
+    if (s->interrupt_shadow) {
+        m |= MODE_SHADOW;
+    }
+    if ((s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3) {
+        m |= MODE_AC;
+    }
+    if (s->in_smm) {
+        m |= MODE_SMM;
+    }
+    if (s->cr4 & CR4_OSXSAVE) {
+        m |= MODE_OSXSAVE;
+        if ((s->xcr0 & 6) == 6) {
+            m |= MODE_AVX;
+        }
+    }
+    if (is_long(s)) {
+        m |= MODE_LMA;
+    }
+    if (s->dr[7] & 0xff) {
+        if (s->eflags & EFL_RF) {
+            m |= MODE_RF;
+        }
+    } else {
+        /* Nothing would look at it. */
+        s->eflags &= ~(uint32_t)EFL_RF;
+    }
+    if (s->cr4 & CR4_OSXMMEXCPT) {
+        m |= MODE_OSXMMEXCPT;
+    }
+    /* The MMU mode depends on EFLAGS.AC too, which m need not show. */
+    mmu = data_mode(s, s->cpl);
+    base = code64 ? 0 : cs->base;
+    if (m != s->mode_flags || base != s->published_base || mmu != s->published_mmu) {
+        s->mode_flags = m;
+        s->published_base = base;
+        s->published_mmu = mmu;
+        if (engine.update_mode) {
+            engine.update_mode(s->hot.cpu);
+        }
+    }
+}
+
+static void flush_all(X86State *s)
+{
+    if (engine.flush_all) {
+        engine.flush_all(s->hot.cpu);
+    }
+}
+
+/* The segments as long mode sees CS.L follow EFER.LMA; the caller updates the mode. */
+void x86_set_efer(X86State *s, uint64_t value)
+{
+    bool changed = (s->efer ^ value) & (EFER_NXE | EFER_LMA);
+
+    s->efer = value;
+    if (changed) {
+        flush_all(s);
+    }
+    x86_update_mode(s);
+}
+
+void x86_set_cr0(X86State *s, uint64_t value, uintptr_t ra)
+{
+    uint64_t changed;
+
+    value = (uint32_t)value | CR0_ET;
+    changed = s->cr0 ^ value;
+    if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD))) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    if ((changed & CR0_PG) && (value & CR0_PG)) {
+        if (s->efer & EFER_LME) {
+            if (!(s->cr4 & CR4_PAE) || (s->seg[S_CS].attr & SEG_L)) {
+                x86_raise_error(s, EXC_GP, 0, ra);
+            }
+            s->efer |= EFER_LMA;
+        } else if (s->cr4 & CR4_PAE) {
+            x86_load_pdptes(s, s->cr3, ra);
+        }
+    } else if (changed & CR0_PG) {
+        if (is_code64(s) || (s->cr4 & CR4_PCIDE)) {
+            x86_raise_error(s, EXC_GP, 0, ra);
+        }
+        s->efer &= ~(uint64_t)EFER_LMA;
+    }
+    s->cr0 = value;
+    if (changed & (CR0_PG | CR0_PE | CR0_WP)) {
+        flush_all(s);
+    }
+    if ((changed & CR0_PE) && !(value & CR0_PE)) {
+        s->cpl = 0;
+    }
+    x86_update_mode(s);
+}
+
+void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra)
+{
+    bool keep = (s->cr4 & CR4_PCIDE) && value >> 63;
+
+    if (is_long(s)) {
+        value &= ~(UINT64_C(1) << 63);
+        if (value & ~X86_PHYS_MASK) {
+            x86_raise_error(s, EXC_GP, 0, ra);
+        }
+    } else {
+        value = (uint32_t)value;
+        if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE)) {
+            x86_load_pdptes(s, value, ra);
+        }
+    }
+    s->cr3 = value;
+    if (!keep && (s->cr0 & CR0_PG) && engine.flush_space) {
+        engine.flush_space(s->hot.cpu, s->cr4 & CR4_PCIDE ? value & 0xfff : 0, (s->cr4 & CR4_PGE) != 0);
+    }
+    if (engine.update_mode) {
+        engine.update_mode(s->hot.cpu);
+    }
+}
+
+static uint64_t allowed_cr4(const X86State *s)
+{
+    static const struct {
+        X86Feature feature;
+        uint32_t bits;
+    } rows[] = {
+        { FEAT_vme, CR4_VME | CR4_PVI }, { FEAT_tsc, CR4_TSD }, { FEAT_de, CR4_DE }, { FEAT_pse, CR4_PSE },
+        { FEAT_pae, CR4_PAE }, { FEAT_mce, CR4_MCE }, { FEAT_pge, CR4_PGE }, { FEAT_fxsr, CR4_OSFXSR },
+        { FEAT_sse, CR4_OSXMMEXCPT }, { FEAT_umip, CR4_UMIP }, { FEAT_fsgsbase, CR4_FSGSBASE },
+        { FEAT_pcid, CR4_PCIDE }, { FEAT_xsave, CR4_OSXSAVE }, { FEAT_smep, CR4_SMEP },
+        { FEAT_smap, CR4_SMAP }, { FEAT_pku, CR4_PKE },
+    };
+    uint64_t bits = CR4_PCE;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (x86_has(s, rows[i].feature)) {
+            bits |= rows[i].bits;
+        }
+    }
+    return bits;
+}
+
+void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra)
+{
+    uint64_t changed = s->cr4 ^ value;
+
+    if ((value & ~allowed_cr4(s)) || ((changed & CR4_PAE) && is_long(s)) ||
+        ((changed & value & CR4_PCIDE) && (!is_long(s) || (s->cr3 & 0xfff)))) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    if ((changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && (value & CR4_PAE) &&
+        (s->cr0 & CR0_PG) && !is_long(s)) {
+        x86_load_pdptes(s, s->cr3, ra);
+    }
+    s->cr4 = value;
+    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_PKE)) {
+        flush_all(s);
+    }
+    x86_update_mode(s);
+}
+
+static void require_cpl0(X86State *s, uintptr_t ra)
+{
+    if (s->cpl) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+}
+
+uint64_t helper_mov_from_cr(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+
+    require_cpl0(s, ra);
+    switch (a) {
+    case 0:
+        return s->cr0;
+    case 2:
+        return s->cr2;
+    case 3:
+        return s->cr3;
+    case 4:
+        return s->cr4;
+    case 8: {
+        Cpu *cpu = s->hot.cpu;
+
+        tcg_fp_sync(s);
+        return cpu->intc && cpu->intc->get_tpr ? cpu->intc->get_tpr(cpu->intc_opaque) : 0;
+    }
+    default:
+        x86_raise(s, EXC_UD, ra);
+    }
+}
+
+uint64_t helper_mov_to_cr(X86State *s, uint64_t a, uint64_t value, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+
+    require_cpl0(s, ra);
+    switch (a) {
+    case 0:
+        if (is_long(s) && value >> 32) {
+            x86_raise_error(s, EXC_GP, 0, ra);
+        }
+        x86_set_cr0(s, value, ra);
+        break;
+    case 2:
+        s->cr2 = value;
+        break;
+    case 3:
+        x86_set_cr3(s, value, ra);
+        break;
+    case 4:
+        x86_set_cr4(s, value, ra);
+        break;
+    case 8: {
+        Cpu *cpu = s->hot.cpu;
+
+        if (value >> 4) {
+            x86_raise_error(s, EXC_GP, 0, ra);
+        }
+        tcg_fp_sync(s);
+        if (cpu->intc && cpu->intc->set_tpr) {
+            cpu->intc->set_tpr(cpu->intc_opaque, value);
+        }
+        x86_poll_interrupts(s);
+        break;
+    }
+    default:
+        x86_raise(s, EXC_UD, ra);
+    }
+    return 0;
+}
+
+uint64_t helper_smsw(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (s->cpl && (s->cr4 & CR4_UMIP)) {
+        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+    }
+    return s->cr0;
+}
+
+uint64_t helper_lmsw(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+
+    require_cpl0(s, ra);
+    /* It can set PE but not clear it. */
+    x86_set_cr0(s, (s->cr0 & ~UINT64_C(0xe)) | (a & 0xf), ra);
+    return 0;
+}
+
+uint64_t helper_clts(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    require_cpl0(s, tcg_caller_pc(s));
+    s->cr0 &= ~(uint64_t)CR0_TS;
+    x86_update_mode(s);
+    return 0;
+}
+
+uint64_t helper_invlpg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    require_cpl0(s, tcg_caller_pc(s));
+    engine.flush_page(s->hot.cpu, linear(s, a));
+    return 0;
+}
+
+uint64_t helper_wbinvd(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    require_cpl0(s, tcg_caller_pc(s));
+    return 0;
+}
+
+uint64_t helper_invpcid(X86State *s, uint64_t type, uint64_t descriptor, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    unsigned mode = data_mode(s, s->cpl);
+    uint64_t low = load_linear(s, descriptor, 8, mode, ra);
+    uint64_t addr = load_linear(s, descriptor + 8, 8, mode, ra);
+    unsigned pcid = low & 0xfff;
+
+    require_cpl0(s, ra);
+    if (type > 3 || (type < 2 && (low >> 12 || (pcid && !(s->cr4 & CR4_PCIDE)))) ||
+        (type == 0 && !is_canonical(addr))) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    switch (type) {
+    case 0:
+        engine.flush_page(s->hot.cpu, addr);
+        break;
+    case 1:
+        engine.flush_space(s->hot.cpu, pcid, true);
+        break;
+    default:
+        engine.flush_all(s->hot.cpu);
+    }
+    return 0;
+}
+
+/* Debug registers. */
+enum { DR6_FIXED = 0xffff0ff0, DR6_BD = 1 << 13, DR7_FIXED = 0x400, DR7_GD = 1 << 13 };
+
+static unsigned debug_register(X86State *s, unsigned number, uintptr_t ra)
+{
+    if (number == 4 || number == 5) {
+        if (s->cr4 & CR4_DE) {
+            x86_raise(s, EXC_UD, ra);
+        }
+        number += 2;
+    }
+    if (number > 7) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    require_cpl0(s, ra);
+    if (s->dr[7] & DR7_GD) {
+        s->exception.dr6 = DR6_BD;
+        x86_raise(s, EXC_DB, ra);
+    }
+    return number;
+}
+
+uint64_t helper_mov_from_dr(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return s->dr[debug_register(s, a, tcg_caller_pc(s))];
+}
+
+uint64_t helper_mov_to_dr(X86State *s, uint64_t a, uint64_t value, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    unsigned number = debug_register(s, a, ra);
+
+    if (number >= 6 && value >> 32) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    if (number < 4 && is_long(s) && !is_canonical(value)) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    if (number == 6) {
+        value = (value & 0xe00f) | DR6_FIXED;
+    } else if (number == 7) {
+        value = (value & 0xffff2fff) | DR7_FIXED;
+    }
+    s->dr[number] = value;
+    if (number != 6) {
+        x86_update_breakpoints(s);
+        x86_update_mode(s);
+    }
+    return 0;
+}
+
+uint64_t helper_xgetbv(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    uint32_t index = a;
+
+    if (!(s->cr4 & CR4_OSXSAVE)) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    if (index > 1 || (index == 1 && !x86_has(s, FEAT_xgetbv1))) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    return s->xcr0;
+}
+
+uint64_t helper_xsetbv(X86State *s, uint64_t index, uint64_t value, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    uint64_t supported = x86_has(s, FEAT_avx) ? 7 : 3;
+
+    if (!(s->cr4 & CR4_OSXSAVE)) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    require_cpl0(s, ra);
+    if ((uint32_t)index != 0 || !(value & 1) || (value & ~supported) || (value & 6) == 4) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    s->xcr0 = value;
+    x86_update_mode(s);
+    return 0;
+}

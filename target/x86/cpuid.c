@@ -1,0 +1,254 @@
+/* What CPUID answers, from the model and the machine's topology (SDM vol. 2, CPUID). */
+#include "core/machine.h"
+#include "target/x86/system.h"
+
+/* Bits that an identifier of n things needs. */
+static unsigned id_bits(unsigned n)
+{
+    unsigned bits = 0;
+
+    while (1u << bits < n) {
+        bits++;
+    }
+    return bits;
+}
+
+static unsigned threads_per_core(void)
+{
+    return MAX(machine_config.threads, 1);
+}
+
+static unsigned cores_per_socket(void)
+{
+    return MAX(machine_config.cores, 1);
+}
+
+static void put_text(uint32_t out[4], const char *text, const uint8_t order[3])
+{
+    for (int i = 0; i < 3; i++) {
+        memcpy(&out[order[i]], text + 4 * i, 4);
+    }
+}
+
+/* Leaf 4 and AMD's 0x8000001d: one cache each. */
+static void cache_leaf(uint32_t subleaf, uint32_t out[4])
+{
+    static const struct {
+        uint8_t type, level;
+        uint16_t ways, sets;
+    } caches[] = {
+        { 1, 1, 8, 64 },      /* 32 KiB data */
+        { 2, 1, 8, 64 },      /* 32 KiB code */
+        { 3, 2, 16, 4096 },   /* 4 MiB */
+    };
+    unsigned threads = threads_per_core(), cores = cores_per_socket();
+
+    if (subleaf >= G_N_ELEMENTS(caches)) {
+        return;
+    }
+    out[0] = caches[subleaf].type | caches[subleaf].level << 5 | 1 << 8 |
+             ((1u << id_bits(threads)) - 1) << 14 | ((1u << id_bits(cores)) - 1) << 26;
+    out[1] = (caches[subleaf].ways - 1) << 22 | (64 - 1);
+    out[2] = caches[subleaf].sets - 1;
+    out[3] = 1; /* a write-back invalidate reaches lower levels' sharers only */
+}
+
+static void topology_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
+{
+    unsigned threads = threads_per_core(), cores = cores_per_socket();
+
+    out[2] = subleaf & 0xff;
+    out[3] = s->apic_id;
+    if (subleaf == 0) {
+        out[0] = id_bits(threads);
+        out[1] = threads;
+        out[2] |= 1 << 8;
+    } else if (subleaf == 1) {
+        out[0] = id_bits(threads) + id_bits(cores);
+        out[1] = threads * cores;
+        out[2] |= 2 << 8;
+    }
+}
+
+static void xsave_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
+{
+    const X86Features *f = s->features;
+    bool avx = f->on[FEAT_avx];
+
+    if (!f->on[FEAT_xsave]) {
+        return;
+    }
+    if (subleaf == 0) {
+        out[0] = avx ? 7 : 3;
+        out[1] = (s->xcr0 & 4) ? 576 + 256 : 576;
+        out[2] = avx ? 576 + 256 : 576;
+    } else if (subleaf == 1) {
+        out[0] = f->words[WORD_D_1_EAX];
+    } else if (subleaf == 2 && avx) {
+        out[0] = 256;
+        out[1] = 576;
+    }
+}
+
+static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    static const uint8_t vendor_order[3] = { 1, 3, 2 };
+    const X86Features *f = s->features;
+    unsigned logical = threads_per_core() * cores_per_socket();
+
+    switch (leaf) {
+    case 0:
+        out[0] = f->level;
+        put_text(out, f->vendor, vendor_order);
+        break;
+    case 1: {
+        unsigned extra = f->family > 15 ? f->family - 15 : 0;
+
+        out[0] = f->stepping | (f->model & 15) << 4 | MIN(f->family, 15u) << 8 | (f->model >> 4) << 16 | extra << 20;
+        out[1] = s->apic_id << 24 | (f->on[FEAT_clflush] ? 8 << 8 : 0);
+        out[2] = f->words[WORD_1_ECX];
+        out[3] = f->words[WORD_1_EDX];
+        if (s->cr4 & CR4_OSXSAVE) {
+            out[2] |= 1 << 27;
+        }
+        if (logical > 1) {
+            out[1] |= MIN(1u << (id_bits(threads_per_core()) + id_bits(cores_per_socket())), 255u) << 16;
+            out[3] |= 1 << 28;
+        }
+        break;
+    }
+    case 2:
+        /* 4 KiB page TLBs, 32 KiB caches, 2 MiB level 2. */
+        out[0] = 1;
+        out[3] = 0x002c307d;
+        break;
+    case 4:
+        cache_leaf(subleaf, out);
+        break;
+    case 5:
+        if (f->on[FEAT_monitor]) {
+            out[0] = out[1] = 64;
+            out[2] = 3;
+        }
+        break;
+    case 6:
+        out[0] = f->words[WORD_6_EAX];
+        break;
+    case 7:
+        if (subleaf == 0) {
+            out[1] = f->words[WORD_7_EBX];
+            out[2] = f->words[WORD_7_ECX];
+            out[3] = f->words[WORD_7_EDX];
+            if (s->cr4 & CR4_PKE) {
+                out[2] |= 1 << 4;
+            }
+        }
+        break;
+    case 0xb:
+        topology_leaf(s, subleaf, out);
+        break;
+    case 0xd:
+        xsave_leaf(s, subleaf, out);
+        break;
+    case 0x15:
+        /* As if of a 1 MHz crystal: exact to the megahertz that leaf 0x16 shows. */
+        out[0] = 1;
+        out[1] = x86_tsc_frequency() / 1000000;
+        out[2] = 1000000;
+        break;
+    case 0x16:
+        out[0] = out[1] = x86_tsc_frequency() / 1000000;
+        out[2] = 100;
+        break;
+    }
+}
+
+static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
+{
+    static const uint8_t vendor_order[3] = { 1, 3, 2 };
+    const X86Features *f = s->features;
+    unsigned logical = threads_per_core() * cores_per_socket();
+    bool amd = !strcmp(f->vendor, "AuthenticAMD");
+
+    switch (leaf) {
+    case 0x80000000:
+        out[0] = f->xlevel;
+        put_text(out, f->vendor, vendor_order);
+        break;
+    case 0x80000001:
+        if (amd) {
+            basic_leaf(s, 1, 0, out);
+            out[1] = 0;
+            /* AMD repeats most of leaf 1's EDX. */
+            out[3] = f->words[WORD_X1_EDX] | (f->words[WORD_1_EDX] & 0x0183f3ff);
+        } else {
+            out[3] = f->words[WORD_X1_EDX];
+            if (!is_code64(s)) {
+                out[3] &= ~(1u << 11); /* Intel shows SYSCALL in 64-bit mode only */
+            }
+        }
+        out[2] = f->words[WORD_X1_ECX];
+        if (logical > 1 && amd) {
+            out[2] |= 2;
+        }
+        break;
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        memcpy(out, f->model_id + (leaf - 0x80000002) * 16, 16);
+        break;
+    case 0x80000005: /* level 1 caches and TLBs */
+        out[0] = out[1] = 0x01ff01ff;
+        out[2] = out[3] = 0x20080140;
+        break;
+    case 0x80000006:
+        out[1] = 0x42004200;
+        out[2] = 0x02008140;
+        break;
+    case 0x80000007:
+        out[3] = 1 << 8; /* the TSC runs at one rate always */
+        break;
+    case 0x80000008:
+        out[0] = f->on[FEAT_lm] ? X86_PHYS_BITS | 48 << 8 : f->on[FEAT_pse36] ? 36 : 32;
+        if (logical > 1) {
+            out[2] = (logical - 1) | id_bits(logical) << 12;
+        }
+        break;
+    }
+}
+
+void x86_cpuid(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    const X86Features *f = s->features;
+
+    memset(out, 0, 4 * sizeof(out[0]));
+    if (leaf >= 0x80000000 && f->xlevel) {
+        if (leaf <= f->xlevel) {
+            extended_leaf(s, leaf, out);
+            return;
+        }
+    } else if (leaf >> 28 == 4 && f->on[FEAT_hypervisor]) {
+        static const uint8_t order[3] = { 1, 2, 3 };
+
+        if (leaf == 0x40000000) {
+            out[0] = 0x40000001;
+            put_text(out, "MynaMynaMyna", order);
+        }
+        return;
+    }
+    /* Beyond the last leaf processors answer with the last basic one. */
+    basic_leaf(s, MIN(leaf, f->level), subleaf, out);
+}
+
+uint64_t helper_cpuid(X86State *s, uint64_t leaf, uint64_t subleaf, uint64_t c, uint64_t d)
+{
+    uint32_t out[4];
+
+    tcg_fp_sync(s);
+    x86_cpuid(s, leaf, subleaf, out);
+    s->reg[R_AX] = out[0];
+    s->reg[R_BX] = out[1];
+    s->reg[R_CX] = out[2];
+    s->reg[R_DX] = out[3];
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* Interrupts between blocks, the flag that gates them, and waiting for them. */
+#include "core/lock.h"
+#include "target/x86/system.h"
+
+/* What might be taken once IF is set or a shadow ends. */
+#define MASKABLE (CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI)
+
+void x86_poll_interrupts(X86State *s)
+{
+    if (s->hot.cpu->requests & MASKABLE) {
+        atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
+    }
+}
+
+static void start_ap(Cpu *cpu)
+{
+    X86State *s = x86_state(cpu);
+
+    x86_load_real_segment(s, S_CS, cpu->sipi_vector << 8);
+    s->pc = 0;
+    s->wait_sipi = false;
+    cpu->halted = false;
+    x86_update_mode(s);
+}
+
+bool x86_has_work(Cpu *cpu)
+{
+    X86State *s = x86_state(cpu);
+    uint32_t requests = cpu->requests;
+
+    if (requests & CPU_REQ_INIT) {
+        return true;
+    }
+    if (s->shut_down) {
+        return false;
+    }
+    if (s->wait_sipi) {
+        return (requests & CPU_REQ_SIPI) != 0;
+    }
+    return ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
+           ((requests & CPU_REQ_INTR) && (s->eflags & EFL_IF));
+}
+
+void x86_service(Cpu *cpu)
+{
+    X86State *s = x86_state(cpu);
+
+    if (cpu->requests & CPU_REQ_INIT) {
+        cpu_clear_request(cpu, CPU_REQ_INIT | CPU_REQ_SIPI);
+        x86_init_signal(cpu);
+        return;
+    }
+    if (cpu->requests & CPU_REQ_SIPI) {
+        cpu_clear_request(cpu, CPU_REQ_SIPI);
+        if (s->wait_sipi) {
+            start_ap(cpu);
+        }
+        return;
+    }
+    if (s->wait_sipi || s->shut_down || s->interrupt_shadow == 2) {
+        return;
+    }
+    if ((cpu->requests & CPU_REQ_SMI) && !s->in_smm) {
+        cpu_clear_request(cpu, CPU_REQ_SMI);
+    }
+    if ((cpu->requests & CPU_REQ_NMI) && !s->nmi_blocked && !s->interrupt_shadow) {
+        X86Exception e = { .vector = EXC_NMI, .external = true };
+
+        cpu_clear_request(cpu, CPU_REQ_NMI);
+        cpu->halted = false;
+        s->nmi_blocked = true;
+        x86_interrupt(s, &e);
+        return;
+    }
+    if ((cpu->requests & CPU_REQ_INTR) && (s->eflags & EFL_IF) && !s->interrupt_shadow && cpu->intc) {
+        int vector;
+
+        machine_lock();
+        vector = cpu->intc->acknowledge(cpu->intc_opaque);
+        machine_unlock();
+        if (vector >= 0) {
+            X86Exception e = { .vector = vector, .external = true };
+
+            cpu->halted = false;
+            x86_interrupt(s, &e);
+        }
+    }
+}
+
+uint64_t helper_cli(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (s->cpl > iopl(s)) {
+        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+    }
+    s->eflags &= ~(uint32_t)EFL_IF;
+    return 0;
+}
+
+uint64_t helper_sti(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (s->cpl > iopl(s)) {
+        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+    }
+    if (!(s->eflags & EFL_IF)) {
+        s->eflags |= EFL_IF;
+        s->interrupt_shadow = 1;
+        x86_update_mode(s);
+    }
+    return 0;
+}
+
+uint64_t helper_pushf(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if ((s->eflags & EFL_VM) && iopl(s) < 3) {
+        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+    }
+    return x86_eflags(s) & ~(uint32_t)(EFL_VM | EFL_RF);
+}
+
+uint64_t helper_popf(X86State *s, uint64_t value, uint64_t opsize, uint64_t c, uint64_t d)
+{
+    uint32_t mask = FLAGS_ALL | EFL_TF | EFL_DF | EFL_NT, old = s->eflags;
+
+    if ((s->eflags & EFL_VM) && iopl(s) < 3) {
+        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+    }
+    if (opsize != IR_I16) {
+        mask |= EFL_AC | EFL_ID;
+        s->eflags &= ~(uint32_t)EFL_RF;
+    }
+    if (s->cpl <= iopl(s)) {
+        mask |= EFL_IF;
+    }
+    if (s->cpl == 0) {
+        mask |= EFL_IOPL;
+    }
+    x86_set_eflags(s, value, mask);
+    if ((old ^ s->eflags) & (EFL_TF | EFL_IOPL | EFL_AC)) {
+        x86_update_mode(s);
+    }
+    if (s->eflags & EFL_IF) {
+        x86_poll_interrupts(s);
+    }
+    return 0;
+}
+
+static uint64_t set_ac(X86State *s, bool on, uintptr_t ra)
+{
+    if (!(s->cr0 & CR0_PE) || !x86_has(s, FEAT_smap)) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    if (s->cpl) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    s->eflags = on ? s->eflags | EFL_AC : s->eflags & ~(uint32_t)EFL_AC;
+    x86_update_mode(s);
+    return 0;
+}
+
+uint64_t helper_clac(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return set_ac(s, false, tcg_caller_pc(s));
+}
+
+uint64_t helper_stac(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return set_ac(s, true, tcg_caller_pc(s));
+}
+
+static void halt(X86State *s, uint64_t next_pc)
+{
+    s->pc = next_pc;
+    if (s->interrupt_shadow) {
+        /* STI; HLT: the shadow ends with the HLT. */
+        s->interrupt_shadow = 0;
+        x86_update_mode(s);
+    }
+    s->hot.cpu->halted = true;
+}
+
+uint64_t helper_hlt(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (s->cpl) {
+        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+    }
+    halt(s, next_pc);
+    return 0;
+}
+
+uint64_t helper_monitor(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+
+    if (s->cpl || !x86_has(s, FEAT_monitor)) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    if ((uint32_t)s->reg[R_CX]) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    load_linear(s, addr, 1, data_mode(s, s->cpl), ra);
+    s->mwait_addr = addr;
+    return 0;
+}
+
+/* Nobody watches the address: with other CPUs it wakes at once, alone it waits as HLT does. */
+uint64_t helper_mwait(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+
+    if (s->cpl || !x86_has(s, FEAT_monitor)) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    if ((uint32_t)s->reg[R_CX] & ~1u) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+    halt(s, next_pc);
+    if (cpu_count() > 1) {
+        s->hot.cpu->halted = false;
+    }
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* Port instructions and who may use them. */
+#include "target/x86/system.h"
+
+static void check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra)
+{
+    const X86Segment *tr = &s->seg[S_TR];
+    uint32_t offset, bits;
+
+    if (!(s->cr0 & CR0_PE) || (!(s->eflags & EFL_VM) && s->cpl <= iopl(s))) {
+        return;
+    }
+    /* The bitmap of a 32-bit TSS; two bytes are always read, so the last one must be there too. */
+    if ((tr->attr & SEG_P) && (tr->attr & 8) && tr->limit >= 103) {
+        offset = load_linear(s, tr->base + 0x66, 2, MMU_KERNEL, ra) + port / 8;
+        if (offset + 1 <= tr->limit) {
+            bits = load_linear(s, tr->base + offset, 2, MMU_KERNEL, ra) >> (port & 7);
+            if (!(bits & ((1u << size) - 1))) {
+                return;
+            }
+        }
+    }
+    x86_raise_error(s, EXC_GP, 0, ra);
+}
+
+uint64_t helper_in(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64_t d)
+{
+    port &= 0xffff;
+    check_io(s, port, size, tcg_caller_pc(s));
+    tcg_fp_sync(s);
+    return memory_load(s->hot.cpu->ports, port, size);
+}
+
+uint64_t helper_out(X86State *s, uint64_t port, uint64_t value, uint64_t size, uint64_t d)
+{
+    port &= 0xffff;
+    check_io(s, port, size, tcg_caller_pc(s));
+    tcg_fp_sync(s);
+    memory_store(s->hot.cpu->ports, port, value, size);
+    return 0;
+}

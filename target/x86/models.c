@@ -1,0 +1,410 @@
+/* CPU models by the names that QEMU's users know, and the -cpu text that adjusts them. */
+#include <cpuid.h>
+
+#include "target/x86/system.h"
+#include "util/error.h"
+
+static const struct {
+    const char *name;
+    X86FeatureWord word;
+    uint8_t bit;
+    uint32_t leaf;
+} features[] = {
+#define WORD_OF(leaf, reg)                                                                          \
+    ((leaf) == 1 ? ((reg) == 3 ? WORD_1_EDX : WORD_1_ECX) : (leaf) == 6 ? WORD_6_EAX                \
+     : (leaf) == 7 ? ((reg) == 1 ? WORD_7_EBX : (reg) == 2 ? WORD_7_ECX : WORD_7_EDX)               \
+     : (leaf) == 13 ? WORD_D_1_EAX : (reg) == 3 ? WORD_X1_EDX : WORD_X1_ECX)
+#define FEATURE(name, leaf, subleaf, reg, bit) { #name, WORD_OF(leaf, reg), bit, leaf },
+#include "features.def"
+#undef FEATURE
+};
+
+/* Names of QEMU that mean one of ours. */
+static const struct {
+    const char *alias, *name;
+} aliases[] = {
+    { "sse3", "pni" }, { "lzcnt", "abm" }, { "xd", "nx" }, { "i64", "lm" }, { "cid", "pcid" },
+    { "cr8_legacy", "cr8legacy" }, { "ffxsr", "fxsr_opt" }, { "sha", "sha_ni" },
+};
+
+#define P486 "fpu vme pse"
+#define PPENTIUM "fpu de pse tsc msr mce cx8 mmx apic"
+#define PPENTIUM2 PPENTIUM " pae sep mtrr pge mca cmov pat pse36 fxsr"
+#define PPENTIUM3 PPENTIUM2 " sse"
+#define PPRO_SSE2 "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2"
+#define P64 PPRO_SSE2 " pni cx16 syscall nx lm lahf_lm"
+#define PCORE2 P64 " ssse3"
+#define PPENRYN PCORE2 " sse4.1"
+#define PNEHALEM PPENRYN " sse4.2 popcnt"
+#define PWESTMERE PNEHALEM " aes pclmulqdq"
+#define PMAX PWESTMERE                                                                             \
+    " rdrand rdseed fsgsbase smep smap erms pcid invpcid tsc-deadline x2apic movbe"                \
+    " bmi1 bmi2 abm adx rdtscp pdpe1gb arat umip clflushopt clwb tsc-adjust rdpid fsrm mmxext"     \
+    " 3dnowprefetch monitor xsave xgetbv1 sha-ni"
+
+static const struct Model {
+    const char *name, *about, *vendor, *model_id;
+    unsigned family, model, stepping;
+    uint32_t level, xlevel;
+    const char *features;
+} models[] = {
+    { "486", "Intel 486", "GenuineIntel", "", 4, 8, 0, 1, 0, P486 },
+    { "pentium", "Intel Pentium MMX", "GenuineIntel", "", 5, 4, 3, 1, 0, PPENTIUM },
+    { "pentium2", "Intel Pentium II", "GenuineIntel", "", 6, 5, 2, 2, 0, PPENTIUM2 },
+    { "pentium3", "Intel Pentium III", "GenuineIntel", "", 6, 7, 3, 3, 0, PPENTIUM3 },
+    { "athlon", "AMD Athlon", "AuthenticAMD", "QEMU Virtual CPU version 2.5+", 6, 2, 3, 2, 0x80000008,
+      PPENTIUM2 " mmxext" },
+    { "n270", "Intel Atom N270", "GenuineIntel", "Intel(R) Atom(TM) CPU N270   @ 1.60GHz", 6, 28, 2, 10,
+      0x80000008, PPRO_SSE2 " pni ssse3 movbe nx lahf_lm" },
+    { "coreduo", "Intel Core Duo", "GenuineIntel", "Genuine Intel(R) CPU           T2600  @ 2.16GHz", 6,
+      14, 8, 10, 0x80000008, PPRO_SSE2 " pni nx" },
+    { "core2duo", "Intel Core 2 Duo", "GenuineIntel",
+      "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10, 0x80000008, PCORE2 },
+    { "qemu32", "a 32-bit CPU for every guest", "GenuineIntel", "Myna Virtual CPU", 6, 6, 3, 4, 0x80000004,
+      PPRO_SSE2 " pni" },
+    { "kvm32", "as qemu32", "GenuineIntel", "Myna Virtual CPU 32", 15, 6, 1, 5, 0x80000008, PPRO_SSE2 " pni" },
+    { "qemu64", "a 64-bit CPU for every guest", "AuthenticAMD", "Myna Virtual CPU", 15, 107, 1, 0xd,
+      0x8000000a, P64 },
+    { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64 },
+    { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
+      0x8000001a, P64 " popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch" },
+    { "Conroe", "Intel Core 2, 65 nm", "GenuineIntel", "Intel Celeron_4x0 (Conroe/Merom Class Core 2)", 6,
+      15, 3, 10, 0x80000008, PCORE2 },
+    { "Penryn", "Intel Core 2, 45 nm", "GenuineIntel", "Intel Core 2 Duo P9xxx (Penryn Class Core 2)", 6,
+      23, 3, 10, 0x80000008, PPENRYN },
+    { "Nehalem", "Intel Core i7 9xx", "GenuineIntel", "Intel Core i7 9xx (Nehalem Class Core i7)", 6, 26, 3,
+      11, 0x80000008, PNEHALEM },
+    { "Westmere", "Intel Xeon E56xx", "GenuineIntel",
+      "Westmere E56xx/L56xx/X56xx (Nehalem-C)", 6, 44, 1, 11, 0x80000008, PWESTMERE " pcid arat" },
+    { "max", "everything that this build can do", "GenuineIntel", "Myna Virtual CPU max", 6, 94, 3, 0x16,
+      0x80000008, PMAX },
+    { "host", "as max", "GenuineIntel", "Myna Virtual CPU host", 6, 94, 3, 0x16, 0x80000008, PMAX },
+};
+
+/* Vector and integer extensions that run as themselves: only if the host has them. */
+static bool host_has(X86Feature f)
+{
+    unsigned a, b, c, d;
+
+    switch (f) {
+    case FEAT_pni:
+    case FEAT_ssse3:
+    case FEAT_sse4_1:
+    case FEAT_sse4_2:
+    case FEAT_aes:
+    case FEAT_pclmulqdq:
+    case FEAT_popcnt:
+    case FEAT_avx:
+    case FEAT_f16c:
+    case FEAT_fma:
+        return __get_cpuid(1, &a, &b, &c, &d) && (c >> features[f].bit & 1);
+    case FEAT_avx2:
+    case FEAT_sha_ni:
+        return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> features[f].bit & 1);
+    case FEAT_sse4a:
+    case FEAT_misalignsse:
+    case FEAT_3dnow:
+    case FEAT_3dnowext:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* What the translator implements; the rest of features.def is for the decoder and future use. */
+static bool supported(X86Feature f)
+{
+    switch (f) {
+    case FEAT_vme:
+    case FEAT_pn:
+    case FEAT_ds:
+    case FEAT_acpi:
+    case FEAT_svm:
+    case FEAT_avx:
+    case FEAT_avx2:
+    case FEAT_f16c:
+    case FEAT_fma:
+    case FEAT_xsaveopt:
+        return false;
+    default:
+        return host_has(f);
+    }
+}
+
+/* "sse4.1", "sse4-1" and "sse4_1" are the same name. */
+static bool same_name(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++) {
+        char x = *a == '.' || *a == '-' ? '_' : g_ascii_tolower(*a);
+        char y = *b == '.' || *b == '-' ? '_' : g_ascii_tolower(*b);
+
+        if (x != y) {
+            return false;
+        }
+    }
+    return *a == *b;
+}
+
+static int find_feature(const char *name)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(aliases); i++) {
+        if (same_name(name, aliases[i].alias)) {
+            name = aliases[i].name;
+        }
+    }
+    for (int i = 0; i < FEAT_COUNT; i++) {
+        if (same_name(name, features[i].name)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Number of edits between two names, for suggestions. */
+static unsigned distance(const char *a, const char *b)
+{
+    size_t n = strlen(b);
+    g_autofree unsigned *row = g_new(unsigned, n + 1);
+
+    for (size_t j = 0; j <= n; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i]; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = i + 1;
+        for (size_t j = 1; j <= n; j++) {
+            unsigned old = row[j];
+            bool same = g_ascii_tolower(a[i]) == g_ascii_tolower(b[j - 1]);
+
+            row[j] = MIN(MIN(row[j], row[j - 1]) + 1, diagonal + !same);
+            diagonal = old;
+        }
+    }
+    return row[n];
+}
+
+static void nearest(const char *name, const char *candidate, const char **best, unsigned *best_distance)
+{
+    unsigned d = distance(name, candidate);
+
+    if (d < *best_distance) {
+        *best_distance = d;
+        *best = candidate;
+    }
+}
+
+static void unknown_name(GError **error, const char *what, const char *name, const char *near)
+{
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "unknown CPU %s '%s'%s%s%s", what, name,
+                near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static bool parse_switch(const char *value, bool *on)
+{
+    if (!g_ascii_strcasecmp(value, "on") || !g_ascii_strcasecmp(value, "yes") ||
+        !g_ascii_strcasecmp(value, "true") || !strcmp(value, "1")) {
+        *on = true;
+        return true;
+    }
+    *on = false;
+    return !g_ascii_strcasecmp(value, "off") || !g_ascii_strcasecmp(value, "no") ||
+           !g_ascii_strcasecmp(value, "false") || !strcmp(value, "0");
+}
+
+static bool set_feature(X86Features *f, const char *name, bool on, GError **error)
+{
+    int i = find_feature(name);
+
+    if (i < 0) {
+        const char *near = NULL;
+        unsigned best = 4;
+
+        for (unsigned j = 0; j < FEAT_COUNT; j++) {
+            nearest(name, features[j].name, &near, &best);
+        }
+        unknown_name(error, "feature", name, near);
+        return false;
+    }
+    if (on && !supported(i)) {
+        log_warn("CPU feature '%s' is not available", name);
+        return true;
+    }
+    f->on[i] = on;
+    return true;
+}
+
+/* The value of "level=13": a number, or an error that names it. */
+static bool parse_number(const char *key, const char *value, uint32_t *out, GError **error)
+{
+    char *end;
+    guint64 n = g_ascii_strtoull(value, &end, 0);
+
+    if (end == value || *end || n > UINT32_MAX) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU property '%s' wants a number, not '%s'", key, value);
+        return false;
+    }
+    *out = n;
+    return true;
+}
+
+static bool set_option(X86Features *f, const char *key, const char *value, GError **error)
+{
+    /* Switches of QEMU that change nothing here. */
+    static const char *const ignored[] = {
+        "check", "enforce", "migratable", "kvm", "l3_cache", "full_cpuid_auto_level", "host_cache_info",
+        "host_phys_bits", "phys_bits", "vmware_cpuid_freq", "pmu", "legacy_cache", "tcg_cpuid",
+    };
+    uint32_t n;
+    bool on;
+
+    if (!strcmp(key, "family")) {
+        return parse_number(key, value, &f->family, error);
+    } else if (!strcmp(key, "model")) {
+        return parse_number(key, value, &f->model, error);
+    } else if (!strcmp(key, "stepping")) {
+        return parse_number(key, value, &f->stepping, error);
+    } else if (!strcmp(key, "level")) {
+        return parse_number(key, value, &f->level, error);
+    } else if (!strcmp(key, "xlevel")) {
+        return parse_number(key, value, &f->xlevel, error);
+    } else if (!strcmp(key, "tsc-frequency") || !strcmp(key, "tsc_freq")) {
+        return parse_number(key, value, &n, error);
+    } else if (same_name(key, "model_id")) {
+        g_strlcpy(f->model_id, value, sizeof(f->model_id));
+        return true;
+    } else if (!strcmp(key, "vendor")) {
+        if (strlen(value) != 12) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU vendor '%s' does not have 12 characters", value);
+            return false;
+        }
+        g_strlcpy(f->vendor, value, sizeof(f->vendor));
+        return true;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++) {
+        if (same_name(key, ignored[i])) {
+            return true;
+        }
+    }
+    if (!parse_switch(value, &on)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU property '%s' wants on or off, not '%s'", key, value);
+        return false;
+    }
+    return set_feature(f, key, on, error);
+}
+
+/* Features that make no sense without another. */
+static void drop_dependents(X86Features *f)
+{
+    static const struct {
+        X86Feature feature, needs;
+    } rows[] = {
+        { FEAT_sse, FEAT_fxsr }, { FEAT_sse2, FEAT_sse }, { FEAT_pni, FEAT_sse2 }, { FEAT_ssse3, FEAT_pni },
+        { FEAT_sse4_1, FEAT_ssse3 }, { FEAT_sse4_2, FEAT_sse4_1 }, { FEAT_aes, FEAT_sse2 },
+        { FEAT_pclmulqdq, FEAT_sse2 }, { FEAT_sha_ni, FEAT_sse2 }, { FEAT_lm, FEAT_pae },
+        { FEAT_lm, FEAT_sse2 }, { FEAT_nx, FEAT_pae }, { FEAT_pdpe1gb, FEAT_lm }, { FEAT_pcid, FEAT_lm },
+        { FEAT_cx16, FEAT_lm }, { FEAT_lahf_lm, FEAT_lm }, { FEAT_fsgsbase, FEAT_lm }, { FEAT_smap, FEAT_pae },
+        { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (!f->on[rows[i].needs]) {
+            f->on[rows[i].feature] = false;
+        }
+    }
+}
+
+X86Features *x86_model_parse(const char *spec, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(spec ? spec : "qemu64", ",", -1);
+    g_autofree X86Features *f = g_new0(X86Features, 1);
+    const struct Model *m = NULL;
+    const char *name = parts[0] && *parts[0] ? parts[0] : "qemu64";
+
+    if (g_str_has_suffix(name, "-v1")) {
+        parts[0][strlen(name) - 3] = 0;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        if (!g_ascii_strcasecmp(models[i].name, name)) {
+            m = &models[i];
+        }
+    }
+    if (!m) {
+        const char *near = NULL;
+        unsigned best = 5;
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+            nearest(name, models[i].name, &near, &best);
+        }
+        unknown_name(error, "model", name, near);
+        return NULL;
+    }
+    f->name = m->name;
+    g_strlcpy(f->vendor, m->vendor, sizeof(f->vendor));
+    g_strlcpy(f->model_id, m->model_id, sizeof(f->model_id));
+    f->family = m->family;
+    f->model = m->model;
+    f->stepping = m->stepping;
+    f->level = m->level;
+    f->xlevel = m->xlevel;
+    f->on[FEAT_hypervisor] = true;
+    {
+        g_auto(GStrv) names = g_strsplit(m->features, " ", -1);
+
+        for (char **n = names; *n; n++) {
+            int i = find_feature(*n);
+
+            g_assert(i >= 0);
+            f->on[i] = supported(i);
+        }
+    }
+    for (char **p = parts[0] ? parts + 1 : parts; *p; p++) {
+        char *equals = strchr(*p, '=');
+
+        if ((*p)[0] == '+' || (*p)[0] == '-') {
+            if (!set_feature(f, *p + 1, (*p)[0] == '+', error)) {
+                return NULL;
+            }
+        } else if (equals) {
+            *equals = 0;
+            if (!set_option(f, *p, equals + 1, error)) {
+                return NULL;
+            }
+        } else if (**p && !set_feature(f, *p, true, error)) {
+            return NULL;
+        }
+    }
+    drop_dependents(f);
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        if (f->on[i]) {
+            f->words[features[i].word] |= 1u << features[i].bit;
+            if (features[i].leaf < 0x80000000) {
+                f->level = MAX(f->level, features[i].leaf);
+            } else {
+                f->xlevel = MAX(f->xlevel, features[i].leaf);
+            }
+        }
+    }
+    return g_steal_pointer(&f);
+}
+
+void x86_model_list(GString *out)
+{
+    g_string_append(out, "CPU models:\n");
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        g_string_append_printf(out, "  %-12s %s\n", models[i].name, models[i].about);
+    }
+    g_string_append(out, "\nFeatures:\n ");
+    for (unsigned i = 0, column = 1; i < FEAT_COUNT; i++) {
+        if (!supported(i)) {
+            continue;
+        }
+        if (column + strlen(features[i].name) + 1 > 78) {
+            g_string_append(out, "\n ");
+            column = 1;
+        }
+        g_string_append_printf(out, " %s", features[i].name);
+        column += strlen(features[i].name) + 1;
+    }
+    g_string_append(out, "\n");
+}

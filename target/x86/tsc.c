@@ -1,0 +1,72 @@
+/* The time stamp counter: the host's, less the time that the machine stood still. */
+#include <x86intrin.h>
+
+#include "core/clock.h"
+#include "core/machine.h"
+#include "target/x86/system.h"
+#include "util/bits.h"
+
+/* Written while no vCPU runs. */
+static uint64_t base;       /* host ticks at guest tick 0 */
+static uint64_t stopped_at; /* host ticks, 0: runs */
+static uint64_t frequency;
+static bool started;
+
+/* Ticks per second, against the host's monotonic clock. */
+static void measure(void)
+{
+    int64_t t0 = clock_now(CLOCK_REAL), t1;
+    uint64_t c0 = __rdtsc(), c1;
+
+    do {
+        t1 = clock_now(CLOCK_REAL);
+        c1 = __rdtsc();
+    } while (t1 - t0 < 10 * NS_PER_MS);
+    frequency = mul_div(c1 - c0, NS_PER_SECOND, t1 - t0);
+    /* Guests print it: whole units of 10 kHz look less odd. */
+    frequency = (frequency + 5000) / 10000 * 10000;
+}
+
+static void state_changed(void *opaque, RunState state)
+{
+    bool run = state == RUN_RUNNING;
+
+    if (!run && !stopped_at) {
+        stopped_at = __rdtsc();
+    } else if (run && stopped_at) {
+        base += __rdtsc() - stopped_at;
+        stopped_at = 0;
+    }
+}
+
+void x86_tsc_start(void)
+{
+    if (!started) {
+        started = true;
+        measure();
+        base = __rdtsc();
+        machine_on_state(state_changed, NULL);
+    }
+}
+
+uint64_t x86_tsc_frequency(void)
+{
+    x86_tsc_start();
+    return frequency;
+}
+
+uint64_t x86_tsc(X86State *s)
+{
+    return (stopped_at ? stopped_at : __rdtsc()) - base + s->tsc_offset;
+}
+
+void x86_tsc_set(X86State *s, uint64_t value)
+{
+    s->tsc_offset += value - x86_tsc(s);
+}
+
+uint64_t helper_rdrand(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    tcg_fp_sync(s);
+    return (uint64_t)g_random_int() << 32 | g_random_int();
+}
