@@ -1,0 +1,276 @@
+/* An assembler for x86-64: encodings with more than one form. */
+#include "asm.h"
+
+void asm_modrm(Asm *a, int reg, Rm rm)
+{
+    unsigned r = (reg & 7) << 3;
+    Mem m = rm.mem;
+    bool sib;
+
+    if (!rm.is_mem) {
+        asm_byte(a, 0xc0 | r | (rm.reg & 7));
+        return;
+    }
+    if (m.base == NO_REG) { /* [disp32] or [index * scale + disp32] */
+        asm_byte(a, r | 4);
+        asm_byte(a, m.scale << 6 | (m.index == NO_REG ? 4 : m.index & 7) << 3 | 5);
+        asm_u32(a, m.disp);
+        return;
+    }
+    sib = m.index != NO_REG || (m.base & 7) == RSP;
+    /* Base rbp or r13 without displacement means something else. */
+    unsigned mod = m.disp == 0 && (m.base & 7) != RBP ? 0 : fits_s8(m.disp) ? 1 : 2;
+
+    asm_byte(a, mod << 6 | r | (sib ? 4 : m.base & 7));
+    if (sib) {
+        asm_byte(a, m.scale << 6 | (m.index == NO_REG ? 4 : m.index & 7) << 3 | (m.base & 7));
+    }
+    if (mod == 1) {
+        asm_byte(a, m.disp);
+    } else if (mod == 2) {
+        asm_u32(a, m.disp);
+    }
+}
+
+static unsigned rex_bits(int reg, Rm rm)
+{
+    unsigned rex = reg >> 3 << 2;
+
+    if (!rm.is_mem) {
+        return rex | rm.reg >> 3;
+    }
+    if (rm.mem.base != NO_REG) {
+        rex |= rm.mem.base >> 3;
+    }
+    if (rm.mem.index != NO_REG) {
+        rex |= rm.mem.index >> 3 << 1;
+    }
+    return rex;
+}
+
+void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm)
+{
+    unsigned rex = rex_bits(reg, rm) | (size == 8 ? 8 : 0);
+    /* spl, bpl, sil and dil are ah..bh without a REX prefix. */
+    bool byte_rex = ((opcode & BYTE_REG) && reg >= 4) ||
+                    ((opcode & BYTE_RM) && !rm.is_mem && rm.reg >= 4);
+
+    if (opcode & P_LOCK) {
+        asm_byte(a, 0xf0);
+    }
+    if (size == 2) {
+        asm_byte(a, 0x66);
+    }
+    if (opcode >> 16 & 0xff) {
+        asm_byte(a, opcode >> 16);
+    }
+    if (rex || byte_rex) {
+        asm_byte(a, 0x40 | rex);
+    }
+    if (opcode & MAP_MASK) {
+        asm_byte(a, 0x0f);
+        if ((opcode & MAP_MASK) == MAP_38) {
+            asm_byte(a, 0x38);
+        } else if ((opcode & MAP_MASK) == MAP_3A) {
+            asm_byte(a, 0x3a);
+        }
+    }
+    asm_byte(a, opcode);
+    asm_modrm(a, reg, rm);
+}
+
+void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm)
+{
+    unsigned rex = rex_bits(reg, rm);
+    unsigned prefix = opcode >> 16 & 0xff;
+    unsigned pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
+
+    asm_byte(a, 0xc4);
+    asm_byte(a, (~rex & 7) << 5 | (opcode & MAP_MASK) >> 8);
+    asm_byte(a, w << 7 | (~vvvv & 15) << 3 | l256 << 2 | pp);
+    asm_byte(a, opcode);
+    asm_modrm(a, reg, rm);
+}
+
+void asm_load(Asm *a, unsigned size, int to, Mem from)
+{
+    static const uint32_t opcodes[] = { [1] = 0xb6 | MAP_0F, [2] = 0xb7 | MAP_0F, [4] = 0x8b, [8] = 0x8b };
+
+    asm_op(a, opcodes[size], size == 8 ? 8 : 4, to, rm_mem(from));
+}
+
+static uint32_t movsx_opcode(unsigned from_size)
+{
+    return from_size == 1 ? 0xbe | MAP_0F | BYTE_RM : from_size == 2 ? 0xbf | MAP_0F : 0x63;
+}
+
+void asm_load_signed(Asm *a, unsigned size, unsigned to_size, int to, Mem from)
+{
+    if (size == to_size) {
+        asm_load(a, size, to, from);
+    } else {
+        asm_op(a, movsx_opcode(size), to_size < 4 ? 4 : to_size, to, rm_mem(from));
+    }
+}
+
+void asm_store(Asm *a, unsigned size, Mem to, int from)
+{
+    asm_op(a, size == 1 ? 0x88 | BYTE_REG : 0x89, size, from, rm_mem(to));
+}
+
+void asm_mov_ri(Asm *a, int to, uint64_t imm)
+{
+    if (imm == (uint32_t)imm) {
+        if (to >= 8) {
+            asm_byte(a, 0x41);
+        }
+        asm_byte(a, 0xb8 | (to & 7));
+        asm_u32(a, imm);
+    } else if (fits_s32(imm)) {
+        asm_op(a, 0xc7, 8, 0, rm_reg(to));
+        asm_u32(a, imm);
+    } else {
+        asm_byte(a, 0x48 | to >> 3);
+        asm_byte(a, 0xb8 | (to & 7));
+        asm_u64(a, imm);
+    }
+}
+
+static void put_imm(Asm *a, unsigned size, uint32_t imm)
+{
+    if (size == 1) {
+        asm_byte(a, imm);
+    } else if (size == 2) {
+        asm_byte(a, imm);
+        asm_byte(a, imm >> 8);
+    } else {
+        asm_u32(a, imm);
+    }
+}
+
+void asm_store_imm(Asm *a, unsigned size, Mem to, int32_t imm)
+{
+    asm_op(a, size == 1 ? 0xc6 : 0xc7, size, 0, rm_mem(to));
+    put_imm(a, size, imm);
+}
+
+void asm_zext_rr(Asm *a, unsigned from_size, int to, int from)
+{
+    if (from_size >= 4) {
+        asm_mov_rr(a, from_size, to, from);
+    } else {
+        asm_op(a, from_size == 1 ? 0xb6 | MAP_0F | BYTE_RM : 0xb7 | MAP_0F, 4, to, rm_reg(from));
+    }
+}
+
+void asm_sext_rr(Asm *a, unsigned from_size, unsigned to_size, int to, int from)
+{
+    if (from_size >= to_size) {
+        asm_mov_rr(a, to_size, to, from);
+    } else {
+        asm_op(a, movsx_opcode(from_size), to_size < 4 ? 4 : to_size, to, rm_reg(from));
+    }
+}
+
+void asm_alu_ri(Asm *a, Alu op, unsigned size, Rm to, int32_t imm)
+{
+    if (size == 1) {
+        asm_op(a, 0x80 | BYTE_RM, 1, op, to);
+        asm_byte(a, imm);
+    } else if (fits_s8(size == 2 ? (int16_t)imm : imm)) {
+        asm_op(a, 0x83, size, op, to);
+        asm_byte(a, imm);
+    } else {
+        asm_op(a, 0x81, size, op, to);
+        put_imm(a, size, imm);
+    }
+}
+
+void asm_shift_imm(Asm *a, Shift op, unsigned size, int reg, unsigned count)
+{
+    asm_op(a, size == 1 ? 0xc0 | BYTE_RM : 0xc1, size, op, rm_reg(reg));
+    asm_byte(a, count);
+}
+
+void asm_test_imm(Asm *a, unsigned size, Rm rm, uint32_t imm)
+{
+    asm_op(a, size == 1 ? 0xf6 | BYTE_RM : 0xf7, size, 0, rm);
+    put_imm(a, size, imm);
+}
+
+static void rel32_to(Asm *a, const void *target)
+{
+    intptr_t from = (intptr_t)a->p + 4 + a->to_exec;
+
+    asm_u32(a, (intptr_t)target - from);
+}
+
+void asm_jmp_to(Asm *a, const void *target)
+{
+    asm_byte(a, 0xe9);
+    rel32_to(a, target);
+}
+
+void asm_call_to(Asm *a, const void *target)
+{
+    asm_byte(a, 0xe8);
+    rel32_to(a, target);
+}
+
+uint32_t asm_jmp(Asm *a)
+{
+    asm_byte(a, 0xe9);
+    asm_u32(a, 0);
+    return asm_offset(a) - 4;
+}
+
+uint32_t asm_jcc(Asm *a, IrCc cc)
+{
+    asm_byte(a, 0x0f);
+    asm_byte(a, 0x80 | cc);
+    asm_u32(a, 0);
+    return asm_offset(a) - 4;
+}
+
+void asm_jmp_offset(Asm *a, uint32_t offset)
+{
+    int32_t distance = (int32_t)(offset - (asm_offset(a) + 2));
+
+    if (fits_s8(distance)) {
+        asm_byte(a, 0xeb);
+        asm_byte(a, distance);
+    } else {
+        asm_byte(a, 0xe9);
+        asm_u32(a, distance - 3);
+    }
+}
+
+void asm_patch(Asm *a, uint32_t rel32, uint32_t target)
+{
+    uint32_t distance = target - (rel32 + 4);
+
+    memcpy(a->start + rel32, &distance, 4);
+}
+
+void asm_nop(Asm *a, unsigned bytes)
+{
+    static const uint8_t nops[9][8] = {
+        { 0 },
+        { 0x90 },
+        { 0x66, 0x90 },
+        { 0x0f, 0x1f, 0x00 },
+        { 0x0f, 0x1f, 0x40, 0x00 },
+        { 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+        { 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+        { 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00 },
+        { 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00 },
+    };
+
+    while (bytes) {
+        unsigned n = bytes < 8 ? bytes : 8;
+
+        memcpy(a->p, nops[n], n);
+        a->p += n;
+        bytes -= n;
+    }
+}

@@ -1,0 +1,329 @@
+/*
+ * The x86-64 back-end's parts, as they see each other. docs/translator.md has the design.
+ *
+ * While translated code runs, RSP is the address of the state. The bytes below it are laid out here;
+ * the first 128 are the red zone, which signal handlers leave alone.
+ */
+#ifndef TCG_X86_64_BACKEND_H
+#define TCG_X86_64_BACKEND_H
+
+#include "asm.h"
+#include "core/cpu.h" /* layer: CpuHot is what translated code touches of any guest */
+#include "tcg/tcg.h"
+
+enum {
+    AREA_RETURN = -8,     /* return address of a call out of translated code */
+    AREA_X0 = -16,        /* arguments of the memory thunks: address, and the result */
+    AREA_X1 = -24,        /* value */
+    AREA_X2 = -32,        /* third operand, or size and IrMem bits */
+    AREA_HOST_RSP = -40,  /* of tcg_enter */
+    AREA_EXIT = -48,      /* tcg_enter's HostExit ** */
+    AREA_FP_WAS = -56,    /* CpuHot.fp_loaded before a call */
+    AREA_SAVE0 = -64,     /* within an instruction: registers whose contents must come back */
+    AREA_SAVE1 = -72,
+    AREA_SPILL = -80,     /* spill slot k is at AREA_SPILL - 8 * k */
+    N_SPILLS = 54,
+    AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
+    AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
+    AREA_SIZE = 0x500,
+    RETIRE_STUB = 16,     /* bytes at the end of a block for tcg_retire */
+};
+
+/* Features of the host. */
+enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4 };
+
+/* Calls out of translated code. */
+typedef enum Thunk {
+    THUNK_LOAD1, THUNK_LOAD2, THUNK_LOAD4, THUNK_LOAD8, THUNK_LOAD,
+    THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8, THUNK_STORE,
+    THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
+    THUNK_CALL,       /* r11 = function; arguments in AREA_X0 X1 X2 SAVE0; result in AREA_X0; r11 changes */
+    THUNK_CALL_WRITES, /* the same; the function may change pinned slots */
+    THUNK_CALL_FP, THUNK_CALL_FP_WRITES, /* the same, with FP state in memory */
+    THUNK_FP_LOAD,
+    THUNK_EXIT,       /* jump: r11 = TcgExit */
+    THUNK_EXIT_AT,    /* jump: r11 = TcgExit, r13 = pc */
+    THUNK_UNCHAINED,  /* jump: r11 = HostExit */
+    THUNK_LOOKUP,     /* jump: r13 = pc; TCG_EXIT_LOOKUP */
+    THUNK_COUNT,
+} Thunk;
+
+typedef struct Backend {
+    TcgTarget target;
+    TcgRuntime runtime;
+    int8_t slot_reg[IR_MAX_SLOTS];  /* host register of a pinned slot, NO_REG */
+    int8_t reg_slot[HOST_REGS];     /* the other way, -1 */
+    uint64_t pinned_slots;          /* mask */
+    uint32_t features;
+    const void *thunks[THUNK_COUNT];
+    TcgExit (*enter)(void *state, const void *code, HostExit **exit);
+    void (*unwind)(void *state, TcgExit why) G_GNUC_NORETURN;
+} Backend;
+
+extern Backend backend;
+
+static inline bool host_has(uint32_t feature)
+{
+    return backend.features & feature;
+}
+
+static inline Mem slot_home(unsigned slot)
+{
+    return mem_state(backend.target.slots[slot].offset);
+}
+
+/* buffer.c */
+bool buffer_init(uint64_t size, GError **error);
+void buffer_begin(Asm *a);            /* at the next free byte, aligned */
+void buffer_start_regions(void);      /* behind the thunks */
+void buffer_end(const Asm *a);        /* keeps what was written */
+uint8_t *buffer_writable(const void *code);
+bool buffer_contains(uintptr_t pc);
+
+/* thunks.c */
+void thunks_init(void);
+/* signal.c */
+void signals_init(void);
+void signals_init_thread(void);
+
+/* compile.c: one block on its way through the back-end. */
+typedef struct Value {
+    uint64_t imm;
+    int32_t last_use;   /* index of an insn; -1: none */
+    uint32_t next;      /* next value in the same register */
+    uint32_t next_home; /* next value that is in the home of the same slot */
+    int8_t reg;         /* NO_REG: none */
+    int8_t home;        /* slot whose memory holds the value; -1 */
+    int8_t spill;       /* spill slot; -1 */
+    int8_t wish;        /* pinned slot that the value will be put into; -1 */
+    uint8_t refs;       /* dirty slots with this value */
+    bool is_const;
+    bool clean;         /* I32 in a register: bits 32-63 are zero */
+    uint8_t type;
+} Value;
+
+typedef struct Slot {
+    uint32_t value; /* of a dirty slot */
+    uint32_t homes; /* values that are in its home memory */
+    bool dirty;
+} Slot;
+
+/* Where a slot's value is at a point of the code. */
+typedef enum PlaceKind { PLACE_REG, PLACE_CONST, PLACE_MEM } PlaceKind;
+typedef struct Place {
+    uint8_t slot;
+    uint8_t kind;
+    uint8_t size; /* bytes that are valid; a larger slot is zero-extended */
+    int8_t reg;
+    int32_t disp; /* from RSP */
+    uint64_t imm;
+} Place;
+
+/* The dirty slots at a point: a range of Context.places. */
+typedef struct Snapshot {
+    uint32_t first, count;
+} Snapshot;
+
+typedef enum ColdKind {
+    COLD_LOAD, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
+} ColdKind;
+
+typedef struct ColdStub {
+    uint8_t kind;
+    uint16_t size;     /* of the access */
+    uint8_t addr_size; /* 4 or 8 */
+    int8_t temp, out, addr_reg, value_reg, value2_reg;
+    bool value_is_imm, is_store;
+    uint16_t bits;     /* IrMem, or the raw index, or op_size, or TcgExit */
+    int32_t disp;
+    uint32_t jumps[2]; /* rel32 offsets that lead here; 0: none */
+    uint32_t resume;
+    uint64_t imm;      /* value, pc of exits */
+    uint64_t pc;       /* guest pc of a faulting access */
+    Snapshot snapshot;
+    const IrInsn *insn;
+} ColdStub;
+
+typedef struct FaultRecord {
+    uint32_t offset;
+    uint64_t pc;
+    Snapshot snapshot;
+} FaultRecord;
+
+/* A branch to a label further on. */
+typedef struct Branch {
+    uint32_t rel32, label;
+} Branch;
+
+typedef struct Context {
+    Asm a;
+    IrBlock *ir;
+    Value *values;
+    uint32_t max_values;
+    uint64_t *live_slots; /* by insn: slots whose contents are needed after it */
+    bool *dead;           /* by insn */
+    uint32_t max_insns;
+    Slot slots[IR_MAX_SLOTS];
+    uint32_t reg_values[HOST_REGS]; /* list heads */
+    uint16_t temps;       /* mask of registers that are not pinned */
+    uint16_t locked;      /* in use by the current insn */
+    uint8_t spill_refs[N_SPILLS];
+    uint64_t dirty;       /* mask of slots */
+    uint32_t pins_clean;  /* mask of pinned registers whose bits 32-63 are zero */
+    uint32_t flags_now;   /* value that EFLAGS holds, 0: none */
+    bool fp_known;        /* FP state is loaded for sure */
+    int32_t i;            /* current insn */
+    uint64_t pc;          /* current guest instruction */
+    uint32_t *labels;     /* offsets, UINT32_MAX: not yet */
+    uint32_t max_labels;
+    Place *places;
+    uint32_t n_places, max_places;
+    ColdStub *cold;
+    uint32_t n_cold, max_cold;
+    FaultRecord *faults;
+    uint32_t n_faults, max_faults;
+    Branch *branches;
+    uint32_t n_branches, max_branches;
+    HostBlock *block;
+    uint8_t *map;         /* fault map being encoded */
+    uint32_t max_map;
+    bool (*far_exit)(void *opaque, uint64_t pc);
+    void *opaque;
+} Context;
+
+/* Grows a growing array of the context by one and returns the new element. */
+#define CONTEXT_PUSH(c, array)                                                          \
+    ((c)->n_##array == (c)->max_##array                                                 \
+         ? ((c)->max_##array = (c)->max_##array * 2 + 64,                               \
+            (c)->array = g_realloc((c)->array, (c)->max_##array * sizeof(*(c)->array))) \
+         : (c)->array,                                                                  \
+     &(c)->array[(c)->n_##array++])
+
+/* liveness.c */
+void liveness(Context *c);
+
+/* alloc.c: registers, values and slots. "After" means after the current insn. */
+static inline Value *value_of(Context *c, uint32_t id)
+{
+    return &c->values[id];
+}
+
+static inline bool used_after(const Context *c, const Value *v)
+{
+    return v->last_use > c->i;
+}
+
+static inline void lock_reg(Context *c, int reg)
+{
+    c->locked |= 1u << reg;
+}
+
+static inline void unlock_reg(Context *c, int reg)
+{
+    c->locked &= ~(1u << reg);
+}
+
+static inline bool is_pinned(const Context *c, int reg)
+{
+    return !(c->temps >> reg & 1);
+}
+
+int alloc_temp(Context *c);                  /* locked */
+void value_set_reg(Context *c, uint32_t id, int reg, bool clean);
+void value_release(Context *c, uint32_t id); /* if nothing needs it any more */
+int value_use(Context *c, uint32_t id);      /* in a register, locked */
+/* A register or memory operand with at least size valid bytes. */
+Rm value_rm(Context *c, uint32_t id, unsigned size);
+/* Emits a move of the value to reg: size bytes are valid then (at least), zero-extended if asked. */
+void value_move_to(Context *c, uint32_t id, int reg, unsigned size);
+void value_move_zext(Context *c, uint32_t id, int reg, unsigned size);
+bool value_imm(const Context *c, uint32_t id, unsigned size, int32_t *imm);
+/* The register for an output, which may be the pinned one that it will be put into. Not that of the
+ * inputs `keep`, which are read after it is written (0: none). strict: the insn may fault. */
+int out_reg(Context *c, uint32_t out, uint32_t reuse, uint32_t keep, uint32_t keep2, bool strict);
+/* Empties a register that is about to be overwritten. */
+void displace(Context *c, int reg, bool strict);
+void slot_get(Context *c, const IrInsn *insn);
+void slot_put(Context *c, const IrInsn *insn);
+void slot_get8h(Context *c, const IrInsn *insn);
+void slot_put8h(Context *c, const IrInsn *insn);
+void slots_flush(Context *c, uint64_t mask);  /* dirty ones to memory */
+void slots_forget(Context *c, uint64_t mask); /* before a call changes their homes */
+void values_forget(Context *c);               /* at labels */
+Snapshot snapshot_take(Context *c, uint64_t mask);
+void snapshot_flush(Context *c, Snapshot s);  /* emits the stores */
+int spill_alloc(Context *c);
+static inline Mem spill_mem(int spill)
+{
+    return mem_state(AREA_SPILL - 8 * spill);
+}
+
+/* emit_flags.c */
+void clobber_flags(Context *c);               /* before EFLAGS change */
+void define_flags(Context *c, const IrInsn *insn); /* EFLAGS hold the insn's flags value now */
+void need_flags(Context *c, uint32_t id);     /* brings a flags value into EFLAGS */
+IrCc need_condition(Context *c, uint32_t id, IrCc cc); /* the host condition that tells */
+bool flags_wanted(const Context *c, const IrInsn *insn);
+void emit_setcc(Context *c, const IrInsn *insn);
+void emit_selectcc(Context *c, const IrInsn *insn);
+void emit_flags_image(Context *c, const IrInsn *insn);
+void emit_flags_from(Context *c, const IrInsn *insn);
+
+/* emit_arith.c, emit_shift.c, emit_muldiv.c */
+void emit_arith(Context *c, const IrInsn *insn);
+void emit_compare(Context *c, const IrInsn *insn);
+void emit_shift(Context *c, const IrInsn *insn);
+void emit_muldiv(Context *c, const IrInsn *insn);
+void emit_bits(Context *c, const IrInsn *insn);
+IrCc host_condition(IrCond cond);
+void compare_values(Context *c, unsigned size, uint32_t x, uint32_t y);
+
+/* emit_memory.c, emit_atomic.c */
+void emit_load(Context *c, const IrInsn *insn);
+void emit_store(Context *c, const IrInsn *insn);
+void emit_probe_store(Context *c, const IrInsn *insn);
+void emit_atomic(Context *c, const IrInsn *insn);
+/* Address of a memory operation: base register (locked) and displacement. */
+typedef struct Address {
+    int reg;
+    int32_t disp;
+    unsigned size; /* 4: wraps at 32 bits */
+} Address;
+Address address_of(Context *c, const IrInsn *insn);
+/* Emits the TLB check; the operand is valid after it. The cold stub's jumps are set. */
+Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align);
+ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_store);
+void end_access(Context *c, ColdStub *stub); /* the stub comes back to here */
+/* Parts of cold stubs: the address and size for the thunk, and the call with its fault record. */
+void patch_jumps(Context *c, const ColdStub *s);
+void cold_address(Context *c, const ColdStub *s);
+void cold_size(Context *c, const ColdStub *s, unsigned size);
+void cold_call(Context *c, const ColdStub *s, Thunk thunk);
+void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size);
+void cold_load(Context *c, ColdStub *s);
+void cold_store(Context *c, ColdStub *s);
+void cold_probe(Context *c, ColdStub *s);
+void cold_atomic(Context *c, ColdStub *s);
+void cold_unaligned(Context *c, ColdStub *s);
+
+/* emit_raw.c */
+void emit_raw(Context *c, const IrInsn *insn);
+void cold_raw(Context *c, ColdStub *s);
+void cold_fp_load(Context *c, ColdStub *s);
+
+/* emit_control.c */
+void emit_call(Context *c, const IrInsn *insn);
+void emit_control(Context *c, const IrInsn *insn);
+void cold_exit(Context *c, ColdStub *s);
+void cold_poll(Context *c, ColdStub *s);
+
+/* compile.c */
+ColdStub *cold_new(Context *c, ColdKind kind);
+void thunk_call(Context *c, Thunk thunk);
+/* The call or raw instruction that ends or begins at the current offset may fault. */
+void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot);
+
+/* faultmap.c */
+void fault_map_encode(Context *c);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * The code buffer: one memfd mapped twice, once writable and once executable, in regions that are
+ * filled in turn. The thunks lie before the first region.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "util/bits.h"
+#include "util/error.h"
+
+#define DEFAULT_SIZE (64 * 1024 * 1024)
+#define MIN_SIZE     (16 * 1024 * 1024)
+#define MAX_SIZE     (1024 * 1024 * 1024) /* rel32 reaches everything */
+#define REGIONS      16
+#define THUNK_SIZE   (64 * 1024)
+
+static struct {
+    uint8_t *write;
+    const uint8_t *exec;
+    uint64_t size, region_size;
+    unsigned region;
+    uint64_t used[REGIONS]; /* bytes */
+    uint64_t thunks_used;
+    bool in_regions;
+} buffer;
+
+bool buffer_init(uint64_t size, GError **error)
+{
+    int fd = memfd_create("myna-code", MFD_CLOEXEC);
+    void *write = MAP_FAILED, *exec = MAP_FAILED;
+
+    buffer.size = CLAMP(size ? size : DEFAULT_SIZE, MIN_SIZE, MAX_SIZE);
+    buffer.region_size = buffer.size / REGIONS & ~(uint64_t)4095;
+    buffer.size = buffer.region_size * REGIONS + THUNK_SIZE;
+    if (fd >= 0 && ftruncate(fd, buffer.size) == 0) {
+        write = mmap(NULL, buffer.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        exec = mmap(NULL, buffer.size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    }
+    if (write == MAP_FAILED || exec == MAP_FAILED) {
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot map %" PRIu64 " bytes for code: %s",
+                    buffer.size, g_strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    close(fd);
+    buffer.write = write;
+    buffer.exec = exec;
+    return true;
+}
+
+static uint64_t region_start(unsigned region)
+{
+    return THUNK_SIZE + region * buffer.region_size;
+}
+
+void buffer_begin(Asm *a)
+{
+    uint64_t offset = buffer.in_regions ? region_start(buffer.region) + buffer.used[buffer.region]
+                                        : buffer.thunks_used;
+
+    offset = round_up(offset, 16);
+    a->start = a->p = buffer.write + offset;
+    a->limit = buffer.write + (buffer.in_regions ? region_start(buffer.region + 1) : THUNK_SIZE);
+    a->to_exec = (intptr_t)buffer.exec - (intptr_t)buffer.write;
+}
+
+void buffer_start_regions(void)
+{
+    buffer.in_regions = true;
+}
+
+void buffer_end(const Asm *a)
+{
+    uint64_t end = a->p - buffer.write;
+
+    g_assert(a->p <= a->limit);
+    if (buffer.in_regions) {
+        buffer.used[buffer.region] = end - region_start(buffer.region);
+    } else {
+        buffer.thunks_used = end;
+    }
+}
+
+uint8_t *buffer_writable(const void *code)
+{
+    return buffer.write + ((const uint8_t *)code - buffer.exec);
+}
+
+bool buffer_contains(uintptr_t pc)
+{
+    return pc - (uintptr_t)buffer.exec - THUNK_SIZE < buffer.size - THUNK_SIZE;
+}
+
+unsigned tcg_region_count(void)
+{
+    return REGIONS;
+}
+
+unsigned tcg_region_of(const void *code)
+{
+    return ((uintptr_t)code - (uintptr_t)buffer.exec - THUNK_SIZE) / buffer.region_size;
+}
+
+unsigned tcg_region_current(void)
+{
+    return buffer.region;
+}
+
+unsigned tcg_region_next(void)
+{
+    buffer.region = (buffer.region + 1) % REGIONS;
+    buffer.used[buffer.region] = 0;
+    return buffer.region;
+}
+
+void tcg_code_usage(uint64_t *used, uint64_t *size)
+{
+    *used = 0;
+    for (unsigned i = 0; i < REGIONS; i++) {
+        *used += buffer.used[i];
+    }
+    *size = buffer.size - THUNK_SIZE;
+}

@@ -1,0 +1,296 @@
+/* Compiles one block: a pass backward, a pass forward, then the cold stubs behind. */
+#include "backend.h"
+
+/* More than any one insn or cold stub needs. */
+#define MARGIN 8192
+
+static Context context; /* callers serialise compilation */
+
+ColdStub *cold_new(Context *c, ColdKind kind)
+{
+    ColdStub *s = CONTEXT_PUSH(c, cold);
+
+    *s = (ColdStub){ .kind = kind };
+    return s;
+}
+
+void thunk_call(Context *c, Thunk thunk)
+{
+    asm_call_to(&c->a, backend.thunks[thunk]);
+}
+
+void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot)
+{
+    *CONTEXT_PUSH(c, faults) = (FaultRecord){ offset, pc, snapshot };
+}
+
+static void prepare(Context *c, IrBlock *ir)
+{
+    c->ir = ir;
+    if (ir->n_values > c->max_values) {
+        c->max_values = ir->n_values * 2;
+        c->values = g_renew(Value, c->values, c->max_values);
+    }
+    if (ir->n_insns > c->max_insns) {
+        c->max_insns = ir->n_insns * 2;
+        c->live_slots = g_renew(uint64_t, c->live_slots, c->max_insns);
+        c->dead = g_renew(bool, c->dead, c->max_insns);
+    }
+    if (ir->n_labels > c->max_labels) {
+        c->max_labels = ir->n_labels * 2;
+        c->labels = g_renew(uint32_t, c->labels, c->max_labels);
+    }
+    for (uint32_t id = 0; id < ir->n_values; id++) {
+        c->values[id] = (Value){
+            .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .type = ir->value_type[id],
+        };
+    }
+    if (ir->n_labels) {
+        memset(c->labels, 0xff, ir->n_labels * sizeof(*c->labels));
+    }
+    memset(c->slots, 0, sizeof(c->slots));
+    memset(c->reg_values, 0, sizeof(c->reg_values));
+    memset(c->spill_refs, 0, sizeof(c->spill_refs));
+    c->dirty = 0;
+    c->pins_clean = 0;
+    c->flags_now = 0;
+    c->fp_known = false;
+    c->pc = 0;
+    c->n_places = c->n_cold = c->n_faults = c->n_branches = 0;
+    c->temps = (1u << HOST_REGS) - 1;
+    c->temps &= ~(1u << RSP);
+    for (int r = 0; r < HOST_REGS; r++) {
+        if (backend.reg_slot[r] >= 0) {
+            c->temps &= ~(1u << r);
+        }
+    }
+}
+
+static HostBlock *block_new(const IrBlock *ir)
+{
+    unsigned exits = 0, insns = 0;
+    HostBlock *block;
+
+    for (uint32_t i = 0; i < ir->n_insns; i++) {
+        exits += ir->insns[i].op == IR_exit_if || ir->insns[i].op == IR_exit_jump;
+        insns += ir->insns[i].op == IR_insn_start;
+    }
+    block = g_malloc0(sizeof(HostBlock) + exits * sizeof(HostExit));
+    block->exits = (HostExit *)(block + 1);
+    block->n_insns = insns;
+    return block;
+}
+
+static void emit_insn(Context *c, const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_get:
+        slot_get(c, insn);
+        break;
+    case IR_put:
+        slot_put(c, insn);
+        break;
+    case IR_get8h:
+        slot_get8h(c, insn);
+        break;
+    case IR_put8h:
+        slot_put8h(c, insn);
+        break;
+    case IR_const:
+        c->values[insn->out].is_const = true;
+        c->values[insn->out].imm = insn->imm & ir_mask(insn->type);
+        break;
+    case IR_add:
+    case IR_sub:
+    case IR_adc:
+    case IR_sbb:
+    case IR_neg:
+    case IR_and:
+    case IR_or:
+    case IR_xor:
+    case IR_andn:
+    case IR_not:
+    case IR_sext:
+    case IR_zext:
+        emit_arith(c, insn);
+        break;
+    case IR_shl:
+    case IR_shr:
+    case IR_sar:
+    case IR_rol:
+    case IR_ror:
+        emit_shift(c, insn);
+        break;
+    case IR_shld:
+    case IR_shrd:
+    case IR_clz:
+    case IR_ctz:
+    case IR_popcnt:
+    case IR_bswap:
+        emit_bits(c, insn);
+        break;
+    case IR_mul:
+    case IR_mulu2:
+    case IR_muls2:
+    case IR_divu2:
+    case IR_divs2:
+        emit_muldiv(c, insn);
+        break;
+    case IR_setcond:
+    case IR_select:
+    case IR_cmp:
+    case IR_test:
+    case IR_bt:
+        emit_compare(c, insn);
+        break;
+    case IR_setcc:
+        emit_setcc(c, insn);
+        break;
+    case IR_selectcc:
+        emit_selectcc(c, insn);
+        break;
+    case IR_flags_image:
+        emit_flags_image(c, insn);
+        break;
+    case IR_flags_from:
+        emit_flags_from(c, insn);
+        break;
+    case IR_load:
+        emit_load(c, insn);
+        break;
+    case IR_store:
+        emit_store(c, insn);
+        break;
+    case IR_probe_store:
+        emit_probe_store(c, insn);
+        break;
+    case IR_atomic_add:
+    case IR_atomic_and:
+    case IR_atomic_or:
+    case IR_atomic_xor:
+    case IR_atomic_xchg:
+    case IR_atomic_cmpxchg:
+        emit_atomic(c, insn);
+        break;
+    case IR_fence:
+        asm_byte(&c->a, 0x0f); /* mfence */
+        asm_byte(&c->a, 0xae);
+        asm_byte(&c->a, 0xf0);
+        break;
+    case IR_raw:
+        emit_raw(c, insn);
+        break;
+    case IR_call:
+        emit_call(c, insn);
+        break;
+    case IR_insn_start:
+        c->pc = insn->imm;
+        break;
+    default:
+        emit_control(c, insn);
+    }
+}
+
+static void release_values(Context *c, const IrInsn *insn)
+{
+    unsigned inputs = ir_op_inputs(insn->op);
+    unsigned outputs = ir_op_outputs(insn->op) + ir_insn_defines_flags(insn);
+
+    for (unsigned k = 0; k < inputs; k++) {
+        if (insn->in[k]) {
+            value_release(c, insn->in[k]);
+        }
+    }
+    for (unsigned k = 0; k < outputs; k++) {
+        if (insn->out) {
+            value_release(c, insn->out + k);
+        }
+    }
+}
+
+static void emit_cold(Context *c, ColdStub *s)
+{
+    switch (s->kind) {
+    case COLD_LOAD: cold_load(c, s); break;
+    case COLD_STORE: cold_store(c, s); break;
+    case COLD_PROBE: cold_probe(c, s); break;
+    case COLD_ATOMIC: cold_atomic(c, s); break;
+    case COLD_UNALIGNED: cold_unaligned(c, s); break;
+    case COLD_RAW: cold_raw(c, s); break;
+    case COLD_FP_LOAD: cold_fp_load(c, s); break;
+    case COLD_EXIT: cold_exit(c, s); break;
+    case COLD_POLL: cold_poll(c, s); break;
+    }
+}
+
+static bool has_room(const Context *c)
+{
+    return c->a.limit - c->a.p > MARGIN;
+}
+
+static bool emit_all(Context *c)
+{
+    IrBlock *ir = c->ir;
+
+    for (uint32_t i = 0; i < ir->n_insns; i++) {
+        const IrInsn *insn = &ir->insns[i];
+
+        if (!has_room(c)) {
+            return false;
+        }
+        c->i = i;
+        if (c->dead[i]) {
+            continue;
+        }
+        c->locked = 0;
+        emit_insn(c, insn);
+        release_values(c, insn);
+    }
+    for (uint32_t k = 0; k < c->n_cold; k++) {
+        if (!has_room(c)) {
+            return false;
+        }
+        emit_cold(c, &c->cold[k]);
+    }
+    for (uint32_t k = 0; k < c->n_branches; k++) {
+        asm_patch(&c->a, c->branches[k].rel32, c->labels[c->branches[k].label]);
+    }
+    return true;
+}
+
+HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque)
+{
+    Context *c = &context;
+    HostBlock *block;
+
+    prepare(c, ir);
+    c->far_exit = far_exit;
+    c->opaque = opaque;
+    liveness(c);
+    buffer_begin(&c->a);
+    if (!has_room(c)) {
+        return NULL;
+    }
+    block = c->block = block_new(ir);
+    if (!emit_all(c)) {
+        g_free(block);
+        return NULL;
+    }
+    block->code = c->a.start + c->a.to_exec;
+    asm_nop(&c->a, RETIRE_STUB); /* tcg_retire writes here */
+    block->size = asm_offset(&c->a);
+    for (unsigned k = 0; k < block->n_exits; k++) {
+        asm_patch(&c->a, block->exits[k].patch, block->exits[k].stub);
+    }
+    fault_map_encode(c);
+    buffer_end(&c->a);
+    return block;
+}
+
+void tcg_free(HostBlock *block)
+{
+    if (block) {
+        g_free(block->fault_map);
+        g_free(block);
+    }
+}

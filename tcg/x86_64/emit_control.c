@@ -1,0 +1,276 @@
+/* Calls of helpers, branches within the block, and the ways out of it. */
+#include "backend.h"
+
+/* An argument, zero-extended, to memory below the state. */
+static void store_argument(Context *c, uint32_t id, int32_t area)
+{
+    const Value *v = &c->values[id];
+    unsigned size = ir_type_size(v->type);
+    int32_t imm;
+
+    if (v->is_const && fits_s32(v->imm)) {
+        value_imm(c, id, 8, &imm);
+        asm_store_imm(&c->a, 8, mem_state(area), imm);
+    } else if (size == 8 || v->is_const || (size == 4 && v->clean && v->reg != NO_REG)) {
+        int reg = value_use(c, id);
+
+        asm_store(&c->a, 8, mem_state(area), reg);
+        unlock_reg(c, reg);
+    } else {
+        int temp;
+
+        if (v->reg != NO_REG) {
+            lock_reg(c, v->reg);
+        }
+        temp = alloc_temp(c);
+        value_move_zext(c, id, temp, size);
+        asm_store(&c->a, 8, mem_state(area), temp);
+        c->locked = 0;
+    }
+}
+
+void emit_call(Context *c, const IrInsn *insn)
+{
+    static const int32_t areas[] = { AREA_X0, AREA_X1, AREA_X2, AREA_SAVE0 };
+    const IrHelper *h = &c->ir->helpers[insn->bits];
+    bool sees_all = h->effects & (EFFECT_FAULT | EFFECT_NORETURN);
+    bool writes = h->writes & backend.pinned_slots;
+    Thunk thunk = h->effects & EFFECT_FP ? (writes ? THUNK_CALL_FP_WRITES : THUNK_CALL_FP)
+                                         : (writes ? THUNK_CALL_WRITES : THUNK_CALL);
+
+    clobber_flags(c);
+    slots_flush(c, sees_all ? UINT64_MAX : h->reads | h->writes);
+    for (unsigned k = 0; k < MIN(h->args, 4); k++) {
+        if (insn->in[k]) {
+            store_argument(c, insn->in[k], areas[k]);
+        }
+    }
+    c->locked = 0;
+    lock_reg(c, R11);
+    slots_forget(c, h->writes);
+    displace(c, R11, true);
+    asm_mov_ri(&c->a, R11, (uintptr_t)h->fn);
+    thunk_call(c, thunk);
+    fault_record(c, asm_offset(&c->a), c->pc, snapshot_take(c, UINT64_MAX));
+    unlock_reg(c, R11);
+    if (insn->out && h->result != IR_VOID && c->values[insn->out].last_use >= 0) {
+        int out = out_reg(c, insn->out, 0, 0, 0, false);
+
+        asm_load(&c->a, ir_type_size(c->values[insn->out].type), out, mem_state(AREA_X0));
+        value_set_reg(c, insn->out, out, true);
+    }
+}
+
+/* Nops so that the rel32 of a branch of this length does not cross 8 bytes: patched in one store. */
+static void align_rel32(Context *c, unsigned opcode_bytes)
+{
+    unsigned at = (asm_offset(&c->a) + opcode_bytes) & 7;
+
+    if (at > 4) {
+        asm_nop(&c->a, 8 - at);
+    }
+}
+
+/* A chained exit: a jump that the engine links, at first to the code behind it. */
+static void chained_jump(Context *c, uint64_t pc)
+{
+    HostExit *exit = &c->block->exits[c->block->n_exits++];
+
+    align_rel32(c, 1);
+    asm_byte(&c->a, 0xe9);
+    asm_u32(&c->a, 0);
+    exit->pc = pc;
+    exit->block = c->block;
+    exit->patch = asm_offset(&c->a) - 4;
+    exit->stub = asm_offset(&c->a);
+    asm_mov_ri(&c->a, R11, (uintptr_t)exit);
+    asm_jmp_to(&c->a, backend.thunks[THUNK_UNCHAINED]);
+}
+
+static void compare_cached_pc(Context *c, uint64_t pc, Mem entry)
+{
+    if (fits_s32(pc) && pc != JUMP_CACHE_EMPTY) { /* see signal.c */
+        asm_alu_ri(&c->a, ALU_CMP, 8, rm_mem(entry), pc);
+    } else {
+        asm_mov_ri(&c->a, R13, pc);
+        asm_alu_mr(&c->a, ALU_CMP, 8, rm_mem(entry), R13);
+    }
+}
+
+/* To another page: only through the jump cache, whose index is known now. All temporaries are free. */
+static void far_jump(Context *c, uint64_t pc)
+{
+    int32_t entry = jump_cache_index(pc) * sizeof(JumpCacheEntry);
+    uint32_t miss;
+
+    asm_load(&c->a, 8, R11, mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache)));
+    compare_cached_pc(c, pc, mem_at(R11, entry));
+    miss = asm_jcc(&c->a, CC_NE);
+    asm_op(&c->a, 0xff, 4, 4, rm_mem(mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code))));
+    asm_patch_here(&c->a, miss);
+    asm_mov_ri(&c->a, R13, pc);
+    asm_jmp_to(&c->a, backend.thunks[THUNK_LOOKUP]);
+}
+
+static void jump_out(Context *c, uint64_t pc)
+{
+    if (c->far_exit(c->opaque, pc)) {
+        far_jump(c, pc);
+    } else {
+        chained_jump(c, pc);
+    }
+}
+
+static void drop_dirty(Context *c)
+{
+    for (uint64_t mask = c->dirty; mask; mask &= mask - 1) {
+        Slot *s = &c->slots[__builtin_ctzll(mask)];
+
+        s->dirty = false;
+        c->values[s->value].refs--;
+        value_release(c, s->value);
+    }
+    c->dirty = 0;
+}
+
+static void flush_for_exit(Context *c)
+{
+    snapshot_flush(c, snapshot_take(c, c->live_slots[c->i]));
+}
+
+static void emit_exit_lookup(Context *c, const IrInsn *insn)
+{
+    uint32_t id = insn->in[0];
+    Asm *a = &c->a;
+    uint32_t miss;
+
+    /* The target first, where no flush disturbs it. */
+    if (c->values[id].is_const) {
+        flush_for_exit(c);
+        far_jump(c, c->values[id].imm);
+        return;
+    }
+    slots_flush(c, c->live_slots[c->i]);
+    c->locked = 0;
+    value_move_zext(c, id, R13, MIN(ir_type_size(insn->type), ir_type_size(c->values[id].type)));
+    asm_mov_rr(a, 8, R11, R13);
+    asm_shift_imm(a, SH_SHR, 8, R11, JUMP_CACHE_BITS);
+    asm_alu(a, ALU_XOR, 4, R11, rm_reg(R13));
+    asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), JUMP_CACHE_SIZE - 1);
+    asm_shift_imm(a, SH_SHL, 4, R11, 4);
+    asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
+    asm_alu_mr(a, ALU_CMP, 8, rm_mem(mem_at(R11, 0)), R13);
+    miss = asm_jcc(a, CC_NE);
+    asm_op(a, 0xff, 4, 4, rm_mem(mem_at(R11, G_STRUCT_OFFSET(JumpCacheEntry, code))));
+    asm_patch_here(a, miss);
+    asm_jmp_to(a, backend.thunks[THUNK_LOOKUP]);
+}
+
+static void emit_exit_if(Context *c, const IrInsn *insn)
+{
+    IrCc cc = need_condition(c, insn->in[0], insn->bits & 15);
+    ColdStub *stub = cold_new(c, COLD_EXIT);
+
+    stub->imm = insn->imm;
+    stub->snapshot = snapshot_take(c, c->live_slots[c->i]);
+    stub->jumps[0] = asm_jcc(&c->a, cc);
+}
+
+void cold_exit(Context *c, ColdStub *s)
+{
+    patch_jumps(c, s);
+    snapshot_flush(c, s->snapshot);
+    jump_out(c, s->imm);
+}
+
+static void emit_poll(Context *c, const IrInsn *insn)
+{
+    ColdStub *stub;
+    Asm *a = &c->a;
+
+    clobber_flags(c);
+    stub = cold_new(c, COLD_POLL);
+    stub->imm = insn->imm;
+    stub->snapshot = snapshot_take(c, UINT64_MAX);
+    /* cmp dword [rsp + 0], 0 in five bytes: tcg_retire replaces just these at a block's start. */
+    asm_byte(a, 0x83);
+    asm_byte(a, 0x7c);
+    asm_byte(a, 0x24);
+    asm_byte(a, 0);
+    asm_byte(a, 0);
+    stub->jumps[0] = asm_jcc(a, CC_L);
+}
+
+void cold_poll(Context *c, ColdStub *s)
+{
+    patch_jumps(c, s);
+    snapshot_flush(c, s->snapshot);
+    asm_mov_ri(&c->a, R11, TCG_EXIT_POLL);
+    asm_mov_ri(&c->a, R13, s->imm);
+    asm_jmp_to(&c->a, backend.thunks[THUNK_EXIT_AT]);
+}
+
+static void branch_to(Context *c, uint32_t rel32, uint32_t label)
+{
+    if (c->labels[label] != UINT32_MAX) {
+        asm_patch(&c->a, rel32, c->labels[label]);
+    } else {
+        *CONTEXT_PUSH(c, branches) = (Branch){ rel32, label };
+    }
+}
+
+static void emit_label(Context *c, uint32_t label)
+{
+    slots_flush(c, UINT64_MAX);
+    values_forget(c);
+    c->flags_now = 0;
+    c->fp_known = false;
+    c->labels[label] = asm_offset(&c->a);
+}
+
+void emit_control(Context *c, const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_label:
+        emit_label(c, insn->imm);
+        break;
+    case IR_br:
+        slots_flush(c, UINT64_MAX);
+        branch_to(c, asm_jmp(&c->a), insn->imm);
+        c->flags_now = 0;
+        break;
+    case IR_brcc:
+        slots_flush(c, UINT64_MAX);
+        branch_to(c, asm_jcc(&c->a, need_condition(c, insn->in[0], insn->bits & 15)), insn->imm);
+        break;
+    case IR_brcond:
+        slots_flush(c, UINT64_MAX);
+        c->locked = 0;
+        compare_values(c, ir_type_size(insn->type), insn->in[0], insn->in[1]);
+        branch_to(c, asm_jcc(&c->a, host_condition(insn->bits)), insn->imm);
+        break;
+    case IR_exit_if:
+        emit_exit_if(c, insn);
+        break;
+    case IR_exit_jump:
+        flush_for_exit(c);
+        jump_out(c, insn->imm);
+        drop_dirty(c);
+        break;
+    case IR_exit_lookup:
+        emit_exit_lookup(c, insn);
+        drop_dirty(c);
+        break;
+    case IR_exit_main:
+        flush_for_exit(c);
+        asm_mov_ri(&c->a, R11, insn->bits);
+        asm_jmp_to(&c->a, backend.thunks[THUNK_EXIT]);
+        drop_dirty(c);
+        break;
+    case IR_poll:
+        emit_poll(c, insn);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}

@@ -1,0 +1,139 @@
+/*
+ * Flags values: which one EFLAGS hold, and images of others in spill slots.
+ *
+ * An image is what PUSHF stores. Consumers of a single condition test bits of the image; only signed
+ * comparisons and carry chains bring it back with POPF.
+ */
+#include "backend.h"
+
+static void push_flags(Context *c)
+{
+    asm_byte(&c->a, 0x9c);
+}
+
+static void save_image(Context *c, Value *v)
+{
+    if (v->spill < 0) {
+        v->spill = spill_alloc(c);
+        push_flags(c);
+        asm_op(&c->a, 0x8f, 4, 0, rm_mem(spill_mem(v->spill))); /* pop */
+    }
+}
+
+void clobber_flags(Context *c)
+{
+    if (c->flags_now && c->values[c->flags_now].last_use > c->i) {
+        save_image(c, &c->values[c->flags_now]);
+    }
+    c->flags_now = 0;
+}
+
+bool flags_wanted(const Context *c, const IrInsn *insn)
+{
+    uint32_t id = ir_insn_flags_id(insn);
+
+    return id && c->values[id].last_use >= 0;
+}
+
+void define_flags(Context *c, const IrInsn *insn)
+{
+    if (flags_wanted(c, insn)) {
+        c->flags_now = ir_insn_flags_id(insn);
+    }
+}
+
+void need_flags(Context *c, uint32_t id)
+{
+    Value *v = &c->values[id];
+
+    if (c->flags_now != id) {
+        clobber_flags(c);
+        asm_op(&c->a, 0xff, 4, 6, rm_mem(spill_mem(v->spill))); /* push */
+        asm_byte(&c->a, 0x9d);                                  /* popf */
+        c->flags_now = id;
+    }
+}
+
+IrCc need_condition(Context *c, uint32_t id, IrCc cc)
+{
+    /* What each pair of conditions reads, where one test can tell. */
+    static const uint16_t masks[8] = { FLAG_OF, FLAG_CF, FLAG_ZF, FLAG_CF | FLAG_ZF, FLAG_SF, FLAG_PF };
+    uint32_t mask = masks[cc >> 1];
+    const Value *v = &c->values[id];
+
+    if (c->flags_now == id || !mask) {
+        need_flags(c, id);
+        return cc;
+    }
+    clobber_flags(c);
+    asm_test_imm(&c->a, mask > 0xff ? 4 : 1, rm_mem(spill_mem(v->spill)), mask);
+    return cc & 1 ? CC_E : CC_NE;
+}
+
+void emit_setcc(Context *c, const IrInsn *insn)
+{
+    int out = alloc_temp(c);
+
+    asm_setcc(&c->a, need_condition(c, insn->in[0], insn->bits), out);
+    value_set_reg(c, insn->out, out, false);
+}
+
+void emit_selectcc(Context *c, const IrInsn *insn)
+{
+    unsigned size = MAX(4, ir_type_size(insn->type));
+    IrCc cc = need_condition(c, insn->in[0], insn->bits);
+    uint32_t yes = insn->in[1], no = insn->in[2];
+    int out;
+
+    if (c->values[yes].is_const && !c->values[no].is_const) {
+        uint32_t other = yes;
+
+        yes = no;
+        no = other;
+        cc ^= 1;
+    }
+    out = out_reg(c, insn->out, no, yes, 0, false);
+    value_move_to(c, no, out, size);
+    asm_op(&c->a, 0x40 | MAP_0F | cc, size, out, value_rm(c, yes, size));
+    value_set_reg(c, insn->out, out, size == 4);
+}
+
+void emit_flags_image(Context *c, const IrInsn *insn)
+{
+    uint32_t id = insn->in[0];
+    int out = out_reg(c, insn->out, 0, 0, 0, false);
+
+    if (c->flags_now == id) {
+        push_flags(c);
+        asm_pop(&c->a, out);
+    } else {
+        asm_load(&c->a, 4, out, spill_mem(c->values[id].spill));
+    }
+    clobber_flags(c);
+    asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(out), FLAGS_ALL);
+    value_set_reg(c, insn->out, out, true);
+}
+
+void emit_flags_from(Context *c, const IrInsn *insn)
+{
+    Value *flags = &c->values[insn->out];
+    const Value *v = &c->values[insn->in[0]];
+    int temp;
+
+    if (!flags_wanted(c, insn)) {
+        return;
+    }
+    flags->spill = spill_alloc(c);
+    if (v->is_const) {
+        asm_store_imm(&c->a, 8, spill_mem(flags->spill), v->imm & FLAGS_ALL);
+        return;
+    }
+    if (v->reg != NO_REG) {
+        lock_reg(c, v->reg);
+    }
+    temp = alloc_temp(c);
+    value_move_to(c, insn->in[0], temp, 4);
+    clobber_flags(c);
+    asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(temp), FLAGS_ALL);
+    asm_store(&c->a, 8, spill_mem(flags->spill), temp);
+}

@@ -1,0 +1,347 @@
+/*
+ * Guest memory: the inline TLB check, loads and stores, and their slow paths in cold stubs.
+ *
+ * Cold stubs hand over in memory below the state, so that no register is disturbed.
+ */
+#include "backend.h"
+
+#define PAGE_MASK (~(int32_t)0xfff)
+
+Address address_of(Context *c, const IrInsn *insn)
+{
+    uint32_t id = insn->in[0];
+    const Value *v = &c->values[id];
+    Address addr = { .size = v->type == IR_I32 ? 4 : 8 };
+    int64_t disp = insn->imm;
+
+    if (addr.size == 4) {
+        disp = (int32_t)disp;
+    }
+    if (v->is_const || !fits_s32(disp + 16)) { /* room for disp + size - 1 */
+        addr.reg = alloc_temp(c);
+        if (v->is_const) {
+            uint64_t full = v->imm + disp;
+
+            asm_mov_ri(&c->a, addr.reg, addr.size == 4 ? (uint32_t)full : full);
+        } else {
+            int from = value_use(c, id);
+
+            asm_mov_ri(&c->a, addr.reg, disp);
+            asm_lea(&c->a, addr.size, addr.reg, mem_index(addr.reg, from, 0));
+            unlock_reg(c, from);
+        }
+        return addr;
+    }
+    addr.reg = value_use(c, id);
+    addr.disp = disp;
+    return addr;
+}
+
+void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size)
+{
+    if (disp == 0) {
+        asm_mov_rr(&c->a, addr_size, to, addr_reg);
+    } else {
+        asm_lea(&c->a, addr_size, to, mem_at(addr_reg, disp));
+    }
+}
+
+Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align)
+{
+    Mem table = mem_state(is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
+    Mem mask = mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask));
+    int t1 = alloc_temp(c), t2 = alloc_temp(c);
+    Asm *a = &c->a;
+
+    stub->temp = t1;
+    stub->addr_reg = addr.reg;
+    stub->disp = addr.disp;
+    stub->addr_size = addr.size;
+    emit_effective(c, t1, addr.reg, addr.disp, addr.size);
+    if (align > 1) {
+        asm_test_imm(a, 1, rm_reg(t1), align - 1);
+        stub->jumps[1] = asm_jcc(a, CC_NE);
+    }
+    asm_shift_imm(a, SH_SHR, addr.size, t1, 12 - TLB_ENTRY_BITS);
+    asm_alu(a, ALU_AND, 8, t1, rm_mem(mask));
+    asm_alu(a, ALU_ADD, 8, t1, rm_mem(table));
+    emit_effective(c, t2, addr.reg, addr.disp + size - 1, addr.size);
+    asm_alu_ri(a, ALU_AND, addr.size, rm_reg(t2), PAGE_MASK);
+    asm_alu(a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
+    stub->jumps[0] = asm_jcc(a, CC_NE);
+    if (addr.size == 8) {
+        unlock_reg(c, t2);
+        asm_load(a, 8, t1, mem_at(t1, 8));
+        return mem_index(t1, addr.reg, addr.disp);
+    }
+    emit_effective(c, t2, addr.reg, addr.disp, 4);
+    asm_alu(a, ALU_ADD, 8, t2, rm_mem(mem_at(t1, 8)));
+    unlock_reg(c, t1);
+    return mem_at(t2, 0);
+}
+
+/* The address in the argument slot of the thunks. */
+void cold_address(Context *c, const ColdStub *s)
+{
+    if (s->disp == 0 && s->addr_size == 8) {
+        asm_store(&c->a, 8, mem_state(AREA_X0), s->addr_reg);
+        return;
+    }
+    emit_effective(c, s->temp, s->addr_reg, s->disp, s->addr_size);
+    asm_store(&c->a, 8, mem_state(AREA_X0), s->temp);
+}
+
+void cold_size(Context *c, const ColdStub *s, unsigned size)
+{
+    asm_store_imm(&c->a, 8, mem_state(AREA_X2), size | (uint32_t)(s->bits & ~IRB_FLAGS) << 16);
+}
+
+void cold_call(Context *c, const ColdStub *s, Thunk thunk)
+{
+    thunk_call(c, thunk);
+    fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
+}
+
+void patch_jumps(Context *c, const ColdStub *s)
+{
+    if (s->jumps[0]) {
+        asm_patch_here(&c->a, s->jumps[0]);
+    }
+}
+
+static Thunk sized(Thunk first, unsigned size)
+{
+    return first + __builtin_ctz(size);
+}
+
+/* Misaligned: found before the TLB check, on its own jump. */
+void cold_unaligned(Context *c, ColdStub *s)
+{
+    asm_patch_here(&c->a, s->jumps[1]);
+    cold_address(c, s);
+    asm_store_imm(&c->a, 8, mem_state(AREA_X2), s->is_store);
+    cold_call(c, s, THUNK_UNALIGNED);
+}
+
+enum { SLOW_BITS = IRM_KERNEL };
+
+/* bits of the memory operation that the engine wants to know of. */
+static uint16_t slow_bits(const IrInsn *insn)
+{
+    return insn->bits & ~IRB_FLAGS;
+}
+
+static void swap_bytes(Context *c, unsigned size, int reg)
+{
+    if (size == 2) {
+        clobber_flags(c);
+        asm_shift_imm(&c->a, SH_ROL, 2, reg, 8);
+    } else if (size >= 4) {
+        if (size == 8 || reg >= 8) {
+            asm_byte(&c->a, 0x40 | (size == 8 ? 8 : 0) | reg >> 3);
+        }
+        asm_byte(&c->a, 0x0f);
+        asm_byte(&c->a, 0xc8 | (reg & 7));
+    }
+}
+
+static unsigned load_out_size(const IrInsn *insn)
+{
+    return insn->bits & IRM_SX ? 8 : insn->bits & IRM_SX32 ? 4 : 0;
+}
+
+static void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from)
+{
+    unsigned size = ir_type_size(insn->type), to = load_out_size(insn);
+
+    if (to && !(insn->bits & IRM_BE)) {
+        asm_load_signed(&c->a, size, to, out, from);
+    } else {
+        asm_load(&c->a, size, out, from);
+    }
+}
+
+static unsigned alignment(const IrInsn *insn)
+{
+    return insn->bits & IRM_ALIGNED ? ir_type_size(insn->type) : 1;
+}
+
+/* The whole access out of line, with the cold stub's jump emitted here: for rare kinds. */
+static void always_slow(Context *c, ColdStub *stub, Address addr)
+{
+    stub->temp = alloc_temp(c);
+    stub->addr_reg = addr.reg;
+    stub->disp = addr.disp;
+    stub->addr_size = addr.size;
+    if (alignment(stub->insn) > 1) {
+        emit_effective(c, stub->temp, addr.reg, addr.disp, addr.size);
+        asm_test_imm(&c->a, 1, rm_reg(stub->temp), alignment(stub->insn) - 1);
+        stub->jumps[1] = asm_jcc(&c->a, CC_NE);
+    }
+    stub->jumps[0] = asm_jmp(&c->a);
+}
+
+ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_store)
+{
+    ColdStub *stub = cold_new(c, kind);
+
+    stub->insn = insn;
+    stub->size = ir_type_size(insn->type);
+    stub->bits = slow_bits(insn);
+    stub->pc = c->pc;
+    stub->is_store = is_store;
+    return stub;
+}
+
+/* A stub for the misaligned case of the one just made. */
+void end_access(Context *c, ColdStub *stub)
+{
+    stub->resume = asm_offset(&c->a);
+    if (stub->jumps[1]) {
+        ColdStub copy = *stub, *other = cold_new(c, COLD_UNALIGNED);
+
+        copy.kind = COLD_UNALIGNED;
+        *other = copy;
+    }
+}
+
+void emit_load(Context *c, const IrInsn *insn)
+{
+    unsigned size = ir_type_size(insn->type);
+    bool pure_copy = !(insn->bits & IRM_BE);
+    Address addr;
+    ColdStub *stub;
+    Mem mem;
+    int out;
+
+    clobber_flags(c);
+    addr = address_of(c, insn);
+    /* Whatever is in the way moves before the access; the register changes only behind it. */
+    out = c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
+              ? out_reg(c, insn->out, 0, 0, 0, true)
+              : NO_REG;
+    stub = begin_access(c, insn, COLD_LOAD, false);
+    if (insn->bits & IRM_KERNEL) {
+        always_slow(c, stub, addr);
+        if (out == NO_REG) {
+            out = stub->temp;
+        }
+        stub->snapshot = snapshot_take(c, UINT64_MAX);
+        stub->out = out;
+    } else {
+        mem = emit_probe(c, stub, addr, size, false, alignment(insn));
+        if (out == NO_REG) {
+            out = mem.base;
+        }
+        stub->snapshot = snapshot_take(c, UINT64_MAX);
+        stub->out = out;
+        emit_loaded(c, insn, out, mem);
+    }
+    end_access(c, stub);
+    if (!pure_copy) {
+        swap_bytes(c, size, out);
+        if (load_out_size(insn)) {
+            asm_sext_rr(&c->a, size, load_out_size(insn), out, out);
+        }
+    }
+    value_set_reg(c, insn->out, out, true);
+}
+
+void cold_load(Context *c, ColdStub *s)
+{
+    Thunk thunk = s->bits & SLOW_BITS ? THUNK_LOAD : sized(THUNK_LOAD1, s->size);
+
+    patch_jumps(c, s);
+    cold_address(c, s);
+    if (thunk == THUNK_LOAD) {
+        cold_size(c, s, s->size);
+    }
+    cold_call(c, s, thunk);
+    emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
+    asm_jmp_offset(&c->a, s->resume);
+}
+
+void emit_store(Context *c, const IrInsn *insn)
+{
+    unsigned size = ir_type_size(insn->type);
+    uint32_t value = insn->in[1];
+    Address addr;
+    ColdStub *stub;
+    Mem mem;
+    int32_t imm = 0;
+    bool is_imm = value_imm(c, value, size, &imm) && !(insn->bits & IRM_BE);
+    int reg = NO_REG;
+
+    clobber_flags(c);
+    addr = address_of(c, insn);
+    if (insn->bits & IRM_BE) {
+        reg = alloc_temp(c);
+        value_move_to(c, value, reg, size);
+        swap_bytes(c, size, reg);
+    } else if (!is_imm) {
+        reg = value_use(c, value);
+    }
+    stub = begin_access(c, insn, COLD_STORE, true);
+    stub->value_is_imm = is_imm;
+    stub->value_reg = reg;
+    stub->imm = imm;
+    if (insn->bits & IRM_KERNEL) {
+        always_slow(c, stub, addr);
+        stub->snapshot = snapshot_take(c, UINT64_MAX);
+    } else {
+        mem = emit_probe(c, stub, addr, size, true, alignment(insn));
+        stub->snapshot = snapshot_take(c, UINT64_MAX);
+        if (is_imm) {
+            asm_store_imm(&c->a, size, mem, imm);
+        } else {
+            asm_store(&c->a, size, mem, reg);
+        }
+    }
+    end_access(c, stub);
+}
+
+void cold_store(Context *c, ColdStub *s)
+{
+    Thunk thunk = s->bits & SLOW_BITS ? THUNK_STORE : sized(THUNK_STORE1, s->size);
+
+    patch_jumps(c, s);
+    if (s->value_is_imm) {
+        asm_store_imm(&c->a, 8, mem_state(AREA_X1), s->imm);
+    } else {
+        asm_store(&c->a, 8, mem_state(AREA_X1), s->value_reg);
+    }
+    cold_address(c, s);
+    if (thunk == THUNK_STORE) {
+        asm_load(&c->a, s->size, s->temp, mem_state(AREA_X1)); /* zero-extended */
+        asm_store(&c->a, 8, mem_state(AREA_X1), s->temp);
+        cold_size(c, s, s->size);
+    }
+    cold_call(c, s, thunk);
+    asm_jmp_offset(&c->a, s->resume);
+}
+
+void emit_probe_store(Context *c, const IrInsn *insn)
+{
+    Address addr;
+    ColdStub *stub;
+
+    clobber_flags(c);
+    addr = address_of(c, insn);
+    stub = begin_access(c, insn, COLD_PROBE, true);
+    if (insn->bits & IRM_KERNEL) {
+        always_slow(c, stub, addr);
+    } else {
+        emit_probe(c, stub, addr, stub->size, true, alignment(insn));
+    }
+    stub->snapshot = snapshot_take(c, UINT64_MAX);
+    end_access(c, stub);
+}
+
+void cold_probe(Context *c, ColdStub *s)
+{
+    patch_jumps(c, s);
+    cold_address(c, s);
+    cold_size(c, s, s->size);
+    cold_call(c, s, THUNK_PROBE_STORE);
+    asm_jmp_offset(&c->a, s->resume);
+}

@@ -1,0 +1,220 @@
+/*
+ * Multiplication and division. The long forms work in rax and rdx, which are guest registers: where
+ * the results do not belong there, the registers' contents are kept in memory meanwhile.
+ */
+#include "backend.h"
+
+static void emit_mul(Context *c, const IrInsn *insn)
+{
+    bool flags = flags_wanted(c, insn);
+    unsigned size = flags ? ir_type_size(insn->type) : MAX(4, ir_type_size(insn->type));
+    uint32_t a = insn->in[0], b = insn->in[1];
+    int32_t imm;
+    int out;
+    Rm rm;
+
+    if (c->values[a].is_const) {
+        a = insn->in[1];
+        b = insn->in[0];
+    }
+    clobber_flags(c);
+    if (value_imm(c, b, size, &imm)) {
+        rm = value_rm(c, a, size);
+        out = out_reg(c, insn->out, a, 0, 0, false);
+        asm_op(&c->a, fits_s8(imm) ? 0x6b : 0x69, size, out, rm);
+        if (fits_s8(imm)) {
+            asm_byte(&c->a, imm);
+        } else if (size == 2) {
+            asm_byte(&c->a, imm);
+            asm_byte(&c->a, imm >> 8);
+        } else {
+            asm_u32(&c->a, imm);
+        }
+    } else {
+        out = out_reg(c, insn->out, a, b == a ? 0 : b, 0, false);
+        rm = value_rm(c, b, size);
+        value_move_to(c, a, out, size);
+        asm_op(&c->a, 0xaf | MAP_0F, size, out, a == b && !rm.is_mem ? rm_reg(out) : rm);
+    }
+    value_set_reg(c, insn->out, out, size == 4);
+    define_flags(c, insn);
+}
+
+/* Where an input is while rax and rdx are being set up. */
+static Rm safe_input(Context *c, uint32_t id, unsigned size)
+{
+    int reg = c->values[id].is_const ? NO_REG : c->values[id].reg;
+
+    if (reg == RAX) {
+        return rm_mem(mem_state(AREA_SAVE0));
+    }
+    if (reg == RDX) {
+        return rm_mem(mem_state(AREA_SAVE1));
+    }
+    if (reg == NO_REG && !c->values[id].is_const && c->values[id].spill >= 0) {
+        return rm_mem(spill_mem(c->values[id].spill));
+    }
+    return rm_reg(value_use(c, id));
+}
+
+static void load_rm(Context *c, unsigned size, int to, Rm from)
+{
+    if (from.is_mem) {
+        asm_load(&c->a, size, to, from.mem);
+    } else {
+        asm_mov_rr(&c->a, size, to, from.reg);
+    }
+}
+
+static bool wishes_for(Context *c, uint32_t out, int reg)
+{
+    const Value *v = &c->values[out];
+
+    return v->wish >= 0 && backend.slot_reg[v->wish] == reg && v->last_use >= 0;
+}
+
+typedef struct Fixed {
+    bool keep[2];     /* rax, rdx: the old contents come back */
+    int temp[2];      /* where the results go then */
+} Fixed;
+
+static void fixed_begin(Context *c, const IrInsn *insn, Fixed *f, unsigned inputs)
+{
+    static const int8_t regs[] = { RAX, RDX };
+
+    for (unsigned k = 0; k < inputs; k++) {
+        if (c->values[insn->in[k]].reg != NO_REG) {
+            lock_reg(c, c->values[insn->in[k]].reg);
+        }
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        bool unused = !is_pinned(c, regs[k]);
+
+        f->keep[k] = !wishes_for(c, insn->out + k, regs[k]);
+        if (!f->keep[k]) {
+            displace(c, regs[k], false);
+        } else if (unused) {
+            displace(c, regs[k], false);
+        }
+        lock_reg(c, regs[k]);
+        asm_store(&c->a, 8, mem_state(k ? AREA_SAVE1 : AREA_SAVE0), regs[k]);
+    }
+}
+
+static void fixed_end(Context *c, const IrInsn *insn, const Fixed *f, bool byte_pair, unsigned size)
+{
+    static const int8_t regs[] = { RAX, RDX };
+
+    c->locked = 1u << RAX | 1u << RDX;
+    if (byte_pair) { /* the high half or remainder is in ah */
+        asm_byte(&c->a, 0x0f); /* movzx edx, ah */
+        asm_byte(&c->a, 0xb6);
+        asm_byte(&c->a, 0xd4);
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        uint32_t out = insn->out + k;
+        int reg = regs[k];
+
+        if (f->keep[k] && c->values[out].last_use >= 0) {
+            reg = alloc_temp(c);
+            asm_mov_rr(&c->a, 8, reg, regs[k]);
+        }
+        if (f->keep[k]) {
+            asm_load(&c->a, 8, regs[k], mem_state(k ? AREA_SAVE1 : AREA_SAVE0));
+        }
+        if (c->values[out].last_use >= 0) {
+            value_set_reg(c, out, reg, size == 4);
+        }
+    }
+}
+
+/* rdx:rax = rax * operand. */
+static void emit_long_mul(Context *c, const IrInsn *insn)
+{
+    unsigned size = ir_type_size(insn->type);
+    uint32_t a = insn->in[0], b = insn->in[1];
+    Fixed f;
+    Rm x, y;
+
+    clobber_flags(c);
+    fixed_begin(c, insn, &f, 2);
+    x = safe_input(c, a, size);
+    y = safe_input(c, b, size);
+    load_rm(c, size, RAX, x);
+    asm_group3(&c->a, insn->op == IR_mulu2 ? 4 : 5, size, y);
+    fixed_end(c, insn, &f, size == 1, size);
+    define_flags(c, insn);
+}
+
+/* Values of one-output multiplication whose flags at 8 bits only the long form gives. */
+static void emit_mul8(Context *c, const IrInsn *insn)
+{
+    int out;
+    Rm x, y;
+
+    clobber_flags(c);
+    asm_store(&c->a, 8, mem_state(AREA_SAVE0), RAX);
+    asm_store(&c->a, 8, mem_state(AREA_SAVE1), RDX);
+    x = safe_input(c, insn->in[0], 1);
+    y = safe_input(c, insn->in[1], 1);
+    c->values[insn->out].wish = -1;
+    load_rm(c, 1, RAX, x);
+    asm_group3(&c->a, 5, 1, y);
+    c->locked = 1u << RAX | 1u << RDX;
+    out = alloc_temp(c);
+    asm_mov_rr(&c->a, 4, out, RAX);
+    asm_load(&c->a, 8, RAX, mem_state(AREA_SAVE0));
+    value_set_reg(c, insn->out, out, false);
+    define_flags(c, insn);
+}
+
+static void emit_div(Context *c, const IrInsn *insn)
+{
+    unsigned size = ir_type_size(insn->type);
+    Fixed f;
+    Rm low, high, divisor;
+
+    clobber_flags(c);
+    fixed_begin(c, insn, &f, 3);
+    divisor = safe_input(c, insn->in[2], size);
+    low = safe_input(c, insn->in[0], size);
+    high = safe_input(c, insn->in[1], size);
+    if (size == 1) { /* ax = high:low */
+        load_rm(c, 1, RDX, high);
+        asm_shift_imm(&c->a, SH_SHL, 4, RDX, 8);
+        load_rm(c, 1, RAX, low);
+        asm_zext_rr(&c->a, 1, RAX, RAX);
+        asm_alu(&c->a, ALU_OR, 4, RAX, rm_reg(RDX));
+    } else {
+        bool rax_is_low = !c->values[insn->in[0]].is_const && c->values[insn->in[0]].reg == RAX;
+        bool rdx_is_high = !c->values[insn->in[1]].is_const && c->values[insn->in[1]].reg == RDX;
+
+        if (!rax_is_low) {
+            load_rm(c, size, RAX, low);
+        }
+        if (!rdx_is_high) {
+            load_rm(c, size, RDX, high);
+        }
+    }
+    asm_group3(&c->a, insn->op == IR_divu2 ? 6 : 7, size, divisor);
+    fixed_end(c, insn, &f, size == 1, size);
+}
+
+void emit_muldiv(Context *c, const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_mul:
+        if (insn->type == IR_I8 && flags_wanted(c, insn)) {
+            emit_mul8(c, insn);
+        } else {
+            emit_mul(c, insn);
+        }
+        break;
+    case IR_mulu2:
+    case IR_muls2:
+        emit_long_mul(c, insn);
+        break;
+    default:
+        emit_div(c, insn);
+    }
+}

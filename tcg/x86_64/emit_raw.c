@@ -1,0 +1,169 @@
+/*
+ * Raw host instructions: the guest's vector and x87 instructions with their own registers, only the
+ * address and general registers replaced.
+ */
+#include "backend.h"
+
+/* The guest's FP state must be in the host's registers: tested once, until a label. */
+static void need_fp(Context *c)
+{
+    ColdStub *stub;
+
+    if (c->fp_known) {
+        return;
+    }
+    clobber_flags(c);
+    stub = cold_new(c, COLD_FP_LOAD);
+    asm_alu_ri(&c->a, ALU_CMP, 4, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, fp_loaded))), 0);
+    stub->jumps[0] = asm_jcc(&c->a, CC_E);
+    stub->resume = asm_offset(&c->a);
+    c->fp_known = true;
+}
+
+void cold_fp_load(Context *c, ColdStub *s)
+{
+    patch_jumps(c, s);
+    thunk_call(c, THUNK_FP_LOAD);
+    asm_jmp_offset(&c->a, s->resume);
+}
+
+static int register_number(uint8_t role, uint8_t number, int gpr)
+{
+    return role == RAW_GPR_IN || role == RAW_GPR_OUT || role == RAW_GPR_INOUT ? gpr
+           : role == RAW_NONE                                                  ? 0
+                                                                               : number;
+}
+
+static void encode(Context *c, const IrRaw *raw, int gpr, Mem mem)
+{
+    uint32_t opcode = raw->opcode | raw->map << 8 | (uint32_t)raw->prefix << 16;
+    int reg = register_number(raw->reg_role, raw->reg, gpr);
+    Rm rm = raw->rm_role == RAW_MEM ? rm_mem(mem) : rm_reg(register_number(raw->rm_role, raw->rm, gpr));
+
+    if (raw->vex) {
+        asm_vex(&c->a, opcode, raw->w, raw->vex == 2, reg, raw->vvvv, rm);
+    } else if (raw->reg_role == RAW_NONE && raw->rm_role == RAW_NONE) {
+        if (raw->prefix) {
+            asm_byte(&c->a, raw->prefix);
+        }
+        if (raw->map) {
+            asm_byte(&c->a, 0x0f);
+        }
+        asm_byte(&c->a, raw->opcode);
+    } else {
+        asm_op(&c->a, opcode, raw->w ? 8 : 4, reg, rm);
+    }
+    if (raw->has_imm) {
+        asm_byte(&c->a, raw->imm);
+    }
+}
+
+/* fnstsw ax, to another register. */
+static void emit_status_word(Context *c, const IrInsn *insn)
+{
+    Mem scratch = mem_state(G_STRUCT_OFFSET(CpuHot, scratch));
+    int out = alloc_temp(c);
+
+    asm_op(&c->a, 0xdd, 4, 7, rm_mem(scratch));
+    asm_load(&c->a, 2, out, scratch);
+    value_set_reg(c, insn->out, out, true);
+}
+
+static bool has_role(const IrRaw *raw, RawRole role)
+{
+    return raw->reg_role == role || raw->rm_role == role;
+}
+
+/* The register of the general operand, RAX if there is none. */
+static int general_operand(Context *c, const IrInsn *insn, const IrRaw *raw)
+{
+    int gpr = RAX;
+
+    if (has_role(raw, RAW_GPR_IN)) {
+        gpr = value_use(c, insn->in[1]);
+    } else if (has_role(raw, RAW_GPR_INOUT)) { /* a fault must leave the input alone */
+        c->values[insn->out].wish = -1;
+        if (c->values[insn->in[1]].reg != NO_REG) {
+            lock_reg(c, c->values[insn->in[1]].reg);
+        }
+        gpr = alloc_temp(c);
+        value_move_to(c, insn->in[1], gpr, 8);
+        if (c->values[insn->in[1]].reg != NO_REG) {
+            unlock_reg(c, c->values[insn->in[1]].reg);
+        }
+    } else if (has_role(raw, RAW_GPR_OUT)) {
+        uint32_t addr = raw->rm_role == RAW_MEM ? insn->in[0] : 0;
+
+        gpr = out_reg(c, insn->out, 0, addr, 0, true);
+    }
+    return gpr;
+}
+
+void emit_raw(Context *c, const IrInsn *insn)
+{
+    const IrRaw *raw = &c->ir->raws[insn->bits & ~IRB_FLAGS];
+    bool is_mem = raw->rm_role == RAW_MEM;
+    Address addr = { 0 };
+    ColdStub *stub = NULL;
+    Mem mem = mem_state(0);
+    int gpr;
+
+    need_fp(c);
+    if (raw->rm_role == RAW_AX_OUT) {
+        emit_status_word(c, insn);
+        return;
+    }
+    if (!raw->flags_in && (is_mem || flags_wanted(c, insn))) {
+        clobber_flags(c);
+    }
+    if (is_mem) {
+        addr = address_of(c, insn);
+    }
+    gpr = general_operand(c, insn, raw);
+    if (is_mem) {
+        stub = begin_access(c, insn, COLD_RAW, raw->mem_write);
+        stub->bits = 0;
+        stub->size = raw->mem_size;
+        stub->out = gpr;
+        mem = emit_probe(c, stub, addr, raw->mem_size, raw->mem_write, raw->mem_align);
+        stub->snapshot = snapshot_take(c, UINT64_MAX);
+    }
+    if (raw->flags_in) {
+        need_flags(c, insn->in[1]);
+    }
+    if (raw->may_fault || is_mem) {
+        fault_record(c, asm_offset(&c->a) + 1, c->pc, is_mem ? stub->snapshot : snapshot_take(c, UINT64_MAX));
+    }
+    encode(c, raw, gpr, mem);
+    if (stub) {
+        end_access(c, stub);
+    }
+    if (flags_wanted(c, insn)) {
+        define_flags(c, insn);
+    }
+    if (has_role(raw, RAW_GPR_OUT) || has_role(raw, RAW_GPR_INOUT)) {
+        value_set_reg(c, insn->out, gpr, raw->gpr_type == IR_I32);
+    }
+}
+
+/* The operand goes through a buffer. A store is known to be possible before the instruction runs. */
+void cold_raw(Context *c, ColdStub *s)
+{
+    const IrRaw *raw = &c->ir->raws[s->insn->bits & ~IRB_FLAGS];
+
+    patch_jumps(c, s);
+    cold_address(c, s);
+    cold_size(c, s, s->size);
+    if (raw->mem_write) {
+        cold_call(c, s, THUNK_PROBE_STORE);
+    }
+    if (raw->mem_read) {
+        cold_call(c, s, THUNK_LOAD_BYTES);
+    }
+    fault_record(c, asm_offset(&c->a) + 1, s->pc, s->snapshot);
+    encode(c, raw, s->out, mem_state(AREA_BOUNCE));
+    if (raw->mem_write) {
+        cold_call(c, s, THUNK_STORE_BYTES);
+    }
+    asm_jmp_offset(&c->a, s->resume);
+}

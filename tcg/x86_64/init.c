@@ -1,0 +1,96 @@
+/* Start of the back-end: what the host can do, which slots get registers; entering code. */
+#include <cpuid.h>
+
+#include "backend.h"
+#include "tcg/interp.h"
+#include "util/error.h"
+
+Backend backend;
+
+/* Host registers by rank of a slot's claim. The x86 front end ranks AX CX DX BX SP BP SI DI R8-R10. */
+static const int8_t reg_of_rank[] = { RAX, RCX, RDX, RBX, R12, RBP, RSI, RDI, R8, R9, R10 };
+
+static const struct { const char *name; uint32_t feature; } feature_names[] = {
+    { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },
+    { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE },
+};
+
+static uint32_t detect_features(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    uint32_t features = 0;
+
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
+        features |= ecx & bit_POPCNT ? HOST_POPCNT : 0;
+        features |= ecx & bit_MOVBE ? HOST_MOVBE : 0;
+    }
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        features |= ebx & bit_BMI ? HOST_BMI1 : 0;
+        features |= ebx & bit_BMI2 ? HOST_BMI2 : 0;
+    }
+    if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) {
+        features |= ecx & bit_ABM ? HOST_LZCNT : 0;
+    }
+    return features;
+}
+
+static bool mask_features(const char *mask, GError **error)
+{
+    g_auto(GStrv) items = g_strsplit(mask, ",", -1);
+
+    for (char **item = items; *item; item++) {
+        const char *name = **item == '-' ? *item + 1 : *item;
+        bool known = **item == '\0' || g_str_has_prefix(name, "avx");
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(feature_names); k++) {
+            if (strcmp(name, feature_names[k].name) == 0) {
+                known = true;
+                backend.features &= ~feature_names[k].feature;
+            }
+        }
+        if (!known) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "unknown host feature '%s'", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void assign_pins(const TcgTarget *target)
+{
+    memset(backend.slot_reg, NO_REG, sizeof(backend.slot_reg));
+    memset(backend.reg_slot, -1, sizeof(backend.reg_slot));
+    for (unsigned s = 0; s < target->n_slots; s++) {
+        int rank = target->slots[s].pin;
+
+        if (rank >= 0 && rank < (int)G_N_ELEMENTS(reg_of_rank)) {
+            backend.slot_reg[s] = reg_of_rank[rank];
+            backend.reg_slot[reg_of_rank[rank]] = s;
+            backend.pinned_slots |= 1ull << s;
+        }
+    }
+}
+
+bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptions *options, GError **error)
+{
+    backend.target = *target;
+    backend.runtime = *runtime;
+    backend.features = detect_features();
+    if (options && options->host_features && !mask_features(options->host_features, error)) {
+        return false;
+    }
+    assign_pins(target);
+    if (!buffer_init(options ? options->buffer_size : 0, error)) {
+        return false;
+    }
+    thunks_init();
+    signals_init();
+    tcg_interp_init(target, runtime);
+    return true;
+}
+
+TcgExit tcg_enter(void *state, const void *code, HostExit **exit)
+{
+    signals_init_thread();
+    return backend.enter(state, code, exit);
+}

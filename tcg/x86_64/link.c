@@ -1,0 +1,39 @@
+/* Linking of blocks: one aligned store of a rel32 through the writable view. */
+#include "backend.h"
+
+static void patch_rel32(const uint8_t *at, const uint8_t *target)
+{
+    int32_t distance = target - (at + 4);
+
+    /* Within 8 aligned bytes: other threads see the old or the new branch. */
+    __atomic_store_n((int32_t *)buffer_writable(at), distance, __ATOMIC_RELEASE);
+}
+
+void tcg_link(HostExit *exit, const HostBlock *to)
+{
+    patch_rel32(exit->block->code + exit->patch, to->code);
+}
+
+void tcg_unlink(HostExit *exit)
+{
+    patch_rel32(exit->block->code + exit->patch, exit->block->code + exit->stub);
+}
+
+void tcg_retire(HostBlock *block, uint64_t pc)
+{
+    const uint8_t *stub = block->code + block->size - RETIRE_STUB;
+    uint8_t *entry = buffer_writable(block->code);
+    int32_t distance = stub - (block->code + 5);
+    uint64_t first;
+    Asm a = {
+        .start = buffer_writable(stub), .p = buffer_writable(stub),
+        .to_exec = (intptr_t)stub - (intptr_t)buffer_writable(stub),
+    };
+
+    asm_mov_ri(&a, R13, pc);
+    asm_jmp_to(&a, backend.thunks[THUNK_LOOKUP]);
+    /* The entry's first instruction is this long, and blocks are aligned: one store. */
+    memcpy(&first, entry, 8);
+    first = (first & ~0xffffffffffull) | 0xe9 | (uint64_t)(uint32_t)distance << 8;
+    __atomic_store_n((uint64_t *)entry, first, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,152 @@
+/*
+ * The backward pass: last uses, dead insns, slots that must be kept, and wishes for registers.
+ *
+ * A wish: a value that will be put into a pinned slot is best computed in that slot's register,
+ * if between the two nothing faults, leaves, calls or reads the slot's old contents.
+ */
+#include "backend.h"
+
+typedef struct Wishes {
+    uint32_t value[IR_MAX_SLOTS]; /* put into the slot further down, nothing in between */
+    uint64_t mask;
+} Wishes;
+
+static bool unused(const Context *c, const IrInsn *insn)
+{
+    unsigned n = ir_op_outputs(insn->op) + ir_insn_defines_flags(insn);
+
+    for (unsigned i = 0; i < n; i++) {
+        if (c->values[insn->out + i].last_use >= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool removable(const Context *c, const IrInsn *insn)
+{
+    return ir_op_pure(insn->op) || insn->op == IR_get || insn->op == IR_get8h ||
+           (insn->op == IR_call && c->ir->helpers[insn->bits].effects & EFFECT_PURE);
+}
+
+/* Whether a put replaces all of the slot. */
+static bool is_full_put(const Context *c, const IrInsn *insn)
+{
+    unsigned slot_type;
+
+    if (insn->op != IR_put) {
+        return false;
+    }
+    slot_type = c->ir->slots[insn->bits].type;
+    return insn->type == slot_type || (insn->type == IR_I32 && slot_type == IR_I64);
+}
+
+static void see_put(Context *c, const IrInsn *insn, uint64_t *live, Wishes *w)
+{
+    unsigned s = insn->bits;
+
+    w->mask &= ~(1ull << s);
+    if (!is_full_put(c, insn)) {
+        *live |= 1ull << s;
+        return;
+    }
+    *live &= ~(1ull << s);
+    if (backend.slot_reg[s] != NO_REG && c->ir->value_type[insn->in[0]] == insn->type) {
+        w->mask |= 1ull << s;
+        w->value[s] = insn->in[0];
+    }
+}
+
+static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint64_t exit_dead,
+                       uint64_t *live, Wishes *w)
+{
+    switch (insn->op) {
+    case IR_put:
+    case IR_put8h:
+        see_put(c, insn, live, w);
+        return;
+    case IR_get:
+    case IR_get8h:
+        *live |= 1ull << insn->bits;
+        w->mask &= ~(1ull << insn->bits);
+        return;
+    case IR_exit_jump:
+    case IR_exit_lookup:
+    case IR_exit_main:
+        *live = all & ~exit_dead;
+        w->mask = 0;
+        return;
+    case IR_exit_if:
+        *live |= all & ~exit_dead;
+        w->mask = 0;
+        return;
+    case IR_call: {
+        const IrHelper *h = &c->ir->helpers[insn->bits];
+
+        *live |= h->effects & (EFFECT_FAULT | EFFECT_NORETURN) ? all : h->reads | h->writes;
+        w->mask = 0;
+        return;
+    }
+    default:
+        if (ir_op_exits(insn->op) || insn->op == IR_label || ir_op_faults(c->ir, insn)) {
+            *live = all;
+            w->mask = 0;
+        }
+    }
+}
+
+static void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
+{
+    unsigned n = ir_op_outputs(insn->op);
+
+    for (unsigned k = 0; k < n; k++) {
+        for (uint64_t mask = w->mask; mask; mask &= mask - 1) {
+            unsigned s = __builtin_ctzll(mask);
+
+            if (w->value[s] == insn->out + k) {
+                c->values[insn->out + k].wish = s;
+                w->mask &= ~(1ull << s);
+            }
+        }
+    }
+}
+
+void liveness(Context *c)
+{
+    IrBlock *ir = c->ir;
+    uint64_t all = ir->n_slots == 64 ? UINT64_MAX : (1ull << ir->n_slots) - 1;
+    uint64_t live = all;
+    Wishes w = { .mask = 0 };
+    int next_dead = (int)ir->exit_dead->len - 1;
+
+    for (int i = (int)ir->n_insns - 1; i >= 0; i--) {
+        const IrInsn *insn = &ir->insns[i];
+        uint64_t exit_dead = 0;
+        int inputs = ir_op_inputs(insn->op);
+
+        while (next_dead >= 0 && g_array_index(ir->exit_dead, IrExitDead, next_dead).insn > i) {
+            next_dead--;
+        }
+        if (next_dead >= 0 && g_array_index(ir->exit_dead, IrExitDead, next_dead).insn == i) {
+            exit_dead = g_array_index(ir->exit_dead, IrExitDead, next_dead).slots;
+        }
+        c->live_slots[i] = live;
+        if (ir_op_exits(insn->op)) { /* what an exit must store; for exit_if only in its stub */
+            c->live_slots[i] = all & ~exit_dead;
+        }
+        c->dead[i] = (removable(c, insn) && unused(c, insn)) ||
+                     (is_full_put(c, insn) && !(live >> insn->bits & 1));
+        if (c->dead[i]) {
+            continue;
+        }
+        give_wishes(c, insn, &w);
+        see_effect(c, insn, i, all, exit_dead, &live, &w);
+        for (int k = 0; k < inputs; k++) {
+            Value *v = &c->values[insn->in[k]];
+
+            if (v->last_use < 0) {
+                v->last_use = i;
+            }
+        }
+    }
+}

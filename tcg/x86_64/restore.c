@@ -1,0 +1,138 @@
+/*
+ * Finding and leaving: the state after a fault, unwinding, and the FP state. Runs with guest vector
+ * and x87 state in the host's registers.
+ */
+#include "backend.h"
+#include "tcg/interp.h"
+
+static uint64_t get_varint(const uint8_t **p)
+{
+    uint64_t v = 0;
+    unsigned shift = 0;
+
+    while (**p & 0x80) {
+        v |= (uint64_t)(*(*p)++ & 0x7f) << shift;
+        shift += 7;
+    }
+    return v | (uint64_t)*(*p)++ << shift;
+}
+
+static int64_t get_signed(const uint8_t **p)
+{
+    uint64_t v = get_varint(p);
+
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
+static void store_slot(uint8_t *state, unsigned slot, uint64_t value)
+{
+    uint8_t *home = state + backend.target.slots[slot].offset;
+
+    switch (ir_type_size(backend.target.slots[slot].type)) {
+    case 1: *home = value; break;
+    case 2: *(uint16_t *)home = value; break;
+    case 4: *(uint32_t *)home = value; break;
+    default: *(uint64_t *)home = value;
+    }
+}
+
+/* What register r held when translated code was left: the thunks saved it. */
+static uint64_t saved_register(const uint8_t *state, unsigned r)
+{
+    int slot = backend.reg_slot[r];
+
+    if (slot >= 0) {
+        return *(const uint64_t *)(state + backend.target.slots[slot].offset);
+    }
+    return *(const uint64_t *)(state + AREA_REGS + 8 * (int)r);
+}
+
+/* Decodes one place; stores the slot if asked. */
+static void restore_place(uint8_t *state, const uint8_t **p, bool store)
+{
+    uint64_t head = get_varint(p);
+    unsigned size = head >> 8;
+    uint64_t value = 0;
+
+    switch ((PlaceKind)(head >> 6 & 3)) {
+    case PLACE_REG: {
+        unsigned r = get_varint(p);
+
+        value = store ? saved_register(state, r) : 0;
+        break;
+    }
+    case PLACE_CONST:
+        value = get_varint(p);
+        break;
+    case PLACE_MEM: {
+        int64_t disp = get_signed(p);
+
+        value = store ? *(const uint64_t *)(state + disp) : 0;
+        break;
+    }
+    }
+    if (store) {
+        if (size < 8) {
+            value &= (1ull << size * 8) - 1;
+        }
+        store_slot(state, head & 63, value);
+    }
+}
+
+bool tcg_restore(void *state, uintptr_t host_pc)
+{
+    const HostBlock *block;
+    const uint8_t *p;
+    uint32_t offset = 0;
+    uint64_t pc = 0, records;
+
+    if (!buffer_contains(host_pc)) {
+        return false;
+    }
+    block = backend.runtime.find_block(host_pc);
+    if (!block) {
+        return false;
+    }
+    p = block->fault_map;
+    for (records = get_varint(&p); records; records--) {
+        bool here;
+        uint64_t places;
+
+        offset += get_signed(&p);
+        pc += get_signed(&p);
+        here = block->code + offset == (const uint8_t *)host_pc;
+        for (places = get_varint(&p); places; places--) {
+            restore_place(state, &p, here);
+        }
+        if (here) {
+            store_slot(state, backend.target.pc_slot, pc);
+            return true;
+        }
+    }
+    return false;
+}
+
+uintptr_t tcg_caller_pc(void *state)
+{
+    return *(uintptr_t *)((uint8_t *)state + AREA_RETURN);
+}
+
+void tcg_fp_sync(void *state)
+{
+    CpuHot *hot = state;
+    static const uint32_t default_mxcsr = 0x1f80;
+
+    if (!hot->fp_loaded) {
+        return;
+    }
+    __asm__ volatile("fxsave64 (%0); fninit; ldmxcsr %1"
+                     : : "r"((uint8_t *)state + backend.target.fxsave_offset), "m"(default_mxcsr) : "memory");
+    hot->fp_loaded = 0;
+}
+
+void tcg_unwind(void *state, TcgExit why)
+{
+    tcg_interp_unwind(why);
+    tcg_fp_sync(state);
+    backend.unwind(state, why);
+}

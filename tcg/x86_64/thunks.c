@@ -1,0 +1,328 @@
+/*
+ * The code between translated code and C: entering, leaving, and calls of C functions.
+ *
+ * A call thunk stores pinned registers to their slots' homes and temporaries to AREA_REGS, calls with
+ * RSP at the end of the area below the state, and brings back what C may have changed.
+ */
+#include "backend.h"
+
+static Asm *const a = &(Asm){ 0 };
+
+/* Registers that a C function may change, and those that it must not. */
+#define CALLER_SAVED (1u << RAX | 1u << RCX | 1u << RDX | 1u << RSI | 1u << RDI | 1u << R8 | 1u << R9 | 1u << R10 | 1u << R11)
+static const int8_t callee_saved[] = { RBX, RBP, R12, R13, R14, R15 };
+
+#define ALL_REGS 0xffffu
+
+/* A field of the state while RSP is at the end of the area. */
+static Mem field(int32_t offset)
+{
+    return mem_at(RSP, AREA_SIZE + offset);
+}
+
+static Mem hot_field(size_t offset)
+{
+    return field(offset);
+}
+
+static unsigned pin_size(int reg)
+{
+    return ir_type_size(backend.target.slots[backend.reg_slot[reg]].type);
+}
+
+static int32_t pin_offset(int reg)
+{
+    return backend.target.slots[backend.reg_slot[reg]].offset;
+}
+
+static void store_pins(int32_t rsp_to_state)
+{
+    for (int r = 0; r < HOST_REGS; r++) {
+        if (backend.reg_slot[r] >= 0) {
+            asm_store(a, pin_size(r), mem_at(RSP, rsp_to_state + pin_offset(r)), r);
+        }
+    }
+}
+
+static void load_pins(int32_t rsp_to_state, uint32_t mask)
+{
+    for (int r = 0; r < HOST_REGS; r++) {
+        if (backend.reg_slot[r] >= 0 && mask >> r & 1) {
+            asm_load(a, pin_size(r), r, mem_at(RSP, rsp_to_state + pin_offset(r)));
+        }
+    }
+}
+
+static bool is_temp(int reg)
+{
+    return reg != RSP && backend.reg_slot[reg] < 0;
+}
+
+static void fp_insn(unsigned digit, unsigned size, Mem mem)
+{
+    asm_op(a, 0xae | MAP_0F, size, digit, rm_mem(mem));
+}
+
+/* FXSAVE, and the FP environment that C expects. base: RSP is that far below the state. */
+static void save_fp(int32_t base)
+{
+    fp_insn(0, 8, mem_at(RSP, base + (int32_t)backend.target.fxsave_offset));
+    asm_byte(a, 0xdb); /* fninit */
+    asm_byte(a, 0xe3);
+    asm_store_imm(a, 4, mem_at(RSP, base + AREA_FP_WAS + 4), 0x1f80);
+    fp_insn(2, 4, mem_at(RSP, base + AREA_FP_WAS + 4)); /* ldmxcsr */
+    asm_store_imm(a, 4, mem_at(RSP, base + (int32_t)G_STRUCT_OFFSET(CpuHot, fp_loaded)), 0);
+}
+
+static void load_fp(int32_t base)
+{
+    if (backend.target.fxsave_offset) {
+        fp_insn(1, 8, mem_at(RSP, base + (int32_t)backend.target.fxsave_offset)); /* fxrstor64 */
+    }
+    asm_store_imm(a, 4, mem_at(RSP, base + (int32_t)G_STRUCT_OFFSET(CpuHot, fp_loaded)), 1);
+}
+
+static void call_begin(void)
+{
+    asm_alu_ri(a, ALU_SUB, 8, rm_reg(RSP), AREA_SIZE + AREA_RETURN);
+    store_pins(AREA_SIZE);
+    for (int r = 0; r < HOST_REGS; r++) {
+        if (is_temp(r)) {
+            asm_store(a, 8, field(AREA_REGS + 8 * r), r);
+        }
+    }
+    asm_load(a, 4, RAX, hot_field(G_STRUCT_OFFSET(CpuHot, fp_loaded)));
+    asm_store(a, 4, field(AREA_FP_WAS), RAX);
+    asm_lea(a, 8, RDI, field(0));
+}
+
+/* After the call: FP state as before, the registers in `pins` from their homes, temporaries. */
+static void call_end(uint32_t pins, bool has_result)
+{
+    uint32_t loaded;
+
+    if (has_result) {
+        asm_store(a, 8, field(AREA_X0), RAX);
+    }
+    asm_load(a, 4, RCX, field(AREA_FP_WAS));
+    asm_alu(a, ALU_CMP, 4, RCX, rm_mem(hot_field(G_STRUCT_OFFSET(CpuHot, fp_loaded))));
+    loaded = asm_jcc(a, CC_E);
+    load_fp(AREA_SIZE);
+    asm_patch_here(a, loaded);
+    load_pins(AREA_SIZE, pins);
+    for (int r = 0; r < HOST_REGS; r++) {
+        if (is_temp(r) && CALLER_SAVED >> r & 1) {
+            asm_load(a, 8, r, field(AREA_REGS + 8 * r));
+        }
+    }
+    asm_alu_ri(a, ALU_ADD, 8, rm_reg(RSP), AREA_SIZE + AREA_RETURN);
+    asm_ret(a);
+}
+
+static void call_c(uintptr_t fn)
+{
+    asm_mov_ri(a, RAX, fn);
+    asm_op(a, 0xff, 4, 2, rm_reg(RAX));
+}
+
+static void begin(Thunk thunk)
+{
+    asm_nop(a, -asm_offset(a) & 15);
+    backend.thunks[thunk] = a->p + a->to_exec;
+}
+
+static void return_address_to(int reg)
+{
+    asm_load(a, 8, reg, field(AREA_RETURN));
+}
+
+/* size 0: size and IrMem bits come in AREA_X2. */
+static void make_load(Thunk thunk, unsigned size)
+{
+    begin(thunk);
+    call_begin();
+    asm_load(a, 8, RSI, field(AREA_X0));
+    if (size) {
+        asm_mov_ri(a, RDX, size);
+        asm_mov_ri(a, RCX, 0);
+    } else {
+        asm_load(a, 2, RDX, field(AREA_X2));
+        asm_load(a, 2, RCX, field(AREA_X2 + 2));
+    }
+    return_address_to(R8);
+    call_c((uintptr_t)backend.runtime.load);
+    call_end(CALLER_SAVED, true);
+}
+
+static void make_store(Thunk thunk, unsigned size)
+{
+    begin(thunk);
+    call_begin();
+    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_load(a, size ? size : 8, RDX, field(AREA_X1));
+    if (size) {
+        asm_mov_ri(a, RCX, size);
+        asm_mov_ri(a, R8, 0);
+    } else {
+        asm_load(a, 2, RCX, field(AREA_X2));
+        asm_load(a, 2, R8, field(AREA_X2 + 2));
+    }
+    return_address_to(R9);
+    call_c((uintptr_t)backend.runtime.store);
+    call_end(CALLER_SAVED, false);
+}
+
+static void make_bytes(Thunk thunk, uintptr_t fn)
+{
+    begin(thunk);
+    call_begin();
+    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_lea(a, 8, RDX, field(AREA_BOUNCE));
+    asm_load(a, 2, RCX, field(AREA_X2));
+    return_address_to(R8);
+    call_c(fn);
+    call_end(CALLER_SAVED, false);
+}
+
+static void make_other_memory(void)
+{
+    begin(THUNK_PROBE_STORE);
+    call_begin();
+    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_load(a, 2, RDX, field(AREA_X2));
+    asm_load(a, 2, RCX, field(AREA_X2 + 2));
+    return_address_to(R8);
+    call_c((uintptr_t)backend.runtime.probe_store);
+    call_end(CALLER_SAVED, false);
+
+    begin(THUNK_UNALIGNED);
+    call_begin();
+    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_load(a, 4, RDX, field(AREA_X2));
+    return_address_to(RCX);
+    call_c((uintptr_t)backend.runtime.unaligned);
+    call_end(CALLER_SAVED, false);
+
+    begin(THUNK_ATOMIC);
+    call_begin();
+    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_load(a, 4, RDX, field(AREA_SAVE1));
+    asm_load(a, 8, RCX, field(AREA_X1));
+    asm_load(a, 8, R8, field(AREA_X2));
+    return_address_to(R9);
+    call_c((uintptr_t)backend.runtime.atomic);
+    call_end(CALLER_SAVED, true);
+}
+
+static void make_call(Thunk thunk, bool writes_pins, bool uses_fp)
+{
+    begin(thunk);
+    call_begin();
+    if (uses_fp && backend.target.fxsave_offset) {
+        uint32_t not_loaded;
+
+        asm_alu_ri(a, ALU_CMP, 4, rm_reg(RAX), 0);
+        not_loaded = asm_jcc(a, CC_E);
+        save_fp(AREA_SIZE);
+        asm_patch_here(a, not_loaded);
+    }
+    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_load(a, 8, RDX, field(AREA_X1));
+    asm_load(a, 8, RCX, field(AREA_X2));
+    asm_load(a, 8, R8, field(AREA_SAVE0));
+    asm_op(a, 0xff, 4, 2, rm_reg(R11));
+    call_end(writes_pins ? ALL_REGS : CALLER_SAVED, true);
+}
+
+static void pop_callee_saved(void)
+{
+    for (int k = G_N_ELEMENTS(callee_saved) - 1; k >= 0; k--) {
+        asm_pop(a, callee_saved[k]);
+    }
+    asm_ret(a);
+}
+
+static void store_pc(int reg)
+{
+    unsigned slot = backend.target.pc_slot;
+
+    asm_store(a, ir_type_size(backend.target.slots[slot].type), slot_home(slot), reg);
+}
+
+static void make_exits(void)
+{
+    uint32_t not_loaded;
+
+    begin(THUNK_LOOKUP);
+    asm_mov_ri(a, R11, TCG_EXIT_LOOKUP);
+    begin(THUNK_EXIT_AT);
+    store_pc(R13);
+    begin(THUNK_EXIT);
+    store_pins(0);
+    if (backend.target.fxsave_offset) {
+        asm_alu_ri(a, ALU_CMP, 4, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, fp_loaded))), 0);
+        not_loaded = asm_jcc(a, CC_E);
+        save_fp(0);
+        asm_patch_here(a, not_loaded);
+    }
+    asm_mov_rr(a, 4, RAX, R11);
+    asm_load(a, 8, RSP, mem_state(AREA_HOST_RSP));
+    pop_callee_saved();
+
+    begin(THUNK_UNCHAINED);
+    asm_load(a, 8, R13, mem_state(AREA_EXIT));
+    asm_store(a, 8, mem_at(R13, 0), R11);
+    asm_load(a, 8, R13, mem_at(R11, G_STRUCT_OFFSET(HostExit, pc)));
+    asm_mov_ri(a, R11, TCG_EXIT_UNCHAINED);
+    asm_jmp_to(a, backend.thunks[THUNK_EXIT_AT]);
+}
+
+static const void *aligned_here(void)
+{
+    asm_nop(a, -asm_offset(a) & 15);
+    return a->p + a->to_exec;
+}
+
+static void make_enter(void)
+{
+    backend.enter = (TcgExit (*)(void *, const void *, HostExit **))aligned_here();
+    for (unsigned k = 0; k < G_N_ELEMENTS(callee_saved); k++) {
+        asm_push(a, callee_saved[k]);
+    }
+    asm_store(a, 8, mem_at(RDI, AREA_HOST_RSP), RSP);
+    asm_store(a, 8, mem_at(RDI, AREA_EXIT), RDX);
+    asm_mov_rr(a, 8, R11, RSI);
+    asm_mov_rr(a, 8, RSP, RDI);
+    load_pins(0, ALL_REGS);
+    asm_op(a, 0xff, 4, 4, rm_reg(R11));
+
+    backend.unwind = (__typeof__(backend.unwind))aligned_here();
+    asm_mov_rr(a, 4, RAX, RSI);
+    asm_load(a, 8, RSP, mem_at(RDI, AREA_HOST_RSP));
+    pop_callee_saved();
+}
+
+void thunks_init(void)
+{
+    buffer_begin(a);
+    for (unsigned k = 0; k < 4; k++) {
+        make_load(THUNK_LOAD1 + k, 1 << k);
+        make_store(THUNK_STORE1 + k, 1 << k);
+    }
+    make_load(THUNK_LOAD, 0);
+    make_store(THUNK_STORE, 0);
+    make_bytes(THUNK_LOAD_BYTES, (uintptr_t)backend.runtime.load_bytes);
+    make_bytes(THUNK_STORE_BYTES, (uintptr_t)backend.runtime.store_bytes);
+    make_other_memory();
+    make_call(THUNK_CALL, false, false);
+    make_call(THUNK_CALL_WRITES, true, false);
+    make_call(THUNK_CALL_FP, false, true);
+    make_call(THUNK_CALL_FP_WRITES, true, true);
+    begin(THUNK_FP_LOAD);
+    load_fp(-AREA_RETURN); /* RSP is one return address below the state */
+    asm_ret(a);
+    make_exits();
+    make_enter();
+    buffer_end(a);
+    buffer_start_regions();
+}
