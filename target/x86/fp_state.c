@@ -1,13 +1,11 @@
 /*
- * Storing and loading FP state: FXSAVE, XSAVE and their opposites, reset, pending exceptions.
+ * Storing and loading FP state: FXSAVE, XSAVE and their opposites, pending exceptions.
  *
  * The helpers here work on the image in the state; the call stores it from the host's registers
  * before and loads it after (EFFECT_FP). Instruction and data pointers read as zero: the host's own
  * mean nothing to the guest.
  */
 #include "target/x86/fp_state.h"
-
-#include <signal.h>
 
 #include "core/line.h"
 #include "core/lock.h"
@@ -55,20 +53,6 @@ void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw)
     if (fsw & ~fcw & FSW_EXCEPTIONS) {
         fx->fsw |= FSW_ES | FSW_B;
     }
-}
-
-void x86_fp_reset(X86State *s)
-{
-    FxImage *fx = fx_image(s);
-
-    memset(s->fx, 0, sizeof(s->fx));
-    memset(s->xsave_header, 0, sizeof(s->xsave_header));
-    memset(s->ymm_high, 0, sizeof(s->ymm_high));
-    x86_fx_init_x87(fx);
-    fx->mxcsr = MXCSR_INIT;
-    fx->mxcsr_mask = x86_mxcsr_mask();
-    s->fp_ferr = 0;
-    s->hot.fp_loaded = 0;
 }
 
 static uint64_t wrap(const X86State *s, uint64_t addr)
@@ -290,19 +274,4 @@ void x86_raise_x87(X86State *s, uintptr_t retaddr)
         tcg_restore(s, retaddr);
     }
     tcg_unwind(s, TCG_EXIT_LOOKUP);
-}
-
-/* The host refused a raw instruction; state and FP image are complete. */
-void x86_raise_host_fp(Cpu *cpu, int signal, int code)
-{
-    X86State *s = x86_state(cpu);
-
-    if (signal != SIGFPE) {
-        /* Misaligned for the host, or a reserved bit of MXCSR that was set meanwhile. */
-        x86_raise_error(s, EXC_GP, 0, 0);
-    }
-    if (fx_image(s)->fsw & FSW_ES) {
-        x86_raise_x87(s, 0);
-    }
-    x86_raise(s, s->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD, 0);
 }
