@@ -1,0 +1,767 @@
+/* The translating engine, with a toy guest of seven instructions. */
+#include "accel/accel.h"
+#include "accel/tcg/internal.h"
+#include "core/lock.h"
+#include "core/machine.h"
+#include "util/bits.h"
+
+/*
+ * Code: 01 n        r0 += n
+ *       02 a4       r0 = byte at a
+ *       03 a4       byte at a = r0
+ *       04 a4       jump to a
+ *       05          halt
+ *       06 a4       if (--r1) jump to a
+ *       07 a4       word32 at a = r0
+ *       08          dirty end: flush page r0 << 12 (helper), go on
+ * Pages are mapped by `page_table`, 0 for a fault.
+ */
+typedef struct ToyState {
+    CpuHot hot;
+    uint64_t r0, r1, pc, fault, faults;
+} ToyState;
+
+enum { TOY_R0, TOY_R1, TOY_PC, TOY_SLOTS };
+
+static const IrSlot toy_slots[TOY_SLOTS] = {
+    { "r0", offsetof(ToyState, r0), IR_I64, 0 },
+    { "r1", offsetof(ToyState, r1), IR_I64, 1 },
+    { "pc", offsetof(ToyState, pc), IR_I64, -1 },
+};
+
+#define PAGES   64
+#define WRITABLE 1
+static uint64_t page_table[PAGES]; /* physical page << 12 | 2 | WRITABLE */
+static uint64_t space_id;
+
+static uint64_t helper_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+static uint64_t helper_flush(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+static const IrHelper toy_helpers[] = {
+    { "fetch_fault", helper_fetch_fault, 0, IR_VOID, EFFECT_FAULT | EFFECT_NORETURN, ~0, 0 },
+    { "flush", helper_flush, 1, IR_VOID, EFFECT_FAULT | EFFECT_FP, 0, 0 },
+};
+
+static void toy_key(Cpu *cpu, BlockKey *key)
+{
+    key->pc = ((ToyState *)cpu->state)->pc;
+    key->base = 0;
+    key->flags = 0;
+}
+
+static unsigned toy_length(uint8_t op)
+{
+    return op == 1 ? 2 : op == 5 || op == 8 ? 1 : 5;
+}
+
+static void toy_translate(Translation *t)
+{
+    IrBlock *ir = t->ir;
+    uint64_t pc = t->key->pc;
+    bool done = false;
+
+    ir_poll(ir, pc);
+    for (t->n_insns = 0; !done && t->n_insns < t->max_insns; t->n_insns++) {
+        uint8_t code[5];
+        unsigned length = 1;
+        bool complete = t->fetch(t, pc, &code[0]);
+        IrVal none = { 0 }, count, addr;
+
+        length = complete ? toy_length(code[0]) : 1;
+        for (unsigned i = 1; complete && i < length; i++) {
+            complete = t->fetch(t, pc + i, &code[i]);
+        }
+        if (t->has_breakpoint(t, pc)) {
+            ir_put(ir, IR_I64, TOY_PC, ir_const(ir, IR_I64, pc));
+            ir_exit_main(ir, TCG_EXIT_DEBUG);
+            t->end_pc = pc + 1;
+            return;
+        }
+        if (!complete) {
+            if (t->n_insns) {
+                break;
+            }
+            ir_insn_start(ir, pc);
+            ir_call(ir, 0, none, none, none, none);
+            ir_exit_main(ir, TCG_EXIT_EXCEPTION);
+            t->end_pc = pc + 1;
+            return;
+        }
+        ir_insn_start(ir, pc);
+        addr = ir_const(ir, IR_I64, length == 5 ? load_le32(code + 1) : 0);
+        switch (code[0]) {
+        case 1:
+            ir_put(ir, IR_I64, TOY_R0, ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, TOY_R0),
+                                              ir_const(ir, IR_I64, code[1])));
+            break;
+        case 2:
+            ir_put(ir, IR_I64, TOY_R0, ir_load(ir, IR_I8, addr, 0, IRM_ZX));
+            break;
+        case 3:
+            ir_store(ir, IR_I8, addr, 0, ir_get(ir, IR_I64, TOY_R0), 0);
+            break;
+        case 4:
+            ir_exit_jump(ir, load_le32(code + 1));
+            done = true;
+            break;
+        case 6:
+            count = ir_op2(ir, IR_sub, IR_I64, ir_get(ir, IR_I64, TOY_R1), ir_const(ir, IR_I64, 1));
+            ir_put(ir, IR_I64, TOY_R1, count);
+            ir_exit_if(ir, CC_NE, ir_opf(ir, IR_cmp, IR_I64, count, ir_const(ir, IR_I64, 0), none).flags,
+                       load_le32(code + 1));
+            break;
+        case 7:
+            ir_store(ir, IR_I32, addr, 0, ir_get(ir, IR_I64, TOY_R0), 0);
+            break;
+        case 8:
+            ir_call(ir, 1, ir_get(ir, IR_I64, TOY_R0), none, none, none);
+            break;
+        default:
+            ir_put(ir, IR_I64, TOY_PC, ir_const(ir, IR_I64, pc));
+            ir_exit_main(ir, TCG_EXIT_HALT);
+            done = true;
+            break;
+        }
+        pc += length;
+    }
+    if (!done && t->single_step) {
+        ir_put(ir, IR_I64, TOY_PC, ir_const(ir, IR_I64, pc));
+        ir_exit_main(ir, TCG_EXIT_DEBUG);
+    } else if (!done) {
+        ir_exit_jump(ir, pc);
+    }
+    t->end_pc = pc;
+}
+
+static unsigned toy_mode(Cpu *cpu, bool kernel)
+{
+    return 0;
+}
+
+static uint64_t toy_space(Cpu *cpu)
+{
+    return space_id;
+}
+
+static bool toy_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug,
+                     MmuResult *out)
+{
+    uint64_t entry = addr >> 12 < PAGES ? page_table[addr >> 12] : 0;
+
+    if (!entry || (access == MMU_STORE && !(entry & WRITABLE))) {
+        return false;
+    }
+    *out = (MmuResult){ .phys = entry & ~0xfffull, .page_size = 4096, .readable = true,
+                        .writable = entry & WRITABLE, .executable = true };
+    return true;
+}
+
+static void toy_raise(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode)
+{
+    ToyState *s = cpu->state;
+
+    s->fault = addr;
+    tcg_unwind(s, TCG_EXIT_EXCEPTION);
+}
+
+static uint64_t helper_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    ToyState *s = state;
+
+    tcg_restore(s, tcg_caller_pc(s));
+    toy_raise(s->hot.cpu, (s->pc & ~0xfffull) + 0x1000, MMU_FETCH, 0);
+    return 0;
+}
+
+static uint64_t helper_flush(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    engine.flush_page(((ToyState *)state)->hot.cpu, a << 12);
+    return 0;
+}
+
+static void toy_deliver(Cpu *cpu)
+{
+    ((ToyState *)cpu->state)->faults++;
+    cpu->halted = true;
+}
+
+static void toy_service(Cpu *cpu)
+{
+}
+
+static uint64_t toy_get_pc(Cpu *cpu)
+{
+    return ((ToyState *)cpu->state)->pc;
+}
+
+static bool toy_has_work(Cpu *cpu)
+{
+    return false;
+}
+
+static const GuestOps toy_ops = {
+    .tcg = { toy_slots, TOY_SLOTS, TOY_PC, 0, false },
+    .helpers = toy_helpers,
+    .n_helpers = G_N_ELEMENTS(toy_helpers),
+    .block_key = toy_key,
+    .translate = toy_translate,
+    .mmu_mode = toy_mode,
+    .address_space_id = toy_space,
+    .walk = toy_walk,
+    .raise_mmu_fault = toy_raise,
+    .deliver_exception = toy_deliver,
+    .service = toy_service,
+    .get_pc = toy_get_pc,
+};
+
+static const CpuType toy_type = {
+    .name = "toy",
+    .state_size = sizeof(ToyState),
+    .guest_ops = &toy_ops,
+    .has_work = toy_has_work,
+};
+
+static Cpu *cpu;
+static ToyState *s;
+static uint8_t *ram;
+static Region *ram_region;
+static unsigned io_writes, io_value;
+
+static uint64_t io_read(void *opaque, PhysAddr offset, unsigned size)
+{
+    return 0x5a;
+}
+
+static void io_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+{
+    io_writes++;
+    io_value = value;
+}
+
+static const RegionOps io_ops = { io_read, io_write, 1, 4, ENDIAN_LITTLE };
+
+#define IO_PAGE 40
+#define RAM_PAGES 32
+
+static void set_up(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    memory_init();
+    machine_lock();
+    ram_region = region_new_ram("ram", RAM_PAGES << 12, &error);
+    g_assert_no_error(error);
+    region_add(memory_system_root(), 0, ram_region);
+    region_add(memory_system_root(), IO_PAGE << 12, region_new_io("io", &io_ops, NULL, 4096));
+    ram = region_host(ram_region);
+    machine_unlock();
+    g_assert_true(accel_init("tcg", &error));
+    cpu = cpu_new(&toy_type, NULL, 0, &error);
+    g_assert_no_error(error);
+    s = cpu->state;
+    cpu->halted = true;
+    g_assert_true(accel->start_cpu(cpu, &error));
+    machine_lock();
+    accel_pause_all();
+    machine_unlock();
+}
+
+/* An empty machine with all pages mapped to themselves. */
+static void start(void)
+{
+    memset(ram, 0, RAM_PAGES << 12);
+    ram_mark_dirty(region_ram(ram_region), 0, RAM_PAGES << 12);
+    for (int i = 0; i < PAGES; i++) {
+        page_table[i] = (uint64_t)i << 12 | 2 | WRITABLE;
+    }
+    engine.flush_all(cpu);
+    s->r0 = s->r1 = s->fault = s->faults = 0;
+    s->pc = 0x1000;
+    io_writes = 0;
+}
+
+static void put32(uint32_t addr, uint8_t op, uint32_t operand)
+{
+    ram[addr] = op;
+    store_le32(ram + addr + 1, operand);
+}
+
+static void put_add(uint32_t addr, uint8_t n)
+{
+    ram[addr] = 1;
+    ram[addr + 1] = n;
+}
+
+/* Until the guest halts. */
+static void run(void)
+{
+    machine_lock();
+    cpu->halted = false;
+    accel_resume_all();
+    machine_unlock();
+    for (int i = 0; i < 5000 && !cpu->halted; i++) {
+        g_usleep(1000);
+    }
+    g_assert_true(cpu->halted);
+    machine_lock();
+    accel_pause_all();
+    machine_unlock();
+}
+
+static void a_loop_adds_up(void)
+{
+    start();
+    put_add(0x1000, 3);
+    put32(0x1002, 6, 0x1000);
+    ram[0x1007] = 5;
+    s->r1 = 100000;
+    run();
+    g_assert_cmpint(s->r0, ==, 300000);
+    g_assert_cmphex(s->pc, ==, 0x1007);
+}
+
+static void a_loop_over_two_pages_adds_up(void)
+{
+    start();
+    put_add(0x1000, 1);
+    put32(0x1002, 4, 0x2000);
+    put_add(0x2000, 2);
+    put32(0x2002, 6, 0x1000);
+    ram[0x2007] = 5;
+    s->r1 = 100000;
+    run();
+    g_assert_cmpint(s->r0, ==, 300000);
+}
+
+static void loads_and_stores_reach_ram(void)
+{
+    start();
+    ram[0x3005] = 77;
+    put32(0x1000, 2, 0x3005);
+    put32(0x1005, 3, 0x4001);
+    put32(0x100a, 7, 0x4ffe); /* crosses */
+    ram[0x100f] = 5;
+    run();
+    g_assert_cmpint(ram[0x4001], ==, 77);
+    g_assert_cmpint(ram[0x4ffe], ==, 77);
+    g_assert_cmpint(ram[0x5001], ==, 0);
+}
+
+static void devices_are_reached(void)
+{
+    start();
+    put32(0x1000, 2, IO_PAGE << 12);
+    put32(0x1005, 3, (IO_PAGE << 12) + 8);
+    ram[0x100a] = 5;
+    run();
+    g_assert_cmpint(io_writes, ==, 1);
+    g_assert_cmphex(io_value, ==, 0x5a);
+}
+
+static void a_fault_leaves_the_pc_at_its_instruction(void)
+{
+    start();
+    page_table[9] = 0;
+    put_add(0x1000, 1);
+    put32(0x1002, 2, 0x9004);
+    run();
+    g_assert_cmpint(s->faults, ==, 1);
+    g_assert_cmphex(s->fault, ==, 0x9004);
+    g_assert_cmphex(s->pc, ==, 0x1002);
+    g_assert_cmpint(s->r0, ==, 1);
+}
+
+static void a_crossing_store_that_faults_writes_nothing(void)
+{
+    start();
+    page_table[9] = 0;
+    put_add(0x1000, 0xff);
+    put32(0x1002, 7, 0x8ffe);
+    run();
+    g_assert_cmphex(s->fault, ==, 0x9000);
+    g_assert_cmphex(s->pc, ==, 0x1002);
+    g_assert_cmpint(ram[0x8ffe], ==, 0);
+}
+
+static void a_fetch_fault_is_raised(void)
+{
+    start();
+    page_table[5] = 0;
+    put32(0x1000, 4, 0x5000);
+    run();
+    g_assert_cmphex(s->fault, ==, 0x5000);
+    g_assert_cmphex(s->pc, ==, 0x5000);
+}
+
+static void a_fetch_fault_in_the_second_page_is_raised(void)
+{
+    start();
+    page_table[5] = 0;
+    put32(0x1000, 4, 0x4ffc);
+    put_add(0x4ffc, 1);
+    ram[0x4ffe] = 4;
+    run();
+    g_assert_cmphex(s->fault, ==, 0x5000);
+    g_assert_cmphex(s->pc, ==, 0x4ffe);
+    g_assert_cmpint(s->r0, ==, 1);
+}
+
+/* The store changes the operand of the addition right behind it, in the same block. */
+static void the_next_instruction_sees_a_changed_one(void)
+{
+    start();
+    put_add(0x1000, 9);
+    put32(0x1002, 3, 0x1008);
+    put_add(0x1007, 1);
+    ram[0x1009] = 5;
+    run();
+    g_assert_cmpint(s->r0, ==, 18);
+}
+
+static void changed_code_in_another_block_is_seen(void)
+{
+    start();
+    /* Twice: call 0x2000 (adds n, then jumps back); n is rewritten in between. */
+    put32(0x1000, 4, 0x2000);
+    put_add(0x2000, 1);
+    put32(0x2002, 6, 0x1100);
+    ram[0x2007] = 5;
+    put32(0x1100, 3, 0x2001); /* n = r0 */
+    put32(0x1105, 4, 0x2000);
+    s->r1 = 4;
+    run();
+    g_assert_cmpint(s->r0, ==, 8);
+}
+
+static void data_beside_code_does_not_invalidate_it(void)
+{
+    uint64_t killed;
+
+    start();
+    put_add(0x1000, 1);
+    put32(0x1002, 3, 0x1800);
+    put32(0x1007, 6, 0x1000);
+    ram[0x100c] = 5;
+    s->r1 = 1000;
+    killed = code_stats.killed;
+    run();
+    g_assert_cmpint(s->r0, ==, 1000);
+    g_assert_cmpint(ram[0x1800], ==, 1000 & 0xff);
+    g_assert_cmpint(code_stats.killed, ==, killed);
+}
+
+static void code_written_by_a_device_is_seen(void)
+{
+    uint8_t n = 50;
+
+    start();
+    put_add(0x1000, 1);
+    ram[0x1002] = 5;
+    run();
+    memory_write(memory_system(), 0x1001, &n, 1);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 51);
+}
+
+static void a_remapped_page_is_seen_after_its_flush(void)
+{
+    start();
+    ram[0x3000] = 1;
+    ram[0x4000] = 2;
+    put32(0x1000, 2, 0x3000);
+    ram[0x1005] = 5;
+    run();
+    g_assert_cmpint(s->r0, ==, 1);
+    page_table[3] = 4 << 12 | 3;
+    engine.flush_page(cpu, 0x3000);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 2);
+}
+
+static void remapped_code_is_seen_after_its_flush(void)
+{
+    start();
+    put32(0x1000, 4, 0x3000);
+    put_add(0x3000, 1);
+    ram[0x3002] = 5;
+    put_add(0x4000, 2);
+    ram[0x4002] = 5;
+    run();
+    page_table[3] = 4 << 12 | 3;
+    engine.flush_page(cpu, 0x3000);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 3);
+}
+
+static void the_guest_flushes_a_page_that_it_runs_through(void)
+{
+    start();
+    put_add(0x1000, 3);
+    ram[0x1002] = 8;
+    put_add(0x1003, 1);
+    ram[0x1005] = 5;
+    run();
+    g_assert_cmpint(s->r0, ==, 4);
+}
+
+static void address_spaces_do_not_mix(void)
+{
+    start();
+    ram[0x3000] = 1;
+    ram[0x4000] = 2;
+    put32(0x1000, 2, 0x3000);
+    ram[0x1005] = 5;
+    run();
+    space_id = 1;
+    engine.update_mode(cpu);
+    page_table[3] = 4 << 12 | 3;
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 2);
+    space_id = 0;
+    engine.update_mode(cpu);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 1); /* still cached */
+    engine.flush_space(cpu, 0, true);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 2);
+}
+
+static void flushes_reach_spaces_that_are_not_current(void)
+{
+    start();
+    ram[0x4000] = 2;
+    put32(0x1000, 2, 0x3000);
+    ram[0x1005] = 5;
+    run();
+    space_id = 1;
+    engine.update_mode(cpu);
+    page_table[3] = 4 << 12 | 3;
+    engine.flush_page(cpu, 0x3000);
+    space_id = 0;
+    engine.update_mode(cpu);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 2);
+}
+
+static void stores_show_in_the_dirty_log(void)
+{
+    start();
+    put32(0x1000, 3, 0x6000);
+    ram[0x1005] = 5;
+    run();
+    machine_lock();
+    region_log_start(ram_region, PAGE_CLEAN_DISPLAY);
+    region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096);
+    machine_unlock();
+    run(); /* what the tables held is dropped, and counts as one more write */
+    machine_lock();
+    region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096);
+    g_assert_false(region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096));
+    machine_unlock();
+    s->pc = 0x1000;
+    run();
+    machine_lock();
+    g_assert_true(region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096));
+    machine_unlock();
+}
+
+static void a_changed_memory_map_is_seen(void)
+{
+    start();
+    put32(0x1000, 2, 0x3000);
+    ram[0x1005] = 5;
+    run();
+    machine_lock();
+    Region *io = region_new_io("over", &io_ops, NULL, 4096);
+    region_add_overlap(memory_system_root(), 0x3000, io, 1);
+    machine_unlock();
+    s->pc = 0x1000;
+    run();
+    g_assert_cmphex(s->r0, ==, 0x5a);
+    machine_lock();
+    region_remove(io);
+    region_free(io);
+    machine_unlock();
+}
+
+static int stops;
+static DebugStop stop_why;
+static uint64_t stop_pc;
+
+static void on_stop(Cpu *stopped, DebugStop why, VirtAddr addr)
+{
+    stop_why = why;
+    stop_pc = s->pc;
+    stops++;
+}
+
+static void wait_for_stop(int n)
+{
+    for (int i = 0; i < 5000 && *(volatile int *)&stops < n; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmpint(stops, ==, n);
+    machine_lock();
+    accel_pause_all();
+}
+
+static void go_on(void)
+{
+    accel_resume_all();
+    machine_unlock();
+}
+
+static void breakpoints_stop_and_go_on(void)
+{
+    start();
+    put_add(0x1000, 1);
+    put_add(0x1002, 2);
+    ram[0x1004] = 5;
+    stops = 0;
+    accel_debug_stop_fn = on_stop;
+    accel->insert_breakpoint(cpu, 0x1002);
+    machine_lock();
+    cpu->halted = false;
+    go_on();
+    wait_for_stop(1);
+    g_assert_cmpint(stop_why, ==, DEBUG_BREAKPOINT);
+    g_assert_cmphex(stop_pc, ==, 0x1002);
+    g_assert_cmpint(s->r0, ==, 1);
+    machine_unlock();
+    run();
+    g_assert_cmpint(s->r0, ==, 3);
+    accel->remove_breakpoint(cpu, 0x1002);
+    accel_debug_stop_fn = NULL;
+}
+
+static void watchpoints_stop_after_the_access(void)
+{
+    start();
+    put32(0x1000, 3, 0x7004);
+    put_add(0x1005, 2);
+    ram[0x1007] = 5;
+    stops = 0;
+    accel_debug_stop_fn = on_stop;
+    s->r0 = 8;
+    machine_lock();
+    accel->insert_watchpoint(cpu, 0x7004, 1, false, true);
+    cpu->halted = false;
+    go_on();
+    wait_for_stop(1);
+    g_assert_cmpint(stop_why, ==, DEBUG_WATCH_WRITE);
+    g_assert_cmphex(stop_pc, ==, 0x1005);
+    g_assert_cmpint(ram[0x7004], ==, 8);
+    accel->remove_watchpoint(cpu, 0x7004, 1, false, true);
+    machine_unlock();
+    run();
+    g_assert_cmpint(s->r0, ==, 10);
+    accel_debug_stop_fn = NULL;
+}
+
+static void single_steps_stop_at_each_instruction(void)
+{
+    start();
+    put_add(0x1000, 1);
+    put_add(0x1002, 2);
+    ram[0x1004] = 5;
+    stops = 0;
+    accel_debug_stop_fn = on_stop;
+    accel->set_single_step(cpu, true);
+    machine_lock();
+    cpu->halted = false;
+    go_on();
+    wait_for_stop(1);
+    g_assert_cmpint(stop_why, ==, DEBUG_STEP);
+    g_assert_cmphex(stop_pc, ==, 0x1002);
+    go_on();
+    wait_for_stop(2);
+    g_assert_cmphex(stop_pc, ==, 0x1004);
+    accel->set_single_step(cpu, false);
+    machine_unlock();
+    accel_debug_stop_fn = NULL;
+    run();
+}
+
+typedef struct Case {
+    const char *name;
+    void (*fn)(void);
+} Case;
+
+#define CASE(name) { #name, name }
+static const Case cases[] = {
+    CASE(a_loop_adds_up),
+    CASE(a_loop_over_two_pages_adds_up),
+    CASE(loads_and_stores_reach_ram),
+    CASE(devices_are_reached),
+    CASE(a_fault_leaves_the_pc_at_its_instruction),
+    CASE(a_crossing_store_that_faults_writes_nothing),
+    CASE(a_fetch_fault_is_raised),
+    CASE(a_fetch_fault_in_the_second_page_is_raised),
+    CASE(the_next_instruction_sees_a_changed_one),
+    CASE(changed_code_in_another_block_is_seen),
+    CASE(data_beside_code_does_not_invalidate_it),
+    CASE(code_written_by_a_device_is_seen),
+    CASE(a_remapped_page_is_seen_after_its_flush),
+    CASE(remapped_code_is_seen_after_its_flush),
+    CASE(the_guest_flushes_a_page_that_it_runs_through),
+    CASE(address_spaces_do_not_mix),
+    CASE(flushes_reach_spaces_that_are_not_current),
+    CASE(stores_show_in_the_dirty_log),
+    CASE(a_changed_memory_map_is_seen),
+    CASE(breakpoints_stop_and_go_on),
+    CASE(watchpoints_stop_after_the_access),
+    CASE(single_steps_stop_at_each_instruction),
+};
+
+static void run_case(gconstpointer data)
+{
+    ((const Case *)data)->fn();
+}
+
+static void use_interpreter(void)
+{
+    g_mutex_lock(&tb_lock);
+    blocks_kill_all();
+    g_mutex_unlock(&tb_lock);
+    engine_options.interpret = true;
+}
+
+static void use_translator(void)
+{
+    engine_options.interpret = false;
+}
+
+static bool has_back_end(void)
+{
+    uint64_t used, size;
+
+    tcg_code_usage(&used, &size);
+    return size > 0;
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    set_up();
+    if (has_back_end()) {
+        g_test_add_func("/translator", use_translator);
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+            g_autofree char *path = g_strdup_printf("/translator/%s", cases[i].name);
+
+            g_test_add_data_func(path, &cases[i], run_case);
+        }
+    }
+    g_test_add_func("/interpreter", use_interpreter);
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_strdup_printf("/interpreter/%s", cases[i].name);
+
+        g_test_add_data_func(path, &cases[i], run_case);
+    }
+    return g_test_run();
+}
