@@ -13,6 +13,7 @@
 #define CLEAN_FLAGS (PAGE_CLEAN_DISPLAY | PAGE_CLEAN_MIGRATION)
 
 static GPtrArray *blocks;
+static GPtrArray *retired; /* blocks whose memory is gone */
 static CodeWriteFn *code_write_fn;
 static void *code_write_opaque;
 static CleanFn *clean_fn;
@@ -95,6 +96,10 @@ void ram_block_free(RamBlock *ram)
     }
     close(ram->fd);
     ram->fd = -1;
+    if (!retired) {
+        retired = g_ptr_array_new();
+    }
+    g_ptr_array_add(retired, ram);
 }
 
 void ram_block_for_each(void (*fn)(RamBlock *ram, void *opaque), void *opaque)
