@@ -1,0 +1,210 @@
+/* Choosing an engine, and what a debugger asks of any of them. */
+#include "accel/internal.h"
+
+#include "core/machine.h"
+#include "target/guest.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <string.h>
+
+const AccelOps *const accel_types[] = {
+    &tcg_accel_ops,
+    NULL,
+};
+
+const AccelOps *accel;
+DebugStopFn *accel_debug_stop_fn;
+
+static const AccelOps *find_type(const char *name, size_t length)
+{
+    for (int i = 0; accel_types[i]; i++) {
+        if (strlen(accel_types[i]->name) == length && !memcmp(accel_types[i]->name, name, length)) {
+            return accel_types[i];
+        }
+    }
+    return NULL;
+}
+
+static char *all_names(void)
+{
+    GString *names = g_string_new(NULL);
+
+    for (int i = 0; accel_types[i]; i++) {
+        g_string_append_printf(names, "%s%s", i ? ", " : "", accel_types[i]->name);
+    }
+    return g_string_free(names, FALSE);
+}
+
+/* One of the alternatives: "name" or "name,options". *why says why not. */
+static bool try_one(const char *text, char **why, GError **error)
+{
+    const char *comma = strchr(text, ',');
+    size_t length = comma ? comma - text : strlen(text);
+    const AccelOps *type = find_type(text, length);
+
+    *why = NULL;
+    if (!type) {
+        g_autofree char *names = all_names();
+
+        *why = g_strdup_printf("this build has only %s", names);
+        return false;
+    }
+    if (type->available && !type->available(why)) {
+        return false;
+    }
+    if (!type->init(comma ? comma + 1 : NULL, error)) {
+        return false;
+    }
+    accel = type;
+    return true;
+}
+
+bool accel_init(const char *spec, GError **error)
+{
+    g_auto(GStrv) choices = g_strsplit(spec && *spec ? spec : accel_types[0]->name, ":", -1);
+
+    for (int i = 0; choices[i]; i++) {
+        g_autoptr(GError) reason = NULL;
+        g_autofree char *why = NULL;
+
+        if (try_one(choices[i], &why, &reason)) {
+            machine_set_pause_fns(accel_pause_all, accel_resume_all);
+            return true;
+        }
+        if (reason) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return false;
+        }
+        if (!choices[i + 1]) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "accelerator '%s' does not work here: %s",
+                        choices[i], why);
+            return false;
+        }
+        log_info("accelerator '%s' does not work here (%s), trying '%s'", choices[i], why,
+                 choices[i + 1]);
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "no accelerator named");
+    return false;
+}
+
+bool accel_debug_translate(Cpu *cpu, VirtAddr addr, PhysAddr *phys)
+{
+    const GuestOps *ops = guest_ops(cpu);
+    MmuResult result;
+
+    if (!ops->walk(cpu, addr, MMU_LOAD, ops->mmu_mode(cpu, true), true, &result)) {
+        return false;
+    }
+    *phys = result.phys + (addr & (GUEST_PAGE_SIZE - 1));
+    return true;
+}
+
+static bool debug_access(Cpu *cpu, VirtAddr addr, uint8_t *buf, uint64_t size, bool write)
+{
+    while (size) {
+        uint64_t part = MIN(size, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
+        PhysAddr phys;
+
+        if (!accel_debug_translate(cpu, addr, &phys)) {
+            return false;
+        }
+        if (write) {
+            memory_load_rom(cpu->memory, phys, buf, part);
+        } else {
+            memory_read(cpu->memory, phys, buf, part);
+        }
+        addr += part;
+        buf += part;
+        size -= part;
+    }
+    return true;
+}
+
+bool accel_debug_read(Cpu *cpu, VirtAddr addr, void *buf, uint64_t size)
+{
+    return debug_access(cpu, addr, buf, size, false);
+}
+
+bool accel_debug_write(Cpu *cpu, VirtAddr addr, const void *buf, uint64_t size)
+{
+    return debug_access(cpu, addr, (uint8_t *)buf, size, true);
+}
+
+/*
+ * What targets get while no translating engine runs (KVM, tests of a target alone): each access
+ * walks the page tables, and there is nothing to flush.
+ */
+static PhysAddr plain_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode)
+{
+    const GuestOps *ops = guest_ops(cpu);
+    MmuResult result;
+
+    if (!ops->walk(cpu, addr, access, mode, false, &result)) {
+        ops->raise_mmu_fault(cpu, addr, access, mode);
+    }
+    return result.phys + (addr & (GUEST_PAGE_SIZE - 1));
+}
+
+static uint64_t plain_load(Cpu *cpu, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)
+{
+    uint64_t value = 0;
+    PhysAddr last = plain_walk(cpu, addr + size - 1, MMU_LOAD, mode);
+    PhysAddr first = plain_walk(cpu, addr, MMU_LOAD, mode);
+
+    if (last == first + size - 1) {
+        return memory_load(cpu->memory, first, size);
+    }
+    for (unsigned i = 0; i < size; i++) {
+        PhysAddr phys = plain_walk(cpu, addr + i, MMU_LOAD, mode);
+
+        value |= memory_load(cpu->memory, phys, 1) << (8 * i);
+    }
+    return value;
+}
+
+static void plain_store(Cpu *cpu, VirtAddr addr, uint64_t value, unsigned size, unsigned mode,
+                        uintptr_t retaddr)
+{
+    PhysAddr last = plain_walk(cpu, addr + size - 1, MMU_STORE, mode);
+    PhysAddr first = plain_walk(cpu, addr, MMU_STORE, mode);
+
+    if (last == first + size - 1) {
+        memory_store(cpu->memory, first, value, size);
+        return;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        memory_store(cpu->memory, plain_walk(cpu, addr + i, MMU_STORE, mode), value >> (8 * i), 1);
+    }
+}
+
+static void *plain_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode,
+                         uintptr_t retaddr)
+{
+    plain_walk(cpu, addr, access, mode);
+    plain_walk(cpu, addr + size - 1, access, mode);
+    return NULL;
+}
+
+static void ignore_cpu(Cpu *cpu)
+{
+}
+
+static void ignore_space(Cpu *cpu, uint64_t space_id, bool keep_global)
+{
+}
+
+static void ignore_page(Cpu *cpu, VirtAddr addr)
+{
+}
+
+EngineOps engine = {
+    .load = plain_load,
+    .store = plain_store,
+    .probe = plain_probe,
+    .flush_all = ignore_cpu,
+    .flush_space = ignore_space,
+    .flush_page = ignore_page,
+    .update_mode = ignore_cpu,
+    .breakpoints_changed = ignore_cpu,
+};

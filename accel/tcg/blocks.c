@@ -1,0 +1,370 @@
+/*
+ * The index of translated blocks: by guest code for lookup, by page for invalidation, by host code
+ * for faults; and the exits that are linked into each.
+ *
+ * A block is identified by where its guest code lies in host memory, not by its guest-physical
+ * address: shadow RAM and flash change what an address means without a store.
+ */
+#include "accel/tcg/internal.h"
+
+#define HASH_BITS 16
+
+GMutex tb_lock;
+uint64_t eviction_count;
+_Atomic uint32_t dead_interpreted;
+BlockStats code_stats;
+
+static Block *hash[1 << HASH_BITS];
+static Block *dead_list; /* of the interpreter */
+
+/* The blocks of a code region in the order of their code. */
+typedef struct RegionIndex {
+    const HostBlock **blocks;
+    _Atomic uint32_t n;
+} RegionIndex;
+
+static RegionIndex *regions;
+static unsigned n_regions;
+static uint32_t region_capacity;
+
+static uint32_t hash_of(const BlockKey *key, const uint8_t *host)
+{
+    uint64_t h = (uintptr_t)host ^ key->pc << 20 ^ key->base << 7 ^ key->flags * 0x9e3779b97f4a7c15;
+
+    h *= 0x9e3779b97f4a7c15;
+    return h >> (64 - HASH_BITS);
+}
+
+static bool is_for(const Block *block, const BlockKey *key, unsigned variant, const uint8_t *host)
+{
+    return block->host == host && block->key.pc == key->pc && block->key.base == key->base &&
+           block->key.flags == key->flags && block->variant == variant;
+}
+
+Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *host, const uint8_t *host2)
+{
+    Block *block;
+
+    for (block = hash[hash_of(key, host)]; block; block = block->hash_next) {
+        if (is_for(block, key, variant, host) && (!block->host2 || block->host2 == host2)) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host)
+{
+    Block *block;
+
+    for (block = hash[hash_of(key, host)]; block; block = block->hash_next) {
+        if (block->host2 && is_for(block, key, variant, host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+CodePage *code_page(RamBlock *ram, uint64_t page, bool create)
+{
+    void **table;
+
+    if (!create && !ram->page_data) {
+        return NULL;
+    }
+    table = ram_page_data(ram);
+    if (!table[page] && create) {
+        __atomic_store_n(&table[page], g_new0(CodePage, 1), __ATOMIC_RELEASE);
+    }
+    return __atomic_load_n(&table[page], __ATOMIC_ACQUIRE);
+}
+
+static uint64_t page_of(RamBlock *ram, const uint8_t *host)
+{
+    return (uint64_t)(host - ram->host) >> GUEST_PAGE_BITS;
+}
+
+static void cover(CodePage *page, unsigned first, unsigned size)
+{
+    for (unsigned i = first; i < first + size; i++) {
+        atomic_fetch_or_explicit(&page->bytes[i / 64], UINT64_C(1) << i % 64, memory_order_relaxed);
+    }
+}
+
+/* On which of its two lists a block is in a page. */
+static unsigned list_of(const Block *block, RamBlock *ram, uint64_t page)
+{
+    return !(block->ram == ram && page_of(ram, block->host) == page);
+}
+
+/* What a block covers of a page. */
+static void extent(const Block *block, unsigned list, unsigned *first, unsigned *last)
+{
+    *first = list ? 0 : (unsigned)((uintptr_t)block->host & (GUEST_PAGE_SIZE - 1));
+    *last = *first + (list ? block->size2 : block->size) - 1;
+}
+
+static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned list)
+{
+    CodePage *cp = code_page(ram, page, true);
+    unsigned first, last;
+
+    extent(block, list, &first, &last);
+    cover(cp, first, last - first + 1);
+    block->page_next[list] = cp->first;
+    cp->first = block;
+}
+
+void code_block_insert(Block *block)
+{
+    uint32_t h = hash_of(&block->key, block->host);
+
+    block->hash_next = hash[h];
+    hash[h] = block;
+    add_to_page(block, block->ram, page_of(block->ram, block->host), 0);
+    /* A block that wraps into its own page is found by its first part. */
+    if (block->host2 && block->host2 != (const uint8_t *)((uintptr_t)block->host & PAGE_MASK)) {
+        add_to_page(block, block->ram2, page_of(block->ram2, block->host2), 1);
+    }
+    code_stats.blocks++;
+}
+
+/* The bytes that blocks cover, anew; a page without blocks is no code page any more. */
+static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(cp->bytes); i++) {
+        atomic_store_explicit(&cp->bytes[i], 0, memory_order_relaxed);
+    }
+    for (Block *block = cp->first; block;) {
+        unsigned first, last, list = list_of(block, ram, page);
+
+        extent(block, list, &first, &last);
+        cover(cp, first, last - first + 1);
+        block = block->page_next[list];
+    }
+    if (!cp->first) {
+        atomic_fetch_and(&ram->page_flags[page], (uint8_t)~PAGE_CODE);
+    }
+}
+
+static void remove_from_page(Block *block, RamBlock *ram, uint64_t page)
+{
+    CodePage *cp = code_page(ram, page, false);
+    Block **link = &cp->first;
+
+    while (*link && *link != block) {
+        link = &(*link)->page_next[list_of(*link, ram, page)];
+    }
+    if (*link) {
+        *link = block->page_next[list_of(block, ram, page)];
+    }
+}
+
+static void unlink_exit(HostExit *exit)
+{
+    Block *to = exit->link;
+    HostExit **link = &to->in;
+
+    while (*link && *link != exit) {
+        link = &(*link)->next_in;
+    }
+    if (*link) {
+        *link = exit->next_in;
+    }
+    tcg_unlink(exit);
+    exit->link = NULL;
+    exit->next_in = NULL;
+}
+
+void code_block_link(HostExit *exit, Block *to)
+{
+    exit->link = to;
+    exit->next_in = to->in;
+    to->in = exit;
+    tcg_link(exit, to->code);
+    code_stats.linked++;
+}
+
+void code_block_kill(Block *block)
+{
+    Block **link = &hash[hash_of(&block->key, block->host)];
+
+    if (block->dead) {
+        return;
+    }
+    block->dead = true;
+    while (*link != block) {
+        link = &(*link)->hash_next;
+    }
+    *link = block->hash_next;
+    remove_from_page(block, block->ram, page_of(block->ram, block->host));
+    if (block->host2) {
+        remove_from_page(block, block->ram2, page_of(block->ram2, block->host2));
+    }
+    while (block->in) {
+        unlink_exit(block->in);
+    }
+    if (block->code) {
+        for (unsigned i = 0; i < block->code->n_exits; i++) {
+            if (block->code->exits[i].link) {
+                unlink_exit(&block->code->exits[i]);
+            }
+        }
+        tcg_retire(block->code, block->key.pc);
+    } else {
+        block->dead_next = dead_list;
+        dead_list = block;
+        atomic_fetch_add(&dead_interpreted, 1);
+    }
+    code_stats.blocks--;
+    code_stats.killed++;
+}
+
+void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last)
+{
+    CodePage *cp = code_page(ram, page, false);
+    bool hit = false;
+
+    if (!cp) {
+        return;
+    }
+    for (Block *block = cp->first, *next; block; block = next) {
+        unsigned from, to, list = list_of(block, ram, page);
+
+        next = block->page_next[list];
+        extent(block, list, &from, &to);
+        if (from <= last && to >= first) {
+            code_block_kill(block);
+            hit = true;
+        }
+    }
+    cp->rewrites += hit;
+    recount_page(cp, ram, page);
+}
+
+void blocks_kill_all(void)
+{
+    for (uint32_t h = 0; h < G_N_ELEMENTS(hash); h++) {
+        while (hash[h]) {
+            code_block_kill(hash[h]);
+        }
+    }
+}
+
+/* The back-end gives code of a region out in rising order, so this keeps the index sorted. */
+void code_block_register_code(Block *block)
+{
+    RegionIndex *index;
+    uint32_t n;
+
+    if (!regions) {
+        uint64_t used, size;
+
+        tcg_code_usage(&used, &size);
+        n_regions = tcg_region_count();
+        region_capacity = size / n_regions / 16 + 1;
+        regions = g_new0(RegionIndex, n_regions);
+        for (unsigned i = 0; i < n_regions; i++) {
+            regions[i].blocks = map_zeroed(region_capacity * sizeof(*regions[i].blocks));
+        }
+    }
+    index = &regions[tcg_region_of(block->code->code)];
+    n = atomic_load(&index->n);
+    g_assert(n < region_capacity);
+    g_assert(n == 0 || index->blocks[n - 1]->code < block->code->code);
+    index->blocks[n] = block->code;
+    atomic_store_explicit(&index->n, n + 1, memory_order_release);
+    block->code->engine = block;
+}
+
+const HostBlock *code_block_of_host_pc(uintptr_t host_pc)
+{
+    for (unsigned i = 0; i < n_regions; i++) {
+        RegionIndex *index = &regions[i];
+        uint32_t low = 0, high = atomic_load_explicit(&index->n, memory_order_acquire);
+
+        if (!high || host_pc < (uintptr_t)index->blocks[0]->code ||
+            host_pc > (uintptr_t)index->blocks[high - 1]->code + index->blocks[high - 1]->size) {
+            continue;
+        }
+        /* The last one that begins at or below. A return address may be right behind a block's code. */
+        while (high - low > 1) {
+            uint32_t middle = low + (high - low) / 2;
+
+            if ((uintptr_t)index->blocks[middle]->code < host_pc) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        if (host_pc <= (uintptr_t)index->blocks[low]->code + index->blocks[low]->size) {
+            return index->blocks[low];
+        }
+    }
+    return NULL;
+}
+
+static void block_free(Block *block)
+{
+    if (block->ir) {
+        ir_block_free(block->ir);
+    }
+    if (block->code) {
+        tcg_free(block->code);
+    }
+    g_free(block);
+}
+
+static void forget_jumps(void)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *ec = cpu_get(i)->engine;
+
+        for (int j = 0; ec && j < MMU_CONTEXTS; j++) {
+            for (int k = 0; k < JUMP_CACHES; k++) {
+                jumps_clear(&ec->contexts[j].jumps[k], false);
+            }
+        }
+    }
+}
+
+void blocks_evict(unsigned region)
+{
+    RegionIndex *index = &regions[region];
+    uint32_t n = regions ? index->n : 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        Block *block = index->blocks[i]->engine;
+        RamBlock *ram = block->ram, *ram2 = block->host2 ? block->ram2 : NULL;
+
+        if (!block->dead) {
+            code_block_kill(block);
+            recount_page(code_page(ram, page_of(ram, block->host), false), ram,
+                         page_of(ram, block->host));
+            if (ram2) {
+                recount_page(code_page(ram2, page_of(ram2, block->host2), false), ram2,
+                             page_of(ram2, block->host2));
+            }
+        }
+    }
+    forget_jumps();
+    for (uint32_t i = 0; i < n; i++) {
+        block_free(index->blocks[i]->engine);
+    }
+    index->n = 0;
+    eviction_count++;
+    code_stats.evicted += n;
+}
+
+void blocks_collect(void)
+{
+    forget_jumps();
+    while (dead_list) {
+        Block *block = dead_list;
+
+        dead_list = block->dead_next;
+        block_free(block);
+    }
+    atomic_store(&dead_interpreted, 0);
+    eviction_count++;
+}

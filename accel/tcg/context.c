@@ -1,0 +1,356 @@
+/*
+ * MMU contexts: the TLB tables and jump caches of each address space, kept while others run.
+ *
+ * Flushes of single pages are done in the current context at once. The others find them in a short
+ * log when they are switched to; one that has missed too many is emptied. For general registers
+ * only, as tlb.c.
+ */
+#include "accel/tcg/internal.h"
+
+_Atomic uint64_t code_page_seq;
+
+void large_add(LargeRanges *large, uint64_t addr, uint64_t size)
+{
+    uint64_t start = addr & -size, last = start + size - 1;
+    uint64_t best_growth = UINT64_MAX;
+    uint32_t best = 0;
+
+    for (uint32_t i = 0; i < large->n; i++) {
+        uint64_t low = MIN(start, large->range[i].start);
+        uint64_t high = MAX(last, large->range[i].last);
+        uint64_t growth = high - low - (large->range[i].last - large->range[i].start);
+
+        if (growth < best_growth) {
+            best_growth = growth;
+            best = i;
+        }
+    }
+    if (best_growth > size && large->n < LARGE_RANGES) {
+        best = large->n++;
+        large->range[best].start = start;
+        large->range[best].last = last;
+        return;
+    }
+    large->range[best].start = MIN(start, large->range[best].start);
+    large->range[best].last = MAX(last, large->range[best].last);
+}
+
+static bool large_has(const LargeRanges *large, uint64_t addr)
+{
+    for (uint32_t i = 0; i < large->n; i++) {
+        if (addr >= large->range[i].start && addr <= large->range[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void jumps_wipe(JumpCache *jumps)
+{
+    /* JUMP_CACHE_EMPTY in pc; code need not be NULL then, but is. */
+    for (uint32_t i = 0; i < JUMP_CACHE_SIZE; i++) {
+        jumps->entries[i] = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
+    }
+    fill_words(jumps->listed, 0, JUMP_CACHE_SIZE / 8);
+    fill_words(jumps->pages, 0, G_N_ELEMENTS(jumps->pages));
+    for (int i = 0; i < 2; i++) {
+        jumps->filled[i].n = 0;
+        jumps->filled[i].overflow = false;
+    }
+}
+
+void jumps_clear(JumpCache *jumps, bool keep_global)
+{
+    if (!jumps->entries || (keep_global && !jumps->filled[FILL_LOCAL].n)) {
+        return;
+    }
+    if (jumps->filled[FILL_LOCAL].overflow ||
+        (!keep_global && jumps->filled[FILL_GLOBAL].overflow)) {
+        jumps_wipe(jumps);
+        return;
+    }
+    for (unsigned which = 0; which < (keep_global ? 1 : 2); which++) {
+        FillList *list = &jumps->filled[which];
+
+        for (uint32_t i = 0; i < list->n; i++) {
+            uint32_t index = list->index[i];
+
+            jumps->entries[index] = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
+            jumps->listed[index] &= ~(1 << which);
+        }
+        list->n = 0;
+    }
+    if (!keep_global) {
+        fill_words(jumps->pages, 0, G_N_ELEMENTS(jumps->pages));
+    }
+}
+
+static void jumps_allocate(JumpCache *jumps)
+{
+    uint8_t *base = map_zeroed(JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1));
+
+    jumps->entries = (JumpCacheEntry *)base;
+    jumps->blocks = (Block **)(base + JUMP_CACHE_SIZE * sizeof(JumpCacheEntry));
+    jumps->listed = base + JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *));
+    jumps_wipe(jumps);
+}
+
+/* Pages modulo 2^32, so that 32-bit addresses that wrapped compare equal. */
+static uint32_t page_number(uint64_t addr)
+{
+    return (uint32_t)addr >> GUEST_PAGE_BITS;
+}
+
+static bool filter_has(const JumpCache *jumps, uint32_t page)
+{
+    return jumps->pages[page >> 6 & 3] >> (page & 63) & 1;
+}
+
+static void filter_add(JumpCache *jumps, uint32_t page)
+{
+    jumps->pages[page >> 6 & 3] |= UINT64_C(1) << (page & 63);
+}
+
+void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
+{
+    JumpCache *jumps = ec->jumps;
+    uint32_t index = jump_cache_index(pc), page = page_number(jumps->base + pc);
+
+    if (pc == JUMP_CACHE_EMPTY) {
+        return;
+    }
+    jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->code : NULL };
+    jumps->blocks[index] = block;
+    filter_add(jumps, page);
+    if (block->host2) {
+        filter_add(jumps, page + 1);
+    }
+    fill_note(jumps->filled, jumps->listed, index, global ? FILL_GLOBAL : FILL_LOCAL);
+}
+
+static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
+{
+    uint32_t page = page_number(addr);
+
+    if (!jumps->entries || !filter_has(jumps, page)) {
+        return;
+    }
+    if (jumps->filled[FILL_LOCAL].overflow || jumps->filled[FILL_GLOBAL].overflow) {
+        jumps_wipe(jumps);
+        return;
+    }
+    for (unsigned which = 0; which < 2; which++) {
+        for (uint32_t i = 0; i < jumps->filled[which].n; i++) {
+            JumpCacheEntry *entry = &jumps->entries[jumps->filled[which].index[i]];
+            Block *block = jumps->blocks[jumps->filled[which].index[i]];
+            uint32_t at = page_number(jumps->base + entry->pc);
+
+            if (entry->pc != JUMP_CACHE_EMPTY &&
+                (at == page || (block->host2 && (at + 1) << 12 == page << 12))) {
+                *entry = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
+            }
+        }
+    }
+}
+
+void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global)
+{
+    context->pages.generation++;
+    context->large.n = 0;
+    for (int i = 0; i < MMU_MODES; i++) {
+        tlb_clear(&context->tlb[i], keep_global);
+    }
+    for (int i = 0; i < JUMP_CACHES; i++) {
+        jumps_clear(&context->jumps[i], keep_global);
+    }
+    if (!keep_global) {
+        context->flush_seq = ec->flush_seq;
+    }
+}
+
+/* The part of a page flush that is the context's own. */
+static void context_flush_page(EngineCpu *ec, MmuContext *context, uint64_t page)
+{
+    if (large_has(&context->large, page)) {
+        context_flush(ec, context, true);
+    }
+    for (unsigned mode = 0; mode < MMU_MODES; mode++) {
+        PageEntry *entry;
+
+        if (!context->tlb[mode].load) {
+            continue;
+        }
+        tlb_drop_page(&context->tlb[mode], page);
+        if ((entry = pages_find(&context->pages, page | mode))) {
+            entry->generation = 0;
+        }
+    }
+    for (int i = 0; i < JUMP_CACHES; i++) {
+        jumps_drop_page(&context->jumps[i], page);
+    }
+}
+
+void context_drop_flagged_stores(EngineCpu *ec)
+{
+    MmuContext *context = ec->context;
+    uint64_t seq = atomic_load(&code_page_seq);
+
+    if (!context || context->code_seq == seq) {
+        return;
+    }
+    context->code_seq = seq;
+    for (int i = 0; i < MMU_MODES; i++) {
+        tlb_drop_flagged_stores(&context->tlb[i]);
+    }
+}
+
+static void context_catch_up(EngineCpu *ec, MmuContext *context)
+{
+    if (ec->flush_seq - context->flush_seq > FLUSH_LOG) {
+        context_flush(ec, context, false);
+    }
+    while (context->flush_seq != ec->flush_seq) {
+        context_flush_page(ec, context, ec->flush_log[context->flush_seq++ % FLUSH_LOG]);
+    }
+}
+
+static MmuContext *context_of(EngineCpu *ec, uint64_t id)
+{
+    for (int i = 0; i < MMU_CONTEXTS; i++) {
+        if (ec->contexts[i].valid && ec->contexts[i].id == id) {
+            return &ec->contexts[i];
+        }
+    }
+    return NULL;
+}
+
+static MmuContext *context_new(EngineCpu *ec, uint64_t id)
+{
+    MmuContext *context = &ec->contexts[0];
+
+    for (int i = 1; i < MMU_CONTEXTS && context->valid; i++) {
+        MmuContext *other = &ec->contexts[i];
+
+        if (!other->valid || other->used < context->used) {
+            context = other;
+        }
+    }
+    context_flush(ec, context, false);
+    context->id = id;
+    context->valid = true;
+    return context;
+}
+
+static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
+{
+    JumpCache *list = ec->context->jumps, *oldest = &list[0];
+
+    if (ec->jumps >= list && ec->jumps < list + JUMP_CACHES && ec->jumps->entries &&
+        ec->jumps->flags == flags && ec->jumps->base == base) {
+        return;
+    }
+    ec->jumps = NULL;
+    for (int i = 0; i < JUMP_CACHES && !ec->jumps; i++) {
+        if (list[i].entries && list[i].flags == flags && list[i].base == base) {
+            ec->jumps = &list[i];
+        } else if (list[i].used < oldest->used) {
+            oldest = &list[i];
+        }
+    }
+    if (!ec->jumps) {
+        ec->jumps = oldest;
+        if (oldest->entries) {
+            jumps_clear(oldest, false);
+        } else {
+            jumps_allocate(oldest);
+        }
+        oldest->flags = flags;
+        oldest->base = base;
+    }
+    ec->jumps->used = ++ec->clock;
+    ec->cpu->hot->jump_cache = ec->jumps->entries;
+}
+
+void engine_update_mode(Cpu *cpu)
+{
+    EngineCpu *ec = cpu->engine;
+    BlockKey key;
+    uint64_t id;
+
+    if (!ec) {
+        return;
+    }
+    id = ec->ops->address_space_id(cpu);
+    if (!ec->context || ec->context->id != id) {
+        MmuContext *context = context_of(ec, id);
+
+        ec->context = context ? context : context_new(ec, id);
+        ec->context->used = ++ec->clock;
+        ec->n_switches++;
+        context_catch_up(ec, ec->context);
+        context_drop_flagged_stores(ec);
+    }
+    ec->mode = ec->ops->mmu_mode(cpu, false);
+    ec->kernel_mode = ec->ops->mmu_mode(cpu, true);
+    tlb_publish(ec);
+    ec->ops->block_key(cpu, &key);
+    choose_jumps(ec, key.flags, key.base);
+}
+
+void engine_flush_all(Cpu *cpu)
+{
+    EngineCpu *ec = cpu->engine;
+
+    if (!ec) {
+        return;
+    }
+    ec->n_flushes++;
+    ec->global_pages.generation++;
+    ec->global_large.n = 0;
+    ec->flush_seq += FLUSH_LOG + 1;
+    if (ec->context) {
+        context_flush(ec, ec->context, false);
+    }
+}
+
+void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global)
+{
+    EngineCpu *ec = cpu->engine;
+    MmuContext *context;
+
+    if (!ec) {
+        return;
+    }
+    ec->n_flushes++;
+    if (!keep_global) {
+        ec->global_pages.generation++;
+        ec->global_large.n = 0;
+    }
+    if ((context = context_of(ec, id))) {
+        context_flush(ec, context, keep_global);
+    }
+}
+
+void engine_flush_page(Cpu *cpu, VirtAddr addr)
+{
+    EngineCpu *ec = cpu->engine;
+    uint64_t page = addr & PAGE_MASK;
+
+    if (!ec || !ec->context) {
+        return;
+    }
+    if (large_has(&ec->global_large, page)) {
+        engine_flush_all(cpu);
+        return;
+    }
+    for (unsigned mode = 0; mode < MMU_MODES; mode++) {
+        PageEntry *entry = pages_find(&ec->global_pages, page | mode);
+
+        if (entry) {
+            entry->generation = 0;
+        }
+    }
+    ec->flush_log[ec->flush_seq++ % FLUSH_LOG] = page;
+    context_flush_page(ec, ec->context, page);
+    ec->context->flush_seq = ec->flush_seq;
+}

@@ -1,0 +1,196 @@
+/*
+ * What debuggers set: breakpoints, watchpoints, single steps.
+ *
+ * Breakpoints are part of translations, so all blocks go when one changes. A watched page has no
+ * TLB table entries; an access that hits is left before it happens, done again as a block of one
+ * instruction, and reported after that.
+ */
+#include "accel/internal.h"
+#include "accel/tcg/internal.h"
+
+#include "core/lock.h"
+
+static GArray *breakpoints; /* of VirtAddr */
+static GMutex breakpoint_mutex;
+
+static int find_breakpoint(VirtAddr addr)
+{
+    for (guint i = 0; breakpoints && i < breakpoints->len; i++) {
+        if (g_array_index(breakpoints, VirtAddr, i) == addr) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+bool debug_has_breakpoint(VirtAddr addr)
+{
+    bool found;
+
+    if (!breakpoints) {
+        return false;
+    }
+    g_mutex_lock(&breakpoint_mutex);
+    found = find_breakpoint(addr) >= 0;
+    g_mutex_unlock(&breakpoint_mutex);
+    return found;
+}
+
+static void drop_blocks(void)
+{
+    g_mutex_lock(&tb_lock);
+    blocks_kill_all();
+    g_mutex_unlock(&tb_lock);
+}
+
+bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr)
+{
+    g_mutex_lock(&breakpoint_mutex);
+    if (!breakpoints) {
+        breakpoints = g_array_new(FALSE, FALSE, sizeof(VirtAddr));
+    }
+    if (find_breakpoint(addr) < 0) {
+        g_array_append_val(breakpoints, addr);
+    }
+    g_mutex_unlock(&breakpoint_mutex);
+    drop_blocks();
+    return true;
+}
+
+bool debug_remove_breakpoint(Cpu *cpu, VirtAddr addr)
+{
+    int at;
+
+    g_mutex_lock(&breakpoint_mutex);
+    at = find_breakpoint(addr);
+    if (at >= 0) {
+        g_array_remove_index_fast(breakpoints, at);
+    }
+    g_mutex_unlock(&breakpoint_mutex);
+    drop_blocks();
+    return at >= 0;
+}
+
+void debug_breakpoints_changed(Cpu *cpu)
+{
+    tcg_fp_sync(cpu->state);
+    drop_blocks();
+    cpu_request(cpu, CPU_REQ_EXIT);
+}
+
+static void flush_now(Cpu *cpu, void *data)
+{
+    engine_flush_all(cpu);
+}
+
+bool debug_insert_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write)
+{
+    Watchpoint watch = { addr, size, on_read, on_write };
+    EngineCpu *ec = engine_cpu(cpu);
+
+    if (size == 0) {
+        return false;
+    }
+    g_array_append_val(ec->watchpoints, watch);
+    accel_cpu_run(cpu, flush_now, NULL);
+    return true;
+}
+
+bool debug_remove_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write)
+{
+    EngineCpu *ec = engine_cpu(cpu);
+
+    for (guint i = 0; i < ec->watchpoints->len; i++) {
+        Watchpoint *watch = &g_array_index(ec->watchpoints, Watchpoint, i);
+
+        if (watch->addr == addr && watch->size == size && watch->on_read == on_read &&
+            watch->on_write == on_write) {
+            g_array_remove_index_fast(ec->watchpoints, i);
+            accel_cpu_run(cpu, flush_now, NULL);
+            return true;
+        }
+    }
+    return false;
+}
+
+void debug_set_single_step(Cpu *cpu, bool on)
+{
+    atomic_store(&engine_cpu(cpu)->single_step, on);
+    cpu_request(cpu, CPU_REQ_EXIT);
+}
+
+static bool hits(const Watchpoint *watch, VirtAddr addr, uint64_t size)
+{
+    return addr <= watch->addr + (watch->size - 1) && watch->addr <= addr + (size - 1);
+}
+
+bool debug_page_watched(EngineCpu *ec, uint64_t page)
+{
+    for (guint i = 0; i < ec->watchpoints->len; i++) {
+        if (hits(&g_array_index(ec->watchpoints, Watchpoint, i), page, GUEST_PAGE_SIZE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store,
+                       uintptr_t retaddr)
+{
+    if (ec->ignore_watch || !ec->in_code) {
+        return;
+    }
+    tcg_fp_sync(ec->cpu->state);
+    for (guint i = 0; i < ec->watchpoints->len; i++) {
+        Watchpoint *watch = &g_array_index(ec->watchpoints, Watchpoint, i);
+
+        if (!hits(watch, addr, size) || !(is_store ? watch->on_write : watch->on_read)) {
+            continue;
+        }
+        ec->watch_kind = watch->on_read && watch->on_write ? DEBUG_WATCH_ACCESS
+                         : watch->on_read                  ? DEBUG_WATCH_READ
+                                                           : DEBUG_WATCH_WRITE;
+        ec->watch_addr = watch->addr;
+        ec->watch_hit = true;
+        ec->ignore_watch = true;
+        ec->next_variant = VARIANT_SINGLE;
+        if (retaddr) {
+            tcg_restore(ec->cpu->state, retaddr);
+        }
+        tcg_unwind(ec->cpu->state, TCG_EXIT_LOOKUP);
+    }
+}
+
+/* The listener stops the machine; until that has come about this CPU stands already. */
+void debug_stop(EngineCpu *ec, int why, VirtAddr addr)
+{
+    if (!accel_debug_stop_fn) {
+        return;
+    }
+    accel_cpu_pause_self(ec->cpu);
+    machine_lock();
+    accel_debug_stop_fn(ec->cpu, why, addr);
+    machine_unlock();
+}
+
+void debug_exit(EngineCpu *ec)
+{
+    VirtAddr pc = ec->ops->get_pc(ec->cpu);
+
+    if (debug_has_breakpoint(pc) && !(ec->was_stopped && ec->stopped_at == pc)) {
+        /* When the machine goes on, the instruction here runs without its breakpoint. */
+        ec->was_stopped = true;
+        ec->stopped_at = pc;
+        debug_stop(ec, DEBUG_BREAKPOINT, pc);
+        return;
+    }
+    if (ec->was_stopped && ec->stopped_at == pc && debug_has_breakpoint(pc)) {
+        ec->was_stopped = false;
+        ec->next_variant = VARIANT_SINGLE;
+        return;
+    }
+    ec->was_stopped = false;
+    if (atomic_load(&ec->single_step)) {
+        debug_stop(ec, DEBUG_STEP, pc);
+    }
+}

@@ -1,0 +1,314 @@
+/*
+ * The translating engine's own structures: vCPUs, MMU contexts, blocks. See docs/translator.md.
+ *
+ * Locks, outermost first: machine lock, exclusive section, tb_lock. A vCPU thread is "in code"
+ * from entering translated code until it is back in its loop, whatever C functions are called in
+ * between; it then only ever waits for the machine lock and tb_lock. Who waits for a vCPU to leave
+ * code holds neither.
+ */
+#ifndef ACCEL_TCG_INTERNAL_H
+#define ACCEL_TCG_INTERNAL_H
+
+#include "target/guest.h"
+#include "tcg/tcg.h"
+
+#include <stdatomic.h>
+
+#define PAGE_MASK (~(uint64_t)(GUEST_PAGE_SIZE - 1))
+
+/*
+ * A page as an MMU mode of a context sees it. These form the second level behind the tables that
+ * translated code looks at: dropping an entry there costs a few nanoseconds, no page walk.
+ */
+typedef struct PageEntry {
+    uint64_t tag;              /* page address | mode */
+    uint64_t generation;       /* valid while equal to that of its set's owner */
+    uint8_t *host;             /* NULL: not RAM */
+    _Atomic uint8_t *flags;    /* PageFlags of the page; NULL: not RAM */
+    RamBlock *ram;
+    PhysAddr phys;
+    uint64_t prot;             /* PROT_ bits */
+    uint64_t unused;
+} PageEntry;
+
+enum {
+    PROT_LOAD = 1 << MMU_LOAD,
+    PROT_STORE = 1 << MMU_STORE,
+    PROT_FETCH = 1 << MMU_FETCH,
+    PROT_GLOBAL = 1 << 3,
+    PROT_ROM = 1 << 4,   /* RAM that stores do not reach */
+    PROT_WATCH = 1 << 5, /* has watchpoints */
+};
+
+#define PAGES_WAYS 4
+#define PAGES_SETS 2048
+
+typedef struct PageSets {
+    uint64_t generation;
+    uint32_t next_way;
+    PageEntry (*entries)[PAGES_WAYS];
+} PageSets;
+
+/* Which elements of a table were filled, so that emptying it costs what filling did. */
+#define FILL_MAX 1024
+typedef struct FillList {
+    uint32_t n;
+    bool overflow;
+    uint16_t index[FILL_MAX];
+} FillList;
+
+enum { FILL_LOCAL, FILL_GLOBAL };
+
+#define TLB_MIN_SIZE 1024u
+#define TLB_MAX_SIZE 8192u
+
+/* The tables of one MMU mode. */
+typedef struct Tlb {
+    TlbEntry *load, *store;        /* NULL: not used yet */
+    _Atomic uint8_t **store_flags; /* page flags behind each store entry */
+    uint8_t *listed;               /* per element: bit FILL_LOCAL and FILL_GLOBAL */
+    uint64_t mask;                 /* as CpuHot.tlb_mask */
+    uint32_t refills;              /* since the last change of size */
+    FillList filled[2];
+} Tlb;
+
+struct Block;
+
+typedef struct JumpCache {
+    uint64_t flags, base;
+    uint64_t used; /* for replacement */
+    JumpCacheEntry *entries; /* NULL: not used yet */
+    struct Block **blocks;   /* behind each entry */
+    uint64_t pages[4];       /* filter of the pages that entries are on */
+    FillList filled[2];
+    uint8_t *listed;
+} JumpCache;
+
+#define JUMP_CACHES 8
+#define LARGE_RANGES 16
+#define FLUSH_LOG 64
+
+/* Where pages larger than 4 KiB were mapped; neighbours are merged, so it may say too much. */
+typedef struct LargeRanges {
+    uint32_t n;
+    struct {
+        uint64_t start, last;
+    } range[LARGE_RANGES];
+} LargeRanges;
+
+/* What belongs to one address space on one CPU. */
+typedef struct MmuContext {
+    uint64_t id;
+    bool valid;
+    uint64_t used;
+    uint64_t flush_seq; /* how far in EngineCpu.flush_log */
+    uint64_t code_seq;  /* how many new code pages its store entries know of */
+    PageSets pages;
+    Tlb tlb[MMU_MODES];
+    JumpCache jumps[JUMP_CACHES];
+    LargeRanges large;  /* of pages that are not global */
+} MmuContext;
+
+#define MMU_CONTEXTS 16
+
+enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2 };
+
+typedef struct Watchpoint {
+    VirtAddr addr, size;
+    bool on_read, on_write;
+} Watchpoint;
+
+/* How a block differs from the usual one for its key. */
+enum {
+    VARIANT_SINGLE = 1, /* one instruction, and breakpoints are ignored */
+    VARIANT_STEP = 2,   /* one instruction, then TCG_EXIT_DEBUG */
+};
+
+typedef struct EngineCpu {
+    Cpu *cpu;
+    const GuestOps *ops;
+    _Atomic bool in_code;
+    _Atomic uint32_t pending;
+    bool exclusive;            /* all others stand */
+
+    unsigned mode, kernel_mode;
+    MmuContext *context;
+    JumpCache *jumps;
+    MmuContext contexts[MMU_CONTEXTS];
+    PageSets global_pages;
+    LargeRanges global_large;
+    uint64_t clock;            /* for replacement */
+    uint64_t flush_seq;
+    VirtAddr flush_log[FLUSH_LOG];
+
+    struct Block *current;     /* under the interpreter: what runs */
+    unsigned next_variant;     /* of the block to run next */
+    bool next_exclusive;
+    bool ignore_watch;
+    bool watch_hit;
+    int watch_kind;            /* DebugStop */
+    VirtAddr watch_addr;
+    VirtAddr stopped_at;       /* the breakpoint that was reported last */
+    bool was_stopped;
+    _Atomic bool single_step;
+    GArray *watchpoints;       /* of Watchpoint */
+    VirtAddr fetch_addr;       /* whose fetch faulted */
+    IrBlock *calls[3];         /* see run_protected */
+
+    uint64_t n_exits[16], n_fills, n_walks, n_flushes, n_switches;
+} EngineCpu;
+
+static inline EngineCpu *engine_cpu(Cpu *cpu)
+{
+    return cpu->engine;
+}
+
+static inline EngineCpu *engine_of(void *state)
+{
+    return ((CpuHot *)state)->cpu->engine;
+}
+
+/*
+ * A translated block. Kept, once dead, until its code region is evicted or all CPUs are outside of
+ * code, so pointers to it stay good for as long as a thread does not leave its loop.
+ */
+typedef struct Block {
+    BlockKey key;
+    unsigned variant;
+    const uint8_t *host;      /* first byte of guest code; with the key, what identifies it */
+    const uint8_t *host2;     /* the second page's start, or NULL */
+    RamBlock *ram, *ram2;
+    uint32_t size, size2;     /* bytes of guest code on the first and second page */
+    uint32_t n_insns;
+    struct Block *hash_next;
+    struct Block *page_next[2];
+    struct Block *dead_next;
+    HostBlock *code;          /* NULL under the interpreter */
+    IrBlock *ir;              /* the interpreter's, and for verify */
+    HostExit *in;             /* linked exits of other blocks */
+    _Atomic bool dead;
+} Block;
+
+/* A page that blocks derive from, in RamBlock.page_data. Never freed. */
+typedef struct CodePage {
+    _Atomic uint64_t bytes[GUEST_PAGE_SIZE / 64]; /* which bytes blocks cover; may say too much */
+    Block *first;     /* blocks, by page_next[0] if they begin here, else page_next[1] */
+    uint32_t rewrites;
+} CodePage;
+
+/* engine.c */
+typedef struct EngineOptions {
+    bool interpret;
+    unsigned verify; /* one in so many blocks; 0: off */
+    bool single_thread;
+    uint64_t buffer_size;
+    char *host_features;
+} EngineOptions;
+extern EngineOptions engine_options;
+bool chaining_off(void);
+
+/* run.c */
+void *cpu_thread(void *opaque);
+void exclusive_begin(EngineCpu *ec);
+void exclusive_end(EngineCpu *ec);
+/* All CPUs: do this before running code again. wait: until none runs code that has not. Not in code. */
+void cpus_pend(EngineCpu *self, uint32_t what, bool wait);
+
+/* mmu.c, compiled for general registers only: memory accesses of translated code and helpers. */
+extern const TcgRuntime mmu_runtime;
+extern const EngineOps tcg_engine_ops;
+/* The page of addr, if the access is allowed; faults otherwise, see EngineOps for retaddr. */
+PageEntry *mmu_page(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode, uintptr_t retaddr);
+/* The same, NULL for a fault, which the walk has recorded. */
+PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode);
+
+/* tlb.c and context.c, general registers only. */
+void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which);
+void fill_words(void *words, uint64_t value, size_t n);
+void *map_zeroed(size_t size);
+PageEntry *pages_find(PageSets *sets, uint64_t tag);
+PageEntry *pages_slot(PageSets *sets, uint64_t tag);
+void tlb_clear(Tlb *tlb, bool keep_global);
+void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bool load, bool store);
+void tlb_drop_page(Tlb *tlb, uint64_t page);
+/* Entries of pages that have flags set meanwhile; those pages count as written. */
+void tlb_drop_flagged_stores(Tlb *tlb);
+void tlb_publish(EngineCpu *ec);
+
+/* Lets the current context know of code pages and dirty logs that began since. */
+void context_drop_flagged_stores(EngineCpu *ec);
+void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global);
+void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
+void jumps_clear(JumpCache *jumps, bool keep_global);
+void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
+void engine_flush_all(Cpu *cpu);
+void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
+void engine_flush_page(Cpu *cpu, VirtAddr addr);
+void engine_update_mode(Cpu *cpu);
+extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
+
+/* smc.c */
+/* Before a store to bytes that blocks cover: drops those blocks. May not return. */
+void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size, uintptr_t retaddr);
+/* After it, where another CPU may have translated the bytes meanwhile. */
+void smc_stored(const PageEntry *entry, unsigned offset, unsigned size);
+/* Marks a page as code before its bytes are read, so that stores to it are seen. Not in code. */
+void smc_protect(EngineCpu *ec, RamBlock *ram, uint64_t page);
+void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
+void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
+
+/* blocks.c. All under tb_lock unless noted. */
+extern GMutex tb_lock;
+CodePage *code_page(RamBlock *ram, uint64_t page, bool create);
+/* A block for the key and variant; one that goes on in a second page only if that is at host2. */
+Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *host, const uint8_t *host2);
+/* Whether there is one that goes on in a second page. */
+bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host);
+void code_block_insert(Block *block);
+void code_block_kill(Block *block);
+void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
+void blocks_kill_all(void);
+void code_block_link(HostExit *exit, Block *to);
+void code_block_register_code(Block *block);
+const HostBlock *code_block_of_host_pc(uintptr_t host_pc); /* no lock needed */
+/* In an exclusive section: frees a region's blocks; dead blocks of the interpreter. */
+void blocks_evict(unsigned region);
+void blocks_collect(void);
+extern uint64_t eviction_count;
+extern _Atomic uint32_t dead_interpreted;
+typedef struct BlockStats {
+    uint64_t blocks, killed, translated, linked, insns, evicted;
+} BlockStats;
+extern BlockStats code_stats;
+
+/* translate.c: finds or makes the block for the key. block is NULL if the fetch faulted. */
+typedef struct Lookup {
+    Block *block;
+    bool once;   /* for one run, not in the index */
+    bool global; /* its page is mapped so */
+} Lookup;
+Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant);
+void translate_discard(Block *block); /* after a run of one for once */
+
+/* debug.c */
+bool debug_has_breakpoint(VirtAddr addr);
+bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr);
+bool debug_remove_breakpoint(Cpu *cpu, VirtAddr addr);
+bool debug_insert_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
+bool debug_remove_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
+void debug_set_single_step(Cpu *cpu, bool on);
+bool debug_page_watched(EngineCpu *ec, uint64_t page);
+/* An access to a watched page: unwinds if it hits a watchpoint. */
+void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store, uintptr_t retaddr);
+void debug_stop(EngineCpu *ec, int why, VirtAddr addr);
+void debug_exit(EngineCpu *ec);
+void debug_breakpoints_changed(Cpu *cpu);
+
+/* verify.c: runs the block by both engines and compares. */
+TcgExit verify_run(EngineCpu *ec, Block *block, HostExit **exit);
+bool verify_wanted(const Block *block);
+
+/* stats.c */
+char *engine_describe(void);
+
+#endif

@@ -1,0 +1,582 @@
+/*
+ * Guest memory for translated code and helpers, where the inline check of a TLB table missed.
+ *
+ * Compiled for general registers only: guest vectors are in the host's registers. Page walks and
+ * devices are ordinary C, so tcg_fp_sync comes before them. An access that cannot be done leaves by
+ * tcg_unwind with nothing changed.
+ */
+#include "accel/tcg/internal.h"
+
+#define CLEAN_FLAGS (PAGE_CLEAN_DISPLAY | PAGE_CLEAN_MIGRATION)
+
+static uint64_t read_host(const void *p, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return *(const volatile uint8_t *)p;
+    case 2:
+        return *(const volatile uint16_t *)p;
+    case 4:
+        return *(const volatile uint32_t *)p;
+    default:
+        return *(const volatile uint64_t *)p;
+    }
+}
+
+static void write_host(void *p, uint64_t value, unsigned size)
+{
+    switch (size) {
+    case 1:
+        *(volatile uint8_t *)p = value;
+        break;
+    case 2:
+        *(volatile uint16_t *)p = value;
+        break;
+    case 4:
+        *(volatile uint32_t *)p = value;
+        break;
+    default:
+        *(volatile uint64_t *)p = value;
+        break;
+    }
+}
+
+static unsigned page_offset(uint64_t addr)
+{
+    return addr & (GUEST_PAGE_SIZE - 1);
+}
+
+static bool crosses_page(uint64_t addr, unsigned size)
+{
+    return page_offset(addr) + size > GUEST_PAGE_SIZE;
+}
+
+/* What is behind a page that a walk found. */
+static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const MmuResult *result)
+{
+    MemoryRange range = address_space_find(ec->cpu->memory, result->phys);
+    PageSets *sets = result->global ? &ec->global_pages : &ec->context->pages;
+    PageEntry *old = pages_find(result->global ? &ec->context->pages : &ec->global_pages, tag);
+    PageEntry *entry = pages_slot(sets, tag);
+
+    if (old) {
+        old->generation = 0;
+    }
+    entry->tag = tag;
+    entry->generation = sets->generation;
+    entry->phys = result->phys;
+    entry->host = NULL;
+    entry->flags = NULL;
+    entry->ram = NULL;
+    entry->prot = (result->readable ? PROT_LOAD : 0) | (result->writable ? PROT_STORE : 0) |
+                  (result->executable ? PROT_FETCH : 0) | (result->global ? PROT_GLOBAL : 0);
+    if (range.ram && result->phys >= range.start &&
+        range.last - result->phys >= GUEST_PAGE_SIZE - 1 &&
+        ((range.offset + (result->phys - range.start)) & (GUEST_PAGE_SIZE - 1)) == 0) {
+        uint64_t offset = range.offset + (result->phys - range.start);
+
+        entry->ram = range.ram;
+        entry->host = range.ram->host + offset;
+        entry->flags = &range.ram->page_flags[offset >> GUEST_PAGE_BITS];
+        if (range.readonly || range.ram->readonly) {
+            entry->prot |= PROT_ROM;
+        }
+    }
+    if (ec->watchpoints->len && debug_page_watched(ec, addr & PAGE_MASK)) {
+        entry->prot |= PROT_WATCH;
+    }
+    if (result->page_size > GUEST_PAGE_SIZE) {
+        large_add(result->global ? &ec->global_large : &ec->context->large, addr, result->page_size);
+    }
+    return entry;
+}
+
+PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode)
+{
+    uint64_t tag = (addr & PAGE_MASK) | mode;
+    PageEntry *entry;
+    MmuResult result;
+
+    if (!ec->context) {
+        engine_update_mode(ec->cpu);
+    }
+    entry = pages_find(&ec->context->pages, tag);
+    if (!entry) {
+        entry = pages_find(&ec->global_pages, tag);
+    }
+    if (entry && entry->prot & 1 << access) {
+        return entry;
+    }
+    ec->n_walks++;
+    tcg_fp_sync(ec->cpu->state);
+    if (!ec->ops->walk(ec->cpu, addr, access, mode, false, &result)) {
+        return NULL;
+    }
+    return insert_page(ec, tag, addr, &result);
+}
+
+PageEntry *mmu_page(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode, uintptr_t retaddr)
+{
+    PageEntry *entry = mmu_page_or_null(ec, addr, access, mode);
+
+    if (entry) {
+        return entry;
+    }
+    if (retaddr) {
+        tcg_restore(ec->cpu->state, retaddr);
+    }
+    ec->ops->raise_mmu_fault(ec->cpu, addr, access, mode);
+    g_assert_not_reached();
+}
+
+static bool is_io(const PageEntry *entry, bool store)
+{
+    return !entry->host || (store && entry->prot & PROT_ROM);
+}
+
+static uint64_t io_load(EngineCpu *ec, PhysAddr phys, unsigned size)
+{
+    tcg_fp_sync(ec->cpu->state);
+    if (ec->ops->bus_error && !address_space_find(ec->cpu->memory, phys).region) {
+        ec->ops->bus_error(ec->cpu, phys, MMU_LOAD);
+    }
+    return memory_load(ec->cpu->memory, phys, size);
+}
+
+static void io_store(EngineCpu *ec, PhysAddr phys, uint64_t value, unsigned size)
+{
+    tcg_fp_sync(ec->cpu->state);
+    if (ec->ops->bus_error && !address_space_find(ec->cpu->memory, phys).region) {
+        ec->ops->bus_error(ec->cpu, phys, MMU_STORE);
+    }
+    memory_store(ec->cpu->memory, phys, value, size);
+}
+
+/* Whether blocks derive from any of the bytes, as far as the page's bit map knows. */
+static bool is_code(const PageEntry *entry, unsigned offset, unsigned size)
+{
+    RamBlock *ram = entry->ram;
+    void **table = __atomic_load_n(&ram->page_data, __ATOMIC_ACQUIRE);
+    CodePage *page = table ? __atomic_load_n(&table[entry->flags - ram->page_flags],
+                                             __ATOMIC_ACQUIRE) : NULL;
+
+    for (unsigned at = offset, n; page && at < offset + size; at += n) {
+        uint64_t word = atomic_load_explicit(&page->bytes[at / 64], memory_order_relaxed);
+
+        n = MIN(64 - at % 64, offset + size - at);
+        if (word >> at % 64 & (n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* RAM is about to be written: tells those who watch the page. May not return. */
+static void prepare_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size,
+                          uintptr_t retaddr)
+{
+    uint8_t flags = atomic_load_explicit(entry->flags, memory_order_relaxed);
+
+    if (G_LIKELY(!flags)) {
+        return;
+    }
+    if (flags & PAGE_CODE && is_code(entry, offset, size)) {
+        tcg_fp_sync(ec->cpu->state);
+        smc_store(ec, entry, offset, size, retaddr);
+    }
+    if (flags & CLEAN_FLAGS) {
+        atomic_fetch_and(entry->flags, (uint8_t)~CLEAN_FLAGS);
+    }
+}
+
+/* It is written. With other CPUs about, one may have translated the bytes in between. */
+static void finish_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size)
+{
+    if (cpu_count() > 1 && atomic_load(entry->flags) & PAGE_CODE && is_code(entry, offset, size)) {
+        tcg_fp_sync(ec->cpu->state);
+        smc_stored(entry, offset, size);
+    }
+}
+
+static TlbEntry *tlb_entry(Tlb *tlb, TlbEntry *table, uint64_t addr)
+{
+    return (TlbEntry *)((uint8_t *)table + (addr >> (GUEST_PAGE_BITS - TLB_ENTRY_BITS) & tlb->mask));
+}
+
+static void check_watch(EngineCpu *ec, const PageEntry *entry, uint64_t addr, unsigned size,
+                        bool store, uintptr_t retaddr)
+{
+    if (entry->prot & PROT_WATCH) {
+        debug_check_watch(ec, addr, size, store, retaddr);
+    }
+}
+
+static uint64_t load_part(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size)
+{
+    return is_io(entry, false) ? io_load(ec, entry->phys + offset, size)
+                               : read_host(entry->host + offset, size);
+}
+
+static void store_part(EngineCpu *ec, const PageEntry *entry, unsigned offset, uint64_t value,
+                       unsigned size)
+{
+    if (is_io(entry, true)) {
+        io_store(ec, entry->phys + offset, value, size);
+        return;
+    }
+    write_host(entry->host + offset, value, size);
+    finish_store(ec, entry, offset, size);
+}
+
+/* The largest access of a power of two at this offset that stays within `size`. */
+static unsigned piece(unsigned offset, unsigned size)
+{
+    for (unsigned n = 8; n > 1; n /= 2) {
+        if (size >= n && offset % n == 0) {
+            return n;
+        }
+    }
+    return 1;
+}
+
+/* Any number of bytes up to a page: all of it is checked before any of it happens. */
+static void load_range(EngineCpu *ec, uint64_t addr, uint8_t *out, unsigned size, unsigned mode,
+                       uintptr_t retaddr)
+{
+    unsigned first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
+    PageEntry entry[2];
+
+    entry[0] = *mmu_page(ec, addr, MMU_LOAD, mode, retaddr);
+    check_watch(ec, &entry[0], addr, first, false, retaddr);
+    if (size > first) {
+        entry[1] = *mmu_page(ec, addr + first, MMU_LOAD, mode, retaddr);
+        check_watch(ec, &entry[1], addr + first, size - first, false, retaddr);
+    }
+    for (unsigned done = 0, n; done < size; done += n) {
+        const PageEntry *e = &entry[done >= first];
+        unsigned left = done >= first ? size - done : first - done;
+
+        n = piece(page_offset(addr + done), left);
+        write_host(out + done, load_part(ec, e, page_offset(addr + done), n), n);
+    }
+}
+
+static void store_range(EngineCpu *ec, uint64_t addr, const uint8_t *in, unsigned size,
+                        unsigned mode, uintptr_t retaddr)
+{
+    unsigned first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
+    PageEntry entry[2];
+
+    entry[0] = *mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    if (size > first) {
+        entry[1] = *mmu_page(ec, addr + first, MMU_STORE, mode, retaddr);
+        check_watch(ec, &entry[1], addr + first, size - first, true, retaddr);
+        if (!is_io(&entry[1], true)) {
+            prepare_store(ec, &entry[1], 0, size - first, retaddr);
+        }
+    }
+    check_watch(ec, &entry[0], addr, first, true, retaddr);
+    if (!is_io(&entry[0], true)) {
+        prepare_store(ec, &entry[0], page_offset(addr), first, retaddr);
+    }
+    for (unsigned done = 0, n; done < size; done += n) {
+        const PageEntry *e = &entry[done >= first];
+        unsigned left = done >= first ? size - done : first - done;
+
+        n = piece(page_offset(addr + done), left);
+        store_part(ec, e, page_offset(addr + done), read_host(in + done, n), n);
+    }
+}
+
+static uint64_t load_crossing(EngineCpu *ec, uint64_t addr, unsigned size, unsigned mode,
+                              uintptr_t retaddr)
+{
+    uint64_t value = 0;
+
+    load_range(ec, addr, (uint8_t *)&value, size, mode, retaddr);
+    return value;
+}
+
+static uint64_t mem_load(EngineCpu *ec, uint64_t addr, unsigned size, unsigned mode,
+                         uintptr_t retaddr)
+{
+    Tlb *tlb = &ec->context->tlb[mode];
+    PageEntry *entry;
+
+    if (crosses_page(addr, size)) {
+        return load_crossing(ec, addr, size, mode, retaddr);
+    }
+    if (tlb->load) {
+        TlbEntry *hit = tlb_entry(tlb, tlb->load, addr);
+
+        if (hit->tag == (addr & PAGE_MASK)) {
+            return read_host((void *)(uintptr_t)(addr + hit->addend), size);
+        }
+    }
+    entry = mmu_page(ec, addr, MMU_LOAD, mode, retaddr);
+    if (G_UNLIKELY(entry->prot & PROT_WATCH)) {
+        check_watch(ec, entry, addr, size, false, retaddr);
+    } else if (!is_io(entry, false)) {
+        tlb_fill(ec, tlb, entry, addr & PAGE_MASK, true, false);
+    }
+    return load_part(ec, entry, page_offset(addr), size);
+}
+
+static void mem_store(EngineCpu *ec, uint64_t addr, uint64_t value, unsigned size, unsigned mode,
+                      uintptr_t retaddr)
+{
+    Tlb *tlb = &ec->context->tlb[mode];
+    PageEntry *entry;
+
+    if (crosses_page(addr, size)) {
+        store_range(ec, addr, (const uint8_t *)&value, size, mode, retaddr);
+        return;
+    }
+    if (tlb->store) {
+        TlbEntry *hit = tlb_entry(tlb, tlb->store, addr);
+
+        if (hit->tag == (addr & PAGE_MASK)) {
+            write_host((void *)(uintptr_t)(addr + hit->addend), value, size);
+            return;
+        }
+    }
+    entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    check_watch(ec, entry, addr, size, true, retaddr);
+    if (!is_io(entry, true)) {
+        prepare_store(ec, entry, page_offset(addr), size, retaddr);
+        if (!(entry->prot & PROT_WATCH) && !atomic_load(entry->flags)) {
+            tlb_fill(ec, tlb, entry, addr & PAGE_MASK, false, true);
+        }
+    }
+    store_part(ec, entry, page_offset(addr), value, size);
+}
+
+static unsigned mode_of(EngineCpu *ec, unsigned mem)
+{
+    return mem & IRM_KERNEL ? ec->kernel_mode : ec->mode;
+}
+
+static uint64_t runtime_load(void *state, uint64_t addr, unsigned size, unsigned mem,
+                             uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+
+    return mem_load(ec, addr, size, mode_of(ec, mem), retaddr);
+}
+
+static void runtime_store(void *state, uint64_t addr, uint64_t value, unsigned size, unsigned mem,
+                          uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+
+    mem_store(ec, addr, value, size, mode_of(ec, mem), retaddr);
+}
+
+static void runtime_load_bytes(void *state, uint64_t addr, void *buf, unsigned size,
+                               uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+
+    load_range(ec, addr, buf, size, ec->mode, retaddr);
+}
+
+static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, unsigned size,
+                                uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+
+    store_range(ec, addr, buf, size, ec->mode, retaddr);
+}
+
+static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsigned mem,
+                                uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+    unsigned mode = mode_of(ec, mem);
+
+    mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    if (crosses_page(addr, size)) {
+        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, mode, retaddr);
+    }
+}
+
+static uint64_t combine(unsigned op, uint64_t old, uint64_t b, uint64_t c, unsigned size)
+{
+    uint64_t mask = size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * size) - 1;
+
+    switch (op) {
+    case IR_atomic_add:
+        return old + b;
+    case IR_atomic_and:
+        return old & b;
+    case IR_atomic_or:
+        return old | b;
+    case IR_atomic_xor:
+        return old ^ b;
+    case IR_atomic_xchg:
+        return b;
+    default:
+        return (old & mask) == (b & mask) ? c : old;
+    }
+}
+
+#define ATOMIC_ON(type)                                                                       \
+    {                                                                                         \
+        type *p = host, expected = b;                                                         \
+        switch (op) {                                                                         \
+        case IR_atomic_add:                                                                   \
+            return __atomic_fetch_add(p, (type)b, __ATOMIC_SEQ_CST);                          \
+        case IR_atomic_and:                                                                   \
+            return __atomic_fetch_and(p, (type)b, __ATOMIC_SEQ_CST);                          \
+        case IR_atomic_or:                                                                    \
+            return __atomic_fetch_or(p, (type)b, __ATOMIC_SEQ_CST);                           \
+        case IR_atomic_xor:                                                                   \
+            return __atomic_fetch_xor(p, (type)b, __ATOMIC_SEQ_CST);                          \
+        case IR_atomic_xchg:                                                                  \
+            return __atomic_exchange_n(p, (type)b, __ATOMIC_SEQ_CST);                         \
+        default:                                                                              \
+            __atomic_compare_exchange_n(p, &expected, (type)c, false, __ATOMIC_SEQ_CST,       \
+                                        __ATOMIC_SEQ_CST);                                    \
+            return expected;                                                                  \
+        }                                                                                     \
+    }
+
+static uint64_t atomic_on_host(void *host, unsigned op, uint64_t b, uint64_t c, unsigned size)
+{
+    switch (size) {
+    case 1:
+        ATOMIC_ON(uint8_t)
+    case 2:
+        ATOMIC_ON(uint16_t)
+    case 4:
+        ATOMIC_ON(uint32_t)
+    default:
+        ATOMIC_ON(uint64_t)
+    }
+}
+
+/* Does the instruction again while all other CPUs stand. */
+static void restart_exclusive(EngineCpu *ec, uintptr_t retaddr)
+{
+    if (retaddr) {
+        tcg_restore(ec->cpu->state, retaddr);
+    }
+    ec->next_exclusive = true;
+    ec->next_variant = VARIANT_SINGLE;
+    tcg_unwind(ec->cpu->state, TCG_EXIT_LOOKUP);
+}
+
+static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uint64_t b, uint64_t c,
+                               uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+    unsigned op = op_size >> 8, size = op_size & 0xff;
+    PageEntry *entry = mmu_page(ec, addr, MMU_STORE, ec->mode, retaddr);
+    uint64_t old;
+
+    if (!crosses_page(addr, size) && !is_io(entry, true)) {
+        check_watch(ec, entry, addr, size, true, retaddr);
+        prepare_store(ec, entry, page_offset(addr), size, retaddr);
+        old = atomic_on_host(entry->host + page_offset(addr), op, b, c, size);
+        finish_store(ec, entry, page_offset(addr), size);
+        return old;
+    }
+    if (cpu_count() > 1 && !ec->exclusive && ec->in_code) {
+        restart_exclusive(ec, retaddr);
+    }
+    if (crosses_page(addr, size)) {
+        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, ec->mode, retaddr);
+    }
+    old = mem_load(ec, addr, size, ec->mode, retaddr);
+    mem_store(ec, addr, combine(op, old, b, c, size), size, ec->mode, retaddr);
+    return old;
+}
+
+static void runtime_unaligned(void *state, uint64_t addr, bool is_store, uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+
+    if (retaddr) {
+        tcg_restore(state, retaddr);
+    }
+    ec->ops->raise_alignment(ec->cpu, addr, is_store);
+}
+
+#define SIGNAL_FP 8 /* SIGFPE; <signal.h> is no part of this file's world */
+
+static void runtime_host_fault(void *state, int signal, int code, uintptr_t host_pc)
+{
+    EngineCpu *ec = engine_of(state);
+
+    if (signal == SIGNAL_FP) {
+        ec->ops->raise_host_fp(ec->cpu, signal, code);
+    } else {
+        ec->ops->raise_alignment(ec->cpu, 0, false);
+    }
+    tcg_unwind(state, TCG_EXIT_EXCEPTION);
+}
+
+const TcgRuntime mmu_runtime = {
+    .load = runtime_load,
+    .store = runtime_store,
+    .load_bytes = runtime_load_bytes,
+    .store_bytes = runtime_store_bytes,
+    .probe_store = runtime_probe_store,
+    .atomic = runtime_atomic,
+    .unaligned = runtime_unaligned,
+    .host_fault = runtime_host_fault,
+    .find_block = code_block_of_host_pc,
+};
+
+static uint64_t helper_load(Cpu *cpu, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_cpu(cpu);
+
+    if (!ec->context) {
+        engine_update_mode(cpu);
+    }
+    return mem_load(ec, addr, size, mode, retaddr);
+}
+
+static void helper_store(Cpu *cpu, VirtAddr addr, uint64_t value, unsigned size, unsigned mode,
+                         uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_cpu(cpu);
+
+    if (!ec->context) {
+        engine_update_mode(cpu);
+    }
+    mem_store(ec, addr, value, size, mode, retaddr);
+}
+
+static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode,
+                          uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_cpu(cpu);
+    PageEntry *entry = mmu_page(ec, addr, access, mode, retaddr);
+    bool store = access == MMU_STORE;
+
+    if (crosses_page(addr, size)) {
+        mmu_page(ec, (addr + size - 1) & PAGE_MASK, access, mode, retaddr);
+        return NULL;
+    }
+    check_watch(ec, entry, addr, size, store, retaddr);
+    if (is_io(entry, store)) {
+        return NULL;
+    }
+    if (store) {
+        prepare_store(ec, entry, page_offset(addr), size, retaddr);
+    }
+    return entry->host + page_offset(addr);
+}
+
+const EngineOps tcg_engine_ops = {
+    .load = helper_load,
+    .store = helper_store,
+    .probe = helper_probe,
+    .flush_all = engine_flush_all,
+    .flush_space = engine_flush_space,
+    .flush_page = engine_flush_page,
+    .update_mode = engine_update_mode,
+    .breakpoints_changed = debug_breakpoints_changed,
+};

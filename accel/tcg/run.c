@@ -1,0 +1,453 @@
+/*
+ * The thread of a vCPU: finds the block to run, enters it, deals with why it came back.
+ *
+ * Requests to a CPU: who wants something sets it and then makes CpuHot.poll negative. The loop
+ * zeroes poll first and looks for requests afterwards, so none is missed.
+ */
+#include "accel/internal.h"
+#include "accel/tcg/internal.h"
+
+#include "core/lock.h"
+#include "util/log.h"
+
+#include <inttypes.h>
+
+/* Threads that wait for others to leave code. */
+static GMutex wait_mutex;
+static GCond wait_cond;
+static _Atomic int waiters;
+
+static GMutex exclusive_mutex;
+static _Atomic bool exclusive_active;
+
+/* thread=single: who holds it may run code. */
+static GMutex turn_mutex;
+static GCond turn_cond;
+static EngineCpu *turn_holder, *turn_last;
+static int turn_waiters;
+#define TURN_US 2000
+
+static void take_turn(EngineCpu *ec)
+{
+    g_mutex_lock(&turn_mutex);
+    turn_waiters++;
+    while (turn_holder || (turn_last == ec && turn_waiters > 1)) {
+        if (!g_cond_wait_until(&turn_cond, &turn_mutex, g_get_monotonic_time() + TURN_US)) {
+            if (turn_holder) {
+                atomic_store(&turn_holder->cpu->hot->poll, -1);
+            } else {
+                turn_last = NULL;
+            }
+        }
+    }
+    turn_waiters--;
+    turn_holder = ec;
+    g_mutex_unlock(&turn_mutex);
+}
+
+static void give_turn(EngineCpu *ec)
+{
+    g_mutex_lock(&turn_mutex);
+    turn_holder = NULL;
+    turn_last = ec;
+    g_cond_broadcast(&turn_cond);
+    g_mutex_unlock(&turn_mutex);
+}
+
+static void leave_code(EngineCpu *ec)
+{
+    atomic_store(&ec->in_code, false);
+    if (atomic_load(&waiters)) {
+        g_mutex_lock(&wait_mutex);
+        g_cond_broadcast(&wait_cond);
+        g_mutex_unlock(&wait_mutex);
+    }
+}
+
+/* False if there is something to do first. */
+static bool enter_code(EngineCpu *ec)
+{
+    atomic_store(&ec->in_code, true);
+    if (!atomic_load(&ec->pending) && (!atomic_load(&exclusive_active) || ec->exclusive)) {
+        return true;
+    }
+    leave_code(ec);
+    if (atomic_load(&exclusive_active) && !ec->exclusive) {
+        g_mutex_lock(&exclusive_mutex);
+        g_mutex_unlock(&exclusive_mutex);
+    }
+    return false;
+}
+
+void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *ec = cpu_get(i)->engine;
+
+        if (ec && ec != self && !(atomic_fetch_or(&ec->pending, what) & what)) {
+            cpu_request(ec->cpu, CPU_REQ_EXIT);
+        }
+    }
+    if (!wait || cpu_count() == 1) {
+        return;
+    }
+    atomic_fetch_add(&waiters, 1);
+    g_mutex_lock(&wait_mutex);
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *ec = cpu_get(i)->engine;
+
+        while (ec && ec != self && atomic_load(&ec->in_code) && atomic_load(&ec->pending) & what) {
+            g_cond_wait(&wait_cond, &wait_mutex);
+        }
+    }
+    g_mutex_unlock(&wait_mutex);
+    atomic_fetch_sub(&waiters, 1);
+}
+
+void exclusive_begin(EngineCpu *ec)
+{
+    g_mutex_lock(&exclusive_mutex);
+    atomic_store(&exclusive_active, true);
+    ec->exclusive = true;
+    if (cpu_count() == 1) {
+        return;
+    }
+    atomic_fetch_add(&waiters, 1);
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *other = cpu_get(i)->engine;
+
+        if (other && other != ec && atomic_load(&other->in_code)) {
+            cpu_request(other->cpu, CPU_REQ_EXIT);
+        }
+    }
+    g_mutex_lock(&wait_mutex);
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *other = cpu_get(i)->engine;
+
+        while (other && other != ec && atomic_load(&other->in_code)) {
+            g_cond_wait(&wait_cond, &wait_mutex);
+        }
+    }
+    g_mutex_unlock(&wait_mutex);
+    atomic_fetch_sub(&waiters, 1);
+}
+
+void exclusive_end(EngineCpu *ec)
+{
+    ec->exclusive = false;
+    atomic_store(&exclusive_active, false);
+    g_mutex_unlock(&exclusive_mutex);
+}
+
+static void do_pending(EngineCpu *ec)
+{
+    uint32_t what = atomic_exchange(&ec->pending, 0);
+
+    if (what & PENDING_FLUSH_ALL) {
+        engine_flush_all(ec->cpu);
+    }
+    if (what & PENDING_STORES) {
+        context_drop_flagged_stores(ec);
+    }
+}
+
+enum { CALL_DELIVER, CALL_SERVICE, CALL_FETCH_FAULT };
+
+static uint64_t call_deliver(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    EngineCpu *ec = engine_of(state);
+
+    ec->ops->deliver_exception(ec->cpu);
+    return 0;
+}
+
+static uint64_t call_service(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    EngineCpu *ec = engine_of(state);
+
+    ec->ops->service(ec->cpu);
+    return 0;
+}
+
+static uint64_t call_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    EngineCpu *ec = engine_of(state);
+
+    ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, ec->mode);
+    return 0;
+}
+
+static const IrHelper call_helpers[] = {
+    [CALL_DELIVER] = { "deliver", call_deliver, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP, ~0, ~0 },
+    [CALL_SERVICE] = { "service", call_service, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP, ~0, ~0 },
+    [CALL_FETCH_FAULT] = { "fetch_fault", call_fetch_fault, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP,
+                           ~0, ~0 },
+};
+
+/*
+ * Code of the target that may unwind, but is not called by translated code: an interpreted block
+ * around it gives the unwinding somewhere to go.
+ */
+static TcgExit run_protected(EngineCpu *ec, unsigned call)
+{
+    static const IrVal none;
+
+    if (!ec->calls[call]) {
+        IrBlock *ir = ir_block_new(ec->ops->tcg.slots, ec->ops->tcg.n_slots, call_helpers,
+                                   G_N_ELEMENTS(call_helpers));
+
+        ir_call(ir, call, none, none, none, none);
+        ir_exit_main(ir, TCG_EXIT_LOOKUP);
+        ec->calls[call] = ir;
+    }
+    return tcg_interpret(ec->cpu->state, ec->calls[call], NULL, NULL);
+}
+
+/* Delivery may fault in turn; the target turns that into a double fault, a third into a reset. */
+static void deliver(EngineCpu *ec)
+{
+    while (run_protected(ec, CALL_DELIVER) == TCG_EXIT_EXCEPTION) {
+    }
+}
+
+static void wait_for_work(Cpu *cpu, EngineCpu *ec)
+{
+    g_mutex_lock(&cpu->halt_mutex);
+    while (atomic_load(&cpu->halted) && !(atomic_load(&cpu->requests) & CPU_REQ_EXIT) &&
+           !accel_cpu_wanted(cpu) && !atomic_load(&ec->pending) && !cpu->type->has_work(cpu)) {
+        g_cond_wait(&cpu->halt_cond, &cpu->halt_mutex);
+    }
+    g_mutex_unlock(&cpu->halt_mutex);
+}
+
+/* What comes before running the next block. False: look again. */
+static bool attend(EngineCpu *ec)
+{
+    Cpu *cpu = ec->cpu;
+    uint32_t requests;
+
+    atomic_store(&cpu->hot->poll, 0);
+    requests = atomic_load(&cpu->requests);
+    if (requests & CPU_REQ_EXIT) {
+        cpu_clear_request(cpu, CPU_REQ_EXIT);
+    }
+    if (accel_cpu_wanted(cpu)) {
+        accel_cpu_park(cpu);
+        return false;
+    }
+    if (atomic_load(&ec->pending)) {
+        do_pending(ec);
+    }
+    if (atomic_load(&cpu->halted)) {
+        if (!cpu->type->has_work(cpu)) {
+            wait_for_work(cpu, ec);
+            return false;
+        }
+        atomic_store(&cpu->halted, false);
+    }
+    if (requests & ~CPU_REQ_EXIT) {
+        if (run_protected(ec, CALL_SERVICE) == TCG_EXIT_EXCEPTION) {
+            deliver(ec);
+        }
+        if (atomic_load(&cpu->halted)) {
+            return false;
+        }
+    }
+    if (atomic_load(&dead_interpreted) > 4096) {
+        exclusive_begin(ec);
+        g_mutex_lock(&tb_lock);
+        blocks_collect();
+        g_mutex_unlock(&tb_lock);
+        exclusive_end(ec);
+    }
+    return true;
+}
+
+/* The target may have changed its mode without a word, e.g. when it was reset. */
+static void check_mode(EngineCpu *ec, const BlockKey *key)
+{
+    if (!ec->context || !ec->jumps || ec->jumps->flags != key->flags ||
+        ec->jumps->base != key->base || ec->context->id != ec->ops->address_space_id(ec->cpu) ||
+        ec->mode != ec->ops->mmu_mode(ec->cpu, false)) {
+        engine_update_mode(ec->cpu);
+    }
+}
+
+static Block *cached_block(EngineCpu *ec, const BlockKey *key)
+{
+    uint32_t index = jump_cache_index(key->pc);
+    Block *block;
+
+    if (ec->jumps->entries[index].pc != key->pc) {
+        return NULL;
+    }
+    block = ec->jumps->blocks[index];
+    return block->dead ? NULL : block;
+}
+
+static void log_block(EngineCpu *ec, const Block *block)
+{
+    log_if(LOG_EXEC, "cpu %d runs %" PRIx64 ":%" PRIx64 " flags %" PRIx64 " phys %" PRIx64 "\n",
+           ec->cpu->index, block->key.base, block->key.pc, block->key.flags,
+           (uint64_t)block->key.phys);
+    if (log_enabled(LOG_CPU) && ec->cpu->type->describe) {
+        g_autofree char *text = ec->cpu->type->describe(ec->cpu, false);
+
+        log_write(LOG_CPU, "%s\n", text);
+    }
+}
+
+/* A direct exit has led here: next time it goes without us. */
+static void try_link(HostExit *exit, Block *to)
+{
+    Block *from;
+
+    g_mutex_lock(&tb_lock);
+    from = exit->block->engine;
+    if (!exit->link && !from->dead && !to->dead && !from->variant && !to->variant && to->code &&
+        !to->host2 && exit->pc == to->key.pc && from->key.flags == to->key.flags &&
+        from->key.base == to->key.base &&
+        ((uintptr_t)from->host & PAGE_MASK) == ((uintptr_t)to->host & PAGE_MASK)) {
+        code_block_link(exit, to);
+    }
+    g_mutex_unlock(&tb_lock);
+}
+
+static TcgExit execute(EngineCpu *ec, Block *block, HostExit **exit)
+{
+    TcgExit why;
+
+    if (verify_wanted(block)) {
+        return verify_run(ec, block, exit);
+    }
+    if (block->code) {
+        return tcg_enter(ec->cpu->state, block->code->code, exit);
+    }
+    ec->current = block;
+    why = tcg_interpret(ec->cpu->state, block->ir, NULL, NULL);
+    ec->current = NULL;
+    return why == TCG_EXIT_UNCHAINED ? TCG_EXIT_LOOKUP : why;
+}
+
+/* Runs from the block of the state's key; *from is the exit that led to it, and then to the next. */
+static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
+{
+    BlockKey key = { 0 };
+    unsigned variant = ec->next_variant;
+    bool exclusive = ec->next_exclusive;
+    HostExit *came_from = *from;
+    Lookup found = { 0 };
+    TcgExit why;
+
+    *from = NULL;
+    ec->next_variant = 0;
+    ec->next_exclusive = false;
+    if (atomic_load(&ec->single_step)) {
+        variant |= VARIANT_STEP;
+    }
+    ec->ops->block_key(ec->cpu, &key);
+    check_mode(ec, &key);
+    found.block = variant || chaining_off() ? NULL : cached_block(ec, &key);
+    if (!found.block) {
+        uint64_t evictions = eviction_count;
+
+        found = translate_lookup(ec, &key, variant);
+        if (!found.block) {
+            return run_protected(ec, CALL_FETCH_FAULT);
+        }
+        if (evictions != eviction_count) {
+            came_from = NULL; /* the block it is in may be gone */
+        }
+        if (!variant && !found.once && !chaining_off()) {
+            jumps_insert(ec, key.pc, found.block, found.global);
+        }
+    }
+    if (came_from && !found.once && !chaining_off()) {
+        try_link(came_from, found.block);
+    }
+    if (log_enabled(LOG_EXEC | LOG_CPU)) {
+        log_block(ec, found.block);
+    }
+    if (exclusive) {
+        exclusive_begin(ec);
+    }
+    if (engine_options.single_thread) {
+        take_turn(ec);
+    }
+    if (enter_code(ec)) {
+        why = execute(ec, found.block, from);
+        leave_code(ec);
+    } else {
+        why = TCG_EXIT_POLL; /* again, with the same variant */
+        ec->next_variant = variant & ~VARIANT_STEP;
+        ec->next_exclusive = exclusive;
+    }
+    if (engine_options.single_thread) {
+        give_turn(ec);
+    }
+    if (exclusive) {
+        exclusive_end(ec);
+    }
+    if (found.once) {
+        translate_discard(found.block);
+        *from = NULL;
+    }
+    return why;
+}
+
+static void handle_exit(EngineCpu *ec, TcgExit why)
+{
+    ec->n_exits[why % G_N_ELEMENTS(ec->n_exits)]++;
+    ec->cpu->exits++;
+    switch (why) {
+    case TCG_EXIT_EXCEPTION:
+        deliver(ec);
+        break;
+    case TCG_EXIT_HALT:
+        atomic_store(&ec->cpu->halted, true);
+        break;
+    case TCG_EXIT_DEBUG:
+        debug_exit(ec);
+        break;
+    case TCG_EXIT_YIELD:
+        if (cpu_count() > 1) {
+            g_thread_yield();
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void *cpu_thread(void *opaque)
+{
+    EngineCpu *ec = opaque;
+    HostExit *from = NULL;
+    uint64_t evictions = 0;
+
+    cpu_set_current(ec->cpu);
+    for (;;) {
+        TcgExit why;
+
+        if (!attend(ec)) {
+            from = NULL;
+            continue;
+        }
+        /* Others may have evicted while this one stood. */
+        if (evictions != eviction_count) {
+            evictions = eviction_count;
+            from = NULL;
+        }
+        why = run_blocks(ec, &from);
+        if (why != TCG_EXIT_UNCHAINED) {
+            from = NULL;
+        }
+        handle_exit(ec, why);
+        if (ec->watch_hit && !ec->next_variant) {
+            ec->watch_hit = false;
+            ec->ignore_watch = false;
+            debug_stop(ec, ec->watch_kind, ec->watch_addr);
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,85 @@
+/*
+ * Stores to translated code.
+ *
+ * A page with code has PAGE_CODE, so no store entry of a TLB table leads to it: stores take the slow
+ * path, which comes here when the page's bit map says that blocks cover the bytes. On x86 the next
+ * instruction sees the new code. So a block that is about to change itself is left before the store,
+ * and that instruction runs again as a block of its own.
+ */
+#include "accel/tcg/internal.h"
+
+static uint64_t page_index(const PageEntry *entry)
+{
+    return entry->flags - entry->ram->page_flags;
+}
+
+/* The block that this CPU is in the middle of. */
+static const Block *running_block(EngineCpu *ec, uintptr_t retaddr)
+{
+    const HostBlock *code;
+
+    if (!ec->in_code) {
+        return NULL;
+    }
+    if (ec->current) {
+        return ec->current;
+    }
+    code = code_block_of_host_pc(retaddr ? retaddr : tcg_caller_pc(ec->cpu->state));
+    return code ? code->engine : NULL;
+}
+
+static bool overlaps(const Block *block, const uint8_t *host, unsigned size)
+{
+    const uint8_t *last = host + size - 1;
+
+    return (host < block->host + block->size && last >= block->host) ||
+           (block->host2 && host < block->host2 + block->size2 && last >= block->host2);
+}
+
+void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size,
+               uintptr_t retaddr)
+{
+    const Block *running = running_block(ec, retaddr);
+
+    g_mutex_lock(&tb_lock);
+    blocks_kill_range(entry->ram, page_index(entry), offset, offset + size - 1);
+    g_mutex_unlock(&tb_lock);
+    if (running && !running->variant && overlaps(running, entry->host + offset, size)) {
+        if (retaddr) {
+            tcg_restore(ec->cpu->state, retaddr);
+        }
+        ec->next_variant = VARIANT_SINGLE;
+        tcg_unwind(ec->cpu->state, TCG_EXIT_SMC);
+    }
+}
+
+void smc_stored(const PageEntry *entry, unsigned offset, unsigned size)
+{
+    g_mutex_lock(&tb_lock);
+    blocks_kill_range(entry->ram, page_index(entry), offset, offset + size - 1);
+    g_mutex_unlock(&tb_lock);
+}
+
+void smc_protect(EngineCpu *ec, RamBlock *ram, uint64_t page)
+{
+    if (!(atomic_fetch_or(&ram->page_flags[page], PAGE_CODE) & PAGE_CODE)) {
+        atomic_fetch_add(&code_page_seq, 1);
+        cpus_pend(ec, PENDING_STORES, true);
+    }
+    context_drop_flagged_stores(ec);
+}
+
+void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page)
+{
+    g_mutex_lock(&tb_lock);
+    for (uint64_t page = first_page; page <= last_page; page++) {
+        blocks_kill_range(ram, page, 0, GUEST_PAGE_SIZE - 1);
+    }
+    g_mutex_unlock(&tb_lock);
+}
+
+void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page)
+{
+    atomic_fetch_add(&code_page_seq, 1);
+    cpus_pend(NULL, PENDING_STORES, false);
+}

@@ -1,0 +1,239 @@
+/*
+ * The tables of pages: those that translated code looks at, and the larger second level.
+ *
+ * Compiled for general registers only, and without calls of memset and the like: translated code
+ * gets here with guest vectors in the host's registers.
+ */
+#include "accel/tcg/internal.h"
+
+#include <sys/mman.h>
+
+/* The barrier keeps the compiler from making this a call of memset, which uses vectors. */
+void fill_words(void *words, uint64_t value, size_t n)
+{
+    uint64_t *p = words;
+
+    for (size_t i = 0; i < n; i++) {
+        p[i] = value;
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+void *map_zeroed(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+
+    g_assert(p != MAP_FAILED);
+    return p;
+}
+
+void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which)
+{
+    FillList *list = &lists[which];
+
+    if (listed[index] & 1 << which) {
+        return;
+    }
+    listed[index] |= 1 << which;
+    if (list->n < FILL_MAX) {
+        list->index[list->n++] = index;
+    } else {
+        list->overflow = true;
+    }
+}
+
+static uint64_t pages_set(uint64_t tag)
+{
+    uint64_t number = tag >> GUEST_PAGE_BITS;
+
+    return (number ^ number >> 11 ^ (tag & (GUEST_PAGE_SIZE - 1)) << 9) & (PAGES_SETS - 1);
+}
+
+PageEntry *pages_find(PageSets *sets, uint64_t tag)
+{
+    PageEntry *way;
+
+    if (!sets->entries) {
+        return NULL;
+    }
+    way = sets->entries[pages_set(tag)];
+    for (int i = 0; i < PAGES_WAYS; i++) {
+        if (way[i].tag == tag && way[i].generation == sets->generation) {
+            return &way[i];
+        }
+    }
+    return NULL;
+}
+
+/* Where to put the page: over its older entry, or an invalid one, or any. */
+PageEntry *pages_slot(PageSets *sets, uint64_t tag)
+{
+    PageEntry *way, *found = pages_find(sets, tag);
+
+    if (found) {
+        return found;
+    }
+    if (!sets->entries) {
+        sets->entries = map_zeroed(sizeof(*sets->entries) * PAGES_SETS);
+        sets->generation = MAX(sets->generation, 1);
+    }
+    way = sets->entries[pages_set(tag)];
+    for (int i = 0; i < PAGES_WAYS; i++) {
+        if (way[i].generation != sets->generation) {
+            return &way[i];
+        }
+    }
+    return &way[sets->next_way++ % PAGES_WAYS];
+}
+
+static uint32_t tlb_size(const Tlb *tlb)
+{
+    return tlb->mask / sizeof(TlbEntry) + 1;
+}
+
+static uint32_t tlb_index(const Tlb *tlb, uint64_t page)
+{
+    return page >> GUEST_PAGE_BITS & (tlb_size(tlb) - 1);
+}
+
+/* Empties everything, whatever the lists say. */
+static void tlb_wipe(Tlb *tlb)
+{
+    fill_words(tlb->load, TLB_INVALID, 2 * (size_t)tlb_size(tlb));
+    fill_words(tlb->store, TLB_INVALID, 2 * (size_t)tlb_size(tlb));
+    fill_words(tlb->listed, 0, tlb_size(tlb) / 8);
+    for (int i = 0; i < 2; i++) {
+        tlb->filled[i].n = 0;
+        tlb->filled[i].overflow = false;
+    }
+    tlb->refills = 0;
+}
+
+static void tlb_allocate(Tlb *tlb)
+{
+    size_t table = TLB_MAX_SIZE * sizeof(TlbEntry);
+    uint8_t *base = map_zeroed(2 * table + TLB_MAX_SIZE * (sizeof(*tlb->store_flags) + 1));
+
+    tlb->load = (TlbEntry *)base;
+    tlb->store = (TlbEntry *)(base + table);
+    tlb->store_flags = (_Atomic uint8_t **)(base + 2 * table);
+    tlb->listed = base + 2 * table + TLB_MAX_SIZE * sizeof(*tlb->store_flags);
+    tlb->mask = (TLB_MIN_SIZE - 1) * sizeof(TlbEntry);
+    tlb_wipe(tlb);
+}
+
+void tlb_clear(Tlb *tlb, bool keep_global)
+{
+    if (!tlb->load) {
+        return;
+    }
+    if (tlb->filled[FILL_LOCAL].overflow || (!keep_global && tlb->filled[FILL_GLOBAL].overflow)) {
+        tlb_wipe(tlb);
+        return;
+    }
+    for (unsigned which = 0; which < (keep_global ? 1 : 2); which++) {
+        FillList *list = &tlb->filled[which];
+
+        for (uint32_t i = 0; i < list->n; i++) {
+            uint32_t index = list->index[i];
+
+            tlb->load[index].tag = TLB_INVALID;
+            tlb->store[index].tag = TLB_INVALID;
+            tlb->listed[index] &= ~(1 << which);
+        }
+        list->n = 0;
+    }
+    tlb->refills = 0;
+}
+
+/* The tables of the current context and mode, for translated code. */
+void tlb_publish(EngineCpu *ec)
+{
+    Tlb *tlb = &ec->context->tlb[ec->mode];
+    CpuHot *hot = ec->cpu->hot;
+
+    if (!tlb->load) {
+        tlb_allocate(tlb);
+    }
+    hot->tlb_mask = tlb->mask;
+    hot->tlb_load = tlb->load;
+    hot->tlb_store = tlb->store;
+}
+
+void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bool load, bool store)
+{
+    uint64_t addend = (uintptr_t)entry->host - page;
+    uint32_t index;
+
+    if (!tlb->load) {
+        tlb_allocate(tlb);
+    }
+    /* Much more refilled than flushes explain: too small for what the guest works on. */
+    if (++tlb->refills > 4 * tlb_size(tlb) && tlb_size(tlb) < TLB_MAX_SIZE) {
+        tlb->mask = (2 * (uint64_t)tlb_size(tlb) - 1) * sizeof(TlbEntry);
+        tlb_wipe(tlb);
+        tlb_publish(ec);
+    }
+    index = tlb_index(tlb, page);
+    if (load) {
+        tlb->load[index] = (TlbEntry){ page, addend };
+    }
+    if (store) {
+        tlb->store[index] = (TlbEntry){ page, addend };
+        tlb->store_flags[index] = entry->flags;
+    }
+    fill_note(tlb->filled, tlb->listed, index, entry->prot & PROT_GLOBAL ? FILL_GLOBAL : FILL_LOCAL);
+    ec->n_fills++;
+}
+
+void tlb_drop_page(Tlb *tlb, uint64_t page)
+{
+    uint32_t index;
+
+    if (!tlb->load) {
+        return;
+    }
+    index = tlb_index(tlb, page);
+    if (tlb->load[index].tag == page) {
+        tlb->load[index].tag = TLB_INVALID;
+    }
+    if (tlb->store[index].tag == page) {
+        tlb->store[index].tag = TLB_INVALID;
+    }
+}
+
+static void drop_flagged(Tlb *tlb, uint32_t index)
+{
+    uint8_t flags, clean = PAGE_CLEAN_DISPLAY | PAGE_CLEAN_MIGRATION;
+
+    if (tlb->store[index].tag == TLB_INVALID) {
+        return;
+    }
+    flags = atomic_load_explicit(tlb->store_flags[index], memory_order_relaxed);
+    if (!flags) {
+        return;
+    }
+    tlb->store[index].tag = TLB_INVALID;
+    if (flags & clean) {
+        atomic_fetch_and(tlb->store_flags[index], (uint8_t)~clean);
+    }
+}
+
+void tlb_drop_flagged_stores(Tlb *tlb)
+{
+    if (!tlb->load) {
+        return;
+    }
+    if (tlb->filled[FILL_LOCAL].overflow || tlb->filled[FILL_GLOBAL].overflow) {
+        for (uint32_t i = 0; i < tlb_size(tlb); i++) {
+            drop_flagged(tlb, i);
+        }
+        return;
+    }
+    for (unsigned which = 0; which < 2; which++) {
+        for (uint32_t i = 0; i < tlb->filled[which].n; i++) {
+            drop_flagged(tlb, tlb->filled[which].index[i]);
+        }
+    }
+}

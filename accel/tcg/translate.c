@@ -1,0 +1,347 @@
+/* From a block's key to something that runs: fetching guest code, the front end, passes, back-end. */
+#include "accel/tcg/internal.h"
+
+#include "util/log.h"
+
+#include <inttypes.h>
+
+#define MAX_INSNS 64
+/* A page whose code is rewritten this often gets short blocks, so that each rewrite costs less. */
+#define MANY_REWRITES  64
+#define SHORT_INSNS    8
+
+/* The pages that a translation reads from: the one it begins on, and the next. */
+typedef struct FetchPage {
+    bool known, readable;
+    PageEntry entry;
+    unsigned first;   /* offset of bytes[0] */
+    uint8_t bytes[16]; /* of one instruction, if the page is a device's */
+} FetchPage;
+
+typedef struct Fetch {
+    EngineCpu *ec;
+    uint64_t vaddr; /* of the block's first byte */
+    unsigned variant;
+    FetchPage page[2];
+    bool wanted_second;
+} Fetch;
+
+static IrBlock *scratch; /* under tb_lock */
+
+/* 32-bit addresses may have wrapped: only their low half counts. */
+static bool on_first_page(const Fetch *f, uint64_t vaddr)
+{
+    return !((vaddr ^ f->vaddr) & 0xfffff000);
+}
+
+static bool fetch_byte(Translation *t, uint64_t pc, uint8_t *byte)
+{
+    Fetch *f = t->engine;
+    uint64_t vaddr = t->key->base + pc;
+    FetchPage *page = &f->page[!on_first_page(f, vaddr)];
+    unsigned offset = vaddr & (GUEST_PAGE_SIZE - 1);
+
+    if (page == &f->page[1]) {
+        f->wanted_second = true;
+    }
+    if (!page->readable) {
+        return false;
+    }
+    if (page->entry.host) {
+        *byte = page->entry.host[offset];
+        return true;
+    }
+    if (offset - page->first >= sizeof(page->bytes)) {
+        return false;
+    }
+    *byte = page->bytes[offset - page->first];
+    return true;
+}
+
+static bool has_breakpoint(Translation *t, uint64_t pc)
+{
+    Fetch *f = t->engine;
+
+    return !(f->variant & VARIANT_SINGLE) && debug_has_breakpoint(t->key->base + pc);
+}
+
+/* Direct exits may be linked within the page that the block begins on. */
+static bool is_far(void *opaque, uint64_t pc)
+{
+    Translation *t = opaque;
+
+    return !on_first_page(t->engine, t->key->base + pc);
+}
+
+/* Devices want the machine lock, which is not to be had once tb_lock is held. */
+static void read_device(Fetch *f, FetchPage *page, unsigned first)
+{
+    page->first = first;
+    for (unsigned i = 0; i < sizeof(page->bytes) && first + i < GUEST_PAGE_SIZE; i++) {
+        page->bytes[i] = memory_load(f->ec->cpu->memory, page->entry.phys + first + i, 1);
+    }
+}
+
+static bool open_page(Fetch *f, unsigned which)
+{
+    FetchPage *page = &f->page[which];
+    uint64_t vaddr = which ? (f->vaddr & PAGE_MASK) + GUEST_PAGE_SIZE : f->vaddr;
+    PageEntry *entry = mmu_page_or_null(f->ec, vaddr, MMU_FETCH, f->ec->mode);
+
+    page->known = true;
+    page->readable = entry != NULL;
+    if (!entry) {
+        f->ec->fetch_addr = vaddr;
+        return false;
+    }
+    page->entry = *entry;
+    if (!entry->host) {
+        read_device(f, page, vaddr & (GUEST_PAGE_SIZE - 1));
+    }
+    return true;
+}
+
+static void protect_page(Fetch *f, unsigned which)
+{
+    FetchPage *page = &f->page[which];
+
+    if (page->readable && page->entry.host) {
+        smc_protect(f->ec, page->entry.ram, page->entry.flags - page->entry.ram->page_flags);
+    }
+}
+
+static void log_guest_code(Translation *t)
+{
+    const GuestOps *ops = guest_ops(t->cpu);
+    uint64_t pc = t->key->pc;
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    while (ops->disassemble && (int64_t)(t->end_pc - pc) > 0) {
+        uint8_t code[16];
+        unsigned size = 0, length;
+
+        while (size < sizeof(code) && pc + size != t->end_pc && t->fetch(t, pc + size, &code[size])) {
+            size++;
+        }
+        length = ops->disassemble(t->key, code, size, pc, text);
+        g_string_append_c(text, '\n');
+        pc += MAX(length, 1);
+    }
+    log_write(LOG_IN_ASM, "guest code at %" PRIx64 ":%" PRIx64 " flags %" PRIx64 " phys %" PRIx64
+              "\n%s\n", t->key->base, t->key->pc, t->key->flags, (uint64_t)t->key->phys, text->str);
+}
+
+static void log_ir(LogMask mask, const IrBlock *ir, const char *when)
+{
+    if (log_enabled(mask)) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        ir_dump(ir, text);
+        log_write(mask, "%s:\n%s\n", when, text->str);
+    }
+}
+
+static void check_ir(const IrBlock *ir, const BlockKey *key)
+{
+    char *why = NULL;
+
+    if (!ir_verify(ir, &why)) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        ir_dump(ir, text);
+        g_error("wrong IR for the code at %" PRIx64 ":%" PRIx64 ": %s\n%s", key->base, key->pc, why,
+                text->str);
+    }
+}
+
+static bool wants_checks(void)
+{
+    return engine_options.interpret || engine_options.verify ||
+           log_enabled(LOG_OP | LOG_OP_OPT | LOG_OUT_ASM);
+}
+
+static void build_ir(Translation *t)
+{
+    const GuestOps *ops = guest_ops(t->cpu);
+
+    if (!scratch) {
+        scratch = ir_block_new(ops->tcg.slots, ops->tcg.n_slots, ops->helpers, ops->n_helpers);
+    }
+    ir_block_reset(scratch);
+    t->ir = scratch;
+    ops->translate(t);
+    if (log_enabled(LOG_IN_ASM)) {
+        log_guest_code(t);
+    }
+    log_ir(LOG_OP, scratch, "IR");
+    if (wants_checks()) {
+        check_ir(scratch, t->key);
+    }
+    ir_optimise(scratch);
+    log_ir(LOG_OP_OPT, scratch, "IR after the passes");
+    if (wants_checks()) {
+        check_ir(scratch, t->key);
+    }
+    code_stats.translated++;
+    code_stats.insns += t->n_insns;
+}
+
+static unsigned insn_limit(Fetch *f)
+{
+    const PageEntry *entry = &f->page[0].entry;
+    CodePage *page;
+
+    if (f->variant) {
+        return 1;
+    }
+    if (!entry->host) {
+        return 1; /* devices: whatever is read may change with the next access */
+    }
+    page = code_page(entry->ram, entry->flags - entry->ram->page_flags, false);
+    return page && page->rewrites > MANY_REWRITES ? SHORT_INSNS : MAX_INSNS;
+}
+
+/* What the block covers, in guest memory. */
+static void measure(Block *block, Fetch *f, const Translation *t)
+{
+    uint64_t bytes = t->end_pc - t->key->pc;
+    unsigned offset = f->vaddr & (GUEST_PAGE_SIZE - 1), room = GUEST_PAGE_SIZE - offset;
+
+    block->host = f->page[0].entry.host ? f->page[0].entry.host + offset : NULL;
+    block->ram = f->page[0].entry.ram;
+    block->size = CLAMP(bytes, 1, room);
+    if (bytes > room && bytes < 2 * GUEST_PAGE_SIZE && f->page[1].readable) {
+        block->host2 = f->page[1].entry.host;
+        block->ram2 = f->page[1].entry.ram;
+        block->size2 = MIN(bytes - room, GUEST_PAGE_SIZE);
+    }
+}
+
+/* Under tb_lock. NULL: no room for code, or the second page is wanted first. */
+static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *once)
+{
+    Translation t = {
+        .cpu = f->ec->cpu,
+        .key = key,
+        .max_insns = limit,
+        .single_step = f->variant & VARIANT_STEP,
+        .fetch = fetch_byte,
+        .has_breakpoint = has_breakpoint,
+        .engine = f,
+        .end_pc = key->pc,
+    };
+    HostBlock *code = NULL;
+    Block *block;
+
+    f->wanted_second = false;
+    build_ir(&t);
+    /* Without the second page the block ends before it, unless its first instruction needs it. */
+    if (f->wanted_second && !f->page[1].known && t.n_insns <= 1) {
+        return NULL;
+    }
+    f->wanted_second &= f->page[1].known;
+    if (!engine_options.interpret) {
+        code = tcg_compile(t.ir, is_far, &t);
+        if (!code) {
+            f->wanted_second = false;
+            return NULL;
+        }
+    }
+    block = g_new0(Block, 1);
+    block->key = *key;
+    block->variant = f->variant;
+    block->n_insns = t.n_insns;
+    block->code = code;
+    if (engine_options.interpret || engine_options.verify) {
+        block->ir = ir_block_copy(t.ir);
+    }
+    measure(block, f, &t);
+    if (code) {
+        code->n_insns = t.n_insns;
+        code_block_register_code(block);
+        if (log_enabled(LOG_OUT_ASM)) {
+            g_autofree char *text = tcg_disassemble_host(code);
+
+            log_write(LOG_OUT_ASM, "host code:\n%s\n", text ? text : "(no disassembler)");
+        }
+    }
+    *once = !block->host || (f->wanted_second && (!f->page[1].readable || !f->page[1].entry.host));
+    if (*once) {
+        block->dead = true;
+    } else {
+        code_block_insert(block);
+    }
+    return block;
+}
+
+/* The next code region becomes empty and the one being filled. */
+static void make_room(EngineCpu *ec)
+{
+    exclusive_begin(ec);
+    g_mutex_lock(&tb_lock);
+    blocks_evict((tcg_region_current() + 1) % tcg_region_count());
+    tcg_region_next();
+    g_mutex_unlock(&tb_lock);
+    exclusive_end(ec);
+}
+
+Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant)
+{
+    Fetch f = { .ec = ec, .vaddr = key->base + key->pc, .variant = variant };
+    const uint8_t *host, *host2 = NULL;
+    Lookup found = { 0 };
+    unsigned limit;
+    bool crosses = false;
+
+    if (!open_page(&f, 0)) {
+        return found;
+    }
+    found.global = f.page[0].entry.prot & PROT_GLOBAL;
+    key->phys = f.page[0].entry.phys + (f.vaddr & (GUEST_PAGE_SIZE - 1));
+    host = f.page[0].entry.host ? f.page[0].entry.host + (f.vaddr & (GUEST_PAGE_SIZE - 1)) : NULL;
+    if (host) {
+        g_mutex_lock(&tb_lock);
+        found.block = code_block_find(key, variant, host, NULL);
+        crosses = !found.block && code_block_crosses(key, variant, host);
+        g_mutex_unlock(&tb_lock);
+        if (found.block) {
+            return found;
+        }
+    }
+    limit = insn_limit(&f);
+    protect_page(&f, 0);
+    for (unsigned tries = 0;; tries++) {
+        if (crosses && !f.page[1].known) {
+            open_page(&f, 1);
+            protect_page(&f, 1);
+            host2 = f.page[1].readable ? f.page[1].entry.host : NULL;
+        }
+        g_mutex_lock(&tb_lock);
+        found.block = host ? code_block_find(key, variant, host, host2) : NULL;
+        if (!found.block) {
+            found.block = translate(&f, key, limit, &found.once);
+        }
+        g_mutex_unlock(&tb_lock);
+        if (found.block) {
+            found.global = found.global && !found.block->host2;
+            return found;
+        }
+        if (f.wanted_second) {
+            crosses = true;
+            continue;
+        }
+        make_room(ec);
+        if (tries > 2 && limit > 1) {
+            limit /= 2; /* its code does not even fit into an empty region */
+        }
+    }
+}
+
+void translate_discard(Block *block)
+{
+    /* Host code stays until its region is evicted, as for any dead block. */
+    if (!block->code) {
+        ir_block_free(block->ir);
+        g_free(block);
+    }
+}
