@@ -36,7 +36,9 @@ static void drop_dirty(Context *c, unsigned slot)
         s->dirty = false;
         c->dirty &= ~(1ull << slot);
         c->values[s->value].refs--;
-        value_release(c, s->value);
+        if (c->values[s->value].last_use < c->i) { /* else it is an input of this insn, or used later */
+            value_release(c, s->value);
+        }
     }
 }
 
@@ -155,29 +157,21 @@ static void put_memory(Context *c, const IrInsn *insn)
     Value *v = &c->values[id];
     bool full = size == slot_size(s) || (size == 4 && slot_size(s) == 8);
 
-    if (full && v->home == (int)s && ir_type_size(v->type) == slot_size(s) && !c->slots[s].dirty) {
+    if (size == slot_size(s) && v->home == (int)s && ir_type_size(v->type) == size && !c->slots[s].dirty) {
         return;
     }
-    if (full && (v->type == insn->type || v->is_const)) {
-        if (v->is_const && v->type != insn->type) {
-            v = NULL;
-        } else {
-            if (v->home == (int)s && v->reg == NO_REG && !v->is_const && v->spill < 0) {
-                unlock_reg(c, value_use(c, id));
-            }
-            v->refs++;
-            homes_displace(c, s);
-            drop_dirty(c, s);
-            c->slots[s].value = id;
-            c->slots[s].dirty = true;
-            c->dirty |= 1ull << s;
-            return;
-        }
+    if (full && v->type == insn->type) {
+        v->refs++; /* also keeps it, if the slot's home is where it is */
+        homes_displace(c, s);
+        drop_dirty(c, s);
+        c->slots[s].value = id;
+        c->slots[s].dirty = true;
+        c->dirty |= 1ull << s;
+        return;
     }
     if (full) { /* the low part of a wider value */
         Mem high = slot_home(s);
 
-        v = &c->values[id];
         if (!v->is_const) {
             value_use(c, id);
         }

@@ -64,6 +64,7 @@ static uint64_t slow_load(void *state, uint64_t addr, unsigned size, unsigned me
 {
     uint64_t v = 0;
 
+    tcg_fp_sync(state); /* this file is compiled for vector registers */
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
@@ -73,6 +74,7 @@ static uint64_t slow_load(void *state, uint64_t addr, unsigned size, unsigned me
 
 static void slow_store(void *state, uint64_t addr, uint64_t value, unsigned size, unsigned mem, uintptr_t retaddr)
 {
+    tcg_fp_sync(state); /* this file is compiled for vector registers */
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
@@ -81,6 +83,7 @@ static void slow_store(void *state, uint64_t addr, uint64_t value, unsigned size
 
 static void slow_load_bytes(void *state, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr)
 {
+    tcg_fp_sync(state); /* this file is compiled for vector registers */
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
@@ -89,6 +92,7 @@ static void slow_load_bytes(void *state, uint64_t addr, void *buf, unsigned size
 
 static void slow_store_bytes(void *state, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr)
 {
+    tcg_fp_sync(state); /* this file is compiled for vector registers */
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
@@ -260,6 +264,8 @@ static void finish(Outcome *o, TcgExit why, uint64_t exit_pc)
 {
     memcpy(&o->state, s, sizeof(*s));
     memset(&o->state.hot, 0, sizeof(o->state.hot));
+    memset(o->state.fx + 6, 0, 18); /* host addresses of the last x87 instruction and its operand */
+    memset(o->state.fx + 28, 0, 4); /* MXCSR_MASK */
     memcpy(o->memory, memory, sizeof(o->memory));
     o->why = why == TCG_EXIT_UNCHAINED ? TCG_EXIT_LOOKUP : why;
     o->exit_pc = exit_pc;
@@ -288,6 +294,10 @@ static void run_both(IrBlock *ir)
         fprintf(stderr, "%s\n", text->str);
     }
     last_block = tcg_compile(copy, far_odd, NULL);
+    if (!last_block) { /* full: nothing in the next region is in use */
+        tcg_region_next();
+        last_block = tcg_compile(copy, far_odd, NULL);
+    }
     g_assert_nonnull(last_block);
     why = tcg_interpret(s, ir, &exit, &exit_pc);
     finish(want, why, 0);
@@ -605,11 +615,159 @@ static void random_blocks_do_what_the_interpreter_does(void)
         reset_state();
         random_block(ir, k & 1);
         run_both(ir);
-        while (tcg_region_current() == 0 && k % 1000 == 0) {
-            tcg_region_next();
-        }
     }
     ir_block_free(ir);
+}
+
+static IrBlock *begin_block(void)
+{
+    IrBlock *ir = ir_block_new(slots, N_SLOTS, helpers, G_N_ELEMENTS(helpers));
+
+    seed = 1;
+    reset_state();
+    ir_insn_start(ir, 0x1000);
+    return ir;
+}
+
+static IrVal guest_address(IrBlock *ir, uint64_t offset)
+{
+    return ir_const(ir, IR_I64, GUEST_MEM + offset);
+}
+
+static void raw_instructions_reach_memory_on_every_path(void)
+{
+    static const IrRaw movups_load = { .map = 1, .opcode = 0x10, .reg_role = RAW_XMM, .reg = 9, .rm_role = RAW_MEM,
+                                       .mem_size = 16, .mem_read = true };
+    static const IrRaw movups_store = { .map = 1, .opcode = 0x11, .reg_role = RAW_XMM, .reg = 9, .rm_role = RAW_MEM,
+                                        .mem_size = 16, .mem_write = true };
+    static const IrRaw addsd = { .prefix = 0xf2, .map = 1, .opcode = 0x58, .reg_role = RAW_XMM, .reg = 1,
+                                 .rm_role = RAW_XMM, .rm = 12 };
+    static const IrRaw ucomisd = { .prefix = 0x66, .map = 1, .opcode = 0x2e, .reg_role = RAW_XMM, .reg = 1,
+                                   .rm_role = RAW_XMM, .rm = 2 };
+    static const IrRaw movq_out = { .prefix = 0x66, .map = 1, .opcode = 0x7e, .w = true, .reg_role = RAW_XMM,
+                                    .reg = 9, .rm_role = RAW_GPR_OUT, .gpr_type = IR_I64 };
+    static const IrRaw movq_in = { .prefix = 0x66, .map = 1, .opcode = 0x6e, .w = true, .reg_role = RAW_XMM,
+                                   .reg = 3, .rm_role = RAW_GPR_IN, .gpr_type = IR_I64 };
+    static const IrRaw fld = { .opcode = 0xdb, .reg_role = RAW_DIGIT, .reg = 5, .rm_role = RAW_MEM, .mem_size = 10,
+                               .mem_read = true, .x87 = true };
+    static const IrRaw fstp = { .opcode = 0xdb, .reg_role = RAW_DIGIT, .reg = 7, .rm_role = RAW_MEM, .mem_size = 10,
+                                .mem_write = true, .x87 = true };
+    static const uint32_t places[] = { 0x100, PAGE - 3, PAGE + 8, 2 * PAGE - 5, 3 * PAGE, PAGES * PAGE - 4 };
+
+    for (unsigned k = 0; k < G_N_ELEMENTS(places) * 3; k++) {
+        g_autoptr(IrBlock) ir = begin_block();
+        IrVal from = guest_address(ir, places[k % 6]), to = guest_address(ir, places[(k / 3 + k) % 6]);
+        IrVal none = { 0 };
+        IrValFlags r;
+
+        ir_put(ir, IR_I64, SLOT_CC, ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, 3), ir_const(ir, IR_I64, 5)));
+        ir_raw(ir, &movups_load, from, 0, none, false);
+        ir_raw(ir, &addsd, none, 0, none, false);
+        ir_raw(ir, &movq_in, none, 0, ir_get(ir, IR_I64, 12), false);
+        ir_insn_start(ir, 0x1004);
+        ir_raw(ir, &fld, from, 3, none, false);
+        ir_raw(ir, &fstp, to, 24, none, false);
+        ir_insn_start(ir, 0x1008);
+        ir_call(ir, H_FP, none, none, none, none);
+        r = ir_raw(ir, &ucomisd, none, 0, none, true);
+        ir_put(ir, IR_I8, 11, ir_setcc(ir, CC_B, r.flags));
+        r = ir_raw(ir, &movq_out, none, 0, none, false);
+        ir_put(ir, IR_I64, 6, r.value);
+        ir_insn_start(ir, 0x100c);
+        ir_raw(ir, &movups_store, to, 0, none, false);
+        ir_exit_jump(ir, 0x1010);
+        run_both(ir);
+    }
+}
+
+static void an_unmasked_exception_is_a_fault_of_its_instruction(void)
+{
+    static const IrRaw divsd = { .prefix = 0xf2, .map = 1, .opcode = 0x5e, .reg_role = RAW_XMM, .reg = 1,
+                                 .rm_role = RAW_XMM, .rm = 2, .may_fault = true };
+    g_autoptr(IrBlock) ir = begin_block();
+    IrVal none = { 0 };
+
+    *(uint32_t *)(s->fx + 24) = 0x1d80; /* divide by zero unmasked */
+    *(double *)(s->fx + 160 + 16) = 1;
+    *(double *)(s->fx + 160 + 32) = 0;
+    ir_put(ir, IR_I64, 0, ir_const(ir, IR_I64, 77));
+    ir_put(ir, IR_I64, SLOT_CC, ir_const(ir, IR_I64, 78));
+    ir_insn_start(ir, 0x1004);
+    ir_raw(ir, &divsd, none, 0, none, false);
+    ir_put(ir, IR_I64, 0, ir_const(ir, IR_I64, 79));
+    ir_exit_jump(ir, 0x1010);
+    run_both(ir);
+    g_assert_cmphex(s->pc, ==, 0x1004);
+    g_assert_cmpint(s->reg[0], ==, 77);
+    g_assert_cmpint(s->cc[0], ==, 78);
+}
+
+static HostBlock *compile_now(IrBlock *ir)
+{
+    last_block = tcg_compile(ir, far_odd, NULL);
+    g_assert_nonnull(last_block);
+    return last_block;
+}
+
+static void linked_exits_do_not_come_back(void)
+{
+    g_autoptr(IrBlock) a = begin_block(), b = begin_block();
+    HostBlock *first, *second;
+    HostExit *exit = NULL;
+
+    ir_exit_jump(a, 0x2000);
+    ir_poll(b, 0x2000);
+    ir_put(b, IR_I64, 3, ir_const(b, IR_I64, 5));
+    ir_exit_jump(b, 0x3000);
+    first = compile_now(a);
+    second = compile_now(b);
+    g_assert_cmpint(tcg_enter(s, first->code, &exit), ==, TCG_EXIT_UNCHAINED);
+    g_assert_true(exit == &first->exits[0]);
+    tcg_link(exit, second);
+    g_assert_cmpint(tcg_enter(s, first->code, &exit), ==, TCG_EXIT_UNCHAINED);
+    g_assert_true(exit == &second->exits[0]);
+    g_assert_cmphex(s->pc, ==, 0x3000);
+    g_assert_cmpint(s->reg[3], ==, 5);
+    s->hot.poll = -1;
+    g_assert_cmpint(tcg_enter(s, first->code, &exit), ==, TCG_EXIT_POLL);
+    g_assert_cmphex(s->pc, ==, 0x2000);
+    s->hot.poll = 0;
+    tcg_retire(second, 0x2000);
+    s->pc = 0;
+    g_assert_cmpint(tcg_enter(s, first->code, &exit), ==, TCG_EXIT_LOOKUP);
+    g_assert_cmphex(s->pc, ==, 0x2000);
+    tcg_unlink(&first->exits[0]);
+    g_assert_cmpint(tcg_enter(s, first->code, &exit), ==, TCG_EXIT_UNCHAINED);
+    tcg_free(first);
+    tcg_free(second);
+}
+
+static void the_jump_cache_is_used(void)
+{
+    g_autoptr(IrBlock) near = begin_block(), b = begin_block(), indirect = begin_block();
+    uint64_t pc = 0xffffffff81002001;
+    HostBlock *far, *via, *target;
+    HostExit *exit = NULL;
+
+    ir_exit_jump(near, pc);
+    ir_exit_lookup(indirect, ir_get(indirect, IR_I64, 11), BRANCH_RETURN);
+    ir_put(b, IR_I64, SLOT_PC, ir_const(b, IR_I64, 1));
+    ir_exit_main(b, TCG_EXIT_YIELD);
+    far = compile_now(near);
+    via = compile_now(indirect);
+    target = compile_now(b);
+    g_assert_cmpint(tcg_enter(s, far->code, &exit), ==, TCG_EXIT_LOOKUP);
+    g_assert_cmphex(s->pc, ==, pc);
+    s->jumps[jump_cache_index(pc)] = (JumpCacheEntry){ pc, target->code };
+    g_assert_cmpint(tcg_enter(s, far->code, &exit), ==, TCG_EXIT_YIELD);
+    s->reg[11] = pc;
+    g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_YIELD);
+    s->reg[11] = pc + 1;
+    g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_LOOKUP);
+    g_assert_cmphex(s->pc, ==, pc + 1);
+    tcg_free(far);
+    tcg_free(via);
+    tcg_free(target);
 }
 
 int main(int argc, char **argv)
@@ -617,5 +775,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     setup();
     g_test_add_func("/tcg/x86_64/random", random_blocks_do_what_the_interpreter_does);
+    g_test_add_func("/tcg/x86_64/raw", raw_instructions_reach_memory_on_every_path);
+    g_test_add_func("/tcg/x86_64/unmasked", an_unmasked_exception_is_a_fault_of_its_instruction);
+    g_test_add_func("/tcg/x86_64/links", linked_exits_do_not_come_back);
+    g_test_add_func("/tcg/x86_64/jump-cache", the_jump_cache_is_used);
     return g_test_run();
 }
