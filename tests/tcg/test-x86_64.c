@@ -266,6 +266,7 @@ static void finish(Outcome *o, TcgExit why, uint64_t exit_pc)
     memset(&o->state.hot, 0, sizeof(o->state.hot));
     memset(o->state.fx + 6, 0, 18); /* host addresses of the last x87 instruction and its operand */
     memset(o->state.fx + 28, 0, 4); /* MXCSR_MASK */
+    memset(o->state.fx + 416, 0, 96); /* reserved */
     memcpy(o->memory, memory, sizeof(o->memory));
     o->why = why == TCG_EXIT_UNCHAINED ? TCG_EXIT_LOOKUP : why;
     o->exit_pc = exit_pc;
