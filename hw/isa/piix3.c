@@ -20,7 +20,6 @@ typedef struct Piix3 {
     PciDevice pci;
     Piix3State s;
     Line *irqs[16];
-    Region *reset_port;
 } Piix3;
 
 /* Several PIRQs may share an ISA input: it is high while any of them is. */
@@ -74,14 +73,14 @@ static void config_written(PciDevice *pci, unsigned offset, unsigned size)
 }
 
 /* CF9h, reset control: bit 2 going up resets (section 2.3.3). */
-static uint64_t reset_read(void *opaque, PhysAddr offset, unsigned size)
+uint8_t piix3_read_reset(Device *dev)
 {
-    return ((Piix3 *)opaque)->s.reset_control;
+    return ((Piix3 *)dev)->s.reset_control;
 }
 
-static void reset_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+void piix3_write_reset(Device *dev, uint8_t value)
 {
-    Piix3 *piix = opaque;
+    Piix3 *piix = (Piix3 *)dev;
 
     if (value & RESET_NOW) {
         machine_request_reset(SHUTDOWN_GUEST);
@@ -89,8 +88,6 @@ static void reset_write(void *opaque, PhysAddr offset, uint64_t value, unsigned 
     }
     piix->s.reset_control = value & RESET_FULL;
 }
-
-static const RegionOps reset_ops = { reset_read, reset_write, 1, 1, ENDIAN_LITTLE };
 
 static bool piix3_realize(Device *dev, GError **error)
 {
@@ -119,8 +116,6 @@ static bool piix3_realize(Device *dev, GError **error)
     pci->config[0x69] = 0x02;
     pci->config[0x70] = 0x80;
     pci->config_written = config_written;
-    piix->reset_port = region_new_io("reset-control", &reset_ops, piix, 1);
-    region_add_overlap(pci_bus_ports(pci->bus), 0xcf9, piix->reset_port, 1);
     return true;
 }
 

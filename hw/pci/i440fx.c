@@ -19,6 +19,9 @@ typedef struct I440fx {
     PciDevice pci;
     I440fxState s;
     Region *config_address, *config_data;
+    uint8_t (*reset_read)(Device *dev); /* of the south bridge: wiring */
+    void (*reset_write)(Device *dev, uint8_t value);
+    Device *reset_dev;
     /* Views of A0000-FFFFF: what PCI has there is above RAM unless a register says otherwise. */
     Region *vga_hole;
     Region *pci_view[SEGMENTS], *ram_view[SEGMENTS];
@@ -46,17 +49,36 @@ static void data_write(void *opaque, PhysAddr offset, uint64_t value, unsigned s
     }
 }
 
-/* Only doubleword accesses reach the register (section 3.1.1); others pass through to the bus. */
+/* Only doubleword accesses reach the register (section 3.1.1); of others the bus sees CF9h. */
 static uint64_t address_read(void *opaque, PhysAddr offset, unsigned size)
 {
-    return size == 4 ? ((I440fx *)opaque)->s.address : UINT64_MAX;
+    I440fx *host = opaque;
+
+    if (offset == 1 && size == 1 && host->reset_read) {
+        return host->reset_read(host->reset_dev);
+    }
+    return size == 4 ? host->s.address : UINT64_MAX;
 }
 
 static void address_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
+    I440fx *host = opaque;
+
     if (size == 4 && offset == 0) {
-        ((I440fx *)opaque)->s.address = value & 0x80fffffc;
+        host->s.address = value & 0x80fffffc;
+    } else if (offset == 1 && size == 1 && host->reset_write) {
+        host->reset_write(host->reset_dev, value);
     }
+}
+
+void i440fx_set_reset_register(PciBus *bus, uint8_t (*read)(Device *dev),
+                               void (*write)(Device *dev, uint8_t value), Device *dev)
+{
+    I440fx *host = (I440fx *)pci_bus_device(bus, 0);
+
+    host->reset_read = read;
+    host->reset_write = write;
+    host->reset_dev = dev;
 }
 
 static const RegionOps address_ops = { address_read, address_write, 1, 4, ENDIAN_LITTLE };

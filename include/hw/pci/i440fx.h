@@ -13,4 +13,9 @@
 PciBus *i440fx_new(Region *memory, Region *ports, Region *pci_memory, Region *ram, LineFn *set_irq,
                    void *irq_opaque, GError **error);
 
+/* Port CF9h lies within the address register, of which only doublewords are decoded: a byte there
+ * goes to the south bridge. */
+void i440fx_set_reset_register(PciBus *bus, uint8_t (*read)(Device *dev),
+                               void (*write)(Device *dev, uint8_t value), Device *dev);
+
 #endif

@@ -1,0 +1,224 @@
+/* What the PC boards share: memory, processors and the chips of an AT. */
+#include "hw/boards/pc.h"
+
+#include "hw/dma/i8237.h"
+#include "hw/intr/i8259.h"
+#include "hw/isa/port92.h"
+#include "hw/misc/pcspk.h"
+#include "hw/nvram/fw_cfg.h"
+#include "hw/timer/i8254.h"
+#include "hw/timer/mc146818.h"
+#include "target/x86/cpu.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <string.h>
+
+#define FOUR_GIB  (UINT64_C(1) << 32)
+#define BIOS_MAX  (16 * 1024 * 1024)
+#define BIOS_SEEN (128 * 1024) /* of its end, below 1 MiB */
+
+bool pc_make_memory(Pc *pc, GError **error)
+{
+    uint64_t size = machine_config.ram_size;
+    Region *low;
+
+    if (size < 1024 * 1024) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "a PC needs at least 1 MiB of memory");
+        return false;
+    }
+    pc->ram = region_new_ram("pc.ram", size, error);
+    if (!pc->ram) {
+        return false;
+    }
+    pc->low_ram = MIN(size, PC_LOW_RAM_MAX);
+    pc->high_ram = size - pc->low_ram;
+    low = region_new_alias("ram-below-4g", pc->ram, 0, pc->low_ram);
+    region_add(memory_system_root(), 0, low);
+    if (pc->high_ram) {
+        Region *high = region_new_alias("ram-above-4g", pc->ram, pc->low_ram, pc->high_ram);
+
+        region_add(memory_system_root(), FOUR_GIB, high);
+    }
+    return true;
+}
+
+bool pc_make_cpus(Pc *pc, const BoardType *board, GError **error)
+{
+    const char *model = machine_config.cpu_model ? machine_config.cpu_model : board->cpu_default;
+
+    for (int n = 0; n < machine_config.cpus; n++) {
+        if (!cpu_new(&x86_cpu_type, model, n, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool pc_add(const char *name, Bus *bus, const char *addr, Device **made, GError **error)
+{
+    const DeviceType *type = device_type_find(name);
+    Device *dev;
+
+    if (made) {
+        *made = NULL;
+    }
+    if (!type) {
+        log_warn("this build has no device '%s'", name);
+        return true;
+    }
+    dev = device_new(type, NULL);
+    if ((addr && !device_set_property(dev, "addr", addr, error)) ||
+        !device_realize(dev, bus, error)) {
+        device_free(dev);
+        return false;
+    }
+    if (made) {
+        *made = dev;
+    }
+    return true;
+}
+
+/* A chip of the board; text is "name=value ..." or NULL. */
+static Device *make_chip(const DeviceType *type, const char *id, Bus *bus, const char *properties,
+                         GError **error)
+{
+    Device *dev = device_new(type, id);
+    g_auto(GStrv) words = g_strsplit(properties ? properties : "", " ", -1);
+
+    for (char **word = words; *word; word++) {
+        char *value = strchr(*word, '=');
+
+        if (value) {
+            *value++ = '\0';
+            if (!device_set_property(dev, *word, value, error)) {
+                device_free(dev);
+                return NULL;
+            }
+        }
+    }
+    if (!device_realize(dev, bus, error)) {
+        device_free(dev);
+        return NULL;
+    }
+    return dev;
+}
+
+bool pc_make_pic(Pc *pc, GError **error)
+{
+    pc->pic_master = make_chip(&i8259_type, "pic0", NULL, "iobase=0x20 elcr=0x4d0", error);
+    pc->pic_slave = pc->pic_master ? make_chip(&i8259_type, "pic1", NULL,
+                                               "iobase=0xa0 elcr=0x4d1 master=off", error)
+                                   : NULL;
+    if (!pc->pic_slave) {
+        return false;
+    }
+    i8259_cascade(pc->pic_master, pc->pic_slave);
+    for (int n = 0; n < ISA_IRQS; n++) {
+        pc->irqs[n] = i8259_input(n < 8 ? pc->pic_master : pc->pic_slave, n & 7);
+    }
+    pc->irqs[2] = NULL; /* the cascade */
+    return true;
+}
+
+/* Processors other than the one that flips the gate see it at their next start. */
+static void a20_changed(void *opaque, int n, bool open)
+{
+    Cpu *self = cpu_current();
+
+    for (int i = 0; cpu_get(i); i++) {
+        if (cpu_get(i) == self || !self || cpu_get(i)->halted) {
+            x86_set_a20(cpu_get(i), open);
+        }
+    }
+}
+
+/* Port F0: the numeric error is taken note of. */
+static void fpu_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+{
+    if (cpu_current()) {
+        x86_fp_ignne(cpu_current());
+    }
+}
+
+static const RegionOps fpu_ops = { .write = fpu_write, .max_size = 1 };
+
+bool pc_make_isa(Pc *pc, Device *owner, GError **error)
+{
+    Bus *bus;
+
+    pc->dma = make_chip(&i8237_type, "dma", NULL, NULL, error);
+    pc->pit = pc->dma ? make_chip(&i8254_type, "pit", NULL, NULL, error) : NULL;
+    pc->rtc = pc->pit ? make_chip(&mc146818_type, "rtc", NULL, NULL, error) : NULL;
+    pc->speaker = pc->rtc ? make_chip(&pcspk_type, "speaker", NULL, NULL, error) : NULL;
+    if (!pc->speaker) {
+        return false;
+    }
+    bus = isa_bus_new("isa.0", owner, pc->rom_space, memory_ports_root(), pc->irqs, pc->dma);
+    isa_set_a20_fn(a20_changed, NULL);
+    i8254_connect(pc->pit, 0, pc->irqs[0]);
+    mc146818_connect(pc->rtc, pc->irqs[8]);
+    pcspk_connect(pc->speaker, pc->pit);
+    x86_state(cpu_get(0))->ferr_line = pc->irqs[13];
+    region_add(memory_ports_root(), 0xf0, region_new_io("fpu", &fpu_ops, NULL, 1));
+    return make_chip(&port92_type, "port92", bus, NULL, error) &&
+           pc_add("i8042", bus, NULL, NULL, error);
+}
+
+bool pc_make_fw_cfg(Pc *pc, GError **error)
+{
+    pc->fw_cfg = make_chip(&fw_cfg_type, "fw_cfg", NULL, NULL, error);
+    return pc->fw_cfg != NULL;
+}
+
+/* At the top of 4 GiB, its end also below 1 MiB. */
+bool pc_load_bios(Pc *pc, GError **error)
+{
+    const char *name = machine_config.bios ? machine_config.bios : "bios-256k.bin";
+    g_autofree char *path = firmware_find(name), *data = NULL;
+    gsize size, seen;
+    Region *rom, *alias;
+
+    if (!path) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' not found", name);
+        return false;
+    }
+    if (!g_file_get_contents(path, &data, &size, error)) {
+        return false;
+    }
+    if (!size || size % GUEST_PAGE_SIZE || size > BIOS_MAX) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                    "firmware '%s' is not a multiple of 4 KiB up to 16 MiB", path);
+        return false;
+    }
+    rom = region_new_rom("bios", size, error);
+    if (!rom) {
+        return false;
+    }
+    memcpy(region_host(rom), data, size);
+    region_add_overlap(pc->rom_space, FOUR_GIB - size, rom, 1);
+    seen = MIN(size, BIOS_SEEN);
+    alias = region_new_alias("bios-low", rom, size - seen, seen);
+    region_add_overlap(pc->rom_space, 0x100000 - seen, alias, 1);
+    return true;
+}
+
+/* Other devices come after the board from the command line: what depends on them waits for this. */
+static void finish_once(void *opaque)
+{
+    Pc *pc = opaque;
+    static bool done;
+
+    if (!done) {
+        done = true;
+        pc_fill_cmos(pc);
+        if (pc->fw_cfg) {
+            pc_fill_fw_cfg(pc);
+        }
+    }
+}
+
+void pc_finish(Pc *pc)
+{
+    machine_on_reset(finish_once, pc);
+}

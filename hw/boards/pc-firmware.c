@@ -1,0 +1,148 @@
+/* What a PC tells its firmware: CMOS contents and fw_cfg items. */
+#include "hw/boards/pc.h"
+
+#include "backends/block.h"
+#include "hw/nvram/fw_cfg.h"
+#include "hw/timer/mc146818.h"
+#include "util/bits.h"
+
+#include <string.h>
+
+enum {
+    CMOS_FLOPPIES = 0x10, CMOS_DISKS = 0x12, CMOS_EQUIPMENT = 0x14, CMOS_BASE_MEMORY = 0x15,
+    CMOS_EXTENDED = 0x17, CMOS_EXTENDED2 = 0x30, CMOS_ABOVE_16M = 0x34, CMOS_BOOT2 = 0x38,
+    CMOS_BOOT = 0x3d, CMOS_ABOVE_4G = 0x5b, CMOS_CPUS = 0x5f,
+};
+enum { EQUIPMENT_FPU = 0x02, EQUIPMENT_MOUSE = 0x04, EQUIPMENT_FLOPPY = 0x01 };
+enum { E820_RAM = 1, E820_RESERVED = 2 };
+
+typedef struct E820Entry {
+    uint64_t address, length;
+    uint32_t type;
+} __attribute__((packed)) E820Entry;
+
+static void set_word(Device *rtc, uint8_t index, uint16_t value)
+{
+    mc146818_set_byte(rtc, index, value & 0xff);
+    mc146818_set_byte(rtc, index + 1, value >> 8);
+}
+
+static void fill_memory(const Pc *pc)
+{
+    uint64_t extended = (pc->low_ram - 0x100000) / 1024;
+    uint64_t above_16m = pc->low_ram > 0x1000000 ? (pc->low_ram - 0x1000000) / 0x10000 : 0;
+    uint64_t above_4g = pc->high_ram / 0x10000;
+
+    set_word(pc->rtc, CMOS_BASE_MEMORY, 640);
+    set_word(pc->rtc, CMOS_EXTENDED, MIN(extended, 0xffff));
+    set_word(pc->rtc, CMOS_EXTENDED2, MIN(extended, 0xffff));
+    set_word(pc->rtc, CMOS_ABOVE_16M, MIN(above_16m, 0xffff));
+    set_word(pc->rtc, CMOS_ABOVE_4G, above_4g & 0xffff);
+    mc146818_set_byte(pc->rtc, CMOS_ABOVE_4G + 2, above_4g >> 16);
+}
+
+/* Letters of -boot to the numbers that SeaBIOS and Bochs' BIOS know. */
+static int boot_code(char letter)
+{
+    switch (letter) {
+    case 'a':
+    case 'b':
+        return 1;
+    case 'c':
+        return 2;
+    case 'd':
+        return 3;
+    case 'n':
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+static void fill_boot_order(const Pc *pc)
+{
+    const char *order = machine_config.boot_once ? machine_config.boot_once : machine_config.boot_order;
+    int code[3] = { 0 };
+
+    if (!order || !*order) {
+        order = "cad";
+    }
+    for (int n = 0; n < 3 && order[n]; n++) {
+        code[n] = boot_code(order[n]);
+    }
+    mc146818_set_byte(pc->rtc, CMOS_BOOT, code[1] << 4 | code[0]);
+    mc146818_set_byte(pc->rtc, CMOS_BOOT2, code[2] << 4);
+}
+
+/* Type 4 is 1.44 MB, type 5 2.88 MB: the drives that read the most kinds of media. */
+static int floppy_type(int unit)
+{
+    BlockBackend *blk = block_find_drive("floppy", 0, unit);
+
+    if (!blk) {
+        return unit == 0 && device_type_find("isa-fdc") && machine_config.default_devices ? 4 : 0;
+    }
+    return block_size(blk) > 1474560 ? 5 : 4;
+}
+
+static int disk_type(int unit)
+{
+    BlockBackend *blk = block_find_drive("ide", 0, unit);
+
+    return blk && !block_is_cdrom(blk) ? 15 : 0; /* 15: asks the drive */
+}
+
+void pc_fill_cmos(const Pc *pc)
+{
+    int a = floppy_type(0), b = floppy_type(1);
+    uint8_t equipment = EQUIPMENT_FPU | EQUIPMENT_MOUSE;
+
+    if (a || b) {
+        equipment |= EQUIPMENT_FLOPPY | (a && b ? 0x40 : 0);
+    }
+    fill_memory(pc);
+    fill_boot_order(pc);
+    mc146818_set_byte(pc->rtc, CMOS_FLOPPIES, a << 4 | b);
+    mc146818_set_byte(pc->rtc, CMOS_DISKS, disk_type(0) << 4 | disk_type(1));
+    mc146818_set_byte(pc->rtc, CMOS_EQUIPMENT, equipment);
+    mc146818_set_byte(pc->rtc, CMOS_CPUS, cpu_count() - 1);
+}
+
+static void add_e820(const Pc *pc)
+{
+    E820Entry map[] = {
+        { 0, pc->low_ram, E820_RAM },
+        { UINT64_C(1) << 32, pc->high_ram, E820_RAM },
+    };
+
+    fw_cfg_add_file(pc->fw_cfg, "etc/e820", map, pc->high_ram ? sizeof(map) : sizeof(map[0]));
+}
+
+static void add_number(const Pc *pc, const char *name, uint64_t value, size_t size)
+{
+    fw_cfg_add_file(pc->fw_cfg, name, &value, size);
+}
+
+void pc_fill_fw_cfg(const Pc *pc)
+{
+    Device *fw = pc->fw_cfg;
+    /* By sleep state: 128 is "offered", the low bits are what goes into SLP_TYP. */
+    static const uint8_t states[6] = { 128, 0, 0, 1, 2, 128 };
+    const char *order = machine_config.boot_order ? machine_config.boot_order : "cad";
+
+    fw_cfg_add(fw, FW_CFG_UUID, machine_config.uuid, 16);
+    fw_cfg_add_u64(fw, FW_CFG_RAM_SIZE, machine_config.ram_size);
+    fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, machine_config.nographic);
+    fw_cfg_add_u16(fw, FW_CFG_NB_CPUS, cpu_count());
+    fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, cpu_count());
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, machine_config.boot_menu);
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_DEVICE, order[0]);
+    add_e820(pc);
+    fw_cfg_add_file(fw, "etc/system-states", states, sizeof(states));
+    if (machine_config.boot_menu_timeout_ms >= 0) {
+        add_number(pc, "etc/boot-menu-wait", machine_config.boot_menu_timeout_ms, 2);
+    }
+    if (machine_config.reboot_timeout_ms >= 0) {
+        add_number(pc, "etc/boot-fail-wait", machine_config.reboot_timeout_ms, 4);
+    }
+}

@@ -1,0 +1,89 @@
+/* The standard PC: 440FX host bridge with PIIX3 and PIIX4, as of 1996 and as every guest knows. */
+#include "hw/boards/pc.h"
+
+#include "core/cpu.h"
+#include "hw/acpi/piix4_pm.h"
+#include "hw/intr/i8259.h"
+#include "hw/isa/piix3.h"
+#include "hw/pci/i440fx.h"
+
+#include <string.h>
+
+static void intr_changed(void *opaque, int n, bool level)
+{
+    if (level) {
+        cpu_request(opaque, CPU_REQ_INTR);
+    } else {
+        cpu_clear_request(opaque, CPU_REQ_INTR);
+    }
+}
+
+static int pic_acknowledge(void *opaque)
+{
+    return i8259_acknowledge(opaque);
+}
+
+/* Without local APICs the 8259 pair drives the INTR pin of the first processor. */
+static const CpuIntc pic_intc = { .acknowledge = pic_acknowledge };
+
+static bool add_display(PciBus *bus, GError **error)
+{
+    const char *vga = machine_config.vga;
+
+    if (vga ? strcmp(vga, "none") == 0 : !machine_config.default_devices) {
+        return true;
+    }
+    return pc_add("VGA", pci_bus_bus(bus), "2", NULL, error);
+}
+
+static bool build(const BoardType *type, GError **error)
+{
+    Pc *pc = g_new0(Pc, 1);
+    Region *root = memory_system_root(), *ports = memory_ports_root();
+    Device *bridge, *pm;
+    PciBus *pci;
+    Cpu *cpu;
+
+    if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error)) {
+        return false;
+    }
+    pc->rom_space = region_new_container("pci", UINT64_MAX);
+    region_add_overlap(root, 0, pc->rom_space, -1);
+
+    bridge = device_new(device_type_find("PIIX3"), "piix3");
+    pci = i440fx_new(root, ports, pc->rom_space, pc->ram, piix3_set_pirq, bridge, error);
+    if (!pci || !device_set_property(bridge, "addr", "1", error) ||
+        !device_realize(bridge, pci_bus_bus(pci), error)) {
+        return false;
+    }
+    piix3_connect(bridge, pc->irqs);
+    i440fx_set_reset_register(pci, piix3_read_reset, piix3_write_reset, bridge);
+
+    cpu = cpu_get(0);
+    cpu->intc = &pic_intc;
+    cpu->intc_opaque = pc->pic_master;
+    i8259_connect(pc->pic_master, line_new(intr_changed, cpu, 0));
+
+    if (!pc_make_isa(pc, bridge, error) || !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error)) {
+        return false;
+    }
+    if (!pc_add("piix3-ide", pci_bus_bus(pci), "1.1", NULL, error) ||
+        !pc_add("PIIX4_PM", pci_bus_bus(pci), "1.3", &pm, error) || !add_display(pci, error)) {
+        return false;
+    }
+    piix4_pm_connect(pm, pc->irqs[PIIX4_SCI]);
+    pc_finish(pc);
+    return true;
+}
+
+const BoardType pc_board = {
+    .name = "pc",
+    .alias = "pc-i440fx-9.0",
+    .about = "Standard PC (i440FX + PIIX, 1996)",
+    .is_default = true,
+    .target = "x86",
+    .cpu_default = "qemu64",
+    .max_cpus = 255,
+    .ram_default = UINT64_C(128) << 20,
+    .build = build,
+};

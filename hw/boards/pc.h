@@ -1,0 +1,38 @@
+/* What the PC boards share: memory, processors, the chips of an AT, and firmware. */
+#ifndef HW_BOARDS_PC_H
+#define HW_BOARDS_PC_H
+
+#include "core/cpu.h"
+#include "core/machine.h"
+#include "hw/isa/isa.h"
+#include "hw/pci/pci.h"
+
+#define PC_LOW_RAM_MAX UINT64_C(0xe0000000) /* the rest is above 4 GiB */
+
+typedef struct Pc {
+    Region *ram;
+    uint64_t low_ram, high_ram; /* bytes below and above 4 GiB */
+    Region *rom_space; /* where ROMs go: PCI memory, or all memory without PCI */
+    Device *pic_master, *pic_slave, *pit, *rtc, *dma, *speaker, *fw_cfg;
+    bool has_apic;
+    Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
+} Pc;
+
+/* Each is one step of a board; the order is that of the list. */
+bool pc_make_memory(Pc *pc, GError **error);
+bool pc_make_cpus(Pc *pc, const BoardType *board, GError **error);
+bool pc_make_pic(Pc *pc, GError **error);
+bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
+bool pc_load_bios(Pc *pc, GError **error);
+bool pc_make_fw_cfg(Pc *pc, GError **error);
+/* When all devices are there, before the machine's first run. */
+void pc_finish(Pc *pc);
+
+/* A device of the board by name on a bus; *made is NULL after a warning if there is no such type. */
+bool pc_add(const char *name, Bus *bus, const char *addr, Device **made, GError **error);
+
+/* pc-firmware.c */
+void pc_fill_cmos(const Pc *pc);
+void pc_fill_fw_cfg(const Pc *pc);
+
+#endif
