@@ -55,6 +55,20 @@ void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw)
     }
 }
 
+void x86_fp_reset(X86State *s)
+{
+    FxImage *fx = fx_image(s);
+
+    memset(s->fx, 0, sizeof(s->fx));
+    memset(s->xsave_header, 0, sizeof(s->xsave_header));
+    memset(s->ymm_high, 0, sizeof(s->ymm_high));
+    x86_fx_init_x87(fx);
+    fx->mxcsr = MXCSR_INIT;
+    fx->mxcsr_mask = x86_mxcsr_mask();
+    s->fp_ferr = 0;
+    s->hot.fp_loaded = 0;
+}
+
 static uint64_t wrap(const X86State *s, uint64_t addr)
 {
     return s->mode_flags & MODE_CS64 ? addr : (uint32_t)addr;

@@ -180,6 +180,8 @@ uint32_t x86_flags(const X86State *s); /* the arithmetic bits only */
  * recomputes mode_flags and tells the engine. */
 void x86_update_mode(X86State *s);
 
+/* FP state as FNINIT leaves it, and MXCSR 1F80. It must not be in the host's registers. */
+void x86_fp_reset(X86State *s);
 /* Boards: a write to port F0. Takes FERR# (ferr_line) back and ignores the x87 exception. */
 void x86_fp_ignne(Cpu *cpu);
 
