@@ -1,0 +1,18 @@
+/* From parsed options to a running machine, and back. Under the machine lock. */
+#ifndef SYSTEM_STARTUP_H
+#define SYSTEM_STARTUP_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+bool startup(GError **error);
+void shutdown_all(void);
+
+/* -device and device_add: TYPE,key=value,... */
+struct Device;
+struct Device *startup_add_device(const char *options, bool hotplug, GError **error);
+
+/* -nic, -net and the default card. */
+bool nics_create(GError **error);
+
+#endif
