@@ -101,7 +101,7 @@ static void throttle_over(void *opaque)
     e1000_update(&((E1000 *)opaque)->pci.dev);
 }
 
-static void raise(E1000 *e, uint32_t causes)
+static void raise_causes(E1000 *e, uint32_t causes)
 {
     *reg(e, ICR) |= causes;
     e1000_update(&e->pci.dev);
@@ -158,7 +158,7 @@ static void write_eecd(E1000 *e, uint32_t value)
     if (++s->eeprom_bits == 9) { /* start, opcode 10 (read), six bits of address */
         if ((s->eeprom_in >> 6 & 7) == 6) {
             s->eeprom_out = s->eeprom[s->eeprom_in & 63];
-            s->eeprom_out_bits = 16;
+            s->eeprom_out_bits = 17; /* a zero goes ahead of the data */
         }
         s->eeprom_bits = 0;
         s->eeprom_in = 0;
@@ -173,8 +173,8 @@ static uint32_t read_eecd(E1000 *e)
     if (value & EECD_REQ) {
         value |= EECD_GNT;
     }
-    /* Data out rests high; a dummy zero has been clocked with the last address bit. */
-    if (!s->eeprom_out_bits || (s->eeprom_out >> (s->eeprom_out_bits == 16 ? 15 : s->eeprom_out_bits) & 1)) {
+    /* Data out rests high. */
+    if (!s->eeprom_out_bits || (s->eeprom_out_bits <= 16 && (s->eeprom_out >> (s->eeprom_out_bits - 1) & 1))) {
         value |= EECD_DO;
     }
     return value;
@@ -227,7 +227,7 @@ static void write_mdic(E1000 *e, uint32_t value)
     }
     *reg(e, MDIC) = value | 1 << 28;
     if (value & 1 << 29) {
-        raise(e, INT_MDAC);
+        raise_causes(e, INT_MDAC);
     }
 }
 
@@ -446,7 +446,7 @@ static void transmit(E1000 *e)
         }
         *reg(e, TDH) = *reg(e, TDH) + 1 >= count ? 0 : *reg(e, TDH) + 1;
     }
-    raise(e, causes | INT_TXQE);
+    raise_causes(e, causes | INT_TXQE);
 }
 
 /* ---- reception ---- */
@@ -520,7 +520,7 @@ static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
         total += 4;
     }
     if (rx_free(e) * (uint64_t)buffer < total) {
-        raise(e, INT_RXO);
+        raise_causes(e, INT_RXO);
         return;
     }
     while (at < total) {
@@ -544,7 +544,7 @@ static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
     if (rx_free(e) <= count >> ((*reg(e, RCTL) >> 8 & 3) + 1)) {
         causes |= INT_RXDMT0;
     }
-    raise(e, causes);
+    raise_causes(e, causes);
 }
 
 static void link_changed(void *opaque, bool up)
@@ -553,7 +553,7 @@ static void link_changed(void *opaque, bool up)
 
     *reg(e, STATUS) = up ? *reg(e, STATUS) | STATUS_LU : *reg(e, STATUS) & ~STATUS_LU;
     reset_phy(e);
-    raise(e, INT_LSC);
+    raise_causes(e, INT_LSC);
 }
 
 static const NetFrontend frontend = { e1000_can_receive, e1000_receive, link_changed };
@@ -638,7 +638,7 @@ static void e1000_write(void *opaque, PhysAddr offset, uint64_t data, unsigned s
         e1000_update(&e->pci.dev);
         break;
     case ICS:
-        raise(e, value);
+        raise_causes(e, value);
         break;
     case IMS:
         *reg(e, IMS) |= value;
