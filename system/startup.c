@@ -10,6 +10,7 @@
 #include "core/mainloop.h"
 #include "core/memory.h"
 #include "system/cmdline.h"
+#include "ui/ui.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -418,6 +419,9 @@ bool startup(GError **error)
     device_set_resolver(PROP_NETDEV, resolve_netdev);
     apply_nographic();
     memory_init();
+    if (ui_wants_window(cmdline.display)) {
+        vc_init();
+    }
     if (!set_clock(error) || !open_backends(error) || !accel_init(cmdline.accel, error) ||
         !build_board(error) || !create_devices(error) || !write_pidfile(error)) {
         return false;
@@ -425,8 +429,10 @@ bool startup(GError **error)
     if (!start_cpus(error)) {
         return false;
     }
-    devices_reset_all();
-    cpus_reset_all();
+    machine_reset();
+    if (!ui_start(cmdline.display, cmdline.full_screen, machine_config.name, error)) {
+        return false;
+    }
     if (!cmdline.stopped) {
         machine_continue();
     }
@@ -436,6 +442,7 @@ bool startup(GError **error)
 void shutdown_all(void)
 {
     machine_stop(RUN_SHUTDOWN);
+    ui_stop();
     block_close_all();
     net_close_all();
     char_free_all();
