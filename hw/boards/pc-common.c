@@ -1,14 +1,18 @@
 /* What the PC boards share: memory, processors and the chips of an AT. */
 #include "hw/boards/pc.h"
 
+#include "core/clock.h"
 #include "hw/dma/i8237.h"
+#include "hw/intr/apic.h"
 #include "hw/intr/i8259.h"
+#include "hw/intr/ioapic.h"
 #include "hw/isa/port92.h"
 #include "hw/misc/pcspk.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
 #include "target/x86/cpu.h"
+#include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -118,6 +122,82 @@ bool pc_make_pic(Pc *pc, GError **error)
         pc->irqs[n] = i8259_input(n < 8 ? pc->pic_master : pc->pic_slave, n & 7);
     }
     pc->irqs[2] = NULL; /* the cascade */
+    return true;
+}
+
+static void intr_changed(void *opaque, int n, bool level)
+{
+    if (level) {
+        cpu_request(opaque, CPU_REQ_INTR);
+    } else {
+        cpu_clear_request(opaque, CPU_REQ_INTR);
+    }
+}
+
+static int pic_acknowledge(void *opaque)
+{
+    return i8259_acknowledge(opaque);
+}
+
+/* Without local APICs the 8259 pair drives the INTR pin of the first processor. */
+static const CpuIntc pic_intc = { .acknowledge = pic_acknowledge };
+
+/* When the guest's time stamp counter will read `tsc`, on the guest's clock. */
+static int64_t tsc_to_ns(Cpu *cpu, uint64_t tsc)
+{
+    int64_t ticks = tsc - x86_tsc(x86_state(cpu)), now = clock_now(CLOCK_GUEST);
+
+    if (ticks <= 0) {
+        return now;
+    }
+    /* A year is for ever, and keeps sums within 64 bits. */
+    return now + MIN(mul_div(ticks, NS_PER_SECOND, x86_tsc_frequency()),
+                     UINT64_C(365) * 86400 * NS_PER_SECOND);
+}
+
+static bool make_local_apic(Pc *pc, Cpu *cpu, GError **error)
+{
+    g_autofree char *id = g_strdup_printf("apic%d", cpu->index);
+    Device *apic = device_new(&apic_type, id);
+
+    apic_connect(apic, cpu, x86_state(cpu)->apic_id, tsc_to_ns);
+    if (!device_realize(apic, NULL, error)) {
+        return false;
+    }
+    apic_set_external(apic, i8259_acknowledge, pc->pic_master);
+    cpu->intc = &apic_intc;
+    cpu->intc_opaque = apic;
+    if (cpu->index == 0) {
+        i8259_connect(pc->pic_master, apic_lint(apic, 0));
+    }
+    return true;
+}
+
+/* Interrupts reach both kinds of controller; the timer is on pin 2 of the I/O APIC. */
+bool pc_make_apics(Pc *pc, bool wanted, GError **error)
+{
+    if (!wanted) {
+        cpu_get(0)->intc = &pic_intc;
+        cpu_get(0)->intc_opaque = pc->pic_master;
+        i8259_connect(pc->pic_master, line_new(intr_changed, cpu_get(0), 0));
+        return true;
+    }
+    for (int n = 0; cpu_get(n); n++) {
+        if (!make_local_apic(pc, cpu_get(n), error)) {
+            return false;
+        }
+    }
+    region_add_overlap(memory_system_root(), APIC_BASE, apic_region(), 1);
+    pc->ioapic = make_chip(&ioapic_type, "ioapic", NULL, NULL, error);
+    if (!pc->ioapic) {
+        return false;
+    }
+    ioapic_set_external(pc->ioapic, i8259_acknowledge, pc->pic_master);
+    for (int n = 0; n < ISA_IRQS; n++) {
+        if (pc->irqs[n]) {
+            pc->irqs[n] = line_split(pc->irqs[n], ioapic_input(pc->ioapic, n == 0 ? 2 : n));
+        }
+    }
     return true;
 }
 

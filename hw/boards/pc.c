@@ -1,30 +1,20 @@
 /* The standard PC: 440FX host bridge with PIIX3 and PIIX4, as of 1996 and as every guest knows. */
 #include "hw/boards/pc.h"
 
-#include "core/cpu.h"
 #include "hw/acpi/piix4_pm.h"
-#include "hw/intr/i8259.h"
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
 
 #include <string.h>
 
-static void intr_changed(void *opaque, int n, bool level)
+/* A processor without an APIC cannot use one; several cannot do without. */
+static bool wants_apic(const BoardType *type)
 {
-    if (level) {
-        cpu_request(opaque, CPU_REQ_INTR);
-    } else {
-        cpu_clear_request(opaque, CPU_REQ_INTR);
-    }
-}
+    const char *model = machine_config.cpu_model ? machine_config.cpu_model : type->cpu_default;
 
-static int pic_acknowledge(void *opaque)
-{
-    return i8259_acknowledge(opaque);
+    return machine_config.cpus > 1 || !(strstr(model, ",-apic") || strstr(model, ",apic=off") ||
+                                        strncmp(model, "486", 3) == 0);
 }
-
-/* Without local APICs the 8259 pair drives the INTR pin of the first processor. */
-static const CpuIntc pic_intc = { .acknowledge = pic_acknowledge };
 
 static bool add_display(PciBus *bus, GError **error)
 {
@@ -42,9 +32,9 @@ static bool build(const BoardType *type, GError **error)
     Region *root = memory_system_root(), *ports = memory_ports_root();
     Device *bridge, *pm;
     PciBus *pci;
-    Cpu *cpu;
 
-    if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error)) {
+    if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error) ||
+        !pc_make_apics(pc, wants_apic(type), error)) {
         return false;
     }
     pc->rom_space = region_new_container("pci", UINT64_MAX);
@@ -58,11 +48,6 @@ static bool build(const BoardType *type, GError **error)
     }
     piix3_connect(bridge, pc->irqs);
     i440fx_set_reset_register(pci, piix3_read_reset, piix3_write_reset, bridge);
-
-    cpu = cpu_get(0);
-    cpu->intc = &pic_intc;
-    cpu->intc_opaque = pc->pic_master;
-    i8259_connect(pc->pic_master, line_new(intr_changed, cpu, 0));
 
     if (!pc_make_isa(pc, bridge, error) || !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error)) {
         return false;

@@ -14,7 +14,7 @@ typedef struct Pc {
     uint64_t low_ram, high_ram; /* bytes below and above 4 GiB */
     Region *rom_space; /* where ROMs go: PCI memory, or all memory without PCI */
     Device *pic_master, *pic_slave, *pit, *rtc, *dma, *speaker, *fw_cfg;
-    bool has_apic;
+    Device *ioapic; /* NULL: no APICs */
     Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
 } Pc;
 
@@ -22,6 +22,8 @@ typedef struct Pc {
 bool pc_make_memory(Pc *pc, GError **error);
 bool pc_make_cpus(Pc *pc, const BoardType *board, GError **error);
 bool pc_make_pic(Pc *pc, GError **error);
+/* Local APICs and the I/O APIC if wanted; connects the processors to them or to the 8259 pair. */
+bool pc_make_apics(Pc *pc, bool wanted, GError **error);
 bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
 bool pc_load_bios(Pc *pc, GError **error);
 bool pc_make_fw_cfg(Pc *pc, GError **error);

@@ -46,7 +46,7 @@ void x86_service(Cpu *cpu)
     X86State *s = x86_state(cpu);
 
     if (cpu->requests & CPU_REQ_INIT) {
-        cpu_clear_request(cpu, CPU_REQ_INIT | CPU_REQ_SIPI);
+        cpu_clear_request(cpu, CPU_REQ_INIT); /* a start-up that is pending came after it */
         x86_init_signal(cpu);
         return;
     }

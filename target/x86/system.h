@@ -206,8 +206,6 @@ void x86_update_breakpoints(X86State *s);
 bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value);
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value);
 void x86_tsc_start(void);
-uint64_t x86_tsc(X86State *s);
-uint64_t x86_tsc_frequency(void); /* in Hz */
 void x86_tsc_set(X86State *s, uint64_t value);
 
 /* Models. Features are kept as the words of CPUID that have them. */

@@ -1,0 +1,162 @@
+/* Messages between local APICs: destinations, delivery modes, INIT and start-up, MSIs. */
+#include "hw/intr/apic-internal.h"
+
+#include "util/log.h"
+
+enum { ICR_LOGICAL = 1 << 11, ICR_ASSERT = 1 << 14, ICR_LEVEL = 1 << 15, ICR_SHORTHAND = 18 };
+enum { TO_DESTINATION, TO_SELF, TO_ALL, TO_OTHERS };
+
+static ApicEoiFn *eoi_fn;
+static void *eoi_opaque;
+
+void apic_on_eoi(ApicEoiFn *fn, void *opaque)
+{
+    eoi_fn = fn;
+    eoi_opaque = opaque;
+}
+
+void apic_broadcast_eoi(uint8_t vector)
+{
+    if (eoi_fn) {
+        eoi_fn(eoi_opaque, vector);
+    }
+}
+
+static bool is_x2apic(const Apic *apic)
+{
+    return apic->s.base & BASE_X2APIC;
+}
+
+/* destination: 8 bits of an xAPIC, 32 bits of an x2APIC; all ones in either is a broadcast. */
+bool apic_is_target(const Apic *apic, uint32_t destination, bool logical)
+{
+    const ApicState *s = &apic->s;
+
+    if (destination == 0xff || destination == UINT32_MAX) {
+        return true;
+    }
+    if (!logical) {
+        return destination == s->id;
+    }
+    if (is_x2apic(apic)) {
+        return s->ldr >> 16 == destination >> 16 && (s->ldr & destination & 0xffff);
+    }
+    if (s->dfr >> 28 == 0xf) {
+        return s->ldr >> 24 & destination & 0xff;
+    }
+    return s->ldr >> 28 == destination >> 4 && (s->ldr >> 24 & destination & 15);
+}
+
+void apic_init(Apic *apic)
+{
+    ApicState *s = &apic->s, fresh;
+
+    state_reset(apic_state_fields, &fresh);
+    fresh.base = s->base;
+    fresh.id = s->id;
+    fresh.lint[0] = s->lint[0];
+    fresh.lint[1] = s->lint[1];
+    *s = fresh;
+    apic_update(&apic->dev);
+}
+
+static void deliver(Apic *apic, ApicMode mode, uint8_t vector, bool level)
+{
+    switch (mode) {
+    case APIC_FIXED:
+    case APIC_LOWEST:
+        apic_set_irr(apic, vector, level);
+        break;
+    case APIC_SMI:
+        cpu_request(apic->cpu, CPU_REQ_SMI);
+        break;
+    case APIC_NMI:
+        cpu_request(apic->cpu, CPU_REQ_NMI);
+        break;
+    case APIC_INIT:
+        cpu_clear_request(apic->cpu, CPU_REQ_SIPI);
+        apic_init(apic);
+        cpu_request(apic->cpu, CPU_REQ_INIT);
+        break;
+    case APIC_STARTUP:
+        apic->cpu->sipi_vector = vector;
+        cpu_request(apic->cpu, CPU_REQ_SIPI);
+        break;
+    case APIC_EXTINT:
+        cpu_request(apic->cpu, CPU_REQ_INTR);
+        break;
+    }
+}
+
+/* Lowest priority: of those addressed, the one whose task priority is least; first come, if equal. */
+static Apic *least_busy(uint32_t destination, bool logical)
+{
+    Apic *best = NULL;
+
+    for (int n = 0; apics[n]; n++) {
+        if (apic_is_target(apics[n], destination, logical) && (apics[n]->s.svr & SVR_ENABLE) &&
+            (!best || apics[n]->s.tpr < best->s.tpr)) {
+            best = apics[n];
+        }
+    }
+    return best;
+}
+
+static void send_to(uint32_t destination, bool logical, ApicMode mode, uint8_t vector, bool level)
+{
+    if (mode == APIC_LOWEST) {
+        Apic *apic = least_busy(destination, logical);
+
+        if (apic) {
+            deliver(apic, mode, vector, level);
+        }
+        return;
+    }
+    for (int n = 0; apics[n]; n++) {
+        if (apic_is_target(apics[n], destination, logical)) {
+            deliver(apics[n], mode, vector, level);
+        }
+    }
+}
+
+void apic_send(const ApicMessage *message)
+{
+    send_to(message->destination, message->logical, message->mode, message->vector, message->level);
+}
+
+void apic_send_msi(uint64_t address, uint32_t data)
+{
+    send_to(address >> 12 & 0xff, address & 4, data >> 8 & 7, data, data & 0x8000);
+}
+
+void apic_write_icr(Apic *apic)
+{
+    uint64_t icr = apic->s.icr;
+    uint32_t destination = is_x2apic(apic) ? icr >> 32 : icr >> 56;
+    unsigned shorthand = icr >> ICR_SHORTHAND & 3;
+    ApicMode mode = icr >> 8 & 7;
+    uint8_t vector = icr;
+
+    if (mode == APIC_INIT && !(icr & ICR_ASSERT) && (icr & ICR_LEVEL)) {
+        return; /* INIT level de-assert only sets arbitration ids */
+    }
+    if (vector < 16 && (mode == APIC_FIXED || mode == APIC_LOWEST)) {
+        apic_error(apic, ESR_SEND_VECTOR);
+        return;
+    }
+    switch (shorthand) {
+    case TO_DESTINATION:
+        send_to(destination, icr & ICR_LOGICAL, mode, vector, false);
+        break;
+    case TO_SELF:
+        deliver(apic, mode, vector, false);
+        break;
+    default:
+        for (int n = 0; apics[n]; n++) {
+            if (shorthand == TO_ALL || apics[n] != apic) {
+                deliver(apics[n], mode, vector, false);
+            }
+        }
+        break;
+    }
+}

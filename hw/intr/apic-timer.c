@@ -1,0 +1,106 @@
+/* The timer of a local APIC: one-shot, periodic and TSC deadline. Its input clock is 1 GHz. */
+#include "hw/intr/apic-internal.h"
+
+/* Divide configuration bits 3, 1 and 0: 2, 4 ... 128, and 7 divides by 1. */
+static unsigned divide_shift(const ApicState *s)
+{
+    return (((s->divide & 3) | (s->divide >> 1 & 4)) + 1) & 7;
+}
+
+static bool periodic(const ApicState *s)
+{
+    return (s->lvt[LVT_TIMER] & (3 << 17)) == LVT_PERIODIC;
+}
+
+static bool by_deadline(const ApicState *s)
+{
+    return (s->lvt[LVT_TIMER] & (3 << 17)) == LVT_DEADLINE;
+}
+
+/* Ticks since the initial count was loaded. */
+static uint64_t elapsed(const ApicState *s)
+{
+    int64_t ns = clock_now(CLOCK_GUEST) - s->started;
+
+    return ns > 0 ? (uint64_t)ns >> divide_shift(s) : 0;
+}
+
+uint32_t apic_timer_count(Apic *apic)
+{
+    const ApicState *s = &apic->s;
+    uint64_t d = elapsed(s);
+
+    if (!s->initial || by_deadline(s)) {
+        return 0;
+    }
+    if (periodic(s)) {
+        return s->initial - d % s->initial;
+    }
+    return d < s->initial ? s->initial - d : 0;
+}
+
+void apic_timer_arm(Apic *apic)
+{
+    ApicState *s = &apic->s;
+
+    if (by_deadline(s)) {
+        if (s->deadline && apic->tsc_to_ns) {
+            timer_set(apic->timer, apic->tsc_to_ns(apic->cpu, s->deadline));
+        } else {
+            timer_cancel(apic->timer);
+        }
+    } else if (s->initial && (periodic(s) || s->periods == 0)) {
+        uint64_t ticks = (s->periods + 1) * s->initial;
+
+        timer_set(apic->timer, s->started + (int64_t)(ticks << divide_shift(s)));
+    } else {
+        timer_cancel(apic->timer);
+    }
+}
+
+/* Periods that went by while the host was busy elsewhere count as one interrupt. */
+void apic_timer_expired(void *opaque)
+{
+    Apic *apic = opaque;
+    ApicState *s = &apic->s;
+
+    if (by_deadline(s)) {
+        if (s->deadline && apic->tsc_to_ns &&
+            apic->tsc_to_ns(apic->cpu, s->deadline) <= clock_now(CLOCK_GUEST)) {
+            s->deadline = 0;
+            apic_fire_lvt(apic, LVT_TIMER);
+        }
+    } else if (s->initial) {
+        uint64_t periods = elapsed(s) / s->initial;
+
+        if (periods > s->periods) {
+            s->periods = periods;
+            apic_fire_lvt(apic, LVT_TIMER);
+        }
+    }
+    apic_timer_arm(apic);
+}
+
+void apic_timer_load(Apic *apic, uint32_t initial)
+{
+    ApicState *s = &apic->s;
+
+    if (!by_deadline(s)) {
+        s->initial = initial;
+        s->started = clock_now(CLOCK_GUEST);
+        s->periods = 0;
+    }
+    apic_timer_arm(apic);
+}
+
+/* Going to or from deadline mode disarms the timer (SDM volume 3, 11.5.4.1). */
+void apic_timer_set_mode(Apic *apic, uint32_t old_lvt)
+{
+    ApicState *s = &apic->s;
+
+    if ((old_lvt ^ s->lvt[LVT_TIMER]) & LVT_DEADLINE) {
+        s->initial = 0;
+        s->deadline = 0;
+    }
+    apic_timer_arm(apic);
+}
