@@ -1,4 +1,9 @@
-/* The back-end: random blocks agree with the interpreter; links, jump cache and polls work. */
+/*
+ * The back-end: random blocks agree with the interpreter; links, jump cache and polls work.
+ *
+ * To look at a failure: MYNA_TEST_SEED=n shows the block and its code, MYNA_TEST_SIZE=n makes it smaller
+ * (each size is the beginning of the larger ones), -p /backend/random/pure selects.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +39,7 @@ static void compare_with_interpreter(gconstpointer data)
 {
     unsigned what = GPOINTER_TO_UINT(data);
     static TestResult expected, got;
-    const char *only = getenv("MYNA_TEST_SEED");
+    const char *only = getenv("MYNA_TEST_SEED"), *size = getenv("MYNA_TEST_SIZE");
     uint64_t first = only ? strtoull(only, NULL, 0) : 0, last = only ? first + 1 : 1500;
 
     for (uint64_t seed = first; seed < last; seed++) {
@@ -45,7 +50,7 @@ static void compare_with_interpreter(gconstpointer data)
         TcgExit exit;
 
         ir_block_reset(ir);
-        random_ir(ir, seed, 10 + seed % 120, what);
+        random_ir(ir, seed, size ? strtoul(size, NULL, 0) : 10 + seed % 120, what);
         plain = ir_block_copy(ir);
         test_state_fill(state, seed);
         exit = tcg_interpret(state, plain, NULL, &pc);
