@@ -114,7 +114,7 @@ bool tcg_restore(void *state, uintptr_t host_pc)
 
 uintptr_t tcg_caller_pc(void *state)
 {
-    return *(uintptr_t *)((uint8_t *)state + AREA_RETURN);
+    return tcg_interp_active() ? 0 : *(uintptr_t *)((uint8_t *)state + AREA_RETURN);
 }
 
 void tcg_fp_sync(void *state)
