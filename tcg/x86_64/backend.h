@@ -260,6 +260,7 @@ static inline Mem spill_mem(int spill)
 
 /* emit_flags.c */
 void clobber_flags(Context *c);               /* before EFLAGS change */
+void clobber_flags_but(Context *c, uint32_t id); /* and the current insn itself needs this value after */
 void define_flags(Context *c, const IrInsn *insn); /* EFLAGS hold the insn's flags value now */
 void need_flags(Context *c, uint32_t id);     /* brings a flags value into EFLAGS */
 IrCc need_condition(Context *c, uint32_t id, IrCc cc); /* the host condition that tells */

@@ -28,6 +28,14 @@ void clobber_flags(Context *c)
     c->flags_now = 0;
 }
 
+void clobber_flags_but(Context *c, uint32_t id)
+{
+    if (id && c->flags_now == id) {
+        save_image(c, &c->values[id]);
+    }
+    clobber_flags(c);
+}
+
 bool flags_wanted(const Context *c, const IrInsn *insn)
 {
     uint32_t id = ir_insn_flags_id(insn);
