@@ -24,7 +24,7 @@ static bool try_lea(Context *c, const IrInsn *insn, unsigned size)
 {
     uint32_t a = insn->in[0], b = insn->in[1];
     int32_t imm;
-    int out, ra;
+    int out, ra, rb;
 
     if ((insn->op != IR_add && insn->op != IR_sub) || flags_wanted(c, insn) ||
         c->values[a].is_const) {
@@ -49,8 +49,10 @@ static bool try_lea(Context *c, const IrInsn *insn, unsigned size)
     if (c->values[b].reg != NO_REG) {
         lock_reg(c, c->values[b].reg);
     }
-    out = out_reg(c, insn->out, a, 0, 0, false);
+    /* The inputs are read where they are now, even if they have to move out of the way. */
     ra = c->values[a].reg;
+    rb = c->values[b].reg;
+    out = out_reg(c, insn->out, a, 0, 0, false);
     if (c->values[b].is_const) {
         if (ra == out && !c->flags_now) {
             asm_alu_ri(&c->a, ALU_ADD, size, rm_reg(out), imm);
@@ -58,8 +60,6 @@ static bool try_lea(Context *c, const IrInsn *insn, unsigned size)
             asm_lea(&c->a, size, out, mem_at(ra, imm));
         }
     } else {
-        int rb = c->values[b].reg;
-
         if (!c->flags_now && (ra == out || rb == out)) {
             asm_alu(&c->a, ALU_ADD, size, out, rm_reg(ra == out ? rb : ra));
         } else if (ra == RBP || ra == R13) {
