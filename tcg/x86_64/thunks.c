@@ -266,6 +266,8 @@ static void make_exits(void)
         asm_patch_here(a, not_loaded);
     }
     asm_mov_rr(a, 4, RAX, R11);
+    /* Helpers that the interpreter calls next must not find an old return address. */
+    asm_store_imm(a, 8, mem_state(AREA_RETURN), 0);
     asm_load(a, 8, RSP, mem_state(AREA_HOST_RSP));
     pop_callee_saved();
 
@@ -298,6 +300,7 @@ static void make_enter(void)
 
     backend.unwind = (__typeof__(backend.unwind))aligned_here();
     asm_mov_rr(a, 4, RAX, RSI);
+    asm_store_imm(a, 8, mem_at(RDI, AREA_RETURN), 0);
     asm_load(a, 8, RSP, mem_at(RDI, AREA_HOST_RSP));
     pop_callee_saved();
 }
