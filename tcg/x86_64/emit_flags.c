@@ -22,7 +22,8 @@ static void save_image(Context *c, Value *v)
 
 void clobber_flags(Context *c)
 {
-    if (c->flags_now && c->values[c->flags_now].last_use > c->i) {
+    /* The current insn may still be about to read them. */
+    if (c->flags_now && c->values[c->flags_now].last_use >= c->i) {
         save_image(c, &c->values[c->flags_now]);
     }
     c->flags_now = 0;
@@ -117,7 +118,10 @@ void emit_flags_image(Context *c, const IrInsn *insn)
     } else {
         asm_load(&c->a, 4, out, spill_mem(c->values[id].spill));
     }
-    clobber_flags(c);
+    if (c->flags_now != id || c->values[id].last_use > c->i) {
+        clobber_flags(c);
+    }
+    c->flags_now = 0;
     asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(out), FLAGS_ALL);
     value_set_reg(c, insn->out, out, true);
 }
