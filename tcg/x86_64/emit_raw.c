@@ -114,7 +114,7 @@ void emit_raw(Context *c, const IrInsn *insn)
         emit_status_word(c, insn);
         return;
     }
-    if (!raw->flags_in && (is_mem || flags_wanted(c, insn))) {
+    if (!raw->flags_in && (is_mem || ir_insn_defines_flags(insn))) {
         clobber_flags(c);
     }
     if (is_mem) {
