@@ -200,7 +200,13 @@ void x86_emit_cmpxchg(X86Translator *tr, X86Insn *in)
     } else {
         old = x86_gpr_get(tr, in, type, in->rm);
         flags = ir_opf(ir, IR_cmp, type, expected, old, NONE).flags;
-        x86_gpr_put(tr, in, type, in->rm, ir_selectcc(ir, type, CC_E, flags, src, old));
+        if (type == IR_I32 && tr->cs64) { /* a destination that stays keeps its upper half */
+            ir_put(ir, IR_I64, SLOT_AX + in->rm,
+                   ir_selectcc(ir, IR_I64, CC_E, flags, ir_zext(ir, IR_I64, IR_I32, src),
+                               ir_get(ir, IR_I64, SLOT_AX + in->rm)));
+        } else {
+            x86_gpr_put(tr, in, type, in->rm, ir_selectcc(ir, type, CC_E, flags, src, old));
+        }
     }
     difference = ir_op2(ir, IR_sub, type, expected, old);
     /* The accumulator is written only if they differ: then it is never its own destination. */

@@ -1,0 +1,92 @@
+/* Runs guest instructions on the host processor itself: loads all registers, jumps, saves them. */
+#include "native.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+_Static_assert(offsetof(NativeRegs, flags) == 0x80 && offsetof(NativeRegs, code) == 0x88 &&
+               offsetof(NativeRegs, back) == 0x90 && offsetof(NativeRegs, host_sp) == 0x98, "used below");
+
+void native_enter(void);
+extern const char native_return[];
+static sigjmp_buf on_fault;
+static int fault_signal;
+static volatile bool running;
+
+__asm__(".text\n"
+        ".globl native_enter\n"
+        ".globl native_return\n"
+        "native_enter:\n"
+        "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+        "  mov %rsp, 0x20000098\n"
+        "  push 0x20000080\n"
+        "  popf\n"
+        "  mov 0x20000000, %rax\n  mov 0x20000008, %rcx\n  mov 0x20000010, %rdx\n  mov 0x20000018, %rbx\n"
+        "  mov 0x20000020, %rsp\n  mov 0x20000028, %rbp\n  mov 0x20000030, %rsi\n  mov 0x20000038, %rdi\n"
+        "  mov 0x20000040, %r8\n  mov 0x20000048, %r9\n  mov 0x20000050, %r10\n  mov 0x20000058, %r11\n"
+        "  mov 0x20000060, %r12\n  mov 0x20000068, %r13\n  mov 0x20000070, %r14\n  mov 0x20000078, %r15\n"
+        "  jmp *0x20000088\n"
+        "native_return:\n"
+        "  mov %rax, 0x20000000\n  mov %rcx, 0x20000008\n  mov %rdx, 0x20000010\n  mov %rbx, 0x20000018\n"
+        "  mov %rsp, 0x20000020\n  mov %rbp, 0x20000028\n  mov %rsi, 0x20000030\n  mov %rdi, 0x20000038\n"
+        "  mov %r8, 0x20000040\n  mov %r9, 0x20000048\n  mov %r10, 0x20000050\n  mov %r11, 0x20000058\n"
+        "  mov %r12, 0x20000060\n  mov %r13, 0x20000068\n  mov %r14, 0x20000070\n  mov %r15, 0x20000078\n"
+        "  mov 0x20000098, %rsp\n"
+        "  pushf\n"
+        "  pop 0x20000080\n"
+        "  cld\n"
+        "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
+        "  ret\n");
+
+static void handle(int number, siginfo_t *info, void *context)
+{
+    if (!running) {
+        signal(number, SIG_DFL); /* our own: happens again, and kills */
+        return;
+    }
+    fault_signal = number;
+    siglongjmp(on_fault, 1);
+}
+
+bool native_init(void)
+{
+    static uint8_t stack[65536];
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    void *base = mmap((void *)NATIVE_BASE, NATIVE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (base != (void *)NATIVE_BASE) {
+        return false;
+    }
+    sigaltstack(&alternate, NULL);
+    sigaction(SIGFPE, &action, NULL);
+    sigaction(SIGILL, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    return true;
+}
+
+uint8_t *native_finish(uint8_t *code)
+{
+    static const uint8_t jump[] = {0xff, 0x24, 0x25, 0x90, 0x00, 0x00, 0x20};
+
+    memcpy(code, jump, sizeof(jump));
+    return code + sizeof(jump);
+}
+
+int native_run(void)
+{
+    NATIVE_REGS->back = (uintptr_t)native_return;
+    if (sigsetjmp(on_fault, 1)) {
+        running = false;
+        return fault_signal == SIGFPE ? 0 : fault_signal == SIGILL ? 6 : 13;
+    }
+    running = true;
+    native_enter();
+    running = false;
+    return -1;
+}

@@ -1,0 +1,31 @@
+/* Runs guest instructions on the host processor itself. */
+#ifndef TESTS_INSN_NATIVE_H
+#define TESTS_INSN_NATIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Everything is mapped here, low enough for 32-bit absolute addresses. */
+#define NATIVE_BASE 0x20000000
+#define NATIVE_DATA 0x20010000
+#define NATIVE_DATA_SIZE 0x10000
+#define NATIVE_CODE 0x20030000
+#define NATIVE_SIZE 0x40000
+
+typedef struct NativeRegs {
+    uint64_t gpr[16];
+    uint64_t flags;
+    uint64_t code;    /* where to begin */
+    uint64_t back;    /* the code ends with jmp *NATIVE_BACK */
+    uint64_t host_sp;
+} NativeRegs;
+
+#define NATIVE_REGS ((NativeRegs *)NATIVE_BASE)
+
+bool native_init(void);
+/* Appends the jump that ends native code; returns the new end. */
+uint8_t *native_finish(uint8_t *code);
+/* From code and registers in NATIVE_REGS, results to there. Returns the exception vector, -1: none. */
+int native_run(void);
+
+#endif
