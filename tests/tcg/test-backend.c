@@ -2,7 +2,8 @@
  * The back-end: random blocks agree with the interpreter; links, jump cache and polls work.
  *
  * To look at a failure: MYNA_TEST_SEED=n shows the block and its code, MYNA_TEST_SIZE=n makes it smaller
- * (each size is the beginning of the larger ones), -p /backend/random/pure selects.
+ * (each size is the beginning of the larger ones), -p /backend/random/pure selects. MYNA_TEST_COUNT=n
+ * tries that many.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,9 @@ static void compare_with_interpreter(gconstpointer data)
     unsigned what = GPOINTER_TO_UINT(data);
     static TestResult expected, got;
     const char *only = getenv("MYNA_TEST_SEED"), *size = getenv("MYNA_TEST_SIZE");
-    uint64_t first = only ? strtoull(only, NULL, 0) : 0, last = only ? first + 1 : 1500;
+    const char *count = getenv("MYNA_TEST_COUNT");
+    uint64_t first = only ? strtoull(only, NULL, 0) : 0;
+    uint64_t last = only ? first + 1 : count ? strtoull(count, NULL, 0) : 1500;
 
     for (uint64_t seed = first; seed < last; seed++) {
         g_autoptr(IrBlock) plain = NULL;
