@@ -16,16 +16,6 @@ static bool wants_apic(const BoardType *type)
                                         strncmp(model, "486", 3) == 0);
 }
 
-static bool add_display(PciBus *bus, GError **error)
-{
-    const char *vga = machine_config.vga;
-
-    if (vga ? strcmp(vga, "none") == 0 : !machine_config.default_devices) {
-        return true;
-    }
-    return pc_add("VGA", pci_bus_bus(bus), "2", NULL, error);
-}
-
 static bool build(const BoardType *type, GError **error)
 {
     Pc *pc = g_new0(Pc, 1);
@@ -53,7 +43,7 @@ static bool build(const BoardType *type, GError **error)
         return false;
     }
     if (!pc_add("piix3-ide", pci_bus_bus(pci), "1.1", NULL, error) ||
-        !pc_add("PIIX4_PM", pci_bus_bus(pci), "1.3", &pm, error) || !add_display(pci, error)) {
+        !pc_add("PIIX4_PM", pci_bus_bus(pci), "1.3", &pm, error)) {
         return false;
     }
     piix4_pm_connect(pm, pc->irqs[PIIX4_SCI]);
