@@ -2,6 +2,7 @@
 #include "hw/boards/pc.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/boards/kernel.h"
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
 
@@ -39,7 +40,8 @@ static bool build(const BoardType *type, GError **error)
     piix3_connect(bridge, pc->irqs);
     i440fx_set_reset_register(pci, piix3_read_reset, piix3_write_reset, bridge);
 
-    if (!pc_make_isa(pc, bridge, error) || !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error)) {
+    if (!pc_make_isa(pc, bridge, error) || !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error) ||
+        !kernel_load(pc->fw_cfg, pc->low_ram, error)) {
         return false;
     }
     if (!pc_add("piix3-ide", pci_bus_bus(pci), "1.1", NULL, error) ||
