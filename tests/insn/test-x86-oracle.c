@@ -13,7 +13,7 @@
 
 #include "native.h"
 #include "target/x86/internal.h"
-#include "tcg/interp.h"
+#include "tcg/tcg.h"
 
 enum { C = FLAG_CF, P = FLAG_PF, A = FLAG_AF, Z = FLAG_ZF, S = FLAG_SF, O = FLAG_OF, ALL = FLAGS_ALL };
 
@@ -574,7 +574,7 @@ static void check_range(uint64_t addr, uint64_t end)
 {
     if (addr < NATIVE_DATA || addr >= end) {
         x86_state(cpu)->exception.vector = EXC_PF;
-        tcg_interp_unwind(TCG_EXIT_EXCEPTION);
+        tcg_unwind(cpu->state, TCG_EXIT_EXCEPTION);
     }
 }
 
@@ -627,7 +627,18 @@ static uint64_t atomic(void *s, uint64_t addr, unsigned op_size, uint64_t b, uin
     return old;
 }
 
-static const TcgRuntime runtime = {.load = load, .store = store, .probe_store = probe_store, .atomic = atomic};
+static const HostBlock *compiled;
+
+static const HostBlock *find_block(uintptr_t host_pc)
+{
+    uintptr_t offset = compiled ? host_pc - (uintptr_t)compiled->code : UINTPTR_MAX;
+
+    return offset < (compiled ? compiled->size : 0) ? compiled : NULL;
+}
+
+static const TcgRuntime runtime = {
+    .load = load, .store = store, .probe_store = probe_store, .atomic = atomic, .find_block = find_block,
+};
 
 static uint64_t engine_load(Cpu *c, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)
 {
@@ -661,10 +672,53 @@ static bool has_breakpoint(Translation *t, uint64_t pc)
     return pc == end_of_code;
 }
 
+/* Half of the pages are reached inline, the others through the runtime. */
+static void set_tables(CpuHot *hot)
+{
+    enum { ENTRIES = 16 };
+    static TlbEntry tlb[ENTRIES];
+    static JumpCacheEntry jumps[JUMP_CACHE_SIZE];
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        tlb[i].tag = i & 1 ? TLB_INVALID : NATIVE_DATA + (uint64_t)(i << 12);
+    }
+    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
+        jumps[i] = (JumpCacheEntry){.pc = JUMP_CACHE_EMPTY};
+    }
+    hot->tlb_mask = (ENTRIES - 1) * sizeof(TlbEntry);
+    hot->tlb_load = hot->tlb_store = tlb;
+    hot->jump_cache = jumps;
+}
+
 typedef struct Variant {
     unsigned max_insns;
-    bool optimise;
+    bool optimise, compile;
 } Variant;
+
+static bool never_far(void *opaque, uint64_t pc)
+{
+    return false;
+}
+
+static TcgExit run_compiled(X86State *s)
+{
+    HostBlock *block = tcg_compile(ir, never_far, NULL);
+    HostExit *out = NULL;
+    TcgExit why;
+
+    if (!block) { /* the buffer is full: nothing in it is needed any more */
+        tcg_region_next();
+        block = tcg_compile(ir, never_far, NULL);
+    }
+    compiled = block;
+    why = tcg_enter(s, block->code, &out);
+    if (why == TCG_EXIT_UNCHAINED) {
+        s->pc = out->pc;
+    }
+    compiled = NULL;
+    tcg_free(block);
+    return why;
+}
 
 static void check_block(const char *when)
 {
@@ -693,7 +747,7 @@ static TcgExit run_block(const Variant *variant)
         ir_optimise(ir);
         check_block("optimised");
     }
-    return tcg_interpret(s, ir, NULL, &pc);
+    return variant->compile ? run_compiled(s) : tcg_interpret(s, ir, NULL, &pc);
 }
 
 static int guest_run(uint64_t end, const Variant *variant)
@@ -792,8 +846,8 @@ static void compare(const Case *one, const Variant *v, const NativeRegs *before,
     if (same) {
         return;
     }
-    g_printerr("\n%sin blocks of %u, %soptimised: exception %d, should be %d\n", one->text->str, v->max_insns,
-               v->optimise ? "" : "not ", vector, native_vector);
+    g_printerr("\n%sin blocks of %u, %soptimised%s: exception %d, should be %d\n", one->text->str, v->max_insns,
+               v->optimise ? "" : "not ", v->compile ? " and compiled" : "", vector, native_vector);
     for (unsigned i = 0; i < 16; i++) {
         if (s->reg[i] != NATIVE_REGS->gpr[i]) {
             g_printerr("r%u was %" PRIx64 " is %" PRIx64 " should be %" PRIx64 "\n", i, before->gpr[i], s->reg[i],
@@ -816,7 +870,9 @@ static void compare(const Case *one, const Variant *v, const NativeRegs *before,
 
 static void random_integer_instructions_do_what_the_host_does(void)
 {
-    static const Variant variants[] = {{64, true}, {1, false}, {64, false}, {2, true}};
+    static const Variant variants[] = {
+        {64, true, false}, {1, false, false}, {64, false, false}, {64, true, true}, {2, true, true},
+    };
     const char *seed_text = g_getenv("MYNA_SEED"), *rounds_text = g_getenv("MYNA_ROUNDS");
     uint32_t seed = seed_text ? strtoul(seed_text, NULL, 0) : 1;
     unsigned rounds = rounds_text ? strtoul(rounds_text, NULL, 0) : 20000;
@@ -865,7 +921,8 @@ int main(int argc, char **argv)
     cpu = cpu_new(&x86_cpu_type, "max", 0, NULL);
     g_assert(cpu);
     ir = ir_block_new(x86_slots, SLOT_COUNT, x86_helpers, HELPER_COUNT);
-    tcg_interp_init(&target, &runtime);
+    g_assert(tcg_init(&target, &runtime, &(TcgOptions){0}, NULL));
+    set_tables(cpu->hot);
     engine.load = engine_load;
     engine.store = engine_store;
     engine.probe = engine_probe;
