@@ -161,12 +161,8 @@ static bool visit(Backward *b, uint32_t at)
     case IR_brcond:
         all_seen_but(b, 0);
         return true;
-    case IR_raw:
-        if (insn->bits & IRB_FLAGS && !b->live[insn->out + 1]) {
-            insn->bits &= ~IRB_FLAGS;
-        }
-        /* fall through */
     default:
+        /* A raw instruction keeps IRB_FLAGS: it says that EFLAGS change, wanted or not. */
         if (ir_op_faults(ir, insn)) {
             all_seen_but(b, 0);
         }
