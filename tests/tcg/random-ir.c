@@ -568,6 +568,21 @@ static void last_exit(Random *r)
     }
 }
 
+static void mark_dead_slots(IrBlock *ir)
+{
+    for (uint32_t i = 0; i < ir->n_insns; i++) {
+        IrExitDead dead = {.insn = i, .slots = TEST_DEAD_SLOTS};
+
+        switch (ir->insns[i].op) {
+        case IR_exit_if:
+        case IR_exit_jump:
+        case IR_exit_lookup:
+            g_array_append_val(ir->exit_dead, dead);
+            break;
+        }
+    }
+}
+
 void random_ir(IrBlock *ir, uint64_t seed, unsigned size, unsigned what)
 {
     Random r = {.ir = ir, .seed = (seed + 1) * 0x9e3779b97f4a7c15, .what = what, .pc = 0x400000, .label = -1};
@@ -582,5 +597,8 @@ void random_ir(IrBlock *ir, uint64_t seed, unsigned size, unsigned what)
         ir_label(ir, r.label);
         forget(&r);
         last_exit(&r);
+    }
+    if (what & RANDOM_DEAD) {
+        mark_dead_slots(ir);
     }
 }

@@ -35,7 +35,12 @@ TestState *test_state_new(void);
 /* Registers, memory and FP state as the seed says; TLBs as above. */
 void test_state_fill(TestState *s, uint64_t seed);
 
-enum { RANDOM_FP = 1 << 0, RANDOM_LABELS = 1 << 1, RANDOM_MEMORY = 1 << 2, RANDOM_CALLS = 1 << 3 };
+/* RANDOM_DEAD: exits to other blocks need not store TEST_DEAD_SLOTS. */
+enum {
+    RANDOM_FP = 1 << 0, RANDOM_LABELS = 1 << 1, RANDOM_MEMORY = 1 << 2, RANDOM_CALLS = 1 << 3,
+    RANDOM_DEAD = 1 << 4,
+};
+#define TEST_DEAD_SLOTS (1ull << TEST_SLOT_CC_DST | 1ull << TEST_SLOT_CC_OP | 1ull << 12 | 1ull << 2)
 /* Builds a block of about `size` operations, different for each seed. */
 void random_ir(IrBlock *ir, uint64_t seed, unsigned size, unsigned what);
 
@@ -47,6 +52,7 @@ typedef struct TestResult {
 } TestResult;
 void test_result_take(TestResult *r, const TestState *s, TcgExit exit);
 /* Fails with seed, both values and the text of the block if the results differ. */
-void test_result_compare(const TestResult *expected, const TestResult *got, const IrBlock *ir, uint64_t seed);
+void test_result_compare(const TestResult *expected, const TestResult *got, const IrBlock *ir, uint64_t seed,
+                         unsigned what);
 
 #endif

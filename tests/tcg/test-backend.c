@@ -82,7 +82,7 @@ static void compare_with_interpreter(gconstpointer data)
             exit = TCG_EXIT_LOOKUP;
         }
         test_result_take(&got, state, exit);
-        test_result_compare(&expected, &got, ir, seed);
+        test_result_compare(&expected, &got, ir, seed, what);
         tcg_free(host);
     }
 }
@@ -231,6 +231,7 @@ int main(int argc, char **argv)
     TEST("memory", RANDOM_MEMORY);
     TEST("calls", RANDOM_CALLS | RANDOM_LABELS);
     TEST("fp", RANDOM_FP | RANDOM_CALLS | RANDOM_MEMORY);
+    TEST("dead-slots", RANDOM_DEAD | RANDOM_MEMORY | RANDOM_LABELS);
     TEST("all", RANDOM_FP | RANDOM_CALLS | RANDOM_MEMORY | RANDOM_LABELS);
     return g_test_run();
 }

@@ -33,7 +33,7 @@ static void optimised_blocks_mean_the_same(gconstpointer data)
         run(plain, seed, &before);
         ir_optimise(ir);
         run(ir, seed, &after);
-        test_result_compare(&before, &after, plain, seed);
+        test_result_compare(&before, &after, plain, seed, what);
     }
     ir_block_free(ir);
 }
@@ -51,6 +51,7 @@ int main(int argc, char **argv)
     TEST("memory", RANDOM_MEMORY);
     TEST("calls", RANDOM_CALLS | RANDOM_LABELS);
     TEST("fp", RANDOM_FP | RANDOM_CALLS | RANDOM_MEMORY);
+    TEST("dead-slots", RANDOM_DEAD | RANDOM_MEMORY | RANDOM_LABELS);
     TEST("all", RANDOM_FP | RANDOM_CALLS | RANDOM_MEMORY | RANDOM_LABELS);
     return g_test_run();
 }
