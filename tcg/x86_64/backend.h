@@ -86,6 +86,8 @@ void thunks_init(void);
 void signals_init(void);
 void signals_init_thread(void);
 
+enum { CC_UNKNOWN = -1, CC_MIXED = -2 };
+
 /* compile.c: one block on its way through the back-end. */
 typedef struct Value {
     uint64_t imm;
@@ -96,9 +98,10 @@ typedef struct Value {
     int8_t home;        /* slot whose memory holds the value; -1 */
     int8_t spill;       /* spill slot; -1 */
     int8_t wish;        /* pinned slot that the value will be put into; -1 */
+    int8_t cc;          /* flags: the condition that all consumers read, or CC_UNKNOWN, CC_MIXED */
     uint8_t refs;       /* dirty slots with this value */
     bool is_const;
-    bool clean;         /* I32 in a register: bits 32-63 are zero */
+    bool clean;         /* I32 in a register: bits 32-63 are zero. Flags: spilled as the condition, not the image */
     uint8_t type;
 } Value;
 
@@ -142,6 +145,7 @@ typedef struct ColdStub {
     uint64_t pc;       /* guest pc of a faulting access */
     Snapshot snapshot;
     const IrInsn *insn;
+    HostExit *exit;    /* whose branch leads here directly */
 } ColdStub;
 
 typedef struct FaultRecord {
@@ -260,9 +264,9 @@ static inline Mem spill_mem(int spill)
 
 /* emit_flags.c */
 void clobber_flags(Context *c);               /* before EFLAGS change */
-void clobber_flags_but(Context *c, uint32_t id); /* and the current insn itself needs this value after */
 void define_flags(Context *c, const IrInsn *insn); /* EFLAGS hold the insn's flags value now */
 void need_flags(Context *c, uint32_t id);     /* brings a flags value into EFLAGS */
+void need_carry(Context *c, uint32_t id);     /* only CF */
 IrCc need_condition(Context *c, uint32_t id, IrCc cc); /* the host condition that tells */
 bool flags_wanted(const Context *c, const IrInsn *insn);
 void emit_setcc(Context *c, const IrInsn *insn);
@@ -289,6 +293,7 @@ typedef struct Address {
     int reg;
     int32_t disp;
     unsigned size; /* 4: wraps at 32 bits */
+    bool is_clean; /* and the register's bits 32-63 are zero */
 } Address;
 Address address_of(Context *c, const IrInsn *insn);
 /* Emits the TLB check; the operand is valid after it. The cold stub's jumps are set. */

@@ -42,7 +42,7 @@ static void prepare(Context *c, IrBlock *ir)
     }
     for (uint32_t id = 0; id < ir->n_values; id++) {
         c->values[id] = (Value){
-            .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .type = ir->value_type[id],
+            .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .cc = CC_UNKNOWN, .type = ir->value_type[id],
         };
     }
     if (ir->n_labels) {
@@ -191,6 +191,30 @@ static void emit_insn(Context *c, const IrInsn *insn)
     }
 }
 
+/* Operations whose inputs turned out to be constants only now that nobody wants their flags. */
+static bool fold(Context *c, const IrInsn *insn)
+{
+    unsigned inputs = ir_op_inputs(insn->op);
+    uint64_t in[4] = { 0 }, out[2];
+    uint32_t flags;
+
+    if (!ir_op_pure(insn->op) || ir_op_outputs(insn->op) != 1 || !inputs || flags_wanted(c, insn)) {
+        return false;
+    }
+    for (unsigned k = 0; k < inputs; k++) {
+        const Value *v = &c->values[insn->in[k]];
+
+        if (!v->is_const) {
+            return false;
+        }
+        in[k] = v->imm;
+    }
+    ir_eval(insn, in, out, &flags);
+    c->values[insn->out].is_const = true;
+    c->values[insn->out].imm = out[0] & ir_mask(c->values[insn->out].type);
+    return true;
+}
+
 static void release_values(Context *c, const IrInsn *insn)
 {
     unsigned inputs = ir_op_inputs(insn->op);
@@ -243,7 +267,9 @@ static bool emit_all(Context *c)
             continue;
         }
         c->locked = 0;
-        emit_insn(c, insn);
+        if (!fold(c, insn)) {
+            emit_insn(c, insn);
+        }
         release_values(c, insn);
     }
     for (uint32_t k = 0; k < c->n_cold; k++) {

@@ -92,8 +92,8 @@ static void emit_binary(Context *c, const IrInsn *insn)
         b = insn->in[0];
     }
     if (carry) {
-        need_flags(c, insn->in[2]);
-        if (c->values[insn->in[2]].last_use > c->i) {
+        need_carry(c, insn->in[2]);
+        if (c->flags_now && c->values[insn->in[2]].last_use > c->i) {
             clobber_flags(c); /* EFLAGS still hold them, and an image is kept for later */
         }
     } else {

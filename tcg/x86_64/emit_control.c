@@ -71,20 +71,31 @@ static void align_rel32(Context *c, unsigned opcode_bytes)
     }
 }
 
-/* A chained exit: a jump that the engine links, at first to the code behind it. */
-static void chained_jump(Context *c, uint64_t pc)
+/* The code that returns an exit to the engine: where its branch leads until it is linked. */
+static void exit_stub(Context *c, HostExit *exit)
 {
-    HostExit *exit = &c->block->exits[c->block->n_exits++];
-
-    align_rel32(c, 1);
-    asm_byte(&c->a, 0xe9);
-    asm_u32(&c->a, 0);
-    exit->pc = pc;
-    exit->block = c->block;
-    exit->patch = asm_offset(&c->a) - 4;
     exit->stub = asm_offset(&c->a);
     asm_mov_ri(&c->a, R11, (uintptr_t)exit);
     asm_jmp_to(&c->a, backend.thunks[THUNK_UNCHAINED]);
+}
+
+static HostExit *exit_new(Context *c, uint64_t pc)
+{
+    HostExit *exit = &c->block->exits[c->block->n_exits++];
+
+    exit->pc = pc;
+    exit->block = c->block;
+    return exit;
+}
+
+/* A chained exit: a jump that the engine links, at first to the code behind it. */
+static void chained_jump(Context *c, uint64_t pc)
+{
+    HostExit *exit = exit_new(c, pc);
+
+    align_rel32(c, 1);
+    exit->patch = asm_jmp(&c->a);
+    exit_stub(c, exit);
 }
 
 static void compare_cached_pc(Context *c, uint64_t pc, Mem entry)
@@ -173,11 +184,21 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
 
     stub->imm = insn->imm;
     stub->snapshot = snapshot_take(c, c->live_slots[c->i]);
-    stub->jumps[0] = asm_jcc(&c->a, cc);
+    if (stub->snapshot.count == 0 && !c->far_exit(c->opaque, insn->imm)) {
+        stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
+        align_rel32(c, 2);
+        stub->exit->patch = asm_jcc(&c->a, cc);
+    } else {
+        stub->jumps[0] = asm_jcc(&c->a, cc);
+    }
 }
 
 void cold_exit(Context *c, ColdStub *s)
 {
+    if (s->exit) {
+        exit_stub(c, s->exit);
+        return;
+    }
     patch_jumps(c, s);
     snapshot_flush(c, s->snapshot);
     jump_out(c, s->imm);

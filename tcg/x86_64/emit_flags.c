@@ -1,8 +1,8 @@
 /*
  * Flags values: which one EFLAGS hold, and images of others in spill slots.
  *
- * An image is what PUSHF stores. Consumers of a single condition test bits of the image; only signed
- * comparisons and carry chains bring it back with POPF.
+ * An image is what PUSHF stores. Consumers of a condition test bits of the image. Flags of which only
+ * one condition is ever read are kept as that instead, by SETcc. POPF, which is slow, is for the rest.
  */
 #include "backend.h"
 
@@ -13,8 +13,14 @@ static void push_flags(Context *c)
 
 static void save_image(Context *c, Value *v)
 {
-    if (v->spill < 0) {
-        v->spill = spill_alloc(c);
+    if (v->spill >= 0) {
+        return;
+    }
+    v->spill = spill_alloc(c);
+    v->clean = v->cc >= 0;
+    if (v->cc >= 0) {
+        asm_op(&c->a, 0x90 | MAP_0F | v->cc, 4, 0, rm_mem(spill_mem(v->spill))); /* setcc */
+    } else {
         push_flags(c);
         asm_op(&c->a, 0x8f, 4, 0, rm_mem(spill_mem(v->spill))); /* pop */
     }
@@ -27,14 +33,6 @@ void clobber_flags(Context *c)
         save_image(c, &c->values[c->flags_now]);
     }
     c->flags_now = 0;
-}
-
-void clobber_flags_but(Context *c, uint32_t id)
-{
-    if (id && c->flags_now == id) {
-        save_image(c, &c->values[id]);
-    }
-    clobber_flags(c);
 }
 
 bool flags_wanted(const Context *c, const IrInsn *insn)
@@ -63,19 +61,48 @@ void need_flags(Context *c, uint32_t id)
     }
 }
 
+void need_carry(Context *c, uint32_t id)
+{
+    if (c->flags_now != id) {
+        clobber_flags(c);
+        asm_op(&c->a, 0xba | MAP_0F, 4, 4, rm_mem(spill_mem(c->values[id].spill))); /* bt */
+        asm_byte(&c->a, 0);
+    }
+}
+
+/* L and LE from an image: SF and OF are bits 7 and 11. */
+static void test_signed(Context *c, Mem image, bool or_equal)
+{
+    int temp = alloc_temp(c);
+
+    asm_load(&c->a, 4, temp, image);
+    asm_shift_imm(&c->a, SH_SHR, 4, temp, 4);
+    asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(temp), FLAG_SF);
+    asm_alu(&c->a, ALU_XOR, 4, temp, rm_mem(image));
+    asm_test_imm(&c->a, 1, rm_reg(temp), or_equal ? FLAG_SF | FLAG_ZF : FLAG_SF);
+    unlock_reg(c, temp);
+}
+
 IrCc need_condition(Context *c, uint32_t id, IrCc cc)
 {
     /* What each pair of conditions reads, where one test can tell. */
     static const uint16_t masks[8] = { FLAG_OF, FLAG_CF, FLAG_ZF, FLAG_CF | FLAG_ZF, FLAG_SF, FLAG_PF };
     uint32_t mask = masks[cc >> 1];
     const Value *v = &c->values[id];
+    Mem image;
 
-    if (c->flags_now == id || !mask) {
-        need_flags(c, id);
+    if (c->flags_now == id) {
         return cc;
     }
+    image = spill_mem(v->spill);
     clobber_flags(c);
-    asm_test_imm(&c->a, mask > 0xff ? 4 : 1, rm_mem(spill_mem(v->spill)), mask);
+    if (v->clean) {
+        asm_alu_ri(&c->a, ALU_CMP, 1, rm_mem(image), 0);
+    } else if (mask) {
+        asm_test_imm(&c->a, mask > 0xff ? 4 : 1, rm_mem(image), mask);
+    } else {
+        test_signed(c, image, cc >= CC_LE);
+    }
     return cc & 1 ? CC_E : CC_NE;
 }
 
@@ -83,7 +110,9 @@ void emit_setcc(Context *c, const IrInsn *insn)
 {
     int out = alloc_temp(c);
 
-    asm_setcc(&c->a, need_condition(c, insn->in[0], insn->bits), out);
+    IrCc cc = need_condition(c, insn->in[0], insn->bits);
+
+    asm_setcc(&c->a, cc, out);
     value_set_reg(c, insn->out, out, false);
 }
 
@@ -136,6 +165,7 @@ void emit_flags_from(Context *c, const IrInsn *insn)
         return;
     }
     flags->spill = spill_alloc(c);
+    flags->clean = false;
     if (v->is_const) {
         asm_store_imm(&c->a, 8, spill_mem(flags->spill), v->imm & FLAGS_ALL);
         return;

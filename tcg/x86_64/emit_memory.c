@@ -23,6 +23,7 @@ Address address_of(Context *c, const IrInsn *insn)
             uint64_t full = v->imm + disp;
 
             asm_mov_ri(&c->a, addr.reg, addr.size == 4 ? (uint32_t)full : full);
+            addr.is_clean = addr.size == 4;
         } else {
             int from = value_use(c, id);
 
@@ -34,6 +35,7 @@ Address address_of(Context *c, const IrInsn *insn)
     }
     addr.reg = value_use(c, id);
     addr.disp = disp;
+    addr.is_clean = addr.size == 4 && v->clean;
     return addr;
 }
 
@@ -53,23 +55,26 @@ Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_
     int t1 = alloc_temp(c), t2 = alloc_temp(c);
     Asm *a = &c->a;
 
+    /* With zeros above, 64-bit sums will do: one that should have wrapped matches no tag. */
+    unsigned width = addr.is_clean ? 8 : addr.size;
+
     stub->temp = t1;
     stub->addr_reg = addr.reg;
     stub->disp = addr.disp;
     stub->addr_size = addr.size;
-    emit_effective(c, t1, addr.reg, addr.disp, addr.size);
+    emit_effective(c, t1, addr.reg, addr.disp, width);
     if (align > 1) {
         asm_test_imm(a, 1, rm_reg(t1), align - 1);
         stub->jumps[1] = asm_jcc(a, CC_NE);
     }
-    asm_shift_imm(a, SH_SHR, addr.size, t1, 12 - TLB_ENTRY_BITS);
+    asm_shift_imm(a, SH_SHR, width, t1, 12 - TLB_ENTRY_BITS);
     asm_alu(a, ALU_AND, 8, t1, rm_mem(mask));
     asm_alu(a, ALU_ADD, 8, t1, rm_mem(table));
-    emit_effective(c, t2, addr.reg, addr.disp + size - 1, addr.size);
-    asm_alu_ri(a, ALU_AND, addr.size, rm_reg(t2), PAGE_MASK);
+    emit_effective(c, t2, addr.reg, addr.disp + size - 1, width);
+    asm_alu_ri(a, ALU_AND, width, rm_reg(t2), PAGE_MASK);
     asm_alu(a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
     stub->jumps[0] = asm_jcc(a, CC_NE);
-    if (addr.size == 8) {
+    if (width == 8) {
         unlock_reg(c, t2);
         asm_load(a, 8, t1, mem_at(t1, 8));
         return mem_index(t1, addr.reg, addr.disp);

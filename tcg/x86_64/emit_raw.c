@@ -4,16 +4,15 @@
  */
 #include "backend.h"
 
-/* The guest's FP state must be in the host's registers: tested once, until a label. Keeps the flags
- * value that the current insn is about to use (0: none). */
-static void need_fp(Context *c, uint32_t flags)
+/* The guest's FP state must be in the host's registers: tested once, until a label. */
+static void need_fp(Context *c)
 {
     ColdStub *stub;
 
     if (c->fp_known) {
         return;
     }
-    clobber_flags_but(c, flags);
+    clobber_flags(c);
     stub = cold_new(c, COLD_FP_LOAD);
     asm_alu_ri(&c->a, ALU_CMP, 4, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, fp_loaded))), 0);
     stub->jumps[0] = asm_jcc(&c->a, CC_E);
@@ -109,7 +108,7 @@ void emit_raw(Context *c, const IrInsn *insn)
     Mem mem = mem_state(0);
     int gpr;
 
-    need_fp(c, raw->flags_in ? insn->in[1] : 0);
+    need_fp(c);
     if (raw->rm_role == RAW_AX_OUT) {
         emit_status_word(c, insn);
         return;

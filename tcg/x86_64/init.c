@@ -7,8 +7,11 @@
 
 Backend backend;
 
-/* Host registers by rank of a slot's claim. The x86 front end ranks AX CX DX BX SP BP SI DI R8-R10. */
-static const int8_t reg_of_rank[] = { RAX, RCX, RDX, RBX, R12, RBP, RSI, RDI, R8, R9, R10 };
+/*
+ * Host registers by rank of a slot's claim. The x86 front end ranks AX CX DX BX BP SI DI R8-R10 SP: all
+ * in their own registers but for R10, which leaves r10 to SP (r12 as a base takes one more byte).
+ */
+static const int8_t reg_of_rank[] = { RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9, R12, R10 };
 
 static const struct { const char *name; uint32_t feature; } feature_names[] = {
     { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },

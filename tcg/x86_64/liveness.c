@@ -95,6 +95,33 @@ static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint
     }
 }
 
+/* Flags that all consumers read through one condition (or its opposite) can be kept as that. */
+static void see_consumer(Context *c, const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_setcc:
+    case IR_selectcc:
+    case IR_brcc:
+    case IR_exit_if: {
+        Value *v = &c->values[insn->in[0]];
+        int8_t cc = insn->bits & 14;
+
+        v->cc = v->cc == CC_UNKNOWN || v->cc == cc ? cc : CC_MIXED;
+        break;
+    }
+    case IR_adc:
+    case IR_sbb:
+        c->values[insn->in[2]].cc = CC_MIXED;
+        break;
+    case IR_flags_image:
+        c->values[insn->in[0]].cc = CC_MIXED;
+        break;
+    case IR_raw:
+        c->values[insn->in[1]].cc = CC_MIXED;
+        break;
+    }
+}
+
 static void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
 {
     unsigned n = ir_op_outputs(insn->op);
@@ -140,6 +167,7 @@ void liveness(Context *c)
             continue;
         }
         give_wishes(c, insn, &w);
+        see_consumer(c, insn);
         see_effect(c, insn, i, all, exit_dead, &live, &w);
         for (int k = 0; k < inputs; k++) {
             Value *v = &c->values[insn->in[k]];

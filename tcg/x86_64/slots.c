@@ -105,7 +105,13 @@ static void put_pinned(Context *c, const IrInsn *insn, int pin)
         int from;
 
         displace(c, pin, false);
-        value_move_zext(c, id, pin, size);
+        if (v->is_const && (v->imm & ir_mask(insn->type)) == 0 &&
+            (!c->flags_now || c->values[c->flags_now].last_use <= c->i)) {
+            c->flags_now = 0;
+            asm_alu(&c->a, ALU_XOR, 4, pin, rm_reg(pin));
+        } else {
+            value_move_zext(c, id, pin, size);
+        }
         from = v->reg;
         /* The value lives on in the slot's register, which frees the temporary. */
         if (!v->is_const && from != NO_REG && !is_pinned(c, from) && v->type == insn->type) {
