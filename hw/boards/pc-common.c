@@ -9,6 +9,7 @@
 #include "hw/isa/port92.h"
 #include "hw/misc/pcspk.h"
 #include "hw/nvram/fw_cfg.h"
+#include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
 #include "target/x86/cpu.h"
@@ -243,6 +244,34 @@ bool pc_make_isa(Pc *pc, Device *owner, GError **error)
     region_add(memory_ports_root(), 0xf0, region_new_io("fpu", &fpu_ops, NULL, 1));
     return make_chip(&port92_type, "port92", bus, NULL, error) &&
            pc_add("i8042", bus, NULL, NULL, error);
+}
+
+/* The HPET stands in for the timer and the clock: these lose their interrupts meanwhile. */
+static void hpet_legacy_changed(void *opaque, bool on)
+{
+    Pc *pc = opaque;
+
+    i8254_set_muted(pc->pit, on);
+    mc146818_connect(pc->rtc, on ? NULL : pc->irqs[8]);
+}
+
+bool pc_make_hpet(Pc *pc, GError **error)
+{
+    Line *inputs[IOAPIC_PINS];
+
+    if (!machine_config.hpet || !pc->ioapic) {
+        return true;
+    }
+    pc->hpet = make_chip(&hpet_type, "hpet", NULL, NULL, error);
+    if (!pc->hpet) {
+        return false;
+    }
+    for (int n = 0; n < IOAPIC_PINS; n++) {
+        inputs[n] = ioapic_input(pc->ioapic, n);
+    }
+    hpet_connect(pc->hpet, inputs, pc->irqs[0], pc->irqs[8]);
+    hpet_on_legacy(pc->hpet, hpet_legacy_changed, pc);
+    return true;
 }
 
 bool pc_make_fw_cfg(Pc *pc, GError **error)

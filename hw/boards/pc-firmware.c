@@ -2,8 +2,11 @@
 #include "hw/boards/pc.h"
 
 #include "backends/block.h"
+#include "hw/acpi/tables.h"
 #include "hw/nvram/fw_cfg.h"
+#include "hw/nvram/smbios.h"
 #include "hw/timer/mc146818.h"
+#include "target/x86/cpu.h"
 #include "util/bits.h"
 
 #include <string.h>
@@ -123,6 +126,36 @@ static void add_number(const Pc *pc, const char *name, uint64_t value, size_t si
     fw_cfg_add_file(pc->fw_cfg, name, &value, size);
 }
 
+static void add_acpi(const Pc *pc)
+{
+    uint8_t ids[256];
+    AcpiMachine machine = {
+        .apic_ids = ids,
+        .cpus = MIN(cpu_count(), 255),
+        .apic = pc->ioapic,
+        .hpet = pc->hpet,
+        .pci_hole = pc->low_ram,
+    };
+
+    for (int n = 0; n < machine.cpus; n++) {
+        ids[n] = x86_state(cpu_get(n))->apic_id;
+    }
+    acpi_add_tables(pc->fw_cfg, &machine);
+}
+
+static void add_smbios(const Pc *pc)
+{
+    SmbiosMachine machine = {
+        .name = "Standard PC (i440FX + PIIX, 1996)",
+        .uuid = machine_config.uuid,
+        .low_ram = pc->low_ram,
+        .high_ram = pc->high_ram,
+        .cpus = cpu_count(),
+    };
+
+    smbios_add_tables(pc->fw_cfg, &machine);
+}
+
 void pc_fill_fw_cfg(const Pc *pc)
 {
     Device *fw = pc->fw_cfg;
@@ -138,6 +171,10 @@ void pc_fill_fw_cfg(const Pc *pc)
     fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, machine_config.boot_menu);
     fw_cfg_add_u16(fw, FW_CFG_BOOT_DEVICE, order[0]);
     add_e820(pc);
+    add_smbios(pc);
+    if (machine_config.acpi && pc->has_pci) {
+        add_acpi(pc);
+    }
     fw_cfg_add_file(fw, "etc/system-states", states, sizeof(states));
     if (machine_config.boot_menu_timeout_ms >= 0) {
         add_number(pc, "etc/boot-menu-wait", machine_config.boot_menu_timeout_ms, 2);

@@ -40,7 +40,9 @@ static bool build(const BoardType *type, GError **error)
     piix3_connect(bridge, pc->irqs);
     i440fx_set_reset_register(pci, piix3_read_reset, piix3_write_reset, bridge);
 
-    if (!pc_make_isa(pc, bridge, error) || !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error) ||
+    pc->has_pci = true;
+    if (!pc_make_isa(pc, bridge, error) || !pc_make_hpet(pc, error) ||
+        !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error) ||
         !kernel_load(pc->fw_cfg, pc->low_ram, error)) {
         return false;
     }

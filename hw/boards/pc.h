@@ -15,6 +15,8 @@ typedef struct Pc {
     Region *rom_space; /* where ROMs go: PCI memory, or all memory without PCI */
     Device *pic_master, *pic_slave, *pit, *rtc, *dma, *speaker, *fw_cfg;
     Device *ioapic; /* NULL: no APICs */
+    Device *hpet;   /* or NULL */
+    bool has_pci;
     Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
 } Pc;
 
@@ -25,6 +27,7 @@ bool pc_make_pic(Pc *pc, GError **error);
 /* Local APICs and the I/O APIC if wanted; connects the processors to them or to the 8259 pair. */
 bool pc_make_apics(Pc *pc, bool wanted, GError **error);
 bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
+bool pc_make_hpet(Pc *pc, GError **error); /* after the ISA bus */
 bool pc_load_bios(Pc *pc, GError **error);
 bool pc_make_fw_cfg(Pc *pc, GError **error);
 /* When all devices are there, before the machine's first run. */

@@ -7,7 +7,7 @@
 
 /* What firmware programs (SeaBIOS chooses B000h and B100h) and the tables say. */
 enum {
-    PIIX4_PM_BASE = 0xb000,
+    PIIX4_PM_BASE = 0x600,
     PIIX4_SMB_BASE = 0xb100,
     PIIX4_GPE_BASE = 0xafe0,
     PIIX4_GPE_LENGTH = 4,

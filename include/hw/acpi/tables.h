@@ -1,20 +1,20 @@
-/* The ACPI tables of the PC boards, delivered to the firmware through fw_cfg. */
+/* ACPI tables of a PC, handed to the firmware through fw_cfg. */
 #ifndef HW_ACPI_TABLES_H
 #define HW_ACPI_TABLES_H
 
 #include "core/device.h"
 
-typedef struct AcpiConfig {
-    int cpus;        /* processors there are; their APIC ids are 0 .. cpus - 1 */
-    bool hpet;       /* there is one at fed00000 */
-    uint64_t ram_high; /* bytes of memory above 4 GiB: PCI's 64-bit window starts past it */
-} AcpiConfig;
+typedef struct AcpiMachine {
+    const uint8_t *apic_ids; /* of the processors */
+    int cpus;
+    bool apic;               /* there are local APICs and an I/O APIC */
+    bool hpet;
+    uint32_t pci_hole;       /* first address above low RAM */
+} AcpiMachine;
 
-/* All tables and the linker script that places them; both new. */
-void acpi_tables_build(const AcpiConfig *config, GByteArray **tables, GByteArray **rsdp,
-                       GByteArray **script);
-
-/* Builds them for machine_config and adds "etc/acpi/tables" and its companions. */
-void acpi_tables_add(Device *fw_cfg);
+/* Adds etc/acpi/tables, etc/acpi/rsdp and the etc/table-loader script. */
+void acpi_add_tables(Device *fw_cfg, const AcpiMachine *machine);
+/* \_SB.PCI0 and what is below; the caller frees. */
+GByteArray *acpi_dsdt_body(const AcpiMachine *machine);
 
 #endif

@@ -1,13 +1,17 @@
-/* SMBIOS: what dmidecode shows, delivered to the firmware through fw_cfg. */
+/* SMBIOS tables of a PC, handed to the firmware through fw_cfg. */
 #ifndef HW_NVRAM_SMBIOS_H
 #define HW_NVRAM_SMBIOS_H
 
 #include "core/device.h"
 
-/* The structures and their 32-bit entry point for machine_config; both new. */
-void smbios_build(GByteArray **tables, GByteArray **anchor);
+typedef struct SmbiosMachine {
+    const char *name;       /* of the board */
+    const uint8_t *uuid;    /* 16 bytes, or all zero */
+    uint64_t low_ram, high_ram; /* bytes below and above 4 GiB */
+    int cpus;
+    uint32_t signature;     /* of CPUID leaf 1, of each processor */
+} SmbiosMachine;
 
-/* Builds them and adds "etc/smbios/smbios-tables" and "etc/smbios/smbios-anchor". */
-void smbios_add(Device *fw_cfg);
+void smbios_add_tables(Device *fw_cfg, const SmbiosMachine *machine);
 
 #endif
