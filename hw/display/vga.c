@@ -286,7 +286,8 @@ static void vbe_port_write(void *opaque, PhysAddr offset, uint64_t value, unsign
     }
 }
 
-static const RegionOps vbe_port_ops = { vbe_port_read, vbe_port_write, 1, 2, ENDIAN_LITTLE };
+/* Up to 4: the word at 1CF is not aligned, and must arrive whole. */
+static const RegionOps vbe_port_ops = { vbe_port_read, vbe_port_write, 1, 4, ENDIAN_LITTLE };
 
 void vga_reset(Vga *vga)
 {
