@@ -65,6 +65,11 @@ static bool oscillates(const PitState *s, int c)
     return s->armed[c] && (s->mode[c] == 2 || s->mode[c] == 3);
 }
 
+static bool is_strobe(const PitState *s, int c)
+{
+    return s->armed[c] && (s->mode[c] == 4 || (s->mode[c] == 5 && s->triggered[c]));
+}
+
 static bool output(const PitState *s, int c)
 {
     uint64_t d = elapsed(s, c), count = s->count[c];
@@ -143,7 +148,7 @@ static uint64_t next_edge(const PitState *s, int c, uint64_t d)
         if (s->mode[c] == 5 && !s->triggered[c]) {
             return UINT64_MAX;
         }
-        return d < count ? count : d == count ? count + 1 : UINT64_MAX;
+        return s->periods[c] ? UINT64_MAX : count;
     }
 }
 
@@ -157,6 +162,13 @@ static void drive_output(Pit *pit, int c, uint64_t d)
 
         if (periods != s->periods[c]) {
             s->periods[c] = periods;
+            line_set(pit->out[c], false);
+        }
+        line_set(pit->out[c], true);
+    } else if (is_strobe(s, c)) {
+        /* Whoever runs the timer is late for the one low clock of the strobe. */
+        if (d >= s->count[c] && !s->periods[c]) {
+            s->periods[c] = 1;
             line_set(pit->out[c], false);
         }
         line_set(pit->out[c], true);
@@ -350,6 +362,7 @@ void i8254_set_gate(Device *dev, int c, bool level)
     case 5:
         s->triggered[c] |= rises;
         s->start[c] = rises ? now : s->start[c];
+        s->periods[c] = rises ? 0 : s->periods[c];
         break;
     default:
         s->start[c] = rises ? now : s->start[c];
