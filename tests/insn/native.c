@@ -10,8 +10,12 @@
 _Static_assert(offsetof(NativeRegs, flags) == 0x80 && offsetof(NativeRegs, code) == 0x88 &&
                offsetof(NativeRegs, back) == 0x90 && offsetof(NativeRegs, host_sp) == 0x98, "used below");
 
+_Static_assert(offsetof(NativeRegs, far_code) == 0xa0 && offsetof(NativeRegs, back32) == 0xa8, "used below");
+
 void native_enter(void);
-extern const char native_return[];
+void native_enter32(void);
+extern const char native_return[], native_return32[];
+enum { USER_CS32 = 0x23, USER_CS64 = 0x33 }; /* Linux's selectors */
 static sigjmp_buf on_fault;
 static int fault_signal;
 static volatile bool running;
@@ -41,6 +45,29 @@ __asm__(".text\n"
         "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
         "  ret\n");
 
+/* Data segments are null in 64-bit code: 32-bit code wants some. Only low halves are in use. */
+__asm__(".text\n"
+        ".globl native_enter32\n"
+        ".globl native_return32\n"
+        "native_enter32:\n"
+        "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+        "  mov %rsp, 0x20000098\n"
+        "  mov $0x2b, %eax\n  mov %eax, %ds\n  mov %eax, %es\n"
+        "  push 0x20000080\n"
+        "  popf\n"
+        "  mov 0x20000000, %eax\n  mov 0x20000008, %ecx\n  mov 0x20000010, %edx\n  mov 0x20000018, %ebx\n"
+        "  mov 0x20000020, %esp\n  mov 0x20000028, %ebp\n  mov 0x20000030, %esi\n  mov 0x20000038, %edi\n"
+        "  ljmp *0x200000a0\n"
+        "native_return32:\n"
+        "  mov %eax, 0x20000000\n  mov %ecx, 0x20000008\n  mov %edx, 0x20000010\n  mov %ebx, 0x20000018\n"
+        "  mov %esp, 0x20000020\n  mov %ebp, 0x20000028\n  mov %esi, 0x20000030\n  mov %edi, 0x20000038\n"
+        "  mov 0x20000098, %rsp\n"
+        "  pushf\n"
+        "  pop 0x20000080\n"
+        "  cld\n"
+        "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
+        "  ret\n");
+
 static void handle(int number, siginfo_t *info, void *context)
 {
     if (!running) {
@@ -53,6 +80,7 @@ static void handle(int number, siginfo_t *info, void *context)
 
 bool native_init(void)
 {
+    static const uint8_t jump32[] = {0xff, 0x24, 0x25, 0xa8, 0x00, 0x00, 0x20};
     static uint8_t stack[65536];
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
@@ -62,6 +90,7 @@ bool native_init(void)
     if (base != (void *)NATIVE_BASE) {
         return false;
     }
+    memcpy((void *)NATIVE_BACK32, jump32, sizeof(jump32));
     sigaltstack(&alternate, NULL);
     sigaction(SIGFPE, &action, NULL);
     sigaction(SIGILL, &action, NULL);
@@ -70,23 +99,38 @@ bool native_init(void)
     return true;
 }
 
-uint8_t *native_finish(uint8_t *code)
+uint8_t *native_finish(uint8_t *code, bool is32)
 {
+    uint32_t target = NATIVE_BACK32;
     static const uint8_t jump[] = {0xff, 0x24, 0x25, 0x90, 0x00, 0x00, 0x20};
 
+    if (is32) {
+        code[0] = 0xea; /* far jump to an immediate pointer */
+        memcpy(code + 1, &target, 4);
+        code[5] = USER_CS64;
+        code[6] = 0;
+        return code + 7;
+    }
     memcpy(code, jump, sizeof(jump));
     return code + sizeof(jump);
 }
 
-int native_run(void)
+int native_run(bool is32)
 {
+    NATIVE_REGS->back32 = (uintptr_t)native_return32;
+    NATIVE_REGS->far_code = NATIVE_REGS->code;
+    NATIVE_REGS->far_selector = USER_CS32;
     NATIVE_REGS->back = (uintptr_t)native_return;
     if (sigsetjmp(on_fault, 1)) {
         running = false;
         return fault_signal == SIGFPE ? 0 : fault_signal == SIGILL ? 6 : 13;
     }
     running = true;
-    native_enter();
+    if (is32) {
+        native_enter32();
+    } else {
+        native_enter();
+    }
     running = false;
     return -1;
 }

@@ -7,6 +7,7 @@
 
 /* Everything is mapped here, low enough for 32-bit absolute addresses. */
 #define NATIVE_BASE 0x20000000
+#define NATIVE_BACK32 0x20001000
 #define NATIVE_DATA 0x20010000
 #define NATIVE_DATA_SIZE 0x10000
 #define NATIVE_CODE 0x20030000
@@ -18,14 +19,17 @@ typedef struct NativeRegs {
     uint64_t code;    /* where to begin */
     uint64_t back;    /* the code ends with jmp *NATIVE_BACK */
     uint64_t host_sp;
+    uint32_t far_code;      /* as code, for 32-bit code */
+    uint16_t far_selector;
+    uint64_t back32;        /* 32-bit code ends with a far jump to a jmp *back32 */
 } NativeRegs;
 
 #define NATIVE_REGS ((NativeRegs *)NATIVE_BASE)
 
 bool native_init(void);
-/* Appends the jump that ends native code; returns the new end. */
-uint8_t *native_finish(uint8_t *code);
+/* Appends the jump that ends native code; returns the new end. is32: in 32-bit code. */
+uint8_t *native_finish(uint8_t *code, bool is32);
 /* From code and registers in NATIVE_REGS, results to there. Returns the exception vector, -1: none. */
-int native_run(void);
+int native_run(bool is32);
 
 #endif

@@ -28,11 +28,12 @@ typedef enum Form {
 
 enum { BYTE = 1, WORD = 2, LONG = 4, QUAD = 8, V = WORD | LONG | QUAD, BV = V | BYTE, LQ = LONG | QUAD };
 enum { IMM_NONE, IMM_B, IMM_Z, IMM_V, IMM_COUNT };
-enum { LOCKABLE = 1, VEX = 2 };
+enum { LOCKABLE = 1, VEX = 2, ONLY64 = 4, ONLY32 = 8 };
 
 typedef struct Code {
     uint8_t *at;
     GRand *rand;
+    bool is32; /* no REX: eight registers, ebp is the small index */
 } Code;
 
 typedef struct Template {
@@ -93,12 +94,18 @@ static uint64_t random_value(GRand *rand)
     }
 }
 
+/* Either, or the first in 32-bit code. */
+static const char *either(Code *c, const char *any_mode, const char *only64)
+{
+    return c->is32 || any(c, 2) ? any_mode : only64;
+}
+
 /* Registers that may change; rbx, rsi, rdi, r12, r13 point to data, r15 is a small index. */
 static unsigned free_register(Code *c)
 {
     static const uint8_t regs[] = {0, 1, 2, 5, 8, 9, 10, 11, 14};
 
-    return regs[any(c, sizeof(regs))];
+    return regs[any(c, c->is32 ? 3 : sizeof(regs))];
 }
 
 static unsigned byte_register(Code *c, bool rex)
@@ -121,9 +128,9 @@ static void random_operand(Code *c, Operand *o, bool mem, unsigned reg)
 
     *o = (Operand){.mem = mem, .rm = reg, .mod = 3};
     if (mem) {
-        o->rm = bases[any(c, sizeof(bases))];
+        o->rm = bases[any(c, c->is32 ? 3 : sizeof(bases))];
         o->has_index = any(c, 2);
-        o->index = 15;
+        o->index = c->is32 ? R_BP : R_15;
         o->scale = any(c, 4);
         o->mod = 1 + any(c, 2);
         o->disp = o->mod == 1 ? (int8_t)any(c, 256) : (int32_t)any(c, 2048) - 1024;
@@ -176,13 +183,13 @@ static void emit(Code *c, const Template *t)
         return;
     }
     for (unsigned i = 0; i < 4; i++) {
-        if (t->sizes & 1 << i) {
+        if (t->sizes & 1 << i && !(c->is32 && 1 << i == QUAD)) {
             sizes[n++] = 1 << i;
         }
     }
     size = n ? sizes[any(c, n)] : 0;
     mem = t->form == MEM_ONLY || (t->form == MODRM && any(c, 2));
-    with_rex = any(c, 2);
+    with_rex = !c->is32 && any(c, 2);
     reg = size == BYTE && t->map == 0 ? byte_register(c, with_rex) : free_register(c);
     if (t->digit >= 0) {
         reg = t->digit;
@@ -195,10 +202,10 @@ static void emit(Code *c, const Template *t)
         if (narrow && !with_rex && t->digit < 0) {
             reg = byte_register(c, false);
             if (t->map == 1 && (t->opcode & 0xf6) == 0xb6) {
-                reg = (const uint8_t[]){0, 1, 2, 5}[any(c, 4)];
+                reg = (const uint8_t[]){0, 1, 2, 5}[any(c, c->is32 ? 3 : 4)];
             }
         }
-        rex = (t->digit < 0 ? (reg & 8) >> 1 : 0) | (mem && o.has_index ? 2 : 0) | o.rm >> 3;
+        rex = (t->digit < 0 ? (reg & 8) >> 1 : 0) | (mem && o.has_index ? o.index >> 3 << 1 : 0) | o.rm >> 3;
         if (narrow && rex && !with_rex) { /* memory wants REX: no high bytes then */
             with_rex = true;
             if (t->digit < 0) {
@@ -261,7 +268,7 @@ static void emit(Code *c, const Template *t)
 
 static void custom_div(Code *c)
 {
-    string(c, any(c, 2) ? "31d2 f7f1" : "4831d2 49f7f2"); /* xor edx,edx; div */
+    string(c, either(c, "31d2 f7f1", "4831d2 49f7f2")); /* xor edx,edx; div */
 }
 
 static void custom_div_narrow(Code *c)
@@ -271,7 +278,7 @@ static void custom_div_narrow(Code *c)
 
 static void custom_idiv(Code *c)
 {
-    string(c, any(c, 2) ? "99 f7f9" : "4899 49f7fa");
+    string(c, either(c, "99 f7f9", "4899 49f7fa"));
 }
 
 static void custom_idiv_narrow(Code *c)
@@ -303,6 +310,13 @@ static void custom_bt_string(Code *c)
 
     if (op && any(c, 2)) {
         byte(c, 0xf0);
+    }
+    if (c->is32) {
+        byte(c, 0x0f);
+        byte(c, 0xa3 + 8 * op);
+        byte(c, 0x6b); /* [ebx + disp8], ebp */
+        byte(c, any(c, 256));
+        return;
     }
     switch (any(c, 3)) {
     case 0:
@@ -340,7 +354,7 @@ static void custom_string(Code *c)
     if (prefix) {
         byte(c, 0xf1 + prefix);
     }
-    switch (any(c, 4)) {
+    switch (any(c, c->is32 ? 3 : 4)) {
     case 0:
         byte(c, op);
         break;
@@ -361,36 +375,41 @@ static void custom_string(Code *c)
 
 static void custom_overlap(Code *c)
 {
-    string(c, "56 57 488d7e"); /* push rsi, rdi; lea rdi,[rsi + n] */
+    string(c, c->is32 ? "56 57 8d7e" : "56 57 488d7e"); /* push rsi, rdi; lea rdi,[rsi + n] */
     byte(c, any(c, 17));
     string(c, "b9");
     bytes(c, any(c, 100), 4);
-    string(c, any(c, 2) ? "f3a4" : any(c, 2) ? "f3a5" : "f348a5");
+    string(c, any(c, 2) ? "f3a4" : either(c, "f3a5", "f348a5"));
     string(c, "5f 5e");
 }
 
 static void custom_jcc(Code *c)
 {
     byte(c, 0x70 + any(c, 16));
-    string(c, "03 48ffc0"); /* over inc rax */
+    string(c, either(c, "02 ffc0", "03 48ffc0")); /* over inc rax */
 }
 
 static void custom_loop(Code *c)
 {
     byte(c, 0xe0 + any(c, 4));
-    string(c, "03 48ffc0");
+    string(c, either(c, "02 ffc0", "03 48ffc0"));
 }
 
 static void custom_counted(Code *c)
 {
     string(c, "b9");
     bytes(c, 1 + any(c, 20), 4);
-    string(c, any(c, 2) ? "4801d0 48d1c2 ffc9 75f6" : "4811d0 e2fb"); /* add, rol, dec, jnz; adc, loop */
+    /* add, rol, dec, jnz; adc, loop */
+    if (c->is32) {
+        string(c, any(c, 2) ? "01d0 d1c2 49 75f9" : "11d0 e2fc");
+    } else {
+        string(c, any(c, 2) ? "4801d0 48d1c2 ffc9 75f6" : "4811d0 e2fb");
+    }
 }
 
 static void custom_call(Code *c)
 {
-    string(c, "e802000000 eb04 4801c8 c3"); /* call over a jump to a function */
+    string(c, either(c, "e802000000 eb03 01c8 c3", "e802000000 eb04 4801c8 c3")); /* over a jump */
 }
 
 static void custom_call_indirect(Code *c)
@@ -404,37 +423,71 @@ static void custom_stack(Code *c)
 {
     static const char *const some[] = {
         "50 59", "6650 6659", "6a80 58", "6878563412 415a", "c8200000 c9", "4889e5 c8100003 c9", "54 5a", "ff33 58",
-        "8f4310 4883ec08", "8f442408 4883ec08", "ff742410 59", "668f03 4883ec02", "5448b8", "66ff33 6658",
+        "8f4310 4883ec08", "8f442408 4883ec08", "ff742410 59", "668f03 4883ec02", "66ff33 6658",
     };
-    const char *chosen = some[any(c, G_N_ELEMENTS(some))];
+    static const char *const some32[] = {
+        "50 59", "6650 6659", "6a80 58", "6878563412 5a", "c8200000 c9", "55 89e5 c8100003 c9 5d", "54 5a",
+        "ff33 58", "8f4310 83ec04", "8f442404 83ec04", "ff742410 59", "668f03 83ec02", "66ff33 6658",
+        "60 61", "6660 6661", "60 83c410 5b 83c40c", "66c8100000 66c9", "1e 59", "0fa0 59", "16 6659 665a",
+    };
 
-    if (!strcmp(chosen, "5448b8")) {
-        chosen = "54 5a";
-    }
-    string(c, chosen);
+    string(c, c->is32 ? some32[any(c, G_N_ELEMENTS(some32))] : some[any(c, G_N_ELEMENTS(some))]);
 }
 
 static void custom_cmpxchg(Code *c)
 {
     /* mov rax,[rbx]; lock cmpxchg [rbx],rcx: with and without success */
     if (any(c, 2)) {
-        string(c, "488b03");
+        string(c, either(c, "8b03", "488b03"));
     }
-    string(c, any(c, 2) ? "480fb10b" : any(c, 2) ? "f00fb10b" : "66f00fb10b");
+    string(c, any(c, 2) ? either(c, "0fb10b", "480fb10b") : any(c, 2) ? "f00fb10b" : "66f00fb10b");
 }
 
 static void custom_cmpxchg_wide(Code *c)
 {
     if (any(c, 2)) {
-        string(c, "488b06 488b5608"); /* mov rax,[rsi]; mov rdx,[rsi + 8] */
+        string(c, either(c, "8b06 8b5604", "488b06 488b5608")); /* mov rax,[rsi]; mov rdx,[rsi + 8] */
     }
-    string(c, any(c, 2) ? "f00fc70e" : "f0480fc70e");
+    string(c, either(c, "f00fc70e", "f0480fc70e"));
 }
 
 static void custom_addr32(Code *c)
 {
     /* mov eax,[ebx + 16]; lea ecx,[ebx + ecx + 7f]; add [ebx + r15d*2 + 8],eax; REX before 67 */
     string(c, any(c, 2) ? "678b4310 678d4c0b7f" : "674201447b08 41678d0c0b");
+}
+
+/* 16-bit addresses: only lea, as nothing is mapped there. */
+static void custom_addr16(Code *c)
+{
+    byte(c, 0x67);
+    byte(c, 0x8d);
+    switch (any(c, 3)) {
+    case 0:
+        byte(c, any(c, 8) << 0 | any(c, 3) << 3);
+        if ((c->at[-1] & 7) == 6) {
+            bytes(c, any(c, 0x10000), 2);
+        }
+        break;
+    case 1:
+        byte(c, 0x40 | any(c, 8) | any(c, 3) << 3);
+        byte(c, any(c, 256));
+        break;
+    default:
+        byte(c, 0x80 | any(c, 8) | any(c, 3) << 3);
+        bytes(c, any(c, 0x10000), 2);
+        break;
+    }
+}
+
+static void custom_moffs(Code *c)
+{
+    byte(c, 0xa0 + any(c, 4));
+    if (c->is32) {
+        bytes(c, NATIVE_DATA + any(c, 0x1000), 4);
+    } else {
+        bytes(c, NATIVE_DATA + any(c, 0x1000), 8);
+    }
 }
 
 static void custom_rip(Code *c)
@@ -520,7 +573,19 @@ static const Template templates[] = {
     {"movzx w", MODRM, 0, 1, 0xb7, -1, LQ, 0, 0, 0, 0, 0},
     {"movsx b", MODRM, 0, 1, 0xbe, -1, V, 0, 0, 0, 0, 0},
     {"movsx w", MODRM, 0, 1, 0xbf, -1, LQ, 0, 0, 0, 0, 0},
-    {"movsxd", MODRM, 0, 0, 0x63, -1, LQ, 0, 0, 0, 0, 0},
+    {"movsxd", MODRM, 0, 0, 0x63, -1, LQ, 0, ONLY64, 0, 0, 0},
+    {"arpl", MODRM, 0, 0, 0x63, -1, LONG, 0, ONLY32, 0, Z, 0},
+    {"inc reg", OPREG, 0, 0, 0x40, -1, WORD | LONG, 0, ONLY32, 0, ALL & ~C, 0},
+    {"dec reg", OPREG, 0, 0, 0x48, -1, WORD | LONG, 0, ONLY32, 0, ALL & ~C, 0},
+    {"daa", PLAIN, 0, 0, 0x27, -1, LONG, 0, ONLY32, C | A, ALL & ~O, O},
+    {"das", PLAIN, 0, 0, 0x2f, -1, LONG, 0, ONLY32, C | A, ALL & ~O, O},
+    {"aaa", PLAIN, 0, 0, 0x37, -1, LONG, 0, ONLY32, A, C | A, O | S | Z | P},
+    {"aas", PLAIN, 0, 0, 0x3f, -1, LONG, 0, ONLY32, A, C | A, O | S | Z | P},
+    {"aam", PLAIN, 0, 0, 0xd4, -1, LONG, IMM_B, ONLY32, 0, S | Z | P, O | A | C},
+    {"aad", PLAIN, 0, 0, 0xd5, -1, LONG, IMM_B, ONLY32, 0, S | Z | P, O | A | C},
+    {"salc", PLAIN, 0, 0, 0xd6, -1, LONG, 0, ONLY32, C, 0, 0},
+    {"addr16", CUSTOM, .custom = custom_addr16, .attr = ONLY32},
+    {"moffs", CUSTOM, .custom = custom_moffs},
     {"lea", MEM_ONLY, 0, 0, 0x8d, -1, V, 0, 0, 0, 0, 0},
     {"xchg", MODRM, 0, 0, 0x86, -1, BV, 0, LOCKABLE, 0, 0, 0},
     {"xchg acc", OPREG, 0, 0, 0x90, -1, V, 0, 0, 0, 0, 0},
@@ -555,17 +620,20 @@ static const Template templates[] = {
     {"loop", CUSTOM, .custom = custom_loop, .reads = Z},
     {"counted", CUSTOM, .custom = custom_counted, .reads = C},
     {"call", CUSTOM, .custom = custom_call, .defines = ALL},
-    {"call indirect", CUSTOM, .custom = custom_call_indirect, .defines = ALL},
+    {"call indirect", CUSTOM, .custom = custom_call_indirect, .defines = ALL, .attr = ONLY64},
     {"stack", CUSTOM, .custom = custom_stack},
     {"cmpxchg equal", CUSTOM, .custom = custom_cmpxchg, .defines = ALL},
     {"cmpxchg wide", CUSTOM, .custom = custom_cmpxchg_wide, .defines = Z},
-    {"addr32", CUSTOM, .custom = custom_addr32, .undefines = 0},
-    {"rip", CUSTOM, .custom = custom_rip},
+    {"addr32", CUSTOM, .custom = custom_addr32, .attr = ONLY64},
+    {"rip", CUSTOM, .custom = custom_rip, .attr = ONLY64},
 };
 
 /* The guest side. */
 
-enum { MODE_64 = MODE_CS64 | MODE_SS32 | MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_LMA };
+enum {
+    MODE_64 = MODE_CS64 | MODE_SS32 | MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_LMA | 3 << MODE_CPL_SHIFT,
+    MODE_32 = MODE_CS32 | MODE_SS32 | MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_LMA | 3 << MODE_CPL_SHIFT,
+};
 
 static Cpu *cpu;
 static IrBlock *ir;
@@ -735,7 +803,7 @@ static void check_block(const char *when)
 static TcgExit run_block(const Variant *variant)
 {
     X86State *s = x86_state(cpu);
-    BlockKey key = {.pc = s->pc, .flags = MODE_64};
+    BlockKey key = {.pc = s->pc, .flags = s->mode_flags};
     Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = variant->max_insns, .fetch = fetch,
                      .has_breakpoint = has_breakpoint};
     uint64_t pc;
@@ -763,14 +831,18 @@ static int guest_run(uint64_t end, const Variant *variant)
     return -1;
 }
 
-static void load_guest(const NativeRegs *regs)
+static void load_guest(const NativeRegs *regs, bool is32)
 {
     X86State *s = x86_state(cpu);
 
     memcpy(s->reg, regs->gpr, sizeof(s->reg));
     s->pc = regs->code;
     s->exception.vector = -1;
-    s->mode_flags = MODE_64;
+    s->mode_flags = is32 ? MODE_32 : MODE_64;
+    for (unsigned i = S_ES; i <= S_DS; i++) {
+        s->seg[i] = (X86Segment){.selector = i == S_CS ? 0x23 : 0x2b, .limit = UINT32_MAX,
+                                 .attr = SEG_P | SEG_S | SEG_DB | SEG_G | (i == S_CS ? 0xb : 3)};
+    }
     x86_set_eflags(s, regs->flags, UINT32_MAX);
 }
 
@@ -781,11 +853,11 @@ typedef struct Case {
     GString *text;
 } Case;
 
-static void build_case(Case *one, GRand *rand, const char *only)
+static void build_case(Case *one, GRand *rand, const char *only, bool is32)
 {
     unsigned count = 1 + g_rand_int_range(rand, 0, 6);
     uint8_t *begin = (uint8_t *)NATIVE_CODE;
-    Code c = {.at = begin, .rand = rand};
+    Code c = {.at = begin, .rand = rand, .is32 = is32};
 
     one->undefined = 0;
     g_string_truncate(one->text, 0);
@@ -793,7 +865,7 @@ static void build_case(Case *one, GRand *rand, const char *only)
         const Template *t = &templates[g_rand_int_range(rand, 0, G_N_ELEMENTS(templates))];
         uint8_t *from = c.at;
 
-        if (t->reads & one->undefined || (only && count == 1 && !g_str_has_prefix(t->name, only))) {
+        if (t->reads & one->undefined || t->attr & (is32 ? ONLY64 : ONLY32) || (is32 && t->sizes == QUAD) || (only && count == 1 && !g_str_has_prefix(t->name, only))) {
             continue;
         }
         emit(&c, t);
@@ -806,10 +878,10 @@ static void build_case(Case *one, GRand *rand, const char *only)
         count--;
     }
     one->size = c.at - begin;
-    native_finish(c.at);
+    native_finish(c.at, is32);
 }
 
-static void random_state(NativeRegs *regs, GRand *rand)
+static void random_state(NativeRegs *regs, GRand *rand, bool is32)
 {
     static const uint8_t pointers[] = {3, 6, 7, 12, 13};
 
@@ -825,10 +897,13 @@ static void random_state(NativeRegs *regs, GRand *rand)
         regs->gpr[R_SI] &= ~UINT64_C(15);
         regs->gpr[R_DI] = regs->gpr[R_DI] - (g_rand_int(rand) & 7);
     }
-    regs->gpr[R_15] = g_rand_int(rand) & 63;
+    regs->gpr[R_15] = regs->gpr[R_BP] = g_rand_int(rand) & 63;
     regs->gpr[R_SP] = NATIVE_DATA + 0x3800 + (g_rand_int(rand) & 0xf8);
     regs->flags = (g_rand_int(rand) & FLAGS_ALL) | 0x202;
     regs->code = NATIVE_CODE;
+    for (unsigned i = 0; i < 16 && is32; i++) {
+        regs->gpr[i] = i < 8 ? (uint32_t)regs->gpr[i] : 0;
+    }
 }
 
 static void compare(const Case *one, const Variant *v, const NativeRegs *before, int native_vector, int vector,
@@ -868,7 +943,7 @@ static void compare(const Case *one, const Variant *v, const NativeRegs *before,
     }
 }
 
-static void random_integer_instructions_do_what_the_host_does(void)
+static void run_random(bool is32)
 {
     static const Variant variants[] = {
         {64, true, false}, {1, false, false}, {64, false, false}, {64, true, true}, {2, true, true},
@@ -890,16 +965,16 @@ static void random_integer_instructions_do_what_the_host_does(void)
         int native_vector;
 
         g_rand_set_seed(rand, seed + round);
-        build_case(&one, rand, g_getenv("MYNA_ONLY"));
-        random_state(&before, rand);
+        build_case(&one, rand, g_getenv("MYNA_ONLY"), is32);
+        random_state(&before, rand, is32);
         *NATIVE_REGS = before;
-        native_vector = native_run();
+        native_vector = native_run(is32);
         memcpy(result, (void *)NATIVE_DATA, NATIVE_DATA_SIZE);
         for (unsigned i = 0; i < G_N_ELEMENTS(variants); i++) {
             int vector;
 
             memcpy((void *)NATIVE_DATA, initial, NATIVE_DATA_SIZE);
-            load_guest(&before);
+            load_guest(&before, is32);
             vector = guest_run(NATIVE_CODE + one.size, &variants[i]);
             compare(&one, &variants[i], &before, native_vector, vector, result);
         }
@@ -907,6 +982,16 @@ static void random_integer_instructions_do_what_the_host_does(void)
     }
     g_rand_free(rand);
     g_string_free(one.text, TRUE);
+}
+
+static void random_integer_instructions_do_what_the_host_does(void)
+{
+    run_random(false);
+}
+
+static void random_32_bit_instructions_do_what_the_host_does(void)
+{
+    run_random(true);
 }
 
 int main(int argc, char **argv)
@@ -927,5 +1012,6 @@ int main(int argc, char **argv)
     engine.store = engine_store;
     engine.probe = engine_probe;
     g_test_add_func("/x86/oracle", random_integer_instructions_do_what_the_host_does);
+    g_test_add_func("/x86/oracle32", random_32_bit_instructions_do_what_the_host_does);
     return g_test_run();
 }
