@@ -7,7 +7,7 @@
  */
 #include "accel/tcg/internal.h"
 
-#define HASH_BITS 16
+#define HASH_BITS 18
 
 GMutex tb_lock;
 uint64_t eviction_count;
@@ -86,8 +86,14 @@ static uint64_t page_of(RamBlock *ram, const uint8_t *host)
 
 static void cover(CodePage *page, unsigned first, unsigned size)
 {
-    for (unsigned i = first; i < first + size; i++) {
-        atomic_fetch_or_explicit(&page->bytes[i / 64], UINT64_C(1) << i % 64, memory_order_relaxed);
+    for (unsigned at = first, n; at < first + size; at += n) {
+        uint64_t bits;
+
+        n = MIN(64 - at % 64, first + size - at);
+        bits = n == 64 ? UINT64_MAX : ((UINT64_C(1) << n) - 1) << at % 64;
+        atomic_store_explicit(&page->bytes[at / 64],
+                              atomic_load_explicit(&page->bytes[at / 64], memory_order_relaxed) | bits,
+                              memory_order_relaxed);
     }
 }
 
@@ -112,6 +118,10 @@ static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned lis
     extent(block, list, &first, &last);
     cover(cp, first, last - first + 1);
     block->page_next[list] = cp->first;
+    block->page_link[list] = &cp->first;
+    if (cp->first) {
+        cp->first->page_link[list_of(cp->first, ram, page)] = &block->page_next[list];
+    }
     cp->first = block;
 }
 
@@ -149,15 +159,17 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
 
 static void remove_from_page(Block *block, RamBlock *ram, uint64_t page)
 {
-    CodePage *cp = code_page(ram, page, false);
-    Block **link = &cp->first;
+    unsigned list = list_of(block, ram, page);
+    Block *next = block->page_next[list];
 
-    while (*link && *link != block) {
-        link = &(*link)->page_next[list_of(*link, ram, page)];
+    if (!block->page_link[list]) {
+        return; /* both parts of the block are on one page, and it is on one list */
     }
-    if (*link) {
-        *link = block->page_next[list_of(block, ram, page)];
+    *block->page_link[list] = next;
+    if (next) {
+        next->page_link[list_of(next, ram, page)] = block->page_link[list];
     }
+    block->page_link[list] = NULL;
 }
 
 static void unlink_exit(HostExit *exit)
@@ -328,6 +340,16 @@ static void forget_jumps(void)
     }
 }
 
+/* Bits of blocks that are gone may stay until a store hits one; then the page is counted anew. */
+static void forget_page_if_empty(RamBlock *ram, uint64_t page)
+{
+    CodePage *cp = code_page(ram, page, false);
+
+    if (!cp->first) {
+        recount_page(cp, ram, page);
+    }
+}
+
 void blocks_evict(unsigned region)
 {
     RegionIndex *index = &regions[region];
@@ -335,16 +357,10 @@ void blocks_evict(unsigned region)
 
     for (uint32_t i = 0; i < n; i++) {
         Block *block = index->blocks[i]->engine;
-        RamBlock *ram = block->ram, *ram2 = block->host2 ? block->ram2 : NULL;
 
         if (!block->dead) {
             code_block_kill(block);
-            recount_page(code_page(ram, page_of(ram, block->host), false), ram,
-                         page_of(ram, block->host));
-            if (ram2) {
-                recount_page(code_page(ram2, page_of(ram2, block->host2), false), ram2,
-                             page_of(ram2, block->host2));
-            }
+            forget_page_if_empty(block->ram, page_of(block->ram, block->host));
         }
     }
     forget_jumps();

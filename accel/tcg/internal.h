@@ -182,6 +182,7 @@ typedef struct Block {
     uint32_t n_insns;
     struct Block *hash_next;
     struct Block *page_next[2];
+    struct Block **page_link[2]; /* what points to it on the page's list */
     struct Block *dead_next;
     HostBlock *code;          /* NULL under the interpreter */
     IrBlock *ir;              /* the interpreter's, and for verify */
