@@ -372,12 +372,33 @@ static void runtime_store(void *state, uint64_t addr, uint64_t value, unsigned s
     mem_store(ec, addr, value, size, mode_of(ec, mem), retaddr);
 }
 
+/* Vector code may be the only one that touches a page: its next access should hit. */
+static void fill_for_next(EngineCpu *ec, uint64_t addr, unsigned size, MmuAccess access)
+{
+    uint64_t tag = (addr & PAGE_MASK) | ec->mode;
+    bool store = access == MMU_STORE;
+    PageEntry *entry;
+
+    if (crosses_page(addr, size)) {
+        return;
+    }
+    entry = pages_find(&ec->context->pages, tag);
+    if (!entry) {
+        entry = pages_find(&ec->global_pages, tag);
+    }
+    if (entry && entry->prot & 1 << access &&
+        !(entry->prot & PROT_WATCH) && !is_io(entry, store) && !(store && atomic_load(entry->flags))) {
+        tlb_fill(ec, &ec->context->tlb[ec->mode], entry, addr & PAGE_MASK, !store, store);
+    }
+}
+
 static void runtime_load_bytes(void *state, uint64_t addr, void *buf, unsigned size,
                                uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
 
     load_range(ec, addr, buf, size, ec->mode, retaddr);
+    fill_for_next(ec, addr, size, MMU_LOAD);
 }
 
 static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, unsigned size,
@@ -386,6 +407,7 @@ static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, uns
     EngineCpu *ec = engine_of(state);
 
     store_range(ec, addr, buf, size, ec->mode, retaddr);
+    fill_for_next(ec, addr, size, MMU_STORE);
 }
 
 static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsigned mem,
