@@ -82,8 +82,7 @@ static void x86_reset(Cpu *cpu)
     s->fx[4] = 0xff;                /* FTW: all in use, zero */
     store_le32(s->fx + 24, 0x1f80); /* MXCSR */
     store_le32(s->fx + 28, 0xffff);
-    s->tsc_offset = 0;
-    x86_tsc_set(s, 0);
+    x86_tsc_reset(s);
     reset_common(cpu);
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI | CPU_REQ_INIT | CPU_REQ_SIPI |
                                CPU_REQ_TIMER | CPU_REQ_MCE);

@@ -207,6 +207,7 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value);
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value);
 void x86_tsc_start(void);
 void x86_tsc_set(X86State *s, uint64_t value);
+void x86_tsc_reset(X86State *s);
 
 /* Models. Features are kept as the words of CPUID that have them. */
 typedef enum X86FeatureWord {

@@ -45,6 +45,7 @@ void x86_tsc_start(void)
         started = true;
         measure();
         base = __rdtsc();
+        stopped_at = machine_state() == RUN_RUNNING ? 0 : base;
         machine_on_state(state_changed, NULL);
     }
 }
@@ -58,6 +59,15 @@ uint64_t x86_tsc_frequency(void)
 uint64_t x86_tsc(X86State *s)
 {
     return (stopped_at ? stopped_at : __rdtsc()) - base + s->tsc_offset;
+}
+
+/* The first processor's reset is that of all: they stay in step. */
+void x86_tsc_reset(X86State *s)
+{
+    if (s->hot.cpu->index == 0) {
+        base = stopped_at ? stopped_at : __rdtsc();
+    }
+    s->tsc_offset = 0;
 }
 
 void x86_tsc_set(X86State *s, uint64_t value)
