@@ -243,7 +243,8 @@ bool pc_make_isa(Pc *pc, Device *owner, GError **error)
     x86_state(cpu_get(0))->ferr_line = pc->irqs[13];
     region_add(memory_ports_root(), 0xf0, region_new_io("fpu", &fpu_ops, NULL, 1));
     return make_chip(&port92_type, "port92", bus, NULL, error) &&
-           pc_add("i8042", bus, NULL, NULL, error);
+           pc_add("i8042", bus, NULL, NULL, error) &&
+           pc_add("isa-fdc", bus, NULL, &pc->fdc, error);
 }
 
 /* The HPET stands in for the timer and the clock: these lose their interrupts meanwhile. */

@@ -3,6 +3,7 @@
 
 #include "backends/block.h"
 #include "hw/acpi/tables.h"
+#include "hw/block/fdc.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/nvram/smbios.h"
 #include "hw/timer/mc146818.h"
@@ -77,15 +78,9 @@ static void fill_boot_order(const Pc *pc)
     mc146818_set_byte(pc->rtc, CMOS_BOOT2, code[2] << 4);
 }
 
-/* Type 4 is 1.44 MB, type 5 2.88 MB: the drives that read the most kinds of media. */
-static int floppy_type(int unit)
+static int floppy_type(const Pc *pc, int unit)
 {
-    BlockBackend *blk = block_find_drive("floppy", 0, unit);
-
-    if (!blk) {
-        return unit == 0 && device_type_find("isa-fdc") && machine_config.default_devices ? 4 : 0;
-    }
-    return block_size(blk) > 1474560 ? 5 : 4;
+    return pc->fdc ? fdc_drive_type(pc->fdc, unit) : FLOPPY_NONE;
 }
 
 static int disk_type(int unit)
@@ -97,7 +92,7 @@ static int disk_type(int unit)
 
 void pc_fill_cmos(const Pc *pc)
 {
-    int a = floppy_type(0), b = floppy_type(1);
+    int a = floppy_type(pc, 0), b = floppy_type(pc, 1);
     uint8_t equipment = EQUIPMENT_FPU | EQUIPMENT_MOUSE;
 
     if (a || b) {

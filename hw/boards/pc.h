@@ -14,6 +14,7 @@ typedef struct Pc {
     uint64_t low_ram, high_ram; /* bytes below and above 4 GiB */
     Region *rom_space; /* where ROMs go: PCI memory, or all memory without PCI */
     Device *pic_master, *pic_slave, *pit, *rtc, *dma, *speaker, *fw_cfg;
+    Device *fdc;
     Device *ioapic; /* NULL: no APICs */
     Device *hpet;   /* or NULL */
     bool has_pci;
