@@ -65,12 +65,17 @@ static bool has_breakpoint(Translation *t, uint64_t pc)
     return !(f->variant & VARIANT_SINGLE) && debug_has_breakpoint(t->key->base + pc);
 }
 
-/* Direct exits may be linked within the page that the block begins on. */
+/*
+ * Direct exits may be linked within the page that the block begins on, but not to blocks that go on
+ * in the next page: an instruction may begin close to the end.
+ */
 static bool is_far(void *opaque, uint64_t pc)
 {
+    enum { LONGEST_INSN = 15 };
     Translation *t = opaque;
+    uint64_t addr = t->key->base + pc;
 
-    return !on_first_page(t->engine, t->key->base + pc);
+    return !on_first_page(t->engine, addr) || (addr & (GUEST_PAGE_SIZE - 1)) > GUEST_PAGE_SIZE - LONGEST_INSN;
 }
 
 /* Devices want the machine lock, which is not to be had once tb_lock is held. */

@@ -128,6 +128,7 @@ struct X86Translator {
     uint64_t pc_mask;   /* of pc values in this mode: 64 or 32 bits */
     bool done;          /* the block's last exit has been emitted */
     unsigned n_insns, n_side_exits;
+    unsigned limit;     /* of n_insns */
     X86FlagValues flags;
     X86Cold cold[X86_MAX_COLD];
     unsigned n_cold;

@@ -1,5 +1,6 @@
 /* Helpers of integer instructions: what is too large or too rare to be inline. */
 #include "target/x86/insns.h"
+#include "target/x86/system.h"
 
 static unsigned data_mmu_mode(X86State *s)
 {
@@ -356,6 +357,13 @@ uint64_t helper_get_table(X86State *s, uint64_t which, uint64_t b, uint64_t c, u
 uint64_t helper_get_selector(X86State *s, uint64_t seg, uint64_t b, uint64_t c, uint64_t d)
 {
     return s->seg[seg].selector;
+}
+
+uint64_t helper_set_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    s->eflags |= EFL_IF;
+    x86_poll_interrupts(s);
+    return 0;
 }
 
 uint64_t helper_set_shadow(X86State *s, uint64_t shadow, uint64_t b, uint64_t c, uint64_t d)

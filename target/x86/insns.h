@@ -55,6 +55,8 @@ IrVal x86_call(X86Translator *tr, X86Helper helper, IrVal a, IrVal b, IrVal c, I
 #define X86_CALL2(tr, name, a, b)    x86_call(tr, HELPER_##name, a, b, (IrVal){0}, (IrVal){0})
 #define X86_CALL3(tr, name, a, b, c) x86_call(tr, HELPER_##name, a, b, c, (IrVal){0})
 bool x86_each_insn_exits(const X86Translator *tr); /* single step and the like */
+/* Whether the instruction at pc can be part of this block. */
+bool x86_fits_block(X86Translator *tr, uint64_t pc);
 IrType x86_stack_type(const X86Translator *tr);
 unsigned x86_size(IrType type);
 /* Stack: the value is at the top, the pointer is not yet moved; then move it, last of all. */

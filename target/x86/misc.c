@@ -78,13 +78,30 @@ void x86_emit_std(X86Translator *tr, X86Insn *in)
 
 void x86_emit_cli(X86Translator *tr, X86Insn *in)
 {
-    X86_CALL0(tr, cli);
+    IrVal eflags;
+
+    if (tr->cpl > tr->iopl) { /* virtual interrupts, or #GP */
+        X86_CALL0(tr, cli);
+        return;
+    }
+    eflags = ir_get(tr->ir, IR_I32, SLOT_EFLAGS);
+    ir_put(tr->ir, IR_I32, SLOT_EFLAGS, ir_op2(tr->ir, IR_and, IR_I32, eflags, x86_const(tr, IR_I32, ~EFL_IF)));
 }
 
+/*
+ * No interrupt is taken before the instruction behind STI is done. In one block with it that is so
+ * anyway, as long as the block ends then. If it has to go into a block of its own, the shadow mode
+ * sees to it.
+ */
 void x86_emit_sti(X86Translator *tr, X86Insn *in)
 {
-    X86_CALL0(tr, sti);
-    end_next(tr, in);
+    if (tr->cpl > tr->iopl || x86_each_insn_exits(tr) || !x86_fits_block(tr, in->next_pc)) {
+        X86_CALL0(tr, sti);
+        end_next(tr, in);
+        return;
+    }
+    X86_CALL0(tr, set_if);
+    tr->limit = tr->n_insns + 1;
 }
 
 /* AL = CF ? FF : 0 */

@@ -110,7 +110,7 @@ void x86_emit_nop90(X86Translator *tr, X86Insn *in)
 {
     if (in->rm != R_AX) {
         x86_emit_xchg(tr, in);
-    } else if (in->rep == 0xf3) {
+    } else if (in->rep == 0xf3 && cpu_count() > 1) { /* who waits lets others run */
         if (x86_each_insn_exits(tr)) {
             x86_end_jump(tr, in->next_pc);
         } else {

@@ -230,6 +230,16 @@ static void begin(X86Translator *tr, uint64_t pc)
     }
 }
 
+bool x86_fits_block(X86Translator *tr, uint64_t pc)
+{
+    X86Insn in;
+
+    return page_of(tr, pc) == page_of(tr, tr->t->key->pc) &&
+           x86_decode(tr->t, tr->mode, pc, &in) == DECODE_OK && page_of(tr, in.next_pc - 1) == page_of(tr, pc) &&
+           !(tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) &&
+           tr->n_insns < tr->t->max_insns;
+}
+
 /* False: the block ends before pc. */
 static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
 {
@@ -267,11 +277,10 @@ void x86_translate(Translation *t)
 {
     X86Translator tr;
     uint64_t pc = t->key->pc;
-    unsigned limit;
     X86Insn in;
 
     set_mode(&tr, t);
-    limit = x86_each_insn_exits(&tr) ? 1 : MIN(t->max_insns, MAX_INSNS);
+    tr.limit = x86_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     if (!(tr.mode & MODE_SHADOW)) {
         ir_poll(t->ir, pc); /* an interrupt cannot be taken in a shadow: polling would not end */
     }
@@ -280,7 +289,7 @@ void x86_translate(Translation *t)
             x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
             break;
         }
-        if (tr.n_insns >= MAX(limit, 1) || tr.n_side_exits >= MAX_SIDE_EXITS ||
+        if (tr.n_insns >= tr.limit || tr.n_side_exits >= MAX_SIDE_EXITS ||
             tr.n_cold + COLD_PER_INSN > X86_MAX_COLD || page_of(&tr, pc) != page_of(&tr, t->key->pc) ||
             !next_insn(&tr, pc, &in)) {
             x86_end_jump(&tr, pc);

@@ -279,7 +279,6 @@ static void forward_branch(Forward *f, IrInsn *insn)
 static void forward_insn(Forward *f, IrInsn *insn)
 {
     IrBlock *ir = f->ir;
-    uint64_t value;
 
     switch ((IrOp)insn->op) {
     case IR_get:
@@ -307,11 +306,7 @@ static void forward_insn(Forward *f, IrInsn *insn)
     case IR_exit_if:
         forward_branch(f, insn);
         break;
-    case IR_exit_lookup:
-        if (ir_is_const(ir, (IrVal){insn->in[0]}, &value)) {
-            *insn = (IrInsn){.op = IR_exit_jump, .type = IR_VOID, .imm = value};
-        }
-        /* fall through */
+    case IR_exit_lookup: /* of a constant also: the mode may have changed, which a link would miss */
     case IR_exit_jump:
     case IR_exit_main:
     case IR_br:
