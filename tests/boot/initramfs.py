@@ -1,0 +1,98 @@
+"""Initial RAM disks of a static busybox, an init script and drivers out of Debian's kernel package."""
+import gzip
+import os
+import pathlib
+import re
+import stat
+
+
+class Cpio:
+    """Writes the newc format that the kernel unpacks."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.inode = 1
+
+    def add(self, name, mode, content=b'', rdev=(0, 0)):
+        name_bytes = name.encode() + b'\0'
+        fields = [self.inode, mode, 0, 0, 1, 0, len(content), 0, 0, rdev[0], rdev[1], len(name_bytes), 0]
+        self.data += b'070701' + b''.join(b'%08X' % f for f in fields) + name_bytes
+        self.data += b'\0' * (-len(self.data) % 4) + content
+        self.data += b'\0' * (-len(self.data) % 4)
+        self.inode += 1
+
+    def folder(self, name):
+        self.add(name, stat.S_IFDIR | 0o755)
+
+    def file(self, name, content, mode=0o644):
+        self.add(name, stat.S_IFREG | mode, content)
+
+    def link(self, name, target):
+        self.add(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def finish(self):
+        self.add('TRAILER!!!', 0)
+        return bytes(self.data)
+
+
+def find_modules(root):
+    """Module name (with underscores) to path, of an unpacked kernel package."""
+    return {p.name.split('.ko')[0].replace('-', '_'): p for p in pathlib.Path(root).glob('lib/modules/**/*.ko')}
+
+
+def with_dependencies(names, modules):
+    """The modules in an order in which insmod takes them; what is built in is left out."""
+    order = []
+
+    def visit(name):
+        name = name.replace('-', '_')
+        if name not in modules or name in order:
+            return
+        found = re.search(rb'depends=([^\0]*)\0', modules[name].read_bytes())
+        for need in (found[1].decode().split(',') if found and found[1] else []):
+            visit(need)
+        # crc32c and its like are asked for by name at run time, not listed as dependencies
+        order.append(name)
+
+    for name in names:
+        visit(name)
+    return order
+
+
+INIT = '''#!/bin/sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+for m in $(cat /modules.list); do insmod /modules/$m.ko || echo BOOT-FAIL insmod $m; done
+echo BOOT-UP $(uname -m)
+. /task
+'''
+
+
+def build(output, busybox, kernel_root, module_names, task):
+    """Writes a gzipped initramfs whose /init loads modules and runs `task`, a shell script."""
+    cpio = Cpio()
+    for name in ('bin', 'dev', 'proc', 'sys', 'tmp', 'mnt', 'modules', 'etc'):
+        cpio.folder(name)
+    cpio.add('dev/console', stat.S_IFCHR | 0o600, rdev=(5, 1))
+    cpio.file('bin/busybox', pathlib.Path(busybox).read_bytes(), 0o755)
+    applets = ('sh mount umount insmod echo cat uname ls dmesg grep sed awk wc head tail cut sleep sync ifconfig route '
+               'udhcpc wget nc md5sum dd mkdir cp rm poweroff reboot mke2fs ip ping nproc date cmp true seq expr sort').split()
+    for name in applets:
+        cpio.link(f'bin/{name}', 'busybox')
+    modules = find_modules(kernel_root)
+    order = with_dependencies(module_names, modules)
+    for name in order:
+        cpio.file(f'modules/{name}.ko', modules[name].read_bytes())
+    cpio.file('modules.list', '\n'.join(order).encode())
+    cpio.file('init', INIT.encode(), 0o755)
+    cpio.file('task', task.encode())
+    # busybox's DHCP client calls this to set what it has learnt
+    cpio.file('etc/dhcp', b'#!/bin/sh\n[ "$1" = bound ] || exit 0\nifconfig $interface $ip netmask $subnet\n'
+                          b'route add default gw $router\necho nameserver $dns > /etc/resolv.conf\n'
+                          b'echo BOOT-DHCP $ip\n', 0o755)
+    tmp = f'{output}.{os.getpid()}'
+    with open(tmp, 'wb') as f:
+        f.write(gzip.compress(cpio.finish(), 1))
+    os.replace(tmp, output)

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Debian kernels with a busybox initramfs: processors, messages, network, disk, power.
+
+Usage: linux.py MYNA [test...]
+"""
+import hashlib
+import http.server
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import initramfs
+import machine
+
+ARCHES = {
+    'amd64': ('linux-amd64', 'busybox-amd64', 'x86_64'),
+    'i386': ('linux-686', 'busybox-i386', 'i686'),
+}
+DISK_MODULES = ['ata_piix', 'sd_mod', 'crc32c_generic', 'ext4']
+
+# Warnings that this kernel prints on comparable hardware too (no KVM clock, no microcode to load, ...).
+HARMLESS = re.compile(
+    r'Spectre|Speculat|MDS|TAA|RETBleed|Retbleed|MMIO Stale|microcode|device-mapper|platform regulatory|'
+    r'Kernel is locked|tainting kernel|module verification failed|systemd|FAT-fs|Unknown kernel command line|'
+    r'Warning: Spectre|PCI: Fatal: No config space|acpi PNP0A03:00: fail to add MMCONFIG|'
+    r'can.t access extended PCI|Decoding supported only on Scalable MCA|RAS: Correctable|SRBDS|ITLB|L1TF|Meltdown|'
+    r'\] +#\d+$|BIOS may be outdated|kvm: no hardware support|hrtimer: interrupt took|clocksource|PCI: System does not support PCI')
+
+
+def kernel(arch):
+    package, busybox, _ = ARCHES[arch]
+    root = machine.guest(package)
+    return machine.one(root / 'boot/vmlinuz-*'), machine.guest(busybox) / 'bin/busybox', root
+
+
+def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append=''):
+    vmlinuz, busybox, root = kernel(arch)
+    name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
+    initramfs.build(name, busybox, root, modules, task)
+    binary = str(pathlib.Path(myna).parent / ('myna-system-x86_64' if arch == 'amd64' else 'myna-system-i386'))
+    m = machine.Machine(binary, '-m', memory, '-smp', smp, '-kernel', vmlinuz, '-initrd', name, '-no-reboot',
+                        '-append', f'console=ttyS0 panic=-1 {append}', *args)
+    m.initramfs = name
+    return m
+
+
+def shell(myna, arch, smp):
+    task = '''
+echo BOOT-CPUS $(nproc)
+cat /proc/cpuinfo | grep -c "^processor"
+dmesg -r | grep "^<[0-4]>" | sed "s/^/BOOT-WARNING /"
+i=0; while [ $i -lt 2000 ]; do i=$(expr $i + 1); true; done
+echo BOOT-SUM $i
+sh -c "echo BOOT-SHELL; read word; echo BOOT-READ \\$word"
+echo BOOT-END
+poweroff -f
+'''
+    with boot(myna, arch, task, smp=smp, args=['-nic', 'none']) as m:
+        m.expect(f'BOOT-UP {ARCHES[arch][2]}', 150)
+        if int(m.expect(r'BOOT-CPUS (\d+)', 30)[1]) != smp:
+            raise machine.Failure('wrong number of processors')
+        m.expect('BOOT-SHELL', 60)
+        m.send('typed\n')
+        m.expect('BOOT-READ typed', 10)
+        m.expect('BOOT-END', 10)
+        if m.wait_exit(30) != 0:
+            raise machine.Failure('power off did not end with status 0')
+        bad = [line for line in re.findall(r'BOOT-WARNING (.*)', m.text) if not HARMLESS.search(line)]
+        if bad:
+            raise machine.Failure('the kernel complains: ' + '; '.join(bad[:5]))
+
+
+def network(myna, arch='amd64'):
+    """DHCP, a download and an upload by TCP with checksums, a connection from the host."""
+    blob = os.urandom(3 << 20)
+    received = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(blob)))
+            self.end_headers()
+            self.wfile.write(blob)
+
+        def log_message(self, *unused):
+            pass
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sink = socket.create_server(('127.0.0.1', 0))
+
+    def receive():
+        peer, _ = sink.accept()
+        data = b''
+        while chunk := peer.recv(65536):
+            data += chunk
+        received['data'] = data
+
+    threading.Thread(target=receive, daemon=True).start()
+    with socket.create_server(('127.0.0.1', 0)) as probe:
+        forward = probe.getsockname()[1]
+    task = f'''
+ip link set lo up
+ip link set eth0 up
+udhcpc -i eth0 -n -q -s /etc/dhcp
+wget -q -O /tmp/blob http://10.0.2.2:{server.server_port}/blob
+echo BOOT-SUM $(md5sum /tmp/blob | cut -c1-32)
+nc 10.0.2.2 {sink.getsockname()[1]} < /tmp/blob
+echo BOOT-SENT
+echo BOOT-LISTEN; nc -l -p 7 < /etc/dhcp
+echo BOOT-END
+poweroff -f
+'''
+    with boot(myna, arch, task, modules=['e1000'],
+              args=['-nic', f'user,hostfwd=tcp:127.0.0.1:{forward}-:7']) as m:
+        m.expect('BOOT-DHCP 10.0.2.15', 150)
+        if m.expect('BOOT-SUM (\\w+)', 60)[1] != hashlib.md5(blob).hexdigest():
+            raise machine.Failure('the download is damaged')
+        m.expect('BOOT-SENT', 60)
+        m.expect('BOOT-LISTEN', 10)
+        for _ in range(20):  # the guest may not listen yet
+            with socket.create_connection(('127.0.0.1', forward), 20) as peer:
+                peer.settimeout(20)
+                try:
+                    answer = peer.recv(100)
+                except OSError:
+                    answer = b''
+            if answer:
+                break
+            time.sleep(0.3)
+        if not answer.startswith(b'#!/bin/sh'):
+            raise machine.Failure('nothing came through hostfwd')
+        m.expect('BOOT-END', 30)
+        m.wait_exit(30)
+    if received.get('data') != blob:
+        raise machine.Failure('the upload is damaged')
+
+
+def disk(myna, arch='amd64'):
+    """A file system on an IDE disk: written by the guest, checked by the host's e2fsck."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'disk.img')
+        with open(image, 'wb') as f:
+            f.truncate(64 << 20)
+        mkfs = subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', image])
+        if mkfs.returncode != 0:
+            machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
+        task = '''
+mount -t ext4 /dev/sda /mnt || echo BOOT-FAIL mount
+i=0; while [ $i -lt 40 ]; do dd if=/dev/urandom of=/mnt/file$i bs=64k count=4 2>/dev/null; i=$(expr $i + 1); done
+mkdir /mnt/d; cp /mnt/file1 /mnt/d/copy; rm /mnt/file2
+sync
+echo BOOT-SUM $(md5sum /mnt/d/copy | cut -c1-32)
+umount /mnt
+dd if=/dev/sda of=/dev/null bs=1M 2>/dev/null && echo BOOT-READ
+echo BOOT-END
+reboot -f
+'''
+        with boot(myna, arch, task, modules=DISK_MODULES,
+                  args=['-nic', 'none', '-drive', f'file={image},format=raw']) as m:
+            digest = m.expect('BOOT-SUM (\\w{32})', 200)[1]
+            m.expect('BOOT-READ', 60)
+            m.expect('BOOT-END', 30)
+            m.wait_exit(60)  # -no-reboot: the reboot ends it
+        check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
+        if check.returncode != 0:
+            raise machine.Failure(f'e2fsck: {check.stdout}')
+        copy = os.path.join(folder, 'copy')
+        subprocess.run(['/sbin/debugfs', '-R', f'dump /d/copy {copy}', image], capture_output=True, check=True)
+        if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
+            raise machine.Failure('the file on the host differs from the one in the guest')
+
+
+TESTS = {
+    'amd64-smp1': lambda myna: shell(myna, 'amd64', 1),
+    'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),
+    'i386-smp1': lambda myna: shell(myna, 'i386', 1),
+    'i386-smp4': lambda myna: shell(myna, 'i386', 4),
+    'network': network,
+    'network-i386': lambda myna: network(myna, 'i386'),
+    'disk': disk,
+    'disk-i386': lambda myna: disk(myna, 'i386'),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
