@@ -10,6 +10,7 @@
 #include "core/mainloop.h"
 #include "core/memory.h"
 #include "system/cmdline.h"
+#include "system/monitors.h"
 #include "ui/ui.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -427,6 +428,9 @@ bool startup(GError **error)
         return false;
     }
     if (!start_cpus(error)) {
+        return false;
+    }
+    if (!monitors_start(error)) {
         return false;
     }
     machine_reset();
