@@ -356,11 +356,26 @@ static unsigned mode_of(EngineCpu *ec, unsigned mem)
     return mem & IRM_KERNEL ? ec->kernel_mode : ec->mode;
 }
 
+static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsigned mem,
+                                uintptr_t retaddr)
+{
+    EngineCpu *ec = engine_of(state);
+    unsigned mode = mode_of(ec, mem);
+
+    mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    if (crosses_page(addr, size)) {
+        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, mode, retaddr);
+    }
+}
+
 static uint64_t runtime_load(void *state, uint64_t addr, unsigned size, unsigned mem,
                              uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
 
+    if (mem & IRM_UPDATE) {
+        runtime_probe_store(state, addr, size, mem, retaddr);
+    }
     return mem_load(ec, addr, size, mode_of(ec, mem), retaddr);
 }
 
@@ -408,18 +423,6 @@ static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, uns
 
     store_range(ec, addr, buf, size, ec->mode, retaddr);
     fill_for_next(ec, addr, size, MMU_STORE);
-}
-
-static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsigned mem,
-                                uintptr_t retaddr)
-{
-    EngineCpu *ec = engine_of(state);
-    unsigned mode = mode_of(ec, mem);
-
-    mmu_page(ec, addr, MMU_STORE, mode, retaddr);
-    if (crosses_page(addr, size)) {
-        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, mode, retaddr);
-    }
 }
 
 static uint64_t combine(unsigned op, uint64_t old, uint64_t b, uint64_t c, unsigned size)

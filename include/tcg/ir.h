@@ -63,6 +63,7 @@ typedef enum IrMem {
     IRM_ALIGNED = 1 << 4, /* misaligned faults (the target's alignment exception) */
     IRM_STACK = 1 << 5, /* a hint: likely shares a page with its neighbours */
     IRM_KERNEL = 1 << 6, /* as supervisor whatever the current mode (x86: descriptor tables) */
+    IRM_UPDATE = 1 << 7, /* load: a store to the same place follows, and it faults as that store */
 } IrMem;
 
 typedef enum IrBranchHint { BRANCH_JUMP, BRANCH_CALL, BRANCH_RETURN } IrBranchHint;

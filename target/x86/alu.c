@@ -106,7 +106,7 @@ void x86_emit_alu(X86Translator *tr, X86Insn *in)
         a = locked_alu(tr, in, op, type, b);
         r = compute(tr, op, type, a, b);
     } else {
-        a = x86_operand_get(tr, in, 0);
+        a = op == ALU_CMP || in->lock ? x86_operand_get(tr, in, 0) : x86_operand_update(tr, in);
         r = compute(tr, op, type, a, b);
         if (in->lock) {
             store_if_same(tr, in, type, a, r.value);
@@ -133,7 +133,7 @@ static void emit_step(X86Translator *tr, X86Insn *in, bool dec)
     IrType type = x86_operand_type(in, 0);
     IrVal one = x86_const(tr, type, 1);
     IrVal old = in->lock ? locked(tr, in, IR_atomic_add, type, x86_const(tr, type, dec ? -1 : 1))
-                         : x86_operand_get(tr, in, 0);
+                         : x86_operand_update(tr, in);
     IrValFlags new = ir_opf(tr->ir, dec ? IR_sub : IR_add, type, old, one, NONE);
 
     if (!in->lock) {
@@ -160,13 +160,13 @@ void x86_emit_not(X86Translator *tr, X86Insn *in)
         locked(tr, in, IR_atomic_xor, type, x86_const(tr, type, UINT64_MAX));
         return;
     }
-    x86_operand_put(tr, in, 0, ir_op1(tr->ir, IR_not, type, x86_operand_get(tr, in, 0)));
+    x86_operand_put(tr, in, 0, ir_op1(tr->ir, IR_not, type, x86_operand_update(tr, in)));
 }
 
 void x86_emit_neg(X86Translator *tr, X86Insn *in)
 {
     IrType type = x86_operand_type(in, 0);
-    IrVal old = x86_operand_get(tr, in, 0);
+    IrVal old = in->lock ? x86_operand_get(tr, in, 0) : x86_operand_update(tr, in);
     IrValFlags new = ir_opf(tr->ir, IR_neg, type, old, NONE, NONE);
 
     if (in->lock) {
@@ -193,7 +193,7 @@ void x86_emit_cmpxchg(X86Translator *tr, X86Insn *in)
             old = ir_atomic(ir, IR_atomic_cmpxchg, type, address, disp, expected, src);
             flags = ir_opf(ir, IR_cmp, type, expected, old, NONE).flags;
         } else {
-            old = ir_load(ir, type, address, disp, 0);
+            old = ir_load(ir, type, address, disp, IRM_UPDATE);
             flags = ir_opf(ir, IR_cmp, type, expected, old, NONE).flags;
             ir_store(ir, type, address, disp, ir_selectcc(ir, type, CC_E, flags, src, old), 0);
         }
@@ -225,7 +225,7 @@ void x86_emit_xadd(X86Translator *tr, X86Insn *in)
 {
     IrType type = x86_operand_type(in, 0);
     IrVal src = x86_operand_get(tr, in, 1);
-    IrVal old = in->lock ? locked(tr, in, IR_atomic_add, type, src) : x86_operand_get(tr, in, 0);
+    IrVal old = in->lock ? locked(tr, in, IR_atomic_add, type, src) : x86_operand_update(tr, in);
     IrValFlags sum = ir_opf(tr->ir, IR_add, type, old, src, NONE);
 
     if (in->lock) {

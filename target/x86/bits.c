@@ -51,7 +51,7 @@ void x86_emit_bt(X86Translator *tr, X86Insn *in)
             address = bit_string_address(tr, in, offset, op != BIT_TEST);
         }
         if (!in->lock) {
-            value = ir_load(ir, type, address, disp, 0);
+            value = ir_load(ir, type, address, disp, op == BIT_TEST ? 0 : IRM_UPDATE);
         } else if (op == BIT_RESET) {
             value = ir_atomic(ir, IR_atomic_and, type, address, disp, ir_op1(ir, IR_not, type, mask), NONE);
         } else {

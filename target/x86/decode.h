@@ -122,6 +122,7 @@ struct X86Translator {
     bool cs64, cs32, ss32; /* cs64: cs32 is false */
     bool pe, vm;        /* pe without vm: protected mode proper */
     bool flat, flat_cs;
+    bool one_cpu; /* nobody else can see the steps of a locked instruction */
     unsigned cpl, iopl;
     uint64_t cs_base;
     IrType addr_type;   /* of linear addresses: IR_I64 in 64-bit mode, else IR_I32 */
@@ -159,6 +160,7 @@ IrVal x86_rm_get(X86Translator *tr, X86Insn *in, IrType type);
 void x86_rm_put(X86Translator *tr, X86Insn *in, IrType type, IrVal value);
 IrType x86_operand_type(const X86Insn *in, unsigned n);
 IrVal x86_operand_get(X86Translator *tr, X86Insn *in, unsigned n);
+IrVal x86_operand_update(X86Translator *tr, X86Insn *in);
 void x86_operand_put(X86Translator *tr, X86Insn *in, unsigned n, IrVal value);
 
 /* Raise now: the instruction always faults, and the block ends. */

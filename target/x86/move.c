@@ -97,7 +97,12 @@ void x86_emit_xchg(X86Translator *tr, X86Insn *in)
         int64_t disp;
         IrVal address = x86_address_sized(tr, in, x86_size(type), true, &disp);
 
-        a = ir_atomic(tr->ir, IR_atomic_xchg, type, address, disp, b, NONE);
+        if (tr->one_cpu) {
+            a = ir_load(tr->ir, type, address, disp, IRM_UPDATE);
+            ir_store(tr->ir, type, address, disp, b, 0);
+        } else {
+            a = ir_atomic(tr->ir, IR_atomic_xchg, type, address, disp, b, NONE);
+        }
     } else {
         a = x86_operand_get(tr, in, 0);
         x86_operand_put(tr, in, 0, b);

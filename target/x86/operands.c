@@ -304,6 +304,21 @@ IrVal x86_operand_get(X86Translator *tr, X86Insn *in, unsigned n)
     }
 }
 
+/* Operand 0 of an instruction that goes on to write it. */
+IrVal x86_operand_update(X86Translator *tr, X86Insn *in)
+{
+    unsigned kind = in->row->operand[0];
+    IrType type = x86_operand_type(in, 0);
+    int64_t disp;
+    IrVal address;
+
+    if (!in->is_mem || kind < O_Eb || kind > O_Ev) {
+        return x86_operand_get(tr, in, 0);
+    }
+    address = x86_address_sized(tr, in, x86_size(type), true, &disp);
+    return ir_load(tr->ir, type, address, disp, IRM_UPDATE);
+}
+
 void x86_operand_put(X86Translator *tr, X86Insn *in, unsigned n, IrVal value)
 {
     IrType type = x86_operand_type(in, n);

@@ -24,7 +24,7 @@ static void emit_rotate(X86Translator *tr, X86Insn *in, IrType type, bool right,
 {
     IrBlock *ir = tr->ir;
     unsigned width = 8 * x86_size(type);
-    IrVal a = x86_operand_get(tr, in, 0);
+    IrVal a = x86_operand_update(tr, in);
     IrVal by = ir_op2(ir, IR_and, IR_I8, count, x86_const(tr, IR_I8, width - 1));
     IrVal result, cf, of, flags = NONE;
     uint64_t n;
@@ -50,7 +50,7 @@ static void emit_rotate_carry(X86Translator *tr, X86Insn *in, IrType type, bool 
     IrBlock *ir = tr->ir;
     unsigned width = 8 * x86_size(type);
     IrVal carry = x86_flags_carry(tr);
-    IrVal a = x86_operand_get(tr, in, 0);
+    IrVal a = x86_operand_update(tr, in);
     IrVal result, cf, of, flags = NONE;
     uint64_t n = 0;
 
@@ -101,7 +101,7 @@ static void emit_plain(X86Translator *tr, X86Insn *in, X86ShiftOp op, IrType typ
     X86CcOp cc = op == SHIFT_SAR ? CC_SAR : op == SHIFT_SHR ? CC_SHR : CC_SHL;
     IrOp ir_op = op == SHIFT_SAR ? IR_sar : op == SHIFT_SHR ? IR_shr : IR_shl;
     unsigned width = 8 * x86_size(type);
-    IrVal a = x86_operand_get(tr, in, 0);
+    IrVal a = x86_operand_update(tr, in);
     uint64_t n = 0;
 
     if (is_const) {
@@ -149,7 +149,7 @@ void x86_emit_shift(X86Translator *tr, X86Insn *in)
     uint64_t n;
 
     if (is_const && ir_is_const(tr->ir, count, &n) && n == 0) {
-        x86_operand_put(tr, in, 0, x86_operand_get(tr, in, 0)); /* clears the upper half */
+        x86_operand_put(tr, in, 0, x86_operand_update(tr, in)); /* clears the upper half */
     } else if (op < SHIFT_RCL) {
         emit_rotate(tr, in, type, op == SHIFT_ROR, count, is_const);
     } else if (op < SHIFT_SHL) {
@@ -168,7 +168,7 @@ static void emit_double(X86Translator *tr, X86Insn *in, bool right)
     X86CcOp cc = right ? CC_SHR : CC_SHL;
     bool is_const;
     IrVal count = get_count(tr, in, 2, type, &is_const);
-    IrVal a = x86_operand_get(tr, in, 0);
+    IrVal a = x86_operand_update(tr, in);
     IrVal b = x86_operand_get(tr, in, 1);
     IrVal safe, result, before, less;
     uint64_t n = 0;

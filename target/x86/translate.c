@@ -189,6 +189,7 @@ static void translate_insn(X86Translator *tr, X86Insn *in)
     } else if (row->attr & A_CPL0 && tr->cpl != 0) {
         x86_gp0(tr);
     } else {
+        in->lock = in->lock && !tr->one_cpu;
         row->emit(tr, in);
     }
 }
@@ -209,6 +210,7 @@ static void set_mode(X86Translator *tr, Translation *t)
         .vm = mode & MODE_VM,
         .flat = mode & MODE_FLAT,
         .flat_cs = mode & MODE_FLAT_CS,
+        .one_cpu = cpu_count() <= 1,
         .cpl = mode >> MODE_CPL_SHIFT & 3,
         .iopl = mode >> MODE_IOPL_SHIFT & 3,
         .cs_base = t->key->base,

@@ -23,6 +23,7 @@ enum {
     AREA_SAVE1 = -72,
     AREA_SPILL = -80,     /* spill slot k is at AREA_SPILL - 8 * k */
     N_SPILLS = 54,
+    AREA_UPDATE = -0x200, /* address of an update that goes the slow way */
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
     AREA_SIZE = 0x500,
@@ -128,7 +129,7 @@ typedef struct Snapshot {
 } Snapshot;
 
 typedef enum ColdKind {
-    COLD_LOAD, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
+    COLD_LOAD, COLD_UPDATE, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
 } ColdKind;
 
 typedef struct ColdStub {
@@ -146,6 +147,10 @@ typedef struct ColdStub {
     Snapshot snapshot;
     const IrInsn *insn;
     HostExit *exit;    /* whose branch leads here directly */
+    /* COLD_UPDATE: the store's part. */
+    Snapshot store_snapshot;
+    uint32_t store_at, end; /* code between resume and store_at is done here too */
+    bool keep_flags;
 } ColdStub;
 
 typedef struct FaultRecord {
@@ -171,6 +176,8 @@ typedef struct Context {
     uint32_t reg_values[HOST_REGS]; /* list heads */
     uint16_t temps;       /* mask of registers that are not pinned */
     uint16_t locked;      /* in use by the current insn */
+    uint16_t held;        /* the host address of an update between its load and its store */
+    uint32_t update;      /* index of its stub */
     uint8_t spill_refs[N_SPILLS];
     uint64_t dirty;       /* mask of slots */
     uint32_t pins_clean;  /* mask of pinned registers whose bits 32-63 are zero */
@@ -268,6 +275,8 @@ void define_flags(Context *c, const IrInsn *insn); /* EFLAGS hold the insn's fla
 void need_flags(Context *c, uint32_t id);     /* brings a flags value into EFLAGS */
 void need_carry(Context *c, uint32_t id);     /* only CF */
 IrCc need_condition(Context *c, uint32_t id, IrCc cc); /* the host condition that tells */
+void save_flags(Context *c, int32_t area);    /* EFLAGS, in the area below the state */
+void restore_flags(Context *c, int32_t area);
 bool flags_wanted(const Context *c, const IrInsn *insn);
 void emit_setcc(Context *c, const IrInsn *insn);
 void emit_selectcc(Context *c, const IrInsn *insn);
@@ -307,6 +316,7 @@ void cold_size(Context *c, const ColdStub *s, unsigned size);
 void cold_call(Context *c, const ColdStub *s, Thunk thunk);
 void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size);
 void cold_load(Context *c, ColdStub *s);
+void cold_update(Context *c, ColdStub *s);
 void cold_store(Context *c, ColdStub *s);
 void cold_probe(Context *c, ColdStub *s);
 void cold_atomic(Context *c, ColdStub *s);

@@ -11,6 +11,18 @@ static void push_flags(Context *c)
     asm_byte(&c->a, 0x9c);
 }
 
+void save_flags(Context *c, int32_t area)
+{
+    push_flags(c);
+    asm_op(&c->a, 0x8f, 4, 0, rm_mem(mem_state(area))); /* pop */
+}
+
+void restore_flags(Context *c, int32_t area)
+{
+    asm_op(&c->a, 0xff, 4, 6, rm_mem(mem_state(area))); /* push */
+    asm_byte(&c->a, 0x9d);                              /* popf */
+}
+
 static void save_image(Context *c, Value *v)
 {
     if (v->spill >= 0) {
@@ -21,8 +33,7 @@ static void save_image(Context *c, Value *v)
     if (v->cc >= 0) {
         asm_op(&c->a, 0x90 | MAP_0F | v->cc, 4, 0, rm_mem(spill_mem(v->spill))); /* setcc */
     } else {
-        push_flags(c);
-        asm_op(&c->a, 0x8f, 4, 0, rm_mem(spill_mem(v->spill))); /* pop */
+        save_flags(c, AREA_SPILL - 8 * v->spill);
     }
 }
 
@@ -55,8 +66,7 @@ void need_flags(Context *c, uint32_t id)
 
     if (c->flags_now != id) {
         clobber_flags(c);
-        asm_op(&c->a, 0xff, 4, 6, rm_mem(spill_mem(v->spill))); /* push */
-        asm_byte(&c->a, 0x9d);                                  /* popf */
+        restore_flags(c, AREA_SPILL - 8 * v->spill);
         c->flags_now = id;
     }
 }

@@ -128,7 +128,7 @@ void cold_unaligned(Context *c, ColdStub *s)
     cold_call(c, s, THUNK_UNALIGNED);
 }
 
-enum { SLOW_BITS = IRM_KERNEL };
+enum { SLOW_BITS = IRM_KERNEL | IRM_UPDATE };
 
 /* bits of the memory operation that the engine wants to know of. */
 static uint16_t slow_bits(const IrInsn *insn)
@@ -210,6 +210,92 @@ void end_access(Context *c, ColdStub *stub)
     }
 }
 
+static bool may_be_in_update(IrOp op)
+{
+    switch (op) {
+    case IR_shld:
+    case IR_shrd:
+    case IR_mulu2:
+    case IR_muls2:
+    case IR_divu2:
+    case IR_divs2:
+        return false; /* want many registers */
+    default:
+        return ir_op_pure(op) || op == IR_get || op == IR_get8h;
+    }
+}
+
+/* Whether the check of an update's load can do for its store: nothing between them leaves or calls. */
+static bool is_simple_update(const Context *c, const IrInsn *load)
+{
+    enum { NEAR = 24 };
+    uint32_t end = MIN(c->ir->n_insns, (uint32_t)c->i + NEAR);
+
+    if (load->bits & (IRM_BE | IRM_ALIGNED | IRM_KERNEL)) {
+        return false;
+    }
+    for (uint32_t i = c->i + 1; i < end; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (insn->op == IR_store) {
+            return insn->in[0] == load->in[0] && insn->imm == load->imm && insn->type == load->type &&
+                   !(insn->bits & (IRM_BE | IRM_ALIGNED | IRM_KERNEL));
+        }
+        if (!may_be_in_update(insn->op) && !c->dead[i]) {
+            break;
+        }
+    }
+    return false;
+}
+
+/*
+ * The load of an update keeps the host address for the store, so that one check is enough and flags
+ * that are made between live on. The slow path does it all: the code between the two is repeated there.
+ */
+static void emit_update(Context *c, const IrInsn *insn, ColdStub *stub, Mem mem, int out)
+{
+    int pointer = mem.base;
+
+    if (mem.index != NO_REG || mem.disp) {
+        asm_lea(&c->a, 8, pointer, mem);
+    }
+    c->held = 1u << pointer;
+    c->update = stub - c->cold;
+    if (out == NO_REG) {
+        out = alloc_temp(c);
+    }
+    stub->kind = COLD_UPDATE;
+    stub->snapshot = snapshot_take(c, UINT64_MAX);
+    stub->out = out;
+    stub->value2_reg = pointer;
+    emit_loaded(c, insn, out, mem_at(pointer, 0));
+    stub->resume = asm_offset(&c->a);
+    value_set_reg(c, insn->out, out, true);
+}
+
+static void finish_update(Context *c, const IrInsn *insn)
+{
+    unsigned size = ir_type_size(insn->type);
+    ColdStub *stub = &c->cold[c->update];
+    int32_t imm = 0;
+
+    stub->value_is_imm = value_imm(c, insn->in[1], size, &imm);
+    stub->imm = imm;
+    if (!stub->value_is_imm) {
+        stub->value_reg = value_use(c, insn->in[1]);
+    }
+    stub->store_snapshot = snapshot_take(c, UINT64_MAX);
+    stub->store_at = asm_offset(&c->a);
+    stub->keep_flags = c->flags_now && c->values[c->flags_now].last_use > c->i;
+    if (stub->value_is_imm) {
+        asm_store_imm(&c->a, size, mem_at(stub->value2_reg, 0), imm);
+    } else {
+        asm_store(&c->a, size, mem_at(stub->value2_reg, 0), stub->value_reg);
+    }
+    stub->end = asm_offset(&c->a);
+    c->held = 0;
+}
+
 void emit_load(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
@@ -234,7 +320,11 @@ void emit_load(Context *c, const IrInsn *insn)
         stub->snapshot = snapshot_take(c, UINT64_MAX);
         stub->out = out;
     } else {
-        mem = emit_probe(c, stub, addr, size, false, alignment(insn));
+        mem = emit_probe(c, stub, addr, size, insn->bits & IRM_UPDATE, alignment(insn));
+        if (insn->bits & IRM_UPDATE && is_simple_update(c, insn)) {
+            emit_update(c, insn, stub, mem, out);
+            return;
+        }
         if (out == NO_REG) {
             out = mem.base;
         }
@@ -266,6 +356,44 @@ void cold_load(Context *c, ColdStub *s)
     asm_jmp_offset(&c->a, s->resume);
 }
 
+/* Copies code that has neither branches out nor calls. */
+static void repeat_code(Context *c, uint32_t from, uint32_t to)
+{
+    for (uint32_t at = from; at < to; at++) {
+        asm_byte(&c->a, c->a.start[at]);
+    }
+}
+
+void cold_update(Context *c, ColdStub *s)
+{
+    Asm *a = &c->a;
+
+    patch_jumps(c, s);
+    cold_address(c, s);
+    asm_load(a, 8, s->temp, mem_state(AREA_X0));
+    asm_store(a, 8, mem_state(AREA_UPDATE), s->temp);
+    cold_size(c, s, s->size);
+    cold_call(c, s, THUNK_LOAD);
+    emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
+    repeat_code(c, s->resume, s->store_at);
+    if (s->keep_flags) {
+        save_flags(c, AREA_X2);
+    }
+    if (s->value_is_imm) {
+        asm_store_imm(a, 8, mem_state(AREA_X1), s->imm);
+    } else {
+        asm_store(a, 8, mem_state(AREA_X1), s->value_reg);
+    }
+    asm_load(a, 8, s->value2_reg, mem_state(AREA_UPDATE));
+    asm_store(a, 8, mem_state(AREA_X0), s->value2_reg);
+    thunk_call(c, sized(THUNK_STORE1, s->size));
+    fault_record(c, asm_offset(a), s->pc, s->store_snapshot);
+    if (s->keep_flags) {
+        restore_flags(c, AREA_X2);
+    }
+    asm_jmp_offset(a, s->end);
+}
+
 void emit_store(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
@@ -277,6 +405,10 @@ void emit_store(Context *c, const IrInsn *insn)
     bool is_imm = value_imm(c, value, size, &imm) && !(insn->bits & IRM_BE);
     int reg = NO_REG;
 
+    if (c->held) {
+        finish_update(c, insn);
+        return;
+    }
     clobber_flags(c);
     addr = address_of(c, insn);
     if (insn->bits & IRM_BE) {

@@ -295,6 +295,32 @@ static IrVal address(Random *r)
     return ir_op2(r->ir, IR_add, type, a, ir_const(r->ir, type, TEST_RAM_BASE));
 }
 
+/* A load and a store to the same place, with a few operations between. */
+static void update(Random *r, IrType type, IrVal addr, int disp)
+{
+    IrVal v = ir_load(r->ir, type, addr, disp, IRM_UPDATE);
+
+    keep(r, v);
+    for (unsigned n = below(r, 5); n > 0; n--) {
+        switch (below(r, 4)) {
+        case 0:
+            shift(r);
+            break;
+        case 1:
+            choose(r);
+            break;
+        default:
+            arithmetic(r);
+            break;
+        }
+    }
+    ir_store(r->ir, type, addr, disp, below(r, 4) ? value(r, type) : v, 0);
+    if (below(r, 2)) { /* flags from in between are wanted behind it */
+        flags_value(r, 0);
+        choose(r);
+    }
+}
+
 static void memory(Random *r)
 {
     static const unsigned modes[] = {0, 0, IRM_ZX, IRM_SX, IRM_BE, IRM_ZX | IRM_BE, IRM_SX | IRM_BE, IRM_STACK};
@@ -313,7 +339,10 @@ static void memory(Random *r)
     if (below(r, 40) == 0) {
         mode |= IRM_ALIGNED;
     }
-    switch (below(r, 12)) {
+    switch (below(r, 14)) {
+    case 12 ... 13:
+        update(r, type, addr, disp);
+        break;
     case 0 ... 5:
         keep(r, ir_load(r->ir, type, addr, disp, mode));
         break;

@@ -82,6 +82,9 @@ REGISTERS_ONLY static uint64_t load(void *state, uint64_t addr, unsigned size, u
 {
     uint64_t v = 0;
 
+    if (mem & IRM_UPDATE) {
+        probe_store(state, addr, size, 0, retaddr);
+    }
     load_bytes(state, addr, &v, size, retaddr);
     return v;
 }
