@@ -17,7 +17,7 @@ static Result compute(X86Translator *tr, X86AluOp op, IrType type, IrVal a, IrVa
     static const struct { uint8_t ir, cc; } ops[] = {
         [ALU_ADD] = {IR_add, CC_ADD}, [ALU_OR] = {IR_or, CC_LOGIC}, [ALU_ADC] = {IR_adc, CC_ADC},
         [ALU_SBB] = {IR_sbb, CC_SBB}, [ALU_AND] = {IR_and, CC_LOGIC}, [ALU_SUB] = {IR_sub, CC_SUB},
-        [ALU_XOR] = {IR_xor, CC_LOGIC}, [ALU_CMP] = {IR_cmp, CC_SUB},
+        [ALU_XOR] = {IR_xor, CC_LOGIC}, [ALU_CMP] = {IR_cmp, CC_CMP},
     };
     Result r = {.cc = ops[op].cc};
     IrValFlags out;
@@ -28,7 +28,7 @@ static Result compute(X86Translator *tr, X86AluOp op, IrType type, IrVal a, IrVa
     out = ir_opf(tr->ir, ops[op].ir, type, a, b, r.carry);
     r.value = out.value;
     r.flags = out.flags;
-    r.dst = op == ALU_CMP ? ir_op2(tr->ir, IR_sub, type, a, b) : out.value;
+    r.dst = op == ALU_CMP ? a : out.value;
     r.src = r.cc == CC_LOGIC ? NONE : b;
     return r;
 }
@@ -125,7 +125,7 @@ void x86_emit_test(X86Translator *tr, X86Insn *in)
     IrVal b = second == O_Ib || second == O_Iz ? x86_const(tr, type, in->imm) : x86_operand_get(tr, in, 1);
     IrVal flags = ir_opf(tr->ir, IR_test, type, a, b, NONE).flags;
 
-    x86_flags_put(tr, CC_LOGIC, type, ir_op2(tr->ir, IR_and, type, a, b), NONE, flags);
+    x86_flags_put(tr, CC_TEST, type, a, b, flags);
 }
 
 static void emit_step(X86Translator *tr, X86Insn *in, bool dec)
@@ -183,7 +183,7 @@ void x86_emit_cmpxchg(X86Translator *tr, X86Insn *in)
     IrType type = x86_operand_type(in, 0);
     IrVal src = x86_operand_get(tr, in, 1);
     IrVal expected = ir_get(ir, type, SLOT_AX);
-    IrVal old, flags, difference;
+    IrVal old, flags;
 
     if (in->is_mem) {
         int64_t disp;
@@ -208,7 +208,6 @@ void x86_emit_cmpxchg(X86Translator *tr, X86Insn *in)
             x86_gpr_put(tr, in, type, in->rm, ir_selectcc(ir, type, CC_E, flags, src, old));
         }
     }
-    difference = ir_op2(ir, IR_sub, type, expected, old);
     /* The accumulator is written only if they differ: then it is never its own destination. */
     if (in->is_mem || in->rm != R_AX) {
         if (type == IR_I32 && tr->cs64) {
@@ -218,7 +217,7 @@ void x86_emit_cmpxchg(X86Translator *tr, X86Insn *in)
             ir_put(ir, type, SLOT_AX, ir_selectcc(ir, type, CC_E, flags, expected, old));
         }
     }
-    x86_flags_put(tr, CC_SUB, type, difference, old, flags);
+    x86_flags_put(tr, CC_CMP, type, expected, old, flags);
 }
 
 void x86_emit_xadd(X86Translator *tr, X86Insn *in)

@@ -45,9 +45,9 @@ typedef enum X86Attr {
     A_CPL0 = 1 << 8,   /* #GP(0) outside of ring 0 */
     A_PE = 1 << 9,     /* #UD in real and V86 mode */
     A_END = 1 << 10,   /* a block never continues behind it (the emitter ends it) */
-    /* For the liveness of flags; with register operands the instruction cannot fault and ... */
-    A_FLW = 1 << 11,   /* ... writes all arithmetic flags without reading any */
-    A_FLN = 1 << 12,   /* ... neither reads nor writes flags */
+    /* For the liveness of flags: */
+    A_FLW = 1 << 11,   /* writes all arithmetic flags without reading any */
+    A_FLN = 1 << 12,   /* reads none */
 } X86Attr;
 
 typedef struct X86Row {

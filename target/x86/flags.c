@@ -27,8 +27,13 @@ static uint32_t base_flags(uint32_t op, uint64_t dst, uint64_t src)
     uint32_t flags;
     uint64_t a, b = src & mask, result = dst & mask;
 
-    if (op >> 2 == CC_IMAGE) {
+    switch (op >> 2) {
+    case CC_IMAGE:
         return dst & FLAGS_ALL;
+    case CC_CMP:
+        return base_flags(X86_CC(CC_SUB, op & 3), dst - src, src);
+    case CC_TEST:
+        return base_flags(X86_CC(CC_LOGIC, op & 3), dst & src, 0);
     }
     flags = result_flags(dst, width);
     switch (op >> 2) {

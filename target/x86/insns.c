@@ -34,33 +34,33 @@ static const X86Row group2_ev_1[8] = GROUP2(Ev, 1);
 static const X86Row group2_eb_cl[8] = GROUP2(Eb, CL);
 static const X86Row group2_ev_cl[8] = GROUP2(Ev, CL);
 
-static const X86Row group1a[8] = {ROW(pop, 0, Ev, NONE, NONE, A_D64)};
+static const X86Row group1a[8] = {ROW(pop, 0, Ev, NONE, NONE, A_D64 | A_FLN)};
 
 static const X86Row group3_eb[8] = {
     ROW(test, 0, Eb, Ib, NONE, A_FLW), ROW(test, 0, Eb, Ib, NONE, A_FLW),
     ROW(not, 0, Eb, NONE, NONE, A_LOCK | A_FLN), ROW(neg, 0, Eb, NONE, NONE, A_LOCK | A_FLW),
     ROW(mul, 0, Eb, NONE, NONE, A_FLW), ROW(imul1, 0, Eb, NONE, NONE, A_FLW),
-    ROW(div, 0, Eb, NONE, NONE, 0), ROW(idiv, 0, Eb, NONE, NONE, 0),
+    ROW(div, 0, Eb, NONE, NONE, A_FLN), ROW(idiv, 0, Eb, NONE, NONE, A_FLN),
 };
 static const X86Row group3_ev[8] = {
     ROW(test, 0, Ev, Iz, NONE, A_FLW), ROW(test, 0, Ev, Iz, NONE, A_FLW),
     ROW(not, 0, Ev, NONE, NONE, A_LOCK | A_FLN), ROW(neg, 0, Ev, NONE, NONE, A_LOCK | A_FLW),
     ROW(mul, 0, Ev, NONE, NONE, A_FLW), ROW(imul1, 0, Ev, NONE, NONE, A_FLW),
-    ROW(div, 0, Ev, NONE, NONE, 0), ROW(idiv, 0, Ev, NONE, NONE, 0),
+    ROW(div, 0, Ev, NONE, NONE, A_FLN), ROW(idiv, 0, Ev, NONE, NONE, A_FLN),
 };
 static const X86Row group4[8] = {
-    ROW(inc, 0, Eb, NONE, NONE, A_LOCK), ROW(dec, 0, Eb, NONE, NONE, A_LOCK),
+    ROW(inc, 0, Eb, NONE, NONE, A_LOCK | A_FLN), ROW(dec, 0, Eb, NONE, NONE, A_LOCK | A_FLN),
 };
 static const X86Row group5[8] = {
-    ROW(inc, 0, Ev, NONE, NONE, A_LOCK), ROW(dec, 0, Ev, NONE, NONE, A_LOCK),
+    ROW(inc, 0, Ev, NONE, NONE, A_LOCK | A_FLN), ROW(dec, 0, Ev, NONE, NONE, A_LOCK | A_FLN),
     ROW(call_ev, 0, Ev, NONE, NONE, A_F64 | A_END), ROW(call_far_m, 0, M, NONE, NONE, A_MEM | A_END),
     ROW(jmp_ev, 0, Ev, NONE, NONE, A_F64 | A_END), ROW(jmp_far_m, 0, M, NONE, NONE, A_MEM | A_END),
-    ROW(push, 0, Ev, NONE, NONE, A_D64),
+    ROW(push, 0, Ev, NONE, NONE, A_D64 | A_FLN),
 };
 static const X86Row group8[8] = {
-    [4] = ROW(bt, BIT_TEST, Ev, Ib, NONE, 0),
-    ROW(bt, BIT_SET, Ev, Ib, NONE, A_LOCK), ROW(bt, BIT_RESET, Ev, Ib, NONE, A_LOCK),
-    ROW(bt, BIT_COMPLEMENT, Ev, Ib, NONE, A_LOCK),
+    [4] = ROW(bt, BIT_TEST, Ev, Ib, NONE, A_FLN),
+    ROW(bt, BIT_SET, Ev, Ib, NONE, A_LOCK | A_FLN), ROW(bt, BIT_RESET, Ev, Ib, NONE, A_LOCK | A_FLN),
+    ROW(bt, BIT_COMPLEMENT, Ev, Ib, NONE, A_LOCK | A_FLN),
 };
 static const X86Row group9[8] = {
     [1] = ROW(cmpxchg_wide, 0, M, NONE, NONE, A_LOCK | A_MEM),
@@ -84,13 +84,13 @@ static const X86Row group15[8] = {
 #define TIMES8(...) TIMES4(__VA_ARGS__), TIMES4(__VA_ARGS__)
 #define TIMES16(...) TIMES8(__VA_ARGS__), TIMES8(__VA_ARGS__)
 #define SEG_STACK(code, seg, attr) \
-    [code] = ROW(push_seg, seg, NONE, NONE, NONE, attr), ROW(pop_seg, seg, NONE, NONE, NONE, attr)
+    [code] = ROW(push_seg, seg, NONE, NONE, NONE, attr | A_FLN), ROW(pop_seg, seg, NONE, NONE, NONE, attr)
 
 const X86Row x86_rows_one[256] = {
     ALU6(0x00, ALU_ADD, A_LOCK, A_FLW),
     SEG_STACK(0x06, S_ES, A_I64),
     ALU6(0x08, ALU_OR, A_LOCK, A_FLW),
-    [0x0e] = ROW(push_seg, S_CS, NONE, NONE, NONE, A_I64),
+    [0x0e] = ROW(push_seg, S_CS, NONE, NONE, NONE, A_I64 | A_FLN),
     ALU6(0x10, ALU_ADC, A_LOCK, 0),
     SEG_STACK(0x16, S_SS, A_I64),
     ALU6(0x18, ALU_SBB, A_LOCK, 0),
@@ -103,17 +103,17 @@ const X86Row x86_rows_one[256] = {
     [0x37] = ROW(decimal, DECIMAL_AAA, NONE, NONE, NONE, A_I64),
     ALU6(0x38, ALU_CMP, 0, A_FLW),
     [0x3f] = ROW(decimal, DECIMAL_AAS, NONE, NONE, NONE, A_I64),
-    [0x40] = TIMES8(ROW(inc, 0, Zv, NONE, NONE, A_I64)),
-    TIMES8(ROW(dec, 0, Zv, NONE, NONE, A_I64)),
-    [0x50] = TIMES8(ROW(push, 0, Zv, NONE, NONE, A_D64)),
-    TIMES8(ROW(pop, 0, Zv, NONE, NONE, A_D64)),
-    [0x60] = ROW(pusha, 0, NONE, NONE, NONE, A_I64),
-    ROW(popa, 0, NONE, NONE, NONE, A_I64),
+    [0x40] = TIMES8(ROW(inc, 0, Zv, NONE, NONE, A_I64 | A_FLN)),
+    TIMES8(ROW(dec, 0, Zv, NONE, NONE, A_I64 | A_FLN)),
+    [0x50] = TIMES8(ROW(push, 0, Zv, NONE, NONE, A_D64 | A_FLN)),
+    TIMES8(ROW(pop, 0, Zv, NONE, NONE, A_D64 | A_FLN)),
+    [0x60] = ROW(pusha, 0, NONE, NONE, NONE, A_I64 | A_FLN),
+    ROW(popa, 0, NONE, NONE, NONE, A_I64 | A_FLN),
     ROW(bound, 0, Gv, M, NONE, A_I64 | A_MEM),
     ROW(movsxd, 0, Gv, Ed, NONE, 0), /* arpl Ew,Gw outside of 64-bit code */
-    [0x68] = ROW(push, 0, Iz, NONE, NONE, A_D64),
+    [0x68] = ROW(push, 0, Iz, NONE, NONE, A_D64 | A_FLN),
     ROW(imul, 0, Gv, Ev, Iz, A_FLW),
-    ROW(push, 0, Ibs, NONE, NONE, A_D64),
+    ROW(push, 0, Ibs, NONE, NONE, A_D64 | A_FLN),
     ROW(imul, 0, Gv, Ev, Ibs, A_FLW),
     [0x6c] = ROW(string, STRING_INS, NONE, NONE, NONE, 0), ROW(string, STRING_INS, NONE, NONE, NONE, 0),
     ROW(string, STRING_OUTS, NONE, NONE, NONE, 0), ROW(string, STRING_OUTS, NONE, NONE, NONE, 0),
@@ -123,7 +123,7 @@ const X86Row x86_rows_one[256] = {
     ROW(xchg, 0, Eb, Gb, NONE, A_LOCK | A_FLN), ROW(xchg, 0, Ev, Gv, NONE, A_LOCK | A_FLN),
     [0x88] = ROW(mov, 0, Eb, Gb, NONE, A_FLN), ROW(mov, 0, Ev, Gv, NONE, A_FLN),
     ROW(mov, 0, Gb, Eb, NONE, A_FLN), ROW(mov, 0, Gv, Ev, NONE, A_FLN),
-    ROW(mov_from_seg, 0, Ev, Sw, NONE, 0), ROW(lea, 0, Gv, M, NONE, A_MEM | A_FLN),
+    ROW(mov_from_seg, 0, Ev, Sw, NONE, A_FLN), ROW(lea, 0, Gv, M, NONE, A_MEM | A_FLN),
     ROW(mov_to_seg, 0, Sw, Ew, NONE, 0), GROUP(group1a, 0),
     [0x90] = ROW(nop90, 0, Zv, AX, NONE, 0),
     ROW(xchg, 0, Zv, AX, NONE, A_FLN), TIMES2(ROW(xchg, 0, Zv, AX, NONE, A_FLN)), TIMES4(ROW(xchg, 0, Zv, AX, NONE, A_FLN)),
@@ -132,24 +132,24 @@ const X86Row x86_rows_one[256] = {
     ROW(fp, 0, NONE, NONE, NONE, 0), /* fwait */
     ROW(pushf, 0, NONE, NONE, NONE, A_D64), ROW(popf, 0, NONE, NONE, NONE, A_D64),
     ROW(sahf, 0, NONE, NONE, NONE, 0), ROW(lahf, 0, NONE, NONE, NONE, 0),
-    [0xa0] = ROW(mov, 0, AL, Ob, NONE, 0), ROW(mov, 0, AX, Ov, NONE, 0),
-    ROW(mov, 0, Ob, AL, NONE, 0), ROW(mov, 0, Ov, AX, NONE, 0),
-    TIMES2(ROW(string, STRING_MOVS, NONE, NONE, NONE, 0)), TIMES2(ROW(string, STRING_CMPS, NONE, NONE, NONE, 0)),
+    [0xa0] = ROW(mov, 0, AL, Ob, NONE, A_FLN), ROW(mov, 0, AX, Ov, NONE, A_FLN),
+    ROW(mov, 0, Ob, AL, NONE, A_FLN), ROW(mov, 0, Ov, AX, NONE, A_FLN),
+    TIMES2(ROW(string, STRING_MOVS, NONE, NONE, NONE, A_FLN)), TIMES2(ROW(string, STRING_CMPS, NONE, NONE, NONE, 0)),
     ROW(test, 0, AL, Ib, NONE, A_FLW), ROW(test, 0, AX, Iz, NONE, A_FLW),
-    TIMES2(ROW(string, STRING_STOS, NONE, NONE, NONE, 0)), TIMES2(ROW(string, STRING_LODS, NONE, NONE, NONE, 0)),
+    TIMES2(ROW(string, STRING_STOS, NONE, NONE, NONE, A_FLN)), TIMES2(ROW(string, STRING_LODS, NONE, NONE, NONE, A_FLN)),
     TIMES2(ROW(string, STRING_SCAS, NONE, NONE, NONE, 0)),
     [0xb0] = TIMES8(ROW(mov, 0, Zb, Ib, NONE, A_FLN)), TIMES8(ROW(mov, 0, Zv, Iv, NONE, A_FLN)),
     [0xc0] = GROUP(group2_eb_ib, 0), GROUP(group2_ev_ib, 0),
     ROW(ret, 0, Iw, NONE, NONE, A_F64 | A_END), ROW(ret, 0, NONE, NONE, NONE, A_F64 | A_END),
     ROW(load_far, S_ES, Gv, M, NONE, A_I64 | A_MEM), ROW(load_far, S_DS, Gv, M, NONE, A_I64 | A_MEM),
     GROUP(group11_eb, 0), GROUP(group11_ev, 0),
-    ROW(enter, 0, Iw, Ib, NONE, A_D64), ROW(leave, 0, NONE, NONE, NONE, A_D64),
+    ROW(enter, 0, Iw, Ib, NONE, A_D64 | A_FLN), ROW(leave, 0, NONE, NONE, NONE, A_D64 | A_FLN),
     ROW(ret_far, 0, Iw, NONE, NONE, A_END), ROW(ret_far, 0, NONE, NONE, NONE, A_END),
     ROW(int3, 0, NONE, NONE, NONE, A_END), ROW(int, 0, Ib, NONE, NONE, A_END),
     ROW(into, 0, NONE, NONE, NONE, A_I64), ROW(iret, 0, NONE, NONE, NONE, A_END),
     [0xd0] = GROUP(group2_eb_1, 0), GROUP(group2_ev_1, 0), GROUP(group2_eb_cl, 0), GROUP(group2_ev_cl, 0),
     ROW(aam, 0, Ib, NONE, NONE, A_I64), ROW(aad, 0, Ib, NONE, NONE, A_I64),
-    ROW(salc, 0, NONE, NONE, NONE, A_I64), ROW(xlat, 0, NONE, NONE, NONE, 0),
+    ROW(salc, 0, NONE, NONE, NONE, A_I64), ROW(xlat, 0, NONE, NONE, NONE, A_FLN),
     TIMES8(FP),
     [0xe0] = ROW(loop, 0, Jb, NONE, NONE, A_F64), ROW(loop, 1, Jb, NONE, NONE, A_F64),
     ROW(loop, 2, Jb, NONE, NONE, A_F64), ROW(jcxz, 0, Jb, NONE, NONE, A_F64),
@@ -189,20 +189,20 @@ const X86Row x86_rows_0f[256] = {
     [0x70] = TIMES4(FP_IB), TIMES2(FP), FP, ROW(fp, 0, NONE, NONE, NONE, 0) /* emms */, TIMES8(FP),
     [0x80] = TIMES16(ROW(jcc, 0, Jz, NONE, NONE, A_F64)),
     [0x90] = TIMES16(ROW(setcc, 0, Eb, NONE, NONE, 0)),
-    [0xa0] = ROW(push_seg, S_FS, NONE, NONE, NONE, A_D64), ROW(pop_seg, S_FS, NONE, NONE, NONE, A_D64),
-    ROW(cpuid, 0, NONE, NONE, NONE, 0), ROW(bt, BIT_TEST, Ev, Gv, NONE, 0),
+    [0xa0] = ROW(push_seg, S_FS, NONE, NONE, NONE, A_D64 | A_FLN), ROW(pop_seg, S_FS, NONE, NONE, NONE, A_D64),
+    ROW(cpuid, 0, NONE, NONE, NONE, 0), ROW(bt, BIT_TEST, Ev, Gv, NONE, A_FLN),
     ROW(shld, 0, Ev, Gv, Ib, 0), ROW(shld, 0, Ev, Gv, CL, 0),
-    [0xa8] = ROW(push_seg, S_GS, NONE, NONE, NONE, A_D64), ROW(pop_seg, S_GS, NONE, NONE, NONE, A_D64),
-    ROW(ud, 0, NONE, NONE, NONE, A_END) /* rsm outside of SMM */, ROW(bt, BIT_SET, Ev, Gv, NONE, A_LOCK),
+    [0xa8] = ROW(push_seg, S_GS, NONE, NONE, NONE, A_D64 | A_FLN), ROW(pop_seg, S_GS, NONE, NONE, NONE, A_D64),
+    ROW(ud, 0, NONE, NONE, NONE, A_END) /* rsm outside of SMM */, ROW(bt, BIT_SET, Ev, Gv, NONE, A_LOCK | A_FLN),
     ROW(shrd, 0, Ev, Gv, Ib, 0), ROW(shrd, 0, Ev, Gv, CL, 0),
     GROUP(group15, 0), ROW(imul, 0, Gv, Ev, NONE, A_FLW),
-    [0xb0] = ROW(cmpxchg, 0, Eb, Gb, NONE, A_LOCK), ROW(cmpxchg, 0, Ev, Gv, NONE, A_LOCK),
-    ROW(load_far, S_SS, Gv, M, NONE, A_MEM), ROW(bt, BIT_RESET, Ev, Gv, NONE, A_LOCK),
+    [0xb0] = ROW(cmpxchg, 0, Eb, Gb, NONE, A_LOCK | A_FLW), ROW(cmpxchg, 0, Ev, Gv, NONE, A_LOCK | A_FLW),
+    ROW(load_far, S_SS, Gv, M, NONE, A_MEM), ROW(bt, BIT_RESET, Ev, Gv, NONE, A_LOCK | A_FLN),
     ROW(load_far, S_FS, Gv, M, NONE, A_MEM), ROW(load_far, S_GS, Gv, M, NONE, A_MEM),
     ROW(movzx, 0, Gv, Eb, NONE, A_FLN), ROW(movzx, 0, Gv, Ew, NONE, A_FLN),
-    ROW(popcnt, 0, Gv, Ev, NONE, 0), ROW(ud, 0, NONE, NONE, NONE, A_MODRM | A_END),
-    GROUP(group8, 0), ROW(bt, BIT_COMPLEMENT, Ev, Gv, NONE, A_LOCK),
-    ROW(bsf, 0, Gv, Ev, NONE, 0), ROW(bsr, 0, Gv, Ev, NONE, 0),
+    ROW(popcnt, 0, Gv, Ev, NONE, A_FLW), ROW(ud, 0, NONE, NONE, NONE, A_MODRM | A_END),
+    GROUP(group8, 0), ROW(bt, BIT_COMPLEMENT, Ev, Gv, NONE, A_LOCK | A_FLN),
+    ROW(bsf, 0, Gv, Ev, NONE, A_FLW), ROW(bsr, 0, Gv, Ev, NONE, A_FLW),
     ROW(movsx, 0, Gv, Eb, NONE, A_FLN), ROW(movsx, 0, Gv, Ew, NONE, A_FLN),
     [0xc0] = ROW(xadd, 0, Eb, Gb, NONE, A_LOCK | A_FLW), ROW(xadd, 0, Ev, Gv, NONE, A_LOCK | A_FLW),
     FP_IB, ROW(movnti, 0, M, Gy, NONE, A_MEM), FP_IB, FP_IB, FP_IB, GROUP(group9, 0),

@@ -234,8 +234,8 @@ static void put_compare(const Repeat *r, uint64_t a, uint64_t b)
 {
     X86State *s = r->s;
 
-    s->cc_op = X86_CC(CC_SUB, __builtin_ctz(r->size));
-    s->cc_dst = a - b;
+    s->cc_op = X86_CC(CC_CMP, __builtin_ctz(r->size));
+    s->cc_dst = a;
     s->cc_src = b;
 }
 

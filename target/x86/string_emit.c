@@ -37,7 +37,7 @@ static void compare(X86Translator *tr, IrType type, IrVal a, IrVal b)
 {
     IrVal flags = ir_opf(tr->ir, IR_cmp, type, a, b, NONE).flags;
 
-    x86_flags_put(tr, CC_SUB, type, ir_op2(tr->ir, IR_sub, type, a, b), b, flags);
+    x86_flags_put(tr, CC_CMP, type, a, b, flags);
 }
 
 static void emit_once(X86Translator *tr, X86Insn *in, X86StringOp op, IrType type)

@@ -112,7 +112,12 @@ static void emit_cold(X86Translator *tr)
     }
 }
 
-/* Liveness of flags at successors. */
+/*
+ * Liveness of flags at successors: whether they are overwritten before an instruction reads them. If
+ * there is a page fault or an interrupt before that, its handler's frame has older flags. They are
+ * not used behind its return either, and for a loop whose body begins with a load the price of
+ * keeping them would be four stores each time.
+ */
 
 static uint64_t page_of(const X86Translator *tr, uint64_t pc)
 {
@@ -130,7 +135,7 @@ static bool is_plain_shift(const X86Insn *in)
 
 bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
 {
-    enum { LOOK_AHEAD = 5 };
+    enum { LOOK_AHEAD = 8 };
     uint64_t page = page_of(tr, tr->t->key->pc);
     X86Insn in;
 
@@ -141,16 +146,12 @@ bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
             x86_decode(tr->t, tr->mode, pc, &in) != DECODE_OK || !in.row->emit || in.lock) {
             return false;
         }
-        if (in.row->emit == x86_emit_jmp) {
+        if (in.row->emit == x86_emit_jmp || in.row->emit == x86_emit_call) {
             pc = in.next_pc + in.imm;
             if (in.type == IR_I16) {
                 pc &= 0xffff;
             }
             continue;
-        }
-        /* A fault would show the flags to its handler. */
-        if (in.is_mem && in.row->emit != x86_emit_lea && in.row->emit != x86_emit_nop) {
-            return false;
         }
         if (in.row->attr & A_FLW || is_plain_shift(&in)) {
             return true;

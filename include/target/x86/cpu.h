@@ -60,7 +60,9 @@ enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L 
  *   op      cc_dst        cc_src       flags
  *   IMAGE   EFLAGS bits   -            cc_dst & FLAGS_ALL
  *   ADD     result        b            of result - b + b
- *   SUB     result        b            of (result + b) - b        (cmp: result is put too)
+ *   SUB     result        b            of (result + b) - b
+ *   CMP     a             b            of a - b
+ *   TEST    a             b            of a & b
  *   ADC     result        b            of result - b - 1 + b + 1  (without carry in it is ADD)
  *   SBB     result        b            of (result + b + 1) - b - 1
  *   LOGIC   result        -            CF = OF = AF = 0
@@ -70,7 +72,7 @@ enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L 
  *   MUL     low half      nonzero if CF = OF = 1;  SF ZF PF of the low half
  *   NEG is SUB with result and b; INC/DEC (aux): cc_aux_dst = result
  */
-typedef enum X86CcOp { CC_IMAGE, CC_ADD, CC_SUB, CC_ADC, CC_SBB, CC_LOGIC, CC_SHL, CC_SHR, CC_SAR, CC_MUL, CC_OP_COUNT } X86CcOp;
+typedef enum X86CcOp { CC_IMAGE, CC_ADD, CC_SUB, CC_ADC, CC_SBB, CC_LOGIC, CC_SHL, CC_SHR, CC_SAR, CC_MUL, CC_CMP, CC_TEST, CC_OP_COUNT } X86CcOp;
 typedef enum X86CcAux { CC_AUX_NONE, CC_AUX_INC, CC_AUX_DEC } X86CcAux;
 #define X86_CC(op, type)     ((op) << 2 | (type))  /* type: IR_I8 .. IR_I64 */
 #define X86_CC_AUX(op, type) (((op) << 2 | (type)) << 8)
