@@ -99,13 +99,27 @@ static SDL_Rect placement(void)
 
 static void fit_window(void)
 {
-    int w, h;
+    int w, h, display;
+    SDL_Rect room;
 
     if (win.full_screen || win.sized || (SDL_GetWindowFlags(win.window) & SDL_WINDOW_MAXIMIZED)) {
         return; /* the user has chosen a size */
     }
     shape(&w, &h);
+    display = SDL_GetWindowDisplayIndex(win.window);
+    if (SDL_GetDisplayUsableBounds(MAX(display, 0), &room) == 0 && room.w > 0 && room.h > 0) {
+        if (w > room.w) { /* larger than the screen: the window shrinks, the picture with it */
+            h = (int64_t)h * room.w / w;
+            w = room.w;
+        }
+        if (h > room.h) {
+            w = (int64_t)w * room.h / h;
+            h = room.h;
+        }
+    }
     SDL_SetWindowSize(win.window, w, h);
+    SDL_SetWindowPosition(win.window, SDL_WINDOWPOS_CENTERED_DISPLAY(MAX(display, 0)),
+                          SDL_WINDOWPOS_CENTERED_DISPLAY(MAX(display, 0)));
 }
 
 static void upload(void)
