@@ -156,6 +156,7 @@ void pc_fill_fw_cfg(const Pc *pc)
     Device *fw = pc->fw_cfg;
     /* By sleep state: 128 is "offered", the low bits are what goes into SLP_TYP. */
     static const uint8_t states[6] = { 128, 0, 0, 1, 2, 128 };
+    static const uint8_t timer_on_pin_2 = 1; /* for the firmware's own MP table */
     const char *order = machine_config.boot_order ? machine_config.boot_order : "cad";
 
     fw_cfg_add(fw, FW_CFG_UUID, machine_config.uuid, 16);
@@ -165,6 +166,7 @@ void pc_fill_fw_cfg(const Pc *pc)
     fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, cpu_count());
     fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, machine_config.boot_menu);
     fw_cfg_add_u16(fw, FW_CFG_BOOT_DEVICE, order[0]);
+    fw_cfg_add(fw, FW_CFG_IRQ0_OVERRIDE, &timer_on_pin_2, 1);
     add_e820(pc);
     add_smbios(pc);
     if (machine_config.acpi && pc->has_pci) {

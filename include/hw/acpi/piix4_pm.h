@@ -5,10 +5,10 @@
 #include "core/device.h"
 #include "core/line.h"
 
-/* What firmware programs (SeaBIOS chooses B000h and B100h) and the tables say. */
+/* What the tables say, and firmware programs: SeaBIOS chooses these where it finds tables to load. */
 enum {
     PIIX4_PM_BASE = 0x600,
-    PIIX4_SMB_BASE = 0xb100,
+    PIIX4_SMB_BASE = 0x700,
     PIIX4_GPE_BASE = 0xafe0,
     PIIX4_GPE_LENGTH = 4,
     PIIX4_SMI_COMMAND = 0xb2,

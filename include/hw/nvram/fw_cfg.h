@@ -16,7 +16,7 @@ enum {
     FW_CFG_CMDLINE_ADDR = 0x13, FW_CFG_CMDLINE_SIZE = 0x14, FW_CFG_CMDLINE_DATA = 0x15,
     FW_CFG_SETUP_ADDR = 0x16, FW_CFG_SETUP_SIZE = 0x17, FW_CFG_SETUP_DATA = 0x18,
     FW_CFG_FILE_DIR = 0x19, FW_CFG_FILE_FIRST = 0x20,
-    FW_CFG_E820 = 0x8003,
+    FW_CFG_IRQ0_OVERRIDE = 0x8002, FW_CFG_E820 = 0x8003,
 };
 
 /* Each replaces an item of the same key or name. Data is copied. */
