@@ -60,7 +60,38 @@ bool pc_make_cpus(Pc *pc, const BoardType *board, GError **error)
     return true;
 }
 
-bool pc_add(const char *name, Bus *bus, const char *addr, Device **made, GError **error)
+/* text: "name=value,...", or NULL. */
+static bool set_properties(Device *dev, const char *text, GError **error)
+{
+    g_auto(GStrv) pairs = g_strsplit(text ? text : "", ",", -1);
+
+    for (char **pair = pairs; *pair; pair++) {
+        char *value = strchr(*pair, '=');
+
+        if (value) {
+            *value++ = '\0';
+            if (!device_set_property(dev, *pair, value, error)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* A chip of the board. */
+static Device *make_chip(const DeviceType *type, const char *id, Bus *bus, const char *properties,
+                         GError **error)
+{
+    Device *dev = device_new(type, id);
+
+    if (!set_properties(dev, properties, error) || !device_realize(dev, bus, error)) {
+        device_free(dev);
+        return NULL;
+    }
+    return dev;
+}
+
+bool pc_add(const char *name, Bus *bus, const char *properties, Device **made, GError **error)
 {
     const DeviceType *type = device_type_find(name);
     Device *dev;
@@ -72,48 +103,18 @@ bool pc_add(const char *name, Bus *bus, const char *addr, Device **made, GError 
         log_warn("this build has no device '%s'", name);
         return true;
     }
-    dev = device_new(type, NULL);
-    if ((addr && !device_set_property(dev, "addr", addr, error)) ||
-        !device_realize(dev, bus, error)) {
-        device_free(dev);
-        return false;
-    }
+    dev = make_chip(type, NULL, bus, properties, error);
     if (made) {
         *made = dev;
     }
-    return true;
-}
-
-/* A chip of the board; text is "name=value ..." or NULL. */
-static Device *make_chip(const DeviceType *type, const char *id, Bus *bus, const char *properties,
-                         GError **error)
-{
-    Device *dev = device_new(type, id);
-    g_auto(GStrv) words = g_strsplit(properties ? properties : "", " ", -1);
-
-    for (char **word = words; *word; word++) {
-        char *value = strchr(*word, '=');
-
-        if (value) {
-            *value++ = '\0';
-            if (!device_set_property(dev, *word, value, error)) {
-                device_free(dev);
-                return NULL;
-            }
-        }
-    }
-    if (!device_realize(dev, bus, error)) {
-        device_free(dev);
-        return NULL;
-    }
-    return dev;
+    return dev != NULL;
 }
 
 bool pc_make_pic(Pc *pc, GError **error)
 {
-    pc->pic_master = make_chip(&i8259_type, "pic0", NULL, "iobase=0x20 elcr=0x4d0", error);
+    pc->pic_master = make_chip(&i8259_type, "pic0", NULL, "iobase=0x20,elcr=0x4d0", error);
     pc->pic_slave = pc->pic_master ? make_chip(&i8259_type, "pic1", NULL,
-                                               "iobase=0xa0 elcr=0x4d1 master=off", error)
+                                               "iobase=0xa0,elcr=0x4d1,master=off", error)
                                    : NULL;
     if (!pc->pic_slave) {
         return false;
@@ -174,10 +175,19 @@ static bool make_local_apic(Pc *pc, Cpu *cpu, GError **error)
     return true;
 }
 
-/* Interrupts reach both kinds of controller; the timer is on pin 2 of the I/O APIC. */
-bool pc_make_apics(Pc *pc, bool wanted, GError **error)
+/* A processor without an APIC cannot use one; several cannot do without. */
+static bool wants_apic(const BoardType *board)
 {
-    if (!wanted) {
+    const char *model = machine_config.cpu_model ? machine_config.cpu_model : board->cpu_default;
+
+    return machine_config.cpus > 1 || !(strstr(model, ",-apic") || strstr(model, ",apic=off") ||
+                                        strncmp(model, "486", 3) == 0);
+}
+
+/* Interrupts reach both kinds of controller; the timer is on pin 2 of the I/O APIC. */
+bool pc_make_apics(Pc *pc, const BoardType *board, GError **error)
+{
+    if (!wants_apic(board)) {
         cpu_get(0)->intc = &pic_intc;
         cpu_get(0)->intc_opaque = pc->pic_master;
         i8259_connect(pc->pic_master, line_new(intr_changed, cpu_get(0), 0));
@@ -188,7 +198,7 @@ bool pc_make_apics(Pc *pc, bool wanted, GError **error)
             return false;
         }
     }
-    region_add_overlap(memory_system_root(), APIC_BASE, apic_region(), 1);
+    region_add_overlap(memory_system_root(), APIC_BASE, apic_region(), 2);
     pc->ioapic = make_chip(&ioapic_type, "ioapic", NULL, NULL, error);
     if (!pc->ioapic) {
         return false;
@@ -281,10 +291,10 @@ bool pc_make_fw_cfg(Pc *pc, GError **error)
     return pc->fw_cfg != NULL;
 }
 
-/* At the top of 4 GiB, its end also below 1 MiB. */
-bool pc_load_bios(Pc *pc, GError **error)
+/* At the top of 4 GiB, its end also below 1 MiB where a bridge can put RAM in its place. */
+bool pc_load_bios(Pc *pc, const char *standard, GError **error)
 {
-    const char *name = machine_config.bios ? machine_config.bios : "bios-256k.bin";
+    const char *name = machine_config.bios ? machine_config.bios : standard;
     g_autofree char *path = firmware_find(name), *data = NULL;
     gsize size, seen;
     Region *rom, *alias;
@@ -307,6 +317,9 @@ bool pc_load_bios(Pc *pc, GError **error)
     }
     memcpy(region_host(rom), data, size);
     region_add_overlap(pc->rom_space, FOUR_GIB - size, rom, 1);
+    if (!pc->has_pci) {
+        return true;
+    }
     seen = MIN(size, BIOS_SEEN);
     alias = region_new_alias("bios-low", rom, size - seen, seen);
     region_add_overlap(pc->rom_space, 0x100000 - seen, alias, 1);

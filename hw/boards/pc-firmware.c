@@ -151,6 +151,22 @@ static void add_smbios(const Pc *pc)
     smbios_add_tables(pc->fw_cfg, &machine);
 }
 
+/* SeaBIOS does not look for the ROM of an ISA card; it wants to be handed it. */
+static void add_isa_vga_rom(Device *dev, void *opaque)
+{
+    const Pc *pc = opaque;
+    g_autofree char *path = NULL, *data = NULL;
+    gsize size;
+
+    if (!g_str_equal(dev->type->name, "isa-vga")) {
+        return;
+    }
+    path = firmware_find("vgabios-stdvga.bin");
+    if (path && g_file_get_contents(path, &data, &size, NULL)) {
+        fw_cfg_add_file(pc->fw_cfg, "vgaroms/vgabios.bin", data, size);
+    }
+}
+
 void pc_fill_fw_cfg(const Pc *pc)
 {
     Device *fw = pc->fw_cfg;
@@ -169,6 +185,7 @@ void pc_fill_fw_cfg(const Pc *pc)
     fw_cfg_add(fw, FW_CFG_IRQ0_OVERRIDE, &timer_on_pin_2, 1);
     add_e820(pc);
     add_smbios(pc);
+    device_for_each(add_isa_vga_rom, (void *)pc);
     if (machine_config.acpi && pc->has_pci) {
         add_acpi(pc);
     }

@@ -6,17 +6,6 @@
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
 
-#include <string.h>
-
-/* A processor without an APIC cannot use one; several cannot do without. */
-static bool wants_apic(const BoardType *type)
-{
-    const char *model = machine_config.cpu_model ? machine_config.cpu_model : type->cpu_default;
-
-    return machine_config.cpus > 1 || !(strstr(model, ",-apic") || strstr(model, ",apic=off") ||
-                                        strncmp(model, "486", 3) == 0);
-}
-
 static bool build(const BoardType *type, GError **error)
 {
     Pc *pc = g_new0(Pc, 1);
@@ -25,7 +14,7 @@ static bool build(const BoardType *type, GError **error)
     PciBus *pci;
 
     if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error) ||
-        !pc_make_apics(pc, wants_apic(type), error)) {
+        !pc_make_apics(pc, type, error)) {
         return false;
     }
     pc->rom_space = region_new_container("pci", UINT64_MAX);
@@ -42,12 +31,12 @@ static bool build(const BoardType *type, GError **error)
 
     pc->has_pci = true;
     if (!pc_make_isa(pc, bridge, error) || !pc_make_hpet(pc, error) ||
-        !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, error) ||
+        !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, "bios-256k.bin", error) ||
         !kernel_load(pc->fw_cfg, pc->low_ram, error)) {
         return false;
     }
-    if (!pc_add("piix3-ide", pci_bus_bus(pci), "1.1", NULL, error) ||
-        !pc_add("PIIX4_PM", pci_bus_bus(pci), "1.3", &pm, error)) {
+    if (!pc_add("piix3-ide", pci_bus_bus(pci), "addr=1.1", NULL, error) ||
+        !pc_add("PIIX4_PM", pci_bus_bus(pci), "addr=1.3", &pm, error)) {
         return false;
     }
     piix4_pm_connect(pm, pc->irqs[PIIX4_SCI]);

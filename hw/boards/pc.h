@@ -25,17 +25,18 @@ typedef struct Pc {
 bool pc_make_memory(Pc *pc, GError **error);
 bool pc_make_cpus(Pc *pc, const BoardType *board, GError **error);
 bool pc_make_pic(Pc *pc, GError **error);
-/* Local APICs and the I/O APIC if wanted; connects the processors to them or to the 8259 pair. */
-bool pc_make_apics(Pc *pc, bool wanted, GError **error);
+/* Local APICs if the processors have them, and an I/O APIC; else the 8259 pair is direct. */
+bool pc_make_apics(Pc *pc, const BoardType *board, GError **error);
 bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
 bool pc_make_hpet(Pc *pc, GError **error); /* after the ISA bus */
-bool pc_load_bios(Pc *pc, GError **error);
+/* -bios or the standard one; below 1 MiB only with PCI, whose bridge can hide it. */
+bool pc_load_bios(Pc *pc, const char *standard, GError **error);
 bool pc_make_fw_cfg(Pc *pc, GError **error);
 /* When all devices are there, before the machine's first run. */
 void pc_finish(Pc *pc);
 
 /* A device of the board by name on a bus; *made is NULL after a warning if there is no such type. */
-bool pc_add(const char *name, Bus *bus, const char *addr, Device **made, GError **error);
+bool pc_add(const char *name, Bus *bus, const char *properties, Device **made, GError **error);
 
 /* pc-firmware.c */
 void pc_fill_cmos(const Pc *pc);

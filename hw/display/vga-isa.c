@@ -2,6 +2,7 @@
 #include "core/machine.h"
 #include "hw/display/vga.h"
 #include "hw/isa/isa.h"
+#include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -32,7 +33,7 @@ static bool load_bios(VgaIsa *v, GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_HOST, "VGA BIOS '%s' is larger than 64 KiB", path);
         return false;
     }
-    v->rom = region_new_rom("vga.rom", 0x10000, error);
+    v->rom = region_new_rom("vga.rom", round_up(size, GUEST_PAGE_SIZE), error);
     if (!v->rom) {
         return false;
     }
