@@ -1,8 +1,9 @@
-/* -monitor, -qmp, -mon and the monitor side of mon: made into monitors on character backends. */
+/* -monitor, -qmp, -mon, -gdb and the monitor side of mon: put to work on character backends. */
 #include "system/monitors.h"
 
 #include "monitor/monitor.h"
 #include "system/cmdline.h"
+#include "system/gdbstub.h"
 #include "system/startup.h"
 #include "util/error.h"
 #include "util/options.h"
@@ -82,12 +83,25 @@ static bool start_mon(const char *text, GError **error)
                        false, error);
 }
 
+/* The last of -gdb and -s counts: there is one server. */
+static bool start_gdb(GError **error)
+{
+    const char *spec = cmdline.gdbs->len ? g_ptr_array_index(cmdline.gdbs, cmdline.gdbs->len - 1) : NULL;
+
+    if (spec && !gdbstub_start(spec, error)) {
+        g_prefix_error(error, "-gdb %s: ", spec);
+        return false;
+    }
+    return true;
+}
+
 bool monitors_start(GError **error)
 {
     static MonitorHooks hooks;
     g_autofree char *program = g_path_get_basename(g_get_prgname());
 
     hooks.add_device = add_device;
+    hooks.start_gdbserver = gdbstub_start;
     hooks.boards = board_types;
     hooks.target = g_str_has_suffix(program, "i386") ? "i386" : "x86_64";
     monitor_set_hooks(&hooks);
@@ -98,5 +112,5 @@ bool monitors_start(GError **error)
     }
     return share(cmdline.serials, "serial", error) && share(cmdline.parallels, "parallel", error) &&
            start_all(cmdline.monitors, "monitor", MONITOR_HMP, error) &&
-           start_all(cmdline.qmps, "qmp", MONITOR_QMP, error);
+           start_all(cmdline.qmps, "qmp", MONITOR_QMP, error) && start_gdb(error);
 }

@@ -407,7 +407,12 @@ static void handle_exit(EngineCpu *ec, TcgExit why)
         atomic_store(&ec->cpu->halted, true);
         break;
     case TCG_EXIT_DEBUG:
-        debug_exit(ec);
+        /* A breakpoint of the guest's own is an exception; the rest is a debugger's. */
+        if (ec->ops->guest_debug_exception && ec->ops->guest_debug_exception(ec->cpu)) {
+            deliver(ec);
+        } else {
+            debug_exit(ec);
+        }
         break;
     case TCG_EXIT_YIELD:
         if (cpu_count() > 1) {
