@@ -45,6 +45,7 @@ typedef struct HostExit {
 typedef struct HostBlock {
     const uint8_t *code; /* executable view */
     uint32_t size;       /* bytes of code */
+    uint32_t hot_size;   /* of these, before what is out of line */
     uint16_t n_exits;
     uint16_t n_insns;    /* guest instructions */
     HostExit *exits;
@@ -139,7 +140,9 @@ void tcg_retire(HostBlock *block, uint64_t pc);
 /* The portable engine: runs IR directly with the same results. Uses the same runtime. */
 TcgExit tcg_interpret(void *state, const IrBlock *ir, HostExit **exit, uint64_t *exit_pc);
 
-/* Host code as text for -d out_asm (capstone), caller frees; NULL without capstone. */
+/* Host code as text for -d out_asm (capstone), caller frees; NULL without capstone. The line TCG_OUT_OF_LINE
+ * separates the usual path from the rest. */
+#define TCG_OUT_OF_LINE "  out of line:\n"
 char *tcg_disassemble_host(const HostBlock *block);
 
 #endif

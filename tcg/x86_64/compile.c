@@ -274,6 +274,7 @@ static bool emit_all(Context *c)
         }
         release_values(c, insn);
     }
+    c->block->hot_size = asm_offset(&c->a);
     for (uint32_t k = 0; k < c->n_cold; k++) {
         if (!has_room(c)) {
             return false;

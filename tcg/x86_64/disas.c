@@ -18,6 +18,9 @@ char *tcg_disassemble_host(const HostBlock *block)
     }
     n = cs_disasm(handle, block->code, block->size - RETIRE_STUB, (uintptr_t)block->code, 0, &insns);
     for (size_t i = 0; i < n; i++) {
+        if (insns[i].address == (uintptr_t)block->code + block->hot_size) {
+            g_string_append(text, TCG_OUT_OF_LINE);
+        }
         g_string_append_printf(text, "%12" G_GINT64_MODIFIER "x:  %-8s %s\n", insns[i].address,
                                insns[i].mnemonic, insns[i].op_str);
     }

@@ -1,0 +1,177 @@
+/*
+ * Host instructions per snippet of guest code, against the counts in tests/golden: what makes the
+ * translator's code longer is seen at once, and what makes it shorter shows in the change of the file.
+ *
+ * MYNA_GOLDEN_UPDATE=1 writes the counts instead. The host's optional features are masked off, so
+ * that the counts are the same everywhere.
+ */
+#include "config.h"
+
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "target/x86/internal.h"
+#include "tcg/tcg.h"
+
+enum { CODE_PC = 0x1000, MAX_CODE = 64, MODE_FLAT_ALL = MODE_PE | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS | MODE_OSFXSR };
+
+static Cpu *cpu;
+static IrBlock *ir;
+static uint8_t code[MAX_CODE];
+static unsigned code_size;
+
+static bool fetch(Translation *t, uint64_t pc, uint8_t *out)
+{
+    uint64_t at = pc - CODE_PC;
+
+    *out = at < code_size ? code[at] : 0;
+    return at < code_size;
+}
+
+static bool never_far(void *opaque, uint64_t pc)
+{
+    return false;
+}
+
+static uint64_t parse_hex(const char *hex)
+{
+    code_size = 0;
+    while (g_ascii_isxdigit(hex[0]) && g_ascii_isxdigit(hex[1]) && code_size < MAX_CODE) {
+        code[code_size++] = g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]);
+        hex += 2;
+    }
+    return code_size;
+}
+
+typedef struct Counts {
+    unsigned usual, rest;
+} Counts;
+
+/* Lines of a disassembly; padding depends on where things lie. */
+static Counts count(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    Counts counts = {0};
+    bool usual = true;
+
+    for (char **line = lines; *line; line++) {
+        if (strstr(TCG_OUT_OF_LINE, *line) && **line) {
+            usual = false;
+        } else if (**line && !strstr(*line, " nop")) {
+            *(usual ? &counts.usual : &counts.rest) += 1;
+        }
+    }
+    return counts;
+}
+
+static char *translate(uint64_t mode)
+{
+    BlockKey key = {.pc = CODE_PC, .flags = mode};
+    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch};
+    HostBlock *block;
+    char *text;
+
+    ir_block_reset(ir);
+    x86_translate(&t);
+    ir_optimise(ir);
+    block = tcg_compile(ir, never_far, NULL);
+    if (!block) {
+        tcg_region_next();
+        block = tcg_compile(ir, never_far, NULL);
+    }
+    text = tcg_disassemble_host(block);
+    tcg_free(block);
+    return text;
+}
+
+/* "hex | text | usual rest": false for lines of another kind. */
+static bool parse(const char *line, char **what, Counts *counts)
+{
+    g_auto(GStrv) parts = g_strsplit(line, "|", 3);
+
+    if (g_strv_length(parts) != 3 || !parse_hex(line) ||
+        sscanf(parts[2], "%u %u", &counts->usual, &counts->rest) != 2) {
+        return false;
+    }
+    *what = g_strdup(g_strstrip(parts[1]));
+    return true;
+}
+
+static void compare_file(const char *name, uint64_t mode)
+{
+    bool update = g_getenv("MYNA_GOLDEN_UPDATE") != NULL;
+    const char *only = g_getenv("MYNA_GOLDEN_SHOW");
+    g_autofree char *path = g_build_filename(MYNA_SOURCE_DIR, "tests", "golden", name, NULL);
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    unsigned wrong = 0, n = 0;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(g_strchomp(text), "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_autofree char *what = NULL, *host = NULL;
+        Counts expected, got;
+
+        if (!parse(*line, &what, &expected)) {
+            g_string_append_printf(out, "%s\n", *line);
+            continue;
+        }
+        host = translate(mode);
+        got = count(host);
+        n++;
+        if (only && strstr(what, only)) {
+            g_printerr("%s (%s):\n%s\n", what, name, host);
+        }
+        g_string_append_printf(out, "%.*s | %s | %u %u\n", (int)(strchr(*line, ' ') - *line), *line, what,
+                               got.usual, got.rest);
+        if (got.usual != expected.usual || got.rest != expected.rest) {
+            wrong++;
+            if (!update) {
+                g_printerr("%s: %s: %u and %u host instructions, golden are %u and %u\n", name, what,
+                           got.usual, got.rest, expected.usual, expected.rest);
+            }
+        }
+    }
+    g_assert_cmpuint(n, >, 200);
+    if (update) {
+        g_assert_true(g_file_set_contents(path, out->str, -1, NULL));
+    } else {
+        g_assert_cmpuint(wrong, ==, 0);
+    }
+}
+
+static void code_for_64_bit_guests_is_as_short_as_it_was(void)
+{
+    compare_file("x86_64.txt", (MODE_FLAT_ALL & ~MODE_SS32) | MODE_CS64 | MODE_LMA);
+}
+
+static void code_for_32_bit_guests_is_as_short_as_it_was(void)
+{
+    compare_file("i386.txt", MODE_FLAT_ALL | MODE_CS32);
+}
+
+int main(int argc, char **argv)
+{
+    static const TcgTarget target = {.slots = x86_slots, .n_slots = SLOT_COUNT, .pc_slot = SLOT_PC,
+                                     .fxsave_offset = offsetof(X86State, fx), .use_vector_pins = true};
+    static const TcgRuntime runtime = {0};
+    const TcgOptions options = {.host_features = "-bmi1,-bmi2,-lzcnt,-popcnt,-movbe"};
+    g_autofree char *text = NULL;
+
+    g_test_init(&argc, &argv, NULL);
+    cpu = cpu_new(&x86_cpu_type, "Nehalem,+bmi1,+bmi2,+abm,+movbe,+adx", 0, NULL);
+    g_assert_nonnull(cpu);
+    ir = ir_block_new(x86_slots, SLOT_COUNT, x86_helpers, HELPER_COUNT);
+    g_assert_true(tcg_init(&target, &runtime, &options, NULL));
+    parse_hex("90");
+    text = translate(MODE_FLAT_ALL | MODE_CS32);
+    if (!text) {
+        g_print("1..0 # SKIP no disassembler\n");
+        return 0;
+    }
+    g_test_add_func("/golden/x86_64", code_for_64_bit_guests_is_as_short_as_it_was);
+    g_test_add_func("/golden/i386", code_for_32_bit_guests_is_as_short_as_it_was);
+    return g_test_run();
+}
