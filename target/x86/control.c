@@ -12,6 +12,48 @@ static bool flat_data(const X86Segment *seg)
     return seg->base == 0 && seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
 }
 
+/* Instruction breakpoint i is on: R/W and LEN are zero. */
+static bool is_breakpoint(const X86State *s, int i)
+{
+    return (s->dr[7] >> (2 * i) & 3) && !(s->dr[7] >> (16 + 4 * i) & 15);
+}
+
+static bool has_breakpoints(const X86State *s)
+{
+    if (G_LIKELY(!(s->dr[7] & 0xff))) {
+        return false;
+    }
+    return is_breakpoint(s, 0) || is_breakpoint(s, 1) || is_breakpoint(s, 2) || is_breakpoint(s, 3);
+}
+
+uint64_t x86_breakpoint_hits(const X86State *s, VirtAddr addr)
+{
+    uint64_t hits = 0;
+
+    for (int i = 0; i < 4; i++) {
+        if (is_breakpoint(s, i) && s->dr[i] == addr) {
+            hits |= 1u << i;
+        }
+    }
+    return hits;
+}
+
+uint64_t helper_check_breakpoint(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
+{
+    uint64_t hits;
+
+    if (s->eflags & EFL_RF) {
+        s->eflags &= ~(uint32_t)EFL_RF;
+        return 0;
+    }
+    hits = x86_breakpoint_hits(s, addr);
+    if (hits) {
+        s->exception.dr6 = hits;
+        x86_raise(s, EXC_DB, tcg_caller_pc(s));
+    }
+    return 0;
+}
+
 void x86_update_mode(X86State *s)
 {
     const X86Segment *cs = &s->seg[S_CS], *ss = &s->seg[S_SS];
@@ -79,10 +121,8 @@ void x86_update_mode(X86State *s)
     if (is_long(s)) {
         m |= MODE_LMA;
     }
-    if (s->dr[7] & 0xff) {
-        if (s->eflags & EFL_RF) {
-            m |= MODE_RF;
-        }
+    if (has_breakpoints(s)) {
+        m |= MODE_BREAKPOINTS;
     } else {
         /* Nothing would look at it. */
         s->eflags &= ~(uint32_t)EFL_RF;
@@ -403,7 +443,6 @@ uint64_t helper_mov_to_dr(X86State *s, uint64_t a, uint64_t value, uint64_t c, u
     }
     s->dr[number] = value;
     if (number != 6) {
-        x86_update_breakpoints(s);
         x86_update_mode(s);
     }
     return 0;

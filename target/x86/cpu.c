@@ -56,7 +56,6 @@ static void state_replaced(X86State *s)
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
     }
-    x86_update_breakpoints(s);
     x86_update_mode(s);
 }
 

@@ -40,8 +40,7 @@ enum {
     MODE_SMM = 1 << 19,
     MODE_OSXSAVE = 1 << 20,
     MODE_LMA = 1 << 21,
-    MODE_RF = 1 << 22,
-    MODE_DR7_IO = 1 << 23,  /* CR4.DE and an I/O breakpoint: slow port accesses */
+    MODE_BREAKPOINTS = 1 << 22, /* DR7 has some on instructions: each one asks check_breakpoint */
     MODE_OSXMMEXCPT = 1 << 24,
     MODE_AVX = 1 << 25,     /* XCR0 enables YMM */
 };

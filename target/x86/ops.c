@@ -1,5 +1,4 @@
 /* What the translating engine calls of the x86 target. */
-#include "accel/accel.h" /* layer: the guest's own breakpoints are the engine's */
 #include "target/x86/system.h"
 
 void x86_block_key(Cpu *cpu, BlockKey *key)
@@ -37,62 +36,12 @@ static void raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)
     x86_raise_error(s, EXC_GP, 0, 0);
 }
 
-enum { DR7_EXECUTE, DR7_WRITE, DR7_IO, DR7_ACCESS };
-
-static bool breakpoint_enabled(const X86State *s, int i)
-{
-    return s->dr[7] >> (2 * i) & 3;
-}
-
-static unsigned breakpoint_kind(const X86State *s, int i)
-{
-    return s->dr[7] >> (16 + 4 * i) & 3;
-}
-
-static unsigned breakpoint_size(const X86State *s, int i)
-{
-    static const uint8_t sizes[] = { 1, 2, 8, 4 };
-
-    return sizes[s->dr[7] >> (18 + 4 * i) & 3];
-}
-
-/* Hands the guest's breakpoints to the engine; those it had before are taken back. */
-void x86_update_breakpoints(X86State *s)
-{
-    Cpu *cpu = s->hot.cpu;
-
-    for (int i = 0; i < 4; i++) {
-        struct X86Breakpoint *b = &s->breakpoints[i];
-        bool want = breakpoint_enabled(s, i) && breakpoint_kind(s, i) == DR7_EXECUTE;
-
-        if (b->set && (!want || b->addr != s->dr[i])) {
-            tcg_fp_sync(s);
-            accel->remove_breakpoint(cpu, b->addr);
-            b->set = false;
-        }
-        if (want && !b->set && accel && accel->insert_breakpoint) {
-            tcg_fp_sync(s);
-            b->addr = s->dr[i];
-            b->set = accel->insert_breakpoint(cpu, b->addr);
-        }
-    }
-}
-
 static bool guest_debug_exception(Cpu *cpu)
 {
     X86State *s = x86_state(cpu);
-    uint64_t addr = linear(s, (is_code64(s) ? 0 : s->seg[S_CS].base) + s->pc), hits = 0;
+    uint64_t hits = x86_breakpoint_hits(s, linear(s, (is_code64(s) ? 0 : s->seg[S_CS].base) + s->pc));
 
-    if (s->eflags & EFL_RF) {
-        return false;
-    }
-    for (int i = 0; i < 4; i++) {
-        if (breakpoint_enabled(s, i) && breakpoint_kind(s, i) == DR7_EXECUTE &&
-            breakpoint_size(s, i) == 1 && s->dr[i] == addr) {
-            hits |= 1u << i;
-        }
-    }
-    if (!hits) {
+    if (!hits || (s->eflags & EFL_RF)) {
         return false;
     }
     s->exception = (X86Exception){ .vector = EXC_DB, .dr6 = hits };

@@ -201,7 +201,8 @@ void x86_set_cr0(X86State *s, uint64_t value, uintptr_t ra);
 void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra);
 void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra);
 void x86_set_efer(X86State *s, uint64_t value);
-void x86_update_breakpoints(X86State *s);
+/* The instruction breakpoints of DR0-3 at a linear address, as bits of DR6. */
+uint64_t x86_breakpoint_hits(const X86State *s, VirtAddr addr);
 
 bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value);
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value);

@@ -139,6 +139,9 @@ bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
     uint64_t page = page_of(tr, tr->t->key->pc);
     X86Insn in;
 
+    if (tr->mode & MODE_BREAKPOINTS) {
+        return false;
+    }
     for (unsigned i = 0; i < LOOK_AHEAD; i++) {
         pc &= tr->pc_mask;
         /* Other pages are not fetched from ahead of time: that has effects. */
@@ -255,6 +258,10 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
     ir_insn_start(tr->ir, pc);
     if (first) {
         begin(tr, pc);
+    }
+    if (tr->mode & MODE_BREAKPOINTS) {
+        X86_CALL1(tr, check_breakpoint,
+                  x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc)));
     }
     tr->n_insns++;
     switch (result) {

@@ -151,10 +151,6 @@ typedef struct X86State {
     unsigned published_mmu;
     bool catching;          /* x86_raise jumps to catch_point instead of unwinding */
     void *catch_point[5];   /* of __builtin_setjmp */
-    struct X86Breakpoint {  /* those of DR0-3 that the engine has */
-        uint64_t addr;
-        bool set;
-    } breakpoints[4];
     struct X86TableRam {    /* where page tables were found last: below and above 4 GiB */
         uint64_t generation;
         PhysAddr start;

@@ -357,6 +357,32 @@ static void segment_loads_are_checked(void)
     g_assert_cmphex(s->seg[S_DS].selector, ==, DATA3);
 }
 
+static void check_breakpoint(void)
+{
+    helper_check_breakpoint(s, 0x1234, 0, 0, 0);
+}
+
+static void breakpoints_stop_once(void)
+{
+    protected_mode();
+    helper_mov_to_dr(s, 1, 0x1234, 0, 0);
+    helper_mov_to_dr(s, 7, 2 << 2, 0, 0);
+    g_assert_cmphex(s->mode_flags & MODE_BREAKPOINTS, ==, MODE_BREAKPOINTS);
+    g_assert_cmpint(raised_by(check_breakpoint), ==, EXC_DB);
+    idt_gate(EXC_DB, CODE0, 0x5000, 0x8e);
+    X86Exception e = s->exception;
+    x86_interrupt(s, &e);
+    g_assert_cmphex(s->dr[6] & 0xf, ==, 2);
+    g_assert_cmphex(s->pc, ==, 0x5000);
+
+    /* The handler sets RF in the frame, and the instruction runs. */
+    put32((uint32_t)s->reg[R_SP] + 8, EFL_RF | 2);
+    helper_iret(s, IR_I32, 0, 0, 0);
+    g_assert_cmphex(s->pc, ==, 0x1234);
+    g_assert_cmpint(raised_by(check_breakpoint), ==, -1);
+    g_assert_cmpint(raised_by(check_breakpoint), ==, EXC_DB);
+}
+
 static void models_are_coherent(void)
 {
     static const char *const names[] = {
@@ -431,6 +457,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/excp/long_mode_frames", long_mode_frames);
     g_test_add_func("/x86/excp/system_calls_go_in_and_out", system_calls_go_in_and_out);
     g_test_add_func("/x86/excp/segment_loads_are_checked", segment_loads_are_checked);
+    g_test_add_func("/x86/excp/breakpoints_stop_once", breakpoints_stop_once);
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
     g_test_add_func("/x86/snapshot/snapshots_keep_everything", snapshots_keep_everything);
