@@ -129,7 +129,7 @@ typedef struct IrHelper {
 typedef enum IrEffects {
     EFFECT_FAULT = 1 << 0,    /* may unwind (tcg_unwind): needs the precise pc, and sees all slots */
     EFFECT_FP = 1 << 1,       /* not compiled general-regs-only: vector and x87 registers are
-                                 stored to the state before and reloaded after */
+                                 stored to the state before */
     EFFECT_NORETURN = 1 << 2,
     EFFECT_PURE = 1 << 3,     /* depends on its arguments only; may be dropped */
 } IrEffects;

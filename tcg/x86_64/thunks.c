@@ -96,19 +96,24 @@ static void call_begin(void)
     asm_lea(a, 8, RDI, field(0));
 }
 
-/* After the call: FP state as before, the registers in `pins` from their homes, temporaries. */
-static void call_end(uint32_t pins, bool has_result)
+/* FP state as before the call. */
+static void restore_fp(void)
 {
     uint32_t loaded;
 
-    if (has_result) {
-        asm_store(a, 8, field(AREA_X0), RAX);
-    }
     asm_load(a, 4, RCX, field(AREA_FP_WAS));
     asm_alu(a, ALU_CMP, 4, RCX, rm_mem(hot_field(G_STRUCT_OFFSET(CpuHot, fp_loaded))));
     loaded = asm_jcc(a, CC_E);
     load_fp(AREA_SIZE);
     asm_patch_here(a, loaded);
+}
+
+/* After the call: the registers in `pins` from their homes, temporaries. */
+static void call_end(uint32_t pins, bool has_result)
+{
+    if (has_result) {
+        asm_store(a, 8, field(AREA_X0), RAX);
+    }
     load_pins(AREA_SIZE, pins);
     for (int r = 0; r < HOST_REGS; r++) {
         if (is_temp(r) && CALLER_SAVED >> r & 1) {
@@ -123,6 +128,13 @@ static void call_c(uintptr_t fn)
 {
     asm_mov_ri(a, RAX, fn);
     asm_op(a, 0xff, 4, 2, rm_reg(RAX));
+}
+
+/* Within an instruction: the block goes on with FP state as it was. */
+static void call_memory(uintptr_t fn)
+{
+    call_c(fn);
+    restore_fp();
 }
 
 static void begin(Thunk thunk)
@@ -150,7 +162,7 @@ static void make_load(Thunk thunk, unsigned size)
         asm_load(a, 2, RCX, field(AREA_X2 + 2));
     }
     return_address_to(R8);
-    call_c((uintptr_t)backend.runtime.load);
+    call_memory((uintptr_t)backend.runtime.load);
     call_end(CALLER_SAVED, true);
 }
 
@@ -168,7 +180,7 @@ static void make_store(Thunk thunk, unsigned size)
         asm_load(a, 2, R8, field(AREA_X2 + 2));
     }
     return_address_to(R9);
-    call_c((uintptr_t)backend.runtime.store);
+    call_memory((uintptr_t)backend.runtime.store);
     call_end(CALLER_SAVED, false);
 }
 
@@ -180,7 +192,7 @@ static void make_bytes(Thunk thunk, uintptr_t fn)
     asm_lea(a, 8, RDX, field(AREA_BOUNCE));
     asm_load(a, 2, RCX, field(AREA_X2));
     return_address_to(R8);
-    call_c(fn);
+    call_memory(fn);
     call_end(CALLER_SAVED, false);
 }
 
@@ -192,7 +204,7 @@ static void make_other_memory(void)
     asm_load(a, 2, RDX, field(AREA_X2));
     asm_load(a, 2, RCX, field(AREA_X2 + 2));
     return_address_to(R8);
-    call_c((uintptr_t)backend.runtime.probe_store);
+    call_memory((uintptr_t)backend.runtime.probe_store);
     call_end(CALLER_SAVED, false);
 
     begin(THUNK_UNALIGNED);
@@ -200,7 +212,7 @@ static void make_other_memory(void)
     asm_load(a, 8, RSI, field(AREA_X0));
     asm_load(a, 4, RDX, field(AREA_X2));
     return_address_to(RCX);
-    call_c((uintptr_t)backend.runtime.unaligned);
+    call_memory((uintptr_t)backend.runtime.unaligned);
     call_end(CALLER_SAVED, false);
 
     begin(THUNK_ATOMIC);
@@ -210,7 +222,7 @@ static void make_other_memory(void)
     asm_load(a, 8, RCX, field(AREA_X1));
     asm_load(a, 8, R8, field(AREA_X2));
     return_address_to(R9);
-    call_c((uintptr_t)backend.runtime.atomic);
+    call_memory((uintptr_t)backend.runtime.atomic);
     call_end(CALLER_SAVED, true);
 }
 
