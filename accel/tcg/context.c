@@ -101,14 +101,24 @@ static uint32_t page_number(uint64_t addr)
     return (uint32_t)addr >> GUEST_PAGE_BITS;
 }
 
+/* The bit of a page in the filter: kernels alone run through thousands of pages. */
+static uint32_t filter_bit(uint32_t page)
+{
+    return (page ^ page >> 15) & (64 * G_N_ELEMENTS(((JumpCache *)0)->pages) - 1);
+}
+
 static bool filter_has(const JumpCache *jumps, uint32_t page)
 {
-    return jumps->pages[page >> 6 & 3] >> (page & 63) & 1;
+    uint32_t bit = filter_bit(page);
+
+    return jumps->pages[bit / 64] >> bit % 64 & 1;
 }
 
 static void filter_add(JumpCache *jumps, uint32_t page)
 {
-    jumps->pages[page >> 6 & 3] |= UINT64_C(1) << (page & 63);
+    uint32_t bit = filter_bit(page);
+
+    jumps->pages[bit / 64] |= UINT64_C(1) << bit % 64;
 }
 
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
@@ -128,6 +138,17 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
     fill_note(jumps->filled, jumps->listed, index, global ? FILL_GLOBAL : FILL_LOCAL);
 }
 
+static void drop_if_on(JumpCache *jumps, uint32_t index, uint32_t page)
+{
+    JumpCacheEntry *entry = &jumps->entries[index];
+    uint32_t at = page_number(jumps->base + entry->pc);
+
+    if (entry->pc != JUMP_CACHE_EMPTY &&
+        (at == page || (jumps->blocks[index]->host2 && (at + 1) << 12 == page << 12))) {
+        *entry = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
+    }
+}
+
 static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
 {
     uint32_t page = page_number(addr);
@@ -136,19 +157,14 @@ static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
         return;
     }
     if (jumps->filled[FILL_LOCAL].overflow || jumps->filled[FILL_GLOBAL].overflow) {
-        jumps_wipe(jumps);
+        for (uint32_t i = 0; i < JUMP_CACHE_SIZE; i++) {
+            drop_if_on(jumps, i, page);
+        }
         return;
     }
     for (unsigned which = 0; which < 2; which++) {
         for (uint32_t i = 0; i < jumps->filled[which].n; i++) {
-            JumpCacheEntry *entry = &jumps->entries[jumps->filled[which].index[i]];
-            Block *block = jumps->blocks[jumps->filled[which].index[i]];
-            uint32_t at = page_number(jumps->base + entry->pc);
-
-            if (entry->pc != JUMP_CACHE_EMPTY &&
-                (at == page || (block->host2 && (at + 1) << 12 == page << 12))) {
-                *entry = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
-            }
+            drop_if_on(jumps, jumps->filled[which].index[i], page);
         }
     }
 }

@@ -50,7 +50,7 @@ typedef struct PageSets {
 } PageSets;
 
 /* Which elements of a table were filled, so that emptying it costs what filling did. */
-#define FILL_MAX 1024
+#define FILL_MAX 4096
 typedef struct FillList {
     uint32_t n;
     bool overflow;
@@ -79,7 +79,7 @@ typedef struct JumpCache {
     uint64_t used; /* for replacement */
     JumpCacheEntry *entries; /* NULL: not used yet */
     struct Block **blocks;   /* behind each entry */
-    uint64_t pages[4];       /* filter of the pages that entries are on */
+    uint64_t pages[512];     /* filter of the pages that entries are on */
     FillList filled[2];
     uint8_t *listed;
 } JumpCache;

@@ -54,8 +54,13 @@ static void give_turn(EngineCpu *ec)
     g_mutex_unlock(&turn_mutex);
 }
 
+/* Alone, a CPU has nobody that waits for it; and who wants something of it makes poll negative. */
 static void leave_code(EngineCpu *ec)
 {
+    if (cpu_count() == 1) {
+        atomic_store_explicit(&ec->in_code, false, memory_order_relaxed);
+        return;
+    }
     atomic_store(&ec->in_code, false);
     if (atomic_load(&waiters)) {
         g_mutex_lock(&wait_mutex);
@@ -67,6 +72,10 @@ static void leave_code(EngineCpu *ec)
 /* False if there is something to do first. */
 static bool enter_code(EngineCpu *ec)
 {
+    if (cpu_count() == 1) {
+        atomic_store_explicit(&ec->in_code, true, memory_order_relaxed);
+        return true;
+    }
     atomic_store(&ec->in_code, true);
     if (!atomic_load(&ec->pending) && (!atomic_load(&exclusive_active) || ec->exclusive)) {
         return true;
@@ -226,7 +235,9 @@ static bool attend(EngineCpu *ec)
     Cpu *cpu = ec->cpu;
     uint32_t requests;
 
-    atomic_store(&cpu->hot->poll, 0);
+    if (atomic_load_explicit(&cpu->hot->poll, memory_order_relaxed)) {
+        atomic_store(&cpu->hot->poll, 0);
+    }
     requests = atomic_load(&cpu->requests);
     if (requests & CPU_REQ_EXIT) {
         cpu_clear_request(cpu, CPU_REQ_EXIT);

@@ -23,7 +23,7 @@ typedef struct JumpCacheEntry {
     uint64_t pc; /* value of the pc slot; JUMP_CACHE_EMPTY never matches */
     const void *code;
 } JumpCacheEntry;
-#define JUMP_CACHE_BITS  12
+#define JUMP_CACHE_BITS  14
 #define JUMP_CACHE_SIZE  (1u << JUMP_CACHE_BITS)
 #define JUMP_CACHE_EMPTY UINT64_MAX /* with code NULL */
 static inline uint32_t jump_cache_index(uint64_t pc)
