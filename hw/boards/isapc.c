@@ -36,7 +36,8 @@ static bool build(const BoardType *type, GError **error)
     }
     pc->rom_space = region_new_container("isa", UINT64_C(1) << 32); /* above RAM */
     region_add_overlap(memory_system_root(), 0, pc->rom_space, 1);
-    if (!pc_make_isa(pc, NULL, error) || !pc_make_fw_cfg(pc, error) ||
+    if (!pc_make_isa(pc, NULL, error) || !pc_make_vmport(pc, error) ||
+        !pc_make_fw_cfg(pc, error) ||
         !pc_load_bios(pc, "bios.bin", error)) {
         return false;
     }

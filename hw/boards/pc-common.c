@@ -2,6 +2,7 @@
 #include "hw/boards/pc.h"
 
 #include "core/clock.h"
+#include "hw/boards/vmport.h"
 #include "hw/dma/i8237.h"
 #include "hw/intr/apic.h"
 #include "hw/intr/i8259.h"
@@ -253,7 +254,7 @@ bool pc_make_isa(Pc *pc, Device *owner, GError **error)
     x86_state(cpu_get(0))->ferr_line = pc->irqs[13];
     region_add(memory_ports_root(), 0xf0, region_new_io("fpu", &fpu_ops, NULL, 1));
     return make_chip(&port92_type, "port92", bus, NULL, error) &&
-           pc_add("i8042", bus, NULL, NULL, error) &&
+           pc_add("i8042", bus, NULL, &pc->i8042, error) &&
            pc_add("isa-fdc", bus, NULL, &pc->fdc, error);
 }
 
@@ -282,6 +283,21 @@ bool pc_make_hpet(Pc *pc, GError **error)
     }
     hpet_connect(pc->hpet, inputs, pc->irqs[0], pc->irqs[8]);
     hpet_on_legacy(pc->hpet, hpet_legacy_changed, pc);
+    return true;
+}
+
+bool pc_make_vmport(Pc *pc, GError **error)
+{
+    Device *vmport;
+
+    if (!machine_config.vmport) {
+        return true;
+    }
+    vmport = make_chip(&vmport_type, "vmport", NULL, NULL, error);
+    if (!vmport) {
+        return false;
+    }
+    vmport_connect(vmport, pc->i8042);
     return true;
 }
 
@@ -326,22 +342,26 @@ bool pc_load_bios(Pc *pc, const char *standard, GError **error)
     return true;
 }
 
-/* Other devices come after the board from the command line: what depends on them waits for this. */
-static void finish_once(void *opaque)
+/*
+ * At every reset. Other devices come after the board, from the command line: what depends on them
+ * waits for the first one.
+ */
+static void machine_resets(void *opaque)
 {
     Pc *pc = opaque;
-    static bool done;
+    const char *once = pc->finished ? NULL : machine_config.boot_once;
 
-    if (!done) {
-        done = true;
+    if (!pc->finished) {
+        pc->finished = true;
         pc_fill_cmos(pc);
         if (pc->fw_cfg) {
             pc_fill_fw_cfg(pc);
         }
     }
+    pc_set_boot_order(pc, once ? once : machine_config.boot_order);
 }
 
 void pc_finish(Pc *pc)
 {
-    machine_on_reset(finish_once, pc);
+    machine_on_reset(machine_resets, pc);
 }

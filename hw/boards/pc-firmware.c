@@ -63,9 +63,8 @@ static int boot_code(char letter)
     }
 }
 
-static void fill_boot_order(const Pc *pc)
+void pc_set_boot_order(const Pc *pc, const char *order)
 {
-    const char *order = machine_config.boot_once ? machine_config.boot_once : machine_config.boot_order;
     int code[3] = { 0 };
 
     if (!order || !*order) {
@@ -99,7 +98,6 @@ void pc_fill_cmos(const Pc *pc)
         equipment |= EQUIPMENT_FLOPPY | (a && b ? 0x40 : 0);
     }
     fill_memory(pc);
-    fill_boot_order(pc);
     mc146818_set_byte(pc->rtc, CMOS_FLOPPIES, a << 4 | b);
     mc146818_set_byte(pc->rtc, CMOS_DISKS, disk_type(0) << 4 | disk_type(1));
     mc146818_set_byte(pc->rtc, CMOS_EQUIPMENT, equipment);

@@ -31,6 +31,7 @@ static bool build(const BoardType *type, GError **error)
 
     pc->has_pci = true;
     if (!pc_make_isa(pc, bridge, error) || !pc_make_hpet(pc, error) ||
+        !pc_make_vmport(pc, error) ||
         !pc_make_fw_cfg(pc, error) || !pc_load_bios(pc, "bios-256k.bin", error) ||
         !kernel_load(pc->fw_cfg, pc->low_ram, error)) {
         return false;

@@ -13,11 +13,13 @@ typedef struct Pc {
     Region *ram;
     uint64_t low_ram, high_ram; /* bytes below and above 4 GiB */
     Region *rom_space; /* where ROMs go: PCI memory, or all memory without PCI */
+    Device *i8042;
     Device *pic_master, *pic_slave, *pit, *rtc, *dma, *speaker, *fw_cfg;
     Device *fdc;
     Device *ioapic; /* NULL: no APICs */
     Device *hpet;   /* or NULL */
     bool has_pci;
+    bool finished;  /* CMOS and fw_cfg have been filled */
     Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
 } Pc;
 
@@ -28,6 +30,7 @@ bool pc_make_pic(Pc *pc, GError **error);
 /* Local APICs if the processors have them, and an I/O APIC; else the 8259 pair is direct. */
 bool pc_make_apics(Pc *pc, const BoardType *board, GError **error);
 bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
+bool pc_make_vmport(Pc *pc, GError **error); /* likewise */
 bool pc_make_hpet(Pc *pc, GError **error); /* after the ISA bus */
 /* -bios or the standard one; below 1 MiB only with PCI, whose bridge can hide it. */
 bool pc_load_bios(Pc *pc, const char *standard, GError **error);
@@ -40,6 +43,7 @@ bool pc_add(const char *name, Bus *bus, const char *properties, Device **made, G
 
 /* pc-firmware.c */
 void pc_fill_cmos(const Pc *pc);
+void pc_set_boot_order(const Pc *pc, const char *order); /* letters; NULL: the usual */
 void pc_fill_fw_cfg(const Pc *pc);
 
 #endif

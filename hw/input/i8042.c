@@ -4,6 +4,7 @@
  * IBM PS/2 Hardware Interface Technical Reference, "Keyboard/Auxiliary Device Controller". One
  * output buffer serves both ports: its byte raises IRQ 1 or IRQ 12 until port 60h is read.
  */
+#include "hw/input/i8042.h"
 #include "core/input.h"
 #include "core/machine.h"
 #include "hw/input/ps2.h"
@@ -259,6 +260,12 @@ static void move_event(void *opaque, int dx, int dy)
 static void sync_event(void *opaque)
 {
     i8042_update(&((I8042 *)opaque)->isa.dev);
+}
+
+void i8042_nudge_mouse(Device *dev)
+{
+    ps2_mouse_move(&((I8042 *)dev)->mouse, 0, 0, 0);
+    i8042_update(dev);
 }
 
 static const InputHandler keyboard_handler = { .name = "PS/2 Keyboard", .key = key_event };
