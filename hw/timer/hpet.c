@@ -30,6 +30,8 @@ enum {
     ARRAY(bool, armed, TIMERS, false)                                                   \
     ARRAY(uint64_t, target, TIMERS, 0) /* counter at which an armed one fires */
 
+#define FAR (UINT64_C(1) << 62) /* ticks; centuries: keeps differences signed */
+
 DEFINE_STATE(HpetState, HPET_STATE);
 
 typedef struct Hpet {
@@ -49,7 +51,7 @@ static bool running(const HpetState *s)
 
 static uint64_t counter(const HpetState *s)
 {
-    return running(s) ? (uint64_t)(clock_now(CLOCK_GUEST) - s->started) / TICK_NS : s->stopped;
+    return running(s) ? ((uint64_t)clock_now(CLOCK_GUEST) - s->started) / TICK_NS : s->stopped;
 }
 
 static unsigned routed_input(const HpetState *s, int n)
@@ -98,7 +100,7 @@ static void arm(HpetState *s, int n)
     } else if (left > UINT64_MAX - JUST_MISSED) {
         left = 0;
     }
-    s->target[n] = now + left;
+    s->target[n] = now + MIN(left, FAR);
     s->armed[n] = s->timer_config[n] & TIMER_ENABLE;
 }
 
@@ -121,9 +123,11 @@ static void timer_expired(Hpet *hpet, int n)
     HpetState *s = &hpet->s;
     uint64_t now = counter(s);
 
-    if (s->armed[n] && (int64_t)(now - s->target[n]) >= 0) {
-        if ((s->timer_config[n] & TIMER_PERIODIC) && s->period[n]) {
-            s->target[n] += ((now - s->target[n]) / s->period[n] + 1) * s->period[n];
+    if (s->armed[n] && (int64_t)(s->target[n] - now) <= 0) {
+        uint64_t period = MIN(s->period[n], FAR);
+
+        if ((s->timer_config[n] & TIMER_PERIODIC) && period) {
+            s->target[n] += ((now - s->target[n]) / period + 1) * period;
             s->comparator[n] = s->timer_config[n] & TIMER_32 ? (uint32_t)s->target[n] : s->target[n];
         } else {
             s->armed[n] = false;
@@ -185,7 +189,7 @@ static void write_config(Hpet *hpet, uint64_t value)
 
     s->config = value & (CONFIG_ENABLE | CONFIG_LEGACY);
     if (!(old & CONFIG_ENABLE) && running(s)) {
-        s->started = clock_now(CLOCK_GUEST) - (int64_t)(now * TICK_NS);
+        s->started = (uint64_t)clock_now(CLOCK_GUEST) - now * TICK_NS;
         for (int n = 0; n < TIMERS; n++) {
             arm(s, n);
         }
@@ -200,7 +204,7 @@ static void write_config(Hpet *hpet, uint64_t value)
 static void write_counter(HpetState *s, uint64_t value)
 {
     if (running(s)) { /* not allowed by the specification; it takes effect all the same */
-        s->started = clock_now(CLOCK_GUEST) - (int64_t)(value * TICK_NS);
+        s->started = (uint64_t)clock_now(CLOCK_GUEST) - value * TICK_NS;
     } else {
         s->stopped = value;
     }
