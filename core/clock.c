@@ -12,6 +12,7 @@
 
 #define NEVER INT64_MAX
 #define TIMERS_PER_DISPATCH 256 /* then others get their turn */
+#define OTHERS_TURN         (20 * NS_PER_US)
 
 /*
  * CLOCK_GUEST is host time minus an offset, or a number while it stands still. Both are read
@@ -370,6 +371,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc unused, gpointer da
     bool taken = machine_lock_if();
     uint64_t expirations;
     int left = TIMERS_PER_DISPATCH;
+    int64_t not_before = 0;
 
     if (read(timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN) {
         g_warning("cannot read the timer: %s", g_strerror(errno));
@@ -379,8 +381,11 @@ static gboolean source_dispatch(GSource *source, GSourceFunc unused, gpointer da
     left = TIMERS_PER_DISPATCH;
     while (left-- && atomic_load(&running) && run_one(CLOCK_GUEST, clock_now(CLOCK_GUEST))) {
     }
+    if (left < 0) { /* a guest with timers of a few ns: sources of lower priority must run, too */
+        not_before = host_now() + OTHERS_TURN;
+    }
     g_mutex_lock(&mutex);
-    arm(next_host_deadline());
+    arm(MAX(next_host_deadline(), not_before));
     g_mutex_unlock(&mutex);
     machine_unlock_if(taken);
     return G_SOURCE_CONTINUE;
