@@ -91,7 +91,8 @@ static bool load_field(const StateField *row, void *state, const char *text)
         char *after;
         uint64_t value = g_ascii_strtoull(text, &after, 16);
 
-        if (after == text || (row->size < 8 && value >> (8 * row->size))) {
+        if (after == text || (row->size < 8 && value >> (8 * row->size)) ||
+            (row->is_bool && value > 1)) {
             return false;
         }
         state_set(element(row, state, i), row->size, value);

@@ -8,6 +8,7 @@
 #include "core/lock.h"
 #include "hw/intr/apic-internal.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 enum {
@@ -538,6 +539,17 @@ static void apic_reset(Device *dev)
     apic->s.lint[1] = line_level(apic->pins[1]);
 }
 
+static bool apic_loaded(Device *dev, GError **error)
+{
+    int64_t started = ((Apic *)dev)->s.started;
+
+    if (started < 0 || started > INT64_MAX / 2) {
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad timer of '%s'", dev->id);
+        return false;
+    }
+    return true;
+}
+
 static void apic_describe(Device *dev, GString *text)
 {
     const ApicState *s = &((Apic *)dev)->s;
@@ -556,6 +568,7 @@ const DeviceType apic_type = {
     .state = apic_state_fields,
     .realize = apic_realize,
     .reset = apic_reset,
+    .post_load = apic_loaded,
     .update = apic_update,
     .describe = apic_describe,
 };

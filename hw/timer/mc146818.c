@@ -10,6 +10,7 @@
 #include "core/machine.h"
 #include "core/memory.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <time.h>
 
@@ -24,6 +25,7 @@ enum { D_VALID = 0x80 };
 
 #define UIP_NS (244 * NS_PER_US) /* before the update */
 #define RTC_HZ 32768
+#define OFFSET_MAX_SECONDS (INT64_C(231) * 366 * 86400) /* a guest can set 1970 to 2200 */
 
 #define RTC_STATE(FIELD, ARRAY)                     \
     FIELD(uint8_t, index, 0)      /* of port 71 */  \
@@ -378,7 +380,14 @@ static bool rtc_load_extra(Device *dev, GKeyFile *in, GError **error)
 
 static bool rtc_post_load(Device *dev, GError **error)
 {
-    ((Rtc *)dev)->s.index &= 0x7f;
+    Rtc *rtc = (Rtc *)dev;
+
+    if (ABS(rtc->b.offset / NS_PER_SECOND) > OFFSET_MAX_SECONDS) {
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad time of '%s'", dev->id);
+        rtc->b.offset = 0;
+        return false;
+    }
+    rtc->s.index &= 0x7f;
     return true;
 }
 

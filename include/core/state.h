@@ -13,6 +13,7 @@ typedef struct StateField {
     size_t size;  /* bytes per element: 1, 2, 4 or 8 */
     size_t count; /* elements */
     uint64_t reset;
+    bool is_bool; /* 0 or 1 */
 } StateField;
 
 typedef const StateField *StateFields(size_t *count);
@@ -36,9 +37,10 @@ typedef const StateField *StateFields(size_t *count);
 
 #define STATE_MEMBER(type, name, reset)              type name;
 #define STATE_MEMBER_ARRAY(type, name, count, reset) type name[count];
-#define STATE_ROW(type, name, reset)                 { #name, offsetof(Owner, name), sizeof(type), 1, reset },
+#define STATE_IS_BOOL(type) __builtin_types_compatible_p(type, bool)
+#define STATE_ROW(type, name, reset) STATE_ROW_ARRAY(type, name, 1, reset)
 #define STATE_ROW_ARRAY(type, name, n, reset) \
-    { #name, offsetof(Owner, name), sizeof(type), n, reset },
+    { #name, offsetof(Owner, name), sizeof(type), n, reset, STATE_IS_BOOL(type) },
 
 void state_reset(StateFields *fields, void *state);
 void state_save(StateFields *fields, const void *state, GKeyFile *out, const char *id);
