@@ -41,6 +41,12 @@ static void *resolve_drive(const char *id, GError **error)
     return block_find(id);
 }
 
+void rig_resolve(void)
+{
+    device_set_resolver(PROP_CHAR, resolve_char);
+    device_set_resolver(PROP_DRIVE, resolve_drive);
+}
+
 void rig_init(void)
 {
     Line *irqs[ISA_IRQS];
@@ -56,9 +62,7 @@ void rig_init(void)
         irqs[n] = line_new(irq_changed, NULL, n);
     }
     isa = isa_bus_new("isa.0", NULL, memory_system_root(), memory_ports_root(), irqs, dma);
-    device_set_resolver(PROP_CHAR, resolve_char);
-    device_set_resolver(PROP_DRIVE, resolve_drive);
-    atexit(remove_images);
+    rig_resolve();
 }
 
 Bus *rig_isa(void)
@@ -198,6 +202,7 @@ char *rig_image(uint64_t size)
     g_assert_true(g_file_set_contents(path, data, size, NULL));
     if (!images) {
         images = g_ptr_array_new();
+        atexit(remove_images);
     }
     g_ptr_array_add(images, path);
     return path;

@@ -12,6 +12,7 @@
 
 /* Once per program, before anything else: memory, a clock that stands still, an ISA bus. */
 void rig_init(void);
+void rig_resolve(void); /* ids in properties; rig_init does it */
 Bus *rig_isa(void);
 Device *rig_dma(void);
 

@@ -1,0 +1,388 @@
+/*
+ * Every device of the catalogue: it is created, comes back from a snapshot as it went in, and
+ * survives random accesses by the guest and damaged snapshots.
+ *
+ * The devices sit on a PC board; types that the board lacks are added as -device would.
+ */
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/lock.h"
+#include "core/machine.h"
+#include "core/mainloop.h"
+#include "hw/pci/pci.h"
+#include "tests/hw/rig.h"
+
+#include <string.h>
+
+extern const BoardType pc_board;
+
+/* What the board does not bring, and types that cannot be made without arguments. */
+static const char *const extra[] = {
+    "isa-serial,index=0,chardev=c0",
+    "isa-parallel,index=0,chardev=c1",
+    "isa-debugcon,iobase=0xe9,chardev=c2",
+    "isa-debug-exit",
+    "isa-ide,iobase=0x1e8,iobase2=0x3ee,irq=11,index=2",
+    "isa-vga",
+    "VGA",
+    "e1000",
+    "ide-cd,drive=cd,bus=ide.1,unit=0",
+    "ide-hd,drive=disk,bus=ide.0,unit=0",
+    NULL,
+};
+
+static bool type_exists(const char *text)
+{
+    g_autofree char *name = g_strndup(text, strcspn(text, ","));
+
+    return device_type_find(name) != NULL;
+}
+
+static void add_extra(const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",bus=", 2);
+    g_autofree char *name = g_strndup(text, strcspn(text, ","));
+    const DeviceType *type = device_type_find(name);
+    Bus *bus = bus_find_kind(type->bus);
+
+    if (parts[1]) {
+        g_autofree char *bus_name = g_strndup(parts[1], strcspn(parts[1], ","));
+        const char *rest = parts[1] + strlen(bus_name);
+        g_autofree char *joined = g_strconcat(parts[0], rest, NULL);
+
+        bus = bus_find(bus_name);
+        g_assert_nonnull(bus);
+        rig_add(joined, bus);
+    } else {
+        rig_add(text, bus);
+    }
+}
+
+static void build_machine(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    machine_lock();
+    clock_make_manual();
+    memory_init();
+    rig_resolve();
+    machine_config.ram_size = RIG_RAM;
+    machine_config.cpus = 2;
+    machine_config.default_devices = true;
+    machine_config.hpet = true;
+    machine_config.acpi = true;
+    machine_config.boot_menu_timeout_ms = machine_config.reboot_timeout_ms = -1;
+    rig_char("c0");
+    rig_char("c1");
+    rig_char("c2");
+    rig_drive("disk", "none", 0, 1 << 20, false, false);
+    rig_drive("cd", "none", 0, 1 << 20, true, true);
+    rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
+    pc_board.build(&pc_board, &error);
+    g_assert_no_error(error);
+    for (int i = 0; extra[i]; i++) {
+        if (type_exists(extra[i])) {
+            add_extra(extra[i]);
+        }
+    }
+    machine_reset();
+}
+
+/* ---- all are there ---- */
+
+static void note_type(Device *dev, void *opaque)
+{
+    g_hash_table_add(opaque, (gpointer)dev->type);
+}
+
+static void every_type_has_a_device(void)
+{
+    g_autoptr(GHashTable) there = g_hash_table_new(NULL, NULL);
+
+    device_for_each(note_type, there);
+    for (int i = 0; device_types[i]; i++) {
+        const DeviceType *type = device_types[i];
+
+        if (!g_hash_table_contains(there, type)) {
+            g_test_message("no '%s': add it to the list `extra`", type->name);
+            g_test_fail();
+        }
+    }
+}
+
+/* ---- snapshots ---- */
+
+static void save(Device *dev, void *opaque)
+{
+    device_save(dev, opaque);
+}
+
+static void load(Device *dev, void *opaque)
+{
+    g_autoptr(GError) error = NULL;
+
+    device_load(dev, opaque, &error);
+    g_assert_no_error(error);
+}
+
+/* Disks give up a command that a snapshot interrupts. */
+static bool may_change(const char *group, const char *key)
+{
+    return g_str_has_prefix(group, "ide-") && g_str_equal(key, "status");
+}
+
+static void compare(GKeyFile *a, GKeyFile *b)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(a, NULL);
+
+    for (char **group = groups; *group; group++) {
+        g_auto(GStrv) keys = g_key_file_get_keys(a, *group, NULL, NULL);
+
+        for (char **key = keys; *key; key++) {
+            g_autofree char *before = g_key_file_get_string(a, *group, *key, NULL);
+            g_autofree char *after = g_key_file_get_string(b, *group, *key, NULL);
+
+            if (g_strcmp0(before, after) != 0 && !may_change(*group, *key)) {
+                g_test_message("%s.%s: '%s' came back as '%s'", *group, *key, before, after);
+                g_test_fail();
+            }
+        }
+    }
+}
+
+static void check_round_trip(void)
+{
+    g_autoptr(GKeyFile) before = g_key_file_new(), after = g_key_file_new();
+
+    rig_run(0);
+    device_for_each(save, before);
+    devices_reset_all();
+    /* Twice: what drives a line may come after what counts its edges. */
+    device_for_each(load, before);
+    device_for_each(load, before);
+    device_for_each(save, after);
+    compare(before, after);
+}
+
+static void a_snapshot_brings_back_the_state(void)
+{
+    machine_reset();
+    check_round_trip();
+}
+
+/* ---- random accesses ---- */
+
+static uint32_t random_value(void)
+{
+    switch (g_test_rand_int_range(0, 6)) {
+    case 0:
+        return 0;
+    case 1:
+        return UINT32_MAX;
+    case 2:
+        return 1u << g_test_rand_int_range(0, 32);
+    case 3:
+        return g_test_rand_int_range(0, 256);
+    case 4: /* within RAM, aligned: descriptors */
+        return (uint32_t)g_test_rand_int_range(0, RIG_RAM / 16) * 16;
+    default:
+        return (uint32_t)g_test_rand_int();
+    }
+}
+
+typedef struct Target {
+    AddressSpace *as;
+    PhysAddr start;
+    uint64_t size;
+} Target;
+
+/* Where a device answers. */
+static GArray *find_targets(AddressSpace *as, PhysAddr last)
+{
+    GArray *targets = g_array_new(FALSE, FALSE, sizeof(Target));
+    PhysAddr addr = 0;
+
+    for (;;) {
+        MemoryRange r = address_space_find(as, addr);
+
+        if (r.region && !r.ram) {
+            Target t = { as, r.start, r.last - r.start + 1 };
+
+            g_array_append_val(targets, t);
+        }
+        if (r.last >= last) {
+            return targets;
+        }
+        addr = r.last + 1;
+    }
+}
+
+static void access_once(const Target *t)
+{
+    unsigned size = 1 << g_test_rand_int_range(0, 3);
+    /* Often near the beginning, where the registers are. */
+    uint64_t span = g_test_rand_bit() ? MIN(t->size, 64) : MIN(t->size, INT32_MAX);
+    PhysAddr addr = t->start + g_test_rand_int_range(0, span);
+
+    if (g_test_rand_int_range(0, 4)) {
+        addr &= ~(PhysAddr)(size - 1);
+    }
+    if (g_test_rand_bit()) {
+        memory_load(t->as, addr, size);
+    } else {
+        memory_store(t->as, addr, random_value(), size);
+    }
+}
+
+static void write_config(void)
+{
+    uint32_t address = 0x80000000 | g_test_rand_int_range(0, 8 * 8) << 8 |
+                       g_test_rand_int_range(0, 64) << 2;
+
+    rig_out32(0xcf8, address);
+    if (g_test_rand_bit()) {
+        rig_in32(0xcfc);
+    } else {
+        unsigned size = 1 << g_test_rand_int_range(0, 3);
+
+        memory_store(memory_ports(), 0xcfc + g_test_rand_int_range(0, 5 - size), random_value(), size);
+    }
+}
+
+/* BARs where firmware might have put them, so that there is something to hit. */
+static void place_bars(void)
+{
+    uint32_t next_port = 0xc000, next_memory = 0xf0000000;
+
+    for (int devfn = 0; devfn < 256; devfn++) {
+        PciDevice *pci = pci_bus_device((PciBus *)bus_find_kind("pci"), devfn);
+
+        for (int bar = 0; pci && bar < 6; bar++) {
+            uint64_t size = pci->bars[bar].size;
+            bool is_port = pci->bars[bar].kind & PCI_BAR_IO;
+
+            if (size) {
+                uint32_t *next = is_port ? &next_port : &next_memory;
+
+                *next = (*next + size - 1) & -(uint32_t)size;
+                pci_config_write(pci->bus, 0, devfn, 0x10 + 4 * bar, *next, 4);
+                *next += size;
+            }
+        }
+        if (pci) {
+            pci_config_write(pci->bus, 0, devfn, 4, 7, 2);
+        }
+    }
+}
+
+static void hammer(int rounds, int accesses)
+{
+    for (int round = 0; round < rounds; round++) {
+        g_autoptr(GArray) ports = NULL, memory = NULL;
+
+        if (round % 4 == 0) {
+            machine_reset();
+        }
+        place_bars();
+        ports = find_targets(memory_ports(), 0xffff);
+        memory = find_targets(memory_system(), UINT64_C(0xfffffffff));
+        for (int i = 0; i < accesses; i++) {
+            GArray *targets = g_test_rand_int_range(0, 3) ? ports : memory;
+            Target *t = &g_array_index(targets, Target, g_test_rand_int_range(0, targets->len));
+            int stay = g_test_rand_int_range(1, 40);
+
+            while (stay--) {
+                access_once(t);
+            }
+            if (g_test_rand_int_range(0, 8) == 0) {
+                write_config();
+            }
+            if (g_test_rand_int_range(0, 8) == 0) {
+                rig_run(g_test_rand_int_range(0, 300 * NS_PER_US));
+            }
+        }
+    }
+}
+
+static void devices_survive_random_accesses(void)
+{
+    for (int i = 0; i < (g_test_slow() ? 40 : 4); i++) {
+        hammer(2, 300);
+        check_round_trip();
+    }
+}
+
+/* ---- damaged snapshots ---- */
+
+static char *damage(const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", -1);
+    int n = g_test_rand_int_range(0, g_strv_length(words) ?: 1);
+
+    if (words[0]) {
+        static const char *const values[] = { "0", "1", "ff", "7f", "80", "ffff", "ffffffff",
+                                              "ffffffffffffffff", "7fffffffffffffff" };
+
+        g_free(words[n]);
+        words[n] = g_strdup(values[g_test_rand_int_range(0, G_N_ELEMENTS(values))]);
+    }
+    return g_strjoinv(" ", words);
+}
+
+static unsigned n_changes;
+
+static void load_damaged(Device *dev, void *opaque)
+{
+    for (int i = 0; i < 40; i++) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_auto(GStrv) keys = NULL, groups = NULL;
+        gsize count, group_count;
+
+        device_save(dev, file);
+        groups = g_key_file_get_groups(file, &group_count);
+        if (!group_count) {
+            return;
+        }
+        for (int change = g_test_rand_int_range(1, 4); change; change--) {
+            const char *group = groups[g_test_rand_int_range(0, group_count)];
+            g_autofree char *old = NULL, *damaged = NULL;
+
+            g_strfreev(keys);
+            keys = g_key_file_get_keys(file, group, &count, NULL);
+            if (!count) {
+                continue;
+            }
+            n_changes++;
+            old = g_key_file_get_string(file, group, keys[n_changes % count], NULL);
+            damaged = damage(old);
+            g_key_file_set_string(file, group, keys[n_changes % count], damaged);
+        }
+        device_load(dev, file, NULL);
+    }
+}
+
+static void devices_survive_damaged_snapshots(void)
+{
+    for (int i = 0; i < (g_test_slow() ? 30 : 2); i++) {
+        device_for_each(load_damaged, NULL);
+        hammer(1, 150);
+    }
+    machine_reset();
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_log_set_always_fatal(G_LOG_FATAL_MASK);
+    if (!firmware_find("bios-256k.bin")) {
+        g_test_message("no firmware: skipped");
+        return 77;
+    }
+    build_machine();
+#define ADD(fn) g_test_add_func("/catalogue/" #fn, fn)
+    ADD(every_type_has_a_device);
+    ADD(a_snapshot_brings_back_the_state);
+    ADD(devices_survive_random_accesses);
+    ADD(devices_survive_damaged_snapshots);
+    return g_test_run();
+}
