@@ -104,15 +104,17 @@ typedef struct X86FlagValues {
 
 #define X86_MAX_COLD 64
 
-/* Code at the block's end for a check that failed: raises an exception of an instruction, or
- * begins the instruction again. */
+/* Code at the block's end for a check that failed: raises an exception of an instruction, begins the
+ * instruction again, or does it in another way. */
 typedef struct X86Cold {
     unsigned label;
     uint64_t pc;
-    int16_t vector; /* COLD_RETRY: none */
+    int16_t vector; /* or one of the below */
     bool has_error; /* of 0 */
+    X86Insn insn;   /* for COLD_EMIT */
+    X86Emit *emit;
 } X86Cold;
-enum { COLD_RETRY = -1 };
+enum { COLD_RETRY = -1, COLD_EMIT = -2 };
 
 struct X86Translator {
     Translation *t;
@@ -170,6 +172,9 @@ void x86_raise_now(X86Translator *tr, int vector);
 /* Raise if a <cond> b, in cold code at the block's end. */
 void x86_raise_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b,
                   int vector, bool has_error);
+
+/* If a <cond> b, emit does the whole instruction instead, and the block ends with it. */
+void x86_emit_other_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b, X86Emit *emit);
 
 /* End the block: at a known pc in the same mode; at a computed pc (I64), also when the mode may have
  * changed; at the pc that a helper put into the slot; back in the engine. */

@@ -116,13 +116,37 @@ void x86_emit_div(X86Translator *tr, X86Insn *in)
     ir_put(ir, type, SLOT_DX, r.high);
 }
 
-void x86_emit_idiv(X86Translator *tr, X86Insn *in)
+static void call_idiv(X86Translator *tr, X86Insn *in)
 {
     IrType type = x86_operand_type(in, 0);
     IrVal divisor = x86_operand_get(tr, in, 0);
 
     X86_CALL2(tr, idiv, type == IR_I64 ? divisor : ir_sext(tr->ir, IR_I64, type, divisor),
               x86_const(tr, IR_I64, x86_size(type)));
+}
+
+/* Inline for what compilers emit: a dividend of one register, and a divisor that cannot overflow. */
+void x86_emit_idiv(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrType type = x86_operand_type(in, 0);
+    IrVal divisor, low, high, sign, one;
+    IrPair r;
+
+    if (type < IR_I32) {
+        call_idiv(tr, in);
+        return;
+    }
+    divisor = x86_operand_get(tr, in, 0);
+    low = ir_get(ir, type, SLOT_AX);
+    high = ir_get(ir, type, SLOT_DX);
+    one = x86_const(tr, type, 1);
+    sign = ir_op2(ir, IR_sar, type, low, x86_const(tr, IR_I8, 8 * x86_size(type) - 1));
+    x86_emit_other_if(tr, in, COND_NE, type, high, sign, call_idiv);
+    x86_emit_other_if(tr, in, COND_LEU, type, ir_op2(ir, IR_add, type, divisor, one), one, call_idiv); /* -1, 0 */
+    r = ir_div2(ir, IR_divs2, type, low, high, divisor);
+    ir_put(ir, type, SLOT_AX, r.low);
+    ir_put(ir, type, SLOT_DX, r.high);
 }
 
 static void put_logic_flags(X86Translator *tr, IrVal al)

@@ -121,6 +121,19 @@ void x86_retry_unless_equal(X86Translator *tr, const X86Insn *in, IrType type, I
     ir_brcond(tr->ir, COND_NE, type, a, b, label);
 }
 
+void x86_emit_other_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b, X86Emit *emit)
+{
+    unsigned label = ir_new_label(tr->ir);
+    X86Cold *cold;
+
+    add_cold(tr, in->pc, COLD_EMIT, false, label);
+    cold = &tr->cold[tr->n_cold - 1];
+    cold->insn = *in;
+    cold->insn.address = (IrVal){0}; /* values do not live across labels */
+    cold->emit = emit;
+    ir_brcond(tr->ir, cond, type, a, b, label);
+}
+
 static bool is_flat(const X86Translator *tr, int seg, bool write)
 {
     switch (seg) {
@@ -219,6 +232,12 @@ IrVal x86_address(X86Translator *tr, X86Insn *in, int64_t *disp)
 
 /* Register or memory. */
 
+/* EFLAGS.AC at work: misaligned accesses fault. */
+static unsigned alignment(const X86Translator *tr)
+{
+    return tr->mode & MODE_AC ? IRM_ALIGNED : 0;
+}
+
 IrVal x86_rm_get(X86Translator *tr, X86Insn *in, IrType type)
 {
     int64_t disp;
@@ -228,7 +247,7 @@ IrVal x86_rm_get(X86Translator *tr, X86Insn *in, IrType type)
         return x86_gpr_get(tr, in, type, in->rm);
     }
     address = x86_address_sized(tr, in, x86_size(type), false, &disp);
-    return ir_load(tr->ir, type, address, disp, 0);
+    return ir_load(tr->ir, type, address, disp, alignment(tr));
 }
 
 void x86_rm_put(X86Translator *tr, X86Insn *in, IrType type, IrVal value)
@@ -241,7 +260,7 @@ void x86_rm_put(X86Translator *tr, X86Insn *in, IrType type, IrVal value)
         return;
     }
     address = x86_address_sized(tr, in, x86_size(type), true, &disp);
-    ir_store(tr->ir, type, address, disp, value, 0);
+    ir_store(tr->ir, type, address, disp, value, alignment(tr));
 }
 
 IrType x86_operand_type(const X86Insn *in, unsigned n)
@@ -375,7 +394,7 @@ void x86_stack_store(X86Translator *tr, const X86Insn *in, IrType type, int64_t 
     int64_t rest;
     IrVal address = stack_address(tr, in, R_SP, disp, x86_size(type), true, &rest);
 
-    ir_store(tr->ir, type, address, rest, value, IRM_STACK);
+    ir_store(tr->ir, type, address, rest, value, IRM_STACK | alignment(tr));
 }
 
 IrVal x86_stack_load(X86Translator *tr, const X86Insn *in, IrType type, unsigned reg, int64_t disp)
@@ -383,7 +402,7 @@ IrVal x86_stack_load(X86Translator *tr, const X86Insn *in, IrType type, unsigned
     int64_t rest;
     IrVal address = stack_address(tr, in, reg, disp, x86_size(type), false, &rest);
 
-    return ir_load(tr->ir, type, address, rest, IRM_STACK);
+    return ir_load(tr->ir, type, address, rest, IRM_STACK | alignment(tr));
 }
 
 void x86_stack_move(X86Translator *tr, int64_t by)

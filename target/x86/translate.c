@@ -96,12 +96,16 @@ void x86_branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags, u
 static void emit_cold(X86Translator *tr)
 {
     for (unsigned i = 0; i < tr->n_cold; i++) {
-        const X86Cold *cold = &tr->cold[i];
+        X86Cold *cold = &tr->cold[i];
 
         ir_label(tr->ir, cold->label);
         ir_insn_start(tr->ir, cold->pc);
         if (cold->vector == COLD_RETRY) {
             ir_exit_jump(tr->ir, cold->pc);
+        } else if (cold->vector == COLD_EMIT) {
+            x86_flags_forget(tr);
+            cold->emit(tr, &cold->insn);
+            x86_end_lookup(tr, x86_const(tr, IR_I64, cold->insn.next_pc), BRANCH_JUMP);
         } else if (cold->has_error) {
             X86_CALL2(tr, raise_error, x86_const(tr, IR_I64, cold->vector), x86_const(tr, IR_I64, 0));
             ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
