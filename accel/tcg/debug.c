@@ -10,20 +10,27 @@
 
 #include "core/lock.h"
 
-static GArray *breakpoints; /* of VirtAddr */
+typedef struct Breakpoint {
+    VirtAddr addr;
+    bool guest; /* the guest set it, in its debug registers */
+} Breakpoint;
+
+static GArray *breakpoints; /* of Breakpoint */
 static GMutex breakpoint_mutex;
 
-static int find_breakpoint(VirtAddr addr)
+static int find_breakpoint(VirtAddr addr, bool guest)
 {
     for (guint i = 0; breakpoints && i < breakpoints->len; i++) {
-        if (g_array_index(breakpoints, VirtAddr, i) == addr) {
+        Breakpoint *b = &g_array_index(breakpoints, Breakpoint, i);
+
+        if (b->addr == addr && b->guest == guest) {
             return i;
         }
     }
     return -1;
 }
 
-bool debug_has_breakpoint(VirtAddr addr)
+static bool has_breakpoint(VirtAddr addr, bool guest)
 {
     bool found;
 
@@ -31,9 +38,14 @@ bool debug_has_breakpoint(VirtAddr addr)
         return false;
     }
     g_mutex_lock(&breakpoint_mutex);
-    found = find_breakpoint(addr) >= 0;
+    found = find_breakpoint(addr, guest) >= 0;
     g_mutex_unlock(&breakpoint_mutex);
     return found;
+}
+
+bool debug_has_breakpoint(VirtAddr addr)
+{
+    return has_breakpoint(addr, false) || has_breakpoint(addr, true);
 }
 
 static void drop_blocks(void)
@@ -43,14 +55,17 @@ static void drop_blocks(void)
     g_mutex_unlock(&tb_lock);
 }
 
+/* What a CPU's own thread sets is the guest's. */
 bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr)
 {
+    Breakpoint b = { addr, cpu_current() == cpu };
+
     g_mutex_lock(&breakpoint_mutex);
     if (!breakpoints) {
-        breakpoints = g_array_new(FALSE, FALSE, sizeof(VirtAddr));
+        breakpoints = g_array_new(FALSE, FALSE, sizeof(Breakpoint));
     }
-    if (find_breakpoint(addr) < 0) {
-        g_array_append_val(breakpoints, addr);
+    if (find_breakpoint(addr, b.guest) < 0) {
+        g_array_append_val(breakpoints, b);
     }
     g_mutex_unlock(&breakpoint_mutex);
     drop_blocks();
@@ -59,10 +74,14 @@ bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr)
 
 bool debug_remove_breakpoint(Cpu *cpu, VirtAddr addr)
 {
+    bool guest = cpu_current() == cpu;
     int at;
 
     g_mutex_lock(&breakpoint_mutex);
-    at = find_breakpoint(addr);
+    at = find_breakpoint(addr, guest);
+    if (at < 0) {
+        at = find_breakpoint(addr, !guest); /* a reset takes the guest's back from outside */
+    }
     if (at >= 0) {
         g_array_remove_index_fast(breakpoints, at);
     }
@@ -173,24 +192,27 @@ void debug_stop(EngineCpu *ec, int why, VirtAddr addr)
     machine_unlock();
 }
 
-void debug_exit(EngineCpu *ec)
+TcgExit debug_exit(EngineCpu *ec)
 {
     VirtAddr pc = ec->ops->get_pc(ec->cpu);
+    bool again = ec->was_stopped && ec->stopped_at == pc;
 
-    if (debug_has_breakpoint(pc) && !(ec->was_stopped && ec->stopped_at == pc)) {
-        /* When the machine goes on, the instruction here runs without its breakpoint. */
+    ec->was_stopped = false;
+    if (has_breakpoint(pc, false) && !again && accel_debug_stop_fn) {
         ec->was_stopped = true;
         ec->stopped_at = pc;
         debug_stop(ec, DEBUG_BREAKPOINT, pc);
-        return;
+        return TCG_EXIT_DEBUG;
     }
-    if (ec->was_stopped && ec->stopped_at == pc && debug_has_breakpoint(pc)) {
-        ec->was_stopped = false;
+    if (has_breakpoint(pc, true) && ec->ops->guest_debug_exception &&
+        ec->ops->guest_debug_exception(ec->cpu)) {
+        return TCG_EXIT_EXCEPTION;
+    }
+    if (debug_has_breakpoint(pc)) {
+        /* Reported, or not to be: the instruction runs without it. */
         ec->next_variant = VARIANT_SINGLE;
-        return;
-    }
-    ec->was_stopped = false;
-    if (atomic_load(&ec->single_step)) {
+    } else if (atomic_load(&ec->single_step)) {
         debug_stop(ec, DEBUG_STEP, pc);
     }
+    return TCG_EXIT_DEBUG;
 }

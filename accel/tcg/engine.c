@@ -52,12 +52,15 @@ static bool parse_option(const char *name, const char *value, GError **error)
         o->single_thread = false;
     } else if (!strcmp(name, "interp") && (!strcmp(value, "on") || !strcmp(value, "off"))) {
         o->interpret = !strcmp(value, "on");
+    } else if (!strcmp(name, "perf-map") && (!strcmp(value, "on") || !strcmp(value, "off"))) {
+        o->perf_map = !strcmp(value, "on");
     } else if (!strcmp(name, "host-features")) {
         /* Commas separate the options, so a list of features is joined with colons. */
         o->host_features = g_strdelimit(g_strdup(value), ":", ',');
     } else {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "-accel tcg: cannot do %s=%s (there are "
-                    "tb-size=MIB, thread=single|multi, interp=on|off, verify=N, host-features=LIST)",
+                    "tb-size=MIB, thread=single|multi, interp=on|off, verify=N, host-features=LIST, "
+                    "perf-map=on|off)",
                     name, value);
         return false;
     }

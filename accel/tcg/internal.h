@@ -202,6 +202,7 @@ typedef struct EngineOptions {
     bool interpret;
     unsigned verify; /* one in so many blocks; 0: off */
     bool single_thread;
+    bool perf_map; /* names for perf(1) in /tmp/perf-PID.map */
     uint64_t buffer_size;
     char *host_features;
 } EngineOptions;
@@ -302,7 +303,7 @@ bool debug_page_watched(EngineCpu *ec, uint64_t page);
 /* An access to a watched page: unwinds if it hits a watchpoint. */
 void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store, uintptr_t retaddr);
 void debug_stop(EngineCpu *ec, int why, VirtAddr addr);
-void debug_exit(EngineCpu *ec);
+TcgExit debug_exit(EngineCpu *ec); /* TCG_EXIT_EXCEPTION: the target has one to deliver */
 void debug_breakpoints_changed(Cpu *cpu);
 
 /* verify.c: runs the block by both engines and compares. */
@@ -311,5 +312,6 @@ bool verify_wanted(const Block *block);
 
 /* stats.c */
 char *engine_describe(void);
+void perf_map_add(const Block *block);
 
 #endif

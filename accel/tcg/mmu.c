@@ -506,7 +506,7 @@ static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uin
         finish_store(ec, entry, page_offset(addr), size);
         return old;
     }
-    if (cpu_count() > 1 && !ec->exclusive && ec->in_code) {
+    if (cpu_count() > 1 && !engine_options.single_thread && !ec->exclusive && ec->in_code) {
         restart_exclusive(ec, retaddr);
     }
     if (crosses_page(addr, size)) {

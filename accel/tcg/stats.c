@@ -2,6 +2,8 @@
 #include "accel/tcg/internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
 
 static const char *const exit_names[] = {
     [TCG_EXIT_LOOKUP] = "lookup", [TCG_EXIT_POLL] = "poll", [TCG_EXIT_EXCEPTION] = "exception",
@@ -42,4 +44,22 @@ char *engine_describe(void)
         g_string_append_c(text, '\n');
     }
     return g_string_free(text, FALSE);
+}
+
+/* Under tb_lock. perf reads the last entry for an address, so evicted blocks do no harm. */
+void perf_map_add(const Block *block)
+{
+    static FILE *file;
+
+    if (!file) {
+        g_autofree char *path = g_strdup_printf("/tmp/perf-%d.map", (int)getpid());
+
+        file = fopen(path, "we");
+        if (!file) {
+            engine_options.perf_map = false;
+            return;
+        }
+    }
+    fprintf(file, "%" PRIxPTR " %x guest:%" PRIx64 ":%" PRIx64 "\n", (uintptr_t)block->code->code,
+            block->code->size, block->key.base, block->key.pc);
 }

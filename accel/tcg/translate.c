@@ -264,6 +264,9 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
     if (code) {
         code->n_insns = t.n_insns;
         code_block_register_code(block);
+        if (engine_options.perf_map) {
+            perf_map_add(block);
+        }
         if (log_enabled(LOG_OUT_ASM)) {
             g_autofree char *text = tcg_disassemble_host(code);
 
