@@ -115,12 +115,13 @@ static void registers_to_time(Rtc *rtc)
     int64_t fraction = rtc_now(rtc) % NS_PER_SECOND;
     unsigned century = (r[REG_CENTURY] >> 4) * 10 + (r[REG_CENTURY] & 15);
     int year = decode(rtc, r[REG_YEAR]) + century * 100;
+    /* Fields beyond their range stand at its end: so the offset stays within its bounds. */
     struct tm tm = {
-        .tm_sec = decode(rtc, r[REG_SECONDS]),
-        .tm_min = decode(rtc, r[REG_MINUTES]),
-        .tm_hour = decode_hour(rtc, r[REG_HOURS]),
-        .tm_mday = decode(rtc, r[REG_DAY]),
-        .tm_mon = (int)decode(rtc, r[REG_MONTH]) - 1,
+        .tm_sec = MIN(decode(rtc, r[REG_SECONDS]), 59),
+        .tm_min = MIN(decode(rtc, r[REG_MINUTES]), 59),
+        .tm_hour = MIN(decode_hour(rtc, r[REG_HOURS]), 23),
+        .tm_mday = CLAMP(decode(rtc, r[REG_DAY]), 1, 31),
+        .tm_mon = (int)CLAMP(decode(rtc, r[REG_MONTH]), 1, 12) - 1,
         .tm_year = CLAMP(year, 1970, 2200) - 1900, /* what 64 bits of nanoseconds hold */
     };
     int64_t wanted = (int64_t)timegm(&tm) * NS_PER_SECOND + fraction;
