@@ -177,6 +177,7 @@ static bool x86_load(Cpu *cpu, GKeyFile *in, GError **error)
     s->df = s->df < 0 ? -1 : 1;
     s->eflags |= 2;
     s->hot.fp_loaded = 0;
+    store_le32(s->fx + 24, load_le32(s->fx + 24) & x86_mxcsr_mask());
     cpu->halted = g_key_file_get_boolean(in, run, "halted", NULL);
     cpu_clear_request(cpu, ~(uint32_t)CPU_REQ_EXIT);
     cpu_request(cpu, g_key_file_get_uint64(in, run, "requests", NULL));

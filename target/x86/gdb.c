@@ -173,7 +173,7 @@ int x86_gdb_write(Cpu *cpu, int number, const uint8_t *buf)
         memcpy(s->fx + 160 + 16 * index, buf, 16);
         return 16;
     case MXCSR:
-        store_le32(s->fx + 24, load_le32(buf) & 0xffff);
+        store_le32(s->fx + 24, load_le32(buf) & x86_mxcsr_mask());
         return 4;
     case FS_BASE:
         s->seg[S_FS].base = value;

@@ -383,6 +383,82 @@ static void breakpoints_stop_once(void)
     g_assert_cmpint(raised_by(check_breakpoint), ==, EXC_DB);
 }
 
+static unsigned random_op;
+static uint64_t random_args[4];
+
+static uint64_t random_number(void)
+{
+    uint64_t r = (uint64_t)g_test_rand_int() << 32 | (uint32_t)g_test_rand_int();
+
+    switch (g_test_rand_int_range(0, 4)) {
+    case 0:
+        return r;
+    case 1:
+        return r & 0xffff;
+    case 2:
+        return r & 0xff;
+    default:
+        return (uint32_t)r;
+    }
+}
+
+static void run_random_op(void)
+{
+    static uint64_t (*const ops[])(X86State *, uint64_t, uint64_t, uint64_t, uint64_t) = {
+        helper_far_jmp, helper_far_call, helper_far_ret, helper_iret, helper_syscall, helper_sysret,
+        helper_sysenter, helper_sysexit, helper_lldt, helper_ltr, helper_lar, helper_lsl, helper_verr,
+        helper_mov_to_cr, helper_mov_to_dr, helper_rdmsr, helper_popf, helper_set_gdtr, helper_swapgs,
+    };
+    unsigned n = random_op % (G_N_ELEMENTS(ops) + 2);
+    uint64_t *a = random_args;
+
+    if (n < G_N_ELEMENTS(ops)) {
+        if (ops[n] == helper_far_jmp || ops[n] == helper_far_call) {
+            a[2] = 1 + a[2] % 3;
+        } else if (ops[n] == helper_far_ret || ops[n] == helper_iret || ops[n] == helper_sysret ||
+                   ops[n] == helper_sysexit) {
+            a[0] = 1 + a[0] % 3;
+        }
+        ops[n](s, a[0], a[1], a[2], a[3]);
+    } else if (n == G_N_ELEMENTS(ops)) {
+        helper_load_seg(s, a[0] % 6 == S_CS ? S_DS : a[0] % 6, a[1], 0, 0);
+    } else {
+        X86Exception e = { .vector = a[0] & 0xff, .software = a[1] & 1, .next_pc = a[2], .has_error = a[3] & 1 };
+
+        s->catching = false;
+        x86_interrupt(s, &e);
+    }
+}
+
+/* Whatever tables and registers say, the processor stays in a state that it can be in. */
+static void random_states_do_no_harm(void)
+{
+    for (int i = 0; i < 4000; i++) {
+        if (i % 40 == 0) {
+            if (g_test_rand_bit()) {
+                long_mode();
+            } else {
+                protected_mode();
+            }
+        }
+        for (int k = 0; k < 30; k++) {
+            put64(GDT + 8 * (k & 15), random_number() | (g_test_rand_bit() ? UINT64_C(0x8000) << 32 : 0));
+            put64(IDT + 8 * g_test_rand_int_range(0, 256), random_number() ^ random_number() << 40);
+            put64(TSS + 4 * g_test_rand_int_range(0, 26), random_number());
+        }
+        s->reg[g_test_rand_int_range(0, 16)] = random_number();
+        random_op = g_test_rand_int();
+        for (int k = 0; k < 4; k++) {
+            random_args[k] = random_number();
+        }
+        raised_by(run_random_op);
+        g_assert_cmpint(s->cpl, <=, 3);
+        g_assert_true(s->eflags & 2);
+        g_assert_true(!(s->eflags & EFL_VM) || s->cpl == 3 || !(s->cr0 & CR0_PE));
+        s->shut_down = false;
+    }
+}
+
 static void models_are_coherent(void)
 {
     static const char *const names[] = {
@@ -458,6 +534,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/excp/system_calls_go_in_and_out", system_calls_go_in_and_out);
     g_test_add_func("/x86/excp/segment_loads_are_checked", segment_loads_are_checked);
     g_test_add_func("/x86/excp/breakpoints_stop_once", breakpoints_stop_once);
+    g_test_add_func("/x86/excp/random_states_do_no_harm", random_states_do_no_harm);
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
     g_test_add_func("/x86/snapshot/snapshots_keep_everything", snapshots_keep_everything);
