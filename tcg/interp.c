@@ -8,6 +8,7 @@
 #include "interp.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <string.h>
 
 #include "interp_private.h"
@@ -180,6 +181,42 @@ static void do_raw(void *state, const IrBlock *ir, const IrInsn *insn)
     values[insn->out + 1] = r.flags & FLAGS_ALL;
 }
 
+static G_GNUC_NO_INLINE bool quotient_fits(const IrInsn *insn, uint64_t low, uint64_t high, uint64_t divisor)
+{
+    unsigned width = 8 * ir_type_size(insn->type), sign = 64 - width;
+    __int128 dividend, quotient, top = (__int128)1 << (width - 1);
+
+    if (insn->op == IR_divu2_checked) {
+        return (high & ir_mask(insn->type)) < (divisor & ir_mask(insn->type));
+    }
+    dividend = (__int128)(((unsigned __int128)((int64_t)(high << sign) >> sign) << width) |
+                          (low & ir_mask(insn->type)));
+    divisor = (int64_t)(divisor << sign) >> sign;
+    if (divisor == 0 || (divisor == UINT64_MAX && dividend == (__int128)1 << 127)) {
+        return false;
+    }
+    quotient = divisor == UINT64_MAX ? -dividend : dividend / (int64_t)divisor;
+    return quotient >= -top && quotient < top;
+}
+
+static void do_checked_division(void *state, const IrInsn *insn)
+{
+    IrInsn plain = *insn;
+    uint64_t in[4], out[2];
+    uint32_t flags;
+
+    for (unsigned i = 0; i < 3; i++) {
+        in[i] = values[insn->in[i]];
+    }
+    if (!quotient_fits(insn, in[0], in[1], in[2])) {
+        interp_runtime->host_fault(state, SIGFPE, FPE_INTDIV, 0);
+    }
+    plain.op = insn->op == IR_divu2_checked ? IR_divu2 : IR_divs2;
+    ir_eval(&plain, in, out, &flags);
+    values[insn->out] = out[0];
+    values[insn->out + 1] = out[1];
+}
+
 static void do_pure(const IrBlock *ir, const IrInsn *insn)
 {
     uint64_t in[4], out[2];
@@ -255,6 +292,10 @@ static TcgExit run(void *state, const IrBlock *ir)
         case IR_atomic_xchg:
         case IR_atomic_cmpxchg:
             do_atomic(state, ir, insn);
+            break;
+        case IR_divu2_checked:
+        case IR_divs2_checked:
+            do_checked_division(state, insn);
             break;
         case IR_fence:
             __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -130,6 +130,8 @@ bool ir_op_faults(const IrBlock *ir, const IrInsn *insn)
     case IR_atomic_xor:
     case IR_atomic_xchg:
     case IR_atomic_cmpxchg:
+    case IR_divu2_checked:
+    case IR_divs2_checked:
         return true;
     case IR_raw: {
         const IrRaw *raw = &ir->raws[insn->bits & ~IRB_FLAGS];

@@ -242,6 +242,9 @@ static bool check_insn(Check *c, const IrInsn *insn)
     case IR_put:
     case IR_put8h:
         return check_slot(c, insn) && check_input(c, 0, insn->type);
+    case IR_divu2_checked:
+    case IR_divs2_checked:
+        return (insn->type == IR_I32 || insn->type == IR_I64 || fail(c, "not of 32 or 64 bits")) && check_pure(c, insn);
     case IR_raw:
         return check_raw(c, insn);
     case IR_call:

@@ -249,7 +249,7 @@ const char *ir_op_name(IrOp op);
 int ir_op_outputs(IrOp op); /* without the flags value */
 int ir_op_inputs(IrOp op);
 bool ir_op_pure(IrOp op);
-bool ir_op_faults(const IrBlock *ir, const IrInsn *insn); /* loads, stores, raw memory, faulting calls */
+bool ir_op_faults(const IrBlock *ir, const IrInsn *insn); /* loads, stores, raw memory, faulting calls, checked divisions */
 bool ir_op_exits(IrOp op);      /* exit_*, poll, br* */
 bool ir_insn_defines_flags(const IrInsn *insn);
 uint32_t ir_insn_flags_id(const IrInsn *insn); /* its flags value, 0 if none */

@@ -23,6 +23,9 @@ void x86_raise_host_fp(Cpu *cpu, int signal, int code)
         /* Misaligned for the host, or a reserved bit of MXCSR that was set meanwhile. */
         x86_raise_error(s, EXC_GP, 0, 0);
     }
+    if (code == FPE_INTDIV) {
+        x86_raise(s, EXC_DE, 0);
+    }
     tcg_fp_sync(s);
     if (fx_image(s)->fsw & FSW_ES) {
         x86_raise_x87(s, 0);

@@ -96,57 +96,38 @@ void x86_emit_mulx(X86Translator *tr, X86Insn *in)
     x86_operand_put(tr, in, 0, r.high);
 }
 
-/* Flags are undefined after a division; they stay. */
+/* Flags are undefined after a division; they stay. The host finds what does not fit. */
+static void emit_division(X86Translator *tr, X86Insn *in, bool sign)
+{
+    IrBlock *ir = tr->ir;
+    IrType type = x86_operand_type(in, 0);
+    IrVal divisor = x86_operand_get(tr, in, 0);
+    IrPair r;
+
+    if (type < IR_I32) {
+        IrVal size = x86_const(tr, IR_I64, x86_size(type));
+
+        if (sign) {
+            X86_CALL2(tr, idiv, ir_sext(ir, IR_I64, type, divisor), size);
+        } else {
+            X86_CALL2(tr, div, x86_arg(tr, type, divisor), size);
+        }
+        return;
+    }
+    r = ir_div2(ir, sign ? IR_divs2_checked : IR_divu2_checked, type, ir_get(ir, type, SLOT_AX),
+                ir_get(ir, type, SLOT_DX), divisor);
+    ir_put(ir, type, SLOT_AX, r.low);
+    ir_put(ir, type, SLOT_DX, r.high);
+}
+
 void x86_emit_div(X86Translator *tr, X86Insn *in)
 {
-    IrBlock *ir = tr->ir;
-    IrType type = x86_operand_type(in, 0);
-    IrVal divisor = x86_operand_get(tr, in, 0);
-    IrVal high;
-    IrPair r;
-
-    if (type < IR_I32) {
-        X86_CALL2(tr, div, x86_arg(tr, type, divisor), x86_const(tr, IR_I64, x86_size(type)));
-        return;
-    }
-    high = ir_get(ir, type, SLOT_DX);
-    x86_raise_if(tr, in, COND_GEU, type, high, divisor, EXC_DE, false); /* also 0 */
-    r = ir_div2(ir, IR_divu2, type, ir_get(ir, type, SLOT_AX), high, divisor);
-    ir_put(ir, type, SLOT_AX, r.low);
-    ir_put(ir, type, SLOT_DX, r.high);
+    emit_division(tr, in, false);
 }
 
-static void call_idiv(X86Translator *tr, X86Insn *in)
-{
-    IrType type = x86_operand_type(in, 0);
-    IrVal divisor = x86_operand_get(tr, in, 0);
-
-    X86_CALL2(tr, idiv, type == IR_I64 ? divisor : ir_sext(tr->ir, IR_I64, type, divisor),
-              x86_const(tr, IR_I64, x86_size(type)));
-}
-
-/* Inline for what compilers emit: a dividend of one register, and a divisor that cannot overflow. */
 void x86_emit_idiv(X86Translator *tr, X86Insn *in)
 {
-    IrBlock *ir = tr->ir;
-    IrType type = x86_operand_type(in, 0);
-    IrVal divisor, low, high, sign, one;
-    IrPair r;
-
-    if (type < IR_I32) {
-        call_idiv(tr, in);
-        return;
-    }
-    divisor = x86_operand_get(tr, in, 0);
-    low = ir_get(ir, type, SLOT_AX);
-    high = ir_get(ir, type, SLOT_DX);
-    one = x86_const(tr, type, 1);
-    sign = ir_op2(ir, IR_sar, type, low, x86_const(tr, IR_I8, 8 * x86_size(type) - 1));
-    x86_emit_other_if(tr, in, COND_NE, type, high, sign, call_idiv);
-    x86_emit_other_if(tr, in, COND_LEU, type, ir_op2(ir, IR_add, type, divisor, one), one, call_idiv); /* -1, 0 */
-    r = ir_div2(ir, IR_divs2, type, low, high, divisor);
-    ir_put(ir, type, SLOT_AX, r.low);
-    ir_put(ir, type, SLOT_DX, r.high);
+    emit_division(tr, in, true);
 }
 
 static void put_logic_flags(X86Translator *tr, IrVal al)

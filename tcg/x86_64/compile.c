@@ -135,6 +135,8 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_muls2:
     case IR_divu2:
     case IR_divs2:
+    case IR_divu2_checked:
+    case IR_divs2_checked:
         emit_muldiv(c, insn);
         break;
     case IR_setcond:

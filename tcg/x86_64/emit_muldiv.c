@@ -168,6 +168,67 @@ static void emit_mul8(Context *c, const IrInsn *insn)
     define_flags(c, insn);
 }
 
+static bool is_in(const Context *c, uint32_t id, int reg)
+{
+    return !c->values[id].is_const && c->values[id].reg == reg;
+}
+
+/*
+ * The processor's own check: a division that faults comes back as SIGFPE (signal.c). Where rax or rdx
+ * have changed by then, the fault map says that their slots' contents is in AREA_SAVE0 and 1.
+ */
+static void emit_checked_div(Context *c, const IrInsn *insn)
+{
+    static const int8_t regs[] = { RAX, RDX };
+    unsigned size = ir_type_size(insn->type);
+    Fixed f;
+    Rm divisor;
+    Rm in[2];
+    Snapshot snapshot = { .first = c->n_places };
+
+    clobber_flags(c);
+    for (unsigned k = 0; k < 3; k++) {
+        if (c->values[insn->in[k]].reg != NO_REG) {
+            lock_reg(c, c->values[insn->in[k]].reg);
+        }
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        f.keep[k] = !wishes_for(c, insn->out + k, regs[k]);
+        if (!f.keep[k] || !is_pinned(c, regs[k])) {
+            displace(c, regs[k], true);
+        }
+        lock_reg(c, regs[k]);
+    }
+    for (unsigned k = 0; k < 2; k++) { /* kept, read from there, or to be restored */
+        bool in_place = is_in(c, insn->in[k], regs[k]);
+
+        if (f.keep[k] || !in_place || is_in(c, insn->in[2], regs[k]) || is_in(c, insn->in[!k], regs[k])) {
+            asm_store(&c->a, 8, mem_state(k ? AREA_SAVE1 : AREA_SAVE0), regs[k]);
+        }
+        if (!in_place && is_pinned(c, regs[k])) {
+            *CONTEXT_PUSH(c, places) = (Place){
+                .slot = backend.reg_slot[regs[k]], .kind = PLACE_MEM, .size = 8, .reg = NO_REG,
+                .disp = k ? AREA_SAVE1 : AREA_SAVE0,
+            };
+            snapshot.count++;
+        }
+    }
+    divisor = safe_input(c, insn->in[2], size);
+    for (unsigned k = 0; k < 2; k++) {
+        in[k] = safe_input(c, insn->in[k], size);
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        if (!is_in(c, insn->in[k], regs[k])) {
+            load_rm(c, size, regs[k], in[k]);
+        }
+    }
+    /* Behind rax and rdx: others may refer to what those are restored to. */
+    snapshot.count += snapshot_take(c, UINT64_MAX).count;
+    fault_record(c, asm_offset(&c->a) + 1, c->pc, snapshot);
+    asm_group3(&c->a, insn->op == IR_divu2_checked ? 6 : 7, size, divisor);
+    fixed_end(c, insn, &f, false, size);
+}
+
 static void emit_div(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
@@ -213,6 +274,10 @@ void emit_muldiv(Context *c, const IrInsn *insn)
     case IR_mulu2:
     case IR_muls2:
         emit_long_mul(c, insn);
+        break;
+    case IR_divu2_checked:
+    case IR_divs2_checked:
+        emit_checked_div(c, insn);
         break;
     default:
         emit_div(c, insn);

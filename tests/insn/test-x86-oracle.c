@@ -609,6 +609,8 @@ static const Template templates[] = {
     {"div", CUSTOM, .custom = custom_div, .undefines = ALL},
     {"div narrow", CUSTOM, .custom = custom_div_narrow, .undefines = ALL},
     {"idiv", CUSTOM, .custom = custom_idiv, .undefines = ALL},
+    {"div any", MODRM, 0, 0, 0xf6, 6, LQ, .undefines = ALL},
+    {"idiv any", MODRM, 0, 0, 0xf6, 7, LQ, .undefines = ALL},
     {"idiv narrow", CUSTOM, .custom = custom_idiv_narrow, .undefines = ALL},
     {"shift cl", CUSTOM, .custom = custom_shift_cl, .undefines = A | O | C},
     {"rotate cl", CUSTOM, .custom = custom_rotate_cl, .reads = C, .undefines = O},
@@ -704,8 +706,14 @@ static const HostBlock *find_block(uintptr_t host_pc)
     return offset < (compiled ? compiled->size : 0) ? compiled : NULL;
 }
 
+static void host_fault(void *state, int number, int code, uintptr_t host_pc)
+{
+    x86_raise_host_fp(cpu, number, code);
+}
+
 static const TcgRuntime runtime = {
     .load = load, .store = store, .probe_store = probe_store, .atomic = atomic, .find_block = find_block,
+    .host_fault = host_fault,
 };
 
 static uint64_t engine_load(Cpu *c, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)

@@ -195,6 +195,13 @@ static void shift(Random *r)
     }
 }
 
+static void instruction_ends(Random *r)
+{
+    r->pc += 1 + below(r, 8);
+    r->put = false;
+    ir_insn_start(r->ir, r->pc);
+}
+
 static void multiply_or_divide(Random *r)
 {
     IrType type = any_type(r);
@@ -202,7 +209,13 @@ static void multiply_or_divide(Random *r)
     bool is_signed = below(r, 2), flags = below(r, 2);
     IrPair p;
 
-    if (below(r, 2)) {
+    if (type >= IR_I32 && below(r, 3) == 0) {
+        if (r->put) {
+            instruction_ends(r);
+        }
+        p = ir_div2(r->ir, is_signed ? IR_divs2_checked : IR_divu2_checked, type, a,
+                    below(r, 2) ? ir_const(r->ir, type, 0) : value(r, type), b);
+    } else if (below(r, 2)) {
         p = ir_mul2(r->ir, is_signed ? IR_muls2 : IR_mulu2, type, a, b, flags);
         if (flags) {
             keep_flags(r, p.flags, FLAG_CF | FLAG_OF);
@@ -272,13 +285,6 @@ static void choose(Random *r)
         keep(r, ir_op2(r->ir, IR_andn, type, b, value(r, type)));
         break;
     }
-}
-
-static void instruction_ends(Random *r)
-{
-    r->pc += 1 + below(r, 8);
-    r->put = false;
-    ir_insn_start(r->ir, r->pc);
 }
 
 static IrVal address(Random *r)

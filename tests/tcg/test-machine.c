@@ -125,7 +125,7 @@ REGISTERS_ONLY static void unaligned(void *state, uint64_t addr, bool is_store, 
 
 static void host_fault(void *state, int signal, int code, uintptr_t host_pc)
 {
-    g_error("host signal %d", signal);
+    fault(state, signal, code, 0);
 }
 
 REGISTERS_ONLY static const HostBlock *find_block(uintptr_t host_pc)
