@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Firmware, boot loaders and installers on the screen, driven by the keyboard.
+
+Usage: firmware.py MYNA [test...]
+"""
+import pathlib
+import tempfile
+import time
+
+import machine
+
+
+def system(myna, arch='x86_64'):
+    return str(pathlib.Path(myna).parent / f'myna-system-{arch}')
+
+
+def no_bootable_device(myna):
+    with machine.Machine(myna, '-nic', 'none', '-device', 'isa-debugcon,iobase=0x402,chardev=fw',
+                         '-chardev', 'file,id=fw,path=/dev/stdout', serial=False) as m:
+        m.wait_screen('No bootable device', 60)
+        m.expect('No bootable device', 10)
+
+
+def grub(myna, *drive, name='GNU GRUB'):
+    """The menu, then a command line, where a command is typed and answers."""
+    with machine.Machine(myna, '-nic', 'none', *drive, serial=False) as m:
+        m.wait_screen(name, 90)
+        m.keys('c')
+        m.wait_screen('grub>', 20)
+        m.type('echo myna says hello\n')
+        m.wait_screen(r'(?m)^\s*myna says hello', 20)
+
+
+def grub_folder():
+    return machine.guest('grub-rescue') / 'usr/lib/grub-rescue'
+
+
+def floppy(myna):
+    grub(myna, '-fda', grub_folder() / 'grub-rescue-floppy.img', '-boot', 'a')
+
+
+def cdrom(myna):
+    grub(myna, '-cdrom', grub_folder() / 'grub-rescue-cdrom.iso')
+
+
+def isapc(myna):
+    grub(system(myna, 'i386'), '-M', 'isapc', '-fda', grub_folder() / 'grub-rescue-floppy.img', '-boot', 'a')
+
+
+def colours(picture):
+    """How many different colours there are, and the share of the commonest."""
+    width, height, pixels = picture
+    counts = {}
+    for i in range(0, len(pixels), 3 * 7):
+        counts[pixels[i:i + 3]] = counts.get(pixels[i:i + 3], 0) + 1
+    return len(counts), max(counts.values()) / sum(counts.values())
+
+
+def has_colour(picture, rgb, share):
+    pixels = picture[2]
+    total = hits = 0
+    for i in range(0, len(pixels), 3 * 7):
+        total += 1
+        hits += all(abs(pixels[i + k] - rgb[k]) < 12 for k in range(3))
+    return hits >= share * total
+
+
+def wait_picture(m, what, test, timeout):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        picture = m.screenshot()
+        if test(picture):
+            return picture
+        time.sleep(1)
+    keep = tempfile.NamedTemporaryFile(prefix='myna-screen-', suffix='.ppm', delete=False).name
+    m.command('screendump', filename=keep)
+    raise machine.Failure(f'the screen never showed {what}; it is in {keep}')
+
+
+def installer_text(myna, arch):
+    """ISOLINUX's menu, a choice by keyboard, the installer's first dialog."""
+    binary = system(myna, 'x86_64' if arch == 'amd64' else 'i386')
+    with machine.Machine(binary, '-m', 1024, '-cdrom', machine.mini_iso(arch), '-boot', 'd') as m:
+        m.connect()
+        # the graphical menu: Debian's splash picture
+        wait_picture(m, "ISOLINUX's menu", lambda p: p[0] == 640 and p[1] == 480 and colours(p)[0] > 100, 60)
+        m.keys('ret')
+        # newt's dialog: grey box on blue
+        wait_picture(m, "the installer's first dialog", lambda p: p[0] >= 640 and
+                     has_colour(p, (0, 0, 170), 0.15) and has_colour(p, (170, 170, 170), 0.1), 240)
+
+
+def installer_graphical(myna):
+    """The graphical installer: its banner, then another language chosen by keyboard."""
+    with machine.Machine(system(myna), '-m', 1024, '-cdrom', machine.mini_iso('amd64', 'gtk'), '-boot', 'd') as m:
+        m.connect()
+        wait_picture(m, "ISOLINUX's menu", lambda p: p[0] == 640 and colours(p)[0] > 100, 60)
+        m.keys('ret')
+        first = wait_picture(m, 'the language list', lambda p: p[0] >= 800 and has_colour(p, (255, 255, 255), 0.3) and
+                             has_colour(p, (0, 72, 96), 0.02), 300)
+        time.sleep(3)
+        first = m.screenshot()
+        m.keys('down')
+        wait_picture(m, 'another line of the list chosen', lambda p: p[2] != first[2], 30)
+
+
+TESTS = {
+    'no-bootable-device': no_bootable_device,
+    'grub-floppy': floppy,
+    'grub-cdrom': cdrom,
+    'isapc-grub-floppy': isapc,
+    'installer-amd64': lambda myna: installer_text(myna, 'amd64'),
+    'installer-i386': lambda myna: installer_text(myna, 'i386'),
+    'installer-graphical': installer_graphical,
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
