@@ -87,7 +87,7 @@ def installer_text(myna, arch):
         m.keys('ret')
         # newt's dialog: grey box on blue
         wait_picture(m, "the installer's first dialog", lambda p: p[0] >= 640 and
-                     has_colour(p, (0, 0, 170), 0.15) and has_colour(p, (170, 170, 170), 0.1), 240)
+                     has_colour(p, (0, 0, 170), 0.02) and has_colour(p, (170, 170, 170), 0.3), 240)
 
 
 def installer_graphical(myna):
