@@ -195,6 +195,7 @@ static void reset_drives(IdeChannel *ch)
         }
     }
     ch->r.select = 0xa0;
+    ch->r.fresh = true;
     if (ide_selected(ch)) {
         ata_signature(ide_selected(ch));
     }
@@ -292,6 +293,7 @@ static void execute(IdeChannel *ch, uint8_t command)
     ide_lower(ch);
     trace("ide_command", "%s: %02x", d->dev.id, command);
     ch->r.command = command;
+    ch->r.fresh = false;
     ch->is_dma = false;
     ata_command(d, command);
 }
@@ -330,10 +332,15 @@ static void command_write(void *opaque, PhysAddr offset, uint64_t value, unsigne
         break;
     case REG_SELECT:
         r->select = value | 0xa0;
-        break;
+        if (r->fresh && ide_selected(ch)) {
+            ata_signature(ide_selected(ch));
+        }
+        return;
     default:
         execute(ch, value);
+        return;
     }
+    r->fresh = false;
 }
 
 static uint64_t control_read(void *opaque, PhysAddr offset, unsigned size)

@@ -73,6 +73,7 @@ typedef enum Phase {
     FIELD(uint8_t, select, 0xa0)                              \
     FIELD(uint8_t, control, 0)                                \
     FIELD(uint8_t, command, 0)                                \
+    FIELD(bool, fresh, false) /* from a reset: each drive shows its signature */ \
     FIELD(uint8_t, irq, 0)
 
 typedef struct IdeRegs {
