@@ -70,6 +70,34 @@ Bus *rig_isa(void)
     return isa;
 }
 
+static bool intx;
+
+static void intx_changed(void *opaque, int n, bool now)
+{
+    intx = now;
+}
+
+static int map_intx(PciDevice *pci, int pin)
+{
+    return 0;
+}
+
+PciBus *rig_pci(void)
+{
+    static PciBus *bus;
+
+    if (!bus) {
+        bus = pci_bus_new("pci.0", NULL, memory_system_root(), memory_ports_root(), map_intx,
+                          intx_changed, NULL, 1);
+    }
+    return bus;
+}
+
+bool rig_pci_irq(void)
+{
+    return intx;
+}
+
 Device *rig_dma(void)
 {
     return dma;

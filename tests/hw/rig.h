@@ -7,6 +7,7 @@
 #include "core/device.h"
 #include "core/line.h"
 #include "core/memory.h"
+#include "hw/pci/pci.h"
 
 #define RIG_RAM (16u << 20)
 
@@ -15,6 +16,8 @@ void rig_init(void);
 void rig_resolve(void); /* ids in properties; rig_init does it */
 Bus *rig_isa(void);
 Device *rig_dma(void);
+PciBus *rig_pci(void); /* made at the first call */
+bool rig_pci_irq(void); /* any INTx */
 
 /* The ISA interrupts as a controller would see them. */
 bool rig_irq(int n);
