@@ -166,6 +166,14 @@ static void put_logic(X86Translator *tr, IrType type, IrVal result)
     x86_flags_put(tr, CC_LOGIC, type, result, NONE, ir_opf(tr->ir, IR_test, type, result, result, NONE).flags);
 }
 
+static void put_logic_carry(X86Translator *tr, IrType type, IrVal result, IrVal cf)
+{
+    tr->keep_flags = true;
+    put_logic(tr, type, result);
+    x86_flags_put_carry(tr, cf, NONE);
+    tr->keep_flags = false;
+}
+
 void x86_emit_andn(X86Translator *tr, X86Insn *in)
 {
     IrVal result;
@@ -203,8 +211,7 @@ void x86_emit_bls(X86Translator *tr, X86Insn *in)
     }
     cf = ir_setcond(ir, which == 3 ? COND_NE : COND_EQ, type, src, x86_const(tr, type, 0));
     x86_operand_put(tr, in, 0, result);
-    put_logic(tr, type, result);
-    x86_flags_put_carry(tr, cf, NONE);
+    put_logic_carry(tr, type, result, cf);
 }
 
 void x86_emit_bzhi(X86Translator *tr, X86Insn *in)
@@ -224,8 +231,7 @@ void x86_emit_bzhi(X86Translator *tr, X86Insn *in)
     mask = ir_op2(ir, IR_sub, type, mask, x86_const(tr, type, 1));
     result = ir_select(ir, type, inside, ir_op2(ir, IR_and, type, src, mask), src);
     x86_operand_put(tr, in, 0, result);
-    put_logic(tr, type, result);
-    x86_flags_put_carry(tr, ir_op2(ir, IR_xor, IR_I8, inside, x86_const(tr, IR_I8, 1)), NONE);
+    put_logic_carry(tr, type, result, ir_op2(ir, IR_xor, IR_I8, inside, x86_const(tr, IR_I8, 1)));
 }
 
 static void emit_deposit(X86Translator *tr, X86Insn *in, X86Helper helper)

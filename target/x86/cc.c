@@ -1,22 +1,20 @@
 /* Emits the arithmetic flags: what producers leave in the cc slots, and what consumers get. */
 #include "target/x86/insns.h"
 
-enum { GROUP_CARRY = 1, GROUP_OVERFLOW = 2, GROUP_REST = 4 };
-
-static unsigned groups_of(IrCc cc)
+unsigned x86_flag_groups(IrCc cc)
 {
     switch (cc & ~1) {
     case CC_O:
-        return GROUP_OVERFLOW;
+        return FLAGS_OVERFLOW;
     case CC_B:
-        return GROUP_CARRY;
+        return FLAGS_CARRY;
     case CC_BE:
-        return GROUP_CARRY | GROUP_REST;
+        return FLAGS_CARRY | FLAGS_REST;
     case CC_L:
     case CC_LE:
-        return GROUP_OVERFLOW | GROUP_REST;
+        return FLAGS_OVERFLOW | FLAGS_REST;
     default:
-        return GROUP_REST;
+        return FLAGS_REST;
     }
 }
 
@@ -35,12 +33,12 @@ static IrVal flags_of_slots(X86Translator *tr)
 
 static IrVal flags_with(X86Translator *tr, unsigned groups)
 {
-    uint32_t id = groups & GROUP_CARRY      ? tr->flags.carry.id
-                  : groups & GROUP_OVERFLOW ? tr->flags.overflow.id
+    uint32_t id = groups & FLAGS_CARRY      ? tr->flags.carry.id
+                  : groups & FLAGS_OVERFLOW ? tr->flags.overflow.id
                                             : tr->flags.rest.id;
 
-    if (id == 0 || ((groups & GROUP_OVERFLOW) && tr->flags.overflow.id != id) ||
-        ((groups & GROUP_REST) && tr->flags.rest.id != id)) {
+    if (id == 0 || ((groups & FLAGS_OVERFLOW) && tr->flags.overflow.id != id) ||
+        ((groups & FLAGS_REST) && tr->flags.rest.id != id)) {
         return flags_of_slots(tr);
     }
     return (IrVal){id};
@@ -48,17 +46,17 @@ static IrVal flags_with(X86Translator *tr, unsigned groups)
 
 IrVal x86_flags_for(X86Translator *tr, IrCc cc)
 {
-    return flags_with(tr, groups_of(cc));
+    return flags_with(tr, x86_flag_groups(cc));
 }
 
 IrVal x86_flags_all(X86Translator *tr)
 {
-    return flags_with(tr, GROUP_CARRY | GROUP_OVERFLOW | GROUP_REST);
+    return flags_with(tr, FLAGS_GROUPS);
 }
 
 IrVal x86_flags_carry(X86Translator *tr)
 {
-    return flags_with(tr, GROUP_CARRY);
+    return flags_with(tr, FLAGS_CARRY);
 }
 
 static IrVal widen(X86Translator *tr, IrType type, IrVal value)
@@ -78,6 +76,10 @@ static void remember(X86Translator *tr, IrVal flags)
 
 void x86_flags_put(X86Translator *tr, X86CcOp op, IrType type, IrVal dst, IrVal src, IrVal flags)
 {
+    if (!x86_flags_wanted(tr, flags.id ? FLAGS_GROUPS : 0)) {
+        remember(tr, flags);
+        return;
+    }
     ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(op, type)));
     put_value(tr, SLOT_CC_DST, type, dst);
     if (src.id) {
@@ -90,6 +92,10 @@ void x86_flags_put_carried(X86Translator *tr, X86CcOp op, IrType type, IrVal dst
 {
     X86CcOp without = op == CC_ADC ? CC_ADD : CC_SUB;
 
+    if (!x86_flags_wanted(tr, flags.id ? FLAGS_GROUPS : 0)) {
+        remember(tr, flags);
+        return;
+    }
     ir_put(tr->ir, IR_I32, SLOT_CC_OP,
            ir_selectcc(tr->ir, IR_I32, CC_B, carry, x86_const(tr, IR_I32, X86_CC(op, type)),
                        x86_const(tr, IR_I32, X86_CC(without, type))));
@@ -100,13 +106,23 @@ void x86_flags_put_carried(X86Translator *tr, X86CcOp op, IrType type, IrVal dst
 
 void x86_flags_put_image(X86Translator *tr, IrVal image)
 {
+    IrVal flags = ir_opf(tr->ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags;
+
+    if (!x86_flags_wanted(tr, FLAGS_GROUPS)) {
+        remember(tr, flags);
+        return;
+    }
     ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_IMAGE, 0)));
     ir_put(tr->ir, IR_I32, SLOT_CC_DST, image);
-    remember(tr, ir_opf(tr->ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags);
+    remember(tr, flags);
 }
 
 void x86_flags_put_value(X86Translator *tr, IrVal flags)
 {
+    if (!x86_flags_wanted(tr, FLAGS_GROUPS)) {
+        remember(tr, flags);
+        return;
+    }
     ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_IMAGE, 0)));
     ir_put(tr->ir, IR_I32, SLOT_CC_DST, ir_op1(tr->ir, IR_flags_image, IR_I32, flags));
     remember(tr, flags);
@@ -115,13 +131,17 @@ void x86_flags_put_value(X86Translator *tr, IrVal flags)
 void x86_flags_put_aux(X86Translator *tr, X86CcAux op, IrType type, IrVal dst, IrVal flags)
 {
     IrBlock *ir = tr->ir;
-    IrVal kept = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP),
-                        x86_const(tr, IR_I32, 0xff | X86_CC_CF_MASK));
+    IrVal kept;
 
+    tr->flags.overflow = tr->flags.rest = flags;
+    if (!x86_flags_wanted(tr, FLAGS_OVERFLOW | FLAGS_REST)) {
+        return;
+    }
+    kept = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP),
+                  x86_const(tr, IR_I32, 0xff | X86_CC_CF_MASK));
     ir_put(ir, IR_I32, SLOT_CC_OP,
            ir_op2(ir, IR_or, IR_I32, kept, x86_const(tr, IR_I32, X86_CC_AUX(op, type))));
     put_value(tr, SLOT_CC_AUX_DST, type, dst);
-    tr->flags.overflow = tr->flags.rest = flags;
 }
 
 static IrVal bit_at(X86Translator *tr, IrVal bit, unsigned shift)
@@ -132,20 +152,29 @@ static IrVal bit_at(X86Translator *tr, IrVal bit, unsigned shift)
 void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags)
 {
     IrBlock *ir = tr->ir;
-    IrVal word = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP), x86_const(tr, IR_I32, ~X86_CC_CF_MASK));
+    IrVal word;
 
+    tr->flags.carry = flags;
+    if (!x86_flags_wanted(tr, flags.id ? FLAGS_CARRY : 0)) {
+        return;
+    }
+    word = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP), x86_const(tr, IR_I32, ~X86_CC_CF_MASK));
     word = ir_op2(ir, IR_or, IR_I32, word, x86_const(tr, IR_I32, X86_CC_CF_KNOWN));
     word = ir_op2(ir, IR_or, IR_I32, word, bit_at(tr, cf, X86_CC_CF_SHIFT));
     ir_put(ir, IR_I32, SLOT_CC_OP, word);
-    tr->flags.carry = flags;
 }
 
 void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, IrVal flags)
 {
     IrBlock *ir = tr->ir;
-    IrVal old = ir_get(ir, IR_I32, SLOT_CC_OP);
-    IrVal word = ir_op2(ir, IR_and, IR_I32, old, x86_const(tr, IR_I32, ~(X86_CC_CF_MASK | X86_CC_OF_MASK)));
+    IrVal old, word;
 
+    tr->flags.carry = tr->flags.overflow = flags;
+    if (!x86_flags_wanted(tr, flags.id ? FLAGS_CARRY | FLAGS_OVERFLOW : 0)) {
+        return;
+    }
+    old = ir_get(ir, IR_I32, SLOT_CC_OP);
+    word = ir_op2(ir, IR_and, IR_I32, old, x86_const(tr, IR_I32, ~(X86_CC_CF_MASK | X86_CC_OF_MASK)));
     word = ir_op2(ir, IR_or, IR_I32, word, x86_const(tr, IR_I32, X86_CC_CF_KNOWN | X86_CC_OF_KNOWN));
     word = ir_op2(ir, IR_or, IR_I32, word, bit_at(tr, cf, X86_CC_CF_SHIFT));
     word = ir_op2(ir, IR_or, IR_I32, word, bit_at(tr, of, X86_CC_OF_SHIFT));
@@ -153,7 +182,6 @@ void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, Ir
         word = ir_select(ir, IR_I32, count, word, old);
     }
     ir_put(ir, IR_I32, SLOT_CC_OP, word);
-    tr->flags.carry = tr->flags.overflow = flags;
 }
 
 void x86_flags_put_if(X86Translator *tr, IrVal count, X86CcOp op, IrType type, IrVal dst, IrVal src)
@@ -161,6 +189,10 @@ void x86_flags_put_if(X86Translator *tr, IrVal count, X86CcOp op, IrType type, I
     IrBlock *ir = tr->ir;
     IrVal values[2] = {dst, src};
 
+    x86_flags_forget(tr);
+    if (!x86_flags_wanted(tr, 0)) {
+        return;
+    }
     ir_put(ir, IR_I32, SLOT_CC_OP,
            ir_select(ir, IR_I32, count, x86_const(tr, IR_I32, X86_CC(op, type)),
                      ir_get(ir, IR_I32, SLOT_CC_OP)));
@@ -170,5 +202,4 @@ void x86_flags_put_if(X86Translator *tr, IrVal count, X86CcOp op, IrType type, I
 
         ir_put(ir, IR_I64, slot, ir_select(ir, IR_I64, count, wide, ir_get(ir, IR_I64, slot)));
     }
-    x86_flags_forget(tr);
 }

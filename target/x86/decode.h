@@ -103,6 +103,9 @@ typedef struct X86FlagValues {
 } X86FlagValues;
 
 #define X86_MAX_COLD 64
+#define X86_COLD_PER_INSN 16
+#define X86_MAX_SIDE_EXITS 4
+#define X86_AHEAD 16
 
 /* Code at the block's end for a check that failed: raises an exception of an instruction, begins the
  * instruction again, or does it in another way. */
@@ -132,9 +135,16 @@ struct X86Translator {
     bool done;          /* the block's last exit has been emitted */
     unsigned n_insns, n_side_exits;
     unsigned limit;     /* of n_insns */
+    uint64_t next_pc;   /* of the instruction being translated */
+    uint64_t page;      /* number of the block's page */
     X86FlagValues flags;
-    X86Cold cold[X86_MAX_COLD];
+    bool keep_flags;    /* in the slots, whoever reads them next: another part of them follows */
     unsigned n_cold;
+    /* Instructions decoded ahead, and where flags are known to be dead, by low bits of the pc. */
+    uint32_t ahead_valid, known_valid;
+    X86Insn ahead[X86_AHEAD];
+    struct { uint64_t pc; bool dead; } known[X86_AHEAD];
+    X86Cold cold[X86_MAX_COLD];
 };
 
 /* decode.c: false if a byte cannot be fetched. A row without emit: undefined. */

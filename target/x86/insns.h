@@ -79,8 +79,17 @@ void x86_flags_put_aux(X86Translator *tr, X86CcAux op, IrType type, IrVal dst, I
 void x86_flags_put_carried(X86Translator *tr, X86CcOp op, IrType type, IrVal dst, IrVal src, IrVal carry, IrVal flags);
 /* Shifts whose count (I8) may be 0, which leaves the flags. */
 void x86_flags_put_if(X86Translator *tr, IrVal count, X86CcOp op, IrType type, IrVal dst, IrVal src);
-/* Whether code at pc overwrites all arithmetic flags before anything could see them. */
+/* liveness.c. Groups of flags that change and are known together. */
+enum { FLAGS_CARRY = 1, FLAGS_OVERFLOW = 2, FLAGS_REST = 4, FLAGS_GROUPS = 7 };
+unsigned x86_flag_groups(IrCc cc);
+/* Whether code at pc overwrites all arithmetic flags before it reads any. */
 bool x86_flags_dead_at(X86Translator *tr, uint64_t pc);
+/* Whether the slots have to describe the flags that this instruction defines; groups: those of which
+ * there is an IR value. */
+bool x86_flags_wanted(X86Translator *tr, unsigned groups);
+/* The instruction at pc if it has been decoded already. */
+const X86Insn *x86_looked_at(const X86Translator *tr, uint64_t pc);
+uint64_t x86_page_of(const X86Translator *tr, uint64_t pc);
 /* Notes the successor's liveness for the exit just emitted. */
 void x86_mark_exit(X86Translator *tr, uint64_t pc);
 

@@ -1,7 +1,7 @@
 /* Translates a block: instructions from a pc on until something ends it. */
 #include "target/x86/insns.h"
 
-enum { MAX_INSNS = 48, MAX_SIDE_EXITS = 4, COLD_PER_INSN = 16 };
+enum { MAX_INSNS = 48 };
 
 bool x86_each_insn_exits(const X86Translator *tr)
 {
@@ -116,61 +116,6 @@ static void emit_cold(X86Translator *tr)
     }
 }
 
-/*
- * Liveness of flags at successors: whether they are overwritten before an instruction reads them. If
- * there is a page fault or an interrupt before that, its handler's frame has older flags. They are
- * not used behind its return either, and for a loop whose body begins with a load the price of
- * keeping them would be four stores each time.
- */
-
-static uint64_t page_of(const X86Translator *tr, uint64_t pc)
-{
-    uint64_t linear = tr->cs_base + pc;
-
-    return (tr->cs64 ? linear : (uint32_t)linear) >> 12;
-}
-
-static bool is_plain_shift(const X86Insn *in)
-{
-    unsigned count = in->row->operand[1] == O_1 ? 1 : in->row->operand[1] == O_Ib ? in->imm & 31 : 0;
-
-    return in->row->emit == x86_emit_shift && in->row->op >= SHIFT_SHL && count;
-}
-
-bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
-{
-    enum { LOOK_AHEAD = 8 };
-    uint64_t page = page_of(tr, tr->t->key->pc);
-    X86Insn in;
-
-    if (tr->mode & MODE_BREAKPOINTS) {
-        return false;
-    }
-    for (unsigned i = 0; i < LOOK_AHEAD; i++) {
-        pc &= tr->pc_mask;
-        /* Other pages are not fetched from ahead of time: that has effects. */
-        if (page_of(tr, pc) != page || page_of(tr, pc + 15) != page ||
-            x86_decode(tr->t, tr->mode, pc, &in) != DECODE_OK || !in.row->emit || in.lock) {
-            return false;
-        }
-        if (in.row->emit == x86_emit_jmp || in.row->emit == x86_emit_call) {
-            pc = in.next_pc + in.imm;
-            if (in.type == IR_I16) {
-                pc &= 0xffff;
-            }
-            continue;
-        }
-        if (in.row->attr & A_FLW || is_plain_shift(&in)) {
-            return true;
-        }
-        if (!(in.row->attr & A_FLN)) {
-            return false;
-        }
-        pc = in.next_pc;
-    }
-    return false;
-}
-
 void x86_mark_exit(X86Translator *tr, uint64_t pc)
 {
     IrBlock *ir = tr->ir;
@@ -206,25 +151,25 @@ static void set_mode(X86Translator *tr, Translation *t)
 {
     uint64_t mode = t->key->flags;
 
-    *tr = (X86Translator){
-        .t = t,
-        .ir = t->ir,
-        .s = x86_state(t->cpu),
-        .mode = mode,
-        .cs64 = mode & MODE_CS64,
-        .cs32 = !(mode & MODE_CS64) && mode & MODE_CS32,
-        .ss32 = mode & MODE_SS32,
-        .pe = mode & MODE_PE,
-        .vm = mode & MODE_VM,
-        .flat = mode & MODE_FLAT,
-        .flat_cs = mode & MODE_FLAT_CS,
-        .one_cpu = cpu_count() <= 1,
-        .cpl = mode >> MODE_CPL_SHIFT & 3,
-        .iopl = mode >> MODE_IOPL_SHIFT & 3,
-        .cs_base = t->key->base,
-        .addr_type = mode & MODE_CS64 ? IR_I64 : IR_I32,
-        .pc_mask = mode & MODE_CS64 ? UINT64_MAX : UINT32_MAX,
-    };
+    memset(tr, 0, offsetof(X86Translator, ahead)); /* the large arrays need not be */
+    tr->t = t;
+    tr->ir = t->ir;
+    tr->s = x86_state(t->cpu);
+    tr->mode = mode;
+    tr->cs64 = mode & MODE_CS64;
+    tr->cs32 = !(mode & MODE_CS64) && mode & MODE_CS32;
+    tr->ss32 = mode & MODE_SS32;
+    tr->pe = mode & MODE_PE;
+    tr->vm = mode & MODE_VM;
+    tr->flat = mode & MODE_FLAT;
+    tr->flat_cs = mode & MODE_FLAT_CS;
+    tr->one_cpu = cpu_count() <= 1;
+    tr->cpl = mode >> MODE_CPL_SHIFT & 3;
+    tr->iopl = mode >> MODE_IOPL_SHIFT & 3;
+    tr->cs_base = t->key->base;
+    tr->addr_type = mode & MODE_CS64 ? IR_I64 : IR_I32;
+    tr->pc_mask = mode & MODE_CS64 ? UINT64_MAX : UINT32_MAX;
+    tr->page = x86_page_of(tr, t->key->pc);
 }
 
 /* Before a block's first instruction. */
@@ -244,8 +189,8 @@ bool x86_fits_block(X86Translator *tr, uint64_t pc)
 {
     X86Insn in;
 
-    return page_of(tr, pc) == page_of(tr, tr->t->key->pc) &&
-           x86_decode(tr->t, tr->mode, pc, &in) == DECODE_OK && page_of(tr, in.next_pc - 1) == page_of(tr, pc) &&
+    return x86_page_of(tr, pc) == x86_page_of(tr, tr->t->key->pc) &&
+           x86_decode(tr->t, tr->mode, pc, &in) == DECODE_OK && x86_page_of(tr, in.next_pc - 1) == x86_page_of(tr, pc) &&
            !(tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) &&
            tr->n_insns < tr->t->max_insns;
 }
@@ -253,10 +198,16 @@ bool x86_fits_block(X86Translator *tr, uint64_t pc)
 /* False: the block ends before pc. */
 static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
 {
-    X86DecodeResult result = x86_decode(tr->t, tr->mode, pc, in);
+    const X86Insn *known = x86_looked_at(tr, pc);
+    X86DecodeResult result = DECODE_OK;
     bool first = tr->n_insns == 0;
 
-    if (!first && (result != DECODE_OK || page_of(tr, in->next_pc - 1) != page_of(tr, pc))) {
+    if (known) {
+        *in = *known;
+    } else {
+        result = x86_decode(tr->t, tr->mode, pc, in);
+    }
+    if (!first && (result != DECODE_OK || x86_page_of(tr, in->next_pc - 1) != x86_page_of(tr, pc))) {
         return false; /* begins a block of its own, which then faults or spans pages */
     }
     ir_insn_start(tr->ir, pc);
@@ -268,6 +219,7 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
                   x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc)));
     }
     tr->n_insns++;
+    tr->next_pc = in->next_pc;
     switch (result) {
     case DECODE_OK:
         translate_insn(tr, in);
@@ -303,8 +255,8 @@ void x86_translate(Translation *t)
             x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
             break;
         }
-        if (tr.n_insns >= tr.limit || tr.n_side_exits >= MAX_SIDE_EXITS ||
-            tr.n_cold + COLD_PER_INSN > X86_MAX_COLD || page_of(&tr, pc) != page_of(&tr, t->key->pc) ||
+        if (tr.n_insns >= tr.limit || tr.n_side_exits >= X86_MAX_SIDE_EXITS ||
+            tr.n_cold + X86_COLD_PER_INSN > X86_MAX_COLD || x86_page_of(&tr, pc) != x86_page_of(&tr, t->key->pc) ||
             !next_insn(&tr, pc, &in)) {
             x86_end_jump(&tr, pc);
             break;

@@ -1,0 +1,182 @@
+/*
+ * Whether anyone will want the lazy description of the flags, by a look at the next instructions.
+ *
+ * Flags are dead if they are overwritten before an instruction reads them. A fault or an interrupt
+ * in between shows older flags to its handler; nothing uses them behind its return either. The price
+ * of keeping them would be stores at each load that follows an addition.
+ *
+ * Readers in the same block have the IR value, so flags may be dead although they are read, as long
+ * as nothing can leave the block between: a block that begins behind that would read the slots.
+ */
+#include "target/x86/insns.h"
+
+enum { LOOK_AHEAD = 8 };
+
+uint64_t x86_page_of(const X86Translator *tr, uint64_t pc)
+{
+    uint64_t linear = tr->cs_base + pc;
+
+    return (tr->cs64 ? linear : (uint32_t)linear) >> 12;
+}
+
+/* Decodes ahead, on the block's page only: fetching from others has effects. */
+static const X86Insn *look(X86Translator *tr, uint64_t pc)
+{
+    unsigned n = pc % X86_AHEAD;
+    X86Insn *in = &tr->ahead[n];
+
+    if (tr->ahead_valid >> n & 1 && in->pc == pc) {
+        return in;
+    }
+    if (x86_page_of(tr, pc) != tr->page || x86_page_of(tr, pc + 15) != tr->page) {
+        return NULL;
+    }
+    tr->ahead_valid &= ~(1u << n);
+    if (x86_decode(tr->t, tr->mode, pc, in) != DECODE_OK || !in->row->emit) {
+        return NULL;
+    }
+    tr->ahead_valid |= 1u << n;
+    return in;
+}
+
+const X86Insn *x86_looked_at(const X86Translator *tr, uint64_t pc)
+{
+    unsigned n = pc % X86_AHEAD;
+
+    return tr->ahead_valid >> n & 1 && tr->ahead[n].pc == pc ? &tr->ahead[n] : NULL;
+}
+
+/* Shifts by a constant that is not zero define all flags. */
+static bool is_plain_shift(const X86Insn *in)
+{
+    unsigned count = in->row->operand[1] == O_1 ? 1 : in->row->operand[1] == O_Ib ? in->imm & 31 : 0;
+
+    return in->row->emit == x86_emit_shift && in->row->op >= SHIFT_SHL && count;
+}
+
+static bool is_adc(const X86Insn *in)
+{
+    return in->row->emit == x86_emit_alu && (in->row->op == ALU_ADC || in->row->op == ALU_SBB);
+}
+
+/* The flags that an instruction reads which then goes on; 0 also for others. */
+static unsigned groups_read(const X86Insn *in)
+{
+    if (in->row->emit == x86_emit_jcc || in->row->emit == x86_emit_setcc || in->row->emit == x86_emit_cmov) {
+        return x86_flag_groups(in->opcode & 15);
+    }
+    return is_adc(in) ? FLAGS_CARRY : 0;
+}
+
+static bool changes_some(const X86Insn *in)
+{
+    X86Emit *emit = in->row->emit;
+
+    return emit == x86_emit_inc || emit == x86_emit_dec || emit == x86_emit_bt;
+}
+
+/* Whether the block may be left at an instruction that neither reads nor defines all flags. */
+static bool may_leave(X86Translator *tr, const X86Insn *in)
+{
+    X86Emit *emit = in->row->emit;
+
+    if (in->is_mem) {
+        return emit != x86_emit_lea && emit != x86_emit_nop;
+    }
+    return !(emit == x86_emit_mov || emit == x86_emit_lea || emit == x86_emit_movzx || emit == x86_emit_movsx ||
+             emit == x86_emit_nop || emit == x86_emit_not || emit == x86_emit_inc || emit == x86_emit_dec ||
+             emit == x86_emit_bt || emit == x86_emit_xchg || emit == x86_emit_cbw || emit == x86_emit_cwd ||
+             emit == x86_emit_bswap) ||
+           (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, in->pc));
+}
+
+static bool dead_in_other_block(X86Translator *tr, uint64_t pc);
+
+/* Whether the n-th instruction from here on will be in this block. */
+static bool has_room(const X86Translator *tr, unsigned n, unsigned branches)
+{
+    return tr->n_insns + n < tr->limit && tr->n_side_exits + branches < X86_MAX_SIDE_EXITS &&
+           tr->n_cold + X86_COLD_PER_INSN <= X86_MAX_COLD;
+}
+
+static uint64_t branch_target(const X86Translator *tr, const X86Insn *in)
+{
+    uint64_t target = in->next_pc + in->imm;
+
+    return in->type == IR_I16 ? target & 0xffff : target & tr->pc_mask;
+}
+
+/* groups: those for which readers have a value; 0 in another block. */
+static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
+{
+    unsigned branches = 0;
+
+    for (unsigned i = 0; i < LOOK_AHEAD; i++) {
+        const X86Insn *in = look(tr, pc & tr->pc_mask);
+        unsigned reads;
+
+        if (!in) {
+            return false;
+        }
+        reads = groups_read(in);
+        if (reads) {
+            if (reads & ~groups || in->is_mem || !has_room(tr, i, branches)) {
+                return false;
+            }
+            if (is_adc(in)) {
+                return true; /* from registers, and defines all */
+            }
+            if (in->row->emit == x86_emit_jcc) {
+                uint64_t target = branch_target(tr, in);
+
+                branches++;
+                pc = in->next_pc;
+                if (!dead_in_other_block(tr, target)) {
+                    return false;
+                }
+                continue;
+            }
+        } else if (in->row->emit == x86_emit_jmp || in->row->emit == x86_emit_call) {
+            pc = branch_target(tr, in);
+            groups = 0;
+            continue;
+        } else if (in->row->attr & A_FLW || is_plain_shift(in)) {
+            return true;
+        } else if (!(in->row->attr & A_FLN)) {
+            return false;
+        } else if (changes_some(in) || may_leave(tr, in)) {
+            groups = 0;
+        }
+        pc = in->next_pc;
+    }
+    return false;
+}
+
+static bool dead_in_other_block(X86Translator *tr, uint64_t pc)
+{
+    unsigned n = pc % G_N_ELEMENTS(tr->known);
+
+    if (!(tr->known_valid >> n & 1) || tr->known[n].pc != pc) {
+        tr->known_valid |= 1u << n;
+        tr->known[n].pc = pc;
+        tr->known[n].dead = false; /* for a loop that comes back here */
+        tr->known[n].dead = dead_from(tr, pc, 0);
+        tr->known[n].pc = pc;
+    }
+    return tr->known[n].dead;
+}
+
+static bool exact(const X86Translator *tr)
+{
+    return tr->keep_flags || tr->mode & MODE_BREAKPOINTS || x86_each_insn_exits(tr);
+}
+
+bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
+{
+    return !exact(tr) && dead_in_other_block(tr, pc & tr->pc_mask);
+}
+
+bool x86_flags_wanted(X86Translator *tr, unsigned groups)
+{
+    return exact(tr) || !dead_from(tr, tr->next_pc, groups);
+}
