@@ -335,7 +335,7 @@ IrVal x86_operand_update(X86Translator *tr, X86Insn *in)
         return x86_operand_get(tr, in, 0);
     }
     address = x86_address_sized(tr, in, x86_size(type), true, &disp);
-    return ir_load(tr->ir, type, address, disp, IRM_UPDATE);
+    return ir_load(tr->ir, type, address, disp, IRM_UPDATE | alignment(tr));
 }
 
 void x86_operand_put(X86Translator *tr, X86Insn *in, unsigned n, IrVal value)

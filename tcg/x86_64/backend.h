@@ -104,6 +104,9 @@ typedef struct Value {
     bool is_const;
     bool clean;         /* I32 in a register: bits 32-63 are zero. Flags: spilled as the condition, not the image */
     uint8_t type;
+    uint8_t uses;       /* how many inputs it is, up to 255 */
+    uint8_t scale;      /* nonzero: not computed, its only user takes scaled << scale */
+    uint32_t scaled;
 } Value;
 
 typedef struct Slot {

@@ -72,6 +72,29 @@ static bool try_lea(Context *c, const IrInsn *insn, unsigned size)
     return true;
 }
 
+/* lea out, [a + (b << scale)], where the shift was left to us. */
+static bool try_scaled(Context *c, const IrInsn *insn, unsigned size)
+{
+    unsigned which = c->values[insn->in[0]].scale ? 0 : 1;
+    const Value *v = &c->values[insn->in[which]];
+    uint32_t a = insn->in[!which];
+    int ra, rb, out;
+    Mem mem;
+
+    if (insn->op != IR_add || !v->scale) {
+        return false;
+    }
+    ra = value_use(c, a);
+    rb = value_use(c, v->scaled);
+    out = out_reg(c, insn->out, a, 0, 0, false);
+    mem = mem_index(ra, rb, 0);
+    mem.scale = v->scale;
+    asm_lea(&c->a, size, out, mem);
+    value_set_reg(c, insn->out, out, size == 4);
+    value_release(c, v->scaled);
+    return true;
+}
+
 static void emit_binary(Context *c, const IrInsn *insn)
 {
     unsigned size = work_size(c, insn);
@@ -82,7 +105,7 @@ static void emit_binary(Context *c, const IrInsn *insn)
     Rm rm;
     int out, wish;
 
-    if (try_lea(c, insn, size)) {
+    if (try_scaled(c, insn, size) || try_lea(c, insn, size)) {
         return;
     }
     wish = c->values[insn->out].wish >= 0 ? backend.slot_reg[c->values[insn->out].wish] : NO_REG;

@@ -122,6 +122,34 @@ static void see_consumer(Context *c, const IrInsn *insn)
     }
 }
 
+/* A shift whose only user is an addition that LEA can do all of. */
+static bool fold_scale(Context *c, const IrInsn *insn)
+{
+    Value *v = &c->values[insn->out], *source, *other;
+    const IrInsn *user;
+    uint64_t count;
+
+    if (insn->op != IR_shl || insn->bits || v->uses != 1 || (insn->type != IR_I32 && insn->type != IR_I64) ||
+        !ir_is_const(c->ir, (IrVal){ insn->in[1] }, &count) || count == 0 || count > 3) {
+        return false;
+    }
+    user = &c->ir->insns[v->last_use];
+    if (user->op != IR_add || user->type != insn->type || flags_wanted(c, user)) {
+        return false;
+    }
+    source = &c->values[insn->in[0]];
+    other = &c->values[user->in[user->in[0] == insn->out]];
+    if (ir_is_const(c->ir, (IrVal){ insn->in[0] }, NULL) || other->scale || source->scale ||
+        ir_is_const(c->ir, (IrVal){ user->in[user->in[0] == insn->out] }, NULL)) {
+        return false;
+    }
+    v->scale = count;
+    v->scaled = insn->in[0];
+    source->last_use = MAX(source->last_use, v->last_use);
+    source->uses = MIN(source->uses + 1, 255);
+    return true;
+}
+
 static void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
 {
     unsigned n = ir_op_outputs(insn->op);
@@ -163,6 +191,9 @@ void liveness(Context *c)
         }
         c->dead[i] = (removable(c, insn) && unused(c, insn)) ||
                      (is_full_put(c, insn) && !(live >> insn->bits & 1));
+        if (!c->dead[i] && fold_scale(c, insn)) {
+            c->dead[i] = true;
+        }
         if (c->dead[i]) {
             continue;
         }
@@ -172,6 +203,7 @@ void liveness(Context *c)
         for (int k = 0; k < inputs; k++) {
             Value *v = &c->values[insn->in[k]];
 
+            v->uses = MIN(v->uses + 1, 255);
             if (v->last_use < 0) {
                 v->last_use = i;
             }
