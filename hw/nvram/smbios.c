@@ -84,7 +84,10 @@ static void add_system(Build *b, const SmbiosMachine *m)
     put_string(b, m->name);
     put_string(b, "1");
     put(b, 0, 1);
-    g_byte_array_append(b->out, m->uuid, 16);
+    put(b, load_be32(m->uuid), 4); /* the first three fields are little-endian here */
+    put(b, load_be16(m->uuid + 4), 2);
+    put(b, load_be16(m->uuid + 6), 2);
+    g_byte_array_append(b->out, m->uuid + 8, 8);
     put(b, 6, 1); /* woken by the power switch */
     put(b, 0, 1);
     put(b, 0, 1);
