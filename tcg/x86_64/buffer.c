@@ -11,7 +11,7 @@
 #include "util/bits.h"
 #include "util/error.h"
 
-#define DEFAULT_SIZE (64 * 1024 * 1024)
+#define DEFAULT_SIZE (256 * 1024 * 1024) /* a desktop's boot fills 64 MiB */
 #define MIN_SIZE     (16 * 1024 * 1024)
 #define MAX_SIZE     (1024 * 1024 * 1024) /* rel32 reaches everything */
 #define REGIONS      16
