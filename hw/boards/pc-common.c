@@ -247,14 +247,15 @@ bool pc_make_isa(Pc *pc, Device *owner, GError **error)
         return false;
     }
     bus = isa_bus_new("isa.0", owner, pc->rom_space, memory_ports_root(), pc->irqs, pc->dma);
-    isa_set_a20_fn(a20_changed, NULL);
+    isa_on_a20(1, a20_changed, NULL);
     i8254_connect(pc->pit, 0, pc->irqs[0]);
     mc146818_connect(pc->rtc, pc->irqs[8]);
     pcspk_connect(pc->speaker, pc->pit);
     x86_state(cpu_get(0))->ferr_line = pc->irqs[13];
     region_add(memory_ports_root(), 0xf0, region_new_io("fpu", &fpu_ops, NULL, 1));
-    return make_chip(&port92_type, "port92", bus, NULL, error) &&
-           pc_add("i8042", bus, NULL, &pc->i8042, error) &&
+    /* Port 92 after the keyboard controller: when a snapshot is loaded it has the last word on A20. */
+    return pc_add("i8042", bus, NULL, &pc->i8042, error) &&
+           make_chip(&port92_type, "port92", bus, NULL, error) &&
            pc_add("isa-fdc", bus, NULL, &pc->fdc, error);
 }
 

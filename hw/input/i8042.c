@@ -92,7 +92,7 @@ static void i8042_update(Device *dev)
              (s->status & STATUS_OBF) && s->source != FROM_AUX && (s->mode & MODE_KBD_IRQ));
     line_set(isa_irq(12),
              (s->status & STATUS_OBF) && s->source == FROM_AUX && (s->mode & MODE_AUX_IRQ));
-    line_set(isa_a20(A20_KEYBOARD), s->out_port & OUT_A20);
+    line_set(isa_a20_keyboard(), s->out_port & OUT_A20);
 }
 
 static uint64_t data_read(void *opaque, PhysAddr offset, unsigned size)

@@ -8,16 +8,17 @@ typedef struct IsaBus {
     Device *dma;
 } IsaBus;
 
+enum { A20_LISTENERS = 2 };
+
 typedef struct A20Gate {
-    Line *source[A20_SOURCES];
-    bool level[A20_SOURCES];
+    Line *keyboard;
     bool open;
-    LineFn *fn;
-    void *opaque;
+    LineFn *fn[A20_LISTENERS];
+    void *opaque[A20_LISTENERS];
 } A20Gate;
 
 static IsaBus *the_bus;
-static A20Gate gate;
+static A20Gate gate = { .open = true };
 
 Bus *isa_bus_new(const char *name, Device *owner, Region *memory, Region *ports,
                  Line *const irqs[ISA_IRQS], Device *dma)
@@ -65,30 +66,39 @@ void isa_add_ports(Region *region, uint32_t port)
     region_add(isa_ports(), port, region);
 }
 
-static void a20_source_changed(void *opaque, int n, bool level)
+void isa_set_a20(bool open)
 {
-    bool open = false;
-
-    gate.level[n] = level;
-    for (int i = 0; i < A20_SOURCES; i++) {
-        open |= gate.level[i];
-    }
-    if (open != gate.open && gate.fn) {
-        gate.fn(gate.opaque, 0, open);
+    if (open == gate.open) {
+        return;
     }
     gate.open = open;
-}
-
-Line *isa_a20(IsaA20Source source)
-{
-    if (!gate.source[source]) {
-        gate.source[source] = line_new(a20_source_changed, NULL, source);
+    for (int n = 0; n < A20_LISTENERS; n++) {
+        if (gate.fn[n]) {
+            gate.fn[n](gate.opaque[n], n, open);
+        }
     }
-    return gate.source[source];
 }
 
-void isa_set_a20_fn(LineFn *fn, void *opaque)
+bool isa_a20(void)
 {
-    gate.fn = fn;
-    gate.opaque = opaque;
+    return gate.open;
+}
+
+static void keyboard_changed(void *opaque, int n, bool level)
+{
+    isa_set_a20(level);
+}
+
+Line *isa_a20_keyboard(void)
+{
+    if (!gate.keyboard) {
+        gate.keyboard = line_new(keyboard_changed, NULL, 0);
+    }
+    return gate.keyboard;
+}
+
+void isa_on_a20(int n, LineFn *fn, void *opaque)
+{
+    gate.fn[n] = fn;
+    gate.opaque[n] = opaque;
 }

@@ -5,7 +5,9 @@
 
 enum { PORT92_RESET = 0x01, PORT92_A20 = 0x02 };
 
-#define PORT92_STATE(FIELD, ARRAY) FIELD(uint8_t, control, PORT92_A20)
+#define PORT92_STATE(FIELD, ARRAY)                                       \
+    FIELD(uint8_t, control, 0)  /* bits without an effect */             \
+    FIELD(bool, a20, true)      /* the gate, whoever moved it */
 
 DEFINE_STATE(Port92State, PORT92_STATE);
 
@@ -17,22 +19,30 @@ typedef struct Port92 {
 
 static void port92_update(Device *dev)
 {
-    line_set(isa_a20(A20_PORT92), ((Port92 *)dev)->s.control & PORT92_A20);
+    isa_set_a20(((Port92 *)dev)->s.a20);
+}
+
+static void a20_moved(void *opaque, int n, bool open)
+{
+    ((Port92 *)opaque)->s.a20 = open;
 }
 
 static uint64_t port92_read(void *opaque, PhysAddr offset, unsigned size)
 {
-    return ((Port92 *)opaque)->s.control;
+    const Port92State *s = &((Port92 *)opaque)->s;
+
+    return s->control | (s->a20 ? PORT92_A20 : 0);
 }
 
 static void port92_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
     Port92 *port = opaque;
 
-    if (value & ~port->s.control & PORT92_RESET) {
+    if (value & PORT92_RESET) {
         machine_request_reset(SHUTDOWN_GUEST);
     }
-    port->s.control = value & ~PORT92_RESET;
+    port->s.control = value & ~(PORT92_RESET | PORT92_A20);
+    port->s.a20 = value & PORT92_A20;
     port92_update(&port->isa.dev);
 }
 
@@ -44,6 +54,7 @@ static bool port92_realize(Device *dev, GError **error)
 
     port->port = region_new_io("port92", &port92_ops, port, 1);
     isa_add_ports(port->port, port->isa.iobase);
+    isa_on_a20(0, a20_moved, port);
     return true;
 }
 

@@ -134,6 +134,21 @@ static void cf9_is_beside_the_address_register(void)
     g_assert_cmphex(rig_in32(0xcfc), ==, 0x70008086);
 }
 
+static void a20_follows_whoever_moved_it_last(void)
+{
+    line_set(isa_a20_keyboard(), true);
+    rig_out8(0x92, 0x00);
+    g_assert_false(isa_a20());
+    line_set(isa_a20_keyboard(), false);
+    line_set(isa_a20_keyboard(), true);
+    g_assert_true(isa_a20());
+    g_assert_cmphex(rig_in8(0x92), ==, 0x02);
+    line_set(isa_a20_keyboard(), false);
+    g_assert_false(isa_a20());
+    rig_out8(0x92, 0x02);
+    g_assert_true(isa_a20());
+}
+
 static void make_interrupts(void)
 {
     Device *apic = device_new(&apic_type, NULL), *master, *slave;
@@ -192,11 +207,13 @@ int main(int argc, char **argv)
     make_interrupts();
     make_timers();
     make_pci();
+    rig_add("port92", rig_isa());
     fw = rig_add("fw_cfg", NULL);
     fw_cfg_add_writable_file(fw, "etc/w", "abcdefgh", 8);
     g_test_add_func("/chipset/shadow-ram-covers-rom", shadow_ram_covers_rom);
     g_test_add_func("/chipset/a-pirq-goes-where-it-is-routed", a_pirq_goes_where_it_is_routed);
     g_test_add_func("/chipset/cf9-is-beside-the-address-register", cf9_is_beside_the_address_register);
+    g_test_add_func("/chipset/a20-follows-whoever-moved-it-last", a20_follows_whoever_moved_it_last);
     g_test_add_func("/chipset/random-accesses-do-no-harm", random_accesses_do_no_harm);
     return g_test_run();
 }

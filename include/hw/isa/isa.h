@@ -41,10 +41,11 @@ Device *isa_dma(void);    /* the i8237 pair, for hw/dma/i8237.h; may be NULL */
 /* Maps an I/O region of a device at a port; the device keeps the region. */
 void isa_add_ports(Region *region, uint32_t port);
 
-/* The A20 gate is open while any of its sources is high. */
-typedef enum IsaA20Source { A20_KEYBOARD, A20_PORT92, A20_SOURCES } IsaA20Source;
-Line *isa_a20(IsaA20Source source);
-/* The board's end: fn runs when the gate opens or closes. */
-void isa_set_a20_fn(LineFn *fn, void *opaque);
+/* The A20 gate follows whoever moved it last: the keyboard controller's output or port 92. */
+Line *isa_a20_keyboard(void);
+void isa_set_a20(bool open);
+bool isa_a20(void);
+/* Told whenever the gate moves: port 92 (n = 0) and the board (n = 1). */
+void isa_on_a20(int n, LineFn *fn, void *opaque);
 
 #endif

@@ -169,14 +169,14 @@ static void a_fast_mouse_saturates_into_packets(void)
 static void the_output_port_gates_a20(void)
 {
     start(0x03);
-    g_assert_true(line_level(isa_a20(A20_KEYBOARD)));
+    g_assert_true(line_level(isa_a20_keyboard()));
     rig_out8(COMMAND, 0xd1);
     rig_out8(DATA, 0xdd);
-    g_assert_false(line_level(isa_a20(A20_KEYBOARD)));
+    g_assert_false(line_level(isa_a20_keyboard()));
     rig_out8(COMMAND, 0xd0);
     g_assert_cmphex(rig_in8(DATA) & 3, ==, 1);
     rig_out8(COMMAND, 0xdf);
-    g_assert_true(line_level(isa_a20(A20_KEYBOARD)));
+    g_assert_true(line_level(isa_a20_keyboard()));
 }
 
 static void leds_are_told(void)
