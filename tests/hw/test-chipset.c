@@ -1,6 +1,8 @@
 /* The chips of a PC under random accesses: nothing crashes, and each one saves and loads. */
 #include "core/clock.h"
 #include "core/machine.h"
+#include "core/mainloop.h"
+#include "hw/acpi/piix4_pm.h"
 #include "hw/intr/apic.h"
 #include "hw/intr/i8259.h"
 #include "hw/intr/ioapic.h"
@@ -149,6 +151,35 @@ static void a20_follows_whoever_moved_it_last(void)
     g_assert_true(isa_a20());
 }
 
+static void config_write(int slot_function, unsigned offset, uint32_t value)
+{
+    rig_out32(0xcf8, 0x80000000 | slot_function << 8 | offset);
+    rig_out32(0xcfc, value);
+}
+
+static void the_power_button_interrupts(void)
+{
+    config_write(PCI_DEVFN(1, 3), 0x40, 0x601);
+    config_write(PCI_DEVFN(1, 3), 0x80, 1);
+    rig_out8(0xb2, 0xf1); /* ACPI mode */
+    g_assert_cmphex(rig_in16(0x604), ==, 1);
+    rig_out16(0x602, 0x100);
+    machine_request_powerdown();
+    main_loop_step(false);
+    g_assert_cmphex(rig_in16(0x600), ==, 0x100);
+    g_assert_true(rig_irq(9));
+    rig_out16(0x600, 0x100);
+    g_assert_false(rig_irq(9));
+}
+
+static void the_pm_timer_runs_at_its_rate(void)
+{
+    uint32_t before = rig_in32(0x608);
+
+    clock_advance(NS_PER_SECOND);
+    g_assert_cmpuint((rig_in32(0x608) - before) & 0xffffff, ==, 3579545);
+}
+
 static void make_interrupts(void)
 {
     Device *apic = device_new(&apic_type, NULL), *master, *slave;
@@ -194,7 +225,7 @@ static void make_pci(void)
     }
     piix3_connect(bridge, irqs);
     i440fx_set_reset_register(bus, piix3_read_reset, piix3_write_reset, bridge);
-    rig_add("PIIX4_PM,addr=1.3", pci_bus_bus(bus));
+    piix4_pm_connect(rig_add("PIIX4_PM,addr=1.3", pci_bus_bus(bus)), isa_irq(PIIX4_SCI));
     devices_reset_all();
 }
 
@@ -214,6 +245,8 @@ int main(int argc, char **argv)
     g_test_add_func("/chipset/a-pirq-goes-where-it-is-routed", a_pirq_goes_where_it_is_routed);
     g_test_add_func("/chipset/cf9-is-beside-the-address-register", cf9_is_beside_the_address_register);
     g_test_add_func("/chipset/a20-follows-whoever-moved-it-last", a20_follows_whoever_moved_it_last);
+    g_test_add_func("/chipset/the-power-button-interrupts", the_power_button_interrupts);
+    g_test_add_func("/chipset/the-pm-timer-runs-at-its-rate", the_pm_timer_runs_at_its_rate);
     g_test_add_func("/chipset/random-accesses-do-no-harm", random_accesses_do_no_harm);
     return g_test_run();
 }
