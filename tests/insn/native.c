@@ -1,21 +1,28 @@
 /* Runs guest instructions on the host processor itself: loads all registers, jumps, saves them. */
 #include "native.h"
 
+#include <asm/ldt.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 _Static_assert(offsetof(NativeRegs, flags) == 0x80 && offsetof(NativeRegs, code) == 0x88 &&
                offsetof(NativeRegs, back) == 0x90 && offsetof(NativeRegs, host_sp) == 0x98, "used below");
 
-_Static_assert(offsetof(NativeRegs, far_code) == 0xa0 && offsetof(NativeRegs, back32) == 0xa8, "used below");
+_Static_assert(offsetof(NativeRegs, far_code) == 0xa0 && offsetof(NativeRegs, back32) == 0xa8 &&
+               offsetof(NativeRegs, data_selector) == 0xb0, "used below");
 
 void native_enter(void);
 void native_enter32(void);
 extern const char native_return[], native_return32[];
-enum { USER_CS32 = 0x23, USER_CS64 = 0x33 }; /* Linux's selectors */
+void native_enter16(void);
+extern const char native_return16[];
+/* Linux's selectors, and ours in the LDT. */
+enum { USER_CS32 = 0x23, USER_DS = 0x2b, USER_CS64 = 0x33, LDT_CODE = 0x07, LDT_DATA = 0x0f };
 static sigjmp_buf on_fault;
 static int fault_signal;
 static volatile bool running;
@@ -68,6 +75,52 @@ __asm__(".text\n"
         "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
         "  ret\n");
 
+/* 16-bit code has a stack segment of its own: only IRET loads all at once. */
+__asm__(".text\n"
+        ".globl native_enter16\n"
+        ".globl native_return16\n"
+        "native_enter16:\n"
+        "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+        "  mov %rsp, 0x20000098\n"
+        "  mov 0x200000b0, %eax\n  mov %eax, %ds\n  mov %eax, %es\n"
+        "  push %rax\n"
+        "  push 0x20000020\n"
+        "  push 0x20000080\n"
+        "  movzwl 0x200000a4, %eax\n  push %rax\n"
+        "  mov 0x200000a0, %eax\n  push %rax\n"
+        "  mov 0x20000000, %eax\n  mov 0x20000008, %ecx\n  mov 0x20000010, %edx\n  mov 0x20000018, %ebx\n"
+        "  mov 0x20000028, %ebp\n  mov 0x20000030, %esi\n  mov 0x20000038, %edi\n"
+        "  iretq\n"
+        "native_return16:\n"
+        "  mov %eax, 0x20000000\n  mov %ecx, 0x20000008\n  mov %edx, 0x20000010\n  mov %ebx, 0x20000018\n"
+        "  mov %esp, 0x20000020\n  mov %ebp, 0x20000028\n  mov %esi, 0x20000030\n  mov %edi, 0x20000038\n"
+        "  mov $0x2b, %eax\n  mov %eax, %ss\n"
+        "  mov 0x20000098, %rsp\n"
+        "  pushf\n"
+        "  pop 0x20000080\n"
+        "  cld\n"
+        "  mov %eax, %ds\n  mov %eax, %es\n"
+        "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
+        "  ret\n");
+
+static bool has_ldt;
+
+static bool set_ldt(unsigned entry, uint32_t base, unsigned contents)
+{
+    struct user_desc desc = {
+        .entry_number = entry, .base_addr = base, .limit = 0xffff, .contents = contents, .useable = 1,
+    };
+
+    return syscall(SYS_modify_ldt, 1, &desc, sizeof(desc)) == 0;
+}
+
+bool native_has(NativeMode mode, uint16_t *code, uint16_t *data)
+{
+    *code = mode == NATIVE_64 ? USER_CS64 : mode == NATIVE_32 ? USER_CS32 : LDT_CODE;
+    *data = mode == NATIVE_16 ? LDT_DATA : USER_DS;
+    return mode != NATIVE_16 || has_ldt;
+}
+
 static void handle(int number, siginfo_t *info, void *context)
 {
     if (!running) {
@@ -91,6 +144,8 @@ bool native_init(void)
         return false;
     }
     memcpy((void *)NATIVE_BACK32, jump32, sizeof(jump32));
+    has_ldt = set_ldt(LDT_CODE >> 3, NATIVE_CODE, MODIFY_LDT_CONTENTS_CODE) &&
+              set_ldt(LDT_DATA >> 3, NATIVE_DATA, MODIFY_LDT_CONTENTS_DATA);
     sigaltstack(&alternate, NULL);
     sigaction(SIGFPE, &action, NULL);
     sigaction(SIGILL, &action, NULL);
@@ -99,12 +154,15 @@ bool native_init(void)
     return true;
 }
 
-uint8_t *native_finish(uint8_t *code, bool is32)
+uint8_t *native_finish(uint8_t *code, NativeMode mode)
 {
     uint32_t target = NATIVE_BACK32;
     static const uint8_t jump[] = {0xff, 0x24, 0x25, 0x90, 0x00, 0x00, 0x20};
 
-    if (is32) {
+    if (mode == NATIVE_16) {
+        *code++ = 0x66; /* a 32-bit offset all the same */
+    }
+    if (mode != NATIVE_64) {
         code[0] = 0xea; /* far jump to an immediate pointer */
         memcpy(code + 1, &target, 4);
         code[5] = USER_CS64;
@@ -115,21 +173,32 @@ uint8_t *native_finish(uint8_t *code, bool is32)
     return code + sizeof(jump);
 }
 
-int native_run(bool is32)
+int native_run(NativeMode mode)
 {
-    NATIVE_REGS->back32 = (uintptr_t)native_return32;
-    NATIVE_REGS->far_code = NATIVE_REGS->code;
-    NATIVE_REGS->far_selector = USER_CS32;
+    uint16_t code, data;
+
+    native_has(mode, &code, &data);
     NATIVE_REGS->back = (uintptr_t)native_return;
+    NATIVE_REGS->back32 = mode == NATIVE_16 ? (uintptr_t)native_return16 : (uintptr_t)native_return32;
+    NATIVE_REGS->far_code = NATIVE_REGS->code;
+    NATIVE_REGS->far_selector = code;
+    NATIVE_REGS->data_selector = data;
     if (sigsetjmp(on_fault, 1)) {
         running = false;
         return fault_signal == SIGFPE ? 0 : fault_signal == SIGILL ? 6 : 13;
     }
     running = true;
-    if (is32) {
-        native_enter32();
-    } else {
+    switch (mode) {
+    case NATIVE_64:
         native_enter();
+        break;
+    case NATIVE_32:
+        native_enter32();
+        break;
+    case NATIVE_16:
+        native_enter16();
+        NATIVE_REGS->gpr[4] &= 0xffff; /* IRET to a 16-bit stack leaves the rest of ESP as it was */
+        break;
     }
     running = false;
     return -1;

@@ -22,14 +22,24 @@ typedef struct NativeRegs {
     uint32_t far_code;      /* as code, for 32-bit code */
     uint16_t far_selector;
     uint64_t back32;        /* 32-bit code ends with a far jump to a jmp *back32 */
+    uint64_t data_selector;
 } NativeRegs;
 
 #define NATIVE_REGS ((NativeRegs *)NATIVE_BASE)
 
 bool native_init(void);
-/* Appends the jump that ends native code; returns the new end. is32: in 32-bit code. */
-uint8_t *native_finish(uint8_t *code, bool is32);
-/* From code and registers in NATIVE_REGS, results to there. Returns the exception vector, -1: none. */
-int native_run(bool is32);
+typedef enum NativeMode {
+    NATIVE_64,
+    NATIVE_32,
+    NATIVE_16, /* protected mode; code and data segments begin at NATIVE_CODE and NATIVE_DATA */
+} NativeMode;
+/* Whether the host can do it; gives the selectors of code and data. */
+bool native_has(NativeMode mode, uint16_t *code, uint16_t *data);
+
+/* Appends the jump that ends native code; returns the new end. */
+uint8_t *native_finish(uint8_t *code, NativeMode mode);
+/* From code and registers in NATIVE_REGS, results to there. Returns the exception vector, -1: none;
+ * 13 stands for all that are one signal. */
+int native_run(NativeMode mode);
 
 #endif

@@ -28,12 +28,13 @@ typedef enum Form {
 
 enum { BYTE = 1, WORD = 2, LONG = 4, QUAD = 8, V = WORD | LONG | QUAD, BV = V | BYTE, LQ = LONG | QUAD };
 enum { IMM_NONE, IMM_B, IMM_Z, IMM_V, IMM_COUNT };
-enum { LOCKABLE = 1, VEX = 2, ONLY64 = 4, ONLY32 = 8 };
+enum { LOCKABLE = 1, VEX = 2, ONLY64 = 4, ONLY32 = 8, NOT16 = 16 };
 
 typedef struct Code {
     uint8_t *at;
     GRand *rand;
     bool is32; /* no REX: eight registers, ebp is the small index */
+    bool is16; /* as is32, but all sizes are 16 bits without prefix: any address will do */
 } Code;
 
 typedef struct Template {
@@ -127,7 +128,11 @@ static void random_operand(Code *c, Operand *o, bool mem, unsigned reg)
     static const uint8_t bases[] = {3, 6, 7, 12, 13};
 
     *o = (Operand){.mem = mem, .rm = reg, .mod = 3};
-    if (mem) {
+    if (mem && c->is16) {
+        o->rm = any(c, 8);
+        o->mod = any(c, 3);
+        o->disp = any(c, 0x10000);
+    } else if (mem) {
         o->rm = bases[any(c, c->is32 ? 3 : sizeof(bases))];
         o->has_index = any(c, 2);
         o->index = c->is32 ? R_BP : R_15;
@@ -143,6 +148,15 @@ static void random_operand(Code *c, Operand *o, bool mem, unsigned reg)
 
 static void emit_operand(Code *c, const Operand *o, unsigned reg)
 {
+    if (c->is16) {
+        byte(c, o->mod << 6 | (reg & 7) << 3 | o->rm);
+        if (o->mod == 0 && o->rm == 6) {
+            bytes(c, o->disp, 2);
+        } else if (o->mod < 3) {
+            bytes(c, o->disp, o->mod);
+        }
+        return;
+    }
     bool sib = o->mem && (o->has_index || (o->rm & 7) == 4);
 
     byte(c, o->mod << 6 | (reg & 7) << 3 | (sib ? 4 : o->rm & 7));
@@ -224,7 +238,7 @@ static void emit(Code *c, const Template *t)
     if (t->attr & LOCKABLE && mem && any(c, 2)) {
         byte(c, 0xf0);
     }
-    if (size == WORD) {
+    if (size == (c->is16 ? LONG : WORD)) {
         byte(c, 0x66);
     }
     if (t->prefix) {
@@ -346,10 +360,10 @@ static void custom_string(Code *c)
     byte(c, backward ? 0xfd : 0xfc);
     if (prefix) {
         byte(c, 0xb9); /* mov ecx, count */
-        bytes(c, any(c, 4) ? any(c, 40) : any(c, 600), 4);
+        bytes(c, any(c, 4) ? any(c, 40) : any(c, 600), c->is16 ? 2 : 4);
     }
     if (any(c, 2)) {
-        string(c, "30c0 3a06"); /* xor al,al; cmp al,[rsi] */
+        string(c, c->is16 ? "30c0 3a04" : "30c0 3a06"); /* xor al,al; cmp al,[rsi] */
     }
     if (prefix) {
         byte(c, 0xf1 + prefix);
@@ -431,6 +445,16 @@ static void custom_stack(Code *c)
         "60 61", "6660 6661", "60 83c410 5b 83c40c", "66c8100000 66c9", "1e 59", "0fa0 59", "16 6659 665a",
     };
 
+    static const char *const some16[] = {
+        "50 59", "6650 6659", "6a80 58", "687856 5a", "c8200000 c9", "55 89e5 c8100003 c9 5d", "54 5a",
+        "ff33 58", "8f4310 83ec02", "668f03 83ec04", "66ff33 6658", "60 61", "66c8100000 66c9",
+        "1e 59", "0fa0 59", "16 6659 665a",
+    };
+
+    if (c->is16) {
+        string(c, some16[any(c, G_N_ELEMENTS(some16))]);
+        return;
+    }
     string(c, c->is32 ? some32[any(c, G_N_ELEMENTS(some32))] : some[any(c, G_N_ELEMENTS(some))]);
 }
 
@@ -445,6 +469,10 @@ static void custom_cmpxchg(Code *c)
 
 static void custom_cmpxchg_wide(Code *c)
 {
+    if (c->is16) {
+        string(c, any(c, 2) ? "668b04 668b5404 f00fc70c" : "f00fc70c");
+        return;
+    }
     if (any(c, 2)) {
         string(c, either(c, "8b06 8b5604", "488b06 488b5608")); /* mov rax,[rsi]; mov rdx,[rsi + 8] */
     }
@@ -483,7 +511,9 @@ static void custom_addr16(Code *c)
 static void custom_moffs(Code *c)
 {
     byte(c, 0xa0 + any(c, 4));
-    if (c->is32) {
+    if (c->is16) {
+        bytes(c, any(c, 0x10000), 2);
+    } else if (c->is32) {
         bytes(c, NATIVE_DATA + any(c, 0x1000), 4);
     } else {
         bytes(c, NATIVE_DATA + any(c, 0x1000), 8);
@@ -584,7 +614,7 @@ static const Template templates[] = {
     {"aam", PLAIN, 0, 0, 0xd4, -1, LONG, IMM_B, ONLY32, 0, S | Z | P, O | A | C},
     {"aad", PLAIN, 0, 0, 0xd5, -1, LONG, IMM_B, ONLY32, 0, S | Z | P, O | A | C},
     {"salc", PLAIN, 0, 0, 0xd6, -1, LONG, 0, ONLY32, C, 0, 0},
-    {"addr16", CUSTOM, .custom = custom_addr16, .attr = ONLY32},
+    {"addr16", CUSTOM, .custom = custom_addr16, .attr = ONLY32 | NOT16},
     {"moffs", CUSTOM, .custom = custom_moffs},
     {"lea", MEM_ONLY, 0, 0, 0x8d, -1, V, 0, 0, 0, 0, 0},
     {"xchg", MODRM, 0, 0, 0x86, -1, BV, 0, LOCKABLE, 0, 0, 0},
@@ -617,11 +647,11 @@ static const Template templates[] = {
     {"bt string", CUSTOM, .custom = custom_bt_string, .defines = C, .undefines = O | S | A | P},
     {"string", CUSTOM, .custom = custom_string, .undefines = 0},
     {"string2", CUSTOM, .custom = custom_string, .undefines = 0},
-    {"overlap", CUSTOM, .custom = custom_overlap},
+    {"overlap", CUSTOM, .custom = custom_overlap, .attr = NOT16},
     {"jcc", CUSTOM, .custom = custom_jcc, .reads = ALL},
     {"loop", CUSTOM, .custom = custom_loop, .reads = Z},
-    {"counted", CUSTOM, .custom = custom_counted, .reads = C},
-    {"call", CUSTOM, .custom = custom_call, .defines = ALL},
+    {"counted", CUSTOM, .custom = custom_counted, .reads = C, .attr = NOT16},
+    {"call", CUSTOM, .custom = custom_call, .defines = ALL, .attr = NOT16},
     {"call indirect", CUSTOM, .custom = custom_call_indirect, .defines = ALL, .attr = ONLY64},
     {"stack", CUSTOM, .custom = custom_stack},
     {"cmpxchg equal", CUSTOM, .custom = custom_cmpxchg, .defines = ALL},
@@ -634,6 +664,7 @@ static const Template templates[] = {
 
 enum {
     MODE_64 = MODE_CS64 | MODE_SS32 | MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_LMA | 3 << MODE_CPL_SHIFT,
+    MODE_16 = MODE_PE | MODE_LMA | 3 << MODE_CPL_SHIFT,
     MODE_32 = MODE_CS32 | MODE_SS32 | MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_LMA | 3 << MODE_CPL_SHIFT,
 };
 
@@ -737,7 +768,7 @@ static void *engine_probe(Cpu *c, VirtAddr addr, unsigned size, MmuAccess access
 
 static bool fetch(Translation *t, uint64_t pc, uint8_t *out)
 {
-    *out = *(uint8_t *)pc;
+    *out = *(uint8_t *)(t->key->base + pc);
     return true;
 }
 
@@ -811,7 +842,7 @@ static void check_block(const char *when)
 static TcgExit run_block(const Variant *variant)
 {
     X86State *s = x86_state(cpu);
-    BlockKey key = {.pc = s->pc, .flags = s->mode_flags};
+    BlockKey key = {.pc = s->pc, .base = s->seg[S_CS].base, .flags = s->mode_flags};
     Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = variant->max_insns, .fetch = fetch,
                      .has_breakpoint = has_breakpoint};
     uint64_t pc;
@@ -833,23 +864,31 @@ static int guest_run(uint64_t end, const Variant *variant)
     end_of_code = end;
     for (unsigned i = 0; i < 100000 && s->pc != end; i++) {
         if (run_block(variant) == TCG_EXIT_EXCEPTION) {
-            return s->exception.vector == EXC_PF ? EXC_GP : s->exception.vector; /* one signal */
+            return s->exception.vector == EXC_PF || s->exception.vector == EXC_SS ? EXC_GP : s->exception.vector;
         }
     }
     return -1;
 }
 
-static void load_guest(const NativeRegs *regs, bool is32)
+static void load_guest(const NativeRegs *regs, NativeMode mode, bool real)
 {
     X86State *s = x86_state(cpu);
+    uint16_t code, data, big = mode == NATIVE_32 ? SEG_DB : mode == NATIVE_64 ? SEG_L : 0;
 
+    native_has(mode, &code, &data);
     memcpy(s->reg, regs->gpr, sizeof(s->reg));
     s->pc = regs->code;
     s->exception.vector = -1;
-    s->mode_flags = is32 ? MODE_32 : MODE_64;
+    s->mode_flags = mode == NATIVE_64 ? MODE_64 : mode == NATIVE_32 ? MODE_32 : real ? 0 : MODE_16;
     for (unsigned i = S_ES; i <= S_DS; i++) {
-        s->seg[i] = (X86Segment){.selector = i == S_CS ? 0x23 : 0x2b, .limit = UINT32_MAX,
-                                 .attr = SEG_P | SEG_S | SEG_DB | SEG_G | (i == S_CS ? 0xb : 3)};
+        bool is_code = i == S_CS;
+
+        s->seg[i] = (X86Segment){
+            .selector = is_code ? code : data,
+            .base = mode != NATIVE_16 ? 0 : is_code ? NATIVE_CODE : NATIVE_DATA,
+            .limit = mode == NATIVE_16 ? 0xffff : UINT32_MAX,
+            .attr = SEG_P | SEG_S | 3 << SEG_DPL_SHIFT | big | (is_code ? 0xb : 3),
+        };
     }
     x86_set_eflags(s, regs->flags, UINT32_MAX);
 }
@@ -861,11 +900,12 @@ typedef struct Case {
     GString *text;
 } Case;
 
-static void build_case(Case *one, GRand *rand, const char *only, bool is32)
+static void build_case(Case *one, GRand *rand, const char *only, NativeMode mode, bool real)
 {
+    bool is32 = mode != NATIVE_64;
     unsigned count = 1 + g_rand_int_range(rand, 0, 6);
     uint8_t *begin = (uint8_t *)NATIVE_CODE;
-    Code c = {.at = begin, .rand = rand, .is32 = is32};
+    Code c = {.at = begin, .rand = rand, .is32 = is32, .is16 = mode == NATIVE_16};
 
     one->undefined = 0;
     g_string_truncate(one->text, 0);
@@ -873,7 +913,8 @@ static void build_case(Case *one, GRand *rand, const char *only, bool is32)
         const Template *t = &templates[g_rand_int_range(rand, 0, G_N_ELEMENTS(templates))];
         uint8_t *from = c.at;
 
-        if (t->reads & one->undefined || t->attr & (is32 ? ONLY64 : ONLY32) || (is32 && t->sizes == QUAD) || (only && count == 1 && !g_str_has_prefix(t->name, only))) {
+        if (t->reads & one->undefined || t->attr & (is32 ? ONLY64 : ONLY32) || (is32 && t->sizes == QUAD) ||
+            (c.is16 && t->attr & NOT16) || (real && (t->attr & VEX || !strcmp(t->name, "arpl"))) || (only && count == 1 && !g_str_has_prefix(t->name, only))) {
             continue;
         }
         emit(&c, t);
@@ -886,10 +927,10 @@ static void build_case(Case *one, GRand *rand, const char *only, bool is32)
         count--;
     }
     one->size = c.at - begin;
-    native_finish(c.at, is32);
+    native_finish(c.at, mode);
 }
 
-static void random_state(NativeRegs *regs, GRand *rand, bool is32)
+static void random_state(NativeRegs *regs, GRand *rand, NativeMode mode)
 {
     static const uint8_t pointers[] = {3, 6, 7, 12, 13};
 
@@ -909,8 +950,15 @@ static void random_state(NativeRegs *regs, GRand *rand, bool is32)
     regs->gpr[R_SP] = NATIVE_DATA + 0x3800 + (g_rand_int(rand) & 0xf8);
     regs->flags = (g_rand_int(rand) & FLAGS_ALL) | 0x202;
     regs->code = NATIVE_CODE;
-    for (unsigned i = 0; i < 16 && is32; i++) {
+    for (unsigned i = 0; i < 16 && mode != NATIVE_64; i++) {
         regs->gpr[i] = i < 8 ? (uint32_t)regs->gpr[i] : 0;
+    }
+    if (mode == NATIVE_16) {
+        for (unsigned i = 0; i < sizeof(pointers) - 2; i++) {
+            regs->gpr[pointers[i]] -= NATIVE_DATA;
+        }
+        regs->gpr[R_SP] -= NATIVE_DATA;
+        regs->code = 0;
     }
 }
 
@@ -951,7 +999,8 @@ static void compare(const Case *one, const Variant *v, const NativeRegs *before,
     }
 }
 
-static void run_random(bool is32)
+/* real: the guest in real mode, where 16-bit code does the same but for what is undefined there. */
+static void run_random(NativeMode mode, bool real)
 {
     static const Variant variants[] = {
         {64, true, false}, {1, false, false}, {64, false, false}, {64, true, true}, {2, true, true},
@@ -973,17 +1022,17 @@ static void run_random(bool is32)
         int native_vector;
 
         g_rand_set_seed(rand, seed + round);
-        build_case(&one, rand, g_getenv("MYNA_ONLY"), is32);
-        random_state(&before, rand, is32);
+        build_case(&one, rand, g_getenv("MYNA_ONLY"), mode, real);
+        random_state(&before, rand, mode);
         *NATIVE_REGS = before;
-        native_vector = native_run(is32);
+        native_vector = native_run(mode);
         memcpy(result, (void *)NATIVE_DATA, NATIVE_DATA_SIZE);
         for (unsigned i = 0; i < G_N_ELEMENTS(variants); i++) {
             int vector;
 
             memcpy((void *)NATIVE_DATA, initial, NATIVE_DATA_SIZE);
-            load_guest(&before, is32);
-            vector = guest_run(NATIVE_CODE + one.size, &variants[i]);
+            load_guest(&before, mode, real);
+            vector = guest_run(before.code + one.size, &variants[i]);
             compare(&one, &variants[i], &before, native_vector, vector, result);
         }
         memcpy((void *)NATIVE_DATA, initial, NATIVE_DATA_SIZE);
@@ -994,12 +1043,24 @@ static void run_random(bool is32)
 
 static void random_integer_instructions_do_what_the_host_does(void)
 {
-    run_random(false);
+    run_random(NATIVE_64, false);
 }
 
 static void random_32_bit_instructions_do_what_the_host_does(void)
 {
-    run_random(true);
+    run_random(NATIVE_32, false);
+}
+
+static void random_16_bit_instructions_do_what_the_host_does(void)
+{
+    uint16_t code, data;
+
+    if (!native_has(NATIVE_16, &code, &data)) {
+        g_test_skip("no local descriptor table");
+        return;
+    }
+    run_random(NATIVE_16, false);
+    run_random(NATIVE_16, true);
 }
 
 int main(int argc, char **argv)
@@ -1021,5 +1082,6 @@ int main(int argc, char **argv)
     engine.probe = engine_probe;
     g_test_add_func("/x86/oracle", random_integer_instructions_do_what_the_host_does);
     g_test_add_func("/x86/oracle32", random_32_bit_instructions_do_what_the_host_does);
+    g_test_add_func("/x86/oracle16", random_16_bit_instructions_do_what_the_host_does);
     return g_test_run();
 }
