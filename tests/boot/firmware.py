@@ -104,7 +104,32 @@ def installer_graphical(myna):
         wait_picture(m, 'another line of the list chosen', lambda p: p[2] != first[2], 30)
 
 
+def memtest(myna):
+    """Memtest86+ from its CD tests memory without an error."""
+    iso = machine.guest('memtest') / 'usr/lib/memtest86+/memtest86+x64.iso'
+    with machine.Machine(system(myna), '-nic', 'none', '-m', 64, '-cdrom', iso, serial=False) as m:
+        m.wait_screen(r'Test #[2-9]', 120)
+        if 'Errors: 0' not in m.screen_text():
+            raise machine.Failure('Memtest86+ found errors:\n' + m.screen_text())
+
+
+def ipxe(myna):
+    """iPXE, started as a Linux kernel is, brings up the network card by its own driver."""
+    with machine.Machine(myna, '-kernel', machine.guest('ipxe') / 'boot/ipxe.lkrn', serial=False) as m:
+        m.wait_screen(r'net0: 10\.0\.2\.15/255\.255\.255\.0', 90)
+
+
+def invaders(myna):
+    """A multiboot kernel that is a game."""
+    with machine.Machine(myna, '-nic', 'none', '-kernel', machine.guest('invaders') / 'boot/invaders.exec',
+                         serial=False) as m:
+        m.wait_screen(r'-\*-', 60)
+
+
 TESTS = {
+    'memtest': memtest,
+    'ipxe': ipxe,
+    'invaders': invaders,
     'no-bootable-device': no_bootable_device,
     'grub-floppy': floppy,
     'grub-cdrom': cdrom,

@@ -38,13 +38,13 @@ def kernel(arch):
     return machine.one(root / 'boot/vmlinuz-*'), machine.guest(busybox) / 'bin/busybox', root
 
 
-def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append=''):
+def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append='', restart=False):
     vmlinuz, busybox, root = kernel(arch)
     name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
     initramfs.build(name, busybox, root, modules, task)
     binary = str(pathlib.Path(myna).parent / ('myna-system-x86_64' if arch == 'amd64' else 'myna-system-i386'))
-    m = machine.Machine(binary, '-m', memory, '-smp', smp, '-kernel', vmlinuz, '-initrd', name, '-no-reboot',
-                        '-append', f'console=ttyS0 panic=-1 {append}', *args)
+    m = machine.Machine(binary, '-m', memory, '-smp', smp, '-kernel', vmlinuz, '-initrd', name,
+                        *([] if restart else ['-no-reboot']), '-append', f'console=ttyS0 panic=-1 {append}', *args)
     m.initramfs = name
     return m
 
@@ -176,6 +176,12 @@ reboot -f
             raise machine.Failure('the file on the host differs from the one in the guest')
 
 
+def reboot(myna):
+    """A guest that restarts comes up again, through the firmware."""
+    with boot(myna, 'amd64', 'echo BOOT-END\nreboot -f\n', args=['-nic', 'none'], restart=True) as m:
+        m.expect(r'(?s)BOOT-END.*BOOT-UP x86_64.*BOOT-END', 200)
+
+
 TESTS = {
     'amd64-smp1': lambda myna: shell(myna, 'amd64', 1),
     'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),
@@ -184,6 +190,7 @@ TESTS = {
     'network': network,
     'network-i386': lambda myna: network(myna, 'i386'),
     'disk': disk,
+    'reboot': reboot,
     'disk-i386': lambda myna: disk(myna, 'i386'),
 }
 
