@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Direct kernel start without a Linux: a multiboot kernel of our own, and files that cannot start.
 
-usage: kernel.py MYNA KERNEL
+usage: kernel.py MYNA ELF-KERNEL FLAT-KERNEL
 """
 import os
 import re
@@ -84,9 +84,12 @@ def check_errors(myna, kernel, folder):
 
 
 def main():
-    myna, kernel = sys.argv[1:3]
+    myna, kernel, flat = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix='myna-test-') as folder:
         check_multiboot(myna, kernel, folder)
+        result, report = multiboot(myna, flat, folder)
+        check('a kernel without ELF headers runs', result.returncode == 1 and ('end', '') in report,
+              (result, report))
         check_errors(myna, kernel, folder)
     print(f'1..{count}')
 

@@ -1,11 +1,22 @@
-/* A multiboot kernel that writes what it was given to the debug port, then ends the machine. */
+/*
+ * A multiboot kernel that writes what it was given to the debug port, then ends the machine.
+ * With FLAT its header says where it goes, so that no ELF headers are needed.
+ */
+#ifdef FLAT
+        .set    FLAGS, 3 | 1 << 16
+#else
         .set    FLAGS, 3
+#endif
         .set    DEBUG, 0xe9
         .set    EXIT, 0xf4
 
         .text
         .balign 4
+header:
         .long   0x1badb002, FLAGS, -(0x1badb002 + FLAGS)
+#ifdef FLAT
+        .long   header, header, 0, stack_end, _start
+#endif
         .globl  _start
 _start:
         mov     $stack_end, %esp
