@@ -7,6 +7,9 @@
  */
 #include "accel/tcg/internal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define HASH_BITS 18
 
 GMutex tb_lock;
@@ -324,7 +327,7 @@ static void block_free(Block *block)
     if (block->code) {
         tcg_free(block->code);
     }
-    g_free(block);
+    free(block);
 }
 
 static void forget_jumps(void)
@@ -334,7 +337,12 @@ static void forget_jumps(void)
 
         for (int j = 0; ec && j < MMU_CONTEXTS; j++) {
             for (int k = 0; k < JUMP_CACHES; k++) {
-                jumps_clear(&ec->contexts[j].jumps[k], false);
+                JumpCache *jumps = &ec->contexts[j].jumps[k];
+
+                jumps_clear(jumps, false);
+                if (jumps->blocks) {
+                    memset(jumps->blocks, 0, JUMP_CACHE_SIZE * sizeof(*jumps->blocks));
+                }
             }
         }
     }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-EngineOptions engine_options;
+/* Kernels and a few programs fit; what a session goes on to start is evicted in turn. */
+EngineOptions engine_options = { .buffer_size = 128 << 20 };
 
 static bool initialised; /* tcg_init, which wants to know the guest */
 

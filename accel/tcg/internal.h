@@ -1,7 +1,7 @@
 /*
  * The translating engine's own structures: vCPUs, MMU contexts, blocks. See docs/translator.md.
  *
- * Locks, outermost first: machine lock, exclusive section, tb_lock. A vCPU thread is "in code"
+ * Locks, outermost first: turn, machine lock, exclusive section, tb_lock. A vCPU thread is "in code"
  * from entering translated code until it is back in its loop, whatever C functions are called in
  * between; it then only ever waits for the machine lock and tb_lock. Who waits for a vCPU to leave
  * code holds neither.
@@ -128,8 +128,11 @@ typedef struct EngineCpu {
     Cpu *cpu;
     const GuestOps *ops;
     _Atomic bool in_code;
+    _Atomic bool busy;         /* uses blocks: none is freed */
     _Atomic uint32_t pending;
-    bool exclusive;            /* all others stand */
+    unsigned exclusive;        /* no other is busy; how often begun */
+    bool was_busy;
+    uint64_t evictions_seen;
 
     unsigned mode, kernel_mode;
     MmuContext *context;
@@ -169,25 +172,27 @@ static inline EngineCpu *engine_of(void *state)
 }
 
 /*
- * A translated block. Kept, once dead, until its code region is evicted or all CPUs are outside of
- * code, so pointers to it stay good for as long as a thread does not leave its loop.
+ * A translated block. Kept, once dead, until its code region is evicted, which happens while no CPU
+ * is busy with blocks.
  */
 typedef struct Block {
+    /* What a lookup reads, on one cache line. */
     BlockKey key;
-    unsigned variant;
     const uint8_t *host;      /* first byte of guest code; with the key, what identifies it */
     const uint8_t *host2;     /* the second page's start, or NULL */
+    struct Block *hash_next;
+    uint32_t variant;
+    _Atomic bool dead;
+
     RamBlock *ram, *ram2;
     uint32_t size, size2;     /* bytes of guest code on the first and second page */
     uint32_t n_insns;
-    struct Block *hash_next;
     struct Block *page_next[2];
     struct Block **page_link[2]; /* what points to it on the page's list */
     struct Block *dead_next;
     HostBlock *code;          /* NULL under the interpreter */
     IrBlock *ir;              /* the interpreter's, and for verify */
     HostExit *in;             /* linked exits of other blocks */
-    _Atomic bool dead;
 } Block;
 
 /* A page that blocks derive from, in RamBlock.page_data. Never freed. */

@@ -54,14 +54,8 @@ static void give_turn(EngineCpu *ec)
     g_mutex_unlock(&turn_mutex);
 }
 
-/* Alone, a CPU has nobody that waits for it; and who wants something of it makes poll negative. */
-static void leave_code(EngineCpu *ec)
+static void wake_waiters(void)
 {
-    if (cpu_count() == 1) {
-        atomic_store_explicit(&ec->in_code, false, memory_order_relaxed);
-        return;
-    }
-    atomic_store(&ec->in_code, false);
     if (atomic_load(&waiters)) {
         g_mutex_lock(&wait_mutex);
         g_cond_broadcast(&wait_cond);
@@ -69,7 +63,49 @@ static void leave_code(EngineCpu *ec)
     }
 }
 
-/* False if there is something to do first. */
+/*
+ * From here to leave_blocks, no block is freed. Alone, a CPU has nobody that frees them or waits for
+ * it, so the flags need no ordering.
+ */
+static void enter_blocks(EngineCpu *ec)
+{
+    if (cpu_count() == 1) {
+        atomic_store_explicit(&ec->busy, true, memory_order_relaxed);
+        return;
+    }
+    for (;;) {
+        atomic_store(&ec->busy, true);
+        if (!atomic_load(&exclusive_active) || ec->exclusive) {
+            return;
+        }
+        atomic_store(&ec->busy, false);
+        wake_waiters();
+        g_mutex_lock(&exclusive_mutex);
+        g_mutex_unlock(&exclusive_mutex);
+    }
+}
+
+static void leave_blocks(EngineCpu *ec)
+{
+    if (cpu_count() == 1) {
+        atomic_store_explicit(&ec->busy, false, memory_order_relaxed);
+        return;
+    }
+    atomic_store(&ec->busy, false);
+    wake_waiters();
+}
+
+static void leave_code(EngineCpu *ec)
+{
+    if (cpu_count() == 1) {
+        atomic_store_explicit(&ec->in_code, false, memory_order_relaxed);
+        return;
+    }
+    atomic_store(&ec->in_code, false);
+    wake_waiters();
+}
+
+/* False if there is something to do first. Who wants something of a lone CPU makes poll negative. */
 static bool enter_code(EngineCpu *ec)
 {
     if (cpu_count() == 1) {
@@ -77,15 +113,11 @@ static bool enter_code(EngineCpu *ec)
         return true;
     }
     atomic_store(&ec->in_code, true);
-    if (!atomic_load(&ec->pending) && (!atomic_load(&exclusive_active) || ec->exclusive)) {
-        return true;
+    if (atomic_load(&ec->pending)) {
+        leave_code(ec);
+        return false;
     }
-    leave_code(ec);
-    if (atomic_load(&exclusive_active) && !ec->exclusive) {
-        g_mutex_lock(&exclusive_mutex);
-        g_mutex_unlock(&exclusive_mutex);
-    }
-    return false;
+    return true;
 }
 
 void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
@@ -113,11 +145,21 @@ void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
     atomic_fetch_sub(&waiters, 1);
 }
 
+/* No other CPU is busy with blocks from here to exclusive_end. Nests. */
 void exclusive_begin(EngineCpu *ec)
 {
+    bool busy = atomic_load(&ec->busy);
+
+    if (ec->exclusive) {
+        ec->exclusive++;
+        return;
+    }
+    /* Another one may be waiting for this CPU. */
+    leave_blocks(ec);
     g_mutex_lock(&exclusive_mutex);
     atomic_store(&exclusive_active, true);
-    ec->exclusive = true;
+    ec->exclusive = 1;
+    ec->was_busy = busy;
     if (cpu_count() == 1) {
         return;
     }
@@ -125,7 +167,7 @@ void exclusive_begin(EngineCpu *ec)
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *other = cpu_get(i)->engine;
 
-        if (other && other != ec && atomic_load(&other->in_code)) {
+        if (other && other != ec && atomic_load(&other->busy)) {
             cpu_request(other->cpu, CPU_REQ_EXIT);
         }
     }
@@ -133,7 +175,7 @@ void exclusive_begin(EngineCpu *ec)
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *other = cpu_get(i)->engine;
 
-        while (other && other != ec && atomic_load(&other->in_code)) {
+        while (other && other != ec && atomic_load(&other->busy)) {
             g_cond_wait(&wait_cond, &wait_mutex);
         }
     }
@@ -143,7 +185,11 @@ void exclusive_begin(EngineCpu *ec)
 
 void exclusive_end(EngineCpu *ec)
 {
-    ec->exclusive = false;
+    if (--ec->exclusive) {
+        return;
+    }
+    /* Before the next one may begin, which then waits for this CPU. */
+    atomic_store(&ec->busy, ec->was_busy);
     atomic_store(&exclusive_active, false);
     g_mutex_unlock(&exclusive_mutex);
 }
@@ -340,70 +386,72 @@ static TcgExit execute(EngineCpu *ec, Block *block, HostExit **exit)
     return why == TCG_EXIT_UNCHAINED ? TCG_EXIT_LOOKUP : why;
 }
 
-/* Runs from the block of the state's key; *from is the exit that led to it, and then to the next. */
-static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
+/* The block to run, linked to the exit that led here. NULL: the fetch faulted. */
+static Lookup next_block(EngineCpu *ec, unsigned variant, HostExit *came_from)
 {
-    BlockKey key = { 0 };
-    unsigned variant = ec->next_variant;
-    bool exclusive = ec->next_exclusive;
-    HostExit *came_from = *from;
     Lookup found = { 0 };
-    TcgExit why;
+    BlockKey key = { 0 };
 
-    *from = NULL;
-    ec->next_variant = 0;
-    ec->next_exclusive = false;
-    if (atomic_load(&ec->single_step)) {
-        variant |= VARIANT_STEP;
-    }
     ec->ops->block_key(ec->cpu, &key);
     check_mode(ec, &key);
     found.block = variant || chaining_off() ? NULL : cached_block(ec, &key);
     if (!found.block) {
-        uint64_t evictions = eviction_count;
-
         found = translate_lookup(ec, &key, variant);
         if (!found.block) {
-            return run_protected(ec, CALL_FETCH_FAULT);
-        }
-        if (evictions != eviction_count) {
-            came_from = NULL; /* the block it is in may be gone */
+            return found;
         }
         if (!variant && !found.once && !chaining_off()) {
             jumps_insert(ec, key.pc, found.block, found.global);
         }
     }
-    if (came_from && !found.once && !chaining_off()) {
+    /* The block that the exit is in may have been evicted meanwhile. */
+    if (came_from && !found.once && !chaining_off() && ec->evictions_seen == eviction_count) {
         try_link(came_from, found.block);
     }
-    if (log_enabled(LOG_EXEC | LOG_CPU)) {
-        log_block(ec, found.block);
+    return found;
+}
+
+/* Runs from the block of the state's key; *from is the exit that led to it, and then to the next. */
+static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
+{
+    unsigned variant = ec->next_variant;
+    bool exclusive = ec->next_exclusive;
+    TcgExit why = TCG_EXIT_POLL;
+    Lookup found;
+
+    ec->next_variant = 0;
+    ec->next_exclusive = false;
+    if (atomic_load(&ec->single_step)) {
+        variant |= VARIANT_STEP;
     }
+    enter_blocks(ec);
     if (exclusive) {
         exclusive_begin(ec);
     }
-    if (engine_options.single_thread) {
-        take_turn(ec);
-    }
-    if (enter_code(ec)) {
-        why = execute(ec, found.block, from);
-        leave_code(ec);
-    } else {
-        why = TCG_EXIT_POLL; /* again, with the same variant */
-        ec->next_variant = variant & ~VARIANT_STEP;
-        ec->next_exclusive = exclusive;
-    }
-    if (engine_options.single_thread) {
-        give_turn(ec);
+    found = next_block(ec, variant, *from);
+    *from = NULL;
+    ec->evictions_seen = eviction_count;
+    if (found.block) {
+        if (log_enabled(LOG_EXEC | LOG_CPU)) {
+            log_block(ec, found.block);
+        }
+        if (enter_code(ec)) {
+            why = execute(ec, found.block, from);
+            leave_code(ec);
+        } else { /* again, with the same variant */
+            ec->next_variant = variant & ~VARIANT_STEP;
+            ec->next_exclusive = exclusive;
+        }
+        if (found.once) {
+            translate_discard(found.block);
+            *from = NULL;
+        }
     }
     if (exclusive) {
         exclusive_end(ec);
     }
-    if (found.once) {
-        translate_discard(found.block);
-        *from = NULL;
-    }
-    return why;
+    leave_blocks(ec);
+    return found.block ? why : run_protected(ec, CALL_FETCH_FAULT);
 }
 
 static void handle_exit(EngineCpu *ec, TcgExit why)
@@ -439,7 +487,6 @@ void *cpu_thread(void *opaque)
 {
     EngineCpu *ec = opaque;
     HostExit *from = NULL;
-    uint64_t evictions = 0;
 
     cpu_set_current(ec->cpu);
     for (;;) {
@@ -449,12 +496,13 @@ void *cpu_thread(void *opaque)
             from = NULL;
             continue;
         }
-        /* Others may have evicted while this one stood. */
-        if (evictions != eviction_count) {
-            evictions = eviction_count;
-            from = NULL;
+        if (engine_options.single_thread) {
+            take_turn(ec);
         }
         why = run_blocks(ec, &from);
+        if (engine_options.single_thread) {
+            give_turn(ec);
+        }
         if (why != TCG_EXIT_UNCHAINED) {
             from = NULL;
         }

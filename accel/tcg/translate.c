@@ -1,9 +1,11 @@
 /* From a block's key to something that runs: fetching guest code, the front end, passes, back-end. */
 #include "accel/tcg/internal.h"
 
+#include "util/bits.h"
 #include "util/log.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define MAX_INSNS 64
 /* A page whose code is rewritten this often gets short blocks, so that each rewrite costs less. */
@@ -252,7 +254,9 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
             return NULL;
         }
     }
-    block = g_new0(Block, 1);
+    block = aligned_alloc(64, round_up(sizeof(*block), 64));
+    g_assert(block);
+    *block = (Block){ 0 };
     block->key = *key;
     block->variant = f->variant;
     block->n_insns = t.n_insns;
@@ -293,6 +297,22 @@ static void make_room(EngineCpu *ec)
     exclusive_end(ec);
 }
 
+/*
+ * The block that the jump cache had here, if it still is the one: flushes empty the cache's entries
+ * but mostly change nothing.
+ */
+static Block *remembered(EngineCpu *ec, const BlockKey *key, unsigned variant, const uint8_t *host)
+{
+    Block *block = variant ? NULL : ec->jumps->blocks[jump_cache_index(key->pc)];
+
+    if (block && !block->dead && block->host == host && block->key.pc == key->pc &&
+        block->key.flags == key->flags && block->key.base == key->base && !block->host2 &&
+        !block->variant) {
+        return block;
+    }
+    return NULL;
+}
+
 Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant)
 {
     Fetch f = { .ec = ec, .vaddr = key->base + key->pc, .variant = variant };
@@ -307,6 +327,9 @@ Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant)
     found.global = f.page[0].entry.prot & PROT_GLOBAL;
     key->phys = f.page[0].entry.phys + (f.vaddr & (GUEST_PAGE_SIZE - 1));
     host = f.page[0].entry.host ? f.page[0].entry.host + (f.vaddr & (GUEST_PAGE_SIZE - 1)) : NULL;
+    if (host && (found.block = remembered(ec, key, variant, host))) {
+        return found;
+    }
     if (host) {
         g_mutex_lock(&tb_lock);
         found.block = code_block_find(key, variant, host, NULL);
@@ -350,6 +373,6 @@ void translate_discard(Block *block)
     /* Host code stays until its region is evicted, as for any dead block. */
     if (!block->code) {
         ir_block_free(block->ir);
-        g_free(block);
+        free(block);
     }
 }
