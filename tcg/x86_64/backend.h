@@ -132,7 +132,7 @@ typedef struct Snapshot {
 } Snapshot;
 
 typedef enum ColdKind {
-    COLD_LOAD, COLD_UPDATE, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
+    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
 } ColdKind;
 
 typedef struct ColdStub {
@@ -154,7 +154,19 @@ typedef struct ColdStub {
     Snapshot store_snapshot;
     uint32_t store_at, end; /* code between resume and store_at is done here too */
     bool keep_flags;
+    uint32_t first_member, n_members; /* COLD_GROUP: in Context.members */
 } ColdStub;
+
+/* An access of a group, see emit_group.c. */
+typedef struct Member {
+    const IrInsn *insn;
+    uint64_t pc;
+    Snapshot snapshot;
+    uint32_t at, end; /* offsets of the access on the usual path */
+    int32_t disp, imm;
+    int8_t addr_reg, out, value_reg;
+    bool value_is_imm, keep_flags;
+} Member;
 
 typedef struct FaultRecord {
     uint32_t offset;
@@ -181,6 +193,11 @@ typedef struct Context {
     uint16_t locked;      /* in use by the current insn */
     uint16_t held;        /* the host address of an update between its load and its store */
     uint32_t update;      /* index of its stub */
+    uint32_t group_last;  /* the last insn of the current group, 0: none */
+    uint32_t group_stub;
+    int group_addend;     /* register, held */
+    Member *members;
+    uint32_t n_members, max_members;
     uint8_t spill_refs[N_SPILLS];
     uint64_t dirty;       /* mask of slots */
     uint32_t pins_clean;  /* mask of pinned registers whose bits 32-63 are zero */
@@ -324,6 +341,18 @@ void cold_store(Context *c, ColdStub *s);
 void cold_probe(Context *c, ColdStub *s);
 void cold_atomic(Context *c, ColdStub *s);
 void cold_unaligned(Context *c, ColdStub *s);
+
+bool may_be_between(IrOp op); /* of accesses that share a check: makes no branch out and few registers */
+void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from);
+void repeat_code(Context *c, uint32_t from, uint32_t to);
+static inline Thunk sized(Thunk first, unsigned size)
+{
+    return first + __builtin_ctz(size);
+}
+
+/* emit_group.c */
+bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
+void cold_group(Context *c, ColdStub *s);
 
 /* emit_raw.c */
 void emit_raw(Context *c, const IrInsn *insn);

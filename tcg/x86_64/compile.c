@@ -53,6 +53,8 @@ static void prepare(Context *c, IrBlock *ir)
     memset(c->spill_refs, 0, sizeof(c->spill_refs));
     c->dirty = 0;
     c->held = 0;
+    c->group_last = 0;
+    c->n_members = 0;
     c->pins_clean = 0;
     c->flags_now = 0;
     c->fp_known = false;
@@ -240,6 +242,7 @@ static void emit_cold(Context *c, ColdStub *s)
     switch (s->kind) {
     case COLD_LOAD: cold_load(c, s); break;
     case COLD_UPDATE: cold_update(c, s); break;
+    case COLD_GROUP: cold_group(c, s); break;
     case COLD_STORE: cold_store(c, s); break;
     case COLD_PROBE: cold_probe(c, s); break;
     case COLD_ATOMIC: cold_atomic(c, s); break;

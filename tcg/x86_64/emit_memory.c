@@ -114,11 +114,6 @@ void patch_jumps(Context *c, const ColdStub *s)
     }
 }
 
-static Thunk sized(Thunk first, unsigned size)
-{
-    return first + __builtin_ctz(size);
-}
-
 /* Misaligned: found before the TLB check, on its own jump. */
 void cold_unaligned(Context *c, ColdStub *s)
 {
@@ -155,7 +150,7 @@ static unsigned load_out_size(const IrInsn *insn)
     return insn->bits & IRM_SX ? 8 : insn->bits & IRM_SX32 ? 4 : 0;
 }
 
-static void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from)
+void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from)
 {
     unsigned size = ir_type_size(insn->type), to = load_out_size(insn);
 
@@ -210,7 +205,7 @@ void end_access(Context *c, ColdStub *stub)
     }
 }
 
-static bool may_be_in_update(IrOp op)
+bool may_be_between(IrOp op)
 {
     switch (op) {
     case IR_shld:
@@ -241,7 +236,7 @@ static bool is_simple_update(const Context *c, const IrInsn *load)
             return insn->in[0] == load->in[0] && insn->imm == load->imm && insn->type == load->type &&
                    !(insn->bits & (IRM_BE | IRM_ALIGNED | IRM_KERNEL));
         }
-        if (!may_be_in_update(insn->op) && !c->dead[i]) {
+        if (!may_be_between(insn->op) && !c->dead[i]) {
             break;
         }
     }
@@ -305,6 +300,9 @@ void emit_load(Context *c, const IrInsn *insn)
     Mem mem;
     int out;
 
+    if (emit_group(c, insn)) {
+        return;
+    }
     clobber_flags(c);
     addr = address_of(c, insn);
     /* Whatever is in the way moves before the access; the register changes only behind it. */
@@ -357,7 +355,7 @@ void cold_load(Context *c, ColdStub *s)
 }
 
 /* Copies code that has neither branches out nor calls. */
-static void repeat_code(Context *c, uint32_t from, uint32_t to)
+void repeat_code(Context *c, uint32_t from, uint32_t to)
 {
     for (uint32_t at = from; at < to; at++) {
         asm_byte(&c->a, c->a.start[at]);
@@ -405,6 +403,9 @@ void emit_store(Context *c, const IrInsn *insn)
     bool is_imm = value_imm(c, value, size, &imm) && !(insn->bits & IRM_BE);
     int reg = NO_REG;
 
+    if (emit_group(c, insn)) {
+        return;
+    }
     if (c->held) {
         finish_update(c, insn);
         return;

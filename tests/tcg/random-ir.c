@@ -327,6 +327,40 @@ static void update(Random *r, IrType type, IrVal addr, int disp)
     }
 }
 
+static void put(Random *r);
+
+/* Accesses at small distances from one address, over several instructions. */
+static void group(Random *r, IrVal addr)
+{
+    static const unsigned modes[] = {0, 0, 0, IRM_ZX, IRM_SX, IRM_STACK};
+    bool stores = below(r, 2);
+    IrType at = r->ir->value_type[addr.id];
+
+    for (unsigned n = 2 + below(r, 5); n > 0; n--) {
+        IrType type = any_type(r);
+        int disp = (int)below(r, 60) - 30;
+
+        if (stores != (below(r, 12) == 0)) {
+            ir_store(r->ir, type, addr, disp, value(r, type), 0);
+        } else {
+            keep(r, ir_load(r->ir, type, addr, disp, modes[below(r, G_N_ELEMENTS(modes))]));
+        }
+        switch (below(r, 4)) {
+        case 0:
+            arithmetic(r);
+            break;
+        case 1:
+            addr = ir_op2(r->ir, IR_add, at, addr, ir_const(r->ir, at, below(r, 2) ? 8 : -(uint64_t)8));
+            keep(r, addr);
+            break;
+        case 2:
+            put(r);
+            break;
+        }
+        instruction_ends(r);
+    }
+}
+
 static void memory(Random *r)
 {
     static const unsigned modes[] = {0, 0, IRM_ZX, IRM_SX, IRM_BE, IRM_ZX | IRM_BE, IRM_SX | IRM_BE, IRM_STACK};
@@ -345,7 +379,10 @@ static void memory(Random *r)
     if (below(r, 40) == 0) {
         mode |= IRM_ALIGNED;
     }
-    switch (below(r, 14)) {
+    switch (below(r, 17)) {
+    case 14 ... 16:
+        group(r, addr);
+        break;
     case 12 ... 13:
         update(r, type, addr, disp);
         break;
