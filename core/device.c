@@ -105,6 +105,7 @@ Device *device_new(const DeviceType *type, const char *id)
 
     g_assert(type->size >= sizeof(Device));
     dev->type = type;
+    dev->bootindex = -1;
     dev->id = id ? g_strdup(id) : make_id(type);
     if (type->state) {
         state_reset(type->state, device_state(dev));

@@ -188,6 +188,10 @@ Device *startup_add_device(const char *text, bool hotplug, GError **error)
     }
     dev = device_new(type, id);
     apply_globals(dev);
+    if (!options_get_int(o, "bootindex", &dev->bootindex, error)) {
+        device_free(dev);
+        return NULL;
+    }
     for (int i = 0; i < options_count(o); i++) {
         const char *key = options_key(o, i);
 

@@ -149,6 +149,64 @@ static void add_smbios(const Pc *pc)
     smbios_add_tables(pc->fw_cfg, &machine);
 }
 
+/* Where SeaBIOS finds a device, as Open Firmware would name it; NULL if it cannot boot. */
+static char *boot_path(Device *dev)
+{
+    if (dev->bus && g_str_equal(dev->bus->kind, "pci")) {
+        const PciDevice *pci = (PciDevice *)dev;
+        int fn = PCI_FUNC(pci->devfn);
+        g_autofree char *unit = fn ? g_strdup_printf(",%x", fn) : g_strdup("");
+
+        return g_strdup_printf("/pci@i0cf8/pci@%x%s", PCI_SLOT(pci->devfn), unit);
+    }
+    if (dev->bus && g_str_equal(dev->bus->kind, "ide") && dev->bus->owner) {
+        g_autofree char *controller = boot_path(dev->bus->owner);
+        g_autofree char *unit = device_get_property(dev, "unit");
+        const char *channel = strchr(dev->bus->name, '.');
+
+        return controller && channel ? g_strdup_printf("%s/drive@%s/disk@%s", controller, channel + 1, unit)
+                                     : NULL;
+    }
+    return NULL;
+}
+
+static void collect_bootable(Device *dev, void *opaque)
+{
+    if (dev->bootindex >= 0) {
+        g_ptr_array_add(opaque, dev);
+    }
+}
+
+static int compare_bootindex(const void *a, const void *b)
+{
+    return (*(Device *const *)a)->bootindex - (*(Device *const *)b)->bootindex;
+}
+
+/* A line for each device with bootindex=, after the boot ROM of -kernel. */
+static void add_boot_order(const Pc *pc)
+{
+    g_autoptr(GPtrArray) devices = g_ptr_array_new();
+    const char *first = fw_cfg_file_data(pc->fw_cfg, "bootorder", NULL);
+    GString *text = g_string_new(first);
+
+    device_for_each(collect_bootable, devices);
+    g_ptr_array_sort(devices, compare_bootindex);
+    for (guint n = 0; n < devices->len; n++) {
+        g_autofree char *path = boot_path(devices->pdata[n]);
+
+        if (path) {
+            g_string_append_printf(text, "%s%s", text->len ? "\n" : "", path);
+        }
+    }
+    if (machine_config.boot_strict) {
+        g_string_append(text, text->len ? "\nHALT" : "HALT");
+    }
+    if (text->len) {
+        fw_cfg_add_file(pc->fw_cfg, "bootorder", text->str, text->len + 1);
+    }
+    g_string_free(text, TRUE);
+}
+
 /* SeaBIOS does not look for the ROM of an ISA card; it wants to be handed it. */
 static void add_isa_vga_rom(Device *dev, void *opaque)
 {
@@ -183,6 +241,7 @@ void pc_fill_fw_cfg(const Pc *pc)
     fw_cfg_add(fw, FW_CFG_IRQ0_OVERRIDE, &timer_on_pin_2, 1);
     add_e820(pc);
     add_smbios(pc);
+    add_boot_order(pc);
     device_for_each(add_isa_vga_rom, (void *)pc);
     if (machine_config.acpi && pc->has_pci) {
         add_acpi(pc);

@@ -69,6 +69,7 @@ struct Device {
     char *id;  /* unique; "serial0", or what id= said */
     Bus *bus;  /* where it sits, or NULL */
     bool realized;
+    int bootindex; /* place in the firmware's boot order, from bootindex=; -1: none */
     void *type_data; /* for a bus's own use */
     GHashTable *ids; /* what pointer properties were set from: property name to text */
 };
