@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 _Static_assert(offsetof(NativeRegs, flags) == 0x80 && offsetof(NativeRegs, code) == 0x88 &&
@@ -121,12 +122,29 @@ bool native_has(NativeMode mode, uint16_t *code, uint16_t *data)
     return mode != NATIVE_16 || has_ldt;
 }
 
+/* Where the fault found the guest's registers. */
+static void save_registers(void *context)
+{
+    static const uint8_t order[16] = {
+        REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+        REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+    };
+    const ucontext_t *uc = context;
+
+    for (unsigned i = 0; i < 16; i++) {
+        NATIVE_REGS->gpr[i] = uc->uc_mcontext.gregs[order[i]];
+    }
+    NATIVE_REGS->flags = uc->uc_mcontext.gregs[REG_EFL];
+    NATIVE_REGS->fault_pc = uc->uc_mcontext.gregs[REG_RIP];
+}
+
 static void handle(int number, siginfo_t *info, void *context)
 {
     if (!running) {
         signal(number, SIG_DFL); /* our own: happens again, and kills */
         return;
     }
+    save_registers(context);
     fault_signal = number;
     siglongjmp(on_fault, 1);
 }
@@ -143,6 +161,7 @@ bool native_init(void)
     if (base != (void *)NATIVE_BASE) {
         return false;
     }
+    mprotect((void *)(NATIVE_DATA + NATIVE_DATA_SIZE), NATIVE_CODE - NATIVE_DATA - NATIVE_DATA_SIZE, PROT_NONE);
     memcpy((void *)NATIVE_BACK32, jump32, sizeof(jump32));
     has_ldt = set_ldt(LDT_CODE >> 3, NATIVE_CODE, MODIFY_LDT_CONTENTS_CODE) &&
               set_ldt(LDT_DATA >> 3, NATIVE_DATA, MODIFY_LDT_CONTENTS_DATA);
@@ -185,6 +204,12 @@ int native_run(NativeMode mode)
     NATIVE_REGS->data_selector = data;
     if (sigsetjmp(on_fault, 1)) {
         running = false;
+        for (unsigned i = 8; i < 16 && mode != NATIVE_64; i++) {
+            NATIVE_REGS->gpr[i] = 0; /* ours */
+        }
+        if (mode == NATIVE_16) {
+            NATIVE_REGS->gpr[4] &= 0xffff;
+        }
         return fault_signal == SIGFPE ? 0 : fault_signal == SIGILL ? 6 : 13;
     }
     running = true;

@@ -23,6 +23,7 @@ typedef struct NativeRegs {
     uint16_t far_selector;
     uint64_t back32;        /* 32-bit code ends with a far jump to a jmp *back32 */
     uint64_t data_selector;
+    uint64_t fault_pc;
 } NativeRegs;
 
 #define NATIVE_REGS ((NativeRegs *)NATIVE_BASE)
@@ -38,7 +39,7 @@ bool native_has(NativeMode mode, uint16_t *code, uint16_t *data);
 
 /* Appends the jump that ends native code; returns the new end. */
 uint8_t *native_finish(uint8_t *code, NativeMode mode);
-/* From code and registers in NATIVE_REGS, results to there. Returns the exception vector, -1: none;
+/* From code and registers in NATIVE_REGS, results to there, also those at a fault. Returns the exception vector, -1: none;
  * 13 stands for all that are one signal. */
 int native_run(NativeMode mode);
 
