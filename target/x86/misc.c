@@ -195,7 +195,7 @@ void x86_emit_wbinvd(X86Translator *tr, X86Insn *in)
 void x86_emit_mov_cr(X86Translator *tr, X86Insn *in)
 {
     IrType type = tr->cs64 ? IR_I64 : IR_I32;
-    unsigned number = in->lock ? 8 : in->reg; /* the AMD way to CR8 is refused by the check of LOCK */
+    unsigned number = in->reg;
     IrVal n = x86_const(tr, IR_I64, number);
 
     if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8) {
