@@ -2,6 +2,7 @@
 #include "system/cmdline.h"
 
 #include "accel/accel.h"
+#include "backends/char.h"
 #include "config.h"
 #include "core/device.h"
 #include "util/error.h"
@@ -12,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A little less than the 40 address bits of the usual CPU models: devices need some too. */
+#define MAX_RAM (1020ull << 30)
 
 Cmdline cmdline;
 
@@ -160,23 +164,31 @@ static bool opt_cpu(const char *arg, GError **error)
 
 static bool opt_accel(const char *arg, GError **error)
 {
+    static bool given;
+
     if (g_str_equal(arg, "help") || g_str_equal(arg, "?")) {
         printf("Accelerators:\n");
         for (int i = 0; accel_types[i]; i++) {
             g_autofree char *why = NULL;
-            bool works = accel_types[i]->available(&why);
+            bool works = !accel_types[i]->available || accel_types[i]->available(&why);
 
             printf("%-6s %s%s%s\n", accel_types[i]->name, accel_types[i]->about,
                    works ? "" : ": not here: ", works || !why ? "" : why);
         }
         exit(0);
     }
-    return set_accel(g_strdup(arg));
+    if (g_str_equal(arg, "kvm")) {
+        arg = "kvm:tcg"; /* the habit of years of scripts, also where there is none */
+    }
+    /* Repeated, these are alternatives in their order. */
+    set_accel(given && cmdline.accel ? g_strconcat(cmdline.accel, ":", arg, NULL) : g_strdup(arg));
+    given = true;
+    return true;
 }
 
 static bool opt_enable_kvm(const char *arg, GError **error)
 {
-    return set_accel("kvm");
+    return set_accel("kvm:tcg");
 }
 
 static bool opt_no_kvm(const char *arg, GError **error)
@@ -201,7 +213,13 @@ static bool opt_smp(const char *arg, GError **error)
         !options_check_unknown(o, "-smp", error)) {
         return false;
     }
-    if (m->cpus < 0 || m->cores < 0 || m->threads < 0 || m->sockets < 0 || m->cpus > 255) {
+    for (int i = 0; i < options_count(o); i++) {
+        if (g_str_equal(options_value(o, i), "0")) {
+            return fail(error, "-smp %s: %s=0 makes no machine", arg, options_key(o, i));
+        }
+    }
+    if (m->cpus < 0 || m->cores < 0 || m->threads < 0 || m->sockets < 0 || m->cpus > 255 ||
+        m->cores > 255 || m->threads > 255 || m->sockets > 255) {
         return fail(error, "-smp %s: from 1 to 255 CPUs", arg);
     }
     if (!m->cpus) {
@@ -236,7 +254,10 @@ static bool opt_memory(const char *arg, GError **error)
     options_get(o, "slots");
     options_get(o, "maxmem");
     if (size && (!parse_size(size, 1 << 20, &machine_config.ram_size) || !machine_config.ram_size)) {
-        return fail(error, "-m %s: not a size", size);
+        return fail(error, "-m %s: not a size; as in 512 (MiB) or 2G", size);
+    }
+    if (machine_config.ram_size > MAX_RAM) {
+        return fail(error, "-m %s: more than the %d GiB that a machine can have", size, (int)(MAX_RAM >> 30));
     }
     return options_check_unknown(o, "-m", error);
 }
@@ -288,7 +309,6 @@ STRING_OPTION(opt_firmware_path, machine_config.firmware_path)
 STRING_OPTION(opt_kernel, machine_config.kernel)
 STRING_OPTION(opt_initrd, machine_config.initrd)
 STRING_OPTION(opt_append, machine_config.append)
-STRING_OPTION(opt_vga, machine_config.vga)
 STRING_OPTION(opt_debugcon, cmdline.debugcon)
 STRING_OPTION(opt_pidfile, cmdline.pidfile)
 STRING_OPTION(opt_log, cmdline.log_items)
@@ -301,18 +321,70 @@ STRING_OPTION(opt_log_file, cmdline.log_file)
         g_ptr_array_add(list, g_strdup(arg));            \
         return true;                                     \
     }
-LIST_OPTION(opt_netdev, cmdline.netdevs)
 LIST_OPTION(opt_nic, cmdline.nics)
 LIST_OPTION(opt_net, cmdline.legacy_net)
 LIST_OPTION(opt_serial, cmdline.serials)
 LIST_OPTION(opt_parallel, cmdline.parallels)
-LIST_OPTION(opt_chardev, cmdline.chardevs)
 LIST_OPTION(opt_monitor, cmdline.monitors)
 LIST_OPTION(opt_qmp, cmdline.qmps)
 LIST_OPTION(opt_mon, cmdline.mons)
 LIST_OPTION(opt_gdb, cmdline.gdbs)
-LIST_OPTION(opt_global, cmdline.globals)
 #undef LIST_OPTION
+
+static bool asks_for_help(const char *arg)
+{
+    return g_str_equal(arg, "help") || g_str_equal(arg, "?");
+}
+
+static bool opt_netdev(const char *arg, GError **error)
+{
+    if (asks_for_help(arg)) {
+        printf("Available netdev backend types:\nnone\nuser\n");
+        exit(0);
+    }
+    g_ptr_array_add(cmdline.netdevs, g_strdup(arg));
+    return true;
+}
+
+static bool opt_chardev(const char *arg, GError **error)
+{
+    if (asks_for_help(arg)) {
+        printf("Available chardev backend types:\n");
+        for (int i = 0; char_kinds[i]; i++) {
+            printf("%s\n", char_kinds[i]);
+        }
+        exit(0);
+    }
+    g_ptr_array_add(cmdline.chardevs, g_strdup(arg));
+    return true;
+}
+
+static bool opt_vga(const char *arg, GError **error)
+{
+    if (asks_for_help(arg)) {
+        printf("none                 no display adapter\nstd                  standard VGA (default)\n");
+        exit(0);
+    }
+    machine_config.vga = g_strdup(arg);
+    return true;
+}
+
+/* "TYPE.prop=value"; a type that is not there is somebody else's machine, and only worth a word. */
+static bool opt_global(const char *arg, GError **error)
+{
+    const char *dot = strchr(arg, '.'), *equals = strchr(arg, '=');
+    g_autofree char *type = NULL;
+
+    if (!dot || !equals || equals < dot) {
+        return fail(error, "-global %s: not TYPE.property=value", arg);
+    }
+    type = g_strndup(arg, dot - arg);
+    if (!device_type_find(type)) {
+        log_warn("-global %s: there is no device type '%s'", arg, type);
+    }
+    g_ptr_array_add(cmdline.globals, g_strdup(arg));
+    return true;
+}
 
 static bool opt_boot(const char *arg, GError **error)
 {
@@ -410,6 +482,9 @@ static bool opt_blockdev(const char *arg, GError **error)
     if (!driver || !node) {
         return fail(error, "-blockdev %s: needs driver= and node-name=", arg);
     }
+    if (!g_str_equal(driver, "raw") && !g_str_equal(driver, "file") && !g_str_equal(driver, "host_device")) {
+        return fail(error, "-blockdev %s: no driver '%s'; there are: raw, file, host_device", arg, driver);
+    }
     if (!file && options_get(o, "file")) { /* a format node on a file node: the same drive */
         BlockBackend *below = block_find(options_get(o, "file"));
 
@@ -446,7 +521,7 @@ static bool opt_device(const char *arg, GError **error)
         g_autofree char *text = NULL;
 
         if (!type) {
-            return fail(error, "no device type '%s'", name);
+            return fail(error, "no device type '%s'; -device help lists them", name);
         }
         text = device_help(type);
         fputs(text, stdout);
@@ -486,12 +561,34 @@ static bool opt_redir(const char *arg, GError **error)
 
 static bool opt_display(const char *arg, GError **error)
 {
+    /* Switches of other windows that need nothing here. */
+    static const char *const harmless[] = { "gl", "grab-mod", "show-cursor", "window-close", "alt_grab",
+                                            "ctrl_grab", "zoom-to-fit", "show-tabs", "show-menubar" };
+    g_autoptr(Options) o = NULL;
+    const char *type;
+
     if (g_str_equal(arg, "help") || g_str_equal(arg, "?")) {
         printf("Available display backend types:\nnone\nsdl\n");
         exit(0);
     }
-    cmdline.display = g_strdup(arg);
-    return true;
+    o = options_parse(arg, "type", error);
+    type = o ? options_get(o, "type") : NULL;
+    if (!o) {
+        return false;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(harmless); i++) {
+        options_get(o, harmless[i]);
+    }
+    if (g_strcmp0(type, "gtk") == 0) {
+        hint("-display gtk", "-display sdl");
+        type = "sdl";
+    }
+    if (g_strcmp0(type, "sdl") != 0 && g_strcmp0(type, "none") != 0) {
+        return fail(error, "no display '%s'; there are: sdl, none", arg);
+    }
+    cmdline.display = g_strdup(type);
+    return options_get_bool(o, "full-screen", &cmdline.full_screen, error) &&
+           options_check_unknown(o, "-display", error);
 }
 
 static bool opt_nographic(const char *arg, GError **error)
@@ -593,6 +690,9 @@ static bool opt_trace(const char *arg, GError **error)
     if (!o) {
         return false;
     }
+    if (!options_get(o, "enable")) {
+        return fail(error, "-trace %s: needs a pattern, as in 'irq_*'", arg);
+    }
     trace_enable(options_get(o, "enable"));
     if (options_get(o, "file")) {
         cmdline.log_file = g_strdup(options_get(o, "file"));
@@ -653,6 +753,7 @@ static bool opt_readconfig(const char *arg, GError **error)
     bool used;
 
     if (!g_file_get_contents(arg, &text, NULL, error)) {
+        g_prefix_error(error, "-readconfig: ");
         return false;
     }
     lines = g_strsplit(text, "\n", -1);

@@ -30,5 +30,6 @@ bool cmdline_parse(int argc, char **argv, GError **error);
 /* -drive's text, or a plain file name with what -hda and its like imply. */
 bool drive_add(const char *text, const char *interface, int index, bool cdrom, GError **error);
 bool drives_open(GError **error);
+bool drives_check(GError **error); /* every drive has a place in the machine */
 
 #endif

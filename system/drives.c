@@ -1,6 +1,7 @@
 /* -drive, -hda and their like: what they mean, kept until the drives are opened. */
 #include "system/cmdline.h"
 
+#include "core/device.h"
 #include "util/error.h"
 #include "util/options.h"
 
@@ -138,6 +139,27 @@ bool drive_add(const char *text, const char *interface, int index, bool cdrom, G
         o->id = make_id(o);
     }
     g_ptr_array_add(wanted, o);
+    return true;
+}
+
+/* After the machine is made: a drive that nothing took would be a disk that the guest never sees. */
+bool drives_check(GError **error)
+{
+    bool ide = bus_find_kind("ide") != NULL;
+
+    for (guint i = 0; wanted && i < wanted->len; i++) {
+        const BlockOptions *o = g_ptr_array_index(wanted, i);
+        bool served = (g_str_equal(o->interface, "ide") && ide && o->bus < 2 && o->unit < 2) ||
+                      (g_str_equal(o->interface, "floppy") && o->bus == 0 && o->unit < 2);
+
+        if (!served && !g_str_equal(o->interface, "none")) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                        "drive '%s': this machine has no place for if=%s,bus=%d,unit=%d; there are "
+                        "if=ide (index 0 to 3) and if=floppy (index 0 and 1)",
+                        o->file ? o->file : "", o->interface, o->bus, o->unit);
+            return false;
+        }
+    }
     return true;
 }
 

@@ -128,7 +128,7 @@ static Bus *find_bus(const DeviceType *type, const char *name, GError **error)
     return bus;
 }
 
-static void apply_globals(Device *dev)
+static bool apply_globals(Device *dev, GError **error)
 {
     for (guint i = 0; i < cmdline.globals->len; i++) {
         const char *text = g_ptr_array_index(cmdline.globals, i);
@@ -138,11 +138,13 @@ static void apply_globals(Device *dev)
             g_autofree char *key = g_strndup(text + n + 1, strcspn(text + n + 1, "="));
             const char *value = strchr(text + n, '=');
 
-            if (value) {
-                device_set_property(dev, key, value + 1, NULL);
+            if (value && !device_set_property(dev, key, value + 1, error)) {
+                g_prefix_error(error, "-global %s: ", text);
+                return false;
             }
         }
     }
+    return true;
 }
 
 Device *startup_add_device(const char *text, bool hotplug, GError **error)
@@ -187,8 +189,8 @@ Device *startup_add_device(const char *text, bool hotplug, GError **error)
         return NULL;
     }
     dev = device_new(type, id);
-    apply_globals(dev);
-    if (!options_get_int(o, "bootindex", &dev->bootindex, error)) {
+    if (!apply_globals(dev, error) ||
+        !options_get_int(o, "bootindex", &dev->bootindex, error)) {
         device_free(dev);
         return NULL;
     }
@@ -382,7 +384,11 @@ static bool write_pidfile(GError **error)
 {
     g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
 
-    return !cmdline.pidfile || g_file_set_contents(cmdline.pidfile, text, -1, error);
+    if (cmdline.pidfile && !g_file_set_contents(cmdline.pidfile, text, -1, error)) {
+        g_prefix_error(error, "-pidfile %s: ", cmdline.pidfile);
+        return false;
+    }
+    return true;
 }
 
 static bool set_logging(GError **error)
@@ -393,6 +399,75 @@ static bool set_logging(GError **error)
     }
     return (!cmdline.log_file || log_set_file(cmdline.log_file, error)) &&
            (!cmdline.log_items || log_set_mask(cmdline.log_items, error));
+}
+
+/* A window that cannot open is said before anything is made; without one, something else must serve. */
+static bool check_window(GError **error)
+{
+    bool reachable = cmdline.serials->len || cmdline.monitors->len || cmdline.mons->len ||
+                     cmdline.qmps->len || cmdline.gdbs->len || cmdline.chardevs->len || cmdline.debugcon ||
+                     cmdline.daemonize || !machine_config.default_devices;
+
+    if (ui_have_display() || machine_config.nographic ||
+        (cmdline.display ? g_str_equal(cmdline.display, "none") : reachable)) {
+        return true;
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                "no display to open a window on (DISPLAY is not set); -nographic or -display none do without");
+    return false;
+}
+
+static int background_pipe = -1; /* tells the waiting parent that the machine runs */
+
+/* The parent leaves once the machine runs: with the status that start-up had. */
+static bool go_to_background(GError **error)
+{
+    int fd[2];
+    char done = 0;
+    pid_t child;
+
+    if (machine_config.nographic) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                    "-nographic needs the terminal that -daemonize leaves; -display none does not");
+        return false;
+    }
+    if (!g_unix_open_pipe(fd, FD_CLOEXEC, error)) {
+        return false;
+    }
+    child = fork();
+    if (child < 0) {
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot go to the background: %s", g_strerror(errno));
+        return false;
+    }
+    if (child) {
+        close(fd[1]);
+        _exit(read(fd[0], &done, 1) == 1 ? 0 : 1);
+    }
+    close(fd[0]);
+    setsid();
+    background_pipe = fd[1];
+    return true;
+}
+
+static void report_background(void)
+{
+    int null;
+
+    if (background_pipe < 0) {
+        return;
+    }
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        for (int i = 0; i < 3; i++) {
+            dup2(null, i);
+        }
+        close(null);
+    }
+    if (write(background_pipe, "", 1) != 1) {
+        log_warn("nobody waits for the machine to start");
+    }
+    close(background_pipe);
+    background_pipe = -1;
 }
 
 static bool start_cpus(GError **error)
@@ -411,8 +486,7 @@ bool startup(GError **error)
         return false;
     }
     signal(SIGPIPE, SIG_IGN);
-    if (cmdline.daemonize && daemon(1, 1) < 0) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot go to the background: %s", g_strerror(errno));
+    if (!check_window(error) || (cmdline.daemonize && !go_to_background(error))) {
         return false;
     }
     g_unix_signal_add(SIGTERM, on_signal, NULL);
@@ -428,7 +502,7 @@ bool startup(GError **error)
         vc_init();
     }
     if (!set_clock(error) || !open_backends(error) || !accel_init(cmdline.accel, error) ||
-        !build_board(error) || !create_devices(error) || !write_pidfile(error)) {
+        !build_board(error) || !create_devices(error) || !drives_check(error) || !write_pidfile(error)) {
         return false;
     }
     if (!start_cpus(error)) {
@@ -444,6 +518,7 @@ bool startup(GError **error)
     if (!cmdline.stopped) {
         machine_continue();
     }
+    report_background();
     return true;
 }
 

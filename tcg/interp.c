@@ -192,7 +192,7 @@ static G_GNUC_NO_INLINE bool quotient_fits(const IrInsn *insn, uint64_t low, uin
     dividend = (__int128)(((unsigned __int128)((int64_t)(high << sign) >> sign) << width) |
                           (low & ir_mask(insn->type)));
     divisor = (int64_t)(divisor << sign) >> sign;
-    if (divisor == 0 || (divisor == UINT64_MAX && dividend == (__int128)1 << 127)) {
+    if (divisor == 0 || (divisor == UINT64_MAX && (unsigned __int128)dividend == (unsigned __int128)1 << 127)) {
         return false;
     }
     quotient = divisor == UINT64_MAX ? -dividend : dividend / (int64_t)divisor;

@@ -476,7 +476,7 @@ static bool open_window(bool full_screen, const char *title, GError **error)
     return true;
 }
 
-static bool have_display(void)
+bool ui_have_display(void)
 {
     return g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY") ||
            (g_getenv("SDL_VIDEODRIVER") && *g_getenv("SDL_VIDEODRIVER"));
@@ -484,7 +484,7 @@ static bool have_display(void)
 
 bool ui_wants_window(const char *kind)
 {
-    return kind ? g_str_has_prefix(kind, "sdl") || g_str_has_prefix(kind, "gtk") : have_display();
+    return kind ? g_str_equal(kind, "sdl") : ui_have_display();
 }
 
 bool ui_start(const char *kind, bool full_screen, const char *title, GError **error)

@@ -16,6 +16,7 @@ typedef struct Option {
 
 struct Options {
     GPtrArray *list; /* Option */
+    GPtrArray *asked; /* keys that somebody asked for: what there could have been */
 };
 
 static void option_free(gpointer data)
@@ -32,6 +33,7 @@ Options *options_new(void)
     Options *options = g_new0(Options, 1);
 
     options->list = g_ptr_array_new_with_free_func(option_free);
+    options->asked = g_ptr_array_new_with_free_func(g_free);
     return options;
 }
 
@@ -39,6 +41,7 @@ void options_free(Options *options)
 {
     if (options) {
         g_ptr_array_free(options->list, TRUE);
+        g_ptr_array_free(options->asked, TRUE);
         g_free(options);
     }
 }
@@ -114,6 +117,7 @@ const char *options_get(const Options *options, const char *key)
 {
     const char *value = NULL;
 
+    g_ptr_array_add(options->asked, g_strdup(key));
     for (guint i = 0; i < options->list->len; i++) {
         Option *option = options->list->pdata[i];
 
@@ -180,8 +184,13 @@ bool options_check_unknown(const Options *options, const char *what, GError **er
         const Option *option = options->list->pdata[i];
 
         if (!option->known) {
-            g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s does not know '%s'", what,
-                        option->key);
+            g_autofree char *hint = NULL;
+
+            g_ptr_array_add(options->asked, NULL);
+            hint = options_hint(option->key, (const char *const *)options->asked->pdata);
+            g_ptr_array_remove_index(options->asked, options->asked->len - 1);
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s does not know '%s'%s", what,
+                        option->key, hint);
             return false;
         }
     }
@@ -296,7 +305,7 @@ static size_t distance(const char *a, const char *b)
 
 const char *options_nearest(const char *name, const char *const *list)
 {
-    size_t best = strlen(name) / 3 + 1;
+    size_t best = strlen(name) / 4 + 1;
     const char *nearest = NULL;
 
     for (; *list; list++) {

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static const char *const kinds[] = {
-    "file", "mux", "null", "parallel", "pipe", "pty", "serial", "socket", "stdio", "telnet", "tcp", "unix", "vc", NULL,
+const char *const char_kinds[] = {
+    "file", "null", "parallel", "pipe", "pty", "serial", "socket", "stdio", "telnet", "tcp", "unix", "vc", NULL,
 };
 
 /* "host:port" of tcp:, telnet:; an empty host is everywhere or here. */
@@ -58,6 +58,13 @@ static CharBackend *new_kind(const char *id, const char *kind, const char *rest,
 {
     const char *path = rest;
 
+    if (!g_strv_contains(char_kinds, kind) && !g_str_equal(kind, "none") && !g_str_equal(kind, "tty")) {
+        g_autofree char *hint = options_hint(kind, char_kinds);
+
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "no character device kind '%s'%s; -chardev help lists them",
+                    kind, hint);
+        return NULL;
+    }
     if (g_str_equal(kind, "null") || g_str_equal(kind, "none")) {
         return char_null_new(id);
     }
@@ -111,15 +118,7 @@ static CharBackend *new_kind(const char *id, const char *kind, const char *rest,
     if (g_str_equal(kind, "pipe")) {
         return char_pipe_new(id, path, error);
     }
-    if (g_str_equal(kind, "serial") || g_str_equal(kind, "parallel") || g_str_equal(kind, "tty")) {
-        return char_device_new(id, path, error);
-    }
-    {
-        g_autofree char *hint = options_hint(kind, kinds);
-
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "no character device kind '%s'%s", kind, hint);
-        return NULL;
-    }
+    return char_device_new(id, path, error); /* serial, parallel, tty */
 }
 
 static CharBackend *finish(CharBackend *chr, const Options *o, const char *what, GError **error)

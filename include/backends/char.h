@@ -24,6 +24,7 @@ typedef struct CharFrontend {
  */
 CharBackend *char_new(const char *id, const char *spec, GError **error);
 /* -chardev BACKEND,id=ID,key=value... */
+extern const char *const char_kinds[]; /* what -chardev knows; NULL ends it */
 CharBackend *char_new_options(const char *options, GError **error);
 CharBackend *char_find(const char *id);
 void char_for_each(void (*fn)(CharBackend *chr, void *opaque), void *opaque);

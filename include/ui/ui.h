@@ -15,6 +15,7 @@ void vc_init(void);
 bool ui_start(const char *kind, bool full_screen, const char *title, GError **error);
 /* Whether a window would be opened for kind. */
 bool ui_wants_window(const char *kind);
+bool ui_have_display(void);
 void ui_stop(void);
 
 #endif

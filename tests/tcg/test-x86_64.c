@@ -188,7 +188,7 @@ static void setup(void)
         .probe_store = slow_probe, .atomic = slow_atomic, .unaligned = unaligned, .host_fault = host_fault,
         .find_block = find_block,
     };
-    TcgTarget target = { slots, N_SLOTS, SLOT_PC, G_STRUCT_OFFSET(TestState, fx), true };
+    static const TcgTarget target = { slots, N_SLOTS, SLOT_PC, G_STRUCT_OFFSET(TestState, fx), true };
     uint8_t *stack = mmap(NULL, CPU_STACK_SIZE + sizeof(TestState) + PAGE, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     GError *error = NULL;
