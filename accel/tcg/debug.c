@@ -1,9 +1,10 @@
 /*
- * What debuggers set: breakpoints, watchpoints, single steps.
+ * What debuggers set: breakpoints, watchpoints, single steps; and what the guest watches itself.
  *
  * Breakpoints are part of translations, so all blocks go when one changes. A watched page has no
  * TLB table entries; an access that hits is left before it happens, done again as a block of one
- * instruction, and reported after that.
+ * instruction, and reported after that. The guest's own ranges work the same way, but their hits are
+ * noted while that block runs and go to the target behind it.
  */
 #include "accel/internal.h"
 #include "accel/tcg/internal.h"
@@ -150,16 +151,107 @@ bool debug_page_watched(EngineCpu *ec, uint64_t page)
             return true;
         }
     }
+    for (unsigned i = 0; i < GUEST_WATCHES; i++) {
+        if (ec->guest_watch[i].size && hits(&ec->guest_watch[i], page, GUEST_PAGE_SIZE)) {
+            return true;
+        }
+    }
     return false;
 }
 
-void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store,
+void debug_guest_watch(Cpu *cpu, unsigned index, VirtAddr addr, unsigned size, bool on_read,
+                       bool on_write)
+{
+    EngineCpu *ec = engine_cpu(cpu);
+    Watchpoint *watch, old;
+
+    if (!ec) {
+        return;
+    }
+    watch = &ec->guest_watch[index];
+    if (watch->size == size && (!size || (watch->addr == addr && watch->on_read == on_read &&
+                                          watch->on_write == on_write))) {
+        return;
+    }
+    if (cpu_current() == cpu) {
+        tcg_fp_sync(cpu->state);
+    }
+    old = *watch;
+    *watch = (Watchpoint){ addr, size, on_read, on_write };
+    ec->guest_watches += (size != 0) - (old.size != 0);
+    if (old.size) {
+        engine_flush_page(cpu, old.addr);
+        engine_flush_page(cpu, old.addr + old.size - 1);
+    }
+    if (size) {
+        engine_flush_page(cpu, addr);
+        engine_flush_page(cpu, addr + size - 1);
+    }
+}
+
+void debug_guest_report(Cpu *cpu, unsigned hits)
+{
+    engine_cpu(cpu)->guest_hits |= hits;
+    cpu_request(cpu, CPU_REQ_EXIT);
+}
+
+bool debug_guest_hits(EngineCpu *ec, TcgExit why)
+{
+    unsigned found = ec->guest_hits;
+
+    ec->guest_hits = 0;
+    return why != TCG_EXIT_HALT &&
+           ec->ops->watch_hits(ec->cpu, found, why == TCG_EXIT_EXCEPTION);
+}
+
+/* The instruction again, alone. */
+static void restart_single(EngineCpu *ec, uintptr_t retaddr)
+{
+    ec->guest_hits = 0;
+    ec->next_variant = VARIANT_SINGLE;
+    if (retaddr) {
+        tcg_restore(ec->cpu->state, retaddr);
+    }
+    tcg_unwind(ec->cpu->state, TCG_EXIT_LOOKUP);
+}
+
+static void check_guest_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store,
+                              bool probe, uintptr_t retaddr)
+{
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < GUEST_WATCHES; i++) {
+        const Watchpoint *watch = &ec->guest_watch[i];
+
+        if (watch->size && hits(watch, addr, size) && (is_store ? watch->on_write : watch->on_read)) {
+            found |= 1u << i;
+        }
+    }
+    if (!found) {
+        return;
+    }
+    if (!ec->variant && (retaddr || ec->current) && ec->ops->watch_restartable(ec->cpu)) {
+        restart_single(ec, retaddr);
+    }
+    if (!probe) {
+        /* Repeated instructions look at requests between elements. */
+        debug_guest_report(ec->cpu, found);
+    }
+}
+
+void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store, bool probe,
                        uintptr_t retaddr)
 {
-    if (ec->ignore_watch || !ec->in_code) {
+    if (!ec->in_code) {
         return;
     }
     tcg_fp_sync(ec->cpu->state);
+    if (ec->guest_watches) {
+        check_guest_watch(ec, addr, size, is_store, probe, retaddr);
+    }
+    if (ec->ignore_watch) {
+        return;
+    }
     for (guint i = 0; i < ec->watchpoints->len; i++) {
         Watchpoint *watch = &g_array_index(ec->watchpoints, Watchpoint, i);
 
@@ -172,11 +264,10 @@ void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_stor
         ec->watch_addr = watch->addr;
         ec->watch_hit = true;
         ec->ignore_watch = true;
-        ec->next_variant = VARIANT_SINGLE;
-        if (retaddr) {
-            tcg_restore(ec->cpu->state, retaddr);
+        if (ec->ops->watch_restartable && !ec->ops->watch_restartable(ec->cpu)) {
+            return; /* reported behind the block */
         }
-        tcg_unwind(ec->cpu->state, TCG_EXIT_LOOKUP);
+        restart_single(ec, retaddr);
     }
 }
 

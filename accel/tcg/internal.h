@@ -155,6 +155,10 @@ typedef struct EngineCpu {
     bool was_stopped;
     _Atomic bool single_step;
     GArray *watchpoints;       /* of Watchpoint */
+    Watchpoint guest_watch[GUEST_WATCHES]; /* the guest's own; size 0: off */
+    unsigned guest_watches;    /* how many are on */
+    unsigned guest_hits;       /* by the instruction that runs */
+    unsigned variant;          /* of the block that runs */
     VirtAddr fetch_addr;       /* whose fetch faulted */
     IrBlock *calls[3];         /* see run_protected */
 
@@ -305,8 +309,13 @@ bool debug_insert_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_rea
 bool debug_remove_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
 void debug_set_single_step(Cpu *cpu, bool on);
 bool debug_page_watched(EngineCpu *ec, uint64_t page);
-/* An access to a watched page: unwinds if it hits a watchpoint. */
-void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store, uintptr_t retaddr);
+/* An access to a watched page: unwinds if it hits a watchpoint. probe: before it, or instead. */
+void debug_check_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool is_store, bool probe,
+                       uintptr_t retaddr);
+void debug_guest_watch(Cpu *cpu, unsigned index, VirtAddr addr, unsigned size, bool on_read, bool on_write);
+void debug_guest_report(Cpu *cpu, unsigned hits);
+/* After a block: the hits of its instruction come to the target. True: it has an exception now. */
+bool debug_guest_hits(EngineCpu *ec, TcgExit why);
 void debug_stop(EngineCpu *ec, int why, VirtAddr addr);
 TcgExit debug_exit(EngineCpu *ec); /* TCG_EXIT_EXCEPTION: the target has one to deliver */
 void debug_breakpoints_changed(Cpu *cpu);

@@ -82,7 +82,7 @@ static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const 
             entry->prot |= PROT_ROM;
         }
     }
-    if (ec->watchpoints->len && debug_page_watched(ec, addr & PAGE_MASK)) {
+    if ((ec->watchpoints->len || ec->guest_watches) && debug_page_watched(ec, addr & PAGE_MASK)) {
         entry->prot |= PROT_WATCH;
     }
     if (result->page_size > GUEST_PAGE_SIZE) {
@@ -207,7 +207,16 @@ static void check_watch(EngineCpu *ec, const PageEntry *entry, uint64_t addr, un
                         bool store, uintptr_t retaddr)
 {
     if (entry->prot & PROT_WATCH) {
-        debug_check_watch(ec, addr, size, store, retaddr);
+        debug_check_watch(ec, addr, size, store, false, retaddr);
+    }
+}
+
+/* For a probe, which must not let an instruction go halfway that is then done again. */
+static void check_watch_early(EngineCpu *ec, const PageEntry *entry, uint64_t addr, unsigned size,
+                              bool store, uintptr_t retaddr)
+{
+    if (G_UNLIKELY(entry->prot & PROT_WATCH)) {
+        debug_check_watch(ec, addr, size, store, true, retaddr);
     }
 }
 
@@ -360,11 +369,13 @@ static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsig
                                 uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
-    unsigned mode = mode_of(ec, mem);
+    unsigned mode = mode_of(ec, mem), first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
+    PageEntry *entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
 
-    mmu_page(ec, addr, MMU_STORE, mode, retaddr);
-    if (crosses_page(addr, size)) {
-        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, mode, retaddr);
+    check_watch_early(ec, entry, addr, first, true, retaddr);
+    if (size > first) {
+        entry = mmu_page(ec, addr + first, MMU_STORE, mode, retaddr);
+        check_watch_early(ec, entry, addr + first, size - first, true, retaddr);
     }
 }
 
@@ -486,6 +497,7 @@ static void restart_exclusive(EngineCpu *ec, uintptr_t retaddr)
     if (retaddr) {
         tcg_restore(ec->cpu->state, retaddr);
     }
+    ec->guest_hits = 0;
     ec->next_exclusive = true;
     ec->next_variant = VARIANT_SINGLE;
     tcg_unwind(ec->cpu->state, TCG_EXIT_LOOKUP);
@@ -582,10 +594,21 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
     bool store = access == MMU_STORE;
 
     if (crosses_page(addr, size)) {
-        mmu_page(ec, (addr + size - 1) & PAGE_MASK, access, mode, retaddr);
+        unsigned first = GUEST_PAGE_SIZE - page_offset(addr);
+
+        if (access != MMU_FETCH) {
+            check_watch_early(ec, entry, addr, first, store, retaddr);
+        }
+        entry = mmu_page(ec, addr + first, access, mode, retaddr);
+        if (access != MMU_FETCH) {
+            check_watch_early(ec, entry, addr + first, size - first, store, retaddr);
+        }
         return NULL;
     }
-    check_watch(ec, entry, addr, size, store, retaddr);
+    if (G_UNLIKELY(entry->prot & PROT_WATCH) && access != MMU_FETCH) {
+        check_watch_early(ec, entry, addr, size, store, retaddr);
+        return NULL; /* the accesses themselves are what counts */
+    }
     if (is_io(entry, store)) {
         return NULL;
     }
@@ -604,4 +627,6 @@ const EngineOps tcg_engine_ops = {
     .flush_page = engine_flush_page,
     .update_mode = engine_update_mode,
     .breakpoints_changed = debug_breakpoints_changed,
+    .watch = debug_guest_watch,
+    .watch_report = debug_guest_report,
 };

@@ -436,6 +436,7 @@ static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
             log_block(ec, found.block);
         }
         if (enter_code(ec)) {
+            ec->variant = variant;
             why = execute(ec, found.block, from);
             leave_code(ec);
         } else { /* again, with the same variant */
@@ -504,6 +505,13 @@ void *cpu_thread(void *opaque)
             give_turn(ec);
         }
         if (why != TCG_EXIT_UNCHAINED) {
+            from = NULL;
+        }
+        if (G_UNLIKELY(ec->guest_hits)) {
+            if (debug_guest_hits(ec, why)) {
+                deliver(ec);
+                why = why == TCG_EXIT_EXCEPTION ? TCG_EXIT_LOOKUP : why;
+            }
             from = NULL;
         }
         handle_exit(ec, why);

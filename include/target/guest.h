@@ -15,6 +15,8 @@ typedef struct BlockKey {
 
 typedef enum MmuAccess { MMU_LOAD, MMU_STORE, MMU_FETCH } MmuAccess;
 
+#define GUEST_WATCHES 4
+
 /* MMU modes have a TLB each. Targets number them from 0. */
 #define MMU_MODES 4
 
@@ -83,6 +85,14 @@ typedef struct GuestOps {
     void (*service)(Cpu *cpu);
     /* A debugger stopped on its own breakpoint at the current pc: is it one of the guest's (DR0-3)? */
     bool (*guest_debug_exception)(Cpu *cpu);
+    /*
+     * The guest's own watched ranges (EngineOps.watch; both may be NULL where nothing calls that).
+     * watch_restartable: whether the instruction that makes an access may still be left and done
+     * again. watch_hits: after the instruction, with the state complete; raised: it has an exception
+     * to deliver. True if there is one now.
+     */
+    bool (*watch_restartable)(Cpu *cpu);
+    bool (*watch_hits)(Cpu *cpu, unsigned hits, bool raised);
 
     uint64_t (*get_pc)(Cpu *cpu); /* linear */
     void (*set_pc)(Cpu *cpu, uint64_t pc);
@@ -115,6 +125,11 @@ typedef struct EngineOps {
     void (*update_mode)(Cpu *cpu);
     /* Stop translating/running this block after the current instruction (e.g. self-modified). */
     void (*breakpoints_changed)(Cpu *cpu);
+    /* Watched range number index (below GUEST_WATCHES) of this CPU; size 0: none. Accesses by
+     * translated code and its helpers come to GuestOps.watch_hits as bits by index. */
+    void (*watch)(Cpu *cpu, unsigned index, VirtAddr addr, unsigned size, bool on_read, bool on_write);
+    /* As if the current instruction had hit these; seen where the next block begins. */
+    void (*watch_report)(Cpu *cpu, unsigned hits);
 } EngineOps;
 
 extern EngineOps engine;

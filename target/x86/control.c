@@ -38,6 +38,75 @@ uint64_t x86_breakpoint_hits(const X86State *s, VirtAddr addr)
     return hits;
 }
 
+/* What a breakpoint that is not on instructions is on: DR7's R/W field. */
+enum { RW_WRITE = 1, RW_IO = 2, RW_ACCESS = 3 };
+
+static bool is_enabled(const X86State *s, int i)
+{
+    return s->dr[7] >> (2 * i) & 3;
+}
+
+static unsigned condition(const X86State *s, int i)
+{
+    return s->dr[7] >> (16 + 4 * i) & 3;
+}
+
+static unsigned range_size(const X86State *s, int i)
+{
+    static const uint8_t sizes[] = { 1, 2, 8, 4 };
+
+    return sizes[s->dr[7] >> (18 + 4 * i) & 3];
+}
+
+static bool has_port_breakpoints(const X86State *s)
+{
+    for (int i = 0; s->cr4 & CR4_DE && i < 4; i++) {
+        if (is_enabled(s, i) && condition(s, i) == RW_IO) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned x86_port_hits(const X86State *s, uint32_t port, unsigned size)
+{
+    unsigned hits = 0;
+
+    for (int i = 0; i < 4; i++) {
+        unsigned range = range_size(s, i);
+        uint64_t start = s->dr[i] & ~(uint64_t)(range - 1);
+
+        if (is_enabled(s, i) && condition(s, i) == RW_IO && port < start + range && start < port + size) {
+            hits |= 1u << i;
+        }
+    }
+    return hits;
+}
+
+void x86_update_watches(X86State *s)
+{
+    for (int i = 0; engine.watch && i < 4; i++) {
+        unsigned rw = condition(s, i), size = range_size(s, i);
+        bool on = is_enabled(s, i) && (rw == RW_WRITE || rw == RW_ACCESS);
+
+        engine.watch(s->hot.cpu, i, linear(s, s->dr[i] & ~(uint64_t)(size - 1)), on ? size : 0,
+                     rw == RW_ACCESS, true);
+    }
+}
+
+/* Data and I/O breakpoints are traps; an instruction that faults will be done again. */
+bool x86_watch_hits(Cpu *cpu, unsigned hits, bool raised)
+{
+    X86State *s = x86_state(cpu);
+
+    if (!raised) {
+        s->exception = (X86Exception){ .vector = EXC_DB, .dr6 = hits };
+    } else if (s->exception.vector == EXC_DB) {
+        s->exception.dr6 |= hits; /* beside the single step */
+    }
+    return true;
+}
+
 uint64_t helper_check_breakpoint(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
     uint64_t hits;
@@ -126,6 +195,9 @@ void x86_update_mode(X86State *s)
     } else {
         /* Nothing would look at it. */
         s->eflags &= ~(uint32_t)EFL_RF;
+    }
+    if (G_UNLIKELY(s->dr[7] & 0xff) && has_port_breakpoints(s)) {
+        m |= MODE_IO_BREAKPOINTS;
     }
     if (s->cr4 & CR4_OSXMMEXCPT) {
         m |= MODE_OSXMMEXCPT;
@@ -443,6 +515,7 @@ uint64_t helper_mov_to_dr(X86State *s, uint64_t a, uint64_t value, uint64_t c, u
     }
     s->dr[number] = value;
     if (number != 6) {
+        x86_update_watches(s);
         x86_update_mode(s);
     }
     return 0;

@@ -53,6 +53,7 @@ static void state_replaced(X86State *s)
 {
     s->published_mmu = UINT32_MAX;
     memset(s->table_ram, 0, sizeof(s->table_ram));
+    x86_update_watches(s);
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
     }

@@ -41,6 +41,7 @@ enum {
     MODE_OSXSAVE = 1 << 20,
     MODE_LMA = 1 << 21,
     MODE_BREAKPOINTS = 1 << 22, /* DR7 has some on instructions: each one asks check_breakpoint */
+    MODE_IO_BREAKPOINTS = 1 << 23, /* DR7 has some on ports: port instructions end their block */
     MODE_OSXMMEXCPT = 1 << 24,
     MODE_AVX = 1 << 25,     /* XCR0 enables YMM */
 };

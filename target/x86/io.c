@@ -22,11 +22,23 @@ static void check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra)
     x86_raise_error(s, EXC_GP, 0, ra);
 }
 
+static void report_breakpoints(X86State *s, uint32_t port, unsigned size)
+{
+    unsigned hits = x86_port_hits(s, port, size);
+
+    if (hits && engine.watch_report) {
+        engine.watch_report(s->hot.cpu, hits);
+    }
+}
+
 uint64_t helper_in(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64_t d)
 {
     port &= 0xffff;
     check_io(s, port, size, tcg_caller_pc(s));
     tcg_fp_sync(s);
+    if (G_UNLIKELY(s->mode_flags & MODE_IO_BREAKPOINTS)) {
+        report_breakpoints(s, port, size);
+    }
     return memory_load(s->hot.cpu->ports, port, size);
 }
 
@@ -35,6 +47,9 @@ uint64_t helper_out(X86State *s, uint64_t port, uint64_t value, uint64_t size, u
     port &= 0xffff;
     check_io(s, port, size, tcg_caller_pc(s));
     tcg_fp_sync(s);
+    if (G_UNLIKELY(s->mode_flags & MODE_IO_BREAKPOINTS)) {
+        report_breakpoints(s, port, size);
+    }
     memory_store(s->hot.cpu->ports, port, value, size);
     return 0;
 }

@@ -130,6 +130,9 @@ void x86_emit_in(X86Translator *tr, X86Insn *in)
     IrVal value = X86_CALL2(tr, in, port_of(tr, in, in->row->operand[1]), x86_const(tr, IR_I64, x86_size(type)));
 
     ir_put(tr->ir, type, SLOT_AX, value);
+    if (tr->mode & MODE_IO_BREAKPOINTS) {
+        x86_end_jump(tr, in->next_pc); /* the next block polls: the trap comes behind this one */
+    }
 }
 
 void x86_emit_out(X86Translator *tr, X86Insn *in)

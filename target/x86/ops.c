@@ -48,6 +48,12 @@ static bool guest_debug_exception(Cpu *cpu)
     return true;
 }
 
+/* Entering a handler changes the state as it goes; task switches have no address to restart from. */
+static bool watch_restartable(Cpu *cpu)
+{
+    return !x86_state(cpu)->catching;
+}
+
 static uint64_t get_pc(Cpu *cpu)
 {
     X86State *s = x86_state(cpu);
@@ -84,6 +90,8 @@ const GuestOps x86_guest_ops = {
     .deliver_exception = x86_deliver_exception,
     .service = x86_service,
     .guest_debug_exception = guest_debug_exception,
+    .watch_restartable = watch_restartable,
+    .watch_hits = x86_watch_hits,
     .get_pc = get_pc,
     .set_pc = set_pc,
     .gdb_target_xml = x86_gdb_xml,

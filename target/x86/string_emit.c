@@ -99,6 +99,9 @@ void x86_emit_string(X86Translator *tr, X86Insn *in)
     }
     if (!in->rep) {
         emit_once(tr, in, op, type);
+        if (tr->mode & MODE_IO_BREAKPOINTS && (op == STRING_INS || op == STRING_OUTS)) {
+            x86_end_jump(tr, in->next_pc); /* as after IN */
+        }
         return;
     }
     seg = in->seg_override >= 0 ? in->seg_override : S_DS;
@@ -109,4 +112,7 @@ void x86_emit_string(X86Translator *tr, X86Insn *in)
     }
     /* Interrupted: the instruction begins again after the poll. */
     x86_retry_unless_equal(tr, in, IR_I64, left, x86_const(tr, IR_I64, 0));
+    if (tr->mode & MODE_IO_BREAKPOINTS) {
+        x86_end_jump(tr, in->next_pc);
+    }
 }

@@ -203,6 +203,12 @@ void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra);
 void x86_set_efer(X86State *s, uint64_t value);
 /* The instruction breakpoints of DR0-3 at a linear address, as bits of DR6. */
 uint64_t x86_breakpoint_hits(const X86State *s, VirtAddr addr);
+/* The I/O breakpoints that an access to a port hits, likewise. */
+unsigned x86_port_hits(const X86State *s, uint32_t port, unsigned size);
+/* DR0-3 or DR7 have changed: the engine watches what they say of data. */
+void x86_update_watches(X86State *s);
+/* GuestOps.watch_hits. */
+bool x86_watch_hits(Cpu *cpu, unsigned hits, bool raised);
 
 bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value);
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value);

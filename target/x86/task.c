@@ -174,6 +174,7 @@ void task_switch(X86State *s, Descriptor *d, TaskSource source, uint64_t next_pc
     s->seg[S_SS].attr = SEG_DB;
     s->cpl = s->eflags & EFL_VM ? 3 : t.seg[S_CS] & 3;
     s->dr[7] &= ~UINT64_C(0x155); /* local breakpoints are the old task's */
+    x86_update_watches(s);
     x86_update_mode(s);
     load_segments(s, &t, ra);
     x86_update_mode(s);

@@ -70,8 +70,8 @@ echo BOOT-UP $(uname -m)
 '''
 
 
-def build(output, busybox, kernel_root, module_names, task):
-    """Writes a gzipped initramfs whose /init loads modules and runs `task`, a shell script."""
+def build(output, busybox, kernel_root, module_names, task, programs=()):
+    """Writes a gzipped initramfs whose /init loads modules and runs `task`, a shell script; programs go to /bin."""
     cpio = Cpio()
     for name in ('bin', 'dev', 'proc', 'sys', 'tmp', 'mnt', 'modules', 'etc'):
         cpio.folder(name)
@@ -81,6 +81,8 @@ def build(output, busybox, kernel_root, module_names, task):
                'udhcpc wget nc md5sum dd mkdir cp rm poweroff reboot mke2fs ip ping nproc date cmp true seq expr sort').split()
     for name in applets:
         cpio.link(f'bin/{name}', 'busybox')
+    for program in programs:
+        cpio.file(f'bin/{os.path.basename(program)}', pathlib.Path(program).read_bytes(), 0o755)
     modules = find_modules(kernel_root)
     order = with_dependencies(module_names, modules)
     for name in order:

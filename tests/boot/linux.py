@@ -38,10 +38,11 @@ def kernel(arch):
     return machine.one(root / 'boot/vmlinuz-*'), machine.guest(busybox) / 'bin/busybox', root
 
 
-def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append='', restart=False):
+def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append='', restart=False,
+         programs=()):
     vmlinuz, busybox, root = kernel(arch)
     name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
-    initramfs.build(name, busybox, root, modules, task)
+    initramfs.build(name, busybox, root, modules, task, programs)
     binary = str(pathlib.Path(myna).parent / ('myna-system-x86_64' if arch == 'amd64' else 'myna-system-i386'))
     m = machine.Machine(binary, '-m', memory, '-smp', smp, '-kernel', vmlinuz, '-initrd', name,
                         *([] if restart else ['-no-reboot']), '-append', f'console=ttyS0 panic=-1 {append}', *args)
@@ -182,6 +183,23 @@ def reboot(myna):
         m.expect(r'(?s)BOOT-END.*BOOT-UP x86_64.*BOOT-END', 200)
 
 
+def watch(myna, arch='amd64'):
+    """The debug registers as ptrace uses them: watch.c counts traps."""
+    compiler = 'gcc' if arch == 'amd64' else 'i686-linux-gnu-gcc'
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, 'watch-test')
+        source = pathlib.Path(__file__).parent / 'watch.c'
+        try:
+            subprocess.run([compiler, '-O1', '-static', '-msse2', '-o', program, source], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            machine.skip(f'{compiler} cannot make a static program')
+        with boot(myna, arch, 'watch-test\necho BOOT-END\npoweroff -f\n', args=['-nic', 'none'], programs=[program]) as m:
+            m.expect('BOOT-END', 150)
+            if 'WATCH-END' not in m.text or re.search('WATCH-FAIL|BOOT-FAIL', m.text):
+                raise machine.Failure('debug registers do not work')
+            print('\n'.join(re.findall('WATCH-OK.*', m.text)))
+
+
 TESTS = {
     'amd64-smp1': lambda myna: shell(myna, 'amd64', 1),
     'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),
@@ -191,6 +209,8 @@ TESTS = {
     'network-i386': lambda myna: network(myna, 'i386'),
     'disk': disk,
     'reboot': reboot,
+    'watch': watch,
+    'watch-i386': lambda myna: watch(myna, 'i386'),
     'disk-i386': lambda myna: disk(myna, 'i386'),
 }
 
