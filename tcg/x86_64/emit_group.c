@@ -150,7 +150,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         emit_access(c, insn, addr, load_out(c, insn));
         return true;
     }
-    if (c->held || !is_plain(insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
+    if (c->held || !is_plain(insn) || c->ir->value_type[insn->in[0]] != IR_I64 || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
         return false;
     }
     clobber_flags(c);
