@@ -111,10 +111,13 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     }
 }
 
-/* With zeros above, so that it can be added to the addend. */
-static Address clean_address(Context *c, Address addr)
+/*
+ * With zeros above, so that it can be added to the addend. Where there is no check a displacement
+ * must wrap at 32 bits: other members may have come to the same page by another sum.
+ */
+static Address clean_address(Context *c, Address addr, bool checked)
 {
-    if (addr.size == 4 && !addr.is_clean) {
+    if (addr.size == 4 && (!addr.is_clean || (addr.disp && !checked))) {
         int temp = alloc_temp(c);
 
         emit_effective(c, temp, addr.reg, addr.disp, 4);
@@ -146,15 +149,15 @@ bool emit_group(Context *c, const IrInsn *insn)
     int out;
 
     if (c->group_last) {
-        addr = clean_address(c, address_of(c, insn));
+        addr = clean_address(c, address_of(c, insn), false);
         emit_access(c, insn, addr, load_out(c, insn));
         return true;
     }
-    if (c->held || !is_plain(insn) || c->ir->value_type[insn->in[0]] != IR_I64 || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
+    if (c->held || !is_plain(insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
         return false;
     }
     clobber_flags(c);
-    addr = clean_address(c, address_of(c, insn));
+    addr = clean_address(c, address_of(c, insn), true);
     if (insn->op == IR_store && !value_imm(c, insn->in[1], ir_type_size(insn->type), &imm)) {
         value_use(c, insn->in[1]); /* before the branch out */
     }
