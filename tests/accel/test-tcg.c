@@ -198,6 +198,22 @@ static bool toy_has_work(Cpu *cpu)
     return false;
 }
 
+static unsigned watch_hits, watch_count;
+static uint64_t watch_pc;
+
+static bool toy_watch_restartable(Cpu *cpu)
+{
+    return true;
+}
+
+static bool toy_watch_hits(Cpu *cpu, unsigned hits, bool raised)
+{
+    watch_hits |= hits;
+    watch_count++;
+    watch_pc = ((ToyState *)cpu->state)->pc;
+    return false;
+}
+
 static const GuestOps toy_ops = {
     .tcg = { toy_slots, TOY_SLOTS, TOY_PC, 0, false },
     .helpers = toy_helpers,
@@ -210,6 +226,8 @@ static const GuestOps toy_ops = {
     .raise_mmu_fault = toy_raise,
     .deliver_exception = toy_deliver,
     .service = toy_service,
+    .watch_restartable = toy_watch_restartable,
+    .watch_hits = toy_watch_hits,
     .get_pc = toy_get_pc,
 };
 
@@ -664,6 +682,33 @@ static void watchpoints_stop_after_the_access(void)
     accel_debug_stop_fn = NULL;
 }
 
+static void the_guest_learns_of_hits_after_the_instruction(void)
+{
+    start();
+    put_add(0x1000, 8);
+    put32(0x1002, 3, 0x7003);
+    put32(0x1007, 7, 0x7001); /* its last byte */
+    put_add(0x100c, 2);
+    put32(0x100e, 2, 0x7004);
+    ram[0x1013] = 5;
+    watch_hits = watch_count = 0;
+    engine.watch(cpu, 2, 0x7004, 2, false, true);
+    run();
+    g_assert_cmpint(watch_count, ==, 1);
+    g_assert_cmphex(watch_hits, ==, 1 << 2);
+    g_assert_cmphex(watch_pc, ==, 0x100c);
+    g_assert_cmpint(ram[0x7001], ==, 8);
+    engine.watch(cpu, 2, 0x7004, 2, true, false);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(watch_count, ==, 2);
+    g_assert_cmphex(watch_pc, ==, 0x1013);
+    engine.watch(cpu, 2, 0, 0, false, false);
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(watch_count, ==, 2);
+}
+
 static void single_steps_stop_at_each_instruction(void)
 {
     start();
@@ -716,6 +761,7 @@ static const Case cases[] = {
     CASE(a_changed_memory_map_is_seen),
     CASE(breakpoints_stop_and_go_on),
     CASE(watchpoints_stop_after_the_access),
+    CASE(the_guest_learns_of_hits_after_the_instruction),
     CASE(single_steps_stop_at_each_instruction),
 };
 
