@@ -8,7 +8,9 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#define REGISTERS_ONLY __attribute__((target("general-regs-only"), optimize("no-tree-loop-distribute-patterns")))
+#define REGISTERS_ONLY                                                                  \
+    __attribute__((target("general-regs-only"), optimize("no-tree-loop-distribute-patterns"), \
+                   no_sanitize("address", "undefined")))
 #define NATIVE_BASE 0x10000000ul
 #define TLB_SIZE    16
 

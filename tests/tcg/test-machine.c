@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define REGISTERS_ONLY __attribute__((target("general-regs-only"), optimize("no-tree-loop-distribute-patterns")))
+#define REGISTERS_ONLY                                                                  \
+    __attribute__((target("general-regs-only"), optimize("no-tree-loop-distribute-patterns"), \
+                   no_sanitize("address", "undefined")))
 #define TLB_SIZE 16
 
 #define REG(n, rank) {"r" #n, offsetof(TestState, reg) + (n) * 8, IR_I64, rank}
