@@ -319,6 +319,26 @@ static bool run_one(ClockKind kind, int64_t now)
     return true;
 }
 
+void clock_catch_up(int64_t slack_ns)
+{
+    int left = TIMERS_PER_DISPATCH;
+    bool late, taken;
+
+    if (manual || !atomic_load(&running)) {
+        return;
+    }
+    g_mutex_lock(&mutex);
+    late = earliest(CLOCK_GUEST) < clock_now(CLOCK_GUEST) - slack_ns;
+    g_mutex_unlock(&mutex);
+    if (!late) {
+        return;
+    }
+    taken = machine_lock_if();
+    while (left-- && atomic_load(&running) && run_one(CLOCK_GUEST, clock_now(CLOCK_GUEST))) {
+    }
+    machine_unlock_if(taken);
+}
+
 void clock_make_manual(void)
 {
     g_mutex_lock(&mutex);

@@ -4,6 +4,9 @@
 #include "core/clock.h"
 #include "core/lock.h"
 
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <glib.h>
 #include <stdatomic.h>
 
@@ -39,6 +42,11 @@ static void set_up(void)
 int main_loop_run(void)
 {
     set_up();
+    /* Timers must not wait for vCPUs that spin; only root may, and without it works too. vCPU threads
+     * exist already and keep their priority. */
+    if (setpriority(PRIO_PROCESS, gettid(), -5) < 0) {
+        errno = 0;
+    }
     machine_lock();
     while (!atomic_load(&quitting)) {
         g_main_context_iteration(NULL, TRUE);

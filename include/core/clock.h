@@ -29,6 +29,12 @@ void clock_start(void);
 bool clock_running(void);
 void clock_set_guest(int64_t ns); /* for loading snapshots, while the clock stands still */
 
+/*
+ * For a vCPU that looks at the time: runs guest timers that are later than slack, in this thread, so that
+ * on a busy host the guest does not see time go by without the interrupts that belong to it.
+ */
+void clock_catch_up(int64_t slack_ns);
+
 /* Tests: CLOCK_GUEST becomes a number that only clock_advance() moves, running timers on its way. */
 void clock_make_manual(void);
 void clock_advance(int64_t ns);

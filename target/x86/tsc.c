@@ -58,6 +58,13 @@ uint64_t x86_tsc_frequency(void)
 
 uint64_t x86_tsc(X86State *s)
 {
+    static __thread unsigned reads;
+
+    /* Delay loops read it thousands of times in a millisecond: the ticks they wait for must come. */
+    if (!(++reads % 32)) {
+        tcg_fp_sync(s);
+        clock_catch_up(NS_PER_MS);
+    }
     return (stopped_at ? stopped_at : __rdtsc()) - base + s->tsc_offset;
 }
 
