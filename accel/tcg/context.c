@@ -121,6 +121,18 @@ static void filter_add(JumpCache *jumps, uint32_t page)
     jumps->pages[bit / 64] |= UINT64_C(1) << bit % 64;
 }
 
+/* Two branch targets of a loop may share a place: the old one moves to its second. */
+static void jumps_move(JumpCache *jumps, uint32_t index)
+{
+    JumpCacheEntry old = jumps->entries[index];
+    uint32_t second = jump_cache_second(old.pc);
+    bool local = jumps->listed[index] & 1 << FILL_LOCAL;
+
+    jumps->entries[second] = old;
+    jumps->blocks[second] = jumps->blocks[index];
+    fill_note(jumps->filled, jumps->listed, second, local ? FILL_LOCAL : FILL_GLOBAL);
+}
+
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
 {
     JumpCache *jumps = ec->jumps;
@@ -128,6 +140,9 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
 
     if (pc == JUMP_CACHE_EMPTY) {
         return;
+    }
+    if (jumps->entries[index].pc != JUMP_CACHE_EMPTY && jumps->entries[index].pc != pc) {
+        jumps_move(jumps, index);
     }
     jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->code : NULL };
     jumps->blocks[index] = block;

@@ -30,6 +30,12 @@ static inline uint32_t jump_cache_index(uint64_t pc)
 {
     return (uint32_t)(pc ^ pc >> JUMP_CACHE_BITS) & (JUMP_CACHE_SIZE - 1);
 }
+/* Where an entry goes that another drove from its place; looked at before the engine is. */
+#define JUMP_CACHE_SECOND_SHIFT 9
+static inline uint32_t jump_cache_second(uint64_t pc)
+{
+    return (uint32_t)(pc ^ pc >> JUMP_CACHE_SECOND_SHIFT) & (JUMP_CACHE_SIZE - 1);
+}
 
 /* A direct exit: rel32 at `patch` (in the writable view) goes to the stub until it is linked. */
 typedef struct HostExit {

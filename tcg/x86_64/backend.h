@@ -45,6 +45,7 @@ typedef enum Thunk {
     THUNK_EXIT,       /* jump: r11 = TcgExit */
     THUNK_EXIT_AT,    /* jump: r11 = TcgExit, r13 = pc */
     THUNK_UNCHAINED,  /* jump: r11 = HostExit */
+    THUNK_SECOND,     /* jump: r13 = pc: the second place in the jump cache, then THUNK_LOOKUP */
     THUNK_LOOKUP,     /* jump: r13 = pc; TCG_EXIT_LOOKUP */
     THUNK_COUNT,
 } Thunk;

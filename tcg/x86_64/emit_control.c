@@ -121,7 +121,7 @@ static void far_jump(Context *c, uint64_t pc)
     asm_op(&c->a, 0xff, 4, 4, rm_mem(mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code))));
     asm_patch_here(&c->a, miss);
     asm_mov_ri(&c->a, R13, pc);
-    asm_jmp_to(&c->a, backend.thunks[THUNK_LOOKUP]);
+    asm_jmp_to(&c->a, backend.thunks[THUNK_SECOND]);
 }
 
 static void jump_out(Context *c, uint64_t pc)
@@ -175,7 +175,7 @@ static void emit_exit_lookup(Context *c, const IrInsn *insn)
     miss = asm_jcc(a, CC_NE);
     asm_op(a, 0xff, 4, 4, rm_mem(mem_at(R11, G_STRUCT_OFFSET(JumpCacheEntry, code))));
     asm_patch_here(a, miss);
-    asm_jmp_to(a, backend.thunks[THUNK_LOOKUP]);
+    asm_jmp_to(a, backend.thunks[THUNK_SECOND]);
 }
 
 static void emit_exit_if(Context *c, const IrInsn *insn)
