@@ -167,7 +167,7 @@ void hmp_execute(Hmp *hmp, const char *line)
     g_autofree char *text = g_strstrip(g_strdup(line));
     size_t n = strcspn(text, " \t");
     g_autofree char *name = g_strndup(text, n);
-    char *format = strchr(name, '/');
+    char *format = strchr(name, '/'), *rest = g_strchug(text + n);
     const HmpCommand *command;
 
     if (!n) {
@@ -177,12 +177,20 @@ void hmp_execute(Hmp *hmp, const char *line)
         *format++ = 0;
     }
     command = hmp_find(hmp_commands, name);
+    if (!format && command && command->args[0] == '/' && *rest == '/') { /* as a word of its own */
+        format = rest + 1;
+        rest += strcspn(rest, " \t");
+        if (*rest) {
+            *rest++ = 0;
+            rest = g_strchug(rest);
+        }
+    }
     if (!command) {
         hmp_printf(hmp, "unknown command: '%s'\n", name);
     } else if (format && command->args[0] != '/') {
         hmp_printf(hmp, "Error: '%s' takes no format\n", name);
     } else {
-        run(hmp, command, format ? format : "", g_strchug(text + n));
+        run(hmp, command, format ? format : "", rest);
     }
 }
 

@@ -133,6 +133,8 @@ static void commands_print(void)
     expect_output("p/d 0-5", "-5\n");
     expect_output("p/c 65", "'A'\n");
     expect_output("  p/x   16  ", "0x10\n");
+    expect_output("p /d 16", "16\n");
+    expect_output("p  /x", "Error: wrong number of arguments; usage: print /fmt expr...\n");
     expect_output("", "");
     expect_output("nosuch", "unknown command: 'nosuch'\n");
     expect_output("info nosuch", "unknown command: 'info nosuch'\n");
