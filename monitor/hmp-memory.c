@@ -183,8 +183,7 @@ static void do_dump(Cpu *cpu, void *data)
 
 static void dump_memory(Hmp *hmp, const HmpArgs *args, bool physical)
 {
-    static const Format initial = { 1, 'x', 4 };
-    static Format last_format = initial;
+    static Format last_format = { 1, 'x', 4 };
     Dump dump = { .hmp = hmp, .format = last_format, .physical = physical };
     Cpu *cpu = hmp_cpu(hmp);
     GError *error = NULL;

@@ -78,8 +78,6 @@ static CharBackend *new_kind(const char *id, const char *kind, const char *rest,
         return char_pty_new(id, options_get(o, "path"), error);
     }
     if (g_str_equal(kind, "vc")) {
-        g_autofree char *size = NULL;
-
         if (!char_vc_factory()) {
             return char_null_new(id); /* no window: nobody could see it */
         }

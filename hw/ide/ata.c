@@ -61,7 +61,7 @@ static void identify(IdeDrive *d)
     w[57] = chs;
     w[58] = chs >> 16;
     w[59] = d->s.multiple ? 0x100 | d->s.multiple : 0;
-    w[60] = MIN(total, 0x0fffffff);
+    w[60] = MIN(total, 0x0fffffff) & 0xffff;
     w[61] = MIN(total, 0x0fffffff) >> 16;
     w[63] = 0x07 | ((d->s.dma_mode & 0xf8) == 0x20 ? 0x100 << (d->s.dma_mode & 7) : 0);
     w[64] = 3;
