@@ -63,7 +63,7 @@ poweroff -f
 '''
     with boot(myna, arch, task, smp=smp, args=['-nic', 'none']) as m:
         m.expect(f'BOOT-UP {ARCHES[arch][2]}', 150)
-        if int(m.expect(r'BOOT-CPUS (\d+)', 30)[1]) != smp:
+        if int(m.expect(r'BOOT-CPUS (\d+)\n', 30)[1]) != smp:
             raise machine.Failure('wrong number of processors')
         m.expect('BOOT-SHELL', 60)
         m.send('typed\n')
@@ -120,7 +120,7 @@ poweroff -f
     with boot(myna, arch, task, modules=['e1000'],
               args=['-nic', f'user,hostfwd=tcp:127.0.0.1:{forward}-:7']) as m:
         m.expect('BOOT-DHCP 10.0.2.15', 150)
-        if m.expect('BOOT-SUM (\\w+)', 60)[1] != hashlib.md5(blob).hexdigest():
+        if m.expect('BOOT-SUM (\\w{32})', 60)[1] != hashlib.md5(blob).hexdigest():
             raise machine.Failure('the download is damaged')
         m.expect('BOOT-SENT', 60)
         m.expect('BOOT-LISTEN', 10)
