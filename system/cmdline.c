@@ -705,11 +705,6 @@ static bool opt_nothing(const char *arg, GError **error)
     return true;
 }
 
-static bool opt_ignored_argument(const char *arg, GError **error)
-{
-    return true;
-}
-
 /* ---- the parser ---- */
 
 static bool opt_readconfig(const char *arg, GError **error);

@@ -26,6 +26,9 @@ struct BlockImage {
 
 extern const BlockDriver block_raw;
 
+/* All of a transfer, however the host cuts it; past the end of the file reads give zeros. 0 or errno. */
+int block_file_io(int fd, uint64_t offset, void *buf, size_t size, bool is_write);
+
 /* An image whose writes go to a temporary file that vanishes at the end. Takes `below`. */
 BlockImage *block_overlay_new(BlockImage *below, GError **error);
 

@@ -46,33 +46,6 @@ static bool has(const Overlay *o, uint64_t cluster)
     return o->present[cluster / 8] >> cluster % 8 & 1;
 }
 
-static int file_io(int fd, uint64_t offset, void *buf, size_t size, bool is_write)
-{
-    char *at = buf;
-
-    while (size) {
-        ssize_t n = is_write ? pwrite(fd, at, size, offset) : pread(fd, at, size, offset);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return errno;
-        }
-        if (n == 0) {
-            if (is_write) {
-                return ENOSPC;
-            }
-            memset(at, 0, size);
-            return 0;
-        }
-        at += n;
-        offset += n;
-        size -= n;
-    }
-    return 0;
-}
-
 static int below_read(Overlay *o, uint64_t offset, void *buf, size_t size)
 {
     struct iovec iov = { buf, size };
@@ -88,7 +61,7 @@ static int bring_in(Overlay *o, uint64_t cluster)
     int error = below_read(o, start, buf, MIN(CLUSTER, size - start));
 
     if (!error) {
-        error = file_io(o->fd, start, buf, MIN(CLUSTER, size - start), true);
+        error = block_file_io(o->fd, start, buf, MIN(CLUSTER, size - start), true);
     }
     if (!error) {
         o->present[cluster / 8] |= 1 << cluster % 8;
@@ -114,9 +87,9 @@ static int overlay_io(BlockImage *image, uint64_t offset, const struct iovec *io
                 if (!has(o, cluster)) {
                     error = bring_in(o, cluster);
                 }
-                error = error ? error : file_io(o->fd, offset, at, n, true);
+                error = error ? error : block_file_io(o->fd, offset, at, n, true);
             } else if (has(o, cluster)) {
-                error = file_io(o->fd, offset, at, n, false);
+                error = block_file_io(o->fd, offset, at, n, false);
             } else {
                 error = below_read(o, offset, at, n);
             }

@@ -61,35 +61,42 @@ static uint64_t raw_size(BlockImage *image)
     return ((RawImage *)image)->size;
 }
 
-/* Does all of a vector, however the host cuts it. Past the end of the file reads give zeros. */
-static int transfer(int fd, uint64_t offset, const struct iovec *iov, int count, bool is_write)
+int block_file_io(int fd, uint64_t offset, void *buf, size_t size, bool is_write)
 {
-    for (int i = 0; i < count; i++) {
-        char *at = iov[i].iov_base;
-        size_t left = iov[i].iov_len;
+    char *at = buf;
 
-        while (left) {
-            ssize_t n = is_write ? pwrite(fd, at, left, offset) : pread(fd, at, left, offset);
+    while (size) {
+        ssize_t n = is_write ? pwrite(fd, at, size, offset) : pread(fd, at, size, offset);
 
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n < 0) {
-                return errno;
-            }
-            if (n == 0) {
-                if (is_write) {
-                    return ENOSPC;
-                }
-                memset(at, 0, left);
-                n = left;
-            }
-            at += n;
-            left -= n;
-            offset += n;
+        if (n < 0 && errno == EINTR) {
+            continue;
         }
+        if (n < 0) {
+            return errno;
+        }
+        if (n == 0) {
+            if (is_write) {
+                return ENOSPC;
+            }
+            memset(at, 0, size);
+            return 0;
+        }
+        at += n;
+        offset += n;
+        size -= n;
     }
     return 0;
+}
+
+static int transfer(int fd, uint64_t offset, const struct iovec *iov, int count, bool is_write)
+{
+    int error = 0;
+
+    for (int i = 0; i < count && !error; i++) {
+        error = block_file_io(fd, offset, iov[i].iov_base, iov[i].iov_len, is_write);
+        offset += iov[i].iov_len;
+    }
+    return error;
 }
 
 static int raw_read(BlockImage *image, uint64_t offset, const struct iovec *iov, int count)
