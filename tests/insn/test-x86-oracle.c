@@ -442,7 +442,9 @@ static void custom_stack(Code *c)
     static const char *const some32[] = {
         "50 59", "6650 6659", "6a80 58", "6878563412 5a", "c8200000 c9", "55 89e5 c8100003 c9 5d", "54 5a",
         "ff33 58", "8f4310 83ec04", "8f442404 83ec04", "ff742410 59", "668f03 83ec02", "66ff33 6658",
-        "60 61", "6660 6661", "60 83c410 5b 83c40c", "66c8100000 66c9", "1e 59", "0fa0 59", "16 6659 665a",
+        "60 61", "6660 6661", "60 83c410 5b 83c40c", "66c8100000 66c9",
+        /* a pushed selector leaves the slot's upper half alone or clears it (SDM, PUSH): clear before */
+        "6a00 8d642404 1e 59", "6a00 8d642404 0fa0 59", "6a00 8d642404 16 6659 665a",
     };
 
     static const char *const some16[] = {
