@@ -3,8 +3,10 @@
 
 #include "accel/accel.h"
 #include "backends/char.h"
+#include "backends/net.h"
 #include "config.h"
 #include "core/device.h"
+#include "system/startup.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -339,10 +341,20 @@ static bool asks_for_help(const char *arg)
 static bool opt_netdev(const char *arg, GError **error)
 {
     if (asks_for_help(arg)) {
-        printf("Available netdev backend types:\nnone\nuser\n");
+        net_print_types();
         exit(0);
     }
     g_ptr_array_add(cmdline.netdevs, g_strdup(arg));
+    return true;
+}
+
+static bool opt_object(const char *arg, GError **error)
+{
+    if (asks_for_help(arg)) {
+        objects_print_types();
+        exit(0);
+    }
+    g_ptr_array_add(cmdline.objects, g_strdup(arg));
     return true;
 }
 
@@ -792,7 +804,7 @@ static void set_defaults(void)
     GPtrArray **lists[] = { &cmdline.serials, &cmdline.parallels, &cmdline.chardevs, &cmdline.netdevs,
                             &cmdline.nics, &cmdline.devices, &cmdline.drives, &cmdline.globals,
                             &cmdline.monitors, &cmdline.qmps, &cmdline.mons, &cmdline.gdbs,
-                            &cmdline.legacy_net };
+                            &cmdline.legacy_net, &cmdline.objects };
     MachineConfig *m = &machine_config;
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {

@@ -11,7 +11,7 @@ typedef struct Cmdline {
     const char *machine;        /* board name, or NULL for the default */
     const char *accel;          /* -accel's text, or NULL */
     const char *default_cpu;    /* by the name of the program; NULL: the board's */
-    GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *globals;
+    GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *globals, *objects;
     GPtrArray *monitors, *qmps, *mons, *gdbs; /* of char * */
     GPtrArray *legacy_net;      /* -net, in order */
     const char *debugcon;

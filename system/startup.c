@@ -9,6 +9,7 @@
 #include "core/device.h"
 #include "core/mainloop.h"
 #include "core/memory.h"
+#include "core/object.h"
 #include "system/cmdline.h"
 #include "system/monitors.h"
 #include "ui/ui.h"
@@ -305,6 +306,9 @@ static bool create_devices(GError **error)
 
 static bool open_backends(GError **error)
 {
+    if (!objects_create(cmdline.objects, false, error)) {
+        return false;
+    }
     for (guint i = 0; i < cmdline.chardevs->len; i++) {
         if (!char_new_options(g_ptr_array_index(cmdline.chardevs, i), error)) {
             return false;
@@ -315,7 +319,7 @@ static bool open_backends(GError **error)
             return false;
         }
     }
-    return drives_open(error);
+    return objects_create(cmdline.objects, true, error) && drives_open(error);
 }
 
 static bool set_clock(GError **error)
@@ -486,6 +490,7 @@ bool startup(GError **error)
         return false;
     }
     signal(SIGPIPE, SIG_IGN);
+    objects_init();
     if (!check_window(error) || (cmdline.daemonize && !go_to_background(error))) {
         return false;
     }
@@ -529,6 +534,7 @@ void shutdown_all(void)
     block_close_all();
     net_close_all();
     char_free_all();
+    object_free_all();
     if (cmdline.pidfile) {
         unlink(cmdline.pidfile);
     }

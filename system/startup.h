@@ -12,6 +12,11 @@ void shutdown_all(void);
 struct Device;
 struct Device *startup_add_device(const char *options, bool hotplug, GError **error);
 
+/* -object: those made before the backends, or those made after them. */
+void objects_init(void);
+void objects_print_types(void);
+bool objects_create(GPtrArray *texts, bool late, GError **error);
+
 /* -nic, -net and the default card. */
 bool nics_create(GError **error);
 

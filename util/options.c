@@ -2,6 +2,7 @@
 #include "util/options.h"
 
 #include "util/error.h"
+#include "util/json.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -96,6 +97,62 @@ Options *options_parse(const char *text, const char *implied_key, GError **error
         first = false;
     }
     return g_steal_pointer(&options);
+}
+
+static void add_json(Options *options, const char *key, const Json *value)
+{
+    g_autofree char *text = NULL;
+
+    switch (json_kind(value)) {
+    case JSON_STRING:
+        options_set(options, key, json_get_string(value));
+        return;
+    case JSON_BOOL:
+        options_set(options, key, json_get_bool(value, false) ? "on" : "off");
+        return;
+    case JSON_NULL:
+        return;
+    case JSON_OBJECT:
+        if (json_count(value) == 1 && json_member_string(value, "str")) {
+            options_set(options, key, json_member_string(value, "str"));
+            return;
+        }
+        for (unsigned i = 0; i < json_count(value); i++) {
+            g_autofree char *name = g_strdup_printf("%s.%s", key, json_name_at(value, i));
+
+            add_json(options, name, json_at(value, i));
+        }
+        return;
+    case JSON_ARRAY:
+        for (unsigned i = 0; i < json_count(value); i++) {
+            add_json(options, key, json_at(value, i));
+        }
+        return;
+    default:
+        text = json_write(value, false);
+        options_set(options, key, text);
+    }
+}
+
+Options *options_from_json(const Json *object)
+{
+    Options *options = options_new();
+
+    for (unsigned i = 0; i < json_count(object); i++) {
+        add_json(options, json_name_at(object, i), json_at(object, i));
+    }
+    return options;
+}
+
+Options *options_parse_any(const char *text, const char *implied_key, GError **error)
+{
+    g_autoptr(Json) json = NULL;
+
+    if (*text != '{') {
+        return options_parse(text, implied_key, error);
+    }
+    json = json_parse(text, error);
+    return json ? options_from_json(json) : NULL;
 }
 
 int options_count(const Options *options)

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_SENT 16384 /* what is longer than any MTU is cut off */
+
 typedef struct UserNet {
     NetBackend *net;
     Slirp *slirp;
@@ -163,10 +165,14 @@ static GSourceFuncs source_funcs = { source_prepare, source_check, source_dispat
 
 /* ---- the backend ---- */
 
-static void user_send(NetBackend *net, const uint8_t *frame, size_t size)
+static bool user_send(NetBackend *net, const NetHeader *header, const struct iovec *iov, int count)
 {
+    uint8_t frame[MAX_SENT];
+    size_t size = iov_copy(iov, count, 0, frame, sizeof(frame));
+
     slirp_input(((UserNet *)net_opaque(net))->slirp, frame, size);
     g_main_context_wakeup(NULL); /* new sockets may want to be polled */
+    return true;
 }
 
 static void user_free(NetBackend *net)
@@ -199,7 +205,7 @@ static char *user_describe(const NetBackend *net)
     return g_string_free(text, FALSE);
 }
 
-static const NetOps user_ops = { user_send, user_free, user_describe };
+static const NetOps user_ops = { .send = user_send, .free = user_free, .describe = user_describe };
 
 static bool get_address(const Options *o, const char *key, struct in_addr *out, GError **error)
 {
@@ -311,7 +317,7 @@ static bool add_forwards(UserNet *user, const Options *o, struct in_addr guest, 
     return true;
 }
 
-NetBackend *net_user_new(const char *id, const Options *o, GError **error)
+static NetBackend *user_create(const char *id, const Options *o, GError **error)
 {
     SlirpConfig config = { .version = 1, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64 };
     UserNet *user;
@@ -355,3 +361,5 @@ NetBackend *net_user_new(const char *id, const Options *o, GError **error)
     g_source_attach(user->source, NULL);
     return user->net;
 }
+
+const NetType user_net_type = { "user", "NAT with DHCP, DNS and TFTP inside this process", user_create };

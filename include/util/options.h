@@ -13,6 +13,12 @@ typedef struct Options Options;
  * NULL). A later bare word foo means foo=on, nofoo means foo=off.
  */
 Options *options_parse(const char *text, const char *implied_key, GError **error);
+/* The same from a JSON object, as QMP and some options have it: {"addr": {"type": "unix"}} is addr.type=unix, a
+ * list is a key that is there several times, and {"str": "x"} is x. */
+struct Json;
+Options *options_from_json(const struct Json *object);
+/* Text of either form: JSON if it begins with a brace. */
+Options *options_parse_any(const char *text, const char *implied_key, GError **error);
 Options *options_new(void);
 void options_free(Options *options);
 void options_set(Options *options, const char *key, const char *value); /* appends, copies */

@@ -16,9 +16,14 @@ static Device *nic;
 static NetBackend *net;
 static GPtrArray *sent; /* of GBytes */
 
-static void note_frame(NetBackend *n, const uint8_t *frame, size_t size)
+static bool note_frame(NetBackend *n, const NetHeader *header, const struct iovec *iov, int count)
 {
-    g_ptr_array_add(sent, g_bytes_new(frame, size));
+    size_t size = iov_size(iov, count);
+    uint8_t *copy = g_malloc(size);
+
+    iov_copy(iov, count, 0, copy, size);
+    g_ptr_array_add(sent, g_bytes_new_take(copy, size));
+    return true;
 }
 
 static void *resolve_net(const char *id, GError **error)

@@ -1,0 +1,94 @@
+/* Monitor commands that make and remove host ends and objects while the machine runs. */
+#include "monitor/internal.h"
+
+#include "backends/net.h"
+#include "core/object.h"
+#include "util/error.h"
+#include "util/options.h"
+
+#include <string.h>
+
+static void finish(Hmp *hmp, bool done, GError *error)
+{
+    if (!done) {
+        hmp_error(hmp, error);
+    }
+}
+
+void hmp_object_add(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    finish(hmp, object_add(args->rest, &error), error);
+}
+
+void hmp_object_del(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    finish(hmp, object_del(args->argv[0], &error), error);
+}
+
+void hmp_netdev_add(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    finish(hmp, net_new(args->rest, &error) != NULL, error);
+}
+
+void hmp_netdev_del(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    finish(hmp, net_remove(args->argv[0], &error), error);
+}
+
+Json *qmp_object_add(const Json *arguments, GError **error)
+{
+    g_autoptr(Options) o = options_from_json(arguments);
+    const Json *props = json_get(arguments, "props"); /* the spelling before "props" went flat */
+
+    for (unsigned i = 0; i < json_count(props); i++) {
+        g_autoptr(Json) one = json_object();
+        g_autoptr(Options) member = NULL;
+
+        json_set(one, json_name_at(props, i), json_copy(json_at(props, i)));
+        member = options_from_json(one);
+        for (int k = 0; k < options_count(member); k++) {
+            g_autofree char *old = g_strconcat("props.", options_key(member, k), NULL);
+
+            options_get(o, old);
+            options_set(o, options_key(member, k), options_value(member, k));
+        }
+    }
+    object_add_options(o, error);
+    return NULL;
+}
+
+Json *qmp_object_del(const Json *arguments, GError **error)
+{
+    const char *id = qmp_string(arguments, "id", error);
+
+    if (id) {
+        object_del(id, error);
+    }
+    return NULL;
+}
+
+Json *qmp_netdev_add(const Json *arguments, GError **error)
+{
+    g_autoptr(Options) o = options_from_json(arguments);
+
+    net_new_options(o, error);
+    return NULL;
+}
+
+Json *qmp_netdev_del(const Json *arguments, GError **error)
+{
+    const char *id = qmp_string(arguments, "id", error);
+
+    if (id) {
+        net_remove(id, error);
+    }
+    return NULL;
+}
