@@ -6,6 +6,7 @@
 #include "backends/net.h"
 #include "core/clock.h"
 #include "core/display.h"
+#include "hw/usb/usb.h"
 #include "util/error.h"
 
 #include <errno.h>
@@ -315,6 +316,27 @@ bool action_device_del(const char *id, GError **error)
     device_free(dev);
     monitor_event("DEVICE_DELETED", data);
     return true;
+}
+
+bool action_usb_add(const char *spec, GError **error)
+{
+    if (!monitor_hooks.add_usb) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "this program adds no devices");
+        return false;
+    }
+    return monitor_hooks.add_usb(spec, error);
+}
+
+bool action_usb_del(const char *address, GError **error)
+{
+    UsbDevice *usb = usb_find_by_address(address);
+
+    if (!usb) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "there is no USB device '%s'; info usb lists them",
+                    address);
+        return false;
+    }
+    return action_device_del(usb->dev.id, error);
 }
 
 bool action_set_link(const char *name, bool up, GError **error)

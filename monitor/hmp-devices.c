@@ -1,6 +1,7 @@
 /* Commands of the human monitor on devices and media. */
 #include "monitor/internal.h"
 
+#include "hw/usb/usb.h"
 #include "util/options.h"
 
 #include <string.h>
@@ -50,6 +51,31 @@ void hmp_device_del(Hmp *hmp, const HmpArgs *args)
     if (!action_device_del(args->argv[0], &error)) {
         hmp_error(hmp, error);
     }
+}
+
+void hmp_usb_add(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    if (!action_usb_add(args->argv[0], &error)) {
+        hmp_error(hmp, error);
+    }
+}
+
+void hmp_usb_del(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    if (!action_usb_del(args->argv[0], &error)) {
+        hmp_error(hmp, error);
+    }
+}
+
+void info_usb(Hmp *hmp, const HmpArgs *args)
+{
+    g_autofree char *text = usb_describe();
+
+    hmp_printf(hmp, "%s", text);
 }
 
 void hmp_set_link(Hmp *hmp, const HmpArgs *args)

@@ -84,6 +84,8 @@ bool action_change(const char *name, const char *file, const char *format, bool 
                    GError **error);
 bool action_device_add(const char *options, GError **error);
 bool action_device_del(const char *id, GError **error);
+bool action_usb_add(const char *spec, GError **error);
+bool action_usb_del(const char *address, GError **error);
 bool action_set_link(const char *name, bool up, GError **error);
 /* Id of the device whose property points at a backend of that id; NULL if none. */
 const char *device_using(PropKind kind, const char *id);

@@ -543,10 +543,17 @@ static bool opt_device(const char *arg, GError **error)
     return true;
 }
 
+static bool opt_usb(const char *arg, GError **error)
+{
+    machine_config.usb = true;
+    return true;
+}
+
 static bool opt_usbdevice(const char *arg, GError **error)
 {
-    log_warn("-usbdevice %s: this machine has no USB controller yet; the PS/2 mouse and the vmport "
-             "pointer are used", arg);
+    hint("-usbdevice", "-device usb-");
+    machine_config.usb = true;
+    g_ptr_array_add(cmdline.usbdevices, g_strdup(arg));
     return true;
 }
 
@@ -804,7 +811,7 @@ static void set_defaults(void)
     GPtrArray **lists[] = { &cmdline.serials, &cmdline.parallels, &cmdline.chardevs, &cmdline.netdevs,
                             &cmdline.nics, &cmdline.devices, &cmdline.drives, &cmdline.globals,
                             &cmdline.monitors, &cmdline.qmps, &cmdline.mons, &cmdline.gdbs,
-                            &cmdline.legacy_net, &cmdline.objects };
+                            &cmdline.legacy_net, &cmdline.objects, &cmdline.usbdevices };
     MachineConfig *m = &machine_config;
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {

@@ -13,6 +13,7 @@ typedef struct Cmdline {
     const char *default_cpu;    /* by the name of the program; NULL: the board's */
     GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *globals, *objects;
     GPtrArray *monitors, *qmps, *mons, *gdbs; /* of char * */
+    GPtrArray *usbdevices;      /* -usbdevice */
     GPtrArray *legacy_net;      /* -net, in order */
     const char *debugcon;
     const char *display;        /* NULL: the best there is */

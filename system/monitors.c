@@ -4,6 +4,7 @@
 #include "monitor/monitor.h"
 #include "system/cmdline.h"
 #include "system/gdbstub.h"
+#include "system/old-usb.h"
 #include "system/startup.h"
 #include "util/error.h"
 #include "util/options.h"
@@ -95,12 +96,18 @@ static bool start_gdb(GError **error)
     return true;
 }
 
+static bool add_usb(const char *spec, GError **error)
+{
+    return old_usb_add(spec, true, error);
+}
+
 bool monitors_start(GError **error)
 {
     static MonitorHooks hooks;
     g_autofree char *program = g_path_get_basename(g_get_prgname());
 
     hooks.add_device = add_device;
+    hooks.add_usb = add_usb;
     hooks.start_gdbserver = gdbstub_start;
     hooks.boards = board_types;
     hooks.target = g_str_has_suffix(program, "i386") ? "i386" : "x86_64";

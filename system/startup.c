@@ -12,6 +12,7 @@
 #include "core/object.h"
 #include "system/cmdline.h"
 #include "system/monitors.h"
+#include "system/old-usb.h"
 #include "ui/ui.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -288,7 +289,7 @@ static bool create_devices(GError **error)
 {
     if (!create_display(error) || !create_ports(cmdline.serials, "serial", error) ||
         !create_ports(cmdline.parallels, "parallel", error) || !create_debugcon(error) ||
-        !nics_create(error)) {
+        !nics_create(error) || !old_usb_create(error)) {
         return false;
     }
     for (guint i = 0; i < cmdline.devices->len; i++) {

@@ -37,6 +37,7 @@ static bool build(const BoardType *type, GError **error)
         return false;
     }
     if (!pc_add("piix3-ide", pci_bus_bus(pci), "addr=1.1", NULL, error) ||
+        (machine_config.usb && !pc_add("piix3-usb-uhci", pci_bus_bus(pci), "addr=1.2", NULL, error)) ||
         !pc_add("PIIX4_PM", pci_bus_bus(pci), "addr=1.3", &pm, error)) {
         return false;
     }

@@ -28,6 +28,15 @@ static const char *const extra[] = {
     "e1000",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
+    "piix3-usb-uhci",
+    "piix4-usb-uhci",
+    "ich9-usb-uhci1",
+    "ich9-usb-uhci2",
+    "ich9-usb-uhci3",
+    "usb-hub",
+    "usb-kbd",
+    "usb-mouse",
+    "usb-tablet",
     NULL,
 };
 
