@@ -70,6 +70,11 @@ void main_loop_quit(int status)
     g_main_context_wakeup(NULL);
 }
 
+bool main_loop_is_current(void)
+{
+    return gettid() == getpid();
+}
+
 bool main_loop_quitting(void)
 {
     return atomic_load(&quitting);

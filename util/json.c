@@ -195,6 +195,19 @@ void json_set_bool(Json *object, const char *name, bool value)
     json_set(object, name, json_bool(value));
 }
 
+Json *json_remove(Json *object, const char *name)
+{
+    int i = find_member(object, name);
+    Json *value;
+
+    if (i < 0) {
+        return NULL;
+    }
+    value = g_ptr_array_steal_index(object->values, i);
+    g_ptr_array_remove_index(object->names, i);
+    return value;
+}
+
 JsonKind json_kind(const Json *json)
 {
     return json->kind;

@@ -1,5 +1,5 @@
 /* -snapshot: an image over another, whose writes live in an unlinked temporary file. */
-#include "backends/block/driver.h"
+#include "backends/block/node.h"
 #include "util/error.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 
 typedef struct Overlay {
     BlockImage image;
-    BlockImage *below;
     int fd;
+    uint64_t size;
     uint8_t *present; /* a bit per cluster: the temporary file has it */
     GRWLock lock;     /* writers bring clusters in */
 } Overlay;
@@ -29,15 +29,21 @@ BlockImage *block_overlay_new(BlockImage *below, GError **error)
     if (fd < 0) {
         g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot make a temporary file in '%s': %s",
                     g_get_tmp_dir(), g_strerror(errno));
+        block_image_close(below);
         return NULL;
     }
     unlink(path);
     o = g_new0(Overlay, 1);
     o->image.driver = &overlay_driver;
-    o->below = below;
+    o->image.backing = below;
+    o->image.name = g_strdup(below->name);
+    o->image.flags = below->flags & ~BLOCK_OPEN_READONLY;
+    o->image.cluster_size = CLUSTER;
     o->fd = fd;
-    o->present = g_malloc0(below->driver->size(below) / CLUSTER / 8 + 1);
+    o->size = block_image_size(below);
+    o->present = g_malloc0(o->size / CLUSTER / 8 + 1);
     g_rw_lock_init(&o->lock);
+    block_node_attach(&o->image, NULL);
     return &o->image;
 }
 
@@ -46,22 +52,15 @@ static bool has(const Overlay *o, uint64_t cluster)
     return o->present[cluster / 8] >> cluster % 8 & 1;
 }
 
-static int below_read(Overlay *o, uint64_t offset, void *buf, size_t size)
-{
-    struct iovec iov = { buf, size };
-
-    return o->below->driver->read(o->below, offset, &iov, 1);
-}
-
 /* Copies the cluster up before part of it is written. */
 static int bring_in(Overlay *o, uint64_t cluster)
 {
     g_autofree void *buf = g_malloc(CLUSTER);
-    uint64_t size = o->below->driver->size(o->below), start = cluster * CLUSTER;
-    int error = below_read(o, start, buf, MIN(CLUSTER, size - start));
+    uint64_t start = cluster * CLUSTER;
+    int error = block_image_read(o->image.backing, start, buf, CLUSTER);
 
     if (!error) {
-        error = block_file_io(o->fd, start, buf, MIN(CLUSTER, size - start), true);
+        error = block_file_io(o->fd, start, buf, CLUSTER, true);
     }
     if (!error) {
         o->present[cluster / 8] |= 1 << cluster % 8;
@@ -91,7 +90,7 @@ static int overlay_io(BlockImage *image, uint64_t offset, const struct iovec *io
             } else if (has(o, cluster)) {
                 error = block_file_io(o->fd, offset, at, n, false);
             } else {
-                error = below_read(o, offset, at, n);
+                error = block_image_read(image->backing, offset, at, n);
             }
             at += n;
             offset += n;
@@ -130,20 +129,34 @@ static int overlay_flush(BlockImage *image)
 
 static uint64_t overlay_size(BlockImage *image)
 {
-    Overlay *o = (Overlay *)image;
-
-    return o->below->driver->size(o->below);
+    return ((Overlay *)image)->size;
 }
 
 static void overlay_close(BlockImage *image)
 {
     Overlay *o = (Overlay *)image;
 
-    o->below->driver->close(o->below);
     close(o->fd);
     g_rw_lock_clear(&o->lock);
     g_free(o->present);
     g_free(o);
+}
+
+static int overlay_status(BlockImage *image, uint64_t offset, uint64_t size, BlockExtent *extent)
+{
+    Overlay *o = (Overlay *)image;
+    uint64_t cluster = offset / CLUSTER, end = offset + size;
+    bool here;
+
+    g_rw_lock_reader_lock(&o->lock);
+    here = has(o, cluster);
+    do {
+        cluster++;
+    } while (cluster * CLUSTER < end && has(o, cluster) == here);
+    g_rw_lock_reader_unlock(&o->lock);
+    extent->size = MIN(end, cluster * CLUSTER) - offset;
+    extent->status = here ? BLOCK_HERE | BLOCK_DATA : 0;
+    return 0;
 }
 
 static const BlockDriver overlay_driver = {
@@ -152,5 +165,6 @@ static const BlockDriver overlay_driver = {
     .size = overlay_size,
     .read = overlay_read,
     .write = overlay_write,
+    .status = overlay_status,
     .flush = overlay_flush,
 };

@@ -136,7 +136,7 @@ void fdc_start_io(Fdc *fdc)
         } else {
             memcpy(fdc->io, s->data, FDC_SECTOR);
         }
-        block_write(blk, offset, &fdc->io_vector, 1, io_done, fdc);
+        block_write(blk, offset, &fdc->io_vector, 1, 0, io_done, fdc);
     } else {
         /* Images may be shorter than their medium. */
         uint64_t size = block_size(blk);

@@ -130,7 +130,7 @@ void ide_write_sectors(IdeDrive *d, uint64_t offset, uint32_t size, void (*answe
     Pending *p = pending_new(d, size, answer);
 
     memcpy(p->buffer, d->ch->buffer, size);
-    block_write(d->blk, offset, &p->iov, 1, block_done, p);
+    block_write(d->blk, offset, &p->iov, 1, 0, block_done, p);
 }
 
 void ide_flush(IdeDrive *d, void (*answer)(IdeDrive *, int))

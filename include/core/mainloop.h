@@ -8,6 +8,7 @@
 int main_loop_run(void);
 void main_loop_quit(int status); /* any thread */
 bool main_loop_quitting(void);
+bool main_loop_is_current(void); /* this is the thread that runs it: the process's first */
 
 /* Runs fn(opaque) in the main loop under the machine lock, in order of the calls. Any thread. */
 void main_loop_call(void (*fn)(void *opaque), void *opaque);

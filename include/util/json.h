@@ -36,6 +36,8 @@ void json_set(Json *object, const char *name, Json *value);
 void json_set_string(Json *object, const char *name, const char *value);
 void json_set_int(Json *object, const char *name, int64_t value);
 void json_set_bool(Json *object, const char *name, bool value);
+/* Takes the member out: the caller's, to free; NULL if there is none. */
+Json *json_remove(Json *object, const char *name);
 
 JsonKind json_kind(const Json *json);
 /* Values; of another kind: the default. */

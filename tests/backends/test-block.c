@@ -31,7 +31,11 @@ static int transfer(BlockBackend *blk, bool is_write, uint64_t offset, void *a, 
     struct iovec iov[2] = { { a, size_a }, { b, size_b } };
     int before = done_count;
 
-    (is_write ? block_write : block_read)(blk, offset, iov, 2, done, NULL);
+    if (is_write) {
+        block_write(blk, offset, iov, 2, 0, done, NULL);
+    } else {
+        block_read(blk, offset, iov, 2, done, NULL);
+    }
     g_assert_cmpint(done_count, ==, before); /* never from within the call */
     block_drain(blk);
     g_assert_cmpint(done_count, ==, before + 1);
