@@ -6,6 +6,7 @@
 #include "hw/pci/pci.h"
 
 #include "core/machine.h"
+#include "hw/pci/msi.h"
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -225,6 +226,7 @@ static void write_config(PciDevice *pci, unsigned offset, uint32_t value, unsign
         update_bars(pci);
         pci_set_intx(pci, pci->intx); /* the command register may have cut the wire */
     }
+    pci_msi_config_written(pci, offset, size);
     if (pci->config_written) {
         pci->config_written(pci, offset, size);
     }
@@ -260,6 +262,13 @@ void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, ui
 
 /* ---- interrupts and DMA ---- */
 
+/* Whether a request for INTx reaches the wire. */
+static bool intx_allowed(const PciDevice *pci)
+{
+    return !(load_le16(pci->config + PCI_COMMAND) & COMMAND_INTX_OFF) && !pci_msi_enabled(pci) &&
+           !pci_msix_enabled(pci);
+}
+
 static int irq_of(PciDevice *pci)
 {
     int pin = pci->config[PCI_IRQ_PIN];
@@ -274,8 +283,7 @@ static void recount(PciBus *bus, int irq)
     for (int i = 0; i < MAX_DEVFN; i++) {
         PciDevice *pci = bus->at[i];
 
-        count += pci && pci->intx && irq_of(pci) == irq &&
-                 !(load_le16(pci->config + PCI_COMMAND) & COMMAND_INTX_OFF);
+        count += pci && pci->intx && irq_of(pci) == irq && intx_allowed(pci);
     }
     bus->asserted[irq] = count;
     bus->set_irq(bus->irq_opaque, irq, count > 0);
@@ -283,9 +291,8 @@ static void recount(PciBus *bus, int irq)
 
 void pci_set_intx(PciDevice *pci, bool level)
 {
-    uint16_t command = load_le16(pci->config + PCI_COMMAND);
     int irq = irq_of(pci);
-    bool visible = level && !(command & COMMAND_INTX_OFF);
+    bool visible = level && intx_allowed(pci);
     bool was_visible = pci->dev.type_data != NULL;
 
     pci->intx = level;
@@ -381,6 +388,7 @@ static void pci_detach(Bus *b, Device *dev)
         pci_set_intx(pci, false);
         store_le16(pci->config + PCI_COMMAND, 0);
         update_bars(pci);
+        pci_msi_free(pci);
         bus->at[pci->devfn] = NULL;
     }
 }
@@ -402,6 +410,7 @@ void pci_device_reset_common(PciDevice *pci)
             pci->config[i] &= ~changes;
         }
     }
+    pci_msi_reset(pci);
     pci_set_intx(pci, false);
     update_bars(pci);
 }
@@ -421,6 +430,20 @@ static void pci_save(Device *dev, GKeyFile *out)
     }
     g_key_file_set_string(out, dev->id, "pci.config", text->str);
     g_key_file_set_boolean(out, dev->id, "pci.intx", pci->intx);
+    pci_msi_save(pci, out);
+}
+
+/* What tells software which function this is, where snapshots bring only bits that software writes. */
+static bool is_identity(const PciDevice *pci, unsigned i)
+{
+    const uint8_t *c = pci->config;
+
+    for (uint8_t p = c[PCI_CAPABILITIES]; p; p = c[p + 1]) {
+        if (i >= p && i < p + pci->reset_config[p]) {
+            return true;
+        }
+    }
+    return i < 0x10 || (i >= PCI_SUBSYSTEM && i < PCI_SUBSYSTEM + 4) || i == PCI_CAPABILITIES;
 }
 
 static bool pci_load(Device *dev, GKeyFile *in, GError **error)
@@ -438,20 +461,18 @@ static bool pci_load(Device *dev, GKeyFile *in, GError **error)
     }
     for (int i = 0; i < PCI_CONFIG_SIZE; i++) {
         int high = g_ascii_xdigit_value(text[2 * i]), low = g_ascii_xdigit_value(text[2 * i + 1]);
-        uint8_t keep = i < 0x10 || (i >= PCI_SUBSYSTEM && i < PCI_SUBSYSTEM + 4);
+        uint8_t loads = is_identity(pci, i) ? pci->writable[i] : 0xff;
 
         if (high < 0 || low < 0) {
             g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad configuration space of '%s'",
                         dev->id);
             return false;
         }
-        if (!keep || pci->writable[i]) {
-            pci->config[i] = high << 4 | low;
-        }
+        pci->config[i] = (pci->config[i] & ~loads) | ((high << 4 | low) & loads);
     }
     update_bars(pci);
     pci_set_intx(pci, g_key_file_get_boolean(in, dev->id, "pci.intx", NULL));
-    return true;
+    return pci_msi_load(pci, in, error);
 }
 
 PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *ports,

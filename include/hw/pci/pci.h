@@ -54,7 +54,7 @@ struct PciDevice {
     void (*config_written)(PciDevice *pci, unsigned offset, unsigned size);
     void (*bars_changed)(PciDevice *pci);
     uint8_t msi_cap, msix_cap; /* offsets, 0: none */
-    void *msix;
+    struct PciMsix *msix; /* hw/pci/msi.c's */
 };
 
 /* Rows that every PciDevice type puts at the head of its property list. */
