@@ -221,6 +221,9 @@ static void usb_detach(Bus *bus, Device *dev)
     usb_device_unplug(usb);
     if (usb->socket) {
         usb->socket->owner = NULL;
+        if (usb->socket->ops->vacated) {
+            usb->socket->ops->vacated(usb->socket);
+        }
         usb->socket = NULL;
     }
 }

@@ -75,7 +75,7 @@ static void port_wakeup(UsbPort *port)
     }
 }
 
-static const UsbPortOps port_ops = { port_changed, port_changed, NULL, port_wakeup };
+static const UsbPortOps port_ops = { port_changed, port_changed, NULL, port_wakeup, NULL };
 
 static UsbPort *hub_downstream(UsbDevice *usb, int n)
 {

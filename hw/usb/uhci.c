@@ -311,6 +311,7 @@ static void hurry(Uhci *u)
     if (u->s.command & CMD_RUN) {
         int64_t elapsed = clock_now(CLOCK_GUEST) - u->s.frame_at;
 
+        u->s.quiet = 0; /* its turn may be a few frames away */
         timer_set(u->timer, u->s.frame_at + (elapsed / FRAME_NS + 1) * FRAME_NS);
     }
 }
@@ -350,7 +351,7 @@ static void port_wakeup(UsbPort *port)
     }
 }
 
-static const UsbPortOps port_ops = { port_changed, port_changed, port_ready, port_wakeup };
+static const UsbPortOps port_ops = { port_changed, port_changed, port_ready, port_wakeup, NULL };
 
 static void write_port(Uhci *u, int n, uint16_t value)
 {

@@ -164,6 +164,7 @@ typedef struct UsbPortOps {
     void (*detached)(UsbPort *port); /* port->dev is NULL now */
     void (*ready)(UsbPort *port, UsbDevice *dev, uint8_t address, unsigned stream); /* dev: behind it */
     void (*wakeup)(UsbPort *port);
+    void (*vacated)(UsbPort *port); /* nothing is plugged in any more; may be NULL */
 } UsbPortOps;
 
 struct UsbPort {

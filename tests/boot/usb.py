@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""USB controllers and devices under Debian kernels' own drivers.
+
+Usage: usb.py MYNA [test...]
+"""
+import re
+import struct
+import subprocess
+
+import linux
+import machine
+
+CONTROLLERS = {
+    'uhci': (['-usb'], ['uhci_hcd']),
+    'ohci': (['-device', 'pci-ohci,id=usb'], ['ohci_pci']),
+    'ehci': (['-device', 'usb-ehci,id=usb'], ['ehci_pci']),
+    'companions': (['-device', 'ich9-usb-ehci1,id=usb,addr=1d.7,multifunction=on',
+                    '-device', 'ich9-usb-uhci1,masterbus=usb.0,firstport=0,addr=1d.0,multifunction=on',
+                    '-device', 'ich9-usb-uhci2,masterbus=usb.0,firstport=2,addr=1d.1',
+                    '-device', 'ich9-usb-uhci3,masterbus=usb.0,firstport=4,addr=1d.2'], ['ehci_pci', 'uhci_hcd']),
+    'xhci': (['-device', 'qemu-xhci,id=usb'], ['xhci_pci']),
+    'nec-xhci': (['-device', 'nec-usb-xhci,id=usb'], ['xhci_pci']),
+}
+EV_KEY, EV_REL, EV_ABS = 1, 2, 3
+
+FUNCTIONS = '''
+event() { # event NAME: the path of an input device, when it is there
+    while ! grep -q "Name=.$1" /proc/bus/input/devices; do sleep 0.1; done
+    echo /dev/input/$(grep -A5 "Name=.$1" /proc/bus/input/devices | grep Handlers | sed 's/.*\\(event[0-9]*\\).*/\\1/')
+}
+watch() { # watch NAME: its events as lines of hexadecimal
+    busybox od -An -v -tx1 -w$([ $(uname -m) = x86_64 ] && echo 24 || echo 16) $(event "$1") &
+}
+'''
+
+
+def event(kind, code, value):
+    """The end of such a line."""
+    return ' '.join(f'{b:02x}' for b in struct.pack('<HHi', kind, code, value))
+
+
+def boot(myna, arch, controller, task, devices=(), modules=()):
+    args, drivers = CONTROLLERS[controller]
+    if controller not in ('uhci', 'companions') and myna_lacks(myna, args[1].split(',')[0]):
+        machine.skip(f'no {controller} controller in this build')
+    return linux.boot(myna, arch, FUNCTIONS + task + '\necho BOOT-END\npoweroff -f\n',
+                      modules=[*drivers, 'evdev', 'usbhid', 'hid_generic', *modules],
+                      args=['-nic', 'none', *args, *devices])
+
+
+def myna_lacks(myna, device):
+    listing = subprocess.run([myna, '-device', 'help'], capture_output=True, text=True).stdout
+    return f'"{device}"' not in listing
+
+
+def finish(m):
+    m.send('\n')
+    m.expect('BOOT-END', 30)
+    m.wait_exit(30)
+    for bad in re.findall(r'.*(?:HC died|host controller .*not responding|host system error|unable to enumerate|'
+                          r'device descriptor read.*error|Call Trace|WARNING:).*', m.text):
+        raise machine.Failure(f'the kernel complains: {bad}')
+
+
+def pointer(m, **axes):
+    m.command('input-send-event', events=[{'type': 'abs', 'data': {'axis': axis, 'value': value}}
+                                          for axis, value in axes.items()])
+
+
+def hid(myna, arch, controller):
+    """Keys, tablet and mouse events as evdev shows them; the mouse is plugged in and out while it runs."""
+    task = '''
+watch "Myna USB Keyboard"
+watch "Myna USB Tablet"
+event "Myna USB Tablet" > /dev/null
+sleep 0.5
+echo BOOT-READY
+watch "Myna USB Mouse"
+event "Myna USB Mouse" > /dev/null
+sleep 0.5
+echo BOOT-MOUSE
+while grep -q "Name=.Myna USB Mouse" /proc/bus/input/devices; do sleep 0.1; done
+echo BOOT-NO-MOUSE
+read word
+'''
+    slow = ',usb_version=1' if controller == 'companions' else ''  # then the companion gets it
+    with boot(myna, arch, controller, task, ['-device', 'usb-kbd', '-device', 'usb-tablet' + slow]) as m:
+        m.expect('BOOT-READY', 200)
+        m.keys('a', 'shift-b')
+        for code, name in ((30, 'a'), (42, 'shift'), (48, 'b')):
+            for value in (1, 0):
+                m.expect(event(EV_KEY, code, value), 10)
+        pointer(m, x=0x1234, y=0x2345)
+        m.expect(event(EV_ABS, 0, 0x1234), 10)
+        m.expect(event(EV_ABS, 1, 0x2345), 10)
+        m.command('input-send-event', events=[{'type': 'btn', 'data': {'button': 'right', 'down': True}}])
+        m.expect(event(EV_KEY, 0x111, 1), 10)
+        m.command('device_add', driver='usb-mouse', id='hot')
+        m.expect('BOOT-MOUSE', 30)
+        m.command('input-send-event', events=[{'type': 'rel', 'data': {'axis': 'x', 'value': 5}},
+                                              {'type': 'rel', 'data': {'axis': 'y', 'value': -3}}])
+        m.expect(event(EV_REL, 0, 5), 10)
+        m.expect(event(EV_REL, 1, -3), 10)
+        m.command('device_del', id='hot')
+        m.expect('BOOT-NO-MOUSE', 30)
+        finish(m)
+
+
+def hub(myna, arch, controller):
+    """A tablet behind two hubs; unplugging the first takes all with it."""
+    task = '''
+watch "Myna USB Tablet"
+event "Myna USB Tablet" > /dev/null
+sleep 0.5
+echo BOOT-READY
+while grep -q "Name=.Myna USB Tablet" /proc/bus/input/devices; do sleep 0.1; done
+echo BOOT-GONE
+read word
+'''
+    devices = ['-device', 'usb-hub,id=first,port=1', '-device', 'usb-hub,id=second,port=1.2,ports=4',
+               '-device', 'usb-tablet,port=1.2.4']
+    with boot(myna, arch, controller, task, devices) as m:
+        m.expect('BOOT-READY', 200)
+        listing = m.command('human-monitor-command', **{'command-line': 'info usb'})
+        if 'Port 1.2.4' not in listing:
+            raise machine.Failure(f'info usb: {listing}')
+        pointer(m, x=0x1234)
+        m.expect(event(EV_ABS, 0, 0x1234), 10)
+        m.command('device_del', id='first')
+        m.expect('BOOT-GONE', 30)
+        finish(m)
+
+
+TESTS = {}
+for name in CONTROLLERS:
+    TESTS[f'hid-{name}'] = lambda myna, name=name: hid(myna, 'amd64', name)
+    TESTS[f'hub-{name}'] = lambda myna, name=name: hub(myna, 'amd64', name)
+for name in ('uhci', 'ehci', 'xhci'):
+    TESTS[f'hid-{name}-i386'] = lambda myna, name=name: hid(myna, 'i386', name)
+
+if __name__ == '__main__':
+    machine.main(TESTS)
