@@ -1,7 +1,7 @@
 /*
- * ATAPI CD-ROM: packet commands.
+ * ATAPI CD-ROM: packets, and how their answers reach the host. What drive and disc tell is in hw/scsi/mmc.c.
  *
- * INCITS 361 (ATA/ATAPI-6) for the protocol, MMC-5 for the commands, SFF-8020i for old drivers.
+ * INCITS 361 (ATA/ATAPI-6).
  */
 #include "hw/ide/internal.h"
 #include "util/bits.h"
@@ -9,18 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6 };
-enum {
-    ASC_INVALID_OPCODE = 0x20, ASC_LBA_RANGE = 0x21, ASC_INVALID_FIELD = 0x24,
-    ASC_MEDIUM_CHANGED = 0x28, ASC_SAVING_UNSUPPORTED = 0x39, ASC_NO_MEDIUM = 0x3a,
-    ASC_UNRECOVERED = 0x11, ASC_REMOVAL_PREVENTED = 0x53,
-};
-
-static uint32_t cd_sectors(const IdeDrive *d)
-{
-    return MIN(block_size(d->blk) / CD_SECTOR, UINT32_MAX);
-}
 
 static void end_command(IdeDrive *d, uint8_t status, uint8_t error)
 {
@@ -42,12 +30,12 @@ static void good(IdeDrive *d)
     end_command(d, ATA_DRDY | ATA_DSC, 0);
 }
 
-static void check(IdeDrive *d, uint8_t key, uint8_t asc)
+static void check(IdeDrive *d, ScsiSense sense)
 {
-    d->s.sense_key = key;
-    d->s.asc = asc;
-    d->s.ascq = 0;
-    end_command(d, ATA_DRDY | ATA_ERR, key << 4 | ATA_ABORTED);
+    d->s.sense_key = sense.key;
+    d->s.asc = sense.asc;
+    d->s.ascq = sense.ascq;
+    end_command(d, ATA_DRDY | ATA_ERR, sense.key << 4 | ATA_ABORTED);
 }
 
 void atapi_identify(IdeDrive *d)
@@ -121,7 +109,7 @@ void atapi_dma_step(IdeDrive *d)
     uint32_t size = ch->answer_left;
 
     if (ch->dma->transfer(ch->dma_opaque, ch->buffer, size, true) < 0) {
-        check(d, SENSE_MEDIUM, ASC_UNRECOVERED);
+        check(d, sense_read_error);
         return;
     }
     ch->answer_left = 0;
@@ -157,22 +145,12 @@ static void give_allocated(IdeDrive *d, uint32_t size, uint32_t allocated)
 
 /* ---- reading ---- */
 
-/* Wraps cooked sectors for READ CD: sync pattern, header, data, empty error correction. */
 static void make_raw(IdeChannel *ch, uint32_t count)
 {
     g_autofree uint8_t *cooked = g_memdup2(ch->buffer, (gsize)count * CD_SECTOR);
 
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t *out = ch->buffer + (gsize)i * 2352;
-        uint32_t frame = ch->sector - count + i + 150;
-
-        memset(out, 0, 2352);
-        memset(out + 1, 0xff, 10);
-        out[12] = frame / 75 / 60 / 10 << 4 | frame / 75 / 60 % 10;
-        out[13] = frame / 75 % 60 / 10 << 4 | frame / 75 % 60 % 10;
-        out[14] = frame % 75 / 10 << 4 | frame % 75 % 10;
-        out[15] = 1;
-        memcpy(out + 16, cooked + (gsize)i * CD_SECTOR, CD_SECTOR);
+        mmc_make_raw(ch->buffer + (gsize)i * MMC_RAW_SECTOR, cooked + (gsize)i * CD_SECTOR, ch->sector - count + i);
     }
 }
 
@@ -181,14 +159,14 @@ static void sectors_read(IdeDrive *d, int error)
     IdeChannel *ch = d->ch;
 
     if (error) {
-        check(d, SENSE_MEDIUM, error == EINVAL ? ASC_LBA_RANGE : ASC_UNRECOVERED);
+        check(d, error == EINVAL ? sense_lba_range : sense_read_error);
         return;
     }
     ch->sector += ch->block;
     ch->sectors_left -= ch->block;
     if (ch->raw_cd) {
         make_raw(ch, ch->block);
-        give(d, ch->block * 2352);
+        give(d, ch->block * MMC_RAW_SECTOR);
     } else {
         give(d, ch->block * CD_SECTOR);
     }
@@ -198,7 +176,7 @@ static void read_next(IdeDrive *d)
 {
     IdeChannel *ch = d->ch;
 
-    ch->block = MIN(ch->sectors_left, ch->raw_cd ? IDE_BUFFER / 2352 : IDE_BUFFER / CD_SECTOR);
+    ch->block = MIN(ch->sectors_left, ch->raw_cd ? IDE_BUFFER / MMC_RAW_SECTOR : IDE_BUFFER / CD_SECTOR);
     ide_read_sectors(d, ch->sector * CD_SECTOR, ch->block * CD_SECTOR, sectors_read);
 }
 
@@ -206,48 +184,20 @@ static void begin_read(IdeDrive *d, uint32_t lba, uint32_t count, bool raw)
 {
     IdeChannel *ch = d->ch;
 
-    if (!count) {
-        good(d);
-        return;
-    }
-    if (lba >= cd_sectors(d) || count > cd_sectors(d) - lba) {
-        check(d, SENSE_ILLEGAL, ASC_LBA_RANGE);
-        return;
-    }
     ch->sector = lba;
     ch->sectors_left = count;
     ch->raw_cd = raw;
     read_next(d);
 }
 
-static void read_cd(IdeDrive *d)
-{
-    const uint8_t *c = d->cdb;
-    uint32_t count = c[6] << 16 | c[7] << 8 | c[8];
-
-    switch (c[9] & 0xf8) {
-    case 0x00: /* no data wanted */
-        good(d);
-        break;
-    case 0x10:
-        begin_read(d, load_be32(c + 2), count, false);
-        break;
-    case 0xf8:
-        begin_read(d, load_be32(c + 2), count, true);
-        break;
-    default:
-        check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
-    }
-}
-
-/* ---- information ---- */
+/* ---- commands ---- */
 
 static void inquiry(IdeDrive *d)
 {
     uint8_t *b = d->ch->buffer;
 
     if (d->cdb[1] & 1) {
-        check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        check(d, sense_invalid_field);
         return;
     }
     memset(b, 0, 36);
@@ -264,404 +214,44 @@ static void inquiry(IdeDrive *d)
 
 static void request_sense(IdeDrive *d)
 {
-    uint8_t *b = d->ch->buffer;
+    const ScsiRequest last = { .sense = { d->s.sense_key, d->s.asc, d->s.ascq } };
 
-    memset(b, 0, 18);
-    b[0] = 0x70;
-    b[2] = d->s.sense_key;
-    b[7] = 10;
-    b[12] = d->s.asc;
-    b[13] = d->s.ascq;
-    d->s.medium_changed = false;
-    give_allocated(d, 18, d->cdb[4]);
-}
-
-static void put_msf(uint8_t *out, uint32_t lba, bool msf)
-{
-    if (msf) {
-        lba += 150;
-        out[0] = 0;
-        out[1] = lba / 75 / 60;
-        out[2] = lba / 75 % 60;
-        out[3] = lba % 75;
-    } else {
-        store_be32(out, lba);
-    }
-}
-
-/* One data track, then the lead-out. */
-static void read_toc(IdeDrive *d)
-{
-    const uint8_t *c = d->cdb;
-    uint8_t *b = d->ch->buffer;
-    bool msf = c[1] & 2;
-    unsigned format = c[2] & 15 ? c[2] & 15 : c[9] >> 6, start = c[6], n = 4;
-
-    memset(b, 0, 64);
-    b[2] = b[3] = 1;
-    switch (format) {
-    case 0:
-        if (start > 1 && start != 0xaa) {
-            check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
-            return;
-        }
-        if (start <= 1) {
-            b[n + 1] = 0x14;
-            b[n + 2] = 1;
-            put_msf(b + n + 4, 0, msf);
-            n += 8;
-        }
-        b[n + 1] = 0x16;
-        b[n + 2] = 0xaa;
-        put_msf(b + n + 4, cd_sectors(d), msf);
-        n += 8;
-        break;
-    case 1: /* session information: one session */
-        b[5] = 0x14;
-        b[6] = 1;
-        put_msf(b + 8, 0, msf);
-        n = 12;
-        break;
-    case 2: { /* full TOC: first track, last track, lead-out, track 1 */
-        static const uint8_t points[4] = { 0xa0, 0xa1, 0xa2, 0x01 };
-
-        for (int i = 0; i < 4; i++, n += 11) {
-            b[n] = 1;
-            b[n + 1] = 0x14;
-            b[n + 3] = points[i];
-            if (i < 2) {
-                b[n + 8] = 1;
-            } else {
-                put_msf(b + n + 7, i == 2 ? cd_sectors(d) : 0, true);
-            }
-        }
-        break;
-    }
-    default:
-        check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
-        return;
-    }
-    store_be16(b, n - 2);
-    give_allocated(d, n, load_be16(c + 7));
-}
-
-static void read_capacity(IdeDrive *d)
-{
-    store_be32(d->ch->buffer, cd_sectors(d) - 1);
-    store_be32(d->ch->buffer + 4, CD_SECTOR);
-    give_allocated(d, 8, 8);
-}
-
-static unsigned put_feature(uint8_t *b, uint16_t code, uint8_t flags, const uint8_t *data, uint8_t size)
-{
-    store_be16(b, code);
-    b[2] = flags; /* version << 2 | persistent << 1 | current */
-    b[3] = size;
-    if (size) {
-        memcpy(b + 4, data, size);
-    }
-    return 4 + size;
-}
-
-static void get_configuration(IdeDrive *d)
-{
-    const uint8_t *c = d->cdb;
-    uint8_t *b = d->ch->buffer;
-    bool present = block_inserted(d->blk) && !d->s.tray_open;
-    bool dvd = present && block_size(d->blk) > UINT64_C(900) << 20;
-    uint16_t profile = !present ? 0 : dvd ? 0x10 : 0x08, start = load_be16(c + 2);
-    const uint8_t profiles[8] = { 0, 0x10, dvd, 0, 0, 0x08, present && !dvd, 0 };
-    static const uint8_t core[8] = { 0, 0, 0, 2, 0, 0, 0, 0 }; /* ATAPI */
-    static const uint8_t removable[4] = { 0x29, 0, 0, 0 };
-    static const uint8_t random_read[8] = { 0, 0, 8, 0, 0, 1, 0, 0 };
-    unsigned n = 8, kind = c[1] & 3;
-    const struct {
-        uint16_t code;
-        uint8_t flags;
-        const uint8_t *data;
-        uint8_t size;
-    } features[] = {
-        { 0x0000, 0x03, profiles, 8 },
-        { 0x0001, 0x0b, core, 8 },
-        { 0x0003, 0x03, removable, 4 },
-        { 0x0010, present, random_read, 8 },
-        { 0x001e, present && !dvd, (const uint8_t[]){ 0, 0, 0, 0 }, 4 },
-        { 0x001f, dvd, NULL, 0 },
-    };
-
-    memset(b, 0, 128);
-    for (size_t i = 0; i < G_N_ELEMENTS(features); i++) {
-        bool current = features[i].flags & 1;
-
-        if (kind == 2 ? features[i].code == start
-                      : features[i].code >= start && (kind == 0 || current)) {
-            n += put_feature(b + n, features[i].code, features[i].flags, features[i].data, features[i].size);
-        }
-    }
-    store_be32(b, n - 4);
-    store_be16(b + 6, profile);
-    give_allocated(d, n, load_be16(c + 7));
-}
-
-static void get_event(IdeDrive *d)
-{
-    const uint8_t *c = d->cdb;
-    uint8_t *b = d->ch->buffer;
-
-    if (!(c[1] & 1)) { /* only polled operation */
-        check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
-        return;
-    }
-    memset(b, 0, 8);
-    b[3] = 0x10; /* media events are supported */
-    if (c[4] & 0x10) {
-        store_be16(b, 6);
-        b[2] = 4;
-        b[4] = d->s.event;
-        b[5] = (d->s.tray_open ? 1 : 0) | (block_inserted(d->blk) ? 2 : 0);
-        d->s.event = 0;
-        give_allocated(d, 8, load_be16(c + 7));
-    } else {
-        store_be16(b, 2);
-        b[2] = 0x80;
-        give_allocated(d, 4, load_be16(c + 7));
-    }
-}
-
-static unsigned put_page(IdeDrive *d, uint8_t page, uint8_t *b)
-{
-    switch (page) {
-    case 0x01: /* error recovery */
-        memset(b, 0, 8);
-        b[0] = 0x01;
-        b[1] = 6;
-        b[3] = 5;
-        return 8;
-    case 0x0e: /* audio: none, full volume */
-        memset(b, 0, 16);
-        b[0] = 0x0e;
-        b[1] = 14;
-        b[2] = 4;
-        return 16;
-    case 0x2a: /* capabilities */
-        memset(b, 0, 22);
-        b[0] = 0x2a;
-        b[1] = 20;
-        b[2] = 0x3b; /* reads CD-R, CD-RW, DVD-ROM, DVD-R */
-        b[4] = 0x70;
-        b[6] = 0x29 | (d->s.locked ? 2 : 0); /* tray, ejects, locks */
-        store_be16(b + 8, 706);  /* 4x, in kB/s */
-        store_be16(b + 12, 512); /* KiB of buffer */
-        store_be16(b + 14, 706);
-        return 22;
-    default:
-        return 0;
-    }
-}
-
-static void mode_sense(IdeDrive *d)
-{
-    const uint8_t *c = d->cdb;
-    uint8_t *b = d->ch->buffer, page = c[2] & 0x3f;
-    static const uint8_t pages[] = { 0x01, 0x0e, 0x2a };
-    unsigned n = 8;
-
-    if (c[2] >> 6 == 3) {
-        check(d, SENSE_ILLEGAL, ASC_SAVING_UNSUPPORTED);
-        return;
-    }
-    memset(b, 0, 8);
-    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
-        if (page == pages[i] || page == 0x3f) {
-            n += put_page(d, pages[i], b + n);
-        }
-    }
-    if (n == 8) {
-        check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
-        return;
-    }
-    store_be16(b, n - 2);
-    b[2] = !block_inserted(d->blk) ? 0x70 : 0x01; /* no disc, or data CD 120 mm */
-    give_allocated(d, n, load_be16(c + 7));
-}
-
-static void read_disc_information(IdeDrive *d)
-{
-    uint8_t *b = d->ch->buffer;
-
-    memset(b, 0, 34);
-    store_be16(b, 32);
-    b[2] = 0x0e; /* complete, last session complete */
-    b[3] = b[4] = b[5] = b[6] = 1;
-    b[7] = 0x20;
-    give_allocated(d, 34, load_be16(d->cdb + 7));
-}
-
-static void read_track_information(IdeDrive *d)
-{
-    uint8_t *b = d->ch->buffer;
-
-    memset(b, 0, 36);
-    store_be16(b, 34);
-    b[2] = b[3] = 1;
-    b[5] = 4;
-    b[6] = 1;
-    store_be32(b + 24, cd_sectors(d));
-    give_allocated(d, 36, load_be16(d->cdb + 7));
-}
-
-static void read_dvd_structure(IdeDrive *d)
-{
-    uint8_t *b = d->ch->buffer;
-
-    if (d->cdb[7] != 0 || block_size(d->blk) <= UINT64_C(900) << 20) {
-        check(d, SENSE_ILLEGAL, ASC_INVALID_FIELD);
-        return;
-    }
-    memset(b, 0, 2052);
-    store_be16(b, 2050);
-    b[4] = 0x01;            /* DVD-ROM, version 1 */
-    b[5] = 0x0f;            /* 120 mm */
-    b[6] = 0x01;            /* one layer */
-    store_be32(b + 8, 0x30000);
-    store_be32(b + 12, 0x30000 + cd_sectors(d) - 1);
-    give_allocated(d, 2052, load_be16(d->cdb + 8));
-}
-
-static void mechanism_status(IdeDrive *d)
-{
-    memset(d->ch->buffer, 0, 8);
-    d->ch->buffer[5] = 1;
-    give_allocated(d, 8, load_be16(d->cdb + 8));
-}
-
-static void read_subchannel(IdeDrive *d)
-{
-    uint8_t *b = d->ch->buffer;
-
-    memset(b, 0, 4);
-    b[1] = 0x15; /* no audio status */
-    give_allocated(d, 4, load_be16(d->cdb + 7));
-}
-
-/* ---- the tray ---- */
-
-static void start_stop(IdeDrive *d)
-{
-    bool load_or_eject = d->cdb[4] & 2, start = d->cdb[4] & 1;
-
-    if (load_or_eject) {
-        if (!start && d->s.locked) {
-            check(d, block_inserted(d->blk) ? SENSE_ILLEGAL : SENSE_NOT_READY, ASC_REMOVAL_PREVENTED);
-            return;
-        }
-        if (d->s.tray_open == start) {
-            d->s.tray_open = !start;
-            d->s.event = start ? 2 : 3;
-            d->s.medium_changed = start;
-        }
-    }
-    good(d);
-}
-
-static bool needs_medium(uint8_t command)
-{
-    switch (command) {
-    case 0x00:
-    case 0x25:
-    case 0x28:
-    case 0x2b:
-    case 0x42:
-    case 0x43:
-    case 0x51:
-    case 0x52:
-    case 0xa8:
-    case 0xad:
-    case 0xb9:
-    case 0xbe:
-        return true;
-    default:
-        return false;
-    }
+    scsi_request_sense(&last, d->ch->buffer);
+    d->s.mmc.medium_changed = false;
+    give_allocated(d, SCSI_SENSE_SIZE, d->cdb[4]);
 }
 
 static void packet(IdeDrive *d)
 {
     const uint8_t *c = d->cdb;
+    MmcAnswer answer;
 
     trace("atapi_packet", "%s: %02x %02x %02x%02x%02x%02x", d->dev.id, c[0], c[1], c[2], c[3], c[4], c[5]);
-    /* INQUIRY and REQUEST SENSE answer whatever the state; GET EVENT and GET CONFIGURATION too. */
-    if (d->s.medium_changed && c[0] != 0x12 && c[0] != 0x03 && c[0] != 0x4a && c[0] != 0x46) {
-        d->s.medium_changed = false;
-        check(d, SENSE_ATTENTION, ASC_MEDIUM_CHANGED);
-        return;
-    }
-    if (needs_medium(c[0]) && (!block_inserted(d->blk) || d->s.tray_open)) {
-        check(d, SENSE_NOT_READY, ASC_NO_MEDIUM);
-        return;
-    }
-    switch (c[0]) {
-    case 0x00: /* TEST UNIT READY */
-    case 0x2b: /* SEEK */
-    case 0xbb: /* SET CD SPEED */
-    case 0x4e: /* STOP PLAY */
-    case 0x4b: /* PAUSE/RESUME */
-        good(d);
-        break;
-    case 0x03:
+    if (c[0] == 0x03) {
         request_sense(d);
-        break;
-    case 0x12:
+        return;
+    }
+    if (c[0] == 0x12) {
         inquiry(d);
+        return;
+    }
+    answer = mmc_command(&d->s.mmc, d->blk, c, true, d->ch->buffer);
+    switch (answer.kind) {
+    case MMC_UNKNOWN:
+        check(d, sense_invalid_opcode);
         break;
-    case 0x1b:
-        start_stop(d);
-        break;
-    case 0x1e:
-        d->s.locked = c[4] & 1;
+    case MMC_DONE:
         good(d);
         break;
-    case 0x25:
-        read_capacity(d);
+    case MMC_FAILED:
+        check(d, answer.sense);
         break;
-    case 0x28:
-        begin_read(d, load_be32(c + 2), load_be16(c + 7), false);
+    case MMC_DATA:
+        give_allocated(d, answer.size, answer.size);
         break;
-    case 0xa8:
-        begin_read(d, load_be32(c + 2), load_be32(c + 6), false);
+    case MMC_READ:
+        begin_read(d, answer.lba, answer.count, answer.raw);
         break;
-    case 0xbe:
-        read_cd(d);
-        break;
-    case 0x42:
-        read_subchannel(d);
-        break;
-    case 0x43:
-        read_toc(d);
-        break;
-    case 0x46:
-        get_configuration(d);
-        break;
-    case 0x4a:
-        get_event(d);
-        break;
-    case 0x51:
-        read_disc_information(d);
-        break;
-    case 0x52:
-        read_track_information(d);
-        break;
-    case 0x5a:
-        mode_sense(d);
-        break;
-    case 0xad:
-        read_dvd_structure(d);
-        break;
-    case 0xbd:
-        mechanism_status(d);
-        break;
-    default:
-        check(d, SENSE_ILLEGAL, ASC_INVALID_OPCODE);
     }
 }
 

@@ -6,7 +6,10 @@
 static const StateField *IdeDriveState_fields(size_t *count)
 {
     typedef IdeDriveState Owner;
-    static const StateField rows[] = { IDE_DRIVE_STATE(STATE_ROW, STATE_ROW_ARRAY) };
+    static const StateField rows[] = {
+        IDE_DRIVE_STATE(STATE_ROW, STATE_ROW_ARRAY)
+        MMC_STATE(MMC_ROW, MMC_ROW_ARRAY)
+    };
 
     *count = G_N_ELEMENTS(rows);
     return rows;
@@ -14,26 +17,22 @@ static const StateField *IdeDriveState_fields(size_t *count)
 
 static void medium_changed(void *opaque, bool loaded)
 {
-    IdeDrive *d = opaque;
-
-    d->s.tray_open = false;
-    d->s.medium_changed = loaded;
-    d->s.event = loaded ? 2 : 3;
+    mmc_medium_changed(&((IdeDrive *)opaque)->s.mmc, loaded);
 }
 
 static void eject_request(void *opaque, bool force)
 {
-    ((IdeDrive *)opaque)->s.event = 1; /* the guest sees the button pressed */
+    mmc_eject_request(&((IdeDrive *)opaque)->s.mmc);
 }
 
 static bool tray_open(void *opaque)
 {
-    return ((IdeDrive *)opaque)->s.tray_open;
+    return ((IdeDrive *)opaque)->s.mmc.tray_open;
 }
 
 static bool medium_locked(void *opaque)
 {
-    return ((IdeDrive *)opaque)->s.locked;
+    return ((IdeDrive *)opaque)->s.mmc.locked;
 }
 
 static const BlockMediaOps media_ops = { medium_changed, eject_request, tray_open, medium_locked };

@@ -3,6 +3,7 @@
 #define HW_IDE_INTERNAL_H
 
 #include "hw/ide/ide.h"
+#include "hw/scsi/mmc.h"
 
 enum {
     ATA_ERR = 0x01, ATA_DRQ = 0x08, ATA_DSC = 0x10, ATA_DF = 0x20, ATA_DRDY = 0x40, ATA_BSY = 0x80,
@@ -13,7 +14,7 @@ enum { SELECT_LBA = 0x40, SELECT_SLAVE = 0x10 };
 /* ATAPI interrupt reason, in the sector count register. */
 enum { REASON_COMMAND = 0x01, REASON_TO_HOST = 0x02 };
 
-#define CD_SECTOR 2048
+#define CD_SECTOR MMC_SECTOR
 
 #define IDE_DRIVE_STATE(FIELD, ARRAY)                                                   \
     FIELD(uint8_t, status, ATA_DRDY | ATA_DSC)                                          \
@@ -25,14 +26,11 @@ enum { REASON_COMMAND = 0x01, REASON_TO_HOST = 0x02 };
     FIELD(uint16_t, sectors, 63)                                                        \
     FIELD(uint8_t, sense_key, 0)                                                        \
     FIELD(uint8_t, asc, 0)                                                              \
-    FIELD(uint8_t, ascq, 0)                                                             \
-    FIELD(bool, locked, false)                                                          \
-    FIELD(bool, tray_open, false)                                                       \
-    FIELD(bool, medium_changed, false) /* UNIT ATTENTION is due */                      \
-    FIELD(uint8_t, event, 0)           /* for GET EVENT STATUS: 1 eject, 2 new medium, 3 removal */
+    FIELD(uint8_t, ascq, 0)
 
 typedef struct IdeDriveState {
     IDE_DRIVE_STATE(STATE_MEMBER, STATE_MEMBER_ARRAY)
+    MmcState mmc;
 } IdeDriveState;
 
 struct IdeDrive {

@@ -10,6 +10,7 @@
 #include "core/machine.h"
 #include "core/mainloop.h"
 #include "hw/pci/pci.h"
+#include "hw/scsi/scsi.h"
 #include "tests/hw/rig.h"
 
 #include <string.h>
@@ -28,6 +29,8 @@ static const char *const extra[] = {
     "e1000",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
+    "scsi-hd,drive=scsi-disk",
+    "scsi-cd,drive=scsi-disc",
     "piix3-usb-uhci",
     "piix4-usb-uhci",
     "ich9-usb-uhci1",
@@ -70,6 +73,13 @@ static void add_extra(const char *text)
     }
 }
 
+static void ignore(ScsiRequest *r)
+{
+    scsi_request_unref(r);
+}
+
+static const ScsiHbaOps no_adapter = { .channels = 1, .targets = 8, .luns = 1, .complete = ignore, .cancelled = ignore };
+
 static void build_machine(void)
 {
     g_autoptr(GError) error = NULL;
@@ -89,6 +99,9 @@ static void build_machine(void)
     rig_char("c2");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     rig_drive("cd", "none", 0, 1 << 20, true, true);
+    rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
+    rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
+    scsi_bus_new(NULL, &no_adapter, NULL);
     rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
     pc_board.build(&pc_board, &error);
     g_assert_no_error(error);
