@@ -1,5 +1,6 @@
 /* Program entry: parses the command line, builds the machine, runs the main loop. */
 #include "system/cmdline.h"
+#include "system/img/img.h"
 #include "system/startup.h"
 
 #include "backends/char.h"
@@ -9,7 +10,22 @@
 
 #include <locale.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+/* As myna-img, or as `myna img`: the image tool. */
+static bool is_image_tool(const char *program, int *argc, char ***argv)
+{
+    if (!strcmp(program, "myna-img") || !strcmp(program, "img") || !strcmp(program, "qemu-img")) {
+        return true;
+    }
+    if (*argc > 1 && !strcmp((*argv)[1], "img")) {
+        --*argc;
+        ++*argv;
+        return true;
+    }
+    return false;
+}
 
 int main(int argc, char **argv)
 {
@@ -18,6 +34,9 @@ int main(int argc, char **argv)
     int status = 1;
 
     setlocale(LC_CTYPE, "");
+    if (is_image_tool(program, &argc, &argv)) {
+        return img_main(argc, argv);
+    }
     g_set_prgname(program);
     machine_lock();
     if (cmdline_parse(argc, argv, &error) && startup(&error)) {

@@ -137,11 +137,15 @@ struct BlockDriver {
     int (*make_empty)(BlockImage *image); /* after a commit: everything comes from the backing image again */
     /* Bytes that a new image of the size would take: as it is filled, and at most. */
     bool (*measure)(uint64_t size, uint64_t data, Json *options, uint64_t *required, uint64_t *full, GError **error);
-    void (*info)(BlockImage *image, Json *specific); /* members of "format-specific".data */
+    /* Members of "format-specific".data; a "dirty-flag" among them is shown as the image's own. */
+    void (*info)(BlockImage *image, Json *specific);
+    uint64_t (*actual_size)(BlockImage *image); /* bytes on the host, for images of several files; NULL: those of `file` */
     GPtrArray *(*snapshot_list)(BlockImage *image); /* of BlockSnapshot *, owned */
     bool (*snapshot_create)(BlockImage *image, BlockSnapshot *snapshot, GError **error); /* fills in id */
     bool (*snapshot_apply)(BlockImage *image, const char *id_or_name, GError **error);
     bool (*snapshot_delete)(BlockImage *image, const char *id_or_name, GError **error);
+    /* From now on a read-only image shows the snapshot, also its size. */
+    bool (*snapshot_view)(BlockImage *image, const char *id_or_name, GError **error);
     /* The machine's state, kept beside a snapshot. */
     int (*vm_state_read)(BlockImage *image, uint64_t offset, void *buf, size_t size);
     int (*vm_state_write)(BlockImage *image, uint64_t offset, const void *buf, size_t size);
