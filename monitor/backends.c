@@ -43,6 +43,34 @@ void hmp_netdev_del(Hmp *hmp, const HmpArgs *args)
     finish(hmp, net_remove(args->argv[0], &error), error);
 }
 
+/* [id] rule */
+void hmp_hostfwd_add(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+    bool named = args->argc > 1;
+
+    finish(hmp, net_user_forward(named ? args->argv[0] : NULL, args->argv[named], &error), error);
+}
+
+void hmp_hostfwd_remove(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+    bool named = args->argc > 1;
+
+    if (net_user_unforward(named ? args->argv[0] : NULL, args->argv[named], &error)) {
+        hmp_printf(hmp, "host forwarding rule for %s removed\n", args->argv[named]);
+    } else {
+        hmp_error(hmp, error);
+    }
+}
+
+void info_usernet(Hmp *hmp, const HmpArgs *args)
+{
+    g_autofree char *text = net_user_info();
+
+    hmp_printf(hmp, "%s", text);
+}
+
 Json *qmp_object_add(const Json *arguments, GError **error)
 {
     g_autoptr(Options) o = options_from_json(arguments);

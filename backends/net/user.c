@@ -1,25 +1,24 @@
-/* The user-mode network: a NAT with DHCP, DNS and TFTP inside this process, by libslirp. */
-#include "backends/net/internal.h"
+/* user: a NAT with DHCP, DNS and TFTP inside this process, by libslirp. */
+#include "backends/net/user.h"
+
 #include "core/clock.h"
+#include "util/bits.h"
+#include "util/checksum.h"
 #include "util/error.h"
 #include "util/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <libslirp.h>
-#include <stdlib.h>
+#include <glib-unix.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
-#define MAX_SENT 16384 /* what is longer than any MTU is cut off */
+#define EPOLL_BATCH 64
 
-typedef struct UserNet {
-    NetBackend *net;
-    Slirp *slirp;
-    GSource *source;
-    GArray *polled;       /* of GPollFD *, registered with the source for one round */
-    char *hostname, *tftp, *bootfile, *domain;
-    GPtrArray *forwards;  /* texts, for `info usernet` */
-} UserNet;
+typedef struct Wanted {
+    int fd;
+    uint32_t events, came; /* of epoll */
+} Wanted;
 
 typedef struct UserSource {
     GSource source;
@@ -78,14 +77,27 @@ static void user_timer_mod(void *timer, int64_t expire_ms, void *opaque)
     timer_set(((UserTimer *)timer)->timer, expire_ms * NS_PER_MS);
 }
 
-static void no_poll_fd(int fd, void *opaque)
+/* The number may be used again by another socket before the next round: epoll forgot it when it closed. */
+static void forget_fd(int fd, void *opaque)
 {
-    /* descriptors are collected anew for each round of the main loop */
+    UserNet *user = opaque;
+
+    if (g_hash_table_remove(user->watched, GINT_TO_POINTER(fd))) {
+        epoll_ctl(user->epoll, EPOLL_CTL_DEL, fd, NULL);
+    }
+}
+
+void user_wake(UserNet *user)
+{
+    if (user->waiting) {
+        user->waiting = false;
+        g_main_context_wakeup(NULL);
+    }
 }
 
 static void notify(void *opaque)
 {
-    g_main_context_wakeup(NULL);
+    user_wake(opaque);
 }
 
 static const SlirpCb callbacks = {
@@ -95,69 +107,117 @@ static const SlirpCb callbacks = {
     .timer_new = user_timer_new,
     .timer_free = user_timer_free,
     .timer_mod = user_timer_mod,
-    .register_poll_fd = no_poll_fd,
-    .unregister_poll_fd = no_poll_fd,
+    .register_poll_fd = forget_fd,
+    .unregister_poll_fd = forget_fd,
     .notify = notify,
 };
 
-/* ---- the main loop ---- */
+/* ---- the main loop: slirp's sockets are in one epoll descriptor, which is changed where they change ---- */
 
 static int add_poll(int fd, int events, void *opaque)
 {
     UserNet *user = opaque;
-    GPollFD *poll = g_new0(GPollFD, 1);
+    Wanted wanted = { .fd = fd };
 
-    poll->fd = fd;
-    poll->events = (events & SLIRP_POLL_IN ? G_IO_IN : 0) | (events & SLIRP_POLL_OUT ? G_IO_OUT : 0) |
-                   (events & SLIRP_POLL_PRI ? G_IO_PRI : 0) | (events & SLIRP_POLL_ERR ? G_IO_ERR : 0) |
-                   (events & SLIRP_POLL_HUP ? G_IO_HUP : 0);
-    g_source_add_poll(user->source, poll);
-    g_array_append_val(user->polled, poll);
-    return user->polled->len - 1;
+    /* No more from the host while the card has no room for what came. */
+    if (events & SLIRP_POLL_IN && net_can_deliver(user->net)) {
+        wanted.events |= EPOLLIN;
+    }
+    wanted.events |= (events & SLIRP_POLL_OUT ? EPOLLOUT : 0) | (events & SLIRP_POLL_PRI ? EPOLLPRI : 0);
+    g_array_append_val(user->wanted, wanted);
+    return user->wanted->len - 1;
 }
 
 static int get_revents(int index, void *opaque)
 {
-    unsigned events = g_array_index(((UserNet *)opaque)->polled, GPollFD *, index)->revents;
+    uint32_t came = g_array_index(((UserNet *)opaque)->wanted, Wanted, index).came;
 
-    return (events & G_IO_IN ? SLIRP_POLL_IN : 0) | (events & G_IO_OUT ? SLIRP_POLL_OUT : 0) |
-           (events & G_IO_PRI ? SLIRP_POLL_PRI : 0) | (events & G_IO_ERR ? SLIRP_POLL_ERR : 0) |
-           (events & G_IO_HUP ? SLIRP_POLL_HUP : 0);
+    return (came & EPOLLIN ? SLIRP_POLL_IN : 0) | (came & EPOLLOUT ? SLIRP_POLL_OUT : 0) |
+           (came & EPOLLPRI ? SLIRP_POLL_PRI : 0) | (came & EPOLLERR ? SLIRP_POLL_ERR : 0) |
+           (came & EPOLLHUP ? SLIRP_POLL_HUP : 0);
 }
 
-static void forget_polls(UserNet *user)
+/* Where fd is among what is wanted in this round; NULL: nowhere. */
+static Wanted *find_wanted(UserNet *user, int fd)
 {
-    for (guint i = 0; i < user->polled->len; i++) {
-        GPollFD *poll = g_array_index(user->polled, GPollFD *, i);
+    guint place = (guint)fd < user->places->len ? g_array_index(user->places, guint, fd) : G_MAXUINT;
+    Wanted *w = place < user->wanted->len ? &g_array_index(user->wanted, Wanted, place) : NULL;
 
-        g_source_remove_poll(user->source, poll);
-        g_free(poll);
+    return w && w->fd == fd ? w : NULL;
+}
+
+static void watch(UserNet *user, guint place)
+{
+    Wanted *w = &g_array_index(user->wanted, Wanted, place);
+    struct epoll_event event = { .events = w->events, .data.fd = w->fd };
+    uint32_t known = GPOINTER_TO_UINT(g_hash_table_lookup(user->watched, GINT_TO_POINTER(w->fd)));
+
+    if ((guint)w->fd >= user->places->len) {
+        g_array_set_size(user->places, w->fd + 1);
     }
-    g_array_set_size(user->polled, 0);
+    g_array_index(user->places, guint, w->fd) = place;
+    if (!w->events || known == w->events) {
+        return;
+    }
+    if (epoll_ctl(user->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, w->fd, &event) == 0) {
+        g_hash_table_insert(user->watched, GINT_TO_POINTER(w->fd), GUINT_TO_POINTER(w->events));
+    }
+}
+
+static gboolean is_unwanted(gpointer key, gpointer value, gpointer opaque)
+{
+    UserNet *user = opaque;
+    const Wanted *w = find_wanted(user, GPOINTER_TO_INT(key));
+
+    if (w && w->events) {
+        return FALSE;
+    }
+    epoll_ctl(user->epoll, EPOLL_CTL_DEL, GPOINTER_TO_INT(key), NULL);
+    return TRUE;
 }
 
 static gboolean source_prepare(GSource *source, gint *timeout)
 {
     UserNet *user = ((UserSource *)source)->user;
     uint32_t wait = UINT32_MAX;
+    guint active = 0;
 
-    forget_polls(user);
+    g_array_set_size(user->wanted, 0);
     slirp_pollfds_fill(user->slirp, &wait, add_poll, user);
+    for (guint i = 0; i < user->wanted->len; i++) {
+        watch(user, i);
+        active += g_array_index(user->wanted, Wanted, i).events != 0;
+    }
+    if (g_hash_table_size(user->watched) > active) {
+        g_hash_table_foreach_remove(user->watched, is_unwanted, user);
+    }
     *timeout = wait > 1000 ? 1000 : (int)wait;
+    user->waiting = true;
     return FALSE;
 }
 
 /* Every round counts: slirp's own timeouts are looked at in its poll function. */
 static gboolean source_check(GSource *source)
 {
+    ((UserSource *)source)->user->waiting = false;
     return TRUE;
 }
 
 static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
 {
     UserNet *user = ((UserSource *)source)->user;
+    struct epoll_event events[EPOLL_BATCH];
+    int n = epoll_wait(user->epoll, events, EPOLL_BATCH, 0);
 
+    for (int i = 0; i < n; i++) {
+        Wanted *w = find_wanted(user, events[i].data.fd);
+
+        if (w) {
+            w->came = events[i].events;
+        }
+    }
     slirp_pollfds_poll(user->slirp, 0, get_revents, user);
+    user_serve_guest_forwards(user);
     return G_SOURCE_CONTINUE;
 }
 
@@ -165,14 +225,31 @@ static GSourceFuncs source_funcs = { source_prepare, source_check, source_dispat
 
 /* ---- the backend ---- */
 
+/*
+ * slirp takes a packet as long as IP allows: a large send needs its checksum, but no cutting.
+ */
 static bool user_send(NetBackend *net, const NetHeader *header, const struct iovec *iov, int count)
 {
-    uint8_t frame[MAX_SENT];
+    static uint8_t frame[NET_MAX_FRAME];
+    UserNet *user = net_opaque(net);
     size_t size = iov_copy(iov, count, 0, frame, sizeof(frame));
 
-    slirp_input(((UserNet *)net_opaque(net))->slirp, frame, size);
-    g_main_context_wakeup(NULL); /* new sockets may want to be polled */
+    if (header && (header->flags & NET_HDR_NEEDS_CSUM)) {
+        size_t at = (size_t)header->csum_start + header->csum_offset;
+
+        if (at + 2 > size) {
+            return true;
+        }
+        store_be16(frame + at, ~checksum_add(0, frame + header->csum_start, size - header->csum_start));
+    }
+    slirp_input(user->slirp, frame, size);
+    user_wake(user); /* sockets may be new, or have room again */
     return true;
+}
+
+static void user_receive_again(NetBackend *net)
+{
+    user_wake(net_opaque(net));
 }
 
 static void user_free(NetBackend *net)
@@ -180,184 +257,67 @@ static void user_free(NetBackend *net)
     UserNet *user = net_opaque(net);
 
     if (user->source) {
-        forget_polls(user);
         g_source_destroy(user->source);
         g_source_unref(user->source);
     }
+    user_free_rules(user);
     slirp_cleanup(user->slirp);
-    g_array_free(user->polled, TRUE);
-    g_ptr_array_free(user->forwards, TRUE);
-    g_free(user->hostname);
-    g_free(user->tftp);
-    g_free(user->bootfile);
-    g_free(user->domain);
+    close(user->epoll);
+    g_array_free(user->wanted, TRUE);
+    g_array_free(user->places, TRUE);
+    g_hash_table_destroy(user->watched);
+    user_config_clear(&user->config);
     g_free(user);
 }
 
 static char *user_describe(const NetBackend *net)
 {
     UserNet *user = net_opaque(net);
+    const SlirpConfig *c = &user->config.slirp;
     GString *text = g_string_new(NULL);
+    char network[INET_ADDRSTRLEN], mask[INET_ADDRSTRLEN];
 
+    inet_ntop(AF_INET, &c->vnetwork, network, sizeof(network));
+    inet_ntop(AF_INET, &c->vnetmask, mask, sizeof(mask));
+    g_string_append_printf(text, ",net=%s,mask=%s,restrict=%s", network, mask, c->restricted ? "on" : "off");
     for (guint i = 0; i < user->forwards->len; i++) {
         g_string_append_printf(text, ",hostfwd=%s", (char *)g_ptr_array_index(user->forwards, i));
     }
     return g_string_free(text, FALSE);
 }
 
-static const NetOps user_ops = { .send = user_send, .free = user_free, .describe = user_describe };
-
-static bool get_address(const Options *o, const char *key, struct in_addr *out, GError **error)
-{
-    const char *text = options_get(o, key);
-
-    if (text && inet_pton(AF_INET, text, out) != 1) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s=%s is not an IPv4 address", key, text);
-        return false;
-    }
-    return true;
-}
-
-/* net=10.0.2.0/24 or net=10.0.2.0/255.255.255.0 or net=10.0.2.0 */
-static bool get_network(const Options *o, SlirpConfig *config, GError **error)
-{
-    const char *text = options_get(o, "net");
-    g_auto(GStrv) part = NULL;
-    char *end;
-    long bits;
-
-    if (!text) {
-        return true;
-    }
-    part = g_strsplit(text, "/", 2);
-    if (inet_pton(AF_INET, part[0], &config->vnetwork) != 1) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "net=%s is not a network", text);
-        return false;
-    }
-    bits = part[1] ? strtol(part[1], &end, 10) : 24;
-    if (part[1] && *end) {
-        if (inet_pton(AF_INET, part[1], &config->vnetmask) != 1) {
-            g_set_error(error, VM_ERROR, VM_ERROR_USER, "net=%s is not a network", text);
-            return false;
-        }
-    } else if (bits < 4 || bits > 30) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "net=%s: from 4 to 30 bits", text);
-        return false;
-    } else {
-        config->vnetmask.s_addr = htonl(UINT32_MAX << (32 - bits));
-    }
-    config->vnetwork.s_addr &= config->vnetmask.s_addr;
-    config->vhost.s_addr = config->vnetwork.s_addr | htonl(2);
-    config->vnameserver.s_addr = config->vnetwork.s_addr | htonl(3);
-    config->vdhcp_start.s_addr = config->vnetwork.s_addr | htonl(15);
-    return true;
-}
-
-/* [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport */
-static bool add_forward(UserNet *user, const char *text, struct in_addr guest_default, GError **error)
-{
-    g_auto(GStrv) side = g_strsplit(text, "-", 2);
-    g_auto(GStrv) host = g_strsplit(side[0] ? side[0] : "", ":", 3);
-    g_auto(GStrv) guest = g_strsplit(side[0] && side[1] ? side[1] : "", ":", 2);
-    struct in_addr host_addr = { INADDR_ANY }, guest_addr = guest_default;
-    uint64_t host_port, guest_port;
-    bool udp;
-
-    if (g_strv_length(host) != 3 || g_strv_length(guest) != 2 || !parse_u64(host[2], &host_port) ||
-        !parse_u64(guest[1], &guest_port) || host_port > 65535 || !guest_port || guest_port > 65535 ||
-        (*host[1] && inet_pton(AF_INET, host[1], &host_addr) != 1) ||
-        (*guest[0] && inet_pton(AF_INET, guest[0], &guest_addr) != 1) ||
-        (*host[0] && !g_str_equal(host[0], "tcp") && !g_str_equal(host[0], "udp"))) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER,
-                    "hostfwd=%s: not [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport", text);
-        return false;
-    }
-    udp = g_str_equal(host[0], "udp");
-    if (slirp_add_hostfwd(user->slirp, udp, host_addr, host_port, guest_addr, guest_port) < 0) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "hostfwd=%s: the host's port cannot be had: %s",
-                    text, g_strerror(errno));
-        return false;
-    }
-    g_ptr_array_add(user->forwards, g_strdup(text));
-    return true;
-}
-
-/* [tcp]:server:port-cmd:command: connections of the guest to server:port start a command. */
-static bool add_guest_forward(UserNet *user, const char *text, GError **error)
-{
-    g_auto(GStrv) side = g_strsplit(text, "-", 2);
-    g_auto(GStrv) server = g_strsplit(side[0] ? side[0] : "", ":", 3);
-    struct in_addr addr;
-    uint64_t port;
-
-    if (g_strv_length(server) != 3 || !side[1] || !g_str_has_prefix(side[1], "cmd:") ||
-        inet_pton(AF_INET, server[1], &addr) != 1 || !parse_u64(server[2], &port) || port > 65535) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "guestfwd=%s: not [tcp]:server:port-cmd:command", text);
-        return false;
-    }
-    if (slirp_add_exec(user->slirp, side[1] + 4, &addr, port) < 0) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "guestfwd=%s: the address is not free", text);
-        return false;
-    }
-    return true;
-}
-
-static bool add_forwards(UserNet *user, const Options *o, struct in_addr guest, GError **error)
-{
-    options_get(o, "hostfwd");
-    options_get(o, "guestfwd");
-    for (int i = 0; i < options_count(o); i++) {
-        const char *key = options_key(o, i), *value = options_value(o, i);
-
-        if ((g_str_equal(key, "hostfwd") && !add_forward(user, value, guest, error)) ||
-            (g_str_equal(key, "guestfwd") && !add_guest_forward(user, value, error))) {
-            return false;
-        }
-    }
-    return true;
-}
+static const NetOps user_ops = {
+    .send = user_send,
+    .free = user_free,
+    .describe = user_describe,
+    .receive_again = user_receive_again,
+};
 
 static NetBackend *user_create(const char *id, const Options *o, GError **error)
 {
-    SlirpConfig config = { .version = 1, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64 };
-    UserNet *user;
-    bool restricted = false;
+    UserNet *user = g_new0(UserNet, 1);
 
-    inet_pton(AF_INET, "10.0.2.0", &config.vnetwork);
-    inet_pton(AF_INET, "255.255.255.0", &config.vnetmask);
-    inet_pton(AF_INET, "10.0.2.2", &config.vhost);
-    inet_pton(AF_INET, "10.0.2.3", &config.vnameserver);
-    inet_pton(AF_INET, "10.0.2.15", &config.vdhcp_start);
-    inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
-    inet_pton(AF_INET6, "fec0::2", &config.vhost6);
-    inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
-    if (!get_network(o, &config, error) || !get_address(o, "host", &config.vhost, error) ||
-        !get_address(o, "dns", &config.vnameserver, error) ||
-        !get_address(o, "dhcpstart", &config.vdhcp_start, error) ||
-        !options_get_bool(o, "restrict", &restricted, error) ||
-        !options_get_bool(o, "ipv4", &config.in_enabled, error) ||
-        !options_get_bool(o, "ipv6", &config.in6_enabled, error)) {
+    if (!user_config_read(&user->config, o, error)) {
+        user_config_clear(&user->config);
+        g_free(user);
         return NULL;
     }
-    user = g_new0(UserNet, 1);
-    user->polled = g_array_new(FALSE, FALSE, sizeof(GPollFD *));
+    user->epoll = epoll_create1(EPOLL_CLOEXEC);
+    user->wanted = g_array_new(FALSE, FALSE, sizeof(Wanted));
+    user->places = g_array_new(FALSE, TRUE, sizeof(guint));
+    user->watched = g_hash_table_new(NULL, NULL);
     user->forwards = g_ptr_array_new_with_free_func(g_free);
-    config.restricted = restricted;
-    config.vhostname = user->hostname = g_strdup(options_get(o, "hostname"));
-    config.tftp_path = user->tftp = g_strdup(options_get(o, "tftp"));
-    config.bootfile = user->bootfile = g_strdup(options_get(o, "bootfile"));
-    config.vdomainname = user->domain = g_strdup(options_get(o, "domainname"));
-    user->slirp = slirp_new(&config, &callbacks, user);
-    if (!user->slirp) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot start the user network");
-        return NULL;
-    }
+    user->guest_forwards = g_ptr_array_new();
+    user->slirp = slirp_new(&user->config.slirp, &callbacks, user);
     user->net = net_register(id, "user", &user_ops, user);
-    if (!add_forwards(user, o, config.vdhcp_start, error)) {
+    net_set_host_offloads(user->net, NET_CAN_CSUM | NET_CAN_TSO4 | NET_CAN_TSO6);
+    if (!user_add_rules(user, o, error)) {
+        net_remove(id, NULL);
         return NULL;
     }
     user->source = g_source_new(&source_funcs, sizeof(UserSource));
     ((UserSource *)user->source)->user = user;
+    g_source_add_unix_fd(user->source, user->epoll, G_IO_IN);
     g_source_attach(user->source, NULL);
     return user->net;
 }

@@ -98,4 +98,9 @@ bool net_link_up(const NetBackend *net);
 /* 52:54:00:12:34:56, then 57, ... for NICs without mac=. */
 void net_pick_mac(uint8_t mac[6]);
 
+/* hostfwd_add, hostfwd_remove and `info usernet`; id NULL: the first user network. */
+bool net_user_forward(const char *id, const char *rule, GError **error);
+bool net_user_unforward(const char *id, const char *rule, GError **error);
+char *net_user_info(void); /* caller frees */
+
 #endif

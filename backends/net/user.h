@@ -1,0 +1,52 @@
+/* Between the parts of the user network. */
+#ifndef BACKENDS_NET_USER_H
+#define BACKENDS_NET_USER_H
+
+#include "backends/char.h"
+#include "backends/net/internal.h"
+
+#include <libslirp.h>
+
+typedef struct UserNet UserNet;
+
+/* What slirp is configured with; it keeps pointers into this. */
+typedef struct UserConfig {
+    SlirpConfig slirp;
+    GPtrArray *texts; /* what the pointers in it point to */
+    GPtrArray *search; /* of dnssearch=, ends with NULL */
+} UserConfig;
+
+bool user_config_read(UserConfig *config, const Options *o, GError **error);
+void user_config_clear(UserConfig *config);
+
+/* A connection of the guest's to an address of guestfwd= that a character backend answers. */
+typedef struct GuestForward {
+    UserNet *user;
+    CharBackend *chr;
+    struct in_addr address;
+    uint16_t port;
+} GuestForward;
+
+struct UserNet {
+    NetBackend *net;
+    Slirp *slirp;
+    UserConfig config;
+    GSource *source;
+    int epoll;
+    GArray *wanted;       /* Wanted: what slirp wants to hear of in this round */
+    GArray *places;       /* guint, by descriptor: its place in wanted, if it is there */
+    GHashTable *watched;  /* descriptor to events that epoll has */
+    bool waiting;         /* the main loop may be in its poll */
+    GPtrArray *forwards;  /* char *: rules of hostfwd */
+    GPtrArray *guest_forwards; /* GuestForward */
+    char *smb_folder;
+};
+
+/* Rules: hostfwd=, guestfwd=, smb= (user-forward.c). */
+bool user_add_rules(UserNet *user, const Options *o, GError **error);
+void user_free_rules(UserNet *user);
+/* Bytes that wait in character backends, after a round of slirp. */
+void user_serve_guest_forwards(UserNet *user);
+void user_wake(UserNet *user); /* the main loop shall look at slirp's sockets anew */
+
+#endif
