@@ -300,6 +300,7 @@ static bool create_devices(GError **error)
             return false;
         }
     }
+    net_check_unused();
     return true;
 }
 

@@ -158,6 +158,7 @@ static NetBackend *hubport_create(const char *id, const Options *o, GError **err
     net_set_host_offloads(port->net, ALL_OFFLOADS);
     if (other) {
         net_set_offloads(other, ALL_OFFLOADS);
+        net_needs_no_card(port->net);
     }
     g_ptr_array_add(port->hub->ports, port);
     return port->net;

@@ -27,6 +27,7 @@ NetBackend *net_register(const char *id, const char *kind, const NetOps *ops, vo
 void *net_opaque(const NetBackend *net);
 void net_set_host_offloads(NetBackend *net, unsigned offloads);
 void net_set_queues(NetBackend *net, int queues);
+void net_needs_no_card(NetBackend *net); /* net_check_unused says nothing of it */
 
 /* A frame for the NIC, queued while it has no room, dropped when the queue is full. header may be NULL. */
 void net_deliver(NetBackend *net, const uint8_t *frame, size_t size);

@@ -23,7 +23,7 @@ struct NetBackend {
     int queues;
     NetQueue to_nic, to_host;
     GPtrArray *filters; /* NetFilter, borrowed */
-    bool up;
+    bool up, needs_no_card;
     bool flushing, sending;
     bool told_full, told_unwritable; /* somebody waits for receive_again, writable */
 };
@@ -215,7 +215,7 @@ void net_check_unused(void)
     for (guint i = 0; all && i < all->len; i++) {
         NetBackend *net = g_ptr_array_index(all, i);
 
-        if (!net->frontend) {
+        if (!net->frontend && !net->needs_no_card) {
             log_warn("network backend '%s' has no card: -device CARD,netdev=%s connects one", net->id, net->id);
         }
     }
@@ -294,6 +294,11 @@ int net_queues(const NetBackend *net)
 void net_set_queues(NetBackend *net, int queues)
 {
     net->queues = queues;
+}
+
+void net_needs_no_card(NetBackend *net)
+{
+    net->needs_no_card = true;
 }
 
 /* ---- filters: what the NIC sends meets the first one first, what it receives the last ---- */

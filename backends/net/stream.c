@@ -9,12 +9,14 @@
 #include <glib-unix.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define PREFIX   4
 #define IN_SIZE  (2 * NET_MAX_FRAME)
+#define CONNECT_WAIT_MS 2000 /* then it goes on in the main loop */
 
 typedef struct Stream {
     NetBackend *net;
@@ -358,13 +360,21 @@ static bool bind_to(int fd, const NetAddress *a, GError **error)
 static bool connect_first(Stream *s, GError **error)
 {
     g_autofree char *text = net_address_text(&s->options.address.socket, s->options.address.size);
-    int fd = net_socket_new(&s->options.address, SOCK_STREAM, error);
+    int fd = net_socket_new(&s->options.address, SOCK_STREAM, error), code = 0;
+    struct pollfd wait = { fd, POLLOUT, 0 };
+    socklen_t size = sizeof(code);
 
     if (fd < 0) {
         return false;
     }
-    if (connect(fd, (void *)&s->options.address.socket, s->options.address.size) < 0 && errno != EINPROGRESS) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot connect to '%s': %s", text, g_strerror(errno));
+    if (connect(fd, (void *)&s->options.address.socket, s->options.address.size) < 0) {
+        code = errno;
+        if (code == EINPROGRESS && poll(&wait, 1, CONNECT_WAIT_MS) >= 0) {
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size);
+        }
+    }
+    if (code) {
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot connect to '%s': %s", text, g_strerror(code));
         close(fd);
         return false;
     }
