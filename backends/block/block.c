@@ -1,5 +1,6 @@
 /* Block backends: drives, and their media that come and go. */
 #include "backends/block/backend.h"
+#include "core/machine.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -9,22 +10,51 @@ static GPtrArray *all;
 
 /* ---- media ---- */
 
-static unsigned open_flags(const BlockOptions *o, bool readonly)
+/* cache= as it is spelled, and what it means. */
+static const struct CacheMode {
+    const char *name;
+    unsigned flags;
+    bool write_cache;
+} cache_modes[] = {
+    { "writeback", 0, true },
+    { "none", BLOCK_OPEN_DIRECT, true },
+    { "writethrough", BLOCK_OPEN_WRITETHROUGH, false },
+    { "directsync", BLOCK_OPEN_DIRECT | BLOCK_OPEN_WRITETHROUGH, false },
+    { "unsafe", BLOCK_OPEN_UNSAFE, true },
+    { "off", BLOCK_OPEN_DIRECT, true },
+};
+
+static const struct CacheMode *cache_mode(const char *name)
 {
-    return readonly ? BLOCK_OPEN_READONLY : 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(cache_modes); i++) {
+        if (!name || g_str_equal(cache_modes[i].name, name)) {
+            return &cache_modes[i];
+        }
+    }
+    return NULL;
+}
+
+static size_t mem_align(const BlockImage *image)
+{
+    while (image->file) {
+        image = image->file;
+    }
+    return image->mem_align;
 }
 
 static bool open_medium(BlockBackend *blk, const char *file, const char *format, bool readonly,
                         bool snapshot, GError **error)
 {
-    BlockImage *image = block_image_open(file, format, NULL, open_flags(&blk->options, readonly || snapshot), error);
+    const BlockOptions *o = &blk->options;
+    unsigned flags = cache_mode(o->cache)->flags | (readonly || snapshot ? BLOCK_OPEN_READONLY : 0);
+    BlockImage *image = block_image_open(file && *file ? file : NULL, format, o->image, flags, error);
 
     if (!image) {
         return false;
     }
     if (image->probed && !readonly && g_str_equal(image->driver->name, "raw")) {
         log_warn("'%s': nobody named its format, and it looks like raw; writes that would make it look otherwise "
-                 "will fail. format=raw lifts that", file);
+                 "will fail. format=raw lifts that", image->name);
     }
     blk->format = g_strdup(image->driver->name);
     blk->file = g_strdup(image->name);
@@ -34,6 +64,7 @@ static bool open_medium(BlockBackend *blk, const char *file, const char *format,
         return false;
     }
     blk->root = image;
+    blk->mem_align = mem_align(image);
     blk->readonly = readonly || image->flags & BLOCK_OPEN_READONLY;
     return true;
 }
@@ -105,31 +136,104 @@ bool block_change(BlockBackend *blk, const char *file, const char *format, bool 
 
 /* ---- the registry ---- */
 
+static BlockOptions copy_options(const BlockOptions *o)
+{
+    BlockOptions copy = *o;
+    char **const texts[] = { &copy.id,     &copy.node_name, &copy.file,          &copy.format, &copy.interface, &copy.cache,
+                             &copy.serial, &copy.aio,       &copy.detect_zeroes, &copy.rerror, &copy.werror,
+                             &copy.throttle_group };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        *texts[i] = g_strdup(*texts[i]);
+    }
+    copy.image = o->image ? json_copy(o->image) : NULL;
+    return copy;
+}
+
+static bool one_of(const char *key, const char *value, const char *const *list, int *out, GError **error)
+{
+    g_autofree char *all_of_them = g_strjoinv(", ", (char **)list);
+
+    for (int i = 0; list[i]; i++) {
+        if (!value || g_str_equal(value, list[i])) {
+            *out = i;
+            return true;
+        }
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s=%s is none of %s", key, value, all_of_them);
+    return false;
+}
+
+static bool apply_options(BlockBackend *blk, GError **error)
+{
+    static const char *const aio_names[] = { "io_uring", "threads", "native", NULL };
+    static const char *const detect_names[] = { "off", "on", "unmap", NULL };
+    const BlockOptions *o = &blk->options;
+    int aio = 0, detect = 0;
+
+    if (!cache_mode(o->cache)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                    "cache=%s is none of none, writeback, writethrough, directsync, unsafe", o->cache);
+        return false;
+    }
+    if (!one_of("aio", o->aio, aio_names, &aio, error) ||
+        !one_of("detect-zeroes", o->detect_zeroes, detect_names, &detect, error) ||
+        !on_error_parse(o->rerror, false, &blk->on_read_error, error) ||
+        !on_error_parse(o->werror, true, &blk->on_write_error, error) ||
+        !block_set_throttle(blk, &o->throttle, o->throttle_group, error)) {
+        return false;
+    }
+    blk->use_ring = aio != 1;
+    blk->detect_zeroes = detect;
+    blk->copy_on_read = o->copy_on_read;
+    blk->write_cache = cache_mode(o->cache)->write_cache;
+    return true;
+}
+
+static void on_state(void *opaque, RunState state)
+{
+    if (state == RUN_RUNNING) {
+        for (guint i = 0; i < all->len; i++) {
+            block_retry_parked(g_ptr_array_index(all, i), NULL);
+        }
+    }
+}
+
+static void backend_free(BlockBackend *blk)
+{
+    throttle_set(blk, NULL, NULL);
+    g_mutex_clear(&blk->parked_lock);
+    g_mutex_clear(&blk->copy_lock);
+    json_free(blk->options.image);
+    g_free(blk); /* the texts of its options may be borrowed until the process ends */
+}
+
 BlockBackend *block_new(const BlockOptions *o, GError **error)
 {
     BlockBackend *blk = g_new0(BlockBackend, 1);
 
-    blk->options = *o;
-    blk->write_cache = true;
-    blk->options.id = g_strdup(o->id);
-    blk->options.node_name = g_strdup(o->node_name);
-    blk->options.file = g_strdup(o->file);
-    blk->options.format = g_strdup(o->format);
-    blk->options.interface = g_strdup(o->interface);
-    blk->options.cache = g_strdup(o->cache);
-    blk->options.serial = g_strdup(o->serial);
+    blk->options = copy_options(o);
+    blk->loop = block_loop_get(NULL);
+    g_mutex_init(&blk->parked_lock);
+    g_mutex_init(&blk->copy_lock);
     if (block_find(o->id)) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "two drives have the id '%s'", o->id);
-        g_free(blk);
+        backend_free(blk);
         return NULL;
     }
-    if (o->file && *o->file &&
+    if (!apply_options(blk, error)) {
+        g_prefix_error(error, "drive '%s': ", o->id);
+        backend_free(blk);
+        return NULL;
+    }
+    if (((o->file && *o->file) || (o->image && json_get(o->image, "file"))) &&
         !open_medium(blk, o->file, o->format, o->readonly || o->cdrom, o->snapshot, error)) {
-        g_free(blk);
+        backend_free(blk);
         return NULL;
     }
     if (!all) {
         all = g_ptr_array_new();
+        machine_on_state(on_state, NULL);
     }
     g_ptr_array_add(all, blk);
     return blk;

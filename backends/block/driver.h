@@ -159,6 +159,7 @@ struct BlockImage {
     char *backing_name, *backing_format; /* from the header, set by open with g_strdup; the format may be NULL */
     unsigned flags;      /* BlockOpenFlags; the core sets them, open may add READONLY */
     uint32_t align;      /* requests are cut and padded to this by the core; 0 or 1: none */
+    uint32_t mem_align;  /* of a protocol: buffers of its resolved transfers, and their parts' sizes; 0 or 1: any */
     uint32_t cluster_size; /* 0: none */
     bool encrypted, zero_init; /* zero_init: a new image of it reads as zeros */
     bool growable;       /* a protocol whose files grow by writing past their end */

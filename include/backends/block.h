@@ -28,15 +28,30 @@ typedef enum BlockWriteFlags {
  */
 typedef void BlockDone(void *opaque, int error);
 
-/* -drive options after parsing; index/bus/unit place it. */
+/* Limits on average, per second; 0: none. Bursts: up to max per second for max_length seconds. */
+typedef struct BlockThrottle {
+    struct BlockThrottleLimit {
+        uint64_t average, max, max_length;
+    } iops_total, iops_read, iops_write, bps_total, bps_read, bps_write;
+    uint64_t iops_size; /* larger requests count as several of this many bytes; 0: every request is one */
+} BlockThrottle;
+
+/* -drive options after parsing; index/bus/unit place it. Texts that are NULL mean the default. */
 typedef struct BlockOptions {
     char *id, *node_name;
     char *file;      /* NULL: no medium */
     char *format;    /* "raw", or NULL: probe */
     char *interface; /* "ide", "floppy", "none", "scsi", "virtio", "pflash" */
     int bus, unit, index; /* -1: unset */
-    bool cdrom, readonly, snapshot;
-    char *cache, *serial;
+    bool cdrom, readonly, snapshot, copy_on_read;
+    char *cache; /* "none", "writeback", "writethrough", "directsync", "unsafe" */
+    char *serial;
+    Json *image; /* further options of the image ("backing.file.filename"), or NULL */
+    char *aio;   /* "threads", "native", "io_uring" */
+    char *detect_zeroes; /* "off", "on", "unmap" */
+    char *rerror, *werror; /* "report", "ignore", "stop", "enospc" */
+    BlockThrottle throttle;
+    char *throttle_group; /* name of a group whose members share the limits */
 } BlockOptions;
 
 /* A drive with or without a medium. */
@@ -101,6 +116,24 @@ void block_drain(BlockBackend *blk);
 bool block_read_sync(BlockBackend *blk, uint64_t offset, void *buf, uint64_t size, GError **error);
 bool block_write_sync(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t size,
                       GError **error);
+
+/* "BLOCK_IO_ERROR" and its like; fn takes the data. Called in the main loop under the machine lock. */
+typedef void BlockEventFn(const char *name, Json *data);
+void block_set_event_fn(BlockEventFn *fn);
+
+bool block_set_throttle(BlockBackend *blk, const BlockThrottle *limits, const char *group, GError **error);
+const BlockThrottle *block_throttle(const BlockBackend *blk, const char **group); /* limits in force */
+
+typedef struct BlockStats {
+    uint64_t read_bytes, read_ops, read_ns;
+    uint64_t write_bytes, write_ops, write_ns;
+    uint64_t flush_ops, flush_ns, unmap_bytes, unmap_ops, unmap_ns;
+    uint64_t failed_reads, failed_writes, failed_flushes, failed_unmaps;
+    uint64_t invalid_reads, invalid_writes;
+    uint64_t highest_offset; /* end of the furthest write */
+    int64_t last_access_ns;  /* CLOCK_REAL; 0: none yet */
+} BlockStats;
+void block_stats(const BlockBackend *blk, BlockStats *out);
 
 /* Removable media. The device hears of eject requests and changes. */
 typedef struct BlockMediaOps {
