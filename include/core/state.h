@@ -26,7 +26,7 @@ typedef const StateField *StateFields(size_t *count);
     typedef struct Type {                                                      \
         LIST(STATE_MEMBER, STATE_MEMBER_ARRAY)                                 \
     } Type;                                                                    \
-    static const StateField *Type##_fields(size_t *count)                      \
+    G_GNUC_UNUSED static const StateField *Type##_fields(size_t *count)        \
     {                                                                          \
         typedef Type Owner;                                                    \
         static const StateField rows[] = { LIST(STATE_ROW, STATE_ROW_ARRAY) }; \

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import stat
+import subprocess
 
 
 class Cpio:
@@ -64,14 +65,23 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-for m in $(cat /modules.list); do insmod /modules/$m.ko || echo BOOT-FAIL insmod $m; done
+for m in $(cat /modules.list); do
+    insmod /modules/$m.ko $(cat /modules/$m.parameters 2>/dev/null) || echo BOOT-FAIL insmod $m
+done
 echo BOOT-UP $(uname -m)
 . /task
 '''
 
 
-def build(output, busybox, kernel_root, module_names, task, programs=()):
-    """Writes a gzipped initramfs whose /init loads modules and runs `task`, a shell script; programs go to /bin."""
+def libraries(program):
+    """What a program of the host needs to run in a guest: {path: file}."""
+    text = subprocess.run(['ldd', program], capture_output=True, text=True, check=True).stdout
+    return {path.lstrip('/'): path for path in re.findall(r'(/\S+) \(0x', text)}
+
+
+def build(output, busybox, kernel_root, module_names, task, programs=(), files=None, parameters=None):
+    """Writes a gzipped initramfs whose /init loads modules and runs `task`, a shell script; programs go to /bin,
+    files ({path: file of the host}) to their paths; parameters are what modules get ({module: text})."""
     cpio = Cpio()
     for name in ('bin', 'dev', 'proc', 'sys', 'tmp', 'mnt', 'modules', 'etc'):
         cpio.folder(name)
@@ -83,11 +93,17 @@ def build(output, busybox, kernel_root, module_names, task, programs=()):
         cpio.link(f'bin/{name}', 'busybox')
     for program in programs:
         cpio.file(f'bin/{os.path.basename(program)}', pathlib.Path(program).read_bytes(), 0o755)
+    for folder in sorted({str(parent) for path in files or {} for parent in pathlib.PurePath(path).parents} - {'.', 'bin', 'etc'}):
+        cpio.folder(folder)
+    for path, source in (files or {}).items():
+        cpio.file(path, pathlib.Path(source).read_bytes(), 0o755)
     modules = find_modules(kernel_root)
     order = with_dependencies(module_names, modules)
     for name in order:
         cpio.file(f'modules/{name}.ko', modules[name].read_bytes())
     cpio.file('modules.list', '\n'.join(order).encode())
+    for name, text in (parameters or {}).items():
+        cpio.file(f'modules/{name}.parameters', text.encode())
     cpio.file('init', INIT.encode(), 0o755)
     cpio.file('task', task.encode())
     # busybox's DHCP client calls this to set what it has learnt

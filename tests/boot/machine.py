@@ -134,7 +134,7 @@ class Machine:
         self.greeting = json.loads(self.qmp.readline())
         self.command('qmp_capabilities')
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         if name != 'qmp_capabilities':
             self.connect()
         self.qmp.write(json.dumps({'execute': name, 'arguments': arguments}) + '\n')

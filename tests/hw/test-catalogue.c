@@ -27,6 +27,7 @@ static const char *const extra[] = {
     "isa-vga",
     "VGA",
     "e1000",
+    "rtl8139",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
     "scsi-hd,drive=scsi-disk",
