@@ -36,6 +36,7 @@ enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT 
 /* Calls out of translated code. */
 typedef enum Thunk {
     THUNK_LOAD1, THUNK_LOAD2, THUNK_LOAD4, THUNK_LOAD8, THUNK_LOAD,
+    THUNK_UPDATE1, THUNK_UPDATE2, THUNK_UPDATE4, THUNK_UPDATE8, /* a load whose page is stored to next */
     THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8, THUNK_STORE,
     THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
     THUNK_CALL,       /* r11 = function; arguments in AREA_X0 X1 X2 SAVE0; result in AREA_X0; r11 changes */

@@ -340,9 +340,21 @@ void emit_load(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, true);
 }
 
+static Thunk load_thunk(const ColdStub *s)
+{
+    switch (s->bits & SLOW_BITS) {
+    case 0:
+        return sized(THUNK_LOAD1, s->size);
+    case IRM_UPDATE:
+        return sized(THUNK_UPDATE1, s->size);
+    default:
+        return THUNK_LOAD;
+    }
+}
+
 void cold_load(Context *c, ColdStub *s)
 {
-    Thunk thunk = s->bits & SLOW_BITS ? THUNK_LOAD : sized(THUNK_LOAD1, s->size);
+    Thunk thunk = load_thunk(s);
 
     patch_jumps(c, s);
     cold_address(c, s);
@@ -370,8 +382,7 @@ void cold_update(Context *c, ColdStub *s)
     cold_address(c, s);
     asm_load(a, 8, s->temp, mem_state(AREA_X0));
     asm_store(a, 8, mem_state(AREA_UPDATE), s->temp);
-    cold_size(c, s, s->size);
-    cold_call(c, s, THUNK_LOAD);
+    cold_call(c, s, load_thunk(s));
     emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
     repeat_code(c, s->resume, s->store_at);
     if (s->keep_flags) {

@@ -148,15 +148,87 @@ static void return_address_to(int reg)
     asm_load(a, 8, reg, field(AREA_RETURN));
 }
 
+/* A place below the state on entry to a thunk: RSP is one return address below it. */
+static Mem at_entry(int32_t offset)
+{
+    return mem_at(RSP, -AREA_RETURN + offset);
+}
+
+static void move_probe_registers(bool save)
+{
+    static const int8_t registers[] = { RAX, RCX, RDX };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
+        Mem place = at_entry(AREA_REGS + 8 * registers[i]);
+
+        if (save) {
+            asm_store(a, 8, place, registers[i]);
+        } else {
+            asm_load(a, 8, registers[i], place);
+        }
+    }
+}
+
+/*
+ * The TLB check once more, for this access alone: a block that checks once for several accesses (emit_group.c) comes
+ * here with all of them while they lie on two pages. On a hit RAX is the host address and RDX is free.
+ * Returns the jump to take on a miss, to be patched behind what a hit does.
+ */
+static uint32_t probe_alone(unsigned size, bool is_store)
+{
+    size_t table = is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load);
+    uint32_t miss;
+
+    move_probe_registers(true);
+    asm_load(a, 8, RAX, at_entry(AREA_X0));
+    asm_mov_rr(a, 8, RCX, RAX);
+    asm_shift_imm(a, SH_SHR, 8, RCX, 12 - TLB_ENTRY_BITS);
+    asm_alu(a, ALU_AND, 8, RCX, rm_mem(at_entry(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
+    asm_alu(a, ALU_ADD, 8, RCX, rm_mem(at_entry(table)));
+    asm_lea(a, 8, RDX, mem_at(RAX, size - 1));
+    asm_alu_ri(a, ALU_AND, 8, rm_reg(RDX), ~(int32_t)0xfff);
+    asm_alu(a, ALU_CMP, 8, RDX, rm_mem(mem_at(RCX, 0)));
+    miss = asm_jcc(a, CC_NE);
+    asm_alu(a, ALU_ADD, 8, RAX, rm_mem(mem_at(RCX, 8)));
+    return miss;
+}
+
+static void load_alone(unsigned size, bool is_update)
+{
+    uint32_t miss = probe_alone(size, is_update);
+
+    asm_load(a, size, RAX, mem_at(RAX, 0));
+    asm_store(a, 8, at_entry(AREA_X0), RAX);
+    move_probe_registers(false);
+    asm_ret(a);
+    asm_patch_here(a, miss);
+    move_probe_registers(false);
+}
+
+static void store_alone(unsigned size)
+{
+    uint32_t miss = probe_alone(size, true);
+
+    asm_load(a, size, RDX, at_entry(AREA_X1));
+    asm_store(a, size, mem_at(RAX, 0), RDX);
+    move_probe_registers(false);
+    asm_ret(a);
+    asm_patch_here(a, miss);
+    move_probe_registers(false);
+}
+
 /* size 0: size and IrMem bits come in AREA_X2. */
-static void make_load(Thunk thunk, unsigned size)
+static void make_load(Thunk thunk, unsigned size, unsigned bits)
 {
     begin(thunk);
+    if (size) {
+        load_alone(size, bits & IRM_UPDATE);
+    }
     call_begin();
     asm_load(a, 8, RSI, field(AREA_X0));
     if (size) {
         asm_mov_ri(a, RDX, size);
-        asm_mov_ri(a, RCX, 0);
+        asm_mov_ri(a, RCX, bits);
     } else {
         asm_load(a, 2, RDX, field(AREA_X2));
         asm_load(a, 2, RCX, field(AREA_X2 + 2));
@@ -169,6 +241,9 @@ static void make_load(Thunk thunk, unsigned size)
 static void make_store(Thunk thunk, unsigned size)
 {
     begin(thunk);
+    if (size) {
+        store_alone(size);
+    }
     call_begin();
     asm_load(a, 8, RSI, field(AREA_X0));
     asm_load(a, size ? size : 8, RDX, field(AREA_X1));
@@ -333,10 +408,11 @@ void thunks_init(void)
 {
     buffer_begin(a);
     for (unsigned k = 0; k < 4; k++) {
-        make_load(THUNK_LOAD1 + k, 1 << k);
+        make_load(THUNK_LOAD1 + k, 1 << k, 0);
+        make_load(THUNK_UPDATE1 + k, 1 << k, IRM_UPDATE);
         make_store(THUNK_STORE1 + k, 1 << k);
     }
-    make_load(THUNK_LOAD, 0);
+    make_load(THUNK_LOAD, 0, 0);
     make_store(THUNK_STORE, 0);
     make_bytes(THUNK_LOAD_BYTES, (uintptr_t)backend.runtime.load_bytes);
     make_bytes(THUNK_STORE_BYTES, (uintptr_t)backend.runtime.store_bytes);
