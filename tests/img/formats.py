@@ -1,0 +1,85 @@
+"""Image formats both ways: what myna-img writes, qemu-img reads and finds clean; what that writes, myna-img reads."""
+import os
+
+from tool import check, content, disk, img, img_json, main, need_qemu, noise, patch, qemu, qemu_json, run, same, \
+    same_content, write
+
+SIZES = [512, 65536, (3 << 20) + 512, 20 << 20]
+
+
+def options(*texts):
+    return [x for text in texts if text for x in ('-o', text)]
+
+
+def has_check(fmt):
+    return fmt in ('qcow2', 'vdi', 'vhdx', 'vmdk')
+
+
+def both_ways(fmt, *option_sets, sizes=SIZES, flags=()):
+    for text in option_sets:
+        for size in sizes:
+            if size == 20 << 20 and text != option_sets[0]:
+                continue
+            what = f'{fmt} {text} {size}'
+            disk('raw.img', size, seed=size)
+            img('convert', '-f', 'raw', '-O', fmt, *flags, *options(text), 'raw.img', 'ours.' + fmt)
+            same_content('raw.img', 'ours.' + fmt, fmt)
+            if has_check(fmt):
+                qemu('check', '-f', fmt, 'ours.' + fmt)
+                img('check', '-f', fmt, 'ours.' + fmt)
+            qemu('convert', '-f', 'raw', '-O', fmt, *flags, *options(text), 'raw.img', 'theirs.' + fmt)
+            same_content('raw.img', 'theirs.' + fmt, fmt)
+            mine, other = img_json('info', '-f', fmt, 'theirs.' + fmt), qemu_json('info', '-f', fmt, 'theirs.' + fmt)
+            same(set(mine), set(other), what)
+            for key in ['virtual-size', 'cluster-size', 'format', 'dirty-flag']:
+                same(mine.get(key), other.get(key), f'{what} {key}')
+            same(set(mine.get('format-specific', {}).get('data', {})), set(other.get('format-specific', {}).get('data', {})), what)
+            if has_check(fmt):
+                img('check', '-f', fmt, 'theirs.' + fmt)
+            same(img_json('info', '-f', fmt, 'ours.' + fmt)['virtual-size'], other['virtual-size'], what)
+            for name in os.listdir('.'):
+                os.unlink(name)
+
+
+def written_in_parts(fmt, text=None):
+    """Writes at odd places into an image that both tools made, over and beside what is there."""
+    size = 6 << 20
+    for maker in (img, qemu):
+        disk('raw.img', size)
+        maker('convert', '-f', 'raw', '-O', fmt, *options(text), 'raw.img', 'a.' + fmt)
+        for offset, count in [(0, 3), (1 << 20, 1000), (5 << 20, 64)]:
+            for name, f in [('raw.img', 'raw'), ('a.' + fmt, fmt)]:
+                img('bench', '-w', '-q', '-f', f, '-c', count, '-s', '512', '-S', '1536', '-d', '1', '-o', offset,
+                    '--pattern=165', name)
+        same_content('raw.img', 'a.' + fmt, fmt)
+        if has_check(fmt):
+            qemu('check', '-f', fmt, 'a.' + fmt)
+
+
+@check
+def vdi():
+    both_ways('vdi', None, 'static=on')
+    written_in_parts('vdi')
+    written_in_parts('vdi', 'static=on')
+
+
+@check
+def vpc():
+    both_ways('vpc', None, 'force_size=on', 'subformat=fixed', 'subformat=fixed,force_size=on')
+    written_in_parts('vpc')
+    written_in_parts('vpc', 'subformat=fixed,force_size=on')
+
+
+@check
+def vpc_geometry():
+    for size in ['1M', '100M', '503M', '504M', '1G', '126G', '127G', '128G', '2040G']:
+        img('create', '-q', '-f', 'vpc', 'a.vpc', size)
+        qemu('create', '-q', '-f', 'vpc', 'b.vpc', size)
+        same(qemu_json('info', 'a.vpc')['virtual-size'], img_json('info', 'b.vpc')['virtual-size'], size)
+        same(content('a.vpc')[-472:-448], content('b.vpc')[-472:-448], size)
+    img('create', '-f', 'vpc', 'a.vpc', '2041G', status=1)
+    assert '2040' in run.stderr
+
+
+need_qemu()
+main()
