@@ -318,6 +318,8 @@ static NetBackend *user_create(const char *id, const Options *o, GError **error)
     user->source = g_source_new(&source_funcs, sizeof(UserSource));
     ((UserSource *)user->source)->user = user;
     g_source_add_unix_fd(user->source, user->epoll, G_IO_IN);
+    /* Else GLib takes its descriptor out and back in around each dispatch, which wakes the loop again at once. */
+    g_source_set_can_recurse(user->source, TRUE);
     g_source_attach(user->source, NULL);
     return user->net;
 }
