@@ -102,9 +102,14 @@ void iothread_unref(IoThread *t)
     g_assert(g_atomic_int_add(&t->users, -1) > 0);
 }
 
+bool iothread_in_use(const IoThread *t)
+{
+    return g_atomic_int_get(&t->users) != 0;
+}
+
 bool iothread_remove(IoThread *t, GError **error)
 {
-    if (g_atomic_int_get(&t->users)) {
+    if (iothread_in_use(t)) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "iothread '%s' is in use", t->id);
         return false;
     }

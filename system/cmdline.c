@@ -474,43 +474,7 @@ static bool opt_drive(const char *arg, GError **error)
 /* driver=raw,node-name=N,file.filename=F or driver=file,filename=F: a drive for -device. */
 static bool opt_blockdev(const char *arg, GError **error)
 {
-    g_autoptr(Options) o = options_parse(arg, "driver", error);
-    const char *driver, *node, *file, *readonly;
-    g_autofree char *text = NULL;
-
-    if (!o) {
-        return false;
-    }
-    driver = options_get(o, "driver");
-    node = options_get(o, "node-name");
-    file = options_get(o, "filename");
-    file = file ? file : options_get(o, "file.filename");
-    readonly = options_get(o, "read-only");
-    options_get(o, "file.driver");
-    options_get(o, "cache.direct");
-    options_get(o, "cache.no-flush");
-    options_get(o, "discard");
-    options_get(o, "aio");
-    if (!driver || !node) {
-        return fail(error, "-blockdev %s: needs driver= and node-name=", arg);
-    }
-    if (!g_str_equal(driver, "raw") && !g_str_equal(driver, "file") && !g_str_equal(driver, "host_device")) {
-        return fail(error, "-blockdev %s: no driver '%s'; there are: raw, file, host_device", arg, driver);
-    }
-    if (!file && options_get(o, "file")) { /* a format node on a file node: the same drive */
-        BlockBackend *below = block_find(options_get(o, "file"));
-
-        if (!below) {
-            return fail(error, "-blockdev %s: no node '%s'", arg, options_get(o, "file"));
-        }
-        file = block_filename(below);
-    }
-    if (!file || !options_check_unknown(o, "-blockdev", error)) {
-        return error && *error ? false : fail(error, "-blockdev %s: needs filename=", arg);
-    }
-    text = g_strdup_printf("id=%s,if=none,format=raw,readonly=%s,file=%s", node,
-                           readonly ? readonly : "off", file);
-    return drive_add(text, NULL, -1, false, error);
+    return blockdev_add(arg, error);
 }
 
 static bool opt_snapshot(const char *arg, GError **error)

@@ -30,7 +30,10 @@ bool cmdline_parse(int argc, char **argv, GError **error);
 
 /* -drive's text, or a plain file name with what -hda and its like imply. */
 bool drive_add(const char *text, const char *interface, int index, bool cdrom, GError **error);
+bool drive_hot_add(const char *text, GError **error); /* HMP's drive_add: opens it at once */
+bool blockdev_add(const char *text, GError **error);  /* -blockdev's text, JSON or keys */
 bool drives_open(GError **error);
+bool drives_add_devices(GError **error); /* that if=virtio and if=scsi imply; after the board is built */
 bool drives_check(GError **error); /* every drive has a place in the machine */
 
 #endif

@@ -44,9 +44,7 @@ static void *resolve_char(const char *id, GError **error)
 
 static void *resolve_drive(const char *id, GError **error)
 {
-    BlockBackend *blk = block_find(id);
-
-    return blk ? blk : not_found("drive", id, error);
+    return block_find_or_attach(id, error);
 }
 
 static void *resolve_netdev(const char *id, GError **error)
@@ -509,7 +507,7 @@ bool startup(GError **error)
         vc_init();
     }
     if (!set_clock(error) || !open_backends(error) || !accel_init(cmdline.accel, error) ||
-        !build_board(error) || !create_devices(error) || !drives_check(error) || !write_pidfile(error)) {
+        !build_board(error) || !drives_add_devices(error) || !create_devices(error) || !drives_check(error) || !write_pidfile(error)) {
         return false;
     }
     if (!start_cpus(error)) {

@@ -47,6 +47,7 @@ struct BlockBackend {
     char *file, *format;
     bool readonly;
     _Atomic bool write_cache;
+    bool claimed;  /* the machine has a place for it */
     bool use_ring; /* aio= leaves it on */
     bool copy_on_read;
     GMutex copy_lock;  /* with copy-on-read, one request at a time */
@@ -64,6 +65,9 @@ struct BlockBackend {
     const BlockMediaOps *media;
     void *media_opaque;
 };
+
+/* block.c: puts a medium in; takes the reference. */
+void block_set_root(BlockBackend *blk, BlockImage *image);
 
 void request_list_add(RequestList *list, Request *r);
 Request *request_list_take(RequestList *list); /* the first; NULL: none */

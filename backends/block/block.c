@@ -1,8 +1,11 @@
 /* Block backends: drives, and their media that come and go. */
 #include "backends/block/backend.h"
+#include "backends/block/node.h"
+#include "backends/block/options.h"
 #include "core/machine.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/options.h"
 
 #include <errno.h>
 
@@ -42,6 +45,18 @@ static size_t mem_align(const BlockImage *image)
     return image->mem_align;
 }
 
+void block_set_root(BlockBackend *blk, BlockImage *image)
+{
+    blk->root = image;
+    blk->file = g_strdup(image->name);
+    blk->format = g_strdup(image->driver->name);
+    blk->mem_align = mem_align(image);
+    blk->readonly = image->flags & BLOCK_OPEN_READONLY;
+    if (image->node->detect_zeroes >= 0) {
+        blk->detect_zeroes = image->node->detect_zeroes;
+    }
+}
+
 static bool open_medium(BlockBackend *blk, const char *file, const char *format, bool readonly,
                         bool snapshot, GError **error)
 {
@@ -56,16 +71,20 @@ static bool open_medium(BlockBackend *blk, const char *file, const char *format,
         log_warn("'%s': nobody named its format, and it looks like raw; writes that would make it look otherwise "
                  "will fail. format=raw lifts that", image->name);
     }
-    blk->format = g_strdup(image->driver->name);
-    blk->file = g_strdup(image->name);
-    if (snapshot && !readonly && !(image = block_overlay_new(image, error))) {
-        g_clear_pointer(&blk->format, g_free);
-        g_clear_pointer(&blk->file, g_free);
-        return false;
+    if (snapshot && !readonly) {
+        g_autofree char *of_image = g_strdup(image->driver->name);
+
+        image = block_overlay_new(image, error);
+        if (!image) {
+            return false;
+        }
+        block_set_root(blk, image);
+        g_free(blk->format);
+        blk->format = g_steal_pointer(&of_image); /* the image's, not that of its temporary file */
+        return true;
     }
-    blk->root = image;
-    blk->mem_align = mem_align(image);
-    blk->readonly = readonly || image->flags & BLOCK_OPEN_READONLY;
+    block_set_root(blk, image);
+    blk->readonly |= readonly;
     return true;
 }
 
@@ -141,12 +160,12 @@ static BlockOptions copy_options(const BlockOptions *o)
     BlockOptions copy = *o;
     char **const texts[] = { &copy.id,     &copy.node_name, &copy.file,          &copy.format, &copy.interface, &copy.cache,
                              &copy.serial, &copy.aio,       &copy.detect_zeroes, &copy.rerror, &copy.werror,
-                             &copy.throttle_group };
+                             &copy.throttle_group, &copy.cache_writeback };
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         *texts[i] = g_strdup(*texts[i]);
     }
-    copy.image = o->image ? json_copy(o->image) : NULL;
+    copy.image = NULL;
     return copy;
 }
 
@@ -164,12 +183,21 @@ static bool one_of(const char *key, const char *value, const char *const *list, 
     return false;
 }
 
+static bool asks_for_direct(const Json *image)
+{
+    const Json *value = json_get(json_get(image, "cache"), "direct");
+    bool on = json_get_bool(value, false);
+
+    return on || (json_get_string(value) && parse_bool(json_get_string(value), &on) && on);
+}
+
 static bool apply_options(BlockBackend *blk, GError **error)
 {
     static const char *const aio_names[] = { "io_uring", "threads", "native", NULL };
     static const char *const detect_names[] = { "off", "on", "unmap", NULL };
     const BlockOptions *o = &blk->options;
     int aio = 0, detect = 0;
+    bool writeback;
 
     if (!cache_mode(o->cache)) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER,
@@ -183,10 +211,19 @@ static bool apply_options(BlockBackend *blk, GError **error)
         !block_set_throttle(blk, &o->throttle, o->throttle_group, error)) {
         return false;
     }
+    if (aio == 2 && !(cache_mode(o->cache)->flags & BLOCK_OPEN_DIRECT) && !asks_for_direct(o->image)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "aio=native needs cache.direct=on (cache=none or directsync)");
+        return false;
+    }
     blk->use_ring = aio != 1;
     blk->detect_zeroes = detect;
     blk->copy_on_read = o->copy_on_read;
-    blk->write_cache = cache_mode(o->cache)->write_cache;
+    writeback = cache_mode(o->cache)->write_cache;
+    if (o->cache_writeback && !parse_bool(o->cache_writeback, &writeback)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "cache.writeback=%s is neither on nor off", o->cache_writeback);
+        return false;
+    }
+    blk->write_cache = writeback;
     return true;
 }
 
@@ -208,6 +245,13 @@ static void backend_free(BlockBackend *blk)
     g_free(blk); /* the texts of its options may be borrowed until the process ends */
 }
 
+void block_delete(BlockBackend *blk)
+{
+    close_medium(blk);
+    g_ptr_array_remove(all, blk);
+    backend_free(blk);
+}
+
 BlockBackend *block_new(const BlockOptions *o, GError **error)
 {
     BlockBackend *blk = g_new0(BlockBackend, 1);
@@ -221,13 +265,20 @@ BlockBackend *block_new(const BlockOptions *o, GError **error)
         backend_free(blk);
         return NULL;
     }
-    if (!apply_options(blk, error)) {
+    if (o->image) {
+        blk->options.image = block_options_nested(o->image, error);
+    }
+    if ((o->image && !blk->options.image) || !apply_options(blk, error)) {
         g_prefix_error(error, "drive '%s': ", o->id);
         backend_free(blk);
         return NULL;
     }
-    if (((o->file && *o->file) || (o->image && json_get(o->image, "file"))) &&
+    if (((o->file && *o->file) || json_get(blk->options.image, "file")) &&
         !open_medium(blk, o->file, o->format, o->readonly || o->cdrom, o->snapshot, error)) {
+        backend_free(blk);
+        return NULL;
+    }
+    if (!blk->root && blk->options.image && !block_options_check_empty(blk->options.image, "a drive without a file", error)) {
         backend_free(blk);
         return NULL;
     }
@@ -258,10 +309,16 @@ BlockBackend *block_find_drive(const char *interface, int bus, int unit)
 
         if (g_strcmp0(blk->options.interface, interface) == 0 && blk->options.bus == bus &&
             blk->options.unit == unit) {
+            blk->claimed = true;
             return blk;
         }
     }
     return NULL;
+}
+
+bool block_is_claimed(const BlockBackend *blk)
+{
+    return blk->claimed;
 }
 
 void block_for_each(void (*fn)(BlockBackend *blk, void *opaque), void *opaque)
@@ -276,6 +333,7 @@ void block_close_all(void)
     for (guint i = 0; all && i < all->len; i++) {
         close_medium(g_ptr_array_index(all, i));
     }
+    block_nodes_close_all();
 }
 
 const char *block_id(const BlockBackend *blk)

@@ -33,6 +33,7 @@ void block_node_attach(BlockImage *image, char *node_name)
     g_mutex_lock(&nodes_lock);
     node->name = node_name ? node_name : g_strdup_printf("#block%03d", count++);
     node->refs = 1;
+    node->detect_zeroes = -1;
     g_rw_lock_init(&node->edges);
     image->node = node;
     if (!nodes) {
@@ -100,6 +101,7 @@ void block_image_close(BlockImage *image)
 
 typedef struct Common {
     char *driver, *node_name;
+    int detect_zeroes;
     Json *file, *backing; /* object, text (a node's name) or null; NULL if absent */
 } Common;
 
@@ -166,6 +168,28 @@ static bool take_cache(Json *options, unsigned *flags, GError **error)
            block_options_check_empty(cache, "cache", error);
 }
 
+static bool take_detect_zeroes(Json *options, int *detect, GError **error)
+{
+    static const char *const names[] = { "off", "on", "unmap" };
+    g_autofree char *text = NULL;
+
+    *detect = -1;
+    if (!block_option_string(options, "detect-zeroes", &text, error)) {
+        return false;
+    }
+    if (!text) {
+        return true;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (g_str_equal(names[i], text)) {
+            *detect = i;
+            return true;
+        }
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "detect-zeroes=%s is none of off, on, unmap", text);
+    return false;
+}
+
 static bool take_common(Json *options, Common *c, unsigned *flags, GError **error)
 {
     if (!block_option_string(options, "driver", &c->driver, error) ||
@@ -173,7 +197,8 @@ static bool take_common(Json *options, Common *c, unsigned *flags, GError **erro
         !take_flag(options, "read-only", BLOCK_OPEN_READONLY, flags, error) ||
         !take_flag(options, "auto-read-only", BLOCK_OPEN_AUTO_READONLY, flags, error) ||
         !take_flag(options, "force-share", BLOCK_OPEN_NO_LOCK, flags, error) ||
-        !take_discard(options, flags, error) || !take_cache(options, flags, error)) {
+        !take_detect_zeroes(options, &c->detect_zeroes, error) || !take_discard(options, flags, error) ||
+        !take_cache(options, flags, error)) {
         return false;
     }
     if (c->node_name && block_image_find(c->node_name)) {
@@ -327,6 +352,7 @@ static BlockImage *open_driver(const BlockDriver *driver, const char *name, Bloc
         image->flags |= BLOCK_OPEN_READONLY;
     }
     block_node_attach(image, g_steal_pointer(&c->node_name));
+    image->node->detect_zeroes = c->detect_zeroes;
     if (!block_options_check_empty(options, what, error)) {
         block_image_close(image);
         return NULL;

@@ -47,6 +47,8 @@ typedef struct BlockOptions {
     char *cache; /* "none", "writeback", "writethrough", "directsync", "unsafe" */
     char *serial;
     Json *image; /* further options of the image ("backing.file.filename"), or NULL */
+    char *cache_writeback; /* "on", "off": over what cache says */
+    bool is_node; /* made around a block node */
     char *aio;   /* "threads", "native", "io_uring" */
     char *detect_zeroes; /* "off", "on", "unmap" */
     char *rerror, *werror; /* "report", "ignore", "stop", "enospc" */
@@ -57,8 +59,15 @@ typedef struct BlockOptions {
 /* A drive with or without a medium. */
 BlockBackend *block_new(const BlockOptions *options, GError **error);
 BlockBackend *block_find(const char *id);
-BlockBackend *block_find_drive(const char *interface, int bus, int unit); /* NULL if none */
+BlockBackend *block_find_drive(const char *interface, int bus, int unit); /* NULL if none; it has a place now */
+bool block_is_claimed(const BlockBackend *blk); /* block_find_drive has found it */
 void block_for_each(void (*fn)(BlockBackend *blk, void *opaque), void *opaque);
+/* A drive by its id, or a new one around the block node of that name. */
+BlockBackend *block_find_or_attach(const char *name, GError **error);
+void block_delete(BlockBackend *blk); /* no device uses it */
+/* Block nodes of -blockdev and blockdev-add. options: an object, nested or with dotted keys. */
+bool block_node_add(const Json *options, GError **error);
+bool block_node_del(const char *node_name, GError **error);
 /* Flushes and closes everything; at exit. */
 void block_close_all(void);
 

@@ -16,6 +16,7 @@ int iothread_tid(const IoThread *thread); /* the host's number of it */
 /* A device uses it: it cannot be removed until the device is gone. */
 void iothread_ref(IoThread *thread);
 void iothread_unref(IoThread *thread);
+bool iothread_in_use(const IoThread *thread);
 bool iothread_remove(IoThread *thread, GError **error); /* ends it; false: in use */
 
 void iothread_call(IoThread *thread, void (*fn)(void *opaque), void *opaque); /* any thread; in order of the calls */
