@@ -40,6 +40,8 @@ static const char *const extra[] = {
     "usb-ehci",
     "ich9-usb-ehci1",
     "ich9-usb-ehci2",
+    "qemu-xhci",
+    "nec-usb-xhci",
     "usb-hub",
     "usb-kbd",
     "usb-mouse",

@@ -1,0 +1,26 @@
+/* xHCI's registers: xHCI 1.2, chapter 5. */
+#ifndef HW_USB_XHCI_REGS_H
+#define HW_USB_XHCI_REGS_H
+
+#include "hw/usb/xhci.h"
+
+enum { REG_OPERATIONAL = 0x40, REG_PORTS = 0x440, REG_RUNTIME = 0x1000, REG_INTERRUPTERS = 0x1020,
+       REG_DOORBELLS = 0x2000, REG_MSIX_TABLE = 0x3000, REG_MSIX_PENDING = 0x3800, REG_SIZE = 0x4000 };
+enum { CAPLENGTH = 0x00, HCSPARAMS1 = 0x04, HCSPARAMS2 = 0x08, HCSPARAMS3 = 0x0c, HCCPARAMS1 = 0x10,
+       DBOFF = 0x14, RTSOFF = 0x18, HCCPARAMS2 = 0x1c, EXTENDED = 0x20 };
+enum { USBCMD = 0x40, USBSTS = 0x44, PAGESIZE = 0x48, DNCTRL = 0x54, CRCR = 0x58, DCBAAP = 0x70, CONFIG = 0x78 };
+enum { PORT_SC = 0, PORT_PMSC = 4, PORT_LI = 8 };
+enum { CMD_RUN = 1 << 0, CMD_RESET = 1 << 1, CMD_INTERRUPTS = 1 << 2, CMD_SAVE = 1 << 8, CMD_RESTORE = 1 << 9 };
+enum { STS_HALTED = 1 << 0, STS_EVENT = 1 << 3, STS_PORT = 1 << 4, STS_RESTORE_ERROR = 1 << 10 };
+enum { CRCR_STOP = 1 << 1, CRCR_ABORT = 1 << 2, CRCR_RUNNING = 1 << 3 };
+enum { IR_IMAN = 0, IR_IMOD = 4, IR_ERSTSZ = 8, IR_ERSTBA = 0x10, IR_ERDP = 0x18 };
+enum { IMAN_PENDING = 1, IMAN_ENABLE = 2, ERDP_BUSY = 8 };
+enum { ERST_MAX = 16 }; /* segments, as HCSPARAMS2 says */
+enum { SC_CONNECT = 1 << 0, SC_ENABLE = 1 << 1, SC_RESET = 1 << 4, SC_POWER = 1 << 9, SC_LINK_WRITE = 1 << 16,
+       SC_CONNECT_CHANGE = 1 << 17, SC_ENABLE_CHANGE = 1 << 18, SC_WARM_CHANGE = 1 << 19, SC_RESET_CHANGE = 1 << 21,
+       SC_LINK_CHANGE = 1 << 22, SC_CHANGES = 0xfe << 16, SC_WAKE = 7 << 25 };
+#define SC_WARM_RESET (1u << 31)
+enum { SC_LINK = 15 << 5, SC_LINK_SHIFT = 5, SC_SPEED_SHIFT = 10, SC_SPEED = 15 << 10, SC_INDICATOR = 3 << 14 };
+enum { LINK_U0 = 0, LINK_U3 = 3, LINK_DISABLED = 4, LINK_RXDETECT = 5, LINK_POLLING = 7, LINK_RESUME = 15 };
+
+#endif
