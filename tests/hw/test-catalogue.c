@@ -30,6 +30,8 @@ static const char *const extra[] = {
     "rtl8139",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
+    "nvme,drive=nvme-disk,serial=n1",
+    "nvme-ns,drive=nvme-disk2",
     "scsi-hd,drive=scsi-disk",
     "scsi-cd,drive=scsi-disc",
     "piix3-usb-uhci",
@@ -102,6 +104,8 @@ static void build_machine(void)
     rig_char("c2");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     rig_drive("cd", "none", 0, 1 << 20, true, true);
+    rig_drive("nvme-disk", "none", 0, 1 << 20, false, false);
+    rig_drive("nvme-disk2", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
     scsi_bus_new(NULL, &no_adapter, NULL);
