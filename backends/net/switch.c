@@ -383,7 +383,7 @@ static const NetOps switch_ops = {
 /* The keys of the user network that make sense at a port without an outside. */
 static Options *get_host_options(const char *id, const Options *o)
 {
-    static const char *const keys[] = { "net", "host", "dhcpstart", "hostname", "tftp", "bootfile", "hostfwd",
+    static const char *const keys[] = { "net", "dhcpstart", "hostname", "tftp", "bootfile", "hostfwd",
                                         "guestfwd", "ipv4", "ipv6", "ipv6-net", "ipv6-host", "ipv6-prefix",
                                         "ipv6-prefixlen", "domainname", "tftp-server-name", "dnssearch", NULL };
     Options *host = options_new();

@@ -1,18 +1,14 @@
 #!/usr/bin/env python3
-"""Debian kernels with a busybox initramfs: processors, messages, network, disk, power.
+"""Debian kernels with a busybox initramfs: processors, messages, disk, power.
 
 Usage: linux.py MYNA [test...]
 """
 import hashlib
-import http.server
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import tempfile
-import threading
-import time
 
 import initramfs
 import machine
@@ -74,72 +70,6 @@ poweroff -f
         bad = [line for line in re.findall(r'BOOT-WARNING (.*)', m.text) if not HARMLESS.search(line)]
         if bad:
             raise machine.Failure('the kernel complains: ' + '; '.join(bad[:5]))
-
-
-def network(myna, arch='amd64'):
-    """DHCP, a download and an upload by TCP with checksums, a connection from the host."""
-    blob = os.urandom(3 << 20)
-    received = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header('Content-Length', str(len(blob)))
-            self.end_headers()
-            self.wfile.write(blob)
-
-        def log_message(self, *unused):
-            pass
-
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sink = socket.create_server(('127.0.0.1', 0))
-
-    def receive():
-        peer, _ = sink.accept()
-        data = b''
-        while chunk := peer.recv(65536):
-            data += chunk
-        received['data'] = data
-
-    threading.Thread(target=receive, daemon=True).start()
-    with socket.create_server(('127.0.0.1', 0)) as probe:
-        forward = probe.getsockname()[1]
-    task = f'''
-ip link set lo up
-ip link set eth0 up
-udhcpc -i eth0 -n -q -s /etc/dhcp
-wget -q -O /tmp/blob http://10.0.2.2:{server.server_port}/blob
-echo BOOT-SUM $(md5sum /tmp/blob | cut -c1-32)
-nc 10.0.2.2 {sink.getsockname()[1]} < /tmp/blob
-echo BOOT-SENT
-echo BOOT-LISTEN; nc -l -p 7 < /etc/dhcp
-echo BOOT-END
-poweroff -f
-'''
-    with boot(myna, arch, task, modules=['e1000'],
-              args=['-nic', f'user,hostfwd=tcp:127.0.0.1:{forward}-:7']) as m:
-        m.expect('BOOT-DHCP 10.0.2.15', 150)
-        if m.expect('BOOT-SUM (\\w{32})', 60)[1] != hashlib.md5(blob).hexdigest():
-            raise machine.Failure('the download is damaged')
-        m.expect('BOOT-SENT', 60)
-        m.expect('BOOT-LISTEN', 10)
-        for _ in range(20):  # the guest may not listen yet
-            with socket.create_connection(('127.0.0.1', forward), 20) as peer:
-                peer.settimeout(20)
-                try:
-                    answer = peer.recv(100)
-                except OSError:
-                    answer = b''
-            if answer:
-                break
-            time.sleep(0.3)
-        if not answer.startswith(b'#!/bin/sh'):
-            raise machine.Failure('nothing came through hostfwd')
-        m.expect('BOOT-END', 30)
-        m.wait_exit(30)
-    if received.get('data') != blob:
-        raise machine.Failure('the upload is damaged')
 
 
 def disk(myna, arch='amd64'):
@@ -205,8 +135,6 @@ TESTS = {
     'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),
     'i386-smp1': lambda myna: shell(myna, 'i386', 1),
     'i386-smp4': lambda myna: shell(myna, 'i386', 4),
-    'network': network,
-    'network-i386': lambda myna: network(myna, 'i386'),
     'disk': disk,
     'reboot': reboot,
     'watch': watch,
