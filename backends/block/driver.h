@@ -162,6 +162,7 @@ struct BlockImage {
     uint32_t mem_align;  /* of a protocol: buffers of its resolved transfers, and their parts' sizes; 0 or 1: any */
     uint32_t cluster_size; /* 0: none */
     bool encrypted, zero_init; /* zero_init: a new image of it reads as zeros */
+    bool compressed_only; /* new clusters are written by write_compressed alone */
     bool growable;       /* a protocol whose files grow by writing past their end */
     bool probed;         /* nobody named the format */
     struct BlockNode *node; /* the core's own */

@@ -111,6 +111,7 @@ static bool check_target(ConvertJob *job, const ImgArgs *args, const char *name)
                   block_image_size(target), job->total);
         return false;
     }
+    job->compress = job->compress || target->compressed_only;
     if (job->compress && !target->driver->write_compressed) {
         img_error("Compression not supported for file format '%s'", target->driver->name);
         return false;

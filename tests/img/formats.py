@@ -81,5 +81,55 @@ def vpc_geometry():
     assert '2040' in run.stderr
 
 
+@check
+def vmdk():
+    subformats = ['monolithicSparse', 'monolithicFlat', 'twoGbMaxExtentSparse', 'twoGbMaxExtentFlat', 'streamOptimized']
+    both_ways('vmdk', None, *[f'subformat={s}' for s in subformats], 'zeroed_grain=on', 'adapter_type=lsilogic,hwversion=10',
+              'compat6=on,adapter_type=buslogic,toolsversion=7', sizes=[65536, (3 << 20) + 512, 20 << 20])
+    both_ways('vmdk', None, 'subformat=streamOptimized', sizes=[70144, 40 << 20])
+
+
+@check
+def vmdk_writes():
+    for s in ['monolithicSparse', 'monolithicFlat', 'twoGbMaxExtentSparse', 'twoGbMaxExtentFlat']:
+        written_in_parts('vmdk', f'subformat={s}')
+    written_in_parts('vmdk', 'zeroed_grain=on')
+
+
+@check
+def vmdk_split():
+    """Disks of several extents, written across their ends."""
+    for s in ['twoGbMaxExtentSparse', 'twoGbMaxExtentFlat']:
+        write('raw.img', ((2 << 30) - 70000, noise(150000)), ((4 << 30) - 512, noise(1024)), size=(5 << 30) - 512)
+        for maker in (img, qemu):
+            maker('convert', '-O', 'vmdk', '-o', f'subformat={s}', '-f', 'raw', 'raw.img', 'a.vmdk')
+            qemu('compare', '-f', 'raw', '-F', 'vmdk', 'raw.img', 'a.vmdk')
+            img('compare', '-f', 'raw', '-F', 'vmdk', 'raw.img', 'a.vmdk')
+            same(img('info', 'a.vmdk'), qemu('info', 'a.vmdk'))
+
+
+@check
+def vmdk_backing():
+    disk('base.img', 5 << 20)
+    for maker in (img, qemu):
+        maker('convert', '-O', 'vmdk', '-f', 'raw', 'base.img', 'base.vmdk')
+        for overlay, extra in [(img, []), (qemu, []), (img, ['-o', 'zeroed_grain=on'])]:
+            overlay('create', '-q', '-f', 'vmdk', '-b', 'base.vmdk', '-F', 'vmdk', *extra, 'top.vmdk')
+            same_content('base.img', 'top.vmdk', 'vmdk')
+            disk('both.img', 5 << 20)
+            for offset, count in [(0, 3), (1 << 20, 700), (4 << 20, 64)]:
+                for name, f in [('both.img', 'raw'), ('top.vmdk', 'vmdk')]:
+                    img('bench', '-w', '-q', '-f', f, '-c', count, '-s', '512', '-S', '1536', '-d', '1', '-o', offset,
+                        '--pattern=90', name)
+            same_content('both.img', 'top.vmdk', 'vmdk')
+            mine, other = img_json('info', '--backing-chain', 'top.vmdk'), qemu_json('info', '--backing-chain', 'top.vmdk')
+            same([set(m) for m in mine], [set(o) for o in other])
+            qemu('check', 'top.vmdk')
+    img('create', '-q', '-f', 'vmdk', '-b', 'base.vmdk', '-F', 'vmdk', 'stale.vmdk')
+    img('bench', '-w', '-q', '-c', 1, 'base.vmdk')
+    img('bench', '-w', '-q', '-c', 1, 'stale.vmdk', status=1)
+    img('create', '-f', 'vmdk', '-b', 'base.img', '-F', 'raw', 'x.vmdk', status=1)
+
+
 need_qemu()
 main()
