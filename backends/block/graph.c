@@ -196,6 +196,7 @@ static bool take_common(Json *options, Common *c, unsigned *flags, GError **erro
         !block_option_string(options, "node-name", &c->node_name, error) ||
         !take_flag(options, "read-only", BLOCK_OPEN_READONLY, flags, error) ||
         !take_flag(options, "auto-read-only", BLOCK_OPEN_AUTO_READONLY, flags, error) ||
+        !take_flag(options, "share-rw", BLOCK_OPEN_SHARE_RW, flags, error) ||
         !take_flag(options, "force-share", BLOCK_OPEN_NO_LOCK, flags, error) ||
         !take_detect_zeroes(options, &c->detect_zeroes, error) || !take_discard(options, flags, error) ||
         !take_cache(options, flags, error)) {
