@@ -175,6 +175,13 @@ static void store_range(const MemoryRange *range, PhysAddr addr, uint64_t value,
     }
 }
 
+/* The device need not be asked under the machine lock. The map may change meanwhile; whoever takes a device out
+ * of a running machine stops the vCPUs before it frees anything. */
+static bool is_unlocked(const MemoryRange *range)
+{
+    return range->region && range->region->ops && range->region->ops->unlocked;
+}
+
 static bool contains(const MemoryRange *range, PhysAddr addr, unsigned size)
 {
     return range->last - addr >= size - 1;
@@ -192,7 +199,7 @@ uint64_t memory_load(AddressSpace *as, PhysAddr addr, unsigned size)
         }
         return value;
     }
-    if (range.ram) {
+    if (range.ram || is_unlocked(&range)) {
         return load_range(&range, addr, size);
     }
     taken = machine_lock_if();
@@ -221,7 +228,7 @@ void memory_store(AddressSpace *as, PhysAddr addr, uint64_t value, unsigned size
         }
         return;
     }
-    if (goes_to_ram(&range)) {
+    if (goes_to_ram(&range) || is_unlocked(&range)) {
         store_range(&range, addr, value, size);
         return;
     }

@@ -132,6 +132,9 @@ void device_free(Device *dev)
     }
     if (dev->realized) {
         g_ptr_array_remove(devices, dev);
+        if (dev->bus && dev->bus->quiesce) {
+            dev->bus->quiesce(dev);
+        }
         if (dev->type->unrealize) {
             dev->type->unrealize(dev);
         }

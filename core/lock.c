@@ -13,6 +13,13 @@ void machine_lock(void)
     held = true;
 }
 
+bool machine_trylock(void)
+{
+    g_assert(!held);
+    held = g_mutex_trylock(&mutex);
+    return held;
+}
+
 void machine_unlock(void)
 {
     g_assert(held);

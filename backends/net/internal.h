@@ -3,6 +3,7 @@
 #define BACKENDS_NET_INTERNAL_H
 
 #include "backends/net.h"
+#include "util/iov.h"
 
 typedef struct NetOps {
     /*
@@ -62,7 +63,6 @@ const NetFrame *net_queue_peek(const NetQueue *queue); /* NULL: empty */
 void net_queue_pop(NetQueue *queue);
 void net_queue_clear(NetQueue *queue);
 
-size_t iov_size(const struct iovec *iov, int count);
 /* Copies up to size bytes from offset on; returns how many. */
 size_t iov_copy(const struct iovec *iov, int count, size_t offset, void *to, size_t size);
 

@@ -3,16 +3,6 @@
 
 #include <string.h>
 
-size_t iov_size(const struct iovec *iov, int count)
-{
-    size_t size = 0;
-
-    for (int i = 0; i < count; i++) {
-        size += iov[i].iov_len;
-    }
-    return size;
-}
-
 size_t iov_copy(const struct iovec *iov, int count, size_t offset, void *to, size_t size)
 {
     size_t done = 0;

@@ -385,12 +385,19 @@ static void pci_detach(Bus *b, Device *dev)
     PciDevice *pci = (PciDevice *)dev;
 
     if (pci->bus && bus->at[pci->devfn] == pci) {
-        pci_set_intx(pci, false);
-        store_le16(pci->config + PCI_COMMAND, 0);
-        update_bars(pci);
         pci_msi_free(pci);
         bus->at[pci->devfn] = NULL;
     }
+}
+
+/* After this the type may free what its BARs show. */
+static void pci_quiesce(Device *dev)
+{
+    PciDevice *pci = (PciDevice *)dev;
+
+    pci_set_intx(pci, false);
+    store_le16(pci->config + PCI_COMMAND, 0);
+    update_bars(pci);
 }
 
 static char *pci_address(Device *dev)
@@ -483,6 +490,7 @@ PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *por
     bus_init(&bus->bus, "pci", name, owner);
     bus->bus.attach = pci_attach;
     bus->bus.detach = pci_detach;
+    bus->bus.quiesce = pci_quiesce;
     bus->bus.address = pci_address;
     bus->bus.reset = pci_reset;
     bus->bus.save = pci_save;

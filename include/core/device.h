@@ -83,6 +83,7 @@ struct Bus {
     /* Checks and places a device (slot, address) before its realize; may be NULL. */
     bool (*attach)(Bus *bus, Device *dev, GError **error);
     void (*detach)(Bus *bus, Device *dev);
+    void (*quiesce)(Device *dev); /* before unrealize: the guest reaches it no more; may be NULL */
     char *(*address)(Device *dev); /* for `info qtree`; caller frees; may be NULL */
     /* What the bus keeps for each device (PCI: config space). Each may be NULL. */
     void (*reset)(Device *dev); /* before the type's reset, after the state has its reset values */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 void machine_lock(void);
+bool machine_trylock(void); /* false: somebody has it */
 void machine_unlock(void);
 bool machine_locked(void); /* by this thread */
 

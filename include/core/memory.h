@@ -34,6 +34,7 @@ typedef struct RegionOps {
     void (*write)(void *opaque, PhysAddr offset, uint64_t value, unsigned size);
     unsigned min_size, max_size; /* 0: 1 and 4 */
     Endian endian;               /* of the device's registers */
+    bool unlocked;               /* called without the machine lock, unless the caller has it: doorbells */
 } RegionOps;
 
 /* Per 4 KiB page of a RAM block: why a store to it must not take the fast path. */

@@ -57,13 +57,14 @@ struct PciDevice {
     struct PciMsix *msix; /* hw/pci/msi.c's */
 };
 
-/* Rows that every PciDevice type puts at the head of its property list. */
-#define PCI_PROPS(Type)                                                                       \
-    PROP(Type, pci.devfn, "addr", PROP_PCI_ADDR, "-1", "slot[.function] on the bus"),         \
-        PROP(Type, pci.multifunction, "multifunction", PROP_BOOL, "off",                      \
-             "other functions share the slot"),                                               \
-        PROP(Type, pci.romfile, "romfile", PROP_STRING, NULL, "option ROM file, empty for none"), \
-        PROP(Type, pci.rombar, "rombar", PROP_U32, "1", "0: hide the option ROM")
+/* Rows that every PciDevice type puts at the head of its property list; member: its PciDevice. */
+#define PCI_PROPS_IN(Type, member)                                                                    \
+    PROP(Type, member.devfn, "addr", PROP_PCI_ADDR, "-1", "slot[.function] on the bus"),              \
+        PROP(Type, member.multifunction, "multifunction", PROP_BOOL, "off",                           \
+             "other functions share the slot"),                                                       \
+        PROP(Type, member.romfile, "romfile", PROP_STRING, NULL, "option ROM file, empty for none"),  \
+        PROP(Type, member.rombar, "rombar", PROP_U32, "1", "0: hide the option ROM")
+#define PCI_PROPS(Type) PCI_PROPS_IN(Type, pci)
 
 /* First thing in a type's realize: fills the header from info. */
 void pci_device_init(PciDevice *pci, const PciInfo *info);
