@@ -46,6 +46,11 @@ uint32_t frame_hash(const uint8_t address[6])
     return reversed;
 }
 
+uint32_t frame_hash_low(const uint8_t address[6])
+{
+    return run_crc(address, 6);
+}
+
 bool frame_is_broadcast(const uint8_t *frame)
 {
     return memcmp(frame, "\xff\xff\xff\xff\xff\xff", 6) == 0;

@@ -17,6 +17,7 @@
 uint32_t frame_fcs(const uint8_t *data, size_t size);
 /* The generator's register after the six bytes of an address, its first bit the highest. */
 uint32_t frame_hash(const uint8_t address[6]);
+uint32_t frame_hash_low(const uint8_t address[6]); /* ... the lowest */
 
 bool frame_is_broadcast(const uint8_t *frame);
 bool frame_is_multicast(const uint8_t *frame); /* broadcast too */
