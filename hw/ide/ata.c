@@ -1,7 +1,7 @@
 /*
- * ATA disks: the command set.
+ * ATA disks: the command set. What the disk tells of itself is in ata-identify.c and ata-smart.c.
  *
- * ATA/ATAPI-6, chapter 8; 48-bit addressing, multiple sectors, UDMA, TRIM as in ACS-2.
+ * ATA/ATAPI-6, chapter 8; TRIM as in ACS-2. The security commands are not there, and refused.
  */
 #include "hw/ide/internal.h"
 #include "util/bits.h"
@@ -9,17 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-void ata_string(uint16_t *words, const char *text, int bytes)
-{
-    char padded[64];
-
-    memset(padded, ' ', sizeof(padded));
-    memcpy(padded, text, MIN(strlen(text), (size_t)bytes));
-    for (int i = 0; i < bytes / 2; i++) { /* two characters a word, the first one high */
-        words[i] = (uint8_t)padded[2 * i] << 8 | (uint8_t)padded[2 * i + 1];
-    }
-}
 
 /* What the registers hold after a reset tells disks and packet drives apart (section 9.12). */
 void ata_signature(IdeDrive *d)
@@ -31,58 +20,9 @@ void ata_signature(IdeDrive *d)
     r->lba2 = d->is_cd ? 0xeb : 0;
 }
 
-static uint64_t total_sectors(const IdeDrive *d)
+uint64_t ata_sectors(const IdeDrive *d)
 {
     return block_size(d->blk) / BLOCK_SECTOR;
-}
-
-static void identify(IdeDrive *d)
-{
-    uint16_t w[256] = { 0 };
-    uint64_t total = total_sectors(d), chs;
-
-    w[0] = 0x0040;
-    w[1] = d->cylinders;
-    w[3] = 16;
-    w[6] = 63;
-    ata_string(w + 10, d->serial, 20);
-    w[22] = 4;
-    ata_string(w + 23, d->version, 8);
-    ata_string(w + 27, d->model, 40);
-    w[47] = 0x8010;               /* READ MULTIPLE: up to 16 */
-    w[48] = 1;                    /* 32-bit data port */
-    w[49] = 1 << 11 | 1 << 9 | 1 << 8; /* IORDY, LBA, DMA */
-    w[51] = w[52] = 0x200;
-    w[53] = 7;                    /* words 54-58, 64-70 and 88 are valid */
-    w[54] = d->cylinders;
-    w[55] = d->s.heads;
-    w[56] = d->s.sectors;
-    chs = (uint64_t)w[54] * w[55] * w[56];
-    w[57] = chs;
-    w[58] = chs >> 16;
-    w[59] = d->s.multiple ? 0x100 | d->s.multiple : 0;
-    w[60] = MIN(total, 0x0fffffff) & 0xffff;
-    w[61] = MIN(total, 0x0fffffff) >> 16;
-    w[63] = 0x07 | ((d->s.dma_mode & 0xf8) == 0x20 ? 0x100 << (d->s.dma_mode & 7) : 0);
-    w[64] = 3;
-    w[65] = w[66] = w[67] = w[68] = 120;
-    w[69] = 1 << 14 | 1 << 5;     /* TRIM reads back zeros */
-    w[80] = 0xf0;                 /* ATA-4 to ATA-7 */
-    w[81] = 0x16;
-    w[82] = 1 << 14 | 1 << 5 | 1; /* NOP, write cache, SMART */
-    w[83] = 1 << 14 | 1 << 13 | 1 << 12 | 1 << 10; /* FLUSH CACHE (EXT), 48 bits */
-    w[84] = 1 << 14;
-    w[85] = 1 << 14 | (d->s.write_cache ? 1 << 5 : 0) | 1;
-    w[86] = 1 << 13 | 1 << 12 | 1 << 10;
-    w[87] = 1 << 14;
-    w[88] = 0x3f | ((d->s.dma_mode & 0xf8) == 0x40 ? 0x100 << (d->s.dma_mode & 7) : 0);
-    w[93] = 1 | 1 << 14 | 0x2000; /* 80-wire cable */
-    for (int i = 0; i < 4; i++) {
-        w[100 + i] = total >> 16 * i;
-    }
-    w[106] = 0x4000;
-    w[169] = 1;                   /* TRIM */
-    memcpy(d->ch->buffer, w, 512);
 }
 
 /* ---- addresses ---- */
@@ -91,7 +31,7 @@ static bool read_address(IdeDrive *d)
 {
     IdeChannel *ch = d->ch;
     const IdeRegs *r = &ch->r;
-    uint64_t total = total_sectors(d);
+    uint64_t total = ata_sectors(d);
 
     if (ch->lba48) {
         ch->sectors_left = r->hob_count << 8 | r->count;
@@ -150,31 +90,48 @@ static void media_error(IdeDrive *d, int error)
     ide_fail(d, error == EINVAL ? ATA_NOT_FOUND : error == EROFS ? ATA_ABORTED : ATA_UNCORRECTABLE);
 }
 
+/* ch->block sectors went by; false if they failed, which ends the command. */
+static bool advance(IdeDrive *d, int error)
+{
+    IdeChannel *ch = d->ch;
+
+    if (error) {
+        media_error(d, error);
+        return false;
+    }
+    ch->sector += ch->block;
+    ch->sectors_left -= ch->block;
+    write_back_address(d, ch->sector - 1);
+    return true;
+}
+
+static bool begin(IdeDrive *d, bool is_write)
+{
+    d->ch->is_write = is_write;
+    if (!read_address(d)) {
+        ide_fail(d, ATA_NOT_FOUND);
+        return false;
+    }
+    return true;
+}
+
 /* ---- PIO ---- */
 
 static void pio_read_next(IdeDrive *d);
 
 static void pio_read_answer(IdeDrive *d, int error)
 {
-    IdeChannel *ch = d->ch;
-
-    if (error) {
-        media_error(d, error);
-        return;
+    if (advance(d, error)) {
+        ide_data_in(d, d->ch->block * BLOCK_SECTOR, pio_read_next);
     }
-    ch->sector += ch->block;
-    ch->sectors_left -= ch->block;
-    write_back_address(d, ch->sector - 1);
-    ide_data_in(d, ch->block * BLOCK_SECTOR, pio_read_next);
 }
 
 static void pio_read_next(IdeDrive *d)
 {
     IdeChannel *ch = d->ch;
 
-    if (!ch->sectors_left) { /* the last block was read: no interrupt at the end */
-        ch->phase = PHASE_IDLE;
-        d->s.status = ATA_DRDY | ATA_DSC;
+    if (!ch->sectors_left) {
+        ide_end_quietly(d);
         return;
     }
     ch->block = MIN(ch->block, ch->sectors_left);
@@ -183,37 +140,15 @@ static void pio_read_next(IdeDrive *d)
 
 static void pio_write_block(IdeDrive *d);
 
-static void flushed(IdeDrive *d, int error)
-{
-    if (error) {
-        media_error(d, error);
-    } else {
-        ide_done(d);
-    }
-}
-
-static void write_finished(IdeDrive *d)
-{
-    if (d->s.write_cache) {
-        ide_done(d);
-    } else {
-        ide_flush(d, flushed); /* without a write cache, done means on the disk */
-    }
-}
-
 static void pio_write_answer(IdeDrive *d, int error)
 {
     IdeChannel *ch = d->ch;
 
-    if (error) {
-        media_error(d, error);
+    if (!advance(d, error)) {
         return;
     }
-    ch->sector += ch->block;
-    ch->sectors_left -= ch->block;
-    write_back_address(d, ch->sector - 1);
     if (!ch->sectors_left) {
-        write_finished(d);
+        ide_done(d);
         return;
     }
     ch->block = MIN(ch->block, ch->sectors_left);
@@ -234,11 +169,9 @@ static void begin_pio(IdeDrive *d, bool is_write, bool multiple)
         ide_abort(d);
         return;
     }
-    if (!read_address(d)) {
-        ide_fail(d, ATA_NOT_FOUND);
+    if (!begin(d, is_write)) {
         return;
     }
-    ch->is_write = is_write;
     ch->block = MIN(multiple ? d->s.multiple : 1, ch->sectors_left);
     if (is_write) {
         ide_data_out(d, ch->block * BLOCK_SECTOR, pio_write_block);
@@ -249,68 +182,45 @@ static void begin_pio(IdeDrive *d, bool is_write, bool multiple)
 
 /* ---- DMA ---- */
 
-static void dma_end(IdeDrive *d)
+static void dma_step(IdeDrive *d);
+
+/* Between the buffer and the host; false if the host's table was too short, which ends the command. */
+static bool move_dma(IdeDrive *d, uint32_t size, bool to_memory)
 {
     IdeChannel *ch = d->ch;
 
-    write_back_address(d, ch->sector ? ch->sector - 1 : 0);
-    ch->dma->request(ch->dma_opaque, false);
-    if (ch->is_write) {
-        write_finished(d);
-    } else {
-        ide_done(d);
-    }
-}
-
-static bool dma_failed(IdeDrive *d, int64_t moved, uint32_t wanted)
-{
-    if (moved == wanted) {
-        return false;
+    if (ch->dma->transfer(ch->dma_opaque, ch->buffer, size, to_memory) == size) {
+        return true;
     }
     guest_error(d->dev.id, "DMA: the bus master's table is shorter than the command");
     ide_abort(d);
-    return true;
+    return false;
 }
 
-static void dma_read_answer(IdeDrive *d, int error)
+static void dma_end(IdeDrive *d)
+{
+    d->ch->dma->request(d->ch->dma_opaque, false);
+    ide_done(d);
+}
+
+static void dma_answer(IdeDrive *d, int error)
 {
     IdeChannel *ch = d->ch;
-    uint32_t size = ch->block * BLOCK_SECTOR;
 
-    if (error) {
-        media_error(d, error);
+    if (!error && !ch->is_write && !move_dma(d, ch->block * BLOCK_SECTOR, true)) {
         return;
     }
-    if (dma_failed(d, ch->dma->transfer(ch->dma_opaque, ch->buffer, size, true), size)) {
+    if (!advance(d, error)) {
         return;
     }
-    ch->sector += ch->block;
-    ch->sectors_left -= ch->block;
     if (ch->sectors_left) {
-        ata_dma_step(d);
+        dma_step(d);
     } else {
         dma_end(d);
     }
 }
 
-static void dma_write_answer(IdeDrive *d, int error)
-{
-    IdeChannel *ch = d->ch;
-
-    if (error) {
-        media_error(d, error);
-        return;
-    }
-    ch->sector += ch->block;
-    ch->sectors_left -= ch->block;
-    if (ch->sectors_left) {
-        ata_dma_step(d);
-    } else {
-        dma_end(d);
-    }
-}
-
-void ata_dma_step(IdeDrive *d)
+static void dma_step(IdeDrive *d)
 {
     IdeChannel *ch = d->ch;
     uint32_t size;
@@ -318,9 +228,9 @@ void ata_dma_step(IdeDrive *d)
     ch->block = MIN(ch->sectors_left, IDE_BUFFER / BLOCK_SECTOR);
     size = ch->block * BLOCK_SECTOR;
     if (!ch->is_write) {
-        ide_read_sectors(d, ch->sector * BLOCK_SECTOR, size, dma_read_answer);
-    } else if (!dma_failed(d, ch->dma->transfer(ch->dma_opaque, ch->buffer, size, false), size)) {
-        ide_write_sectors(d, ch->sector * BLOCK_SECTOR, size, dma_write_answer);
+        ide_read_sectors(d, ch->sector * BLOCK_SECTOR, size, dma_answer);
+    } else if (move_dma(d, size, false)) {
+        ide_write_sectors(d, ch->sector * BLOCK_SECTOR, size, dma_answer);
     }
 }
 
@@ -330,66 +240,127 @@ static void begin_dma(IdeDrive *d, bool is_write)
 
     if (!ch->dma) {
         ide_abort(d);
-        return;
-    }
-    if (!read_address(d)) {
-        ide_fail(d, ATA_NOT_FOUND);
-        return;
-    }
-    ch->is_write = is_write;
-    ch->is_dma = true;
-    ide_dma_begin(d);
-}
-
-/* ---- DATA SET MANAGEMENT: TRIM ---- */
-
-static void trim_block(IdeDrive *d)
-{
-    uint64_t total = total_sectors(d);
-
-    for (int i = 0; i < 64; i++) {
-        uint64_t entry = load_le64(d->ch->buffer + i * 8);
-        uint64_t sector = entry & 0xffffffffffff, count = entry >> 48;
-
-        if (count && sector < total && count <= total - sector) {
-            block_discard(d->blk, sector * BLOCK_SECTOR, count * BLOCK_SECTOR, NULL, NULL);
-        }
+    } else if (begin(d, is_write)) {
+        ch->is_dma = true;
+        ide_dma_begin(d, dma_step);
     }
 }
 
-static void trim_received(IdeDrive *d)
+/* ---- READ VERIFY: the sectors are read, and nothing is sent ---- */
+
+static void verify_next(IdeDrive *d);
+
+static void verified(IdeDrive *d, int error)
 {
-    trim_block(d);
-    if (--d->ch->sectors_left) {
-        ide_data_out(d, BLOCK_SECTOR, trim_received);
-        ide_raise(d->ch);
+    if (!advance(d, error)) {
+        return;
+    }
+    if (d->ch->sectors_left) {
+        verify_next(d);
     } else {
         ide_done(d);
     }
 }
 
+static void verify_next(IdeDrive *d)
+{
+    IdeChannel *ch = d->ch;
+
+    ch->block = MIN(ch->sectors_left, IDE_BUFFER / BLOCK_SECTOR);
+    ide_read_sectors(d, ch->sector * BLOCK_SECTOR, ch->block * BLOCK_SECTOR, verified);
+}
+
+static void flushed(IdeDrive *d, int error)
+{
+    if (error) {
+        media_error(d, error);
+    } else {
+        ide_done(d);
+    }
+}
+
+/* ---- DATA SET MANAGEMENT: TRIM ---- */
+
+static void trim_dma_step(IdeDrive *d);
+static void trim_received(IdeDrive *d);
+
+static void trim_block_done(IdeDrive *d)
+{
+    IdeChannel *ch = d->ch;
+
+    if (--ch->sectors_left == 0) {
+        if (ch->is_dma) {
+            dma_end(d);
+        } else {
+            ide_done(d);
+        }
+    } else if (ch->is_dma) {
+        trim_dma_step(d);
+    } else {
+        ide_data_out(d, BLOCK_SECTOR, trim_received);
+        ide_raise(ch);
+    }
+}
+
+/* The next of the 64 ranges in the buffer that is not empty. */
+static void trim_next(IdeDrive *d, int error)
+{
+    IdeChannel *ch = d->ch;
+    uint64_t total = ata_sectors(d);
+
+    if (error) {
+        media_error(d, error);
+        return;
+    }
+    while (ch->at < BLOCK_SECTOR) {
+        uint64_t entry = load_le64(ch->buffer + ch->at);
+        uint64_t sector = entry & 0xffffffffffff, count = entry >> 48;
+
+        ch->at += 8;
+        if (!count) {
+            continue;
+        }
+        if (sector >= total || count > total - sector) {
+            ide_fail(d, ATA_NOT_FOUND);
+        } else {
+            ide_discard(d, sector * BLOCK_SECTOR, count * BLOCK_SECTOR, trim_next);
+        }
+        return;
+    }
+    trim_block_done(d);
+}
+
+static void trim_received(IdeDrive *d)
+{
+    d->ch->at = 0;
+    trim_next(d, 0);
+}
+
+static void trim_dma_step(IdeDrive *d)
+{
+    if (move_dma(d, BLOCK_SECTOR, false)) {
+        trim_received(d);
+    }
+}
+
+/* Software programs DMA for it where the drive has it at all. */
 static void trim(IdeDrive *d)
 {
     IdeChannel *ch = d->ch;
 
-    if (!(ch->r.feature & 1)) {
+    if (!(ch->r.feature & 1) || !ch->dma || !d->discard_granularity) {
         ide_abort(d);
         return;
     }
-    ch->sectors_left = MAX(1, ch->r.hob_count << 8 | ch->r.count);
-    if (!ch->dma) {
-        ide_data_out(d, BLOCK_SECTOR, trim_received);
-        return;
+    ch->is_write = true;
+    ch->is_dma = true;
+    ch->sector = 0;
+    ch->sectors_left = ch->r.hob_count << 8 | ch->r.count;
+    if (ch->sectors_left) {
+        ide_dma_begin(d, trim_dma_step);
+    } else {
+        ide_done(d);
     }
-    while (ch->sectors_left) {
-        if (ch->dma_ready &&
-            ch->dma->transfer(ch->dma_opaque, ch->buffer, BLOCK_SECTOR, false) != BLOCK_SECTOR) {
-            break;
-        }
-        trim_block(d);
-        ch->sectors_left--;
-    }
-    ide_done(d);
 }
 
 /* ---- the rest ---- */
@@ -401,8 +372,12 @@ static void set_features(IdeDrive *d)
     switch (r->feature) {
     case 0x02:
     case 0x82:
+        if (d->is_cd) {
+            break;
+        }
         d->s.write_cache = r->feature == 0x02;
-        if (!d->s.write_cache && d->blk && !d->is_cd) {
+        block_set_write_cache(d->blk, d->s.write_cache);
+        if (!d->s.write_cache) {
             ide_flush(d, flushed);
             return;
         }
@@ -432,64 +407,14 @@ static void set_features(IdeDrive *d)
     ide_done(d);
 }
 
-static void smart_data_read(IdeDrive *d)
-{
-    d->ch->phase = PHASE_IDLE;
-    d->s.status = ATA_DRDY | ATA_DSC;
-}
-
-/* A healthy disk: no attributes beyond power-on, no errors. */
-static void smart(IdeDrive *d)
-{
-    IdeRegs *r = &d->ch->r;
-
-    if (r->lba1 != 0x4f || r->lba2 != 0xc2) {
-        ide_abort(d);
-        return;
-    }
-    switch (r->feature) {
-    case 0xd0:   /* read data */
-    case 0xd1: { /* read thresholds */
-        uint8_t *b = d->ch->buffer, sum = 0;
-
-        memset(b, 0, 512);
-        b[0] = 1;
-        if (r->feature == 0xd0) {
-            b[0x16a] = 60; /* seconds of off-line collection */
-        }
-        for (int i = 0; i < 511; i++) {
-            sum += b[i];
-        }
-        b[511] = -sum;
-        ide_data_in(d, 512, smart_data_read);
-        break;
-    }
-    case 0xd2: /* autosave */
-    case 0xd4: /* self test: passes at once */
-    case 0xd8: /* enable */
-    case 0xd9: /* disable */
-    case 0xda: /* status: the signature stays, all is well */
-        ide_done(d);
-        break;
-    default:
-        ide_abort(d);
-    }
-}
-
 static void native_max(IdeDrive *d, bool ext)
 {
     d->ch->lba48 = ext;
-    write_back_address(d, total_sectors(d) - 1);
-    if (!ext && total_sectors(d) > 0x0fffffff) {
+    write_back_address(d, ata_sectors(d) - 1);
+    if (!ext && ata_sectors(d) > 0x0fffffff) {
         write_back_address(d, 0x0ffffffe);
     }
     ide_done(d);
-}
-
-static void identified(IdeDrive *d)
-{
-    d->ch->phase = PHASE_IDLE;
-    d->s.status = ATA_DRDY | ATA_DSC;
 }
 
 static bool common_command(IdeDrive *d, uint8_t command)
@@ -535,7 +460,7 @@ static void packet_drive_command(IdeDrive *d, uint8_t command)
         break;
     case 0xa1:
         atapi_identify(d);
-        ide_data_in(d, 512, identified);
+        ide_data_in(d, 512, ide_end_quietly);
         break;
     default:
         if (!common_command(d, command)) {
@@ -556,8 +481,9 @@ void ata_command(IdeDrive *d, uint8_t command)
         packet_drive_command(d, command);
         return;
     }
-    ch->lba48 = command == 0x24 || command == 0x25 || command == 0x29 || command == 0x34 ||
-                command == 0x35 || command == 0x39 || command == 0x42 || command == 0x3d;
+    ch->lba48 = command == 0x24 || command == 0x25 || command == 0x29 || command == 0x34 || command == 0x35 ||
+                command == 0x39 || command == 0x42 || command == 0x3d || command == 0xce;
+    ch->fua = command == 0x3d || command == 0xce;
     switch (command) {
     case 0x20:
     case 0x21:
@@ -576,6 +502,7 @@ void ata_command(IdeDrive *d, uint8_t command)
         break;
     case 0xc5:
     case 0x39:
+    case 0xce:
         begin_pio(d, true, true);
         break;
     case 0xc8:
@@ -592,19 +519,21 @@ void ata_command(IdeDrive *d, uint8_t command)
     case 0x40: /* READ VERIFY */
     case 0x41:
     case 0x42:
-        if (read_address(d)) {
-            ide_done(d);
-        } else {
-            ide_fail(d, ATA_NOT_FOUND);
+        if (begin(d, false)) {
+            verify_next(d);
         }
+        break;
+    case 0x2f: /* READ LOG (DMA) EXT */
+    case 0x47:
+        ata_read_log(d, true);
         break;
     case 0xe7:
     case 0xea:
         ide_flush(d, flushed);
         break;
     case 0xec:
-        identify(d);
-        ide_data_in(d, 512, identified);
+        ata_identify(d);
+        ide_data_in(d, 512, ide_end_quietly);
         break;
     case 0xc6: /* SET MULTIPLE MODE: powers of two up to 16 */
         if (ch->r.count > 16 || (ch->r.count & (ch->r.count - 1))) {
@@ -631,7 +560,7 @@ void ata_command(IdeDrive *d, uint8_t command)
         trim(d);
         break;
     case 0xb0:
-        smart(d);
+        ata_smart(d);
         break;
     case 0xf8:
         native_max(d, false);

@@ -103,7 +103,7 @@ static void answer_block(IdeDrive *d)
     }
 }
 
-void atapi_dma_step(IdeDrive *d)
+static void dma_step(IdeDrive *d)
 {
     IdeChannel *ch = d->ch;
     uint32_t size = ch->answer_left;
@@ -130,7 +130,7 @@ static void give(IdeDrive *d, uint32_t size)
     if (!size) {
         good(d);
     } else if (ch->is_dma) {
-        ide_dma_begin(d);
+        ide_dma_begin(d, dma_step);
     } else {
         give_block(d);
     }
@@ -274,10 +274,5 @@ void atapi_packet_command(IdeDrive *d)
     d->byte_limit = ch->r.lba2 << 8 | ch->r.lba1;
     d->byte_limit = d->byte_limit == 0 || d->byte_limit == 0xffff ? 0xfffe : d->byte_limit & ~1u;
     d->byte_limit = MAX(d->byte_limit, 2);
-    ch->at = 0;
-    ch->length = 12;
-    ch->next = packet_received;
-    ch->phase = PHASE_PACKET;
-    ch->r.count = REASON_COMMAND;
-    d->s.status = ATA_DRDY | ATA_DSC | ATA_DRQ;
+    ide_want_packet(d, packet_received);
 }

@@ -17,16 +17,32 @@ IdeDrive *ide_selected(IdeChannel *ch)
     return ch->drive[ch->r.select & SELECT_SLAVE ? 1 : 0];
 }
 
+/* For controllers that move the buffer by themselves. */
+static void tell_phase(IdeChannel *ch)
+{
+    if (ch->dma && ch->dma->phase_changed) {
+        ch->dma->phase_changed(ch->dma_opaque);
+    }
+}
+
 void ide_raise(IdeChannel *ch)
 {
     ch->r.irq = 1;
     line_set(ch->irq_line, !(ch->r.control & CTRL_NIEN));
+    tell_phase(ch);
 }
 
 void ide_lower(IdeChannel *ch)
 {
     ch->r.irq = 0;
     line_set(ch->irq_line, false);
+}
+
+void ide_end_quietly(IdeDrive *d)
+{
+    d->ch->phase = PHASE_IDLE;
+    d->s.status = ATA_DRDY | ATA_DSC;
+    tell_phase(d->ch);
 }
 
 void ide_done(IdeDrive *d)
@@ -75,6 +91,29 @@ void ide_data_out(IdeDrive *d, uint32_t size, IdeNext *next)
     ch->next = next;
     ch->phase = PHASE_DATA_OUT;
     d->s.status = ATA_DRDY | ATA_DSC | ATA_DRQ;
+    tell_phase(ch);
+}
+
+void ide_want_packet(IdeDrive *d, IdeNext *next)
+{
+    IdeChannel *ch = d->ch;
+
+    ch->at = 0;
+    ch->length = sizeof(d->cdb);
+    ch->next = next;
+    ch->phase = PHASE_PACKET;
+    ch->r.count = REASON_COMMAND;
+    d->s.status = ATA_DRDY | ATA_DSC | ATA_DRQ;
+    tell_phase(ch);
+}
+
+void ide_buffer_moved(IdeDrive *d)
+{
+    IdeChannel *ch = d->ch;
+
+    ch->phase = PHASE_BUSY;
+    d->s.status = ATA_DRDY | ATA_DSC | ATA_BSY;
+    ch->next(d);
 }
 
 /* ---- the block layer ---- */
@@ -130,7 +169,12 @@ void ide_write_sectors(IdeDrive *d, uint64_t offset, uint32_t size, void (*answe
     Pending *p = pending_new(d, size, answer);
 
     memcpy(p->buffer, d->ch->buffer, size);
-    block_write(d->blk, offset, &p->iov, 1, 0, block_done, p);
+    block_write(d->blk, offset, &p->iov, 1, d->ch->fua ? BLOCK_FUA : 0, block_done, p);
+}
+
+void ide_discard(IdeDrive *d, uint64_t offset, uint64_t size, void (*answer)(IdeDrive *, int))
+{
+    block_discard(d->blk, offset, size, block_done, pending_new(d, 0, answer));
 }
 
 void ide_flush(IdeDrive *d, void (*answer)(IdeDrive *, int))
@@ -140,10 +184,11 @@ void ide_flush(IdeDrive *d, void (*answer)(IdeDrive *, int))
 
 /* ---- DMA ---- */
 
-void ide_dma_begin(IdeDrive *d)
+void ide_dma_begin(IdeDrive *d, IdeNext *step)
 {
     IdeChannel *ch = d->ch;
 
+    ch->dma_step = step;
     ch->phase = PHASE_DMA;
     d->s.status = ATA_DRDY | ATA_DSC | ATA_DRQ;
     ch->dma->request(ch->dma_opaque, true);
@@ -158,11 +203,7 @@ void ide_channel_dma_start(IdeChannel *ch)
 
     ch->dma_ready = true;
     if (ch->phase == PHASE_DMA && d) {
-        if (d->is_cd) {
-            atapi_dma_step(d);
-        } else {
-            ata_dma_step(d);
-        }
+        ch->dma_step(d);
     }
 }
 
@@ -229,11 +270,7 @@ static uint32_t data_port(IdeChannel *ch, bool is_write, uint32_t value, unsigne
     }
     ch->at += size;
     if (ch->at == ch->length) {
-        IdeNext *next = ch->next;
-
-        ch->phase = PHASE_BUSY;
-        d->s.status = ATA_DRDY | ATA_DSC | ATA_BSY;
-        next(d);
+        ide_buffer_moved(d);
     }
     return result;
 }
@@ -278,7 +315,7 @@ static uint64_t command_read(void *opaque, PhysAddr offset, unsigned size)
     }
 }
 
-static void execute(IdeChannel *ch, uint8_t command)
+void ide_execute(IdeChannel *ch, uint8_t command)
 {
     IdeDrive *d = ide_selected(ch);
 
@@ -337,7 +374,7 @@ static void command_write(void *opaque, PhysAddr offset, uint64_t value, unsigne
         }
         return;
     default:
-        execute(ch, value);
+        ide_execute(ch, value);
         return;
     }
     r->fresh = false;
@@ -382,7 +419,7 @@ static bool channel_attach(Bus *bus, Device *dev, GError **error)
     if (d->unit < 0) {
         d->unit = ch->drive[0] ? 1 : 0;
     }
-    if (d->unit > 1 || ch->drive[d->unit]) {
+    if (d->unit >= (ch->sata ? 1 : 2) || ch->drive[d->unit]) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "no free place for '%s' on bus '%s'", dev->id,
                     bus->name);
         return false;
@@ -411,20 +448,27 @@ static bool add_drive(IdeChannel *ch, int unit, BlockBackend *blk, GError **erro
     return device_realize(dev, &ch->bus, error);
 }
 
-IdeChannel *ide_channel_new(Device *owner, int number, Line *irq, const IdeDmaOps *dma,
-                            void *dma_opaque, GError **error)
+static IdeChannel *create(Device *owner, const char *name, const IdeDmaOps *dma, void *dma_opaque)
 {
     IdeChannel *ch = g_new0(IdeChannel, 1);
-    g_autofree char *name = g_strdup_printf("ide.%d", number);
 
     bus_init(&ch->bus, "ide", name, owner);
     ch->bus.attach = channel_attach;
     ch->bus.detach = channel_detach;
-    ch->number = number;
-    ch->irq_line = irq;
     ch->dma = dma;
     ch->dma_opaque = dma_opaque;
     ch->buffer = g_malloc0(IDE_BUFFER);
+    return ch;
+}
+
+IdeChannel *ide_channel_new(Device *owner, int number, Line *irq, const IdeDmaOps *dma,
+                            void *dma_opaque, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("ide.%d", number);
+    IdeChannel *ch = create(owner, name, dma, dma_opaque);
+
+    ch->number = number;
+    ch->irq_line = irq;
     ch->command = region_new_io("ide-command", &command_ops, ch, 8);
     ch->control = region_new_io("ide-control", &control_ops, ch, 1);
     for (int unit = 0; unit < 2; unit++) {
@@ -436,6 +480,27 @@ IdeChannel *ide_channel_new(Device *owner, int number, Line *irq, const IdeDmaOp
     }
     ide_channel_reset(ch);
     return ch;
+}
+
+IdeChannel *ide_port_new(Device *owner, const char *name, const IdeDmaOps *dma, void *dma_opaque)
+{
+    IdeChannel *ch = create(owner, name, dma, dma_opaque);
+
+    ch->sata = true;
+    ide_channel_reset(ch);
+    return ch;
+}
+
+bool ide_port_add_drive(IdeChannel *ch, BlockBackend *blk, GError **error)
+{
+    return add_drive(ch, 0, blk, error);
+}
+
+void ide_port_free(IdeChannel *ch)
+{
+    bus_clear(&ch->bus);
+    g_free(ch->buffer);
+    g_free(ch);
 }
 
 Bus *ide_channel_bus(IdeChannel *ch)

@@ -22,6 +22,8 @@ enum { REASON_COMMAND = 0x01, REASON_TO_HOST = 0x02 };
     FIELD(uint8_t, multiple, 0)                                                         \
     FIELD(uint8_t, dma_mode, 0x45) /* as SET FEATURES names it: UDMA 5 */               \
     FIELD(bool, write_cache, true)                                                      \
+    FIELD(bool, smart, true)                                                            \
+    FIELD(uint8_t, self_test, 0) /* the last one, + 1 */                                \
     FIELD(uint16_t, heads, 16)                                                          \
     FIELD(uint16_t, sectors, 63)                                                        \
     FIELD(uint8_t, sense_key, 0)                                                        \
@@ -41,6 +43,13 @@ struct IdeDrive {
     bool is_cd;
     int32_t unit;
     char *serial, *model, *version;
+    uint64_t wwn;
+    uint16_t rotation_rate;
+    uint32_t physical_block;
+    int32_t discard_granularity;
+    bool write_cache_at_reset;
+    uint32_t ncq_error; /* of a queued command, for READ LOG EXT: 1 << 31 | tag << 16 | status << 8 | error */
+    uint64_t ncq_error_sector;
     uint16_t cylinders; /* of the default geometry */
     uint8_t cdb[12];
     uint32_t byte_limit; /* ATAPI PIO: bytes of one DRQ block */
@@ -98,8 +107,10 @@ struct IdeChannel {
     uint32_t sectors_left;
     uint32_t block;        /* sectors per DRQ block */
     uint32_t answer_left;  /* ATAPI answers: bytes of the buffer not yet given */
-    bool is_write, is_dma, dma_ready, lba48, raw_cd;
+    bool is_write, is_dma, dma_ready, lba48, raw_cd, fua;
+    bool sata;             /* a port with one drive */
     IdeNext *next;         /* when the buffer has been read or filled */
+    IdeNext *dma_step;     /* when the bus master is ready */
 };
 
 IdeDrive *ide_selected(IdeChannel *ch);
@@ -110,19 +121,31 @@ void ide_abort(IdeDrive *d);
 void ide_fail(IdeDrive *d, uint8_t error_bits);
 void ide_data_in(IdeDrive *d, uint32_t size, IdeNext *next);  /* the buffer is there to be read */
 void ide_data_out(IdeDrive *d, uint32_t size, IdeNext *next); /* bytes are wanted */
+/* A SATA port: an IDE bus for one drive whose data `dma` moves. */
+IdeChannel *ide_port_new(Device *owner, const char *name, const IdeDmaOps *dma, void *dma_opaque);
+bool ide_port_add_drive(IdeChannel *ch, BlockBackend *blk, GError **error);
+void ide_port_free(IdeChannel *ch);
 /* The drive is busy with the block layer; answer(d, error) runs unless the channel was reset. */
 void ide_read_sectors(IdeDrive *d, uint64_t offset, uint32_t size, void (*answer)(IdeDrive *, int));
 void ide_write_sectors(IdeDrive *d, uint64_t offset, uint32_t size, void (*answer)(IdeDrive *, int));
+void ide_discard(IdeDrive *d, uint64_t offset, uint64_t size, void (*answer)(IdeDrive *, int));
 void ide_flush(IdeDrive *d, void (*answer)(IdeDrive *, int));
 /* Asks the bus master to move the buffer (PHASE_DMA); next runs for each full buffer moved. */
-void ide_dma_begin(IdeDrive *d);
+void ide_dma_begin(IdeDrive *d, IdeNext *step);
+void ide_want_packet(IdeDrive *d, IdeNext *next);
+void ide_end_quietly(IdeDrive *d); /* the host has read all: no interrupt at the end */
+/* Whoever moved ch->buffer between `at` and `length` says so. */
+void ide_buffer_moved(IdeDrive *d);
+void ide_execute(IdeChannel *ch, uint8_t command);
 
 void ata_command(IdeDrive *d, uint8_t command);
 void ata_signature(IdeDrive *d);
 void ata_string(uint16_t *words, const char *text, int bytes);
-void ata_dma_step(IdeDrive *d);
+uint64_t ata_sectors(const IdeDrive *d);
+void ata_identify(IdeDrive *d); /* fills the buffer: ata-identify.c */
+void ata_smart(IdeDrive *d);    /* ata-smart.c */
+void ata_read_log(IdeDrive *d, bool ext);
 void atapi_identify(IdeDrive *d);
 void atapi_packet_command(IdeDrive *d);
-void atapi_dma_step(IdeDrive *d);
 
 #endif

@@ -102,7 +102,7 @@ static int64_t dma_transfer(void *opaque, void *buf, uint64_t size, bool to_memo
     return moved ? (int64_t)moved : -1;
 }
 
-static const IdeDmaOps dma_ops = { dma_request, dma_transfer };
+static const IdeDmaOps dma_ops = { .request = dma_request, .transfer = dma_transfer };
 
 static uint64_t bm_read(void *opaque, PhysAddr offset, unsigned size)
 {

@@ -18,6 +18,8 @@ typedef struct IdeDmaOps {
     void (*request)(void *opaque, bool active);
     /* Moves up to size bytes between buf and guest memory; returns how many, -1 for an error. */
     int64_t (*transfer)(void *opaque, void *buf, uint64_t size, bool to_memory);
+    /* The drive came to another phase of its command; NULL for those that software drives by the data port. */
+    void (*phase_changed)(void *opaque);
 } IdeDmaOps;
 
 /* Creates the bus "ide.N" with its registers and the drives that -drive if=ide asked for. */
