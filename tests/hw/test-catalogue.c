@@ -33,6 +33,9 @@ static const char *const extra[] = {
     "pcnet",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
+    "ich9-ahci,id=sata",
+    "ide-hd,drive=sata-disk,bus=sata.1",
+    "ide-cd,drive=sata-disc,bus=sata.2",
     "nvme,drive=nvme-disk,serial=n1",
     "nvme-ns,drive=nvme-disk2",
     "scsi-hd,drive=scsi-disk",
@@ -107,6 +110,8 @@ static void build_machine(void)
     rig_char("c2");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     rig_drive("cd", "none", 0, 1 << 20, true, true);
+    rig_drive("sata-disk", "none", 0, 1 << 20, false, false);
+    rig_drive("sata-disc", "none", 0, 1 << 20, true, true);
     rig_drive("nvme-disk", "none", 0, 1 << 20, false, false);
     rig_drive("nvme-disk2", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
