@@ -289,6 +289,30 @@ bool action_change(const char *name, const char *file, const char *format, bool 
     return true;
 }
 
+bool action_drive_del(BlockBackend *blk, GError **error)
+{
+    const char *user = device_using(PROP_DRIVE, block_id(blk));
+
+    if (user || block_is_claimed(blk)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "drive '%s' is in use by device '%s'", block_id(blk),
+                    user ? user : block_options(blk)->interface);
+        return false;
+    }
+    block_delete(blk);
+    return true;
+}
+
+bool action_node_del(const char *node_name, GError **error)
+{
+    BlockBackend *around = block_find(node_name);
+
+    /* What a device that is gone by now had around it. */
+    if (around && block_options(around)->is_node && !action_drive_del(around, error)) {
+        return false;
+    }
+    return block_node_del(node_name, error);
+}
+
 bool action_device_add(const char *options, GError **error)
 {
     if (!monitor_hooks.add_device) {

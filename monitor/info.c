@@ -115,30 +115,6 @@ void info_pci(Hmp *hmp, const HmpArgs *args)
     }
 }
 
-static void put_block(BlockBackend *blk, void *opaque)
-{
-    const char *user = device_using(PROP_DRIVE, block_id(blk));
-    Hmp *hmp = opaque;
-
-    if (block_inserted(blk)) {
-        hmp_printf(hmp, "%s: %s (%s%s)\n", block_id(blk), block_filename(blk), block_format(blk),
-                   block_readonly(blk) ? ", read-only" : "");
-    } else {
-        hmp_printf(hmp, "%s: [not inserted]\n", block_id(blk));
-    }
-    if (user) {
-        hmp_printf(hmp, "    Attached to:      %s\n", user);
-    }
-    if (block_options(blk)->cdrom || g_strcmp0(block_options(blk)->interface, "floppy") == 0) {
-        hmp_printf(hmp, "    Removable device: not locked, tray closed\n");
-    }
-}
-
-void info_block(Hmp *hmp, const HmpArgs *args)
-{
-    block_for_each(put_block, hmp);
-}
-
 static void put_net(NetBackend *net, void *opaque)
 {
     const char *user = device_using(PROP_NETDEV, net_id(net));

@@ -82,6 +82,8 @@ struct BlockBackend *action_find_drive(const char *name, GError **error);
 bool action_eject(const char *name, bool force, GError **error);
 bool action_change(const char *name, const char *file, const char *format, bool readonly,
                    GError **error);
+bool action_drive_del(struct BlockBackend *blk, GError **error); /* refuses what a device uses */
+bool action_node_del(const char *node_name, GError **error);
 bool action_device_add(const char *options, GError **error);
 bool action_device_del(const char *id, GError **error);
 bool action_usb_add(const char *spec, GError **error);

@@ -228,46 +228,6 @@ Json *qmp_human_monitor_command(const Json *arguments, GError **error)
     return json_string(text);
 }
 
-Json *qmp_eject(const Json *arguments, GError **error)
-{
-    const char *name = json_member_string(arguments, "id");
-
-    if (!name) {
-        name = qmp_string(arguments, "device", error);
-    }
-    if (name) {
-        action_eject(name, json_member_bool(arguments, "force", false), error);
-    }
-    return NULL;
-}
-
-Json *qmp_change(const Json *arguments, GError **error)
-{
-    const char *name = qmp_string(arguments, "device", error);
-    const char *file = name ? qmp_string(arguments, "target", error) : NULL;
-
-    if (file) {
-        action_change(name, file, json_member_string(arguments, "arg"), false, error);
-    }
-    return NULL;
-}
-
-Json *qmp_change_medium(const Json *arguments, GError **error)
-{
-    const char *name = json_member_string(arguments, "id");
-    const char *mode = json_member_string(arguments, "read-only-mode"), *file;
-
-    if (!name) {
-        name = qmp_string(arguments, "device", error);
-    }
-    file = name ? qmp_string(arguments, "filename", error) : NULL;
-    if (file) {
-        action_change(name, file, json_member_string(arguments, "format"),
-                      g_strcmp0(mode, "read-only") == 0, error);
-    }
-    return NULL;
-}
-
 Json *qmp_set_link(const Json *arguments, GError **error)
 {
     const char *name = qmp_string(arguments, "name", error);

@@ -1,8 +1,9 @@
 /* Events of the machine, as QMP clients hear of them. */
+#include "backends/block.h"
 #include "monitor/internal.h"
 
 const char *const qmp_events[] = {
-    "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
+    "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
 };
 
 static const char *shutdown_reason, *reset_reason;
@@ -68,6 +69,7 @@ void qmp_events_init(void)
 
     if (!done) {
         done = true;
+        block_set_event_fn(monitor_event);
         machine_on_state(on_state, NULL);
         machine_on_reset(on_reset, NULL);
         machine_on_powerdown(on_powerdown, NULL);

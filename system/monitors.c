@@ -108,6 +108,7 @@ bool monitors_start(GError **error)
 
     hooks.add_device = add_device;
     hooks.add_usb = add_usb;
+    hooks.add_drive = drive_hot_add;
     hooks.start_gdbserver = gdbstub_start;
     hooks.boards = board_types;
     hooks.target = g_str_has_suffix(program, "i386") ? "i386" : "x86_64";

@@ -117,6 +117,20 @@ void block_set_media_ops(BlockBackend *blk, const BlockMediaOps *ops, void *opaq
     blk->media_opaque = opaque;
 }
 
+bool block_medium_locked(const BlockBackend *blk)
+{
+    const BlockMediaOps *m = blk->media;
+
+    return m && m->medium_locked && m->medium_locked(blk->media_opaque);
+}
+
+const char *block_io_status(const BlockBackend *blk)
+{
+    const Request *r = blk->parked.first;
+
+    return !r ? "ok" : r->error == ENOSPC ? "nospace" : "failed";
+}
+
 bool block_eject(BlockBackend *blk, bool force, GError **error)
 {
     const BlockMediaOps *m = blk->media;
@@ -267,6 +281,10 @@ BlockBackend *block_new(const BlockOptions *o, GError **error)
     }
     if (o->image) {
         blk->options.image = block_options_nested(o->image, error);
+    }
+    if (o->node_name && !o->is_node && (blk->options.image || !o->image)) {
+        blk->options.image = blk->options.image ? blk->options.image : json_object();
+        json_set_string(blk->options.image, "node-name", o->node_name);
     }
     if ((o->image && !blk->options.image) || !apply_options(blk, error)) {
         g_prefix_error(error, "drive '%s': ", o->id);

@@ -200,6 +200,8 @@ int block_image_discard(BlockImage *image, uint64_t offset, uint64_t size);
 int block_image_write_zeroes(BlockImage *image, uint64_t offset, uint64_t size, bool may_unmap);
 uint64_t block_image_size(BlockImage *image);
 int block_image_resize(BlockImage *image, uint64_t size, GError **error);
+/* Writes what the image has into its backing image, which is writable and large enough, and flushes it. 0 or errno. */
+int block_image_commit(BlockImage *image, GError **error);
 /* Status through the whole chain (base: stop there; NULL: to the end) or of this image alone. */
 int block_image_status(BlockImage *image, uint64_t offset, uint64_t size, BlockExtent *extent);
 int block_image_status_above(BlockImage *image, BlockImage *base, uint64_t offset, uint64_t size, BlockExtent *extent);

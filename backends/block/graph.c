@@ -68,6 +68,15 @@ BlockImage *block_image_find(const char *node_name)
     return found;
 }
 
+void block_nodes_for_each(void (*fn)(BlockImage *image, void *opaque), void *opaque)
+{
+    g_mutex_lock(&nodes_lock);
+    for (guint i = 0; nodes && i < nodes->len; i++) {
+        fn(g_ptr_array_index(nodes, i), opaque);
+    }
+    g_mutex_unlock(&nodes_lock);
+}
+
 void block_image_close(BlockImage *image)
 {
     BlockNode *node;

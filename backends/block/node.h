@@ -12,6 +12,7 @@ typedef struct BlockNode {
 } BlockNode;
 
 /* Makes the node of an image that a driver opened; takes node_name (NULL: one is made). */
+void block_nodes_for_each(void (*fn)(BlockImage *image, void *opaque), void *opaque); /* all that are open */
 void block_nodes_close_all(void); /* drops what the user made */
 void block_node_attach(BlockImage *image, char *node_name);
 

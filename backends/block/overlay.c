@@ -159,6 +159,18 @@ static int overlay_status(BlockImage *image, uint64_t offset, uint64_t size, Blo
     return 0;
 }
 
+static int overlay_make_empty(BlockImage *image)
+{
+    Overlay *o = (Overlay *)image;
+    int error;
+
+    g_rw_lock_writer_lock(&o->lock);
+    memset(o->present, 0, o->size / CLUSTER / 8 + 1);
+    error = ftruncate(o->fd, 0) < 0 ? errno : 0; /* gives the space back */
+    g_rw_lock_writer_unlock(&o->lock);
+    return error;
+}
+
 static const BlockDriver overlay_driver = {
     .name = "overlay",
     .close = overlay_close,
@@ -166,5 +178,6 @@ static const BlockDriver overlay_driver = {
     .read = overlay_read,
     .write = overlay_write,
     .status = overlay_status,
+    .make_empty = overlay_make_empty,
     .flush = overlay_flush,
 };

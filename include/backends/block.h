@@ -150,10 +150,26 @@ typedef struct BlockMediaOps {
     void (*eject_request)(void *opaque, bool force);
     bool (*tray_open)(void *opaque);
     bool (*medium_locked)(void *opaque);
+    void (*resized)(void *opaque); /* block_resize; may be NULL, also for disks that are not removable */
 } BlockMediaOps;
 void block_set_media_ops(BlockBackend *blk, const BlockMediaOps *ops, void *opaque);
 bool block_change(BlockBackend *blk, const char *file, const char *format, bool readonly,
                   GError **error);
+bool block_medium_locked(const BlockBackend *blk);
+const char *block_io_status(const BlockBackend *blk); /* "ok", "failed", "nospace": why requests wait for `cont` */
 bool block_eject(BlockBackend *blk, bool force, GError **error);
+
+/* ---- images of a running machine; requests wait meanwhile ---- */
+
+bool block_resize(BlockBackend *blk, uint64_t size, GError **error);
+/* Writes what the image has into its backing image (-snapshot: the image itself), which shows through afterwards. */
+bool block_commit(BlockBackend *blk, GError **error);
+/* From now on writes go to a new image over this one. existing: the file is there already. */
+bool block_snapshot(BlockBackend *blk, const char *file, const char *format, const char *node_name, bool existing,
+                    GError **error);
+
+/* For monitors: objects with the members of QMP's BlockDeviceInfo; the caller frees. */
+Json *block_describe(const BlockBackend *blk); /* it has a medium */
+Json *block_describe_nodes(void);              /* an array */
 
 #endif

@@ -12,6 +12,7 @@ typedef enum MonitorMode { MONITOR_HMP, MONITOR_QMP } MonitorMode;
 /* What only the program above knows; set once before the first monitor. Members may be NULL. */
 typedef struct MonitorHooks {
     Device *(*add_device)(const char *options, GError **error); /* as -device, machine running */
+    bool (*add_drive)(const char *options, GError **error);     /* as -drive with if=none */
     bool (*add_usb)(const char *spec, GError **error);          /* as -usbdevice, machine running */
     bool (*start_gdbserver)(const char *spec, GError **error);  /* "none" stops it */
     const BoardType *const *boards;                             /* ends with NULL */
