@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <glib-unix.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,7 +44,7 @@ static bool dgram_send(NetBackend *net, const NetHeader *header, const struct io
         return false;
     }
     if (sendmsg(d->fd, &message, MSG_NOSIGNAL) < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
-        d->write_source = g_unix_fd_add(d->fd, G_IO_OUT, can_write, d);
+        d->write_source = net_watch(d->fd, G_IO_OUT, can_write, d);
         return false;
     }
     return true; /* also when nobody is there: lost, as on a cable */
@@ -78,7 +77,7 @@ static void dgram_receive_again(NetBackend *net)
     Dgram *d = net_opaque(net);
 
     if (!d->read_source) {
-        d->read_source = g_unix_fd_add(d->fd, G_IO_IN, can_read, d);
+        d->read_source = net_watch(d->fd, G_IO_IN, can_read, d);
     }
 }
 

@@ -5,6 +5,8 @@
 #include "backends/net.h"
 #include "util/iov.h"
 
+#include <glib-unix.h>
+
 typedef struct NetOps {
     /*
      * A frame from the NIC; header is NULL or within net_set_host_offloads. False: no room now; the core
@@ -37,6 +39,9 @@ void net_deliver_header(NetBackend *net, const NetHeader *header, const uint8_t 
 bool net_can_deliver(const NetBackend *net);
 /* The host end has room: what the core held goes out. */
 void net_send_again(NetBackend *net);
+
+/* As g_unix_fd_add, without what GLib does around each dispatch of a source that may not recurse. */
+guint net_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn, void *opaque);
 
 /* ---- frames on their way (queue.c) ---- */
 

@@ -7,7 +7,6 @@
 #include "backends/net/link.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,7 +59,7 @@ bool link_send(Link *link, const NetHeader *header, const struct iovec *iov, int
     out[0] = (struct iovec){ &prefix, sizeof(prefix) };
     memcpy(out + 1, iov, count * sizeof(*iov));
     if (sendmsg(link->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
-        link->write_source = g_unix_fd_add(link->fd, G_IO_OUT, can_write, link);
+        link->write_source = net_watch(link->fd, G_IO_OUT, can_write, link);
         return false;
     }
     return true; /* also if the other side has gone: the reading side notices */
@@ -98,7 +97,7 @@ static gboolean can_read(gint fd, GIOCondition condition, gpointer opaque)
 void link_read(Link *link)
 {
     if (!link->read_source) {
-        link->read_source = g_unix_fd_add(link->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, can_read, link);
+        link->read_source = net_watch(link->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, can_read, link);
     }
 }
 

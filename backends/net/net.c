@@ -301,6 +301,22 @@ void net_needs_no_card(NetBackend *net)
     net->needs_no_card = true;
 }
 
+/*
+ * GLib takes the descriptors of a source that may not recurse out of its list before each dispatch, and
+ * puts them back after it, which wakes the loop for a round of its own.
+ */
+guint net_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn, void *opaque)
+{
+    GSource *source = g_unix_fd_source_new(fd, condition);
+    guint id;
+
+    g_source_set_can_recurse(source, TRUE);
+    g_source_set_callback(source, (GSourceFunc)(void (*)(void))fn, opaque, NULL);
+    id = g_source_attach(source, NULL);
+    g_source_unref(source);
+    return id;
+}
+
 /* ---- filters: what the NIC sends meets the first one first, what it receives the last ---- */
 
 static bool pass_filters(NetBackend *net, int from, NetDirection direction, const NetHeader *header,

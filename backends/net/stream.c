@@ -6,7 +6,6 @@
 #include "util/log.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -119,7 +118,7 @@ static bool stream_send(NetBackend *net, const NetHeader *header, const struct i
     n = MAX(n, 0);
     s->out_at = 0;
     s->out_end = iov_copy(out, count + 1, n, s->out, NET_MAX_FRAME + PREFIX);
-    s->write_source = g_unix_fd_add(s->peer, G_IO_OUT | G_IO_HUP | G_IO_ERR, can_write, s);
+    s->write_source = net_watch(s->peer, G_IO_OUT | G_IO_HUP | G_IO_ERR, can_write, s);
     return true;
 }
 
@@ -179,7 +178,7 @@ static gboolean can_read(gint fd, GIOCondition condition, gpointer opaque)
 static void watch_read(Stream *s)
 {
     if (s->peer >= 0 && !s->connecting && !s->read_source) {
-        s->read_source = g_unix_fd_add(s->peer, G_IO_IN | G_IO_HUP | G_IO_ERR, can_read, s);
+        s->read_source = net_watch(s->peer, G_IO_IN | G_IO_HUP | G_IO_ERR, can_read, s);
     }
 }
 
@@ -230,7 +229,7 @@ static gboolean incoming(gint fd, GIOCondition condition, gpointer opaque)
 static void watch_listener(Stream *s)
 {
     if (s->listener >= 0 && !s->listen_source) {
-        s->listen_source = g_unix_fd_add(s->listener, G_IO_IN, incoming, s);
+        s->listen_source = net_watch(s->listener, G_IO_IN, incoming, s);
     }
 }
 
@@ -291,7 +290,7 @@ static void connect_out(Stream *s)
         take_peer(s, fd);
     } else if (errno == EINPROGRESS) {
         s->connecting = true;
-        s->write_source = g_unix_fd_add(fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, connected, s);
+        s->write_source = net_watch(fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, connected, s);
     } else {
         drop_peer(s);
     }
@@ -423,7 +422,7 @@ NetBackend *net_stream_new(const char *id, const StreamOptions *options, GError 
     if (s->listener >= 0) {
         watch_listener(s);
     } else if (s->connecting) {
-        s->write_source = g_unix_fd_add(s->peer, G_IO_OUT | G_IO_HUP | G_IO_ERR, connected, s);
+        s->write_source = net_watch(s->peer, G_IO_OUT | G_IO_HUP | G_IO_ERR, connected, s);
     } else if (s->peer >= 0) {
         take_peer(s, s->peer);
     } else {

@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -188,7 +187,7 @@ static bool listen_there(Switch *s, GError **error)
         s->listener = -1;
         return false;
     }
-    s->listen_source = g_unix_fd_add(s->listener, G_IO_IN, incoming, s);
+    s->listen_source = net_watch(s->listener, G_IO_IN, incoming, s);
     return true;
 }
 

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <net/if.h>
 #include <linux/if_tun.h>
 #include <stdlib.h>
@@ -82,7 +81,7 @@ static bool tap_send(NetBackend *net, const NetHeader *header, const struct iove
     out[0] = (struct iovec){ (void *)(header ? header : &nothing), sizeof(NetHeader) };
     memcpy(out + 1, iov, count * sizeof(*iov));
     if (writev(q->fd, out + skip, count + 1 - skip) < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
-        q->write_source = g_unix_fd_add(q->fd, G_IO_OUT, can_write, q);
+        q->write_source = net_watch(q->fd, G_IO_OUT, can_write, q);
         return false;
     }
     return true; /* also while the interface is down: lost, as on a cable */
@@ -128,7 +127,7 @@ static void tap_receive_again(NetBackend *net)
         TapQueue *q = tap->queues + i;
 
         if (!q->read_source) {
-            q->read_source = g_unix_fd_add(q->fd, G_IO_IN, can_read, q);
+            q->read_source = net_watch(q->fd, G_IO_IN, can_read, q);
         }
     }
 }

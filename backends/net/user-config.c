@@ -177,6 +177,7 @@ bool user_config_read(UserConfig *config, const Options *o, GError **error)
         return false;
     }
     c->restricted = restricted;
+    c->if_mtu = c->if_mru = USER_SLIRP_MTU;
     if (!c->in_enabled && !c->in6_enabled) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "ipv4=off and ipv6=off leave nothing");
         return false;

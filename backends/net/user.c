@@ -8,7 +8,6 @@
 #include "util/log.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -29,7 +28,7 @@ typedef struct UserSource {
 
 static ssize_t send_packet(const void *buf, size_t size, void *opaque)
 {
-    net_deliver(((UserNet *)opaque)->net, buf, size);
+    user_deliver(opaque, buf, size);
     return size;
 }
 
@@ -242,6 +241,7 @@ static bool user_send(NetBackend *net, const NetHeader *header, const struct iov
         }
         store_be16(frame + at, ~checksum_add(0, frame + header->csum_start, size - header->csum_start));
     }
+    user_raise_mss(frame, size);
     slirp_input(user->slirp, frame, size);
     user_wake(user); /* sockets may be new, or have room again */
     return true;

@@ -42,6 +42,15 @@ struct UserNet {
     char *smb_folder;
 };
 
+/* Of the guest's link; libslirp is told of a larger one (user-segment.c). */
+#define USER_MTU       1500
+#define USER_SLIRP_MTU 65521
+
+/* A frame of the guest: the limit of segments in a SYN is raised, in place. */
+void user_raise_mss(uint8_t *frame, size_t size);
+/* A frame of libslirp goes to the guest in pieces that its link carries. */
+void user_deliver(UserNet *user, const uint8_t *frame, size_t size);
+
 /* Rules: hostfwd=, guestfwd=, smb= (user-forward.c). */
 bool user_add_rules(UserNet *user, const Options *o, GError **error);
 void user_free_rules(UserNet *user);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <libvdeplug.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -61,7 +60,7 @@ static void vde_receive_again(NetBackend *net)
     Vde *v = net_opaque(net);
 
     if (!v->read_source) {
-        v->read_source = g_unix_fd_add(vde_datafd(v->conn), G_IO_IN, can_read, v);
+        v->read_source = net_watch(vde_datafd(v->conn), G_IO_IN, can_read, v);
     }
 }
 

@@ -6,6 +6,7 @@
  */
 #include "backends/net.h"
 #include "core/clock.h"
+#include "hw/net/frame.h"
 #include "hw/pci/pci.h"
 #include "util/bits.h"
 #include "util/log.h"
@@ -30,7 +31,10 @@ enum { TCTL_EN = 1 << 1 };
 enum { EECD_SK = 1, EECD_CS = 2, EECD_DI = 4, EECD_DO = 8, EECD_REQ = 0x40, EECD_GNT = 0x80, EECD_PRES = 0x100 };
 /* Transmit descriptor: command byte, DTYP in the extended form. */
 enum { TXD_EOP = 1, TXD_IFCS = 2, TXD_IC = 4, TXD_TSE = 4, TXD_RS = 8, TXD_DEXT = 0x20, TXD_VLE = 0x40 };
-enum { RXD_DD = 1, RXD_EOP = 2, RXD_IXSM = 4, RXD_VP = 8 };
+enum { TXD_IXSM = 1, TXD_TXSM = 2 }; /* packet options */
+enum { RXD_DD = 1, RXD_EOP = 2, RXD_IXSM = 4, RXD_VP = 8, RXD_TCPCS = 0x20, RXD_IPCS = 0x40 };
+enum { RXD_TCPE = 0x20, RXD_IPE = 0x40 }; /* errors */
+enum { RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9 };
 #define MAX_FRAME  16384
 #define MAX_PACKET 65536
 
@@ -316,18 +320,63 @@ static void send_segment(E1000 *e, uint8_t *frame, size_t header, size_t data, u
         store_be16(tcp + 4, transport);
     }
     /* Software left the pseudo header's sum without the length in the checksum field. */
-    if (e->packet_options & 2 && (size_t)s->tucso + 2 <= size) {
+    if (e->packet_options & TXD_TXSM && (size_t)s->tucso + 2 <= size) {
         sum = load_be16(frame + s->tucso) + transport;
         store_be16(frame + s->tucso, (sum & 0xffff) + (sum >> 16));
         put_checksum(frame, size, s->tucss, s->tucso, 0);
     }
-    if (e->packet_options & 1 && (size_t)s->ipcso + 2 <= size) {
+    if (e->packet_options & TXD_IXSM && (size_t)s->ipcso + 2 <= size) {
         store_be16(frame + s->ipcso, 0);
         put_checksum(frame, size, s->ipcss, s->ipcso, s->ipcse);
     }
     send_frame(e, frame, size);
 }
 
+/* The usual send of a driver goes to the backend in one piece, with a note how to cut it. */
+static bool send_whole(E1000 *e)
+{
+    const E1000State *s = &e->s;
+    size_t size = e->packet_size;
+    uint8_t *ip = e->packet + s->ipcss;
+    struct iovec iov = { e->packet, size };
+    FrameLayout l;
+    NetHeader header;
+
+    if (!s->is_tcp || !(e->packet_options & TXD_TXSM) || (s->is_ip4 && !(e->packet_options & TXD_IXSM)) || !s->mss ||
+        s->header + s->mss >= size || s->ipcss + 20u > s->header || size - s->ipcss > UINT16_MAX) {
+        return false;
+    }
+    if (s->is_ip4) {
+        store_be16(ip + 2, size - s->ipcss);
+    } else {
+        store_be16(ip + 4, size - s->ipcss - 40);
+    }
+    if (!frame_parse(e->packet, size, &l) || l.ip4 != s->is_ip4 || !l.tcp || l.ip != s->ipcss ||
+        l.transport != s->tucss || l.payload != s->header || l.end != size || s->tucso != s->tucss + 16) {
+        return false;
+    }
+    if (l.ip4) {
+        frame_put_ip_checksum(e->packet, &l);
+    }
+    frame_put_pseudo_sum(e->packet, &l);
+    header = (NetHeader){
+        .flags = NET_HDR_NEEDS_CSUM,
+        .gso_type = l.ip4 ? NET_GSO_TCP4 : NET_GSO_TCP6,
+        .header_size = l.payload,
+        .gso_size = s->mss,
+        .csum_start = l.transport,
+        .csum_offset = 16,
+    };
+    for (size_t done = s->header; done < size; done += s->mss) {
+        count_frame(e, GPTC, TPT, GOTCL, TOTL, s->header + MIN(s->mss, size - done));
+    }
+    if ((*reg(e, RCTL) >> 6 & 3) == 0) {
+        net_send_iov(e->net, &header, &iov, 1);
+    }
+    return true;
+}
+
+/* As the context descriptor says, whatever the packet is. */
 static void send_segments(E1000 *e)
 {
     const E1000State *s = &e->s;
@@ -355,12 +404,14 @@ static void send_segments(E1000 *e)
 static void send_packet(E1000 *e)
 {
     if (e->packet_tso) {
-        send_segments(e);
+        if (!send_whole(e)) {
+            send_segments(e);
+        }
     } else if (e->packet_size) {
-        if (e->packet_options & 2) {
+        if (e->packet_options & TXD_TXSM) {
             put_checksum(e->packet, e->packet_size, e->s.tucss, e->s.tucso, e->s.tucse);
         }
-        if (e->packet_options & 1) {
+        if (e->packet_options & TXD_IXSM) {
             put_checksum(e->packet, e->packet_size, e->s.ipcss, e->s.ipcso, e->s.ipcse);
         }
         send_frame(e, e->packet, e->packet_size);
@@ -427,7 +478,7 @@ static void transmit(E1000 *e)
         return;
     }
     /* A ring is gone round once at most: the tail may be out of it. */
-    for (uint32_t n = 0; n < count && *reg(e, TDH) != *reg(e, TDT); n++) {
+    for (uint32_t n = 0; n < count && *reg(e, TDH) != *reg(e, TDT) && net_writable(e->net); n++) {
         uint64_t at = base + (uint64_t)*reg(e, TDH) * 16;
         uint8_t d[16];
 
@@ -446,7 +497,12 @@ static void transmit(E1000 *e)
         }
         *reg(e, TDH) = *reg(e, TDH) + 1 >= count ? 0 : *reg(e, TDH) + 1;
     }
-    raise_causes(e, causes | INT_TXQE);
+    raise_causes(e, causes | (*reg(e, TDH) == *reg(e, TDT) ? INT_TXQE : 0));
+}
+
+static void e1000_writable(void *opaque)
+{
+    transmit(opaque);
 }
 
 /* ---- reception ---- */
@@ -500,12 +556,33 @@ static bool accepts(E1000 *e, const uint8_t *frame)
     return false;
 }
 
+/* Status and errors of a received frame's checksums; what the card did not look at leaves IXSM set. */
+static void check_sums(E1000 *e, const uint8_t *frame, size_t size, uint8_t *status, uint8_t *errors)
+{
+    uint32_t wanted = *reg(e, RXCSUM);
+    FrameLayout l;
+
+    *errors = 0;
+    *status = RXD_IXSM;
+    if (!(wanted & (RXCSUM_IPOFL | RXCSUM_TUOFL)) || !frame_parse(frame, size, &l)) {
+        return;
+    }
+    if (l.ip4 && wanted & RXCSUM_IPOFL) {
+        *status = RXD_IPCS;
+        *errors |= frame_ip_checksum_ok(frame, &l) ? 0 : RXD_IPE;
+    }
+    if (wanted & RXCSUM_TUOFL && (l.tcp || l.udp)) {
+        *status = (*status & ~RXD_IXSM) | RXD_TCPCS;
+        *errors |= frame_transport_checksum_ok(frame, &l) ? 0 : RXD_TCPE;
+    }
+}
+
 static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
 {
     E1000 *e = opaque;
     uint32_t buffer = rx_buffer_size(e), count = *reg(e, RDLEN) / 16, causes = INT_RXT0;
     uint64_t base = (*reg(e, RDBAL) & ~15u) | (uint64_t)*reg(e, RDBAH) << 32;
-    uint8_t frame[MAX_FRAME + 4];
+    uint8_t frame[MAX_FRAME + 4], sums, errors;
     size_t total, at = 0;
 
     if (size > MAX_FRAME || size < 14 || !accepts(e, data)) {
@@ -513,6 +590,7 @@ static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
     }
     memset(frame, 0, 64);
     memcpy(frame, data, size);
+    check_sums(e, data, size, &sums, &errors);
     total = MAX(size, 60);
     count_frame(e, GPRC, TPR, GORCL, TORL, total);
     if (!(*reg(e, RCTL) & RCTL_SECRC)) {
@@ -535,8 +613,8 @@ static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
         at += n;
         store_le16(d + 8, n);
         store_le16(d + 10, 0);
-        d[12] = RXD_DD | (at == total ? RXD_EOP | RXD_IXSM : 0);
-        d[13] = 0;
+        d[12] = RXD_DD | (at == total ? RXD_EOP | sums : 0);
+        d[13] = at == total ? errors : 0;
         store_le16(d + 14, 0);
         pci_dma_write(&e->pci, descriptor + 8, d + 8, 8);
         *reg(e, RDH) = *reg(e, RDH) + 1 >= count ? 0 : *reg(e, RDH) + 1;
@@ -556,7 +634,12 @@ static void link_changed(void *opaque, bool up)
     raise_causes(e, INT_LSC);
 }
 
-static const NetFrontend frontend = { e1000_can_receive, e1000_receive, link_changed };
+static const NetFrontend frontend = {
+    .can_receive = e1000_can_receive,
+    .receive = e1000_receive,
+    .link_changed = link_changed,
+    .writable = e1000_writable,
+};
 
 /* ---- registers ---- */
 
