@@ -49,7 +49,7 @@ ip link set lo up; ip link set eth0 up
 udhcpc -i eth0 -n -q -s /etc/dhcp
 for i in $(seq 40); do ip -6 addr show dev eth0 | grep -q "fec0::.*/64 scope site dynamic" && break; sleep 0.25; done
 echo BOOT-IP6 $(ip -6 addr show dev eth0 | sed -n "s/.*inet6 \\(fec0[^ ]*\\).*/\\1/p" | head -n 1)
-ping -c 2 10.0.2.2 >/dev/null && echo BOOT-PING4
+ping -c 2 10.0.2.2 >/dev/null && ping -c 1 -s 4000 10.0.2.2 >/dev/null && echo BOOT-PING4
 busybox ping6 -c 2 fec0::2 >/dev/null && echo BOOT-PING6
 echo BOOT-DNS $(busybox nslookup -type=a our.example 10.0.2.3 | grep -A9 Name: | grep Address | sed "s/.* //")
 wget -q -O /tmp/blob http://10.0.2.2:{web.port}/blob; echo BOOT-DOWN $(md5sum /tmp/blob | cut -c1-32)
@@ -111,6 +111,8 @@ poweroff -f
                      f'10.0.2.2.{web.port}: Flags [S]', '10.0.2.15.9: UDP, length 7'):
             if sign not in dump:
                 raise machine.Failure(f'{sign!r} is not in the capture')
+        if 'mtu option (5), length 8 (1):  1500' not in netlab.run(f'tcpdump -nn -v -r {folder}/capture icmp6 2>/dev/null'):
+            raise machine.Failure('the router does not advertise the MTU of the link')
 
 
 def restrict(myna):
