@@ -131,5 +131,69 @@ def vmdk_backing():
     img('create', '-f', 'vmdk', '-b', 'base.img', '-F', 'raw', 'x.vmdk', status=1)
 
 
+@check
+def vhdx():
+    both_ways('vhdx', None, 'subformat=fixed', 'block_size=1M', 'block_size=1M,log_size=2M', 'block_size=4M,block_state_zero=off')
+    written_in_parts('vhdx')
+    written_in_parts('vhdx', 'block_size=1M')
+
+
+@check
+def vhdx_block_sizes():
+    for size in ['10M', '1G', '2G', '100G', '500G', '33T']:
+        img('create', '-q', '-f', 'vhdx', 'a.vhdx', size)
+        qemu('create', '-q', '-f', 'vhdx', 'b.vhdx', size)
+        mine, other = qemu_json('info', 'a.vhdx'), img_json('info', 'b.vhdx')
+        same((mine['virtual-size'], mine['cluster-size']), (other['virtual-size'], other['cluster-size']), size)
+        qemu('check', 'a.vhdx')
+    write('raw.img', (0, noise(4096)), ((5 << 30) + 4096, noise(4096)), size=6 << 30)
+    img('convert', '-f', 'raw', '-O', 'vhdx', '-o', 'block_size=1M', 'raw.img', 'a.vhdx')
+    qemu('compare', '-f', 'raw', 'raw.img', 'a.vhdx')
+
+
+def crc32c(data):
+    table = [0] * 256
+    for i in range(256):
+        v = i
+        for _ in range(8):
+            v = v >> 1 ^ (0x82f63b78 if v & 1 else 0)
+        table[i] = v
+    crc = 0xffffffff
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+    return crc ^ 0xffffffff
+
+
+def undo_clean_end(name):
+    """A crash before the last log entry reached its place: the block table is empty, and the header names the log."""
+    data = content(name)
+    entry = data[1 << 20:(1 << 20) + 64]
+    assert entry[:4] == b'loge', entry
+    for at in (0x10000, 0x20000):
+        header = bytearray(data[at:at + 4096])
+        header[48:64] = entry[32:48]
+        header[4:8] = bytes(4)
+        header[4:8] = crc32c(header).to_bytes(4, 'little')
+        patch(name, at, header)
+    patch(name, 2 << 20, bytes(4096))
+
+
+@check
+def vhdx_log():
+    disk('raw.img', 3 << 20)
+    img('convert', '-f', 'raw', '-O', 'vhdx', 'raw.img', 'a.vhdx')
+    undo_clean_end('a.vhdx')
+    crashed = content('a.vhdx')
+    img('compare', 'raw.img', 'a.vhdx')
+    same(content('a.vhdx'), crashed, 'a read-only image was written to')
+    qemu('check', '-r', 'all', 'a.vhdx')
+    same_content('raw.img', 'a.vhdx', 'vhdx')
+    patch('a.vhdx', 0, crashed)
+    img('bench', '-w', '-q', '-c', 1, '-o', 4096, '--pattern=7', 'a.vhdx')
+    patch('raw.img', 4096, b'\7' * 4096)
+    same_content('raw.img', 'a.vhdx', 'vhdx')
+    qemu('check', 'a.vhdx')
+
+
 need_qemu()
 main()
