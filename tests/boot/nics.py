@@ -21,11 +21,15 @@ import machine
 PARALLEL = 24
 WAIT = 150  # seconds, for each step on a busy host
 
+WITH_TWO_CPUS = ['virtio-net-mq']
 # Device options, the kernel's modules, what the modules are told, and whether the driver sees the cable.
 CARDS = {
     'e1000': ('e1000', ['e1000'], {}, True),
     'rtl8139': ('rtl8139', ['8139cp'], {}, True),
     'rtl8139c': ('rtl8139,cplus=off', ['8139too'], {}, True),
+    'virtio-net': ('virtio-net-pci', ['virtio_pci', 'virtio_net'], {}, True),
+    'virtio-net-mq': ('virtio-net-pci,mq=on,packed=on,rx_queue_size=1024', ['virtio_pci', 'virtio_net'], {}, True),
+    'virtio-net-legacy': ('virtio-net-pci,disable-modern=on,mrg_rxbuf=off', ['virtio_pci', 'virtio_net'], {}, True),
     'pcnet': ('pcnet', ['pcnet32'], {}, True),
     'ne2k_pci': ('ne2k_pci', ['ne2k-pci'], {}, False),
     'ne2k_isa': ('ne2k_isa,iobase=0x300,irq=5', ['ne'], {'ne': 'io=0x300 irq=5'}, False),
@@ -131,7 +135,7 @@ def card(myna, arch, name):
         initramfs.build(image.name, busybox, root, modules + ['ipv6'], task(host, iperf, sees_cable),
                         [iperf] if iperf else [], initramfs.libraries(iperf) if iperf else {}, parameters)
         binary = pathlib.Path(myna).parent / ('myna-system-x86_64' if arch == 'amd64' else 'myna-system-i386')
-        with machine.Machine(str(binary), '-m', 384, '-kernel', vmlinuz, '-initrd', image.name, '-no-reboot',
+        with machine.Machine(str(binary), '-m', 384, '-smp', 2 if name in WITH_TWO_CPUS else 1, '-kernel', vmlinuz, '-initrd', image.name, '-no-reboot',
                              '-append', 'console=ttyS0 panic=-1 quiet', '-netdev', 'user,id=n0',
                              '-device', f'{device},netdev=n0,id=card') as m:
             m.expect('BOOT-DHCP 10.0.2.15', WAIT)

@@ -28,9 +28,12 @@ static const char *const extra[] = {
     "VGA",
     "e1000",
     "rtl8139",
-    "ne2k_isa",
+    "ne2k_isa,irq=5", /* its default is wired to ACPI here */
     "ne2k_pci",
     "pcnet",
+    "virtio-net-pci,mq=on",
+    "virtio-net-pci-transitional",
+    "virtio-net-pci-non-transitional",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
     "ich9-ahci,id=sata",
