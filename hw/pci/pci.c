@@ -125,6 +125,17 @@ void pci_register_bar(PciDevice *pci, int index, PciBarKind kind, Region *region
     }
 }
 
+/* Without its ROM nothing starts from a network card: said to those who want that. */
+static void hint_at_rom(const PciDevice *pci)
+{
+    const char *once = machine_config.boot_once, *order = machine_config.boot_order;
+
+    if ((once && strchr(once, 'n')) || (order && strchr(order, 'n')) || pci->dev.bootindex >= 0) {
+        log_warn("'%s' cannot start the machine: its option ROM '%s' is missing (Debian package ipxe-qemu)", pci->dev.id,
+                 pci->info->rom);
+    }
+}
+
 bool pci_load_rom(PciDevice *pci, GError **error)
 {
     const char *name = pci->romfile ? pci->romfile : pci->info->rom;
@@ -138,8 +149,9 @@ bool pci_load_rom(PciDevice *pci, GError **error)
     }
     path = g_file_test(name, G_FILE_TEST_EXISTS) ? g_strdup(name) : firmware_find(name);
     if (!path) {
-        if (!pci->romfile) {
-            return true; /* only the default: the card works without */
+        if (!pci->romfile) { /* only the default: the card works without */
+            hint_at_rom(pci);
+            return true;
         }
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "cannot find option ROM '%s'", name);
         return false;
