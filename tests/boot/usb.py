@@ -3,9 +3,13 @@
 
 Usage: usb.py MYNA [test...]
 """
+import hashlib
+import os
+import pathlib
 import re
 import struct
 import subprocess
+import tempfile
 
 import linux
 import machine
@@ -131,11 +135,61 @@ read word
         finish(m)
 
 
+def storage(myna, arch, controller, kind='bot'):
+    """A file system on USB storage: plugged in while the guest runs, written, checked by the host, unplugged."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'disk.img')
+        with open(image, 'wb') as f:
+            f.truncate(64 << 20)
+        if subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', image]).returncode != 0:
+            machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
+        task = f'''
+dmesg -n 7
+echo BOOT-READY
+while ! [ -e /sys/block/sda ]; do sleep 0.2; done
+sleep 0.5
+mount -t ext4 /dev/sda /mnt || echo BOOT-FAIL mount
+dd if=/dev/urandom of=/mnt/file bs=64k count={32 if controller in ('uhci', 'ohci') else 256} 2>/dev/null
+sync; echo 3 > /proc/sys/vm/drop_caches
+echo BOOT-SUM $(md5sum /mnt/file | cut -c1-32)
+cp /mnt/file /mnt/copy; rm /mnt/file; sync
+umount /mnt
+dd if=/dev/sda of=/dev/null bs=1M count={2 if controller in ('uhci', 'ohci') else 64} 2>/dev/null && echo BOOT-DONE
+while [ -e /sys/block/sda ]; do sleep 0.2; done
+echo BOOT-GONE
+read word
+'''
+        modules = ['sd_mod', 'usb_storage', 'uas', 'crc32c_generic', 'ext4']
+        with boot(myna, arch, controller, task, ['-drive', f'if=none,id=u,format=raw,file={image}'], modules) as m:
+            m.expect('BOOT-READY', 200)
+            if kind == 'uas':
+                m.command('device_add', driver='usb-uas', id='stick')
+                m.command('device_add', driver='scsi-hd', bus='stick.0', drive='u', id='disk')
+            else:
+                m.command('device_add', driver='usb-storage', id='stick', drive='u', removable=True)
+            digest = m.expect(r'BOOT-SUM (\w{32})', 120)[1]
+            m.expect('BOOT-DONE', 120)
+            m.command('device_del', id='stick')
+            m.expect('BOOT-GONE', 30)
+            finish(m)
+            if 'BOOT-FAIL' in m.text or re.search(r'I/O error|reset .*-speed USB', m.text, re.I):
+                raise machine.Failure('errors on the way')
+        check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
+        if check.returncode != 0:
+            raise machine.Failure(f'e2fsck: {check.stdout}')
+        copy = os.path.join(folder, 'copy')
+        subprocess.run(['/sbin/debugfs', '-R', f'dump /copy {copy}', image], capture_output=True, check=True)
+        if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
+            raise machine.Failure('the file on the host differs from the one in the guest')
+
+
 TESTS = {}
 for name in CONTROLLERS:
     TESTS[f'hid-{name}'] = lambda myna, name=name: hid(myna, 'amd64', name)
+    TESTS[f'storage-{name}'] = lambda myna, name=name: storage(myna, 'amd64', name)
     TESTS[f'hub-{name}'] = lambda myna, name=name: hub(myna, 'amd64', name)
 for name in ('uhci', 'ehci', 'xhci'):
+    TESTS[f'storage-{name}-i386'] = lambda myna, name=name: storage(myna, 'i386', name)
     TESTS[f'hid-{name}-i386'] = lambda myna, name=name: hid(myna, 'i386', name)
 
 if __name__ == '__main__':

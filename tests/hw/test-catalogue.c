@@ -56,6 +56,8 @@ static const char *const extra[] = {
     "usb-hub",
     "usb-kbd",
     "usb-mouse",
+    "usb-storage,drive=usbdisk",
+    "usb-bot",
     "usb-tablet",
     NULL,
 };
@@ -120,6 +122,7 @@ static void build_machine(void)
     rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
     scsi_bus_new(NULL, &no_adapter, NULL);
+    rig_drive("usbdisk", "none", 0, 1 << 20, false, false);
     rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
     pc_board.build(&pc_board, &error);
     g_assert_no_error(error);
