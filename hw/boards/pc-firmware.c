@@ -7,9 +7,11 @@
 #include "hw/nvram/fw_cfg.h"
 #include "hw/nvram/smbios.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/usb.h"
 #include "target/x86/cpu.h"
 #include "util/bits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -149,6 +151,24 @@ static void add_smbios(const Pc *pc)
     smbios_add_tables(pc->fw_cfg, &machine);
 }
 
+/* Of USB storage: the controller, the hubs on the way, the port. */
+static char *usb_boot_path(const PciDevice *controller, const UsbDevice *usb)
+{
+    const char *at = usb->socket->path;
+    int fn = PCI_FUNC(controller->devfn);
+    GString *path = g_string_new(NULL);
+
+    g_string_append_printf(path, "/pci@i0cf8/usb@%x", PCI_SLOT(controller->devfn));
+    if (fn) {
+        g_string_append_printf(path, ",%x", fn);
+    }
+    for (const char *dot; (dot = strchr(at, '.')); at = dot + 1) {
+        g_string_append_printf(path, "/hub@%x", atoi(at));
+    }
+    g_string_append_printf(path, "/storage@%x/channel@0/disk@0,0", atoi(at));
+    return g_string_free(path, FALSE);
+}
+
 /* Where SeaBIOS finds a device, as Open Firmware would name it; NULL if it cannot boot. */
 static char *boot_path(Device *dev)
 {
@@ -166,6 +186,9 @@ static char *boot_path(Device *dev)
 
         return controller && channel ? g_strdup_printf("%s/drive@%s/disk@%s", controller, channel + 1, unit)
                                      : NULL;
+    }
+    if (dev->bus && g_str_equal(dev->bus->kind, "usb") && ((UsbDevice *)dev)->socket) {
+        return usb_boot_path((PciDevice *)dev->bus->owner, (UsbDevice *)dev);
     }
     return NULL;
 }

@@ -183,10 +183,27 @@ read word
             raise machine.Failure('the file on the host differs from the one in the guest')
 
 
+def firmware(myna, controller):
+    """SeaBIOS boots GRUB from a stick; the keys are those of a USB keyboard."""
+    image = machine.guest('grub-rescue') / 'usr/lib/grub-rescue/grub-rescue-usb.img'
+    args, _ = CONTROLLERS[controller]
+    if controller not in ('uhci', 'companions') and myna_lacks(myna, args[1].split(',')[0]):
+        machine.skip(f'no {controller} controller in this build')
+    with machine.Machine(myna, '-nic', 'none', *args, '-drive', f'if=none,id=u,format=raw,snapshot=on,file={image}',
+                         '-device', 'usb-storage,drive=u,bootindex=0', '-device', 'usb-kbd', '-boot', 'strict=on',
+                         serial=False) as m:
+        m.wait_screen('GNU GRUB', 90)
+        m.keys('c')
+        m.wait_screen('grub>', 20)
+        m.type('echo myna says hello\n')
+        m.wait_screen(r'(?m)^\s*myna says hello', 20)
+
+
 TESTS = {}
 for name in CONTROLLERS:
     TESTS[f'hid-{name}'] = lambda myna, name=name: hid(myna, 'amd64', name)
     TESTS[f'storage-{name}'] = lambda myna, name=name: storage(myna, 'amd64', name)
+    TESTS[f'boot-{name}'] = lambda myna, name=name: firmware(myna, name)
     TESTS[f'hub-{name}'] = lambda myna, name=name: hub(myna, 'amd64', name)
 for name in ('uhci', 'ehci', 'xhci'):
     TESTS[f'storage-{name}-i386'] = lambda myna, name=name: storage(myna, 'i386', name)

@@ -48,6 +48,7 @@ static const char *const extra[] = {
     "ich9-usb-uhci1",
     "ich9-usb-uhci2",
     "ich9-usb-uhci3",
+    "pci-ohci",
     "usb-ehci",
     "ich9-usb-ehci1",
     "ich9-usb-ehci2",
