@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-static void finish(Hmp *hmp, bool done, GError *error)
+static void report(Hmp *hmp, GError *error)
 {
-    if (!done) {
+    if (error) {
         hmp_error(hmp, error);
     }
 }
@@ -19,28 +19,32 @@ void hmp_object_add(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
 
-    finish(hmp, object_add(args->rest, &error), error);
+    object_add(args->rest, &error);
+    report(hmp, error);
 }
 
 void hmp_object_del(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
 
-    finish(hmp, object_del(args->argv[0], &error), error);
+    object_del(args->argv[0], &error);
+    report(hmp, error);
 }
 
 void hmp_netdev_add(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
 
-    finish(hmp, net_new(args->rest, &error) != NULL, error);
+    net_new(args->rest, &error);
+    report(hmp, error);
 }
 
 void hmp_netdev_del(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
 
-    finish(hmp, net_remove(args->argv[0], &error), error);
+    net_remove(args->argv[0], &error);
+    report(hmp, error);
 }
 
 /* [id] rule */
@@ -49,7 +53,8 @@ void hmp_hostfwd_add(Hmp *hmp, const HmpArgs *args)
     GError *error = NULL;
     bool named = args->argc > 1;
 
-    finish(hmp, net_user_forward(named ? args->argv[0] : NULL, args->argv[named], &error), error);
+    net_user_forward(named ? args->argv[0] : NULL, args->argv[named], &error);
+    report(hmp, error);
 }
 
 void hmp_hostfwd_remove(Hmp *hmp, const HmpArgs *args)

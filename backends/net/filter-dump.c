@@ -96,7 +96,7 @@ static void *dump_create(const char *id, const Options *o, GError **error)
         /* the error is set */
     } else if (!dump->max || dump->max > UINT32_MAX) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "maxlen=%s: not a length of frames", options_get(o, "maxlen"));
-    } else if ((dump->filter = net_filter_new(&dump_ops, dump, o, error)) && open_file(dump, error)) {
+    } else if ((dump->filter = net_filter_new(&dump_ops, "filter-dump", id, dump, o, error)) && open_file(dump, error)) {
         return dump;
     }
     dump_destroy(dump, NULL);

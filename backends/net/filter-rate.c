@@ -200,7 +200,7 @@ static void *rate_create(const char *id, const Options *o, GError **error)
         lane->burst = burst ? CLAMP(burst, 1, 1u << 30) : MAX(MIN_BURST, lane->bits_per_second / 8 / 50);
         lane->tokens = lane->burst;
     }
-    rate->filter = net_filter_new(&rate_ops, rate, o, error);
+    rate->filter = net_filter_new(&rate_ops, "filter-rate", id, rate, o, error);
     if (!rate->filter) {
         rate_destroy(rate, NULL);
         return NULL;
@@ -231,7 +231,7 @@ static void *buffer_create(const char *id, const Options *o, GError **error)
         return NULL;
     }
     rate->interval_ns = interval * NS_PER_US;
-    rate->filter = net_filter_new(&rate_ops, rate, o, error);
+    rate->filter = net_filter_new(&rate_ops, "filter-buffer", id, rate, o, error);
     if (!rate->filter) {
         rate_destroy(rate, NULL);
         return NULL;

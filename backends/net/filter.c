@@ -21,7 +21,8 @@ static bool get_directions(const Options *o, NetDirection *directions, GError **
     return true;
 }
 
-NetFilter *net_filter_new(const NetFilterOps *ops, void *opaque, const Options *o, GError **error)
+NetFilter *net_filter_new(const NetFilterOps *ops, const char *kind, const char *id, void *opaque, const Options *o,
+                          GError **error)
 {
     const char *netdev = options_get(o, "netdev"), *position = options_get(o, "position");
     NetBackend *net = netdev ? net_find(netdev) : NULL;
@@ -43,6 +44,8 @@ NetFilter *net_filter_new(const NetFilterOps *ops, void *opaque, const Options *
     }
     filter = g_new0(NetFilter, 1);
     filter->ops = ops;
+    filter->id = g_strdup(id);
+    filter->kind = kind;
     filter->opaque = opaque;
     filter->net = net;
     filter->directions = directions;
@@ -56,5 +59,6 @@ void net_filter_free(NetFilter *filter)
     if (filter->net) {
         g_ptr_array_remove(net_filters(filter->net), filter);
     }
+    g_free(filter->id);
     g_free(filter);
 }

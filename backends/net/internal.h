@@ -94,6 +94,8 @@ typedef struct NetFilterOps {
 
 struct NetFilter {
     const NetFilterOps *ops;
+    char *id;
+    const char *kind;
     NetBackend *net;
     NetDirection directions;
     bool on;
@@ -101,7 +103,8 @@ struct NetFilter {
 };
 
 /* The keys that all filters have: netdev=, queue=all|rx|tx, status=on|off; joins the backend's chain. */
-NetFilter *net_filter_new(const NetFilterOps *ops, void *opaque, const Options *o, GError **error);
+NetFilter *net_filter_new(const NetFilterOps *ops, const char *kind, const char *id, void *opaque, const Options *o,
+                          GError **error);
 void net_filter_free(NetFilter *filter);
 /* A frame that a filter held goes on behind it. */
 void net_filter_release(NetFilter *filter, NetDirection direction, const NetHeader *header, const struct iovec *iov,

@@ -244,8 +244,17 @@ GPtrArray *net_filters(NetBackend *net)
 char *net_describe(const NetBackend *net)
 {
     g_autofree char *more = net->ops->describe ? net->ops->describe(net) : g_strdup("");
+    GString *text = g_string_new(NULL);
 
-    return g_strdup_printf("%s: type=%s,link=%s%s", net->id, net->kind, net->up ? "up" : "down", more);
+    g_string_printf(text, "%s: type=%s,link=%s%s", net->id, net->kind, net->up ? "up" : "down", more);
+    for (guint i = 0; i < net->filters->len; i++) {
+        const NetFilter *filter = g_ptr_array_index(net->filters, i);
+        static const char *const queues[] = { [NET_TX] = "rx", [NET_RX] = "tx", [NET_ALL] = "all" };
+
+        g_string_append_printf(text, "%s\n    - %s: type=%s,netdev=%s,queue=%s,status=%s", i ? "" : "\n  filters:",
+                               filter->id, filter->kind, net->id, queues[filter->directions], filter->on ? "on" : "off");
+    }
+    return g_string_free(text, FALSE);
 }
 
 bool net_attach(NetBackend *net, const NetFrontend *frontend, void *opaque, GError **error)

@@ -2,8 +2,9 @@
  * Large segments between libslirp and the guest.
  *
  * libslirp works packet by packet, and each costs it much more than the bytes in it. So it is told that
- * its link carries packets of 64 KiB, and believes that the guest's TCP takes segments as large: the
- * guest's own limit is taken out of its SYN. What comes back is marked as one large send to be cut into
+ * its link carries packets of 64 KiB, and believes that the guest's TCP takes segments as large. (It looks
+ * at the limit in a guest's SYN only where it connects to the guest itself; there the usual one is raised.)
+ * What comes back is marked as one large send to be cut into
  * segments of the usual size, which a card with receive offloads takes as it is and the core cuts for
  * others. What is not TCP is cut into fragments here, and router advertisements tell the real limit.
  */

@@ -325,6 +325,36 @@ static void people_get_a_prompt(void)
     g_string_free(heard, TRUE);
 }
 
+static void network_ends_come_and_go(void)
+{
+    static const struct {
+        const char *line, *answer;
+    } steps[] = {
+        { "netdev_add none,id=cable", "" },
+        { "netdev_add none,id=cable", "*two network backends*" },
+        { "netdev_add nothing,id=x", "*no network backend 'nothing'*" },
+        { "info network", "cable: type=none,link=up\n" },
+        { "set_link cable off", "" },
+        { "info network", "*link=down*" },
+        { "set_link nobody off", "*not found*" },
+        { "netdev_del cable", "" },
+        { "netdev_del cable", "*not found*" },
+        { "object_del nobody", "*not found*" },
+        { "object_add nothing,id=x", "*no object type*" },
+        { "hostfwd_add nobody tcp::1-:1", "*there is no user network*" },
+        { "hostfwd_remove tcp::1", "*there is no user network*" },
+        { "info usernet", "" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+        g_autofree char *text = monitor_run(steps[i].line, 0);
+
+        if (!g_pattern_match_simple(steps[i].answer, text)) {
+            g_error("'%s' prints '%s', not '%s'", steps[i].line, text, steps[i].answer);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -348,5 +378,6 @@ int main(int argc, char **argv)
     ADD(every_qmp_command_answers);
     ADD(qmp_runs_commands_for_people);
     ADD(qmp_hears_of_run_states);
+    ADD(network_ends_come_and_go);
     return g_test_run();
 }
