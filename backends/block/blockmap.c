@@ -148,11 +148,26 @@ static int copy_backing(BlockMap *map, uint64_t offset, uint64_t size, uint64_t 
     return error ? error : block_image_write(map->file, host, buf, iov.iov_len);
 }
 
+/* Copies what a compressed block shows beside what is written now. */
+static int copy_compressed(BlockMap *map, uint64_t offset, uint64_t size, uint64_t packed, uint64_t host)
+{
+    g_autofree uint8_t *buf = g_try_malloc(size);
+    struct iovec iov = { buf, size };
+    int error = buf ? read_compressed_locked(map, offset, packed + offset % map->block_size, &iov, 1) : ENOMEM;
+
+    return error ? error : block_image_write(map->file, host, buf, size);
+}
+
 /* The edges of new blocks around what is written to them. */
 static int fill_edge(BlockMap *map, uint64_t offset, uint64_t size, uint64_t host)
 {
+    uint64_t packed;
+
     if (!size) {
         return 0;
+    }
+    if (map->ops->replaces_compressed && map->ops->lookup(map, offset / map->block_size, &packed, true) == MAP_COMPRESSED) {
+        return copy_compressed(map, offset, size, packed, host);
     }
     if (map->image->backing && map->ops->lookup(map, offset / map->block_size, &(uint64_t){ 0 }, true) == MAP_NONE) {
         return copy_backing(map, offset, size, host);
@@ -198,7 +213,7 @@ static int write_new_locked(BlockMap *map, uint64_t offset, uint64_t size, const
                           host + (last - first) * stride + map->block_size - (end - offset - size));
     }
     error = error ? error : reach(map, host + (last - first) * stride + map->block_size);
-    if (!error && map->image->backing) {
+    if (!error && map->image->backing && !map->ops->orders_flush) {
         error = block_image_flush(map->file);
     }
     return error ? error : map->ops->commit(map, first, last - first + 1, host);
@@ -213,7 +228,7 @@ static int write_part_locked(BlockMap *map, uint64_t offset, uint64_t size, cons
     Run run;
 
     find_run_locked(map, offset + *done, size - *done, true, &run);
-    if (run.kind == MAP_ERROR || run.kind == MAP_COMPRESSED) {
+    if (run.kind == MAP_ERROR || (run.kind == MAP_COMPRESSED && !map->ops->replaces_compressed)) {
         return EIO;
     }
     if (run.kind != MAP_DATA && !alone) {
@@ -286,7 +301,7 @@ int block_map_write_zeroes(BlockMap *map, uint64_t offset, uint64_t size, bool m
         find_run_locked(map, offset + done, size - done, true, &run);
         if (run.kind == MAP_DATA) {
             error = block_image_write_zeroes(map->file, run.host, run.size, may_unmap);
-        } else if (run.kind == MAP_ERROR || run.kind == MAP_COMPRESSED) {
+        } else if (run.kind == MAP_ERROR || (run.kind == MAP_COMPRESSED && !map->ops->replaces_compressed)) {
             error = EIO;
         } else {
             error = zero_new_locked(map, offset + done, &run);

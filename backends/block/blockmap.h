@@ -29,6 +29,8 @@ typedef struct BlockMapOps {
     int (*commit)(BlockMap *map, uint64_t block, uint64_t count, uint64_t host);
     int (*set_zero)(BlockMap *map, uint64_t block, uint64_t count); /* MAP_ZERO from now on; NULL: the format has none */
     int (*read_compressed)(BlockMap *map, uint64_t block, uint64_t host, void *buf); /* a whole block */
+    bool replaces_compressed; /* writing to a compressed block gives it a new place */
+    bool orders_flush;        /* the format's flush makes data stable before the table that refers to it */
 } BlockMapOps;
 
 struct BlockMap {

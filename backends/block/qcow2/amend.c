@@ -105,12 +105,12 @@ static int expand_zeros(Qcow2 *s)
     int error = 0;
 
     while (at < end && !error) {
-        MapExtent e;
+        Qcow2Extent e;
 
         g_mutex_lock(&s->lock);
         error = qcow2_map(s, at, end - at, false, &e);
         g_mutex_unlock(&s->lock);
-        if (error || e.kind != MAP_ZERO) {
+        if (error || e.kind != QCOW2_MAP_ZERO) {
             at += e.size;
             continue;
         }

@@ -72,8 +72,8 @@ size_t qcow2_compress(unsigned type, const void *in, size_t size, void *out)
     return deflate_cluster(in, size, out);
 }
 
-/* What follows the compressed data in its last sector belongs to others: stop when a cluster is there. */
-static bool expand(unsigned type, const void *in, size_t in_size, void *out, size_t size)
+/* Stops when a cluster is there: what follows in the last sector belongs to others. */
+bool qcow2_expand(unsigned type, const void *in, size_t in_size, void *out, size_t size)
 {
 #ifdef CONFIG_ZSTD
     if (type == QCOW2_ZSTD) {
@@ -185,7 +185,7 @@ int qcow2_read_compressed(Qcow2 *s, uint64_t entry, uint64_t within, const struc
     if (error) {
         return error;
     }
-    if (!expand(s->compression, packed, size, data, s->cluster_size)) {
+    if (!qcow2_expand(s->compression, packed, size, data, s->cluster_size)) {
         return EIO;
     }
     block_iov_scatter(iov, count, data + within);

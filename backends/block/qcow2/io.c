@@ -35,15 +35,15 @@ static int read_unallocated(Qcow2 *s, uint64_t offset, const struct iovec *iov, 
     return block_image_read_backing(&s->image, offset, part, n);
 }
 
-static int read_extent(Qcow2 *s, uint64_t offset, const MapExtent *e, const struct iovec *iov, int count)
+static int read_extent(Qcow2 *s, uint64_t offset, const Qcow2Extent *e, const struct iovec *iov, int count)
 {
     switch (e->kind) {
-    case MAP_NONE:
+    case QCOW2_MAP_NONE:
         return read_unallocated(s, offset, iov, count, e->size);
-    case MAP_ZERO:
+    case QCOW2_MAP_ZERO:
         block_iov_fill(iov, count, 0);
         return 0;
-    case MAP_COMPRESSED:
+    case QCOW2_MAP_COMPRESSED:
         return qcow2_read_compressed(s, e->entry, offset & (s->cluster_size - 1), iov, count);
     default:
         return s->crypt ? read_encrypted(s, offset, e->host, iov, count, e->size)
@@ -55,7 +55,7 @@ int qcow2_read_guest(Qcow2 *s, uint64_t offset, const struct iovec *iov, int cou
 {
     size_t size = block_iov_size(iov, count), done = 0;
     g_autofree struct iovec *part = g_new(struct iovec, count);
-    MapExtent e;
+    Qcow2Extent e;
     int error = 0, n;
 
     while (done < size && !error) {
@@ -193,14 +193,14 @@ static int plan_copies(Qcow2 *s, Allocation *a)
 /* Whether this reads as zeros without looking at data. */
 static bool is_known_zero(Qcow2 *s, uint64_t from, uint64_t to)
 {
-    MapExtent e;
+    Qcow2Extent e;
     int error = 0;
 
     while (from < to && !error) {
         g_mutex_lock(&s->lock);
         error = qcow2_map(s, from, to - from, false, &e);
         g_mutex_unlock(&s->lock);
-        if (!error && !(e.kind == MAP_ZERO || (e.kind == MAP_NONE && (!s->image.backing || from >= s->size)))) {
+        if (!error && !(e.kind == QCOW2_MAP_ZERO || (e.kind == QCOW2_MAP_NONE && (!s->image.backing || from >= s->size)))) {
             return false;
         }
         from += e.size;
@@ -314,7 +314,7 @@ static int allocate_and_write(Qcow2 *s, uint64_t offset, const struct iovec *iov
 {
     Allocation a = { .from = offset };
     uint64_t cluster = qcow2_cluster_start(s, offset);
-    MapExtent e;
+    Qcow2Extent e;
     bool linked = false, placed = false;
     int error = qcow2_need_l2(s, offset);
 
@@ -329,7 +329,7 @@ static int allocate_and_write(Qcow2 *s, uint64_t offset, const struct iovec *iov
         return 0;
     }
     error = qcow2_map(s, offset, size, false, &e);
-    if (error || (e.kind == MAP_DATA && e.owned) || qcow2_is_busy(s, cluster, cluster + s->cluster_size)) {
+    if (error || (e.kind == QCOW2_MAP_DATA && e.owned) || qcow2_is_busy(s, cluster, cluster + s->cluster_size)) {
         g_mutex_unlock(&s->lock);
         return error;
     }
@@ -363,7 +363,7 @@ int qcow2_write_guest(Qcow2 *s, uint64_t offset, const struct iovec *iov, int co
 {
     size_t size = block_iov_size(iov, count), done = 0, n;
     g_autofree struct iovec *part = g_new(struct iovec, count);
-    MapExtent e;
+    Qcow2Extent e;
     int error = 0, parts;
 
     while (done < size && !error) {
@@ -373,7 +373,7 @@ int qcow2_write_guest(Qcow2 *s, uint64_t offset, const struct iovec *iov, int co
         if (error) {
             break;
         }
-        if (e.kind == MAP_DATA && e.owned) {
+        if (e.kind == QCOW2_MAP_DATA && e.owned) {
             parts = block_iov_part(part, iov, count, done, e.size);
             error = write_data(s, offset + done, e.host, part, parts, e.size);
             n = e.size;
@@ -499,7 +499,7 @@ int qcow2_write_compressed(BlockImage *image, uint64_t offset, const void *buf, 
 int qcow2_status(BlockImage *image, uint64_t offset, uint64_t size, BlockExtent *extent)
 {
     Qcow2 *s = (Qcow2 *)image;
-    MapExtent e;
+    Qcow2Extent e;
     int error;
 
     g_rw_lock_reader_lock(&s->ops);
@@ -512,16 +512,16 @@ int qcow2_status(BlockImage *image, uint64_t offset, uint64_t size, BlockExtent 
     }
     extent->size = e.size;
     switch (e.kind) {
-    case MAP_NONE:
+    case QCOW2_MAP_NONE:
         extent->status = 0;
         break;
-    case MAP_ZERO:
+    case QCOW2_MAP_ZERO:
         extent->status = BLOCK_ZERO | BLOCK_HERE;
         break;
-    case MAP_COMPRESSED:
+    case QCOW2_MAP_COMPRESSED:
         extent->status = BLOCK_DATA | BLOCK_HERE | BLOCK_COMPRESSED;
         break;
-    case MAP_DATA:
+    case QCOW2_MAP_DATA:
         extent->status = BLOCK_DATA | BLOCK_HERE;
         extent->image = s->crypt ? NULL : s->data;
         extent->offset = e.host;
@@ -533,14 +533,14 @@ int qcow2_status(BlockImage *image, uint64_t offset, uint64_t size, BlockExtent 
 bool qcow2_resolve(BlockImage *image, uint64_t offset, uint64_t size, bool is_write, int *fd, uint64_t *host_offset)
 {
     Qcow2 *s = (Qcow2 *)image;
-    MapExtent e;
+    Qcow2Extent e;
     bool found;
 
     if (s->crypt || (is_write && !s->writable) || !g_mutex_trylock(&s->lock)) {
         return false;
     }
     found = !s->whole && (!is_write || s->recording) && qcow2_map(s, offset, size, true, &e) == 0 && e.size >= size &&
-            e.kind == MAP_DATA && (!is_write || e.owned);
+            e.kind == QCOW2_MAP_DATA && (!is_write || e.owned);
     if (found) {
         qcow2_pin(s, offset);
         if (is_write) {

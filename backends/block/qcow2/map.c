@@ -13,15 +13,15 @@ bool qcow2_entry_has_host(const Qcow2 *s, uint64_t entry)
     return entry & QCOW2_OFFSET || (s->external && entry & QCOW2_COPIED);
 }
 
-MapKind qcow2_unit_kind(const Qcow2 *s, uint64_t entry, uint64_t bitmap, unsigned unit)
+Qcow2MapKind qcow2_unit_kind(const Qcow2 *s, uint64_t entry, uint64_t bitmap, unsigned unit)
 {
     if (entry & QCOW2_COMPRESSED) {
-        return MAP_COMPRESSED;
+        return QCOW2_MAP_COMPRESSED;
     }
     if (s->entry_bits == 4) {
-        return bitmap >> unit & 1 ? MAP_DATA : bitmap >> (unit + 32) & 1 ? MAP_ZERO : MAP_NONE;
+        return bitmap >> unit & 1 ? QCOW2_MAP_DATA : bitmap >> (unit + 32) & 1 ? QCOW2_MAP_ZERO : QCOW2_MAP_NONE;
     }
-    return entry & QCOW2_ZERO ? MAP_ZERO : qcow2_entry_has_host(s, entry) ? MAP_DATA : MAP_NONE;
+    return entry & QCOW2_ZERO ? QCOW2_MAP_ZERO : qcow2_entry_has_host(s, entry) ? QCOW2_MAP_DATA : QCOW2_MAP_NONE;
 }
 
 bool qcow2_entry_is_sound(const Qcow2 *s, uint64_t entry, uint64_t bitmap)
@@ -157,12 +157,12 @@ int qcow2_store_entry(Qcow2 *s, uint64_t offset, uint64_t entry, uint64_t bitmap
 }
 
 /* Extends an extent over the units of one cluster. false: it ends there. */
-static bool extend(const Qcow2 *s, MapExtent *e, uint64_t entry, uint64_t bitmap, uint64_t within, uint64_t size)
+static bool extend(const Qcow2 *s, Qcow2Extent *e, uint64_t entry, uint64_t bitmap, uint64_t within, uint64_t size)
 {
     uint64_t start = within, unit_size = qcow2_unit(s);
 
     while (within < size) {
-        MapKind kind = qcow2_unit_kind(s, entry, bitmap, within >> s->subcluster_bits);
+        Qcow2MapKind kind = qcow2_unit_kind(s, entry, bitmap, within >> s->subcluster_bits);
         uint64_t host = (entry & QCOW2_OFFSET) + within;
         bool owned = s->external || entry & QCOW2_COPIED;
 
@@ -171,8 +171,8 @@ static bool extend(const Qcow2 *s, MapExtent *e, uint64_t entry, uint64_t bitmap
             e->host = host;
             e->entry = entry;
             e->owned = owned;
-        } else if (kind != e->kind || (kind == MAP_DATA && (host != e->host + e->size || owned != e->owned)) ||
-                   (kind == MAP_COMPRESSED && entry != e->entry)) {
+        } else if (kind != e->kind || (kind == QCOW2_MAP_DATA && (host != e->host + e->size || owned != e->owned)) ||
+                   (kind == QCOW2_MAP_COMPRESSED && entry != e->entry)) {
             return false;
         }
         e->size += MIN(size, (within & -unit_size) + unit_size) - within;
@@ -181,14 +181,14 @@ static bool extend(const Qcow2 *s, MapExtent *e, uint64_t entry, uint64_t bitmap
     return true;
 }
 
-int qcow2_map(Qcow2 *s, uint64_t offset, uint64_t size, bool memory_only, MapExtent *e)
+int qcow2_map(Qcow2 *s, uint64_t offset, uint64_t size, bool memory_only, Qcow2Extent *e)
 {
     uint64_t slice_guest = 1ull << (s->l2.slice_bits - s->entry_bits + s->cluster_bits); /* what a slice maps */
     uint64_t end = offset + MIN(size, slice_guest - (offset & (slice_guest - 1))), place;
     const uint8_t *at;
     int error;
 
-    *e = (MapExtent){ 0 };
+    *e = (Qcow2Extent){ 0 };
     if (memory_only) {
         error = entry_place(s, offset, &place);
         at = place ? table_cache_peek(&s->l2, place) : NULL;

@@ -10,7 +10,7 @@
 #ifndef BACKENDS_BLOCK_QCOW2_H
 #define BACKENDS_BLOCK_QCOW2_H
 
-#include "backends/block/driver.h"
+#include "backends/block/drivers.h"
 #include "util/bits.h"
 
 enum {
@@ -261,22 +261,22 @@ void qcow2_pin(Qcow2 *s, uint64_t offset);   /* lock held */
 void qcow2_unpin(Qcow2 *s, uint64_t offset); /* takes lock */
 
 /* ---- map.c ---- */
-typedef enum MapKind { MAP_NONE, MAP_ZERO, MAP_DATA, MAP_COMPRESSED } MapKind;
-typedef struct MapExtent {
-    MapKind kind;
+typedef enum Qcow2MapKind { QCOW2_MAP_NONE, QCOW2_MAP_ZERO, QCOW2_MAP_DATA, QCOW2_MAP_COMPRESSED } Qcow2MapKind;
+typedef struct Qcow2Extent {
+    Qcow2MapKind kind;
     uint64_t size;  /* of the same kind; DATA: one after the other in the file too */
     uint64_t host;  /* DATA */
     uint64_t entry; /* COMPRESSED */
     bool owned;     /* DATA: may be written in place */
-} MapExtent;
+} Qcow2Extent;
 /* lock held; let go while a table is read (or, if `memory_only`, EAGAIN). */
-int qcow2_map(Qcow2 *s, uint64_t offset, uint64_t size, bool memory_only, MapExtent *extent);
+int qcow2_map(Qcow2 *s, uint64_t offset, uint64_t size, bool memory_only, Qcow2Extent *extent);
 /* An L2 entry's two words; lock held, may be let go. The table must exist for store. */
 int qcow2_load_entry(Qcow2 *s, uint64_t offset, uint64_t *entry, uint64_t *bitmap);
 int qcow2_store_entry(Qcow2 *s, uint64_t offset, uint64_t entry, uint64_t bitmap);
 int qcow2_need_l2(Qcow2 *s, uint64_t offset); /* a table of our own for this guest offset; takes locks */
 bool qcow2_entry_has_host(const Qcow2 *s, uint64_t entry);
-MapKind qcow2_unit_kind(const Qcow2 *s, uint64_t entry, uint64_t bitmap, unsigned unit);
+Qcow2MapKind qcow2_unit_kind(const Qcow2 *s, uint64_t entry, uint64_t bitmap, unsigned unit);
 bool qcow2_entry_is_sound(const Qcow2 *s, uint64_t entry, uint64_t bitmap);
 uint64_t qcow2_packed_offset(const Qcow2 *s, uint64_t entry, uint64_t *size); /* bytes up to the end of its sectors */
 int qcow2_grow_l1(Qcow2 *s, uint64_t entries); /* whole image ours */
@@ -306,6 +306,7 @@ int qcow2_make_empty(BlockImage *image);
 bool qcow2_compression_supported(unsigned type);
 /* out has room for `size` - 1 bytes; 0: it does not get smaller. */
 size_t qcow2_compress(unsigned type, const void *in, size_t size, void *out);
+bool qcow2_expand(unsigned type, const void *in, size_t in_size, void *out, size_t size);
 int qcow2_read_compressed(Qcow2 *s, uint64_t entry, uint64_t within, const struct iovec *iov, int count);
 void qcow2_forget_inflated(Qcow2 *s);
 void qcow2_free_inflated(Qcow2 *s);
@@ -352,7 +353,6 @@ int qcow2_resize(BlockImage *image, uint64_t size, bool preallocate, GError **er
 int qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to);
 
 /* ---- driver.c ---- */
-extern const BlockDriver block_qcow2;
 BlockImage *qcow2_open(BlockOpen *how, GError **error);
 void qcow2_close(BlockImage *image);
 

@@ -50,16 +50,16 @@ static int change_entry(Qcow2 *s, uint64_t cluster, uint64_t from, uint64_t to, 
 /* Whether a cluster is as wanted already, without looking at tables that do not exist. */
 static bool is_done(Qcow2 *s, uint64_t from, uint64_t to, Wanted wanted, uint64_t *until)
 {
-    MapExtent e;
+    Qcow2Extent e;
 
     if (qcow2_map(s, from, to - from, false, &e)) {
         return false;
     }
     *until = from + e.size;
-    if (e.kind == MAP_NONE && wanted != WANT_NOTHING) {
+    if (e.kind == QCOW2_MAP_NONE && wanted != WANT_NOTHING) {
         return !s->image.backing_name; /* zeros already */
     }
-    return (e.kind == MAP_NONE && s->entry_bits == 3) || (e.kind == MAP_ZERO && wanted == WANT_ZERO);
+    return (e.kind == QCOW2_MAP_NONE && s->entry_bits == 3) || (e.kind == QCOW2_MAP_ZERO && wanted == WANT_ZERO);
 }
 
 /* [from, to) are whole units of one cluster. */
@@ -147,7 +147,7 @@ static int write_zero_bytes(Qcow2 *s, uint64_t from, uint64_t to)
 {
     g_autofree uint8_t *zeros = NULL;
     struct iovec iov;
-    MapExtent e;
+    Qcow2Extent e;
     int error;
 
     if (from >= to) {
@@ -156,7 +156,7 @@ static int write_zero_bytes(Qcow2 *s, uint64_t from, uint64_t to)
     g_mutex_lock(&s->lock);
     error = qcow2_map(s, from, to - from, false, &e);
     g_mutex_unlock(&s->lock);
-    if (!error && e.size >= to - from && (e.kind == MAP_ZERO || (e.kind == MAP_NONE && !s->image.backing_name))) {
+    if (!error && e.size >= to - from && (e.kind == QCOW2_MAP_ZERO || (e.kind == QCOW2_MAP_NONE && !s->image.backing_name))) {
         return 0;
     }
     zeros = g_try_malloc0(to - from);
