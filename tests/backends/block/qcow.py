@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""qcow2 images against Debian's qemu-img and qemu-io, both ways: qcow2.py IMAGE-SCRIPT brief|some|full [SEED [TEST]]."""
+"""qcow2 and qcow images against Debian's qemu-img and qemu-io, both ways: qcow.py IMAGE-SCRIPT brief|some|full [SEED [TEST]]."""
 import itertools
 import json
 import os
@@ -52,7 +52,8 @@ def same(path, model, fmt="qcow2"):
 class Disk:
     """Random operations on an image and on a model of it."""
 
-    def __init__(self, path, size, cluster, rng, options="", backing=b""):
+    def __init__(self, path, size, cluster, rng, options="", backing=b"", fmt="qcow2"):
+        self.fmt = fmt
         self.path, self.size, self.cluster, self.rng = path, size, cluster, rng
         self.model = bytearray(backing[:size].ljust(size, b"\0"))
         self.compressed = "data_file" not in options
@@ -99,7 +100,7 @@ class Disk:
             self.lines.append(f"verify {offset} {n} {byte}")
 
     def run(self, steps, options=""):
-        self.lines = [f"open {self.path} qcow2 {options}"]
+        self.lines = [f"open {self.path} {self.fmt} {options}"]
         for _ in range(steps):
             self.step()
         script(self.lines + ["close"])
@@ -328,6 +329,35 @@ def test_bitmaps(folder):
         data = f.read()
     want = sum(1 << bit for bit in [1000000 >> 16] + list(range(5000000 >> 16, (5069999 >> 16) + 1)))
     assert want.to_bytes(20, "little") in data, "the recorded bits are not in the image"
+
+
+def test_version_1(folder):
+    rng = random.Random(SEED + 5)
+    path, base = os.path.join(folder, "v1.qcow"), os.path.join(folder, "v1-base.qcow")
+    for size in (6 << 20, 1000448):
+        script([f"create {path} qcow {size}"])
+        disk = Disk(path, size, 4096, rng, fmt="qcow")
+        disk.zero_discard = False
+        for _ in range(3):
+            disk.run(60)
+            same(path, bytes(disk.model), "qcow")
+        assert "corruptions 0" in script([f"open {path} qcow ro", "check", "close"])
+        qemu("qemu-img", "convert", "-O", "qcow", path, base)
+        same(base, bytes(disk.model), "qcow")
+        below = Disk(base, size, 4096, rng, fmt="qcow")
+        below.zero_discard, below.model = False, bytearray(disk.model)
+        below.run(40)
+        same(base, bytes(below.model), "qcow")
+        for maker in ("ours", "theirs"):
+            if maker == "ours":
+                script([f"create {path} qcow {size} backing_file={base} backing_fmt=qcow"])
+            else:
+                qemu("qemu-img", "create", "-q", "-f", "qcow", "-b", base, "-F", "qcow", path)
+            disk = Disk(path, size, 512, rng, fmt="qcow", backing=bytes(below.model))
+            disk.zero_discard = False
+            disk.run(60)
+            same(path, bytes(disk.model), "qcow")
+            assert "corruptions 0" in script([f"open {path} qcow ro", "check", "close"])
 
 
 def test_refusals(folder):
