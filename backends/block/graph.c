@@ -355,7 +355,9 @@ static BlockImage *open_driver(const BlockDriver *driver, const char *name, Bloc
         block_image_close(file);
         return NULL;
     }
-    image->name = g_strdup(block_name_path(how.name));
+    if (!image->name) {
+        image->name = g_strdup(block_name_path(how.name));
+    }
     image->flags |= how.flags;
     image->file = file;
     if (file && file->flags & BLOCK_OPEN_READONLY) {
