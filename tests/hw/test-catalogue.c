@@ -60,6 +60,9 @@ static const char *const extra[] = {
     "usb-storage,drive=usbdisk",
     "usb-bot",
     "usb-tablet",
+    "virtio-blk-pci,drive=vd0,packed=on",
+    "virtio-blk-pci-transitional,drive=vd1",
+    "virtio-blk-pci-non-transitional,drive=vd2",
     NULL,
 };
 
@@ -124,6 +127,9 @@ static void build_machine(void)
     rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
     scsi_bus_new(NULL, &no_adapter, NULL);
     rig_drive("usbdisk", "none", 0, 1 << 20, false, false);
+    rig_drive("vd0", "none", 0, 1 << 20, false, false);
+    rig_drive("vd1", "none", 0, 1 << 20, false, false);
+    rig_drive("vd2", "none", 0, 1 << 20, false, false);
     rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
     pc_board.build(&pc_board, &error);
     g_assert_no_error(error);

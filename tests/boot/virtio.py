@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Debian's virtio drivers against our devices.
+
+Usage: virtio.py MYNA [test...]
+"""
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import linux
+import machine
+
+MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', 'nls_cp437']
+MKFS = ['/sbin/mkfs.ext4', '/sbin/e2fsck', '/sbin/debugfs']
+
+# A file system is made on the host, filled and trimmed in the guest, and checked on the host.
+DISK_TASK = '''
+echo BOOT-ID $(cat /sys/block/vda/serial) $(cat /sys/block/vda/size) $(cat /sys/block/vda/queue/discard_max_bytes)
+echo BOOT-CACHE $(cat /sys/block/vda/queue/write_cache)
+ls /sys/block/vda/mq | wc -l | sed "s/^/BOOT-QUEUES /"
+mount -t ext4 -o discard /dev/vda /mnt || echo BOOT-FAIL mount
+i=0; while [ $i -lt 40 ]; do dd if=/dev/urandom of=/mnt/file$i bs=64k count=4 2>/dev/null; i=$(expr $i + 1); done
+mkdir /mnt/d; cp /mnt/file1 /mnt/d/copy; rm /mnt/file2
+for n in 3 4 5 6; do cp /mnt/file$n /mnt/d/$n & done; wait
+sync
+echo BOOT-SUM $(md5sum /mnt/d/copy | cut -c1-32)
+dd if=/dev/zero of=/mnt/big bs=1M count=16 2>/dev/null; sync; rm /mnt/big; sync
+busybox fstrim /mnt && echo BOOT-TRIMMED
+umount /mnt
+echo BOOT-FLAGS $(cat /sys/block/vda/device/features)
+dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null && echo BOOT-READ
+busybox blkdiscard -o 1048576 -l 1048576 /dev/vdb && echo BOOT-DISCARD
+dd if=/dev/vdb bs=1M count=1 skip=1 2>/dev/null | md5sum | sed "s/^/BOOT-B /"
+echo BOOT-END
+poweroff -f
+'''
+
+
+def features(m):
+    """Negotiated feature bits as the kernel shows them: bit n is character n."""
+    text = m.expect(r'BOOT-FLAGS ([01]+)\n', 60)[1]
+    return {n for n, c in enumerate(text) if c == '1'}
+
+
+def disk(myna, arch='amd64', options='', smp=1, args=(), want=(), without=(), queues=None):
+    with tempfile.TemporaryDirectory() as folder:
+        image, second = os.path.join(folder, 'disk.img'), os.path.join(folder, 'second.img')
+        for path, size in ((image, 64 << 20), (second, 4 << 20)):
+            with open(path, 'wb') as f:
+                f.truncate(size)
+        with open(second, 'r+b') as f:
+            f.write(b'\xa5' * (4 << 20))
+        if not all(map(os.path.exists, MKFS)):
+            machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
+        subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', image], check=True)
+        with linux.boot(myna, arch, DISK_TASK, modules=MODULES, smp=smp, args=[
+                '-nic', 'none', *args, '-drive', f'file={image},format=raw,if=none,id=a,discard=unmap',
+                '-drive', f'file={second},format=raw,if=none,id=b,discard=unmap',
+                '-device', f'virtio-blk-pci,drive=a,serial=SN-1234{options}', '-device', 'virtio-blk-pci,drive=b']) as m:
+            m.expect(r'BOOT-ID SN-1234 131072 [1-9]', 200)
+            m.expect('BOOT-CACHE write back', 10)
+            if queues and int(m.expect(r'BOOT-QUEUES (\d+)\n', 10)[1]) != queues:
+                raise machine.Failure('wrong number of queues')
+            digest = m.expect(r'BOOT-SUM (\w{32})', 120)[1]
+            m.expect('BOOT-TRIMMED', 60)
+            agreed = features(m)
+            if not set(want) <= agreed or set(without) & agreed:
+                raise machine.Failure(f'features {sorted(agreed)}')
+            m.expect('BOOT-READ', 60)
+            m.expect('BOOT-DISCARD', 20)
+            m.expect('BOOT-B b6d81b360a5672d80c27430f39153e2c', 20)  # a mebibyte of zeros
+            m.expect('BOOT-END', 30)
+            m.wait_exit(60)
+        if os.stat(image).st_blocks * 512 > 30 << 20:
+            raise machine.Failure('trimmed blocks are still allocated on the host')
+        check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
+        if check.returncode != 0:
+            raise machine.Failure(f'e2fsck: {check.stdout}')
+        copy = os.path.join(folder, 'copy')
+        subprocess.run(['/sbin/debugfs', '-R', f'dump /d/copy {copy}', image], capture_output=True, check=True)
+        if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
+            raise machine.Failure('the file on the host differs from the one in the guest')
+
+
+def boots(myna, options=''):
+    """SeaBIOS reads a boot sector through its own driver, and GRUB its modules."""
+    image = machine.guest('grub-rescue') / 'usr/lib/grub-rescue/grub-rescue-cdrom.iso'
+    with machine.Machine(myna, '-nic', 'none', '-drive', f'file={image},format=raw,if=none,id=d,readonly=on',
+                         '-device', f'virtio-blk-pci,drive=d{options}', serial=False) as m:
+        m.wait_screen('GNU GRUB', 60)
+
+
+TESTS = {
+    'disk': lambda myna: disk(myna, want=(32, 29, 28, 9, 13, 14), without=(34,)),
+    'disk-i386': lambda myna: disk(myna, 'i386', want=(32,)),
+    'disk-packed': lambda myna: disk(myna, options=',packed=on', want=(32, 34)),
+    'disk-modern': lambda myna: disk(myna, options=',disable-legacy=on', want=(32,)),
+    'disk-legacy': lambda myna: disk(myna, options=',disable-modern=on', without=(32,)),
+    'disk-queues': lambda myna: disk(myna, options=',num-queues=4', smp=4, queues=4, want=(12,)),
+    'disk-iothread': lambda myna: disk(myna, options=',iothread=t0', smp=4, queues=4, args=['-object', 'iothread,id=t0']),
+    'boots': boots,
+    'boots-legacy': lambda myna: boots(myna, ',disable-modern=on'),
+    'boots-modern': lambda myna: boots(myna, ',disable-legacy=on'),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
