@@ -6,6 +6,22 @@
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
 
+/* PCI interrupts share the inputs that they are routed to with ISA devices and the power management. */
+static void connect_pirqs(Pc *pc, Device *bridge)
+{
+    Line *pirqs[ISA_IRQS] = { NULL };
+
+    for (int n = 0; n < ISA_IRQS; n++) {
+        if (pc->irqs[n]) {
+            Line **gate = line_or_gate(pc->irqs[n], 2);
+
+            pirqs[n] = gate[0];
+            pc->irqs[n] = gate[1];
+        }
+    }
+    piix3_connect(bridge, pirqs);
+}
+
 static bool build(const BoardType *type, GError **error)
 {
     Pc *pc = g_new0(Pc, 1);
@@ -26,7 +42,7 @@ static bool build(const BoardType *type, GError **error)
         !device_realize(bridge, pci_bus_bus(pci), error)) {
         return false;
     }
-    piix3_connect(bridge, pc->irqs);
+    connect_pirqs(pc, bridge);
     i440fx_set_reset_register(pci, piix3_read_reset, piix3_write_reset, bridge);
 
     pc->has_pci = true;
