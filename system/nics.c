@@ -214,7 +214,20 @@ static void merge_user(Vlan *vlan, const Options *o)
     }
 }
 
-static bool add_legacy(const char *text, GError **error)
+/* -redir belongs to the first user network there is, wherever on the line; if there is none it makes one. */
+static void add_redirection(const Options *o)
+{
+    Vlan *vlan = NULL;
+
+    for (guint i = 0; i < vlans->len && !vlan; i++) {
+        Vlan *one = g_ptr_array_index(vlans, i);
+
+        vlan = one->user ? one : NULL;
+    }
+    merge_user(vlan ? vlan : vlan_get(0), o);
+}
+
+static bool add_legacy(const char *text, bool redirections, GError **error)
 {
     g_autoptr(Options) o = options_parse(text, "type", error);
     const char *type = o ? options_get(o, "type") : NULL;
@@ -223,6 +236,13 @@ static bool add_legacy(const char *text, GError **error)
 
     if (!o) {
         return false;
+    }
+    if ((g_strcmp0(type, "redir") == 0) != redirections) {
+        return true;
+    }
+    if (redirections) {
+        add_redirection(o);
+        return true;
     }
     if (!type || g_str_equal(type, "none")) {
         cmdline.no_net = true;
@@ -244,7 +264,7 @@ static bool add_legacy(const char *text, GError **error)
         return false;
     }
     vlan = vlan_get(number);
-    if (g_str_equal(type, "user") || g_str_equal(type, "redir")) {
+    if (g_str_equal(type, "user")) {
         merge_user(vlan, o);
         return true;
     }
@@ -309,10 +329,10 @@ static bool add_all_legacy(GError **error)
 {
     g_autoptr(GPtrArray) list = vlans = g_ptr_array_new_with_free_func(vlan_free);
 
-    for (guint i = 0; i < cmdline.legacy_net->len; i++) {
-        const char *text = g_ptr_array_index(cmdline.legacy_net, i);
+    for (guint i = 0; i < cmdline.legacy_net->len * 2; i++) {
+        const char *text = g_ptr_array_index(cmdline.legacy_net, i % cmdline.legacy_net->len);
 
-        if (!add_legacy(text, error)) {
+        if (!add_legacy(text, i >= cmdline.legacy_net->len, error)) {
             g_prefix_error(error, "-net %s: ", text);
             return false;
         }

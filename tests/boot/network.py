@@ -5,6 +5,8 @@ Usage: network.py MYNA [test...]
 """
 import hashlib
 import os
+import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -145,10 +147,71 @@ poweroff -f
             raise machine.Failure('the guest reached the host')
 
 
+def sockets(myna):
+    """Two guests with a card on each kind of wire between processes; VDE where its switch is installed."""
+    netlab.enter()
+    netlab.run('ip link set lo multicast on; ip route add 230.0.0.0/8 dev lo')
+    tcp, udp, udp2, group = (netlab.free_port() for _ in range(4))
+    here, there = ('inet,{0}.host=127.0.0.1,{0}.port='.format(end) for end in ('local', 'remote'))
+    wires = {
+        'stream': [f'stream,server={server},addr.type=inet,addr.host=127.0.0.1,addr.port={tcp}{more}'
+                   for server, more in (('on', ''), ('off', ',reconnect=1'))],
+        'dgram': [f'dgram,local.type={here}{a},remote.type={there}{b}' for a, b in ((udp, udp2), (udp2, udp))],
+        'mcast': [f'socket,mcast=230.0.0.1:{group},localaddr=127.0.0.1'] * 2,
+        'unix': ['stream,server=on,addr.type=unix,addr.path=/run/wire', 'stream,addr.type=unix,addr.path=/run/wire,reconnect=1'],
+    }
+    if shutil.which('vde_switch'):
+        netlab.run('vde_switch -d -s /run/vde.ctl </dev/null >/dev/null 2>&1')
+        wires['vde'] = ['vde,sock=/run/vde.ctl'] * 2
+
+    def boot(side):
+        task, args = 'ip link set lo up\n', []
+        for n, ends in enumerate(wires.values()):
+            kind, _, rest = ends[side].partition(',')
+            args += ['-netdev', f'{kind},id=n{n},{rest}', '-device', f'e1000,netdev=n{n},mac=52:54:00:00:0{n}:0{side + 1}']
+            task += f'ip link set eth{n} up; ip addr add 10.6.{n}.{side + 1}/24 dev eth{n}\n'
+        task += 'sleep 2; echo BOOT-READY; read word\n'
+        for n, name in enumerate(wires):
+            task += f'ping -c 5 -i 0.2 -w 40 -s 1400 10.6.{n}.{2 - side} >/dev/null && echo BOOT-WIRE {name}\n'
+        return linux.boot(myna, 'amd64', task + 'echo BOOT-END; read word\npoweroff -f\n', modules=['e1000'], args=args,
+                          memory=192)
+
+    with boot(0) as a, boot(1) as b:
+        for m in (a, b):
+            m.expect('BOOT-READY', 200)
+        for m in (a, b):
+            m.send('go\n')
+        for m in (a, b):
+            m.expect('BOOT-END', 60)
+            same('wires', re.findall(r'BOOT-WIRE (\w+)', m.text), list(wires))
+
+
+def vlan(myna):
+    """Old options: two cards and a user network on one wire, and -redir."""
+    netlab.enter()
+    forward = netlab.free_port()
+    task = """
+ip link set lo up; ip link set eth0 up; ip link set eth1 up
+udhcpc -i eth0 -n -q -s /etc/dhcp; udhcpc -i eth1 -n -q -s /etc/dhcp
+mkdir /www; echo from the guest > /www/file; busybox httpd -p 8080 -h /www
+echo BOOT-SERVES; read word
+poweroff -f
+"""
+    with linux.boot(myna, 'amd64', task, modules=['e1000'], args=[
+            '-redir', f'tcp:{forward}::8080', '-net', 'nic,vlan=2,macaddr=52:54:00:00:00:01',
+            '-net', 'nic,vlan=2,macaddr=52:54:00:00:00:02,model=e1000', '-net', 'user,vlan=2,hostname=old']) as m:
+        m.expect('BOOT-DHCP 10.0.2.15', 150)
+        m.expect('BOOT-DHCP 10.0.2.16', 30)
+        m.expect('BOOT-SERVES', 20)
+        same('-redir', fetch(f'http://127.0.0.1:{forward}/file'), b'from the guest\n')
+
+
 TESTS = {
     'user': user,
     'user-i386': lambda myna: user(myna, 'i386'),
     'restrict': restrict,
+    'sockets': sockets,
+    'vlan': vlan,
 }
 
 if __name__ == '__main__':
