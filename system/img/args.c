@@ -121,6 +121,13 @@ static bool add_object(const char *text)
 
 static bool bad_option(const ImgCommand *command, int code, char **argv)
 {
+    for (const struct option *o = long_options; o->name; o++) {
+        if (o->val == code) {
+            img_error("'%s' has no option --%s", command->name, o->name);
+            fprintf(stderr, "usage: myna-img %s\n", command->usage);
+            return false;
+        }
+    }
     if (code == ':') {
         img_error("%s needs a value", argv[optind - 1]);
     } else if (optopt && optopt < 256 && argv[optind - 1][1] != '-') {

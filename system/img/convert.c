@@ -16,6 +16,7 @@ static void close_sources(ConvertJob *job)
         block_image_close(job->sources[i].image);
     }
     g_free(job->sources);
+    json_free(job->target_options);
 }
 
 static bool open_sources(ConvertJob *job, const ImgArgs *args, char **names, int count)
@@ -61,6 +62,20 @@ static bool set_backing(const ImgArgs *args, const BlockDriver *driver, Json *op
     return true;
 }
 
+/* The passphrase that an image is made with opens it, too. */
+static Json *opening_options(const Json *create)
+{
+    static const char *const names[] = { "key-secret", "encrypt.key-secret" };
+    Json *options = json_object();
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (json_member_string(create, names[i])) {
+            json_set_string(options, names[i], json_member_string(create, names[i]));
+        }
+    }
+    return options;
+}
+
 /* Makes the target, unless -n says that it is there. */
 static bool create_target(ConvertJob *job, const ImgArgs *args, const char *name, const BlockDriver *driver)
 {
@@ -85,8 +100,9 @@ static bool create_target(ConvertJob *job, const ImgArgs *args, const char *name
             return false;
         }
         job->target_size = size;
-        json_remove(options, "size");
+        json_free(json_remove(options, "size"));
     }
+    job->target_options = opening_options(options);
     if (!block_image_create(name, driver->name, MAX(job->total, job->target_size), options, &error)) {
         g_prefix_error(&error, "%s: error while converting %s: ", name, driver->name);
         img_fail(error);
@@ -192,7 +208,8 @@ static int copy_to_target(ConvertJob *job, const ImgArgs *args, const char *name
     if (!img_parse_cache(args->value['t'], "unsafe", &flags)) {
         return 1;
     }
-    job->target = img_open(name, opts || (img_has(args, 'n') && !img_has(args, 'O')) ? NULL : format, opts, flags);
+    job->target = img_open_with(name, opts || (img_has(args, 'n') && !img_has(args, 'O')) ? NULL : format,
+                                job->target_options, opts, flags);
     if (!job->target) {
         return 1;
     }

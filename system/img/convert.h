@@ -17,6 +17,7 @@ typedef struct ConvertJob {
     ConvertSource *sources;
     int source_count;
     BlockImage *target;
+    Json *target_options; /* that it is opened with; may be NULL */
     uint64_t total, target_size; /* bytes; the target may be larger */
     uint32_t align;       /* of what is written, but for the end */
     uint64_t sparse;      /* -S; 0: zeros are written as data */

@@ -92,7 +92,7 @@ static bool find_size(ImgArgs *args, const char *file, Json *options, uint64_t *
     if (!text) {
         *size = below;
     }
-    json_remove(options, "size");
+    json_free(json_remove(options, "size"));
     return true;
 }
 

@@ -10,7 +10,7 @@
 static const ImgCommand commands[] = {
     { "amend", "f:o:t:pqh", " object image-opts force ", 0, 1, "Expecting one image file name", img_amend,
       "amend [--object OBJECT] [--image-opts] [-p] [-q] [-f FORMAT] [-t CACHE] [--force] -o OPTIONS FILE", 1 },
-    { "bench", "c:d:f:ni:o:qs:S:t:wUh", " image-opts flush-interval no-drain pattern ", 1, 1,
+    { "bench", "c:d:f:ni:o:qs:S:t:wUh", " object image-opts flush-interval no-drain pattern ", 1, 1,
       "Expecting one image file name", img_bench,
       "bench [-c COUNT] [-d DEPTH] [-f FORMAT] [--flush-interval=N] [-i AIO] [-n] [--no-drain]\n"
       "        [-o OFFSET] [--pattern=BYTE] [-q] [-s SIZE] [-S STEP] [-t CACHE] [-w] [-U] FILE", 1 },

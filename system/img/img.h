@@ -87,6 +87,8 @@ bool img_parse_cache(const char *text, const char *otherwise, unsigned *flags);
 
 /* Opens a file, or with image_opts an option string. NULL after a message. */
 BlockImage *img_open(const char *name, const char *format, bool image_opts, unsigned flags);
+/* options: more of them, may be NULL. */
+BlockImage *img_open_with(const char *name, const char *format, const Json *options, bool image_opts, unsigned flags);
 BlockImage *img_open_args(const ImgArgs *args, const char *name, unsigned flags);
 /* Read-only, as it was at an internal snapshot (id, name or "snapshot.id=ID,snapshot.name=NAME"; NULL: now). */
 BlockImage *img_open_at_snapshot(const ImgArgs *args, const char *name, const char *snapshot, unsigned flags);

@@ -70,7 +70,7 @@ static Json *specific_json(BlockImage *image, bool *dirty)
         image->driver->info(image, data);
     }
     *dirty = json_member_bool(data, "dirty-flag", false);
-    json_remove(data, "dirty-flag");
+    json_free(json_remove(data, "dirty-flag"));
     if (!json_count(data)) {
         return NULL;
     }

@@ -6,23 +6,19 @@
 
 #include <string.h>
 
-/* "driver=qcow2,file.filename=a" into the members that -blockdev takes. */
-static Json *image_options(const char *text)
+BlockImage *img_open_with(const char *name, const char *format, const Json *options, bool image_opts, unsigned flags)
 {
-    return img_parse_create_options(text);
-}
-
-BlockImage *img_open(const char *name, const char *format, bool image_opts, unsigned flags)
-{
-    g_autoptr(Json) options = NULL;
+    g_autoptr(Json) parsed = NULL;
     GError *error = NULL;
     BlockImage *image;
 
     if (image_opts) {
-        options = image_options(name);
-        if (!options) {
+        /* "driver=qcow2,file.filename=a": the members that -blockdev takes. */
+        parsed = img_parse_create_options(name);
+        if (!parsed) {
             return NULL;
         }
+        options = parsed;
     }
     if (format && !block_driver_find(format)) {
         img_error("Could not open '%s': Unknown driver '%s'", name, format);
@@ -39,6 +35,11 @@ BlockImage *img_open(const char *name, const char *format, bool image_opts, unsi
         g_error_free(error);
     }
     return image;
+}
+
+BlockImage *img_open(const char *name, const char *format, bool image_opts, unsigned flags)
+{
+    return img_open_with(name, format, NULL, image_opts, flags);
 }
 
 BlockImage *img_open_args(const ImgArgs *args, const char *name, unsigned flags)

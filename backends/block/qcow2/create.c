@@ -13,6 +13,15 @@ const BlockCreateOption qcow2_create_options[] = {
     { "compression_type", BLOCK_OPT_STRING, "zlib", "Compression method used for image cluster compression", false },
     { "data_file", BLOCK_OPT_STRING, NULL, "File name of an external data file", true },
     { "data_file_raw", BLOCK_OPT_BOOL, NULL, "The external data file must stay valid as a raw image", true },
+    { "encrypt.cipher-alg", BLOCK_OPT_STRING, NULL, "Name of encryption cipher algorithm", false },
+    { "encrypt.cipher-mode", BLOCK_OPT_STRING, NULL, "Name of encryption cipher mode", false },
+    { "encrypt.format", BLOCK_OPT_STRING, NULL, "Encrypt the image, format choices: 'aes', 'luks'", false },
+    { "encrypt.hash-alg", BLOCK_OPT_STRING, NULL, "Name of encryption hash algorithm", false },
+    { "encrypt.iter-time", BLOCK_OPT_INT, NULL, "Time to spend in PBKDF in milliseconds", false },
+    { "encrypt.ivgen-alg", BLOCK_OPT_STRING, NULL, "Name of IV generator algorithm", false },
+    { "encrypt.ivgen-hash-alg", BLOCK_OPT_STRING, NULL, "Name of IV generator hash algorithm", false },
+    { "encrypt.key-secret", BLOCK_OPT_STRING, NULL, "ID of secret providing qcow AES key or LUKS passphrase", false },
+    { "encryption", BLOCK_OPT_BOOL, NULL, "Encrypt the image with format 'aes'. (Old spelling of encrypt.format=aes)", false },
     { "extended_l2", BLOCK_OPT_BOOL, "off", "Extended L2 tables", false },
     { "lazy_refcounts", BLOCK_OPT_BOOL, "off", "Postpone refcount updates", true },
     { "preallocation", BLOCK_OPT_STRING, "off", "Preallocation mode (allowed values: off, metadata, falloc, full)", false },
@@ -28,6 +37,9 @@ typedef struct Wish {
     unsigned version, compression;
     bool raw, extended, lazy;
     Preallocation preallocation;
+    unsigned crypt;
+    LuksNew *luks;
+    char *secret; /* of the old AES */
 } Wish;
 
 static void free_wish(Wish *wish)
@@ -35,6 +47,8 @@ static void free_wish(Wish *wish)
     g_free(wish->backing);
     g_free(wish->backing_format);
     g_free(wish->data_file);
+    g_free(wish->secret);
+    luks_new_free(wish->luks);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Wish, free_wish)
@@ -56,6 +70,26 @@ static bool choose(Json *options, const char *name, const char *const *words, un
         }
     }
     return !text || refuse("%s cannot be '%s'", name, text);
+}
+
+static bool read_encryption(Json *options, Wish *wish, GError **error)
+{
+    static const char *const formats[] = { "", "aes", "luks", NULL };
+    bool old = false;
+
+    wish->crypt = QCOW2_CRYPT_NONE;
+    if (!choose(options, "encrypt.format", formats, &wish->crypt, error) ||
+        !block_option_bool(options, "encryption", &old, error)) {
+        return false;
+    }
+    if (old && wish->crypt == QCOW2_CRYPT_NONE) {
+        wish->crypt = QCOW2_CRYPT_AES;
+    }
+    if (wish->crypt == QCOW2_CRYPT_LUKS) {
+        wish->luks = luks_new_parse(options, "encrypt.", error);
+        return wish->luks;
+    }
+    return block_option_string(options, "encrypt.key-secret", &wish->secret, error);
 }
 
 static bool read_wish(Json *options, Wish *wish, GError **error)
@@ -82,7 +116,7 @@ static bool read_wish(Json *options, Wish *wish, GError **error)
     }
     wish->version = version < 2 ? 2 : 3;
     wish->preallocation = mode;
-    return true;
+    return read_encryption(options, wish, error);
 }
 
 static bool check_wish(Wish *wish, GError **error)
@@ -103,6 +137,12 @@ static bool check_wish(Wish *wish, GError **error)
     if (wish->extended && cluster < 1u << QCOW2_EXTENDED_MIN_CLUSTER_BITS) {
         return refuse("extended L2 entries are only supported with cluster sizes of at least %u bytes",
                       1u << QCOW2_EXTENDED_MIN_CLUSTER_BITS);
+    }
+    if (wish->crypt == QCOW2_CRYPT_LUKS && wish->version < 3) {
+        return refuse("encrypt.format=luks needs compatibility level 1.1 (compat=1.1)");
+    }
+    if (wish->crypt && (wish->preallocation != PREALLOC_OFF || wish->data_file)) {
+        return refuse("an encrypted image can have neither preallocation nor a data file: what lies there would not read as zeros");
     }
     if (wish->raw && (!wish->data_file || wish->backing)) {
         return refuse("data_file_raw needs data_file, and excludes backing_file");
@@ -259,6 +299,7 @@ bool qcow2_create(BlockImage *file, const char *name, uint64_t size, Json *optio
     g_autoptr(Json) none = json_object();
     BlockOpen how = { name, file, none, 0 };
     BlockImage *image;
+    bool encrypted;
     int failed;
 
     if (!read_wish(options, &wish, error) || !check_wish(&wish, error)) {
@@ -285,10 +326,14 @@ bool qcow2_create(BlockImage *file, const char *name, uint64_t size, Json *optio
     if (!image) {
         return false;
     }
-    failed = give_size((Qcow2 *)image, size, wish.preallocation);
+    encrypted = !wish.crypt || qcow2_crypt_create((Qcow2 *)image, wish.crypt, wish.luks, wish.secret, error);
+    failed = encrypted ? give_size((Qcow2 *)image, size, wish.preallocation) : 0;
     g_clear_pointer(&image->backing_name, g_free);
     g_clear_pointer(&image->backing_format, g_free);
     qcow2_close(image);
+    if (!encrypted) {
+        return false;
+    }
     if (failed) {
         g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot write '%s': %s", name, g_strerror(failed));
     }
@@ -332,6 +377,7 @@ bool qcow2_measure(uint64_t size, uint64_t data, Json *options, uint64_t *requir
     }
     meta = cluster + up(up(size, cluster), l2_entries) * cluster; /* header, L2 tables */
     meta += up(up(up(size, cluster), l2_entries) * 8, cluster) * cluster;
+    meta += wish.luks ? up(luks_new_size(wish.luks), cluster) * cluster : 0;
     meta += refcount_bytes((meta + whole) / cluster, cluster, wish.refcount_bits);
     *full = meta + whole;
     *required = meta + (wish.preallocation != PREALLOC_OFF ? whole : MIN(up(data, cluster) * cluster, whole));

@@ -300,6 +300,7 @@ static void qcow2_info(BlockImage *image, Json *specific)
         json_set_bool(specific, "lazy-refcounts", s->compatible & QCOW2_COMPAT_LAZY);
     }
     json_set_int(specific, "refcount-bits", 1 << s->refcount_order);
+    qcow2_crypt_info(s, specific);
     if (s->version >= 3) {
         json_set_bool(specific, "corrupt", s->incompatible & QCOW2_INCOMPAT_CORRUPT);
         qcow2_bitmaps_info(s, specific);

@@ -11,6 +11,8 @@
 #define BACKENDS_BLOCK_QCOW2_H
 
 #include "backends/block/drivers.h"
+#include "backends/block/driver.h"
+#include "backends/block/luks.h"
 #include "util/bits.h"
 
 enum {
@@ -314,6 +316,9 @@ void qcow2_free_inflated(Qcow2 *s);
 /* ---- crypt.c ---- */
 bool qcow2_crypt_open(Qcow2 *s, Json *options, unsigned flags, GError **error);
 void qcow2_crypt_close(Qcow2 *s);
+/* A new image becomes encrypted; what: of LUKS, secret: of the old AES. */
+bool qcow2_crypt_create(Qcow2 *s, unsigned method, const LuksNew *what, const char *secret, GError **error);
+void qcow2_crypt_info(Qcow2 *s, Json *specific);
 /* In place; whole sectors. guest, host: where they lie. */
 int qcow2_encrypt(Qcow2 *s, uint64_t guest, uint64_t host, void *buf, size_t size);
 int qcow2_decrypt(Qcow2 *s, uint64_t guest, uint64_t host, void *buf, size_t size);
