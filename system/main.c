@@ -1,6 +1,7 @@
 /* Program entry: parses the command line, builds the machine, runs the main loop. */
 #include "system/cmdline.h"
 #include "system/img/img.h"
+#include "system/nbd.h"
 #include "system/startup.h"
 
 #include "backends/char.h"
@@ -13,13 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* As myna-img, or as `myna img`: the image tool. */
-static bool is_image_tool(const char *program, int *argc, char ***argv)
+/* A tool is called by the program's name ("myna-img") or by its first word ("myna img"), which is taken out. */
+static bool is_tool(const char *name, const char *program, int *argc, char ***argv)
 {
-    if (!strcmp(program, "myna-img") || !strcmp(program, "img") || !strcmp(program, "qemu-img")) {
+    g_autofree char *ours = g_strdup_printf("myna-%s", name), *theirs = g_strdup_printf("qemu-%s", name);
+
+    if (!strcmp(program, ours) || !strcmp(program, name) || !strcmp(program, theirs)) {
         return true;
     }
-    if (*argc > 1 && !strcmp((*argv)[1], "img")) {
+    if (*argc > 1 && !strcmp((*argv)[1], name)) {
         --*argc;
         ++*argv;
         return true;
@@ -34,8 +37,11 @@ int main(int argc, char **argv)
     int status = 1;
 
     setlocale(LC_CTYPE, "");
-    if (is_image_tool(program, &argc, &argv)) {
+    if (is_tool("img", program, &argc, &argv)) {
         return img_main(argc, argv);
+    }
+    if (is_tool("nbd", program, &argc, &argv)) {
+        return nbd_main(argc, argv);
     }
     g_set_prgname(program);
     machine_lock();
