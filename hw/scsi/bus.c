@@ -7,12 +7,12 @@
 
 static ScsiDevice *unit_at(ScsiBus *bus, guint i)
 {
-    return bus->bus.devices->pdata[i];
+    return bus->units->pdata[i];
 }
 
 ScsiDevice *scsi_device_find(ScsiBus *bus, int channel, int target, int lun)
 {
-    for (guint i = 0; i < bus->bus.devices->len; i++) {
+    for (guint i = 0; i < bus->units->len; i++) {
         ScsiDevice *dev = unit_at(bus, i);
 
         if ((int)dev->channel == channel && dev->target == target && dev->lun == lun) {
@@ -24,7 +24,7 @@ ScsiDevice *scsi_device_find(ScsiBus *bus, int channel, int target, int lun)
 
 bool scsi_target_exists(ScsiBus *bus, int channel, int target)
 {
-    for (guint i = 0; i < bus->bus.devices->len; i++) {
+    for (guint i = 0; i < bus->units->len; i++) {
         if ((int)unit_at(bus, i)->channel == channel && unit_at(bus, i)->target == target) {
             return true;
         }
@@ -93,13 +93,17 @@ static bool bus_attach(Bus *b, Device *device, GError **error)
     return true;
 }
 
-static void bus_detach(Bus *b, Device *device)
+void scsi_bus_enter(ScsiBus *bus)
 {
-    ScsiBus *bus = (ScsiBus *)b;
-    ScsiDevice *dev = (ScsiDevice *)device;
+    if (bus->ops->enter) {
+        bus->ops->enter(bus);
+    }
+}
 
-    if (dev->dev.realized && bus->ops->changed) {
-        bus->ops->changed(bus, dev, SCSI_DETACHED);
+void scsi_bus_leave(ScsiBus *bus)
+{
+    if (bus->ops->leave) {
+        bus->ops->leave(bus);
     }
 }
 
@@ -131,16 +135,18 @@ ScsiBus *scsi_bus_new(Device *owner, const ScsiHbaOps *ops, void *hba)
     }
     bus_init(&bus->bus, "scsi", name, owner);
     bus->bus.attach = bus_attach;
-    bus->bus.detach = bus_detach;
     bus->bus.address = bus_address;
     bus->ops = ops;
     bus->hba = hba;
+    bus->units = g_ptr_array_new();
     return bus;
 }
 
 void scsi_bus_free(ScsiBus *bus)
 {
-    bus_free(&bus->bus);
+    bus_clear(&bus->bus);
+    g_ptr_array_free(bus->units, TRUE);
+    g_free(bus);
 }
 
 bool scsi_bus_add_drives(ScsiBus *bus, int number, GError **error)
@@ -186,14 +192,14 @@ void scsi_device_reset(ScsiDevice *dev)
 
 void scsi_bus_reset(ScsiBus *bus)
 {
-    for (guint i = 0; i < bus->bus.devices->len; i++) {
+    for (guint i = 0; i < bus->units->len; i++) {
         scsi_device_reset(unit_at(bus, i));
     }
 }
 
 void scsi_request_for_each(ScsiBus *bus, ScsiDevice *only, void (*fn)(ScsiRequest *r, void *opaque), void *opaque)
 {
-    for (guint i = 0; i < bus->bus.devices->len; i++) {
+    for (guint i = 0; i < bus->units->len; i++) {
         ScsiDevice *dev = unit_at(bus, i);
 
         if (only && dev != only) {

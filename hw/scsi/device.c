@@ -17,14 +17,21 @@ static const StateField *ScsiDeviceState_fields(size_t *count)
 
 /* ---- media ---- */
 
+static void tell_adapter(ScsiDevice *dev, ScsiChange change)
+{
+    if (dev->bus->ops->changed) {
+        dev->bus->ops->changed(dev->bus, dev, change);
+    }
+}
+
 static void medium_changed(void *opaque, bool loaded)
 {
     ScsiDevice *dev = opaque;
 
+    scsi_bus_enter(dev->bus);
     mmc_medium_changed(&dev->s.mmc, loaded);
-    if (dev->bus->ops->changed) {
-        dev->bus->ops->changed(dev->bus, dev, SCSI_MEDIUM_CHANGED);
-    }
+    tell_adapter(dev, SCSI_MEDIUM_CHANGED);
+    scsi_bus_leave(dev->bus);
 }
 
 static void eject_request(void *opaque, bool force)
@@ -56,6 +63,20 @@ uint32_t scsi_discard_granularity(const ScsiDevice *dev)
     }
     block_limits(dev->blk, &limits);
     return limits.discard_granularity ? MAX(limits.discard_granularity, dev->logical_block) : 0;
+}
+
+void scsi_device_plug(ScsiDevice *dev, bool on)
+{
+    if (on) {
+        block_plug(dev->blk);
+    } else {
+        block_unplug(dev->blk);
+    }
+}
+
+void scsi_device_wait(ScsiDevice *dev)
+{
+    block_drain(dev->blk);
 }
 
 /* ---- life ---- */
@@ -141,9 +162,13 @@ static bool scsi_realize(Device *device, GError **error)
     if (dev->removable) {
         block_set_media_ops(dev->blk, &media_ops, dev);
     }
-    if (dev->bus->ops->changed) {
-        dev->bus->ops->changed(dev->bus, dev, SCSI_ATTACHED);
+    if (dev->bus->thread) {
+        block_set_iothread(dev->blk, dev->bus->thread);
     }
+    scsi_bus_enter(dev->bus);
+    g_ptr_array_add(dev->bus->units, dev);
+    tell_adapter(dev, SCSI_ATTACHED);
+    scsi_bus_leave(dev->bus);
     return true;
 }
 
@@ -156,8 +181,15 @@ static void scsi_unrealize(Device *device)
 {
     ScsiDevice *dev = (ScsiDevice *)device;
 
+    scsi_bus_enter(dev->bus);
     scsi_request_for_each(dev->bus, dev, cancel, NULL);
+    g_ptr_array_remove(dev->bus->units, dev);
+    tell_adapter(dev, SCSI_DETACHED);
+    scsi_bus_leave(dev->bus);
     block_drain(dev->blk);
+    if (dev->bus->thread) {
+        block_set_iothread(dev->blk, NULL);
+    }
     if (dev->removable) {
         block_set_media_ops(dev->blk, NULL, NULL);
     }
@@ -168,8 +200,10 @@ static void scsi_reset(Device *device)
 {
     ScsiDevice *dev = (ScsiDevice *)device;
 
+    scsi_bus_enter(dev->bus);
     scsi_request_for_each(dev->bus, dev, cancel, NULL);
     scsi_set_write_cache(dev, dev->write_cache_at_reset);
+    scsi_bus_leave(dev->bus);
 }
 
 static bool scsi_loaded(Device *device, GError **error)

@@ -184,8 +184,7 @@ static void mode_received(ScsiRequest *r)
     if (r->dev->s.write_cache) {
         scsi_good(r);
     } else { /* what the cache held goes to the disk with it */
-        scsi_block_begins(r);
-        block_flush(r->dev->blk, scsi_block_done, r);
+        block_flush(r->dev->blk, scsi_block(r, scsi_block_done), r);
     }
 }
 

@@ -112,13 +112,8 @@ static void verify(ScsiRequest *r)
 
 static void same_next(ScsiRequest *r);
 
-static void same_written(void *opaque, int error)
+static void same_written(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
-
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, true);
         return;
@@ -135,8 +130,7 @@ static void same_written(void *opaque, int error)
 static void same_next(ScsiRequest *r)
 {
     r->whole = (struct iovec){ r->other, MIN(r->left, SAME_AT_ONCE) };
-    scsi_block_begins(r);
-    block_write(r->dev->blk, r->offset, &r->whole, 1, 0, same_written, r);
+    block_write(r->dev->blk, r->offset, &r->whole, 1, 0, scsi_block(r, same_written), r);
 }
 
 static bool all_zero(const uint8_t *data, size_t size)
@@ -146,8 +140,7 @@ static bool all_zero(const uint8_t *data, size_t size)
 
 static void same_zero(ScsiRequest *r)
 {
-    scsi_block_begins(r);
-    block_write_zeroes(r->dev->blk, r->offset, r->left, r->cdb[1] & 8 ? BLOCK_MAY_UNMAP : 0, scsi_block_done, r);
+    block_write_zeroes(r->dev->blk, r->offset, r->left, r->cdb[1] & 8 ? BLOCK_MAY_UNMAP : 0, scsi_block(r, scsi_block_done), r);
 }
 
 static void same_received(ScsiRequest *r)
@@ -194,14 +187,10 @@ static void write_same(ScsiRequest *r)
 
 /* ---- UNMAP ---- */
 
-static void unmap_next(void *opaque, int error)
+static void unmap_next(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
     ScsiDevice *dev = r->dev;
 
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     while (!error && r->left) { /* descriptors not looked at, from r->offset in the buffer */
         const uint8_t *entry = r->buffer + r->offset;
         Range range = { load_be64(entry), load_be32(entry + 8) };
@@ -212,9 +201,8 @@ static void unmap_next(void *opaque, int error)
             continue;
         }
         if (check_range(r, range, true)) {
-            scsi_block_begins(r);
-            block_discard(dev->blk, range.lba * dev->logical_block, (uint64_t)range.count * dev->logical_block,
-                          unmap_next, r);
+                    block_discard(dev->blk, range.lba * dev->logical_block, (uint64_t)range.count * dev->logical_block,
+                          scsi_block(r, unmap_next), r);
         }
         return;
     }
@@ -292,8 +280,7 @@ static void synchronize_cache(ScsiRequest *r)
 {
     if (check_range(r, range_of(r), false)) {
         r->offset = 0;
-        scsi_block_begins(r);
-        block_flush(r->dev->blk, scsi_block_done, r);
+            block_flush(r->dev->blk, scsi_block(r, scsi_block_done), r);
     }
 }
 
@@ -311,8 +298,7 @@ static void start_stop(ScsiRequest *r)
         dev->s.stopped = !(r->cdb[4] & 1);
     }
     if (dev->s.stopped) {
-        scsi_block_begins(r);
-        block_flush(dev->blk, scsi_block_done, r);
+            block_flush(dev->blk, scsi_block(r, scsi_block_done), r);
     } else {
         scsi_good(r);
     }

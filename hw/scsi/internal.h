@@ -56,11 +56,14 @@ void scsi_write_medium(ScsiRequest *r, uint64_t offset, uint64_t size, unsigned 
 void scsi_compare_medium(ScsiRequest *r, uint64_t offset, uint64_t size); /* VERIFY with data */
 void scsi_verify_medium(ScsiRequest *r, uint64_t offset, uint64_t size);  /* reads, sends nothing */
 void scsi_read_raw_sectors(ScsiRequest *r, uint32_t lba, uint32_t count); /* READ CD with headers */
-/* For commands with one request to the block layer: ends well, or with the sense of an error. */
-void scsi_block_done(void *opaque, int error);
-/* A block request is about to begin; its completion must call scsi_block_ended first. */
-void scsi_block_begins(ScsiRequest *r);
-bool scsi_block_ended(ScsiRequest *r); /* false: the request was cancelled and is gone */
+/*
+ * What a request to the block layer is given as its callback: done runs on the bus, unless the command was cancelled
+ * meanwhile. scsi_block_done: ends well, or with the sense of an error.
+ */
+BlockDone *scsi_block(ScsiRequest *r, void (*done)(ScsiRequest *r, int error));
+void scsi_block_done(ScsiRequest *r, int error);
+void scsi_bus_enter(ScsiBus *bus);
+void scsi_bus_leave(ScsiBus *bus);
 void scsi_fail_errno(ScsiRequest *r, int error, bool is_write);
 
 /* ---- commands ---- */

@@ -158,28 +158,30 @@ void scsi_fail_errno(ScsiRequest *r, int error, bool is_write)
     }
 }
 
-void scsi_block_begins(ScsiRequest *r)
+static void block_ended(void *opaque, int error)
 {
-    r->in_flight = true;
-}
+    ScsiRequest *r = opaque;
+    ScsiBus *bus = r->bus;
 
-bool scsi_block_ended(ScsiRequest *r)
-{
+    scsi_bus_enter(bus);
     r->in_flight = false;
     if (r->cancelled) {
         tell_cancelled(r);
-        return false;
+    } else {
+        r->block_done(r, error);
     }
-    return true;
+    scsi_bus_leave(bus);
 }
 
-void scsi_block_done(void *opaque, int error)
+BlockDone *scsi_block(ScsiRequest *r, void (*done)(ScsiRequest *r, int error))
 {
-    ScsiRequest *r = opaque;
+    r->in_flight = true;
+    r->block_done = done;
+    return block_ended;
+}
 
-    if (!scsi_block_ended(r)) {
-        return;
-    }
+void scsi_block_done(ScsiRequest *r, int error)
+{
     if (error) {
         scsi_fail_errno(r, error, true);
     } else {
@@ -225,9 +227,19 @@ static void copy_scattered(ScsiRequest *r, bool to_list)
     r->moved += done;
 }
 
-static void move_chunk(ScsiRequest *r, ScsiDirection direction, uint32_t size, void (*step)(ScsiRequest *r))
+/* What the guest meant to be read is not written, and the reverse: the list is as good as empty. */
+static void check_direction(ScsiRequest *r, ScsiDirection direction)
 {
     r->direction = direction;
+    if (r->iov_count > 0 && r->list_direction != direction) {
+        r->iov_count = 0;
+        r->iov_total = 0;
+    }
+}
+
+static void move_chunk(ScsiRequest *r, ScsiDirection direction, uint32_t size, void (*step)(ScsiRequest *r))
+{
+    check_direction(r, direction);
     r->chunk = size;
     r->step = step;
     if (r->iov_count >= 0) {
@@ -272,8 +284,9 @@ void scsi_collect(ScsiRequest *r, uint32_t size, void (*received)(ScsiRequest *r
 /* ---- the medium ---- */
 
 /* False: the command wants more than the scatter list has, which is how it ends. */
-static bool begin_medium(ScsiRequest *r, uint64_t offset, uint64_t size)
+static bool begin_medium(ScsiRequest *r, ScsiDirection direction, uint64_t offset, uint64_t size)
 {
+    check_direction(r, direction);
     r->offset = offset;
     r->left = size;
     r->wanted = size;
@@ -308,13 +321,8 @@ static int list_head(ScsiRequest *r, uint64_t size, const struct iovec **list)
     return n;
 }
 
-static void list_done(void *opaque, int error)
+static void list_done(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
-
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, r->direction == SCSI_FROM_HOST);
         return;
@@ -325,13 +333,8 @@ static void list_done(void *opaque, int error)
 
 static void read_next(ScsiRequest *r);
 
-static void chunk_read(void *opaque, int error)
+static void chunk_read(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
-
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, false);
         return;
@@ -342,12 +345,11 @@ static void chunk_read(void *opaque, int error)
 }
 
 /* Reads the next chunk into the buffer. */
-static void read_chunk(ScsiRequest *r, uint8_t *buffer, uint32_t size, BlockDone *done)
+static void read_chunk(ScsiRequest *r, uint8_t *buffer, uint32_t size, void (*done)(ScsiRequest *r, int error))
 {
     r->chunk = size;
     r->whole = (struct iovec){ buffer, size };
-    scsi_block_begins(r);
-    block_read(r->dev->blk, r->offset, &r->whole, 1, done, r);
+    block_read(r->dev->blk, r->offset, &r->whole, 1, scsi_block(r, done), r);
 }
 
 static void read_next(ScsiRequest *r)
@@ -360,28 +362,21 @@ void scsi_read_medium(ScsiRequest *r, uint64_t offset, uint64_t size)
     const struct iovec *list;
     int count;
 
-    if (!begin_medium(r, offset, size)) {
+    if (!begin_medium(r, SCSI_TO_HOST, offset, size)) {
         return;
     }
     if (r->iov_count < 0) {
         read_next(r);
         return;
     }
-    r->direction = SCSI_TO_HOST;
     count = list_head(r, size, &list);
-    scsi_block_begins(r);
-    block_read(r->dev->blk, offset, list, count, list_done, r);
+    block_read(r->dev->blk, offset, list, count, scsi_block(r, list_done), r);
 }
 
 static void write_next(ScsiRequest *r);
 
-static void chunk_written(void *opaque, int error)
+static void chunk_written(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
-
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, true);
         return;
@@ -398,8 +393,7 @@ static void chunk_written(void *opaque, int error)
 static void write_chunk(ScsiRequest *r)
 {
     r->whole = (struct iovec){ r->buffer, r->chunk };
-    scsi_block_begins(r);
-    block_write(r->dev->blk, r->offset, &r->whole, 1, r->flags, chunk_written, r);
+    block_write(r->dev->blk, r->offset, &r->whole, 1, r->flags, scsi_block(r, chunk_written), r);
 }
 
 static void write_next(ScsiRequest *r)
@@ -414,30 +408,23 @@ void scsi_write_medium(ScsiRequest *r, uint64_t offset, uint64_t size, unsigned 
     int count;
 
     r->flags = flags;
-    if (!begin_medium(r, offset, size)) {
+    if (!begin_medium(r, SCSI_FROM_HOST, offset, size)) {
         return;
     }
     if (r->iov_count < 0) {
         write_next(r);
         return;
     }
-    r->direction = SCSI_FROM_HOST;
     count = list_head(r, size, &list);
-    scsi_block_begins(r);
-    block_write(r->dev->blk, offset, list, count, flags, list_done, r);
+    block_write(r->dev->blk, offset, list, count, flags, scsi_block(r, list_done), r);
 }
 
 /* ---- VERIFY ---- */
 
 static void compare_next(ScsiRequest *r);
 
-static void compare_chunk(void *opaque, int error)
+static void compare_chunk(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
-
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, false);
         return;
@@ -471,20 +458,15 @@ static void compare_next(ScsiRequest *r)
 
 void scsi_compare_medium(ScsiRequest *r, uint64_t offset, uint64_t size)
 {
-    if (begin_medium(r, offset, size)) {
+    if (begin_medium(r, SCSI_FROM_HOST, offset, size)) {
         compare_next(r);
     }
 }
 
 static void verify_next(ScsiRequest *r);
 
-static void chunk_verified(void *opaque, int error)
+static void chunk_verified(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
-
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, false);
         return;
@@ -520,14 +502,10 @@ void scsi_verify_medium(ScsiRequest *r, uint64_t offset, uint64_t size)
 
 static void raw_next(ScsiRequest *r);
 
-static void raw_read(void *opaque, int error)
+static void raw_read(ScsiRequest *r, int error)
 {
-    ScsiRequest *r = opaque;
     uint32_t count = r->chunk / MMC_SECTOR;
 
-    if (!scsi_block_ended(r)) {
-        return;
-    }
     if (error) {
         scsi_fail_errno(r, error, false);
         return;

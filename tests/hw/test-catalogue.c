@@ -10,7 +10,6 @@
 #include "core/machine.h"
 #include "core/mainloop.h"
 #include "hw/pci/pci.h"
-#include "hw/scsi/scsi.h"
 #include "tests/hw/rig.h"
 
 #include <string.h>
@@ -41,8 +40,11 @@ static const char *const extra[] = {
     "ide-cd,drive=sata-disc,bus=sata.2",
     "nvme,drive=nvme-disk,serial=n1",
     "nvme-ns,drive=nvme-disk2",
-    "scsi-hd,drive=scsi-disk",
-    "scsi-cd,drive=scsi-disc",
+    "virtio-scsi-pci,id=vs",
+    "virtio-scsi-pci-transitional",
+    "virtio-scsi-pci-non-transitional",
+    "scsi-hd,drive=scsi-disk,bus=vs.0",
+    "scsi-cd,drive=scsi-disc,bus=vs.0",
     "piix3-usb-uhci",
     "piix4-usb-uhci",
     "ich9-usb-uhci1",
@@ -93,13 +95,6 @@ static void add_extra(const char *text)
     }
 }
 
-static void ignore(ScsiRequest *r)
-{
-    scsi_request_unref(r);
-}
-
-static const ScsiHbaOps no_adapter = { .channels = 1, .targets = 8, .luns = 1, .complete = ignore, .cancelled = ignore };
-
 static void build_machine(void)
 {
     g_autoptr(GError) error = NULL;
@@ -125,7 +120,6 @@ static void build_machine(void)
     rig_drive("nvme-disk2", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
-    scsi_bus_new(NULL, &no_adapter, NULL);
     rig_drive("usbdisk", "none", 0, 1 << 20, false, false);
     rig_drive("vd0", "none", 0, 1 << 20, false, false);
     rig_drive("vd1", "none", 0, 1 << 20, false, false);

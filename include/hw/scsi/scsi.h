@@ -6,15 +6,17 @@
  * scatter list that the adapter gave (queues in guest memory).
  *
  *     r = scsi_request_new(bus, channel, target, lun, tag, cdb, size, mine);
- *     scsi_request_start(r, iov, count, total)   ->  ops->data ... scsi_request_continue  ->  ops->complete
+ *     scsi_request_start(r, iov, count)   ->  ops->data ... scsi_request_continue  ->  ops->complete
  *
- * All functions of one bus run under the machine lock.
+ * All functions of one bus run under the machine lock, or, if the adapter has an I/O thread, there under the
+ * adapter's own lock.
  */
 #ifndef HW_SCSI_SCSI_H
 #define HW_SCSI_SCSI_H
 
 #include "backends/block.h"
 #include "core/device.h"
+#include "core/iothread.h"
 
 typedef struct ScsiBus ScsiBus;
 typedef struct ScsiDevice ScsiDevice;
@@ -61,13 +63,18 @@ typedef struct ScsiHbaOps {
     void (*complete)(ScsiRequest *r); /* the adapter still has its reference */
     /* After scsi_request_cancel, once nothing touches the scatter list any more; may be NULL. */
     void (*cancelled)(ScsiRequest *r);
-    void (*changed)(ScsiBus *bus, ScsiDevice *dev, ScsiChange change); /* may be NULL */
+    void (*changed)(ScsiBus *bus, ScsiDevice *dev, ScsiChange change); /* may be NULL; on the bus */
+    /* The adapter's lock, for what comes from elsewhere: completions, media, hot-plug. NULL with the machine lock. */
+    void (*enter)(ScsiBus *bus);
+    void (*leave)(ScsiBus *bus);
 } ScsiHbaOps;
 
 struct ScsiBus {
     Bus bus; /* first: a Bus of kind "scsi" is one of these */
     const ScsiHbaOps *ops;
     void *hba; /* the adapter's */
+    IoThread *thread;  /* runs commands and their completions; set before units come; NULL: none */
+    GPtrArray *units;  /* ScsiDevice *, as commands find them */
 };
 
 /* `id.0` if the owner's id was given by the user, else scsi.0, scsi.1 ... */
@@ -83,6 +90,10 @@ ScsiDevice *scsi_device_find(ScsiBus *bus, int channel, int target, int lun);
 /* Whether anything answers at that target, so that a selection succeeds. */
 bool scsi_target_exists(ScsiBus *bus, int channel, int target);
 void scsi_device_reset(ScsiDevice *dev); /* as LOGICAL UNIT RESET */
+/* An adapter that is about to start several commands may say so; what they submit may wait until `on` is false. */
+void scsi_device_plug(ScsiDevice *dev, bool on);
+/* Until the block layer has nothing of it any more; not on the bus. */
+void scsi_device_wait(ScsiDevice *dev);
 int scsi_device_target(const ScsiDevice *dev);
 int scsi_device_lun(const ScsiDevice *dev);
 /* The next command but INQUIRY, REPORT LUNS and REQUEST SENSE fails with UNIT ATTENTION. */
@@ -97,6 +108,7 @@ struct ScsiRequest {
     int channel, target, lun;
     uint8_t cdb[SCSI_CDB_MAX];
     unsigned cdb_size;
+    ScsiDirection list_direction; /* of the scatter list; set before the start */
     ScsiDirection direction; /* known once data moves */
     uint64_t wanted;   /* bytes that the command would move */
     uint64_t moved;    /* bytes that moved; in a scatter list at most its size */
@@ -108,6 +120,7 @@ struct ScsiRequest {
     /* For hw/scsi. */
     int references;
     bool started, finished, cancelled, in_flight;
+    void (*block_done)(ScsiRequest *r, int error);
     const struct iovec *iov;
     int iov_count;
     uint64_t iov_total;
@@ -127,8 +140,8 @@ ScsiRequest *scsi_request_new(ScsiBus *bus, int channel, int target, int lun, ui
 ScsiRequest *scsi_request_ref(ScsiRequest *r);
 void scsi_request_unref(ScsiRequest *r);
 /*
- * count -1: data move in chunks. Otherwise the list (borrowed until the end) is all there is; a command that
- * wants more leaves the medium alone and ends with wanted > the list's total.
+ * count -1: data move in chunks. Otherwise the list (borrowed until the end), which is for r->list_direction alone,
+ * is all there is; a command that wants more leaves the medium alone and ends with wanted > the list's total.
  */
 void scsi_request_start(ScsiRequest *r, const struct iovec *iov, int count);
 void scsi_request_continue(ScsiRequest *r);

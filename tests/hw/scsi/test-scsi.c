@@ -49,6 +49,15 @@ static const ScsiHbaOps ops = {
     .channels = 1, .targets = 8, .luns = 8, .data = move, .complete = complete, .cancelled = gone,
 };
 
+static void run_list(const uint8_t cdb[16], const struct iovec *list, int count)
+{
+    ScsiRequest *r = scsi_request_new(bus, 0, 0, 0, 0, cdb, 0, NULL);
+
+    r->list_direction = SCSI_TO_HOST;
+    scsi_request_start(r, list, count);
+    rig_run(0);
+}
+
 static int run_on(int target, int lun, const uint8_t cdb[16])
 {
     status = -1;
@@ -126,18 +135,20 @@ static void scatter_lists_are_filled_straight(void)
 
     settle();
     memset(c, 0xee, sizeof(c));
-    scsi_request_start(scsi_request_new(bus, 0, 0, 0, 0, CDB(0x28, 0, 0, 0, 0, 50, 0, 0, 2), 10, NULL), list, 3);
-    rig_run(0);
+    run_list(CDB(0x28, 0, 0, 0, 0, 50, 0, 0, 2), list, 3);
     g_assert_cmpint(status, ==, SCSI_GOOD);
     g_assert_cmphex(a[511], ==, rig_pattern(50));
     g_assert_cmphex(b[323], ==, rig_pattern(51));
     g_assert_cmphex(c[0], ==, 0xee);
-    scsi_request_start(scsi_request_new(bus, 0, 0, 0, 0, CDB(0x28, 0, 0, 0, 0, 50, 0, 0, 4), 10, NULL), list, 3);
-    rig_run(0);
+    run_list(CDB(0x28, 0, 0, 0, 0, 50, 0, 0, 4), list, 3);
     g_assert_cmpuint(wanted, ==, 2048); /* more than there is room for */
     g_assert_cmphex(c[0], ==, 0xee);
-    scsi_request_start(scsi_request_new(bus, 0, 0, 0, 0, CDB(0x12, 0, 0, 0, 36), 6, NULL), list + 2, 1);
-    rig_run(0);
+    run_list(CDB(0x2a, 0, 0, 0, 0, 50, 0, 0, 1), list, 3); /* a list to be filled is not what is written */
+    g_assert_cmphex(sense.key, ==, 0);
+    g_assert_cmpuint(wanted, ==, 512);
+    run_list(CDB(0x28, 0, 0, 0, 0, 50, 0, 0, 1), list, 1);
+    g_assert_cmphex(a[0], ==, rig_pattern(50));
+    run_list(CDB(0x12, 0, 0, 0, 36), list + 2, 1);
     g_assert_cmpmem(c + 8, 4, "MYNA", 4);
 }
 
