@@ -125,6 +125,37 @@ void pci_register_bar(PciDevice *pci, int index, PciBarKind kind, Region *region
     }
 }
 
+/*
+ * One ROM serves several models, or none in particular, while firmware runs it for the function that its PCIR
+ * structure names (PCI Firmware Specification 3.0, 5.1): the default ROM is made to name this one. Byte 6 of the
+ * images that a BIOS runs is there to make their sum zero.
+ */
+static void adopt_rom(const PciInfo *info, uint8_t *rom, size_t size)
+{
+    for (size_t at = 0; at + 0x1a <= size && load_le16(rom + at) == 0xaa55;) {
+        size_t pcir = at + load_le16(rom + at + 0x18), length;
+        uint8_t sum = 0;
+
+        if (pcir + 0x18 > size || memcmp(rom + pcir, "PCIR", 4) != 0) {
+            return;
+        }
+        for (int i = 4; i < 8; i++) {
+            sum += rom[pcir + i];
+        }
+        store_le16(rom + pcir + 4, info->vendor);
+        store_le16(rom + pcir + 6, info->device);
+        for (int i = 4; i < 8; i++) {
+            sum -= rom[pcir + i];
+        }
+        rom[at + 6] += rom[pcir + 0x14] == 0 ? sum : 0;
+        length = load_le16(rom + pcir + 0x10) * 512u;
+        if (!length || (rom[pcir + 0x15] & 0x80)) {
+            return;
+        }
+        at += length;
+    }
+}
+
 /* Without its ROM nothing starts from a network card: said to those who want that. */
 static void hint_at_rom(const PciDevice *pci)
 {
@@ -172,6 +203,9 @@ bool pci_load_rom(PciDevice *pci, GError **error)
         return false;
     }
     memcpy(region_host(region), data, size);
+    if (!pci->romfile) {
+        adopt_rom(pci->info, region_host(region), size);
+    }
     pci_register_bar(pci, ROM_BAR, PCI_BAR_MEM32, region);
     return true;
 }
