@@ -17,6 +17,7 @@
 #define HEADER_LONG  12 /* with num_buffers */
 #define MAX_BUFFERS  64 /* that one frame may be spread over */
 #define TX_TURN      256 /* frames sent before the vCPU goes on */
+#define TX_PAUSE     (10 * NS_PER_US)
 enum { ETHERTYPE_IP4 = 0x0800, ETHERTYPE_IP6 = 0x86dd };
 enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_PAIRS = 8, CONFIG_MTU = 10, CONFIG_SPEED = 12, CONFIG_DUPLEX = 16,
        CONFIG_SIZE = 17 };
@@ -325,7 +326,7 @@ static void transmit(VirtioNet *n, VirtQueue *q)
             break; /* `writable` goes on */
         }
         if (sent == TX_TURN) {
-            timer_set(n->more, clock_now(CLOCK_GUEST));
+            timer_set(n->more, clock_now(CLOCK_GUEST) + TX_PAUSE);
             break;
         }
         chain = virtq_pop(q, sizeof(*chain));

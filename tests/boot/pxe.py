@@ -15,6 +15,7 @@ CARDS = {
     'e1000': 'efi-e1000.rom',
     'rtl8139': 'efi-rtl8139.rom',
     'ne2k_pci': 'efi-ne2k_pci.rom',
+    'i82559er': 'efi-eepro100.rom',
     'pcnet': 'efi-pcnet.rom',
     'virtio-net-pci': 'efi-virtio.rom',
 }
