@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""The block layer under a real kernel: every cache mode, and a host file system that is full. usage: block.py MYNA NAME"""
+import hashlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import linux
+import machine
+
+WRITE = '''
+fill() {{ # fill DEVICE NAME
+    mount -t ext4 /dev/$1 /mnt || echo BOOT-FAIL mount
+    i=0; while [ $i -lt {files} ]; do dd if=/dev/urandom of=/mnt/file$i bs=64k count=4 2>/dev/null; i=$(expr $i + 1); done
+    cat /mnt/file* > /mnt/all || echo BOOT-FAIL write
+    sync
+    echo BOOT-SUM $2 $(md5sum /mnt/all | cut -c1-32)
+    umount /mnt
+}}
+'''
+
+
+def make_disk(path, size):
+    with open(path, 'wb') as f:
+        f.truncate(size)
+    if subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', path]).returncode != 0:
+        machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
+
+
+def check_disk(path, digest, folder):
+    check = subprocess.run(['/sbin/e2fsck', '-fn', path], capture_output=True, text=True)
+    if check.returncode != 0:
+        raise machine.Failure(f'{path}: e2fsck: {check.stdout}')
+    copy = os.path.join(folder, 'copy')
+    subprocess.run(['/sbin/debugfs', '-R', f'dump /all {copy}', path], capture_output=True, check=True)
+    if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
+        raise machine.Failure(f'{path}: the file on the host differs from the one in the guest')
+
+
+def caches(myna):
+    """Four disks, each with another cache mode, written and checked on the host."""
+    modes = ['none', 'writethrough', 'directsync', 'unsafe']
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder: # where O_DIRECT works
+        task, args = WRITE.format(files=6), ['-nic', 'none']
+        for i, mode in enumerate(modes):
+            path = f'{folder}/{mode}.img'
+            make_disk(path, 24 << 20)
+            aio = 'threads' if i % 2 else 'native' if mode == 'none' else 'io_uring'
+            args += ['-drive', f'file={path},format=raw,index={i},cache={mode},aio={aio},discard=unmap,detect-zeroes=unmap']
+            task += f'fill sd{"abcd"[i]} {mode}\n'
+        task += 'echo BOOT-END\nreboot -f\n'
+        with linux.boot(myna, 'amd64', task, modules=linux.DISK_MODULES, args=args) as m:
+            digests = {mode: m.expect(f'BOOT-SUM {mode} (\\w{{32}})', 200)[1] for mode in modes}
+            m.expect('BOOT-END', 30)
+            m.wait_exit(60)
+        for mode in modes:
+            check_disk(f'{folder}/{mode}.img', digests[mode], folder)
+
+
+def full(myna):
+    """The host's file system fills up: the machine stops, and goes on without a loss when there is room again."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = f'{folder}/small'
+        os.mkdir(place)
+        if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', place], capture_output=True).returncode != 0:
+            machine.skip('only root can mount the small file system that this fills')
+        try:
+            make_disk(f'{place}/disk.img', 64 << 20)
+            task = WRITE.format(files=60) + 'fill sda full\necho BOOT-END\nreboot -f\n'
+            with linux.boot(myna, 'amd64', task, modules=linux.DISK_MODULES,
+                            args=['-nic', 'none', '-drive', f'file={place}/disk.img,format=raw,werror=stop']) as m:
+                for _ in range(1500):
+                    if m.command('query-status')['status'] == 'io-error':
+                        break
+                    time.sleep(0.1)
+                else:
+                    raise machine.Failure('the machine did not stop')
+                if m.command('query-block')[0]['io-status'] != 'nospace':
+                    raise machine.Failure(f'query-block: {m.command("query-block")[0]}')
+                subprocess.run(['mount', '-o', 'remount,size=100m', place], check=True)
+                m.command('cont')
+                digest = m.expect('BOOT-SUM full (\\w{32})', 200)[1]
+                m.expect('BOOT-END', 30)
+                m.wait_exit(60)
+                if 'I/O error' in m.text or 'BOOT-FAIL' in m.text:
+                    raise machine.Failure('the guest saw an error')
+            check_disk(f'{place}/disk.img', digest, folder)
+        finally:
+            subprocess.run(['umount', '-l', place], check=False)
+
+
+TESTS = {'caches': caches, 'full': full}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
