@@ -147,13 +147,20 @@ static bool get_rate(const Options *o, const char *key, uint64_t *rate, GError *
     return true;
 }
 
+/* What is held goes its way; unless the backend went first. */
 static bool rate_destroy(void *object, GError **error)
 {
     Rate *rate = object;
 
     for (int i = 0; i < 2; i++) {
-        timer_free(rate->lanes[i].timer);
-        net_queue_clear(&rate->lanes[i].held);
+        Lane *lane = &rate->lanes[i];
+
+        for (const NetFrame *frame; (frame = net_queue_peek(&lane->held)); net_queue_pop(&lane->held)) {
+            struct iovec iov = { (void *)frame->data, frame->size };
+
+            net_filter_release(rate->filter, lane->direction, frame->has_header ? &frame->header : NULL, &iov, 1);
+        }
+        timer_free(lane->timer);
     }
     if (rate->filter) {
         net_filter_free(rate->filter);

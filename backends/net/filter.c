@@ -58,6 +58,7 @@ void net_filter_free(NetFilter *filter)
 {
     if (filter->net) {
         g_ptr_array_remove(net_filters(filter->net), filter);
+        net_filter_room(filter, NET_ALL); /* nobody waits for it any more */
     }
     g_free(filter->id);
     g_free(filter);

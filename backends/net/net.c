@@ -581,8 +581,11 @@ void net_filter_release(NetFilter *filter, NetDirection direction, const NetHead
 
 void net_filter_room(NetFilter *filter, NetDirection direction)
 {
-    if (filter->net) {
-        (direction == NET_TX ? tell_writable : tell_room)(filter->net);
+    if (filter->net && (direction & NET_TX)) {
+        tell_writable(filter->net);
+    }
+    if (filter->net && (direction & NET_RX)) {
+        tell_room(filter->net);
     }
 }
 

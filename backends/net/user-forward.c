@@ -143,7 +143,9 @@ static void forward_receive(void *opaque, const uint8_t *data, size_t size)
 {
     GuestForward *f = opaque;
 
+    user_enter(f->user);
     slirp_socket_recv(f->user->slirp, f->address, f->port, data, size);
+    user_leave(f->user);
 }
 
 static const CharFrontend forward_frontend = { .can_receive = forward_can_receive, .receive = forward_receive };

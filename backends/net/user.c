@@ -42,7 +42,22 @@ static int64_t clock_get_ns(void *opaque)
     return clock_now(CLOCK_REAL);
 }
 
+void user_enter(UserNet *user)
+{
+    user->inside = true;
+}
+
+void user_leave(UserNet *user)
+{
+    user->inside = false;
+    if (user->refused) {
+        user->refused = false;
+        net_send_again(user->net);
+    }
+}
+
 typedef struct UserTimer {
+    UserNet *user;
     Timer *timer;
     SlirpTimerCb fn;
     void *opaque;
@@ -52,13 +67,16 @@ static void timer_fired(void *opaque)
 {
     UserTimer *t = opaque;
 
+    user_enter(t->user);
     t->fn(t->opaque);
+    user_leave(t->user);
 }
 
 static void *user_timer_new(SlirpTimerCb fn, void *fn_opaque, void *opaque)
 {
     UserTimer *t = g_new0(UserTimer, 1);
 
+    t->user = opaque;
     t->fn = fn;
     t->opaque = fn_opaque;
     t->timer = timer_new(CLOCK_REAL, timer_fired, t);
@@ -215,7 +233,9 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
             w->came = events[i].events;
         }
     }
+    user_enter(user);
     slirp_pollfds_poll(user->slirp, 0, get_revents, user);
+    user_leave(user);
     user_serve_guest_forwards(user);
     return G_SOURCE_CONTINUE;
 }
@@ -231,8 +251,13 @@ static bool user_send(NetBackend *net, const NetHeader *header, const struct iov
 {
     static uint8_t frame[NET_MAX_FRAME];
     UserNet *user = net_opaque(net);
-    size_t size = iov_copy(iov, count, 0, frame, sizeof(frame));
+    size_t size;
 
+    if (user->inside) {
+        user->refused = true;
+        return false;
+    }
+    size = iov_copy(iov, count, 0, frame, sizeof(frame));
     if (header && (header->flags & NET_HDR_NEEDS_CSUM)) {
         size_t at = (size_t)header->csum_start + header->csum_offset;
 
@@ -242,7 +267,9 @@ static bool user_send(NetBackend *net, const NetHeader *header, const struct iov
         store_be16(frame + at, ~checksum_add(0, frame + header->csum_start, size - header->csum_start));
     }
     user_raise_mss(frame, size);
+    user_enter(user);
     slirp_input(user->slirp, frame, size);
+    user_leave(user);
     user_wake(user); /* sockets may be new, or have room again */
     return true;
 }

@@ -37,6 +37,7 @@ struct UserNet {
     GArray *places;       /* guint, by descriptor: its place in wanted, if it is there */
     GHashTable *watched;  /* descriptor to events that epoll has */
     bool waiting;         /* the main loop may be in its poll */
+    bool inside, refused; /* libslirp is running; a frame came meanwhile */
     GPtrArray *forwards;  /* char *: rules of hostfwd */
     GPtrArray *guest_forwards; /* GuestForward */
     char *smb_folder;
@@ -50,6 +51,10 @@ struct UserNet {
 void user_raise_mss(uint8_t *frame, size_t size);
 /* A frame of libslirp goes to the guest in pieces that its link carries. */
 void user_deliver(UserNet *user, const uint8_t *frame, size_t size);
+
+/* Around each call that may make libslirp send: it is not to be entered twice, as two of them in a hub would. */
+void user_enter(UserNet *user);
+void user_leave(UserNet *user);
 
 /* Rules: hostfwd=, guestfwd=, smb= (user-forward.c). */
 bool user_add_rules(UserNet *user, const Options *o, GError **error);

@@ -117,6 +117,7 @@ static void learn_neighbour(void)
     memcpy(arp + 12, "\x08\x06\0\1\x08\0\6\4\0\1", 10);
     memcpy(arp + 22, mac, 6);
     memcpy(arp + 28, "\x0a\x00\x02\x0f\0\0\0\0\0\0\x0a\x00\x02\x02", 14);
+    g_ptr_array_set_size(frames, 0);
     net_send(net, arp, sizeof(arp));
     WAIT_FOR(frames->len);
     g_assert_cmpmem(frame_at(0, &size) + 20, 2, "\0\2", 2);
@@ -150,7 +151,7 @@ static size_t download(uint16_t mss, size_t longest)
     t.seq++;
     t.ack = load_be32(frame_at(0, &size) + 38) + 1;
     g_ptr_array_set_size(frames, 0);
-    send_tcp(&t, 0x10, NULL, 0);
+    send_tcp(&t, 0x10, "", 0);
     peer = accept(fd, NULL, NULL);
     for (int i = 0; i < 40000; i++) {
         data[i] = i * 3 + (i >> 8);
@@ -175,7 +176,7 @@ static size_t download(uint16_t mss, size_t longest)
         got += size - 54;
         t.ack += size - 54;
         n_frames++;
-        send_tcp(&t, 0x10, NULL, 0);
+        send_tcp(&t, 0x10, "", 0);
     }
     close(peer);
     close(fd);
@@ -272,6 +273,34 @@ static void junk_does_no_harm(void)
     stop();
 }
 
+/* Each answers the other's broadcasts at once, from within its own. */
+static void two_user_networks_bear_each_other_in_a_hub(void)
+{
+    static const char *const lines[] = { "user,id=a", "user,id=b,net=10.0.3.0/24", "hubport,id=h0,hubid=0,netdev=a",
+                                         "hubport,id=h1,hubid=0,netdev=b", "hubport,id=u0,hubid=0" };
+    uint8_t reply[42] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+    GError *error = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        net = net_new(lines[i], &error);
+        g_assert_no_error(error);
+    }
+    full = false;
+    g_assert_true(net_attach(net, &frontend, NULL, NULL));
+    learn_neighbour();
+    for (int i = 0; i < 200; i++) { /* ARP requests, DHCP discoveries and worse, to both */
+        memset(reply, 0xff, 6);
+        reply[i % 42] ^= i;
+        net_send(net, reply, sizeof(reply));
+        main_loop_step(false);
+    }
+    learn_neighbour();
+    stop();
+    for (int i = 3; i >= 0; i--) {
+        g_assert_true(net_remove((const char *const[]){ "a", "b", "h0", "h1" }[i], NULL));
+    }
+}
+
 static void forwards_come_and_go(void)
 {
     uint16_t port;
@@ -341,6 +370,7 @@ int main(int argc, char **argv)
     ADD(a_card_with_offloads_gets_large_segments);
     ADD(a_long_echo_comes_in_fragments);
     ADD(junk_does_no_harm);
+    ADD(two_user_networks_bear_each_other_in_a_hub);
     ADD(forwards_come_and_go);
     ADD(wrong_options_are_refused);
     return g_test_run();
