@@ -1,6 +1,7 @@
 /* Devices and buses: creation, realization, reset and snapshots. */
 #include "core/device-internal.h"
 
+#include "core/machine.h"
 #include "util/error.h"
 
 static GPtrArray *devices; /* realized ones, in order of creation */
@@ -143,6 +144,28 @@ void device_free(Device *dev)
     device_free_properties(dev);
     g_free(dev->id);
     g_free(dev);
+}
+
+static DeviceUnpluggedFn *unplugged_fn;
+
+void device_set_unplugged_fn(DeviceUnpluggedFn *fn)
+{
+    unplugged_fn = fn;
+}
+
+static void free_device(void *opaque)
+{
+    device_free(opaque);
+}
+
+void device_unplug(Device *dev)
+{
+    g_autofree char *id = g_strdup(dev->id);
+
+    machine_without_cpus(free_device, dev);
+    if (unplugged_fn) {
+        unplugged_fn(id);
+    }
 }
 
 static bool join_bus(Device *dev, Bus *bus, GError **error)

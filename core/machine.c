@@ -108,6 +108,19 @@ void machine_set_pause_fns(void (*pause)(void), void (*resume)(void))
     resume_cpus = resume;
 }
 
+void machine_without_cpus(void (*fn)(void *opaque), void *opaque)
+{
+    bool running = machine_state() == RUN_RUNNING;
+
+    if (running && pause_cpus) {
+        pause_cpus();
+    }
+    fn(opaque);
+    if (running && resume_cpus) {
+        resume_cpus();
+    }
+}
+
 RunState machine_state(void)
 {
     return __atomic_load_n(&run_state, __ATOMIC_ACQUIRE);

@@ -325,7 +325,6 @@ bool action_device_add(const char *options, GError **error)
 bool action_device_del(const char *id, GError **error)
 {
     Device *dev = device_find(id);
-    Json *data;
 
     if (!dev) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' not found", id);
@@ -335,10 +334,10 @@ bool action_device_del(const char *id, GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' cannot be unplugged", id);
         return false;
     }
-    data = json_object();
-    json_set_string(data, "device", id);
-    device_free(dev);
-    monitor_event("DEVICE_DELETED", data);
+    if (dev->bus && dev->bus->unplug_request) {
+        return dev->bus->unplug_request(dev, error);
+    }
+    device_unplug(dev);
     return true;
 }
 

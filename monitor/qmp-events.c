@@ -1,5 +1,6 @@
 /* Events of the machine, as QMP clients hear of them. */
 #include "backends/block.h"
+#include "core/device.h"
 #include "monitor/internal.h"
 
 const char *const qmp_events[] = {
@@ -63,6 +64,15 @@ static void on_shutdown(void *opaque, ShutdownCause cause)
     monitor_event("SHUTDOWN", data);
 }
 
+static void on_unplugged(const char *id)
+{
+    Json *data = json_object();
+
+    json_set_string(data, "device", id);
+    json_set(data, "path", json_printf("/machine/peripheral/%s", id));
+    monitor_event("DEVICE_DELETED", data);
+}
+
 void qmp_events_init(void)
 {
     static bool done;
@@ -70,6 +80,7 @@ void qmp_events_init(void)
     if (!done) {
         done = true;
         block_set_event_fn(monitor_event);
+        device_set_unplugged_fn(on_unplugged);
         machine_on_state(on_state, NULL);
         machine_on_reset(on_reset, NULL);
         machine_on_powerdown(on_powerdown, NULL);

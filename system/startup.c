@@ -208,6 +208,12 @@ Device *startup_add_device(const char *text, bool hotplug, GError **error)
         device_free(dev);
         return NULL;
     }
+    if (hotplug) {
+        device_reset(dev);
+        if (bus && bus->plugged) {
+            bus->plugged(dev);
+        }
+    }
     return dev;
 }
 

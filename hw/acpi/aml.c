@@ -229,17 +229,28 @@ void aml_region(Aml *a, const char *name, uint8_t space, uint32_t offset, uint32
     aml_int(a, length);
 }
 
-void aml_byte_fields(Aml *a, const char *region, const char *const *names)
+/* access: 1 byte, 3 doubleword; no lock, other bits preserved. */
+static void put_fields(Aml *a, const char *region, const char *const *names, uint8_t access, uint8_t bits)
 {
     put(a, 0x815b, 2);
     open_container(a, false);
     aml_path(a, region);
-    put(a, 0x01, 1); /* byte access, no lock, other bits preserved */
+    put(a, access, 1);
     for (; *names; names++) {
         put_segment(a, *names, strlen(*names));
-        put(a, 8, 1);
+        put(a, bits, 1);
     }
     aml_end(a);
+}
+
+void aml_byte_fields(Aml *a, const char *region, const char *const *names)
+{
+    put_fields(a, region, names, 1, 8);
+}
+
+void aml_dword_fields(Aml *a, const char *region, const char *const *names)
+{
+    put_fields(a, region, names, 3, 32);
 }
 
 void aml_name_int(Aml *a, const char *name, uint64_t value)

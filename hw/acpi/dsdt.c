@@ -1,5 +1,6 @@
 /* The DSDT of a PC: PCI and its interrupt links, ISA devices, processors, soft off. */
 #include "hw/acpi/aml.h"
+#include "hw/acpi/pci_hotplug.h"
 #include "hw/acpi/piix4_pm.h"
 #include "hw/acpi/tables.h"
 #include "hw/isa/isa.h"
@@ -253,6 +254,7 @@ static void add_motherboard(Aml *a)
     aml_io(a, PIIX4_SMB_BASE, 0x10);
     aml_io(a, PIIX4_GPE_BASE, PIIX4_GPE_LENGTH);
     aml_io(a, PIIX4_SMI_COMMAND, 2);
+    aml_io(a, PCI_HOTPLUG_BASE, PCI_HOTPLUG_SIZE);
     end_isa_device(a);
 }
 
@@ -265,6 +267,77 @@ static void add_fw_cfg(Aml *a)
     aml_name(a, "_CRS");
     aml_resources(a);
     aml_io(a, 0x510, 0x0c);
+    aml_end(a);
+    aml_end(a);
+}
+
+/* ---- hot-plug: see hw/acpi/pci_hotplug.c for the registers ---- */
+
+enum { SYSTEM_IO_SPACE = 1, NOTIFY_CHECK = 1, NOTIFY_EJECT = 3 };
+
+/* What the board and the command line put there for good has no object: the guest does not offer to remove it. */
+static bool has_slot_object(int slot)
+{
+    PciBus *bus = (PciBus *)bus_find_kind("pci");
+
+    return bus && pci_hotplug_slot_removable(bus, slot);
+}
+
+static void add_slots(Aml *a)
+{
+    static const char *const registers[] = { "PCIU", "PCID", "PCIE", NULL };
+
+    aml_region(a, "PHPR", SYSTEM_IO_SPACE, PCI_HOTPLUG_BASE, PCI_HOTPLUG_SIZE);
+    aml_dword_fields(a, "PHPR", registers);
+    for (int slot = 1; slot < 32; slot++) {
+        g_autofree char *name = g_strdup_printf("S%02X", slot);
+
+        if (!has_slot_object(slot)) {
+            continue;
+        }
+        aml_device(a, name);
+        aml_name_int(a, "_SUN", slot);
+        aml_name_int(a, "_ADR", slot << 16);
+        aml_method(a, "_EJ0", 1, false);
+        aml_op(a, AML_STORE);
+        aml_int(a, UINT32_C(1) << slot);
+        aml_path(a, "PCIE");
+        aml_end(a);
+        aml_end(a);
+    }
+}
+
+static void notify_if(Aml *a, uint8_t slots, int slot, int event)
+{
+    g_autofree char *path = g_strdup_printf("\\_SB.PCI0.S%02X", slot);
+
+    aml_if(a);
+    aml_op(a, AML_AND);
+    aml_op(a, slots);
+    aml_int(a, UINT32_C(1) << slot);
+    aml_int(a, 0);
+    aml_op(a, AML_NOTIFY);
+    aml_path(a, path);
+    aml_int(a, event);
+    aml_end(a);
+}
+
+static void add_hotplug_event(Aml *a)
+{
+    aml_scope(a, "\\_GPE");
+    aml_method(a, "_E01", 0, true);
+    aml_op(a, AML_STORE);
+    aml_path(a, "\\_SB.PCI0.PCIU");
+    aml_op(a, AML_LOCAL0);
+    aml_op(a, AML_STORE);
+    aml_path(a, "\\_SB.PCI0.PCID");
+    aml_op(a, AML_LOCAL1);
+    for (int slot = 1; slot < 32; slot++) {
+        if (has_slot_object(slot)) {
+            notify_if(a, AML_LOCAL0, slot, NOTIFY_CHECK);
+            notify_if(a, AML_LOCAL1, slot, NOTIFY_EJECT);
+        }
+    }
     aml_end(a);
     aml_end(a);
 }
@@ -296,6 +369,7 @@ GByteArray *acpi_dsdt_body(const AcpiMachine *m)
     add_isa(&a);
     add_motherboard(&a);
     add_fw_cfg(&a);
+    add_slots(&a);
     aml_end(&a);
     for (int n = 0; n < LINKS; n++) {
         add_link(&a, n);
@@ -305,6 +379,7 @@ GByteArray *acpi_dsdt_body(const AcpiMachine *m)
         add_hpet(&a);
     }
     aml_end(&a);
+    add_hotplug_event(&a);
     aml_name(&a, "\\_S5");
     aml_package(&a, 4);
     for (int n = 0; n < 4; n++) {

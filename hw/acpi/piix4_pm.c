@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/machine.h"
+#include "hw/acpi/pci_hotplug.h"
 #include "hw/pci/pci.h"
 #include "util/bits.h"
 #include "util/log.h"
@@ -24,6 +25,8 @@ enum { REG_PMBA = 0x40, REG_DEVACTB = 0x58, REG_PMREGMISC = 0x80, REG_SMBBA = 0x
     FIELD(uint8_t, apm_status, 0)                                       \
     FIELD(uint16_t, gpe_status, 0)                                      \
     FIELD(uint16_t, gpe_enable, 0)                                      \
+    FIELD(uint32_t, slots_up, 0) /* PCI hot-plug */                     \
+    FIELD(uint32_t, slots_down, 0)                                      \
     ARRAY(uint8_t, smb, 16, 0)                                          \
     FIELD(int64_t, overflow_at, 0) /* when bit 23 of the timer changes next */
 
@@ -35,6 +38,7 @@ typedef struct Piix4Pm {
     Line *sci;
     Timer *timer;
     Region *pm, *smb, *gpe, *apm;
+    PciHotplug hotplug;
 } Piix4Pm;
 
 static uint64_t pm_ticks(void)
@@ -156,7 +160,15 @@ static void pm_write(void *opaque, PhysAddr offset, uint64_t value, unsigned siz
 
 static const RegionOps pm_ops = { pm_read, pm_write, 1, 4, ENDIAN_LITTLE };
 
-/* General-purpose events: two status bytes, two enable bytes. Nothing raises them yet. */
+static void slots_changed(void *opaque)
+{
+    Piix4Pm *pm = opaque;
+
+    pm->s.gpe_status |= 1 << PCI_HOTPLUG_GPE;
+    piix4_pm_update(&pm->pci.dev);
+}
+
+/* General-purpose events: two status bytes, two enable bytes. */
 static uint64_t gpe_read(void *opaque, PhysAddr offset, unsigned size)
 {
     Piix4PmState *s = &((Piix4Pm *)opaque)->s;
@@ -254,6 +266,11 @@ static Region *place(Region *ports, const char *name, const RegionOps *ops, Piix
     return region;
 }
 
+static void machine_resets(void *opaque)
+{
+    pci_hotplug_reset(&((Piix4Pm *)opaque)->hotplug);
+}
+
 static bool piix4_pm_realize(Device *dev, GError **error)
 {
     static const PciInfo info = {
@@ -281,7 +298,10 @@ static bool piix4_pm_realize(Device *dev, GError **error)
     pm->gpe = place(ports, "piix4-gpe", &gpe_ops, pm, PIIX4_GPE_BASE, PIIX4_GPE_LENGTH, true);
     pm->apm = place(ports, "apm", &apm_ops, pm, PIIX4_SMI_COMMAND, 2, true);
     pm->timer = timer_new(CLOCK_GUEST, timer_overflowed, pm);
+    pm->hotplug = (PciHotplug){ .up = &pm->s.slots_up, .down = &pm->s.slots_down, .event = slots_changed, .opaque = pm };
+    pci_hotplug_init(&pm->hotplug, pci->bus);
     machine_on_powerdown(power_button, pm);
+    machine_on_reset(machine_resets, pm);
     return true;
 }
 

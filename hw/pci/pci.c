@@ -280,7 +280,9 @@ static void write_config(PciDevice *pci, unsigned offset, uint32_t value, unsign
 
 static PciDevice *find_function(PciBus *bus, uint8_t busno, int devfn)
 {
-    return busno == 0 ? bus->at[devfn & 0xff] : NULL;
+    PciDevice *pci = busno == 0 ? bus->at[devfn & 0xff] : NULL;
+
+    return pci && !pci->ejected ? pci : NULL;
 }
 
 uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset, unsigned size)
@@ -432,6 +434,8 @@ static void pci_detach(Bus *b, Device *dev)
 
     if (pci->bus && bus->at[pci->devfn] == pci) {
         pci_msi_free(pci);
+        region_free(pci->bars[ROM_BAR].region);
+        pci->bars[ROM_BAR].region = NULL;
         bus->at[pci->devfn] = NULL;
     }
 }

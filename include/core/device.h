@@ -84,6 +84,10 @@ struct Bus {
     bool (*attach)(Bus *bus, Device *dev, GError **error);
     void (*detach)(Bus *bus, Device *dev);
     void (*quiesce)(Device *dev); /* before unrealize: the guest reaches it no more; may be NULL */
+    /* device_add put it there in a running machine: tells the guest. May be NULL. */
+    void (*plugged)(Device *dev);
+    /* device_del: asks the guest, which will let it go later (device_unplug); NULL: it goes at once. */
+    bool (*unplug_request)(Device *dev, GError **error);
     char *(*address)(Device *dev); /* for `info qtree`; caller frees; may be NULL */
     /* What the bus keeps for each device (PCI: config space). Each may be NULL. */
     void (*reset)(Device *dev); /* before the type's reset, after the state has its reset values */
@@ -106,6 +110,10 @@ Bus *bus_find_kind(const char *kind);       /* the first of that kind */
 /* id NULL: one is made from the type's name. */
 Device *device_new(const DeviceType *type, const char *id);
 void device_free(Device *dev); /* unrealizes, detaches */
+/* Out of the running machine: vCPUs stand meanwhile, and who asked for it hears of it. In the main loop. */
+void device_unplug(Device *dev);
+typedef void DeviceUnpluggedFn(const char *id);
+void device_set_unplugged_fn(DeviceUnpluggedFn *fn);
 bool device_set_property(Device *dev, const char *name, const char *value, GError **error);
 /* Sets a pointer property (PROP_CHAR, PROP_DRIVE, PROP_NETDEV) directly. */
 void device_set_pointer(Device *dev, const char *name, void *value);

@@ -22,6 +22,8 @@ const char *run_state_name(RunState state); /* as QMP spells it: "running", "pau
 /* Stop and go: vCPUs and CLOCK_GUEST. Under the machine lock; returns when all vCPUs stand. */
 void machine_stop(RunState why);
 void machine_continue(void);
+/* Runs fn while all vCPUs stand, without a change of state that anybody sees. In the main loop, under the lock. */
+void machine_without_cpus(void (*fn)(void *opaque), void *opaque);
 /* How the engine makes all vCPUs stand and go on; set by the accel layer. */
 void machine_set_pause_fns(void (*pause)(void), void (*resume)(void));
 

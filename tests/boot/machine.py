@@ -73,6 +73,7 @@ class Machine:
                                         stderr=subprocess.STDOUT)
         threading.Thread(target=self._read, daemon=True).start()
         self.qmp = None
+        self.events = []
 
     def _read(self):
         while True:
@@ -144,10 +145,24 @@ class Machine:
             if not line:
                 raise Failure(f'QMP ended during {name}')
             answer = json.loads(line)
+            if 'event' in answer:
+                self.events.append(answer)
             if 'error' in answer:
                 raise Failure(f'{name}: {answer["error"]}')
             if 'return' in answer:
                 return answer['return']
+
+    def wait_event(self, name, timeout, **data):
+        """The next event of that name whose data has these members."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            self.command('query-status')  # events come before its answer
+            for event in self.events:
+                if event['event'] == name and data.items() <= event.get('data', {}).items():
+                    self.events.remove(event)
+                    return event
+            time.sleep(0.2)
+        raise Failure(f'no event {name} {data}')
 
     def keys(self, *names):
         """Presses keys one after the other; "shift-a" is a chord."""

@@ -93,7 +93,48 @@ def boots(myna, options=''):
         m.wait_screen('GNU GRUB', 60)
 
 
+SHELL_TASK = 'echo BOOT-READY\nwhile read line; do eval "$line"; done\n'
+
+
+def hotplug(myna):
+    """Disks and network cards come and go while Debian's acpiphp looks on."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'disk.img')
+        with open(image, 'wb') as f:
+            f.truncate(8 << 20)
+        with linux.boot(myna, 'amd64', SHELL_TASK, modules=MODULES + ['virtio_net', 'e1000'], args=[
+                '-nic', 'none', '-netdev', 'user,id=n0', '-netdev', 'user,id=n1',
+                '-drive', f'file={image},format=raw,if=none,id=d0']) as m:
+            m.expect('BOOT-READY', 150)
+            for turn in range(2):
+                m.command('device_add', driver='virtio-blk-pci', drive='d0', id='disk0', serial=f'HOT-{turn}')
+                m.send('while [ ! -b /dev/vda ]; do sleep 1; done; echo BOOT-DISK $(cat /sys/block/vda/serial)\n')
+                m.expect(f'\nBOOT-DISK HOT-{turn}', 40)
+                m.send(f'echo payload-{turn} | dd of=/dev/vda conv=sync bs=512 2>/dev/null; sync; echo BOOT-WROTE-{turn}-\n')
+                m.expect(f'\nBOOT-WROTE-{turn}-\n', 20)
+                m.command('device_del', id='disk0')
+                m.wait_event('DEVICE_DELETED', 40, device='disk0')
+                m.send(f'[ -b /dev/vda ] || echo BOOT-GONE-{turn}-\n')
+                m.expect(f'\nBOOT-GONE-{turn}-\n', 20)
+                if not pathlib.Path(image).read_bytes().startswith(f'payload-{turn}'.encode()):
+                    raise machine.Failure('the write is not in the image')
+            for turn, (card, netdev) in enumerate((('virtio-net-pci', 'n0'), ('e1000', 'n1'), ('virtio-net-pci', 'n0'))):
+                m.command('device_add', driver=card, netdev=netdev, id='nic', addr='0x1c')
+                m.send('until [ -e /sys/class/net/eth0 ]; do sleep 1; done; ifconfig eth0 up; '
+                       f'udhcpc -i eth0 -n -q -s /etc/dhcp && echo BOOT-NET-{turn}-\n')
+                m.expect(f'(?s)\nBOOT-NET-{turn}-\n', 60)
+                m.command('device_del', id='nic')
+                m.wait_event('DEVICE_DELETED', 40, device='nic')
+                m.send(f'[ -e /sys/class/net/eth0 ] || echo BOOT-NONET-{turn}-\n')
+                m.expect(f'\nBOOT-NONET-{turn}-\n', 20)
+            m.send('poweroff -f\n')
+            m.wait_exit(30)
+            if re.search('Oops|BUG:|Call Trace', m.text):
+                raise machine.Failure('the kernel complains')
+
+
 TESTS = {
+    'hotplug': hotplug,
     'disk': lambda myna: disk(myna, want=(32, 29, 28, 9, 13, 14), without=(34,)),
     'disk-i386': lambda myna: disk(myna, 'i386', want=(32,)),
     'disk-packed': lambda myna: disk(myna, options=',packed=on', want=(32, 34)),

@@ -39,6 +39,7 @@ void aml_op(Aml *a, uint8_t opcode);
 void aml_region(Aml *a, const char *name, uint8_t space, uint32_t offset, uint32_t length);
 /* Fields of one byte each over a region; the list of names ends with NULL. */
 void aml_byte_fields(Aml *a, const char *region, const char *const *names);
+void aml_dword_fields(Aml *a, const char *region, const char *const *names); /* of four */
 
 /* Shorthands: Name(name, value). */
 void aml_name_int(Aml *a, const char *name, uint64_t value);
@@ -46,7 +47,7 @@ void aml_name_id(Aml *a, const char *name, const char *eisa_id);
 
 enum {
     AML_LOCAL0 = 0x60, AML_ARG0 = 0x68, AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d,
-    AML_CREATE_DWORD = 0x8a, AML_LESS = 0x95, AML_RETURN = 0xa4,
+    AML_LOCAL1 = 0x61, AML_NOTIFY = 0x86, AML_CREATE_DWORD = 0x8a, AML_LESS = 0x95, AML_RETURN = 0xa4,
 };
 
 /* Descriptors, within aml_resources. */

@@ -48,6 +48,8 @@ struct PciDevice {
     uint8_t reset_config[PCI_CONFIG_SIZE]; /* as it was after realize */
     PciBar bars[7]; /* [6] is the ROM */
     bool intx;
+    bool leaving; /* the guest was asked to give it up */
+    bool ejected; /* the guest gave it up: it is there no more, and freed soon */
     /* Set by the device before pci_device_init returns, may be NULL. */
     uint32_t (*config_read)(PciDevice *pci, unsigned offset, unsigned size);
     /* After the common write: old bytes are gone; react to what changed. */
