@@ -130,6 +130,21 @@ int img_create(ImgArgs *args)
     return block_image_create(file, format, size, options, &error) ? 0 : img_fail(error);
 }
 
+/* Only some of the options can change later. */
+static bool check_amendable(const BlockDriver *driver, const Json *options)
+{
+    for (unsigned i = 0; i < json_count(options); i++) {
+        const char *name = json_name_at(options, i);
+        const BlockCreateOption *option = img_find_create_option(driver, name);
+
+        if (!option || !option->amend) {
+            img_error("Option '%s' cannot be changed: 'amend -f %s -o help' lists those that can", name, driver->name);
+            return false;
+        }
+    }
+    return true;
+}
+
 int img_amend(ImgArgs *args)
 {
     unsigned flags = 0;
@@ -163,8 +178,9 @@ int img_amend(ImgArgs *args)
         block_image_close(image);
         return status;
     }
-    if (img_has(args, IMG_OPT_FORCE)) {
-        json_set_string(options, "force", "on");
+    if (image->driver->amend && !check_amendable(image->driver, options)) {
+        block_image_close(image);
+        return 1;
     }
     img_progress_start(img_has(args, 'p') && !img_has(args, 'q'));
     ok = image->driver->amend;
