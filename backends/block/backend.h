@@ -62,6 +62,8 @@ struct BlockBackend {
     ThrottleGroup *throttle; /* NULL: no limits */
     bool unthrottled;        /* draining */
     BlockStats stats;
+    struct Timer *host_timer; /* looks for media of the host's CD-ROM drive */
+    bool host_medium;
     const BlockMediaOps *media;
     void *media_opaque;
 };

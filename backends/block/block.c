@@ -2,6 +2,7 @@
 #include "backends/block/backend.h"
 #include "backends/block/node.h"
 #include "backends/block/options.h"
+#include "core/clock.h"
 #include "core/machine.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -37,12 +38,12 @@ static const struct CacheMode *cache_mode(const char *name)
     return NULL;
 }
 
-static size_t mem_align(const BlockImage *image)
+static BlockImage *bottom(BlockImage *image)
 {
     while (image->file) {
         image = image->file;
     }
-    return image->mem_align;
+    return image;
 }
 
 void block_set_root(BlockBackend *blk, BlockImage *image)
@@ -50,7 +51,7 @@ void block_set_root(BlockBackend *blk, BlockImage *image)
     blk->root = image;
     blk->file = g_strdup(image->name);
     blk->format = g_strdup(image->driver->name);
-    blk->mem_align = mem_align(image);
+    blk->mem_align = bottom(image)->mem_align;
     blk->readonly = image->flags & BLOCK_OPEN_READONLY;
     if (image->node->detect_zeroes >= 0) {
         blk->detect_zeroes = image->node->detect_zeroes;
@@ -90,6 +91,10 @@ static bool open_medium(BlockBackend *blk, const char *file, const char *format,
 
 static void close_medium(BlockBackend *blk)
 {
+    if (blk->host_timer) {
+        timer_free(blk->host_timer);
+        blk->host_timer = NULL;
+    }
     block_drain(blk);
     if (blk->root) {
         int error = blk->readonly ? 0 : block_image_flush(blk->root);
@@ -107,7 +112,29 @@ static void close_medium(BlockBackend *blk)
 static void tell_media(BlockBackend *blk)
 {
     if (blk->media && blk->media->changed) {
-        blk->media->changed(blk->media_opaque, blk->root != NULL);
+        blk->media->changed(blk->media_opaque, block_inserted(blk));
+    }
+}
+
+/* A drive of the host does not tell when its medium changes. */
+static void look_at_host_drive(void *opaque)
+{
+    BlockBackend *blk = opaque;
+    bool there = block_inserted(blk);
+
+    if (there != blk->host_medium) {
+        blk->host_medium = there;
+        tell_media(blk);
+    }
+    timer_set(blk->host_timer, clock_now(CLOCK_REAL) + NS_PER_SECOND);
+}
+
+static void watch_host_drive(BlockBackend *blk)
+{
+    if (blk->root && bottom(blk->root)->driver->inserted) {
+        blk->host_medium = block_inserted(blk);
+        blk->host_timer = timer_new(CLOCK_REAL, look_at_host_drive, blk);
+        timer_set(blk->host_timer, clock_now(CLOCK_REAL) + NS_PER_SECOND);
     }
 }
 
@@ -115,6 +142,9 @@ void block_set_media_ops(BlockBackend *blk, const BlockMediaOps *ops, void *opaq
 {
     blk->media = ops;
     blk->media_opaque = opaque;
+    if (!blk->host_timer) {
+        watch_host_drive(blk);
+    }
 }
 
 bool block_medium_locked(const BlockBackend *blk)
@@ -149,7 +179,11 @@ bool block_eject(BlockBackend *blk, bool force, GError **error)
                     block_id(blk));
         return false;
     }
-    close_medium(blk);
+    if (blk->root && bottom(blk->root)->driver->eject) {
+        bottom(blk->root)->driver->eject(bottom(blk->root)); /* the host's drive stays ours, with an open tray */
+    } else {
+        close_medium(blk);
+    }
     tell_media(blk);
     return true;
 }
@@ -160,6 +194,7 @@ bool block_change(BlockBackend *blk, const char *file, const char *format, bool 
     if (!block_eject(blk, true, error)) {
         return false;
     }
+    close_medium(blk);
     if (!open_medium(blk, file, format, readonly || blk->options.cdrom, blk->options.snapshot, error)) {
         return false;
     }
@@ -381,7 +416,9 @@ bool block_is_cdrom(const BlockBackend *blk)
 
 bool block_inserted(const BlockBackend *blk)
 {
-    return blk->root != NULL;
+    BlockImage *image = blk->root ? bottom(blk->root) : NULL;
+
+    return image && (!image->driver->inserted || image->driver->inserted(image));
 }
 
 bool block_readonly(const BlockBackend *blk)
@@ -402,6 +439,9 @@ void block_limits(BlockBackend *blk, BlockLimits *out)
         .discard_granularity = 512,
         .write_cache = blk->write_cache,
     };
+    if (blk->root && bottom(blk->root)->driver->limits) {
+        bottom(blk->root)->driver->limits(bottom(blk->root), out);
+    }
 }
 
 void block_set_write_cache(BlockBackend *blk, bool on)

@@ -106,6 +106,11 @@ struct BlockDriver {
      * below has been reopened already. NULL: for formats nothing but the flag changes; protocols refuse. */
     bool (*reopen)(BlockImage *image, unsigned flags, GError **error);
 
+    /* Of protocols for devices of the host; each may be NULL. */
+    void (*limits)(BlockImage *image, BlockLimits *out); /* what the device says of itself */
+    bool (*inserted)(BlockImage *image);                 /* whether there is a medium; size is 0 without */
+    void (*eject)(BlockImage *image);
+
     /* Return 0 or an errno value. */
     int (*read)(BlockImage *image, uint64_t offset, const struct iovec *iov, int count);
     int (*write)(BlockImage *image, uint64_t offset, const struct iovec *iov, int count);

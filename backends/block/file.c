@@ -119,8 +119,8 @@ static bool prepare(FileImage *file, const char *path, FileLocking locking, GErr
                     S_ISDIR(st.st_mode) ? "it is a folder" : g_strerror(errno));
         return false;
     }
-    if (S_ISREG(st.st_mode) && locking != LOCKING_OFF && !(file->image.flags & BLOCK_OPEN_NO_LOCK)) {
-        file->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if ((S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) && locking != LOCKING_OFF && !(file->image.flags & BLOCK_OPEN_NO_LOCK)) {
+        file->lock_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         if (file->lock_fd >= 0 && !file_lock(file->lock_fd, path, file->image.flags, locking, error)) {
             return false;
         }

@@ -372,21 +372,31 @@ static BlockImage *open_driver(const BlockDriver *driver, const char *name, Bloc
     return image;
 }
 
+static bool is_new_in_chain(const char *path, const Above *above, GError **error)
+{
+    if (!has_loop(path, above) && (!above || above->depth < CHAIN_MAX)) {
+        return true;
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "the backing chain comes back to '%s', or is longer than %d images", path,
+                CHAIN_MAX);
+    return false;
+}
+
 /* A format on its file, then its backing chain. driver NULL: what the file looks like. */
 static BlockImage *open_format(const BlockDriver *driver, const char *name, Json *options, unsigned flags, Common *c,
                                const Above *above, GError **error)
 {
-    BlockImage *file = open_file_child(name, c, flags, above, error), *image;
-    g_autofree char *real = file ? g_canonicalize_filename(file->name, NULL) : NULL;
-    Above here = { real, above ? above->depth + 1 : 1, above };
+    const char *given = name ? name : c->file ? json_member_string(c->file, "filename") : NULL;
+    g_autofree char *path = given ? g_canonicalize_filename(block_name_path(given), NULL) : NULL;
+    Above here = { path, above ? above->depth + 1 : 1, above };
     bool probed = !driver;
+    BlockImage *file, *image;
 
-    if (!file) {
+    if (!is_new_in_chain(path, above, error)) {
         return NULL;
     }
-    if (has_loop(real, above) || here.depth > CHAIN_MAX) {
-        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "the backing chain comes back to '%s'", file->name);
-        block_image_close(file);
+    file = open_file_child(name, c, flags, above, error);
+    if (!file) {
         return NULL;
     }
     image = open_driver(driver ? driver : probe(file), name, file, options, flags, c, error);

@@ -1,5 +1,6 @@
 /* What is done with the images of a running machine: resizing, committing, snapshots over them. */
 #include "backends/block/backend.h"
+#include "backends/block/names.h"
 #include "backends/block/node.h"
 #include "util/error.h"
 
@@ -118,11 +119,14 @@ static BlockImage *open_overlay(BlockBackend *blk, const char *file, const char 
     unsigned flags = (old->flags & ~BLOCK_OPEN_READONLY) | BLOCK_OPEN_NO_BACKING;
     g_autoptr(Json) node = json_object();
     g_autoptr(Json) options = json_object();
+    g_autofree char *whole = NULL;
 
     if (node_name) {
         json_set_string(node, "node-name", node_name);
     }
-    json_set_string(options, "backing_file", old->name);
+    /* By its whole path: the new image may lie in another folder. */
+    whole = block_name_prefix(old->name) ? g_strdup(old->name) : g_canonicalize_filename(old->name, NULL);
+    json_set_string(options, "backing_file", whole);
     json_set_string(options, "backing_fmt", blk->format);
     if (!existing && !block_image_create(file, format, block_image_size(old), options, error)) {
         return NULL;

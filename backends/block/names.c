@@ -1,8 +1,10 @@
 /* File names of images: protocols in front of them, and names relative to an image. */
 #include "backends/block/names.h"
 
+#include <linux/major.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 size_t block_name_prefix(const char *name)
 {
@@ -31,12 +33,15 @@ const BlockDriver *block_name_protocol(const char *name, GError **error)
     const BlockDriver *driver = n ? protocol_called(name, n) : NULL;
     struct stat st;
 
-    if (driver) {
+    if (driver && driver != &block_file) {
         return driver;
     }
-    if (n && stat(name, &st) < 0) {
+    if (n && !driver && stat(name, &st) < 0) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "'%s': no protocol '%.*s'", name, (int)n, name);
         return NULL;
+    }
+    if (stat(block_name_path(name), &st) == 0 && S_ISBLK(st.st_mode)) {
+        return block_driver_find(major(st.st_rdev) == SCSI_CDROM_MAJOR ? "host_cdrom" : "host_device");
     }
     return block_driver_find("file");
 }
