@@ -97,9 +97,20 @@ static void scsi_cancelled(ScsiRequest *r)
     }
 }
 
+/* Units that come or go while the guest runs are seen after plugging in again. */
+static void units_changed(ScsiBus *bus, ScsiDevice *dev, ScsiChange change)
+{
+    Storage *m = bus->hba;
+
+    if (change != SCSI_MEDIUM_CHANGED && m->usb.port) {
+        usb_device_unplug(&m->usb);
+        usb_device_plug(&m->usb);
+    }
+}
+
 static const ScsiHbaOps hba_ops = {
     .channels = 1, .targets = 1, .luns = MAX_LUNS, .data = scsi_data, .complete = scsi_complete,
-    .cancelled = scsi_cancelled,
+    .cancelled = scsi_cancelled, .changed = units_changed,
 };
 
 static void give_up(Storage *m)

@@ -33,8 +33,7 @@ static void set_endpoint_state(uint32_t context[WORDS], unsigned state)
 
 static void forget_progress(Xhci *x, unsigned slot, unsigned endpoint)
 {
-    x->s.done[slot * XHCI_ENDPOINTS + endpoint] = 0;
-    x->s.done_stream[slot * XHCI_ENDPOINTS + endpoint] = 0;
+    xhci_forget_part(x, slot, endpoint, -1);
     x->s.isochronous[slot * XHCI_ENDPOINTS + endpoint] = false;
 }
 
@@ -272,9 +271,7 @@ static int set_dequeue(Xhci *x, unsigned slot, unsigned e, uint32_t context[WORD
     }
     set_endpoint_state(context, EP_STOPPED);
     xhci_write_words(x, xhci_device_context(x, slot) + e * CONTEXT, context, WORDS);
-    if (!streams || x->s.done_stream[slot * XHCI_ENDPOINTS + e] == stream) {
-        forget_progress(x, slot, e);
-    }
+    xhci_forget_part(x, slot, e, streams ? (int)stream : -1);
     return CC_SUCCESS;
 }
 

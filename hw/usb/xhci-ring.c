@@ -104,6 +104,14 @@ bool xhci_events_fit(Xhci *x, unsigned interrupter, int count)
     return true;
 }
 
+/* The driver is told once, until it says that it has looked. */
+static void announce_events(Xhci *x, unsigned n)
+{
+    x->s.event_dequeue[n] |= ERDP_BUSY;
+    x->s.iman[n] |= IMAN_PENDING;
+    x->s.status |= STS_EVENT;
+}
+
 void xhci_put_event(Xhci *x, unsigned interrupter, uint64_t parameter, uint32_t status, uint32_t control)
 {
     unsigned n = valid_interrupter(x, interrupter);
@@ -130,9 +138,7 @@ void xhci_put_event(Xhci *x, unsigned interrupter, uint64_t parameter, uint32_t 
     trace("xhci_event", "%s: %u type %u parameter %" PRIx64 " status %08x", x->pci.dev.id, n, control >> 10 & 63,
           parameter, status);
     if (!(s->event_dequeue[n] & ERDP_BUSY)) {
-        s->event_dequeue[n] |= ERDP_BUSY;
-        s->iman[n] |= IMAN_PENDING;
-        s->status |= STS_EVENT;
+        announce_events(x, n);
     }
     xhci_update_interrupts(x);
 }
@@ -275,8 +281,7 @@ void xhci_write_interrupter(Xhci *x, unsigned n, unsigned offset, uint32_t value
 
         s->event_dequeue[n] = (s->event_dequeue[n] & ~0xffffffffull) | (value & ~(uint32_t)ERDP_BUSY) | busy;
         if (!busy && events_left(x, n)) { /* it stopped before the last */
-            s->event_dequeue[n] |= ERDP_BUSY;
-            s->iman[n] |= IMAN_PENDING;
+            announce_events(x, n);
         }
         unblock(x);
         break;

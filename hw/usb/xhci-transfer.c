@@ -28,9 +28,47 @@ typedef struct Endpoint {
     unsigned type;        /* EP_BULK_IN ... */
     unsigned packet;
     UsbDevice *usb;
-    uint32_t *done;
-    uint16_t *done_stream;
+    uint32_t done; /* bytes of the first transfer that have moved */
 } Endpoint;
+
+/* ---- transfers that have moved in part ---- */
+
+static uint32_t part_key(unsigned slot, unsigned endpoint, unsigned stream)
+{
+    return slot << 24 | endpoint << 16 | stream;
+}
+
+static int find_part(const Xhci *x, uint32_t key)
+{
+    for (int n = 0; n < XHCI_PARTS; n++) {
+        if (x->s.part[n] == key) {
+            return n;
+        }
+    }
+    return -1;
+}
+
+void xhci_forget_part(Xhci *x, unsigned slot, unsigned endpoint, int stream)
+{
+    for (int n = 0; n < XHCI_PARTS; n++) {
+        if (stream < 0 ? x->s.part[n] >> 16 == part_key(slot, endpoint, 0) >> 16
+                       : x->s.part[n] == part_key(slot, endpoint, stream)) {
+            x->s.part[n] = 0;
+        }
+    }
+}
+
+static void remember_part(Xhci *x, const Endpoint *ep)
+{
+    uint32_t key = part_key(ep->slot, ep->number, ep->stream);
+    int n = find_part(x, key);
+
+    n = n < 0 && ep->done ? find_part(x, 0) : n;
+    if (n >= 0) {
+        x->s.part[n] = ep->done ? key : 0;
+        x->s.part_done[n] = ep->done;
+    }
+}
 
 /* ---- contexts ---- */
 
@@ -93,6 +131,7 @@ static bool find_ring(Xhci *x, Endpoint *ep)
 static bool load_endpoint(Xhci *x, Endpoint *ep, const XhciKick *kick)
 {
     uint64_t at = xhci_device_context(x, kick->slot);
+    int part;
 
     *ep = (Endpoint){ .slot = kick->slot, .number = kick->endpoint, .stream = kick->stream };
     if (!x->s.slot[kick->slot] || !at || !kick->endpoint) {
@@ -102,8 +141,8 @@ static bool load_endpoint(Xhci *x, Endpoint *ep, const XhciKick *kick)
     xhci_read_words(x, ep->context_at, ep->context, WORDS);
     ep->type = ep->context[1] >> 3 & 7;
     ep->packet = ep->context[1] >> 16;
-    ep->done = &x->s.done[kick->slot * XHCI_ENDPOINTS + kick->endpoint];
-    ep->done_stream = &x->s.done_stream[kick->slot * XHCI_ENDPOINTS + kick->endpoint];
+    part = find_part(x, part_key(ep->slot, ep->number, ep->stream));
+    ep->done = part >= 0 ? x->s.part_done[part] : 0;
     return find_ring(x, ep);
 }
 
@@ -263,35 +302,28 @@ typedef enum Outcome { WAITS, DONE, SHORT, FAILED } Outcome;
 static Outcome move(Xhci *x, Endpoint *ep, int count, uint32_t total, int *result)
 {
     UsbPid pid = direction(ep, &x->td[0]);
-    uint32_t done = ep->done_stream[0] == ep->stream ? MIN(*ep->done, total) : 0;
 
+    ep->done = MIN(ep->done, total);
     for (;;) {
-        uint32_t size = MIN(total - done, XHCI_CHUNK);
+        uint32_t size = MIN(total - ep->done, XHCI_CHUNK);
 
         if (pid != USB_IN) {
-            copy(x, count, done, size, false);
+            copy(x, count, ep->done, size, false);
         }
         *result = ep->usb ? usb_transfer(ep->usb, pid, ep->number >> 1, ep->stream, x->data, size) : USB_NO_ANSWER;
         trace("xhci_transfer", "%s: slot %u endpoint %u.%u pid %02x %u of %u, size %u: %d", x->pci.dev.id, ep->slot,
-              ep->number, ep->stream, pid, done, total, size, *result);
+              ep->number, ep->stream, pid, ep->done, total, size, *result);
         if (*result == USB_NAK || (pid != USB_IN && *result == 0 && size)) {
-            if (done) { /* the stream that a device is in the middle of is the only one that it serves */
-                *ep->done = done;
-                *ep->done_stream = ep->stream;
-            }
             return WAITS;
         }
         if (*result < 0) {
-            *ep->done = done;
             return FAILED;
         }
         if (pid == USB_IN) {
-            copy(x, count, done, *result, true);
+            copy(x, count, ep->done, *result, true);
         }
-        done += *result;
-        *ep->done = done;
-        *ep->done_stream = ep->stream;
-        if (done == total) {
+        ep->done += *result;
+        if (ep->done == total) {
             return DONE;
         }
         if ((uint32_t)*result < size && (*result == 0 || !ep->packet || *result % ep->packet)) {
@@ -322,9 +354,14 @@ static bool run_transfer(Xhci *x, Endpoint *ep)
     if (!xhci_events_fit(x, trb_interrupter(&x->td[count - 1]), count + 1)) {
         return false;
     }
+    if (!ep->done && find_part(x, 0) < 0) { /* too many are half done: after some of these */
+        x->kick_everything = true;
+        timer_set(x->frame_timer, clock_now(CLOCK_GUEST) + NS_PER_MS);
+        return false;
+    }
     if (trb_type(&x->td[0]) == TRB_NOOP) {
         outcome = DONE;
-        *ep->done = 0;
+        ep->done = 0;
     } else {
         outcome = move(x, ep, count, total, &result);
         if (is_isochronous(ep) && outcome == WAITS) {
@@ -332,11 +369,12 @@ static bool run_transfer(Xhci *x, Endpoint *ep)
         }
     }
     if (outcome == WAITS) {
+        remember_part(x, ep);
         return false;
     }
-    done = *ep->done;
-    *ep->done = 0;
-    *ep->done_stream = 0;
+    done = ep->done;
+    ep->done = 0;
+    remember_part(x, ep);
     if (outcome == FAILED && !is_isochronous(ep)) {
         set_state(x, ep, EP_HALTED);
         report_error(x, ep, count, done, error_code(result));
@@ -497,6 +535,6 @@ void xhci_stop_endpoint_event(Xhci *x, unsigned slot, unsigned endpoint, const u
     }
     ring = ep.ring;
     if (xhci_next_trb(x, &ring, &trb)) {
-        put_transfer_event(x, &ep, &trb, CC_STOPPED, trb_size(&trb) - MIN(*ep.done, trb_size(&trb)));
+        put_transfer_event(x, &ep, &trb, CC_STOPPED, trb_size(&trb) - MIN(ep.done, trb_size(&trb)));
     }
 }

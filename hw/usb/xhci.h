@@ -12,7 +12,7 @@
 #include "hw/pci/pci.h"
 #include "hw/usb/usb.h"
 
-enum { XHCI_SLOTS = 64, XHCI_INTERRUPTERS = 16, XHCI_MAX_PORTS = 30, XHCI_ENDPOINTS = 32 };
+enum { XHCI_SLOTS = 64, XHCI_INTERRUPTERS = 16, XHCI_MAX_PORTS = 30, XHCI_ENDPOINTS = 32, XHCI_PARTS = 128 };
 #define XHCI_CHUNK  65536 /* bytes that pass to or from a device at once; a multiple of all packet sizes */
 #define XHCI_MAX_TD 1024  /* TRBs that a transfer may have */
 
@@ -54,9 +54,9 @@ static inline unsigned trb_type(const Trb *trb)
     ARRAY(uint32_t, portpmsc, XHCI_MAX_PORTS, 0)                                                    \
     ARRAY(bool, port_event, XHCI_MAX_PORTS, false) /* waits for room in the event ring */           \
     ARRAY(bool, slot, XHCI_SLOTS + 1, false)       /* enabled; [0] is unused */                     \
-    /* Bytes of the transfer at the ring's head that are done, and of which stream it is. */        \
-    ARRAY(uint32_t, done, (XHCI_SLOTS + 1) * XHCI_ENDPOINTS, 0)                                     \
-    ARRAY(uint16_t, done_stream, (XHCI_SLOTS + 1) * XHCI_ENDPOINTS, 0)                              \
+    /* Rings whose first transfer has moved in part, slot << 24 | endpoint << 16 | stream (0: none), and bytes. */ \
+    ARRAY(uint32_t, part, XHCI_PARTS, 0)                                                            \
+    ARRAY(uint32_t, part_done, XHCI_PARTS, 0)                                                       \
     ARRAY(uint32_t, iman, XHCI_INTERRUPTERS, 0)                                                     \
     ARRAY(uint32_t, imod, XHCI_INTERRUPTERS, 4000)                                                  \
     ARRAY(uint32_t, erst_size, XHCI_INTERRUPTERS, 0)                                                \
@@ -129,6 +129,8 @@ void xhci_disable_slot(Xhci *x, unsigned slot);
 uint64_t xhci_device_context(Xhci *x, unsigned slot); /* its address */
 UsbDevice *xhci_slot_device(Xhci *x, unsigned slot);  /* by its context's port and route; or NULL */
 UsbDevice *xhci_find_device(Xhci *x, const uint32_t slot_context[8]);
+/* Forgets how far the first transfer of a ring has come; stream -1: of all rings of the endpoint. */
+void xhci_forget_part(Xhci *x, unsigned slot, unsigned endpoint, int stream);
 void xhci_kick(Xhci *x, unsigned slot, unsigned endpoint, unsigned stream);
 void xhci_kick_all(Xhci *x);
 void xhci_stop_endpoint_event(Xhci *x, unsigned slot, unsigned endpoint, const uint32_t context[8]);

@@ -160,12 +160,12 @@ echo BOOT-GONE
 read word
 '''
         modules = ['sd_mod', 'usb_storage', 'uas', 'crc32c_generic', 'ext4']
-        with boot(myna, arch, controller, task, ['-drive', f'if=none,id=u,format=raw,file={image}'], modules) as m:
+        devices = ['-drive', f'if=none,id=u,format=raw,file={image}']
+        if kind == 'uas':
+            devices += ['-device', 'usb-uas,id=stick', '-device', 'scsi-hd,bus=stick.0,drive=u']
+        with boot(myna, arch, controller, task, devices, modules) as m:
             m.expect('BOOT-READY', 200)
-            if kind == 'uas':
-                m.command('device_add', driver='usb-uas', id='stick')
-                m.command('device_add', driver='scsi-hd', bus='stick.0', drive='u', id='disk')
-            else:
+            if kind == 'bot':
                 m.command('device_add', driver='usb-storage', id='stick', drive='u', removable=True)
             digest = m.expect(r'BOOT-SUM (\w{32})', 120)[1]
             m.expect('BOOT-DONE', 120)
@@ -205,6 +205,8 @@ for name in CONTROLLERS:
     TESTS[f'storage-{name}'] = lambda myna, name=name: storage(myna, 'amd64', name)
     TESTS[f'boot-{name}'] = lambda myna, name=name: firmware(myna, name)
     TESTS[f'hub-{name}'] = lambda myna, name=name: hub(myna, 'amd64', name)
+for name in ('ehci', 'xhci'):
+    TESTS[f'uas-{name}'] = lambda myna, name=name: storage(myna, 'amd64', name, 'uas')
 for name in ('uhci', 'ehci', 'xhci'):
     TESTS[f'storage-{name}-i386'] = lambda myna, name=name: storage(myna, 'i386', name)
     TESTS[f'hid-{name}-i386'] = lambda myna, name=name: hid(myna, 'i386', name)

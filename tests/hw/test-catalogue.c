@@ -75,6 +75,7 @@ static const char *const extra[] = {
     "usb-mouse",
     "usb-storage,drive=usbdisk",
     "usb-bot",
+    "usb-uas",
     "usb-tablet",
     "virtio-blk-pci,drive=vd0,packed=on",
     "virtio-blk-pci-transitional,drive=vd1",

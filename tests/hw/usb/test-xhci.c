@@ -397,8 +397,10 @@ static void interrupts_are_moderated(void)
     put(DOORBELL, 0);
     g_assert_true(rig_pci_irq());
     put(IMAN, 3);
+    put(STS, 8);
     put(ERDP, get(ERDP) | 8);
     g_assert_false(rig_pci_irq()); /* an event is left, but not yet */
+    g_assert_cmphex(get(STS) & 8, ==, 8);
     rig_run(NS_PER_MS / 2);
     g_assert_false(rig_pci_irq());
     rig_run(NS_PER_MS);
