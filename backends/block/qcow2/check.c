@@ -35,10 +35,11 @@ static int rebuild_refcounts(Qcow2Check *c, unsigned order)
     for (uint64_t i = 0; i < blocks && !error; i++) {
         memset(block, 0, s->cluster_size);
         for (uint64_t j = 0; j < per_block; j++) {
-            uint64_t count = qcow2_count_get(c, (i << per_block_bits) + j);
+            uint64_t count = qcow2_count_get(c, (i << per_block_bits) + j), most = UINT64_MAX >> (64 - (1u << order));
 
             if (count) {
-                qcow2_refcount_store(block, order, j, MIN(count, UINT64_MAX >> (64 - (1u << order))));
+                qcow2_refcount_store(block, order, j, MIN(count, most));
+                c->lasting += count > most; /* wider ones would help */
             }
         }
         table[i] = (first + i) << s->cluster_bits;
@@ -188,6 +189,22 @@ static int check_flags(Qcow2Check *c)
 
 /* ---- all ---- */
 
+/* Without the old table and blocks, which become free. The new ones still lie behind them: the header names them for now. */
+static int replace_refcounts(Qcow2Check *c)
+{
+    BlockCheck ignored = { 0 }, *result = c->result;
+    uint64_t end = c->end;
+    int error;
+
+    g_hash_table_remove_all(c->chunks);
+    c->last = NULL;
+    c->result = &ignored;
+    error = qcow2_count_tables_only(c);
+    c->result = result;
+    c->end = MAX(c->end, end);
+    return error ? error : rebuild_refcounts(c, c->s->refcount_order);
+}
+
 static int check(Qcow2Check *c)
 {
     BlockCheck *result = c->result;
@@ -198,13 +215,18 @@ static int check(Qcow2Check *c)
     }
     compare_all(c);
     if (c->rebuild && c->fix & BLOCK_FIX_ERRORS) {
-        error = rebuild_refcounts(c, c->s->refcount_order);
+        uint64_t lasting = c->lasting; /* what new refcounts cannot mend */
+
+        c->lasting = 0;
+        error = replace_refcounts(c);
         if (error) {
             return error;
         }
-        result->corruptions_fixed += result->corruptions;
+        c->lasting -= MIN(c->lasting, lasting); /* it was met again */
+        result->corruptions_fixed += result->corruptions - MIN(result->corruptions, lasting);
         result->leaks_fixed += result->leaks;
-        result->corruptions = result->leaks = 0;
+        result->corruptions = lasting + c->lasting;
+        result->leaks = 0;
         result->image_end_offset = c->end << c->s->cluster_bits;
     }
     return check_flags(c);

@@ -15,6 +15,7 @@ typedef struct Qcow2Check {
     uint64_t last_chunk;
     uint32_t *last;
     uint64_t end;           /* behind the last cluster that something refers to */
+    uint64_t lasting;       /* corruptions that cannot be corrected */
     bool rebuild;           /* refcounts must be written anew elsewhere */
 } Qcow2Check;
 

@@ -171,11 +171,12 @@ static int count_tables(Qcow2Check *c, GHashTable *uses, const uint64_t *l1, uin
 {
     Qcow2 *s = c->s;
     g_autofree uint8_t *table = g_malloc(s->cluster_size);
-    uint64_t expected = 0;
+    uint64_t expected = 0, before;
     int error = 0;
 
     for (uint32_t i = 0; i < l1_size && !error; i++) {
         gint64 offset = l1[i] & QCOW2_OFFSET;
+        unsigned fix = c->fix;
         L2Use *use = offset ? g_hash_table_lookup(uses, &offset) : NULL;
         bool changed = false;
 
@@ -189,7 +190,13 @@ static int count_tables(Qcow2Check *c, GHashTable *uses, const uint64_t *l1, uin
             c->result->check_errors++;
             return error;
         }
+        if (qcow2_is_fixed(s, offset, 1)) {
+            c->fix = BLOCK_FIX_NONE; /* a table over another one: nothing is corrected in it */
+        }
+        before = c->result->corruptions;
         count_table(c, table, (uint64_t)i << qcow2_l1_shift(s), use->times, use->active, &expected, &changed);
+        c->lasting += c->result->corruptions - before;
+        c->fix = fix;
         if (changed) {
             error = block_image_write(s->image.file, offset, table, s->cluster_size);
         }
@@ -202,6 +209,7 @@ static int count_tables(Qcow2Check *c, GHashTable *uses, const uint64_t *l1, uin
 static void note_outside(Qcow2Check *c, bool inside)
 {
     c->result->corruptions += !inside;
+    c->lasting += !inside;
 }
 
 static int count_snapshots_and_tables(Qcow2Check *c)
@@ -217,18 +225,25 @@ static int count_snapshots_and_tables(Qcow2Check *c)
     }
     for (guint i = 0; i < s->snapshots->len && !error; i++) {
         Qcow2Snapshot *snapshot = g_ptr_array_index(s->snapshots, i);
-        uint64_t *l1 = NULL;
+        unsigned fix = c->fix;
+        uint64_t *l1 = NULL, before;
 
         /* Tables that are not all in the file take no memory. */
         if (qcow2_count_add(c, snapshot->l1_offset, snapshot->l1_size * 8ull, 1)) {
             l1 = qcow2_read_table(s, snapshot->l1_offset, snapshot->l1_size, NULL);
         }
         g_ptr_array_add(tables, l1);
+        if (qcow2_is_fixed(s, snapshot->l1_offset, qcow2_clusters(s, snapshot->l1_size * 8ull))) {
+            c->fix = BLOCK_FIX_NONE;
+        }
+        before = c->result->corruptions;
         if (!l1) {
             c->result->corruptions++;
         } else if (note_tables(c, uses, l1, snapshot->l1_size, false)) {
             error = qcow2_write_table(s, snapshot->l1_offset, l1, snapshot->l1_size);
         }
+        c->lasting += c->result->corruptions - before;
+        c->fix = fix;
     }
     if (!error) {
         error = count_tables(c, uses, s->l1, s->l1_size);
@@ -256,7 +271,7 @@ static void count_bitmaps(Qcow2Check *c)
 
         if (!qcow2_count_add(c, bitmap->table_offset, bitmap->table_size * 8ull, 1) ||
             !(table = qcow2_read_table(s, bitmap->table_offset, bitmap->table_size, NULL))) {
-            c->result->corruptions++;
+            note_outside(c, false);
             continue;
         }
         for (uint32_t j = 0; j < bitmap->table_size; j++) {

@@ -191,6 +191,7 @@ BlockImage *qcow2_open(BlockOpen *how, GError **error)
     s->lazy = o.lazy && s->version >= 3;
     s->discard_passes = o.pass_discard;
     s->fresh_from = s->image.file->growable ? block_image_size(s->image.file) : UINT64_MAX;
+    s->known_end = s->image.file->growable ? qcow2_clusters(s, s->fresh_from) : 0;
     s->image.cluster_size = s->cluster_size;
     s->image.encrypted = s->crypt_method != QCOW2_CRYPT_NONE;
     s->image.align = s->image.encrypted ? 512 : 0;

@@ -283,9 +283,12 @@ static bool parse(Qcow2 *s, uint8_t *head, GError **error)
         bad("the header promises bitmaps and has none");
         return false;
     }
+    if (!check_places(s, head, error)) {
+        return false;
+    }
     s->snapshots = g_ptr_array_new();
     g_ptr_array_set_size(s->snapshots, load_be32(head + AT_SNAPSHOTS)); /* filled by qcow2_snapshots_open */
-    return check_places(s, head, error);
+    return true;
 }
 
 bool qcow2_read_header(Qcow2 *s, bool check, GError **error)

@@ -178,6 +178,7 @@ typedef struct Qcow2 {
     TableCache refs;
     uint64_t free_hint;    /* no cluster below it is free */
     uint64_t fresh_from;   /* host bytes from here on read as zeros */
+    uint64_t known_end;    /* clusters of the file when it was opened; 0 if that says nothing */
     uint64_t packed_at;    /* where the next compressed cluster may begin; 0: nowhere */
     bool dirty_marked;     /* the dirty bit is in the file */
     bool corrupt_seen;     /* and is not yet marked */
@@ -246,6 +247,8 @@ int qcow2_ref(Qcow2 *s, uint64_t offset, uint64_t clusters, int64_t delta);
 int qcow2_alloc(Qcow2 *s, uint64_t want, uint64_t *offset, uint64_t *got, bool *fresh);
 int qcow2_alloc_exactly(Qcow2 *s, uint64_t clusters, uint64_t *offset);
 int qcow2_alloc_packed(Qcow2 *s, size_t bytes, uint64_t *offset);
+/* Whether a range has some of the header, active L1, refcount or snapshot tables. */
+bool qcow2_is_fixed(const Qcow2 *s, uint64_t offset, uint64_t clusters);
 /* References that never were in a table go at once. */
 void qcow2_unalloc(Qcow2 *s, uint64_t offset, uint64_t clusters);
 void qcow2_unalloc_packed(Qcow2 *s, uint64_t offset, size_t bytes);

@@ -137,7 +137,8 @@ static int change_locked(Qcow2 *s, uint64_t cluster, uint64_t clusters, int64_t 
         for (; index < entries && done < clusters; index++, done++) {
             uint64_t count = qcow2_refcount_load(at, s->refcount_order, index);
 
-            if (delta < 0 ? count < (uint64_t)-delta : count > max_refcount(s) - delta) {
+            if (delta < 0 ? count < (uint64_t)-delta
+                          : (uint64_t)delta > max_refcount(s) || count > max_refcount(s) - delta) {
                 error = delta < 0 ? EIO : ERANGE;
                 break;
             }
@@ -204,13 +205,14 @@ static int write_block(Qcow2 *s, uint64_t offset, uint64_t used)
  */
 static int grow_reftable(Qcow2 *s, uint64_t blocks_wanted)
 {
-    uint64_t per_block = 1ull << block_bits(s), first = (uint64_t)s->reftable_size << block_bits(s);
-    uint64_t clusters, blocks = 0, old_offset = s->reftable_offset, old_clusters = s->reftable_clusters;
+    uint64_t per_block = 1ull << block_bits(s);
+    uint64_t first_block = MAX(s->reftable_size, (s->known_end + per_block - 1) >> block_bits(s));
+    uint64_t first = first_block << block_bits(s), clusters, blocks = 0, old_offset = s->reftable_offset, old_clusters = s->reftable_clusters;
     uint64_t *table;
     int error = 0;
 
     for (;;) { /* the blocks count themselves and the table */
-        uint64_t entries = MAX(blocks_wanted + blocks_wanted / 2, s->reftable_size + blocks);
+        uint64_t entries = MAX(blocks_wanted + blocks_wanted / 2, first_block + blocks);
 
         clusters = qcow2_clusters(s, entries * 8);
         if ((clusters + blocks + per_block - 1) / per_block <= blocks) {
@@ -229,7 +231,7 @@ static int grow_reftable(Qcow2 *s, uint64_t blocks_wanted)
     for (uint64_t i = 0; i < blocks && !error; i++) {
         uint64_t counted = MIN(clusters + blocks - i * per_block, per_block);
 
-        table[s->reftable_size + i] = (first + i) << s->cluster_bits;
+        table[first_block + i] = (first + i) << s->cluster_bits;
         error = write_block(s, (first + i) << s->cluster_bits, counted);
     }
     if (!error) {
@@ -262,6 +264,16 @@ static int grow_reftable(Qcow2 *s, uint64_t blocks_wanted)
     return 0;
 }
 
+bool qcow2_is_fixed(const Qcow2 *s, uint64_t offset, uint64_t clusters)
+{
+    uint64_t end = offset + (clusters << s->cluster_bits);
+
+    return offset == 0 ||
+           (offset < s->l1_offset + s->l1_size * 8ull && s->l1_offset < end) ||
+           (offset < s->reftable_offset + s->reftable_size * 8ull && s->reftable_offset < end) ||
+           (offset < s->snapshots_offset + s->snapshots_size && s->snapshots_offset < end);
+}
+
 /* A block for clusters that have none. Its own place is the first of them: it counts itself. */
 static int create_block(Qcow2 *s, uint64_t block)
 {
@@ -274,6 +286,10 @@ static int create_block(Qcow2 *s, uint64_t block)
             return error;
         }
     }
+    if (qcow2_is_fixed(s, offset, 1)) { /* damaged refcounts may call it free */
+        qcow2_set_corrupt(s, "a table counts as free", offset);
+        return EIO;
+    }
     error = write_block(s, offset, 1);
     if (!error) {
         set_reftable(s, block, offset);
@@ -283,6 +299,12 @@ static int create_block(Qcow2 *s, uint64_t block)
 }
 
 /* ---- finding free clusters ---- */
+
+/* Clusters without a block are free, unless the file was there already: then a damaged table may have lost the block. */
+static bool is_free_without_block(const Qcow2 *s, uint64_t cluster)
+{
+    return (cluster & -(1ull << block_bits(s))) >= s->known_end;
+}
 
 /* How many clusters from here on, at most want, are free (or, counting used ones, are not). */
 static int run_length(Qcow2 *s, uint64_t cluster, uint64_t want, bool is_free, uint64_t *length)
@@ -300,7 +322,7 @@ static int run_length(Qcow2 *s, uint64_t cluster, uint64_t want, bool is_free, u
         if (!at) {
             uint64_t rest = (1ull << block_bits(s)) - ((cluster + n) & ((1ull << block_bits(s)) - 1));
 
-            if (!is_free) {
+            if (is_free != is_free_without_block(s, cluster + n)) {
                 break;
             }
             n += MIN(rest, want - n);
@@ -376,23 +398,12 @@ static int find_run(Qcow2 *s, uint64_t least, uint64_t want, uint64_t *cluster, 
     }
 }
 
-/* Damaged refcounts may call these free. */
-static bool is_fixed(const Qcow2 *s, uint64_t offset, uint64_t clusters)
-{
-    uint64_t end = offset + (clusters << s->cluster_bits);
-
-    return offset == 0 ||
-           (offset < s->l1_offset + s->l1_size * 8ull && s->l1_offset < end) ||
-           (offset < s->reftable_offset + s->reftable_size * 8ull && s->reftable_offset < end) ||
-           (offset < s->snapshots_offset + s->snapshots_size && s->snapshots_offset < end);
-}
-
 static int alloc_locked(Qcow2 *s, uint64_t least, uint64_t want, uint64_t *offset, uint64_t *got, bool *fresh)
 {
     uint64_t cluster;
     int error = find_run(s, least, want, &cluster, got);
 
-    if (!error && is_fixed(s, cluster << s->cluster_bits, *got)) {
+    if (!error && qcow2_is_fixed(s, cluster << s->cluster_bits, *got)) {
         qcow2_set_corrupt(s, "a table counts as free", cluster << s->cluster_bits);
         error = EIO;
     }

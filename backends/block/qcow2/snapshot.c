@@ -84,6 +84,7 @@ bool qcow2_snapshots_open(Qcow2 *s, GError **error)
 
         s->snapshots->pdata[i] = snapshot;
         if (!used || snapshot->l1_size > QCOW2_MAX_L1 / 8 || snapshot->l1_offset & (s->cluster_size - 1) ||
+            (snapshot->l1_size && !snapshot->l1_offset) ||
             (snapshot->l1_size && snapshot->l1_offset >= round_up(end, s->cluster_size))) {
             g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot %u of the image is damaged", i);
             return false;
