@@ -10,6 +10,7 @@ help:
 	@echo "make run [ISO=file.iso]  boot a real guest in a window, or on the terminal without a display"
 	@echo "make check               build and test (under 25 minutes)"
 	@echo "make check-full          that, the sanitizer build and the long guests"
+	@echo "make fuzz-images         damaged disk images, without end"
 	@echo "make bench               speed against Debian's qemu-system"
 	@echo "make install, make clean"
 
@@ -25,6 +26,9 @@ check: all
 check-full: all
 	scripts/check $(BUILD) --full
 
+fuzz-images: all
+	ninja -C $(BUILD) fuzz-images
+
 bench: all
 	scripts/bench $(BUILD)
 
@@ -34,4 +38,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-sanitize
 
-.PHONY: all help run check check-full bench install clean
+.PHONY: all help run check check-full fuzz-images bench install clean
