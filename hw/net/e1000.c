@@ -4,11 +4,13 @@
  * PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453): chapter 3
  * for descriptors, 13 for registers.
  */
-#include "backends/net.h"
 #include "core/clock.h"
 #include "hw/net/frame.h"
+#include "hw/net/microwire.h"
+#include "hw/net/nic.h"
 #include "hw/pci/pci.h"
 #include "util/bits.h"
+#include "util/checksum.h"
 #include "util/log.h"
 
 #include <string.h>
@@ -19,8 +21,9 @@ enum {
     IMC = 0x00d8, RCTL = 0x0100, FCTTV = 0x0170, TCTL = 0x0400, TIPG = 0x0410, LEDCTL = 0x0e00,
     PBA = 0x1000, RDBAL = 0x2800, RDBAH = 0x2804, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818,
     RDTR = 0x2820, RADV = 0x282c, TDBAL = 0x3800, TDBAH = 0x3804, TDLEN = 0x3808, TDH = 0x3810,
-    TDT = 0x3818, TIDV = 0x3820, STATS = 0x4000, GPRC = 0x4074, GPTC = 0x4080, GORCL = 0x4088,
-    GOTCL = 0x4090, TORL = 0x40c0, TOTL = 0x40c8, TPR = 0x40d0, TPT = 0x40d4, STATS_END = 0x4124,
+    TDT = 0x3818, TIDV = 0x3820, STATS = 0x4000, MPC = 0x4010, GPRC = 0x4074, BPRC = 0x4078,
+    MPRC = 0x407c, GPTC = 0x4080, GORCL = 0x4088,
+    GOTCL = 0x4090, TORL = 0x40c0, TOTL = 0x40c8, TPR = 0x40d0, TPT = 0x40d4, MPTC = 0x40f0, BPTC = 0x40f4, STATS_END = 0x4124,
     RXCSUM = 0x5000, MTA = 0x5200, RA = 0x5400, VFTA = 0x5600, WUFC = 0x5808, REGS_END = 0x8000,
 };
 enum { CTRL_SLU = 1 << 6, CTRL_RST = 1 << 26, CTRL_VME = 1 << 30 };
@@ -42,10 +45,7 @@ enum { RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9 };
     ARRAY(uint32_t, reg, REGS_END / 4, 0)                               \
     ARRAY(uint16_t, phy, 32, 0)                                         \
     ARRAY(uint16_t, eeprom, 64, 0)                                      \
-    FIELD(uint16_t, eeprom_in, 0)  /* bits of the serial command */     \
-    FIELD(uint8_t, eeprom_bits, 0)                                      \
-    FIELD(uint16_t, eeprom_out, 0)                                      \
-    FIELD(uint8_t, eeprom_out_bits, 0)                                  \
+    ARRAY(uint16_t, eeprom_wires, MICROWIRE_WIRES, 0)                   \
     FIELD(int64_t, irq_allowed_at, 0) /* interrupt throttling */        \
     /* the context descriptor in force */                               \
     FIELD(uint8_t, ipcss, 0)                                            \
@@ -65,8 +65,7 @@ DEFINE_STATE(E1000State, E1000_STATE);
 typedef struct E1000 {
     PciDevice pci;
     E1000State s;
-    uint8_t mac[6];
-    NetBackend *net;
+    Nic nic;
     Region *mmio, *io;
     Timer *throttle;
     uint32_t io_address;
@@ -119,7 +118,7 @@ static void fill_eeprom(E1000 *e)
 
     memset(w, 0, sizeof(e->s.eeprom));
     for (int i = 0; i < 3; i++) {
-        w[i] = load_le16(e->mac + 2 * i);
+        w[i] = load_le16(e->nic.mac + 2 * i);
     }
     w[3] = 0x0100;
     w[5] = 0xffff;
@@ -137,51 +136,25 @@ static void fill_eeprom(E1000 *e)
     w[63] = 0xbaba - sum;
 }
 
+static Microwire eeprom(E1000 *e)
+{
+    return (Microwire){ e->s.eeprom, 6, e->s.eeprom_wires };
+}
+
 static void write_eecd(E1000 *e, uint32_t value)
 {
-    E1000State *s = &e->s;
-    uint32_t old = *reg(e, EECD);
+    Microwire m = eeprom(e);
 
     *reg(e, EECD) = value & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ | 0x30);
-    if (!(value & EECD_CS)) {
-        s->eeprom_in = s->eeprom_bits = s->eeprom_out_bits = 0;
-        return;
-    }
-    if (!(value & EECD_SK) || (old & EECD_SK)) {
-        return; /* bits move on the rising clock */
-    }
-    if (s->eeprom_out_bits) {
-        s->eeprom_out_bits--;
-        return;
-    }
-    s->eeprom_in = s->eeprom_in << 1 | (value & EECD_DI ? 1 : 0);
-    if (s->eeprom_bits == 0 && !(s->eeprom_in & 1)) {
-        s->eeprom_in = 0; /* zeros before the start bit */
-        return;
-    }
-    if (++s->eeprom_bits == 9) { /* start, opcode 10 (read), six bits of address */
-        if ((s->eeprom_in >> 6 & 7) == 6) {
-            s->eeprom_out = s->eeprom[s->eeprom_in & 63];
-            s->eeprom_out_bits = 17; /* a zero goes ahead of the data */
-        }
-        s->eeprom_bits = 0;
-        s->eeprom_in = 0;
-    }
+    microwire_drive(&m, value & EECD_CS, value & EECD_SK, value & EECD_DI);
 }
 
 static uint32_t read_eecd(E1000 *e)
 {
-    E1000State *s = &e->s;
+    Microwire m = eeprom(e);
     uint32_t value = *reg(e, EECD) | EECD_PRES;
 
-    if (value & EECD_REQ) {
-        value |= EECD_GNT;
-    }
-    /* Data out rests high. */
-    if (!s->eeprom_out_bits || (s->eeprom_out_bits <= 16 && (s->eeprom_out >> (s->eeprom_out_bits - 1) & 1))) {
-        value |= EECD_DO;
-    }
-    return value;
+    return value | (value & EECD_REQ ? EECD_GNT : 0) | (microwire_data(&m) ? EECD_DO : 0);
 }
 
 static void write_eerd(E1000 *e, uint32_t value)
@@ -200,7 +173,7 @@ enum { PHY_CONTROL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_ADVERTISE, PHY_PARTNER, PH
 static void reset_phy(E1000 *e)
 {
     uint16_t *p = e->s.phy;
-    bool up = !e->net || net_link_up(e->net);
+    bool up = nic_link_up(&e->nic);
 
     memset(p, 0, sizeof(e->s.phy));
     p[PHY_CONTROL] = 0x1140;
@@ -237,26 +210,12 @@ static void write_mdic(E1000 *e, uint32_t value)
 
 /* ---- checksums ---- */
 
-static uint32_t sum_bytes(const uint8_t *data, size_t size, uint32_t sum)
-{
-    for (size_t i = 0; i + 1 < size; i += 2) {
-        sum += data[i] << 8 | data[i + 1];
-    }
-    if (size & 1) {
-        sum += data[size - 1] << 8;
-    }
-    while (sum >> 16) {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    return sum;
-}
-
 static void put_checksum(uint8_t *packet, size_t size, unsigned start, unsigned at, unsigned end)
 {
     size_t last = end && end < size ? end + 1u : size;
 
     if (at + 1 < size && start < last) {
-        uint16_t sum = ~sum_bytes(packet + start, last - start, 0);
+        uint16_t sum = ~checksum_add(0, packet + start, last - start);
 
         store_be16(packet + at, sum ? sum : 0xffff);
     }
@@ -279,20 +238,31 @@ static void count_frame(E1000 *e, unsigned frames, unsigned all_frames, unsigned
     *reg(e, all_octets + 4) = total >> 32;
 }
 
-static void send_frame(E1000 *e, uint8_t *frame, size_t size)
-{
-    static const uint8_t zeros[60];
-    uint8_t padded[60];
+static void e1000_receive(void *opaque, const uint8_t *data, size_t size);
 
-    if (size < 60) {
-        memcpy(padded, zeros, 60);
-        memcpy(padded, frame, size);
-        frame = padded;
-        size = 60;
+static bool is_looped_back(E1000 *e)
+{
+    return *reg(e, RCTL) >> 6 & 3;
+}
+
+static void count_kind(E1000 *e, const uint8_t *frame, unsigned broadcast, unsigned multicast)
+{
+    if (frame_is_multicast(frame)) {
+        ++*reg(e, frame_is_broadcast(frame) ? broadcast : multicast);
     }
-    count_frame(e, GPTC, TPT, GOTCL, TOTL, size);
-    if ((*reg(e, RCTL) >> 6 & 3) == 0) {
-        net_send(e->net, frame, size);
+}
+
+static void send_frame(E1000 *e, const uint8_t *frame, size_t size)
+{
+    if (size < FRAME_HEADER) {
+        return;
+    }
+    count_frame(e, GPTC, TPT, GOTCL, TOTL, MAX(size, FRAME_MIN));
+    count_kind(e, frame, BPTC, MPTC);
+    if (is_looped_back(e)) {
+        e1000_receive(e, frame, size);
+    } else {
+        nic_send(&e->nic, frame, size);
     }
 }
 
@@ -343,7 +313,7 @@ static bool send_whole(E1000 *e)
     NetHeader header;
 
     if (!s->is_tcp || !(e->packet_options & TXD_TXSM) || (s->is_ip4 && !(e->packet_options & TXD_IXSM)) || !s->mss ||
-        s->header + s->mss >= size || s->ipcss + 20u > s->header || size - s->ipcss > UINT16_MAX) {
+        s->header + s->mss >= size || s->ipcss + 20u > s->header || size - s->ipcss > UINT16_MAX || is_looped_back(e)) {
         return false;
     }
     if (s->is_ip4) {
@@ -370,9 +340,7 @@ static bool send_whole(E1000 *e)
     for (size_t done = s->header; done < size; done += s->mss) {
         count_frame(e, GPTC, TPT, GOTCL, TOTL, s->header + MIN(s->mss, size - done));
     }
-    if ((*reg(e, RCTL) >> 6 & 3) == 0) {
-        net_send_iov(e->net, &header, &iov, 1);
-    }
+    net_send_iov(e->nic.net, &header, &iov, 1);
     return true;
 }
 
@@ -478,7 +446,7 @@ static void transmit(E1000 *e)
         return;
     }
     /* A ring is gone round once at most: the tail may be out of it. */
-    for (uint32_t n = 0; n < count && *reg(e, TDH) != *reg(e, TDT) && net_writable(e->net); n++) {
+    for (uint32_t n = 0; n < count && *reg(e, TDH) != *reg(e, TDT) && nic_writable(&e->nic); n++) {
         uint64_t at = base + (uint64_t)*reg(e, TDH) * 16;
         uint8_t d[16];
 
@@ -577,27 +545,46 @@ static void check_sums(E1000 *e, const uint8_t *frame, size_t size, uint8_t *sta
     }
 }
 
+/* With VLAN filtering on, tagged frames need the bit of their id. */
+static bool accepts_tag(E1000 *e, const uint8_t *frame, size_t size)
+{
+    unsigned vlan = size >= FRAME_HEADER + FRAME_TAG ? load_be16(frame + 14) & 0xfff : 0;
+
+    return !(*reg(e, RCTL) & RCTL_VFE) || load_be16(frame + 12) != (*reg(e, VET) & 0xffff) ||
+           (*reg(e, VFTA + vlan / 32 * 4) >> vlan % 32 & 1);
+}
+
 static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
 {
     E1000 *e = opaque;
+    uint16_t tag = 0;
     uint32_t buffer = rx_buffer_size(e), count = *reg(e, RDLEN) / 16, causes = INT_RXT0;
     uint64_t base = (*reg(e, RDBAL) & ~15u) | (uint64_t)*reg(e, RDBAH) << 32;
     uint8_t frame[MAX_FRAME + 4], sums, errors;
     size_t total, at = 0;
 
-    if (size > MAX_FRAME || size < 14 || !accepts(e, data)) {
+    if (size > MAX_FRAME || size < FRAME_HEADER || !(*reg(e, RCTL) & RCTL_EN) || !accepts(e, data) ||
+        !accepts_tag(e, data, size)) {
         return;
     }
     memset(frame, 0, 64);
     memcpy(frame, data, size);
     check_sums(e, data, size, &sums, &errors);
-    total = MAX(size, 60);
+    total = MAX(size, FRAME_MIN);
     count_frame(e, GPRC, TPR, GORCL, TORL, total);
+    count_kind(e, data, BPRC, MPRC);
+    if ((*reg(e, CTRL) & CTRL_VME) && load_be16(frame + 12) == (*reg(e, VET) & 0xffff)) {
+        tag = load_be16(frame + 14);
+        memmove(frame + 12, frame + 16, total - 16);
+        total -= FRAME_TAG;
+        sums |= RXD_VP;
+    }
     if (!(*reg(e, RCTL) & RCTL_SECRC)) {
         memset(frame + total, 0, 4); /* the frame check sequence: nobody looks at it */
         total += 4;
     }
     if (rx_free(e) * (uint64_t)buffer < total) {
+        ++*reg(e, MPC);
         raise_causes(e, INT_RXO);
         return;
     }
@@ -615,7 +602,7 @@ static void e1000_receive(void *opaque, const uint8_t *data, size_t size)
         store_le16(d + 10, 0);
         d[12] = RXD_DD | (at == total ? RXD_EOP | sums : 0);
         d[13] = at == total ? errors : 0;
-        store_le16(d + 14, 0);
+        store_le16(d + 14, tag);
         pci_dma_write(&e->pci, descriptor + 8, d + 8, 8);
         *reg(e, RDH) = *reg(e, RDH) + 1 >= count ? 0 : *reg(e, RDH) + 1;
     }
@@ -646,15 +633,15 @@ static const NetFrontend frontend = {
 static void e1000_reset(Device *dev)
 {
     E1000 *e = (E1000 *)dev;
-    bool up = !e->net || net_link_up(e->net);
+    bool up = nic_link_up(&e->nic);
 
     memset(e->s.reg, 0, sizeof(e->s.reg));
     *reg(e, CTRL) = 0x00000201 | CTRL_SLU;
     *reg(e, STATUS) = 0x80000000 | STATUS_1000 | STATUS_FD | (up ? STATUS_LU : 0);
     *reg(e, PBA) = 0x00100030;
     *reg(e, LEDCTL) = 0x00000602;
-    *reg(e, RA) = load_le32(e->mac);
-    *reg(e, RA + 4) = load_le16(e->mac + 4) | 0x80000000;
+    *reg(e, RA) = load_le32(e->nic.mac);
+    *reg(e, RA + 4) = load_le16(e->nic.mac + 4) | 0x80000000;
     e->packet_size = 0;
     e->packet_tso = false;
     reset_phy(e);
@@ -733,11 +720,11 @@ static void e1000_write(void *opaque, PhysAddr offset, uint64_t data, unsigned s
         break;
     case RCTL:
         *reg(e, RCTL) = value;
-        net_flush(e->net);
+        net_flush(e->nic.net);
         break;
     case RDT:
         *reg(e, RDT) = value & 0xffff;
-        net_flush(e->net);
+        net_flush(e->nic.net);
         break;
     case TDT:
         *reg(e, TDT) = value & 0xffff;
@@ -796,37 +783,27 @@ static bool e1000_realize(Device *dev, GError **error)
         .subsystem_vendor = 0x1af4, .subsystem = 0x1100, .interrupt_pin = 1, .rom = "efi-e1000.rom",
     };
     E1000 *e = (E1000 *)dev;
-    static const uint8_t none[6];
 
-    if (memcmp(e->mac, none, 6) == 0) {
-        net_pick_mac(e->mac);
-    }
     pci_device_init(&e->pci, &info);
     e->mmio = region_new_io("e1000-mmio", &mmio_ops, e, 0x20000);
     e->io = region_new_io("e1000-io", &io_ops, e, 0x40);
     pci_register_bar(&e->pci, 0, PCI_BAR_MEM32, e->mmio);
     pci_register_bar(&e->pci, 1, PCI_BAR_IO, e->io);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
-    if (e->net && !net_attach(e->net, &frontend, e, error)) {
-        return false;
-    }
-    return pci_load_rom(&e->pci, error);
+    return nic_attach(&e->nic, &frontend, e, error) && pci_load_rom(&e->pci, error);
 }
 
 static void e1000_unrealize(Device *dev)
 {
     E1000 *e = (E1000 *)dev;
 
-    if (e->net) {
-        net_detach(e->net);
-    }
+    nic_detach(&e->nic);
     timer_free(e->throttle);
 }
 
 static const Prop e1000_props[] = {
     PCI_PROPS(E1000),
-    PROP(E1000, mac, "mac", PROP_MAC, NULL, "hardware address"),
-    PROP(E1000, net, "netdev", PROP_NETDEV, NULL, "network backend"),
+    NIC_PROPS(E1000),
     { 0 },
 };
 
@@ -836,6 +813,7 @@ const DeviceType e1000_type = {
     .about = "Intel 82540EM Gigabit Ethernet",
     .bus = "pci",
     .user = true,
+    .hotplug = true,
     .size = sizeof(E1000),
     .state_at = offsetof(E1000, s),
     .state = E1000State_fields,

@@ -104,6 +104,7 @@ const DeviceType ne2k_pci_type = {
     .about = "Realtek RTL8029AS, an NE2000 on PCI",
     .bus = "pci",
     .user = true,
+    .hotplug = true,
     .size = sizeof(Ne2000Pci),
     .state_at = offsetof(Ne2000Pci, chip.s),
     .state = Dp8390State_fields,

@@ -436,6 +436,7 @@ const DeviceType pcnet_type = {
     .about = "AMD Am79C970A (PCnet-PCI II) Ethernet",
     .bus = "pci",
     .user = true,
+    .hotplug = true,
     .size = sizeof(Pcnet),
     .state_at = offsetof(Pcnet, s),
     .state = PcnetState_fields,

@@ -412,6 +412,7 @@ const DeviceType rtl8139_type = {
     .about = "Realtek RTL8139C+ Fast Ethernet",
     .bus = "pci",
     .user = true,
+    .hotplug = true,
     .size = sizeof(Rtl8139),
     .state_at = offsetof(Rtl8139, s),
     .state = Rtl8139State_fields,
