@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -91,7 +92,63 @@ def full(myna):
             subprocess.run(['umount', '-l', place], check=False)
 
 
-TESTS = {'caches': caches, 'full': full}
+def refused(m, name, /, **arguments):
+    try:
+        m.command(name, **arguments)
+    except machine.Failure as e:
+        return str(e)
+    raise machine.Failure(f'{name} {arguments} was accepted')
+
+
+def tool(*words):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise machine.Failure(f'{" ".join(words)}: {done.stdout}{done.stderr}')
+    return done.stdout
+
+
+def monitor(myna):
+    """Block nodes, snapshots, sizes, limits and exports, through QMP."""
+    if not shutil.which('qemu-io'):
+        machine.skip('qemu-io is missing (Debian package qemu-utils)')
+    with tempfile.TemporaryDirectory() as folder:
+        base, top, socket = f'{folder}/base.img', f'{folder}/top.qcow2', f'{folder}/nbd.sock'
+        tool('qemu-img', 'create', '-q', '-f', 'raw', base, '8M')
+        tool('qemu-io', '-f', 'raw', '-c', 'write -P 1 0 8M', base)
+        with machine.Machine(myna, '-S', '-nodefaults', '-drive', f'file={base},format=raw,if=none,id=d,node-name=below') as m:
+            m.command('blockdev-snapshot-sync', device='d', **{'snapshot-file': top, 'format': 'qcow2'})
+            drive = m.command('query-block')[0]['inserted']
+            if drive['drv'] != 'qcow2' or drive['backing_file_depth'] != 1 or drive['backing_file'] != base:
+                raise machine.Failure(f'snapshot: {drive}')
+            refused(m, 'block_set_io_throttle', device='d', bps=1, bps_rd=1, bps_wr=1, iops=0, iops_rd=0, iops_wr=0)
+            m.command('block_set_io_throttle', device='d', bps=0, bps_rd=0, bps_wr=0, iops=500, iops_rd=0, iops_wr=0)
+            if m.command('query-block')[0]['inserted']['iops'] != 500:
+                raise machine.Failure('the limit is not shown')
+            m.command('block_resize', device='d', size=16 << 20)
+            m.command('nbd-server-start', addr={'type': 'unix', 'data': {'path': socket}})
+            m.command('nbd-server-add', device='d', writable=True)
+            uri = f'nbd+unix:///d?socket={socket}'
+            tool('qemu-io', '-f', 'raw', '-c', 'write -P 2 1M 64k', '-c', 'read -P 1 0 1M', '-c', 'read -P 0 8M 8M', uri)
+            m.command('nbd-server-stop')
+            m.command('human-monitor-command', **{'command-line': 'commit d'})
+            tool('qemu-img', 'create', '-q', '-f', 'qcow2', f'{folder}/other.qcow2', '4M')
+            m.command('blockdev-add', driver='file', filename=f'{folder}/other.qcow2', **{'node-name': 'file'})
+            m.command('blockdev-add', driver='qcow2', file='file', **{'node-name': 'format'})
+            refused(m, 'blockdev-add', driver='qcow2', file='nobody', **{'node-name': 'x'})
+            refused(m, 'blockdev-del', **{'node-name': 'file'})
+            names = {node['node-name'] for node in m.command('query-named-block-nodes')}
+            if not {'below', 'file', 'format'} <= names:
+                raise machine.Failure(f'nodes: {names}')
+            m.command('blockdev-del', **{'node-name': 'format'})
+            m.command('blockdev-del', **{'node-name': 'file'})
+            m.command('human-monitor-command', **{'command-line': 'drive_del d'})
+            if m.command('query-block'):
+                raise machine.Failure('the drive is still there')
+        tool('qemu-io', '-f', 'raw', '-c', 'read -P 2 1M 64k', '-c', 'read -P 1 2M 6M', '-c', 'read -P 0 8M 8M', base)
+        tool('qemu-img', 'check', '-q', top)
+
+
+TESTS = {'caches': caches, 'full': full, 'monitor': monitor}
 
 if __name__ == '__main__':
     machine.main(TESTS)
