@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define PIECE_SIZE (1u << 20)  /* stays in the cache of a core between its read and its write */
+#define PIECE_SIZE (512u << 10)  /* stays in the cache of a core between its read and its write */
 #define ZEROES_SIZE (64u << 20)
 #define STATUS_SIZE (UINT64_C(1) << 30) /* how far one question for the status reaches */
 #define BUFFER_ALIGN 4096

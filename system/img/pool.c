@@ -106,5 +106,5 @@ void img_pool_pass_turn(ImgPool *pool, uint64_t ticket)
 
 unsigned img_pool_default_threads(void)
 {
-    return CLAMP(g_get_num_processors(), 4, 16);
+    return CLAMP(g_get_num_processors(), 8, 16);
 }

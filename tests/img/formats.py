@@ -151,6 +151,37 @@ def vhdx_block_sizes():
     qemu('compare', '-f', 'raw', 'raw.img', 'a.vhdx')
 
 
+def vhd_checksum(name, at, size, field):
+    data = bytearray(content(name)[at:at + size])
+    data[field:field + 4] = bytes(4)
+    patch(name, at + field, (~sum(data) & 0xffffffff).to_bytes(4, 'big'))
+
+
+@check
+def vpc_differencing():
+    """Made of a dynamic image: qemu-img has no differencing images. Sectors whose bit is clear are the parent's."""
+    disk('parent.img', 4 << 20, seed=5)
+    disk('child.img', 4 << 20, seed=6)
+    for name in ['parent', 'child']:
+        img('convert', '-f', 'raw', '-O', 'vpc', '-o', 'force_size=on', name + '.img', name + '.vhd')
+    parent, child = content('parent.img'), content('child.img')
+    bits = bytes([0xf0, 0x00, 0xff, 0x81]) * 128
+    block = int.from_bytes(content('child.vhd')[1536:1540], 'big') * 512  # the first block's bitmap
+    patch('child.vhd', block, bits)
+    patch('child.vhd', 1540, b'\xff' * 4)  # the second block is the parent's
+    patch('child.vhd', 512 + 64, 'C:\\disks\\parent.vhd'.encode('utf-16-be'))
+    vhd_checksum('child.vhd', 512, 1024, 36)
+    end = os.path.getsize('child.vhd') - 512
+    for at in (0, end):
+        patch('child.vhd', at + 60, (4).to_bytes(4, 'big'))
+        vhd_checksum('child.vhd', at, 512, 64)
+    want = b''.join((child if bits[i // 8] >> (7 - i % 8) & 1 else parent)[i * 512:i * 512 + 512] for i in range(4096))
+    img('convert', '-f', 'vpc', '-O', 'raw', 'child.vhd', 'out.img')
+    same(content('out.img') == want + parent[2 << 20:], True)
+    same(img_json('info', 'child.vhd')['backing-filename'], 'parent.vhd')
+    img('bench', '-w', '-c', 1, 'child.vhd', status=1)
+
+
 def crc32c(data):
     table = [0] * 256
     for i in range(256):
