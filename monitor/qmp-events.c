@@ -1,10 +1,12 @@
 /* Events of the machine, as QMP clients hear of them. */
 #include "backends/block.h"
+#include "backends/net.h"
 #include "core/device.h"
 #include "monitor/internal.h"
 
 const char *const qmp_events[] = {
-    "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
+    "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "NETDEV_STREAM_CONNECTED", "NETDEV_STREAM_DISCONNECTED",
+    "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
 };
 
 static const char *shutdown_reason, *reset_reason;
@@ -81,6 +83,7 @@ void qmp_events_init(void)
         done = true;
         block_set_event_fn(monitor_event);
         device_set_unplugged_fn(on_unplugged);
+        net_set_event_fn(monitor_event);
         machine_on_state(on_state, NULL);
         machine_on_reset(on_reset, NULL);
         machine_on_powerdown(on_powerdown, NULL);

@@ -40,6 +40,8 @@ bool net_can_deliver(const NetBackend *net);
 /* The host end has room: what the core held goes out. */
 void net_send_again(NetBackend *net);
 
+void net_event(const char *name, struct Json *data); /* takes data */
+
 /* As g_unix_fd_add, without what GLib does around each dispatch of a source that may not recurse. */
 guint net_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn, void *opaque);
 

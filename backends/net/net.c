@@ -4,6 +4,7 @@
 #include "backends/net/internal.h"
 #include "config.h"
 #include "util/error.h"
+#include "util/json.h"
 #include "util/log.h"
 
 #include <stdio.h>
@@ -589,6 +590,24 @@ void net_filter_room(NetFilter *filter, NetDirection direction)
     }
 }
 
+/* ---- events ---- */
+
+static NetEventFn *event_fn;
+
+void net_set_event_fn(NetEventFn *fn)
+{
+    event_fn = fn;
+}
+
+void net_event(const char *name, Json *data)
+{
+    if (event_fn) {
+        event_fn(name, data);
+    } else {
+        json_free(data);
+    }
+}
+
 /* ---- the cable ---- */
 
 void net_set_link(NetBackend *net, bool up)
@@ -615,11 +634,25 @@ bool net_link_up(const NetBackend *net)
     return net->up;
 }
 
+/* Addresses of that row are told by their last byte. */
+static const uint8_t first_mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
+static bool mac_used[256];
+
+void net_note_mac(const uint8_t mac[6])
+{
+    if (memcmp(mac, first_mac, 5) == 0) {
+        mac_used[mac[5]] = true;
+    }
+}
+
 void net_pick_mac(uint8_t mac[6])
 {
     static uint8_t next = 0x56;
-    static const uint8_t first[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0 };
 
-    memcpy(mac, first, 6);
+    for (int i = 0; i < 256 && mac_used[next]; i++) {
+        next++;
+    }
+    memcpy(mac, first_mac, 6);
     mac[5] = next++;
+    net_note_mac(mac);
 }

@@ -3,9 +3,11 @@
 
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/json.h"
 #include "util/log.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -194,6 +196,34 @@ static void stream_receive_again(NetBackend *net)
 
 /* ---- coming and going ---- */
 
+static void tell(Stream *s, const struct sockaddr_storage *peer)
+{
+    Json *data, *addr;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (!g_str_equal(s->options.kind, "stream")) {
+        return; /* socket is older than the events */
+    }
+    data = json_object();
+    json_set_string(data, "netdev-id", net_id(s->net));
+    if (!peer) {
+        net_event("NETDEV_STREAM_DISCONNECTED", data);
+        return;
+    }
+    addr = json_object();
+    if (peer->ss_family == AF_UNIX) {
+        json_set_string(addr, "path", s->options.address.path);
+        json_set_string(addr, "type", "unix");
+    } else if (!getnameinfo((const void *)peer, sizeof(*peer), host, sizeof(host), port, sizeof(port),
+                            NI_NUMERICHOST | NI_NUMERICSERV)) {
+        json_set_string(addr, "host", host);
+        json_set_string(addr, "port", port);
+        json_set_string(addr, "type", "inet");
+    }
+    json_set(data, "addr", addr);
+    net_event("NETDEV_STREAM_CONNECTED", data);
+}
+
 static void take_peer(Stream *s, int fd)
 {
     struct sockaddr_storage socket = { 0 };
@@ -209,6 +239,7 @@ static void take_peer(Stream *s, int fd)
     text = net_address_text(&socket, size);
     set_about(s, s->options.server ? "connection from %s" : "connected to %s",
               socket.ss_family == AF_UNIX && s->options.address.path[0] ? s->options.address.path : text);
+    tell(s, &socket);
     watch_read(s);
     net_send_again(s->net);
 }
@@ -244,6 +275,8 @@ static gboolean try_again(gpointer opaque)
 
 static void drop_peer(Stream *s)
 {
+    bool was_connected = s->peer >= 0 && !s->connecting;
+
     forget_source(&s->read_source);
     forget_source(&s->write_source);
     if (s->peer >= 0) {
@@ -251,6 +284,9 @@ static void drop_peer(Stream *s)
         s->peer = -1;
     }
     s->connecting = false;
+    if (was_connected) {
+        tell(s, NULL);
+    }
     s->in_at = s->in_end = s->out_at = s->out_end = 0;
     say_waiting(s);
     watch_listener(s);

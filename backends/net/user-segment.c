@@ -4,9 +4,8 @@
  * libslirp works packet by packet, and each costs it much more than the bytes in it. So it is told that
  * its link carries packets of 64 KiB, and believes that the guest's TCP takes segments as large. (It looks
  * at the limit in a guest's SYN only where it connects to the guest itself; there the usual one is raised.)
- * What comes back is marked as one large send to be cut into
- * segments of the usual size, which a card with receive offloads takes as it is and the core cuts for
- * others. What is not TCP is cut into fragments here, and router advertisements tell the real limit.
+ * What comes back is marked as one large send to be cut into segments of the usual size, which a card with
+ * receive offloads takes as it is and the core cuts for others. What is not TCP is cut into fragments here.
  */
 #include "backends/net/user.h"
 #include "util/bits.h"
@@ -15,9 +14,8 @@
 #include <string.h>
 
 enum { ETHERNET = 14, ETHERTYPE_IP4 = 0x0800, ETHERTYPE_IP6 = 0x86dd };
-enum { PROTOCOL_TCP = 6, PROTOCOL_ICMP6 = 58 };
+enum { PROTOCOL_TCP = 6 };
 enum { TCP_SYN = 2, OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2 };
-enum { ROUTER_ADVERTISEMENT = 134, NDP_OPTION_MTU = 5 };
 enum { IP4_MORE_FRAGMENTS = 0x2000 };
 /* Segments that libslirp makes; it bounds them by 32 KiB itself. */
 #define LARGE_MSS 32768
@@ -126,21 +124,6 @@ static void deliver_fragments(UserNet *user, const uint8_t *f, size_t size)
     }
 }
 
-/* The MTU that an advertisement tells is the one of the guest's link, not of libslirp's. */
-static void deliver_advertisement(UserNet *user, const uint8_t *f, size_t size)
-{
-    g_autofree uint8_t *frame = g_memdup2(f, size);
-    size_t icmp = ETHERNET + 40;
-
-    for (size_t at = icmp + 16; at + 8 <= size && frame[at + 1]; at += frame[at + 1] * 8) {
-        if (frame[at] == NDP_OPTION_MTU) {
-            replace_word(frame + at + 4, 0, frame + icmp + 2);
-            replace_word(frame + at + 6, USER_MTU, frame + icmp + 2);
-        }
-    }
-    net_deliver(user->net, frame, size);
-}
-
 void user_deliver(UserNet *user, const uint8_t *f, size_t size)
 {
     size_t tcp;
@@ -153,9 +136,6 @@ void user_deliver(UserNet *user, const uint8_t *f, size_t size)
         } else if (load_be16(f + 12) == ETHERTYPE_IP4) {
             deliver_fragments(user, f, size);
         } /* else IPv6, where only the sender cuts: too big for this link */
-    } else if (size >= ETHERNET + 40 + 16 && load_be16(f + 12) == ETHERTYPE_IP6 && f[ETHERNET + 6] == PROTOCOL_ICMP6 &&
-               f[ETHERNET + 40] == ROUTER_ADVERTISEMENT) {
-        deliver_advertisement(user, f, size);
     } else {
         net_deliver(user->net, f, size);
     }

@@ -11,6 +11,8 @@ bool nic_attach(Nic *nic, const NetFrontend *frontend, void *opaque, GError **er
 
     if (memcmp(nic->mac, none, sizeof(none)) == 0) {
         net_pick_mac(nic->mac);
+    } else {
+        net_note_mac(nic->mac);
     }
     return !nic->net || net_attach(nic->net, frontend, opaque, error);
 }

@@ -95,8 +95,14 @@ void net_flush(NetBackend *net);
 
 void net_set_link(NetBackend *net, bool up); /* the cable; set_link */
 bool net_link_up(const NetBackend *net);
-/* 52:54:00:12:34:56, then 57, ... for NICs without mac=. */
+/* 52:54:00:12:34:56, then 57, ... for NICs without mac=, but none that net_note_mac was told of. */
 void net_pick_mac(uint8_t mac[6]);
+void net_note_mac(const uint8_t mac[6]);
+
+/* NETDEV_STREAM_CONNECTED and its like, for QMP; fn owns the data. */
+struct Json;
+typedef void NetEventFn(const char *name, struct Json *data);
+void net_set_event_fn(NetEventFn *fn);
 
 /* hostfwd_add, hostfwd_remove and `info usernet`; id NULL: the first user network. */
 bool net_user_forward(const char *id, const char *rule, GError **error);

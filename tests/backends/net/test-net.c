@@ -6,6 +6,7 @@
 #include "util/bits.h"
 #include "util/checksum.h"
 #include "util/error.h"
+#include "util/json.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -540,6 +541,43 @@ static void streams_reach_each_other(void)
     card_free(a);
 }
 
+static GString *events;
+
+static void note_event(const char *name, Json *data)
+{
+    g_autofree char *text = json_write(data, false);
+
+    g_string_append_printf(events, "%s %s\n", name, text);
+    json_free(data);
+}
+
+static void streams_tell_of_their_peers(void)
+{
+    g_autofree char *wanted = g_strdup_printf("NETDEV_STREAM_CONNECTED {\"netdev-id\": \"s0\", \"addr\": "
+                                              "{\"path\": \"%s/told\", \"type\": \"unix\"}}\n"
+                                              "NETDEV_STREAM_DISCONNECTED {\"netdev-id\": \"s0\"}\n", folder);
+    Card *a, *b;
+
+    events = g_string_new(NULL);
+    net_set_event_fn(note_event);
+    a = card_new(make("stream,id=s0,server=on,addr.type=unix,addr.path=%s/told", folder));
+    b = card_new(make("socket,id=s1,fd=%d", ({
+                          struct sockaddr_un un = { .sun_family = AF_UNIX };
+                          int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+                          g_snprintf(un.sun_path, sizeof(un.sun_path), "%s/told", folder);
+                          g_assert_cmpint(connect(fd, (void *)&un, sizeof(un)), ==, 0);
+                          fd;
+                      })));
+    exchange(a, b);
+    card_free(b);
+    WAIT_FOR(strstr(events->str, "DISCONNECTED"));
+    card_free(a);
+    net_set_event_fn(NULL);
+    g_assert_cmpstr(events->str, ==, wanted);
+    g_string_free(events, TRUE);
+}
+
 static void a_client_comes_back_to_its_server(void)
 {
     Card *b = card_new(make("stream,id=s1,addr.type=unix,addr.path=%s/back,reconnect-ms=20", folder));
@@ -721,6 +759,18 @@ static void options_in_json_make_the_same(void)
     g_assert_true(net_remove("j0", NULL));
 }
 
+static void addresses_of_cards_do_not_repeat(void)
+{
+    static const uint8_t given[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x57 };
+    uint8_t a[6], b[6];
+
+    net_note_mac(given);
+    net_pick_mac(a);
+    net_pick_mac(b);
+    g_assert_cmphex(a[5], ==, 0x56);
+    g_assert_cmphex(b[5], ==, 0x58);
+}
+
 static void a_backend_in_use_is_not_removed(void)
 {
     Card *card = card_new(make("none,id=n0"));
@@ -761,6 +811,7 @@ int main(int argc, char **argv)
     ADD(a_backend_that_goes_leaves_its_filter);
     ADD(a_hub_repeats_to_all_others);
     ADD(streams_reach_each_other);
+    ADD(streams_tell_of_their_peers);
     ADD(a_client_comes_back_to_its_server);
     ADD(large_frames_survive_a_full_stream);
     ADD(a_peer_that_talks_nonsense_is_dropped);
@@ -770,6 +821,7 @@ int main(int argc, char **argv)
     ADD(a_switch_bears_strangers);
     ADD(wrong_options_are_refused_with_a_word);
     ADD(options_in_json_make_the_same);
+    ADD(addresses_of_cards_do_not_repeat);
     ADD(a_backend_in_use_is_not_removed);
     status = g_test_run();
     {
