@@ -7,9 +7,11 @@ import hashlib
 import os
 import pathlib
 import re
+import socket
 import struct
 import subprocess
 import tempfile
+import time
 
 import linux
 import machine
@@ -183,6 +185,32 @@ read word
             raise machine.Failure('the file on the host differs from the one in the guest')
 
 
+def serial(myna, arch, controller):
+    """Lines through an FTDI port, echoed by the guest."""
+    task = '''
+while ! [ -e /dev/ttyUSB0 ]; do sleep 0.1; done
+busybox stty -F /dev/ttyUSB0 raw -echo 115200
+echo BOOT-READY
+exec 3<>/dev/ttyUSB0
+while read -r line <&3; do busybox printf "back %s\\n" "$line" >&3; [ "$line" = end ] && break; done
+sleep 0.5
+'''
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'line')
+        devices = ['-chardev', f'socket,id=line,path={path},server=on,wait=off', '-device', 'usb-serial,chardev=line']
+        with boot(myna, arch, controller, task, devices, ['usbserial', 'ftdi_sio']) as m, socket.socket(socket.AF_UNIX) as line:
+            m.expect('BOOT-READY', 200)
+            line.connect(path)
+            line.settimeout(20)
+            time.sleep(0.5)
+            answers = line.makefile('rb')
+            for text in [b'hello', bytes(range(33, 127)) * 3, b'end']:
+                line.sendall(text + b'\n')
+                if (answer := answers.readline()) != b'back ' + text + b'\n':
+                    raise machine.Failure(f'sent {text}, got {answer}')
+            finish(m)
+
+
 def firmware(myna, controller):
     """SeaBIOS boots GRUB from a stick; the keys are those of a USB keyboard."""
     image = machine.guest('grub-rescue') / 'usr/lib/grub-rescue/grub-rescue-usb.img'
@@ -203,6 +231,7 @@ TESTS = {}
 for name in CONTROLLERS:
     TESTS[f'hid-{name}'] = lambda myna, name=name: hid(myna, 'amd64', name)
     TESTS[f'storage-{name}'] = lambda myna, name=name: storage(myna, 'amd64', name)
+    TESTS[f'serial-{name}'] = lambda myna, name=name: serial(myna, 'amd64', name)
     TESTS[f'boot-{name}'] = lambda myna, name=name: firmware(myna, name)
     TESTS[f'hub-{name}'] = lambda myna, name=name: hub(myna, 'amd64', name)
 for name in ('ehci', 'xhci'):

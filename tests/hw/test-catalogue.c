@@ -75,6 +75,7 @@ static const char *const extra[] = {
     "usb-mouse",
     "usb-storage,drive=usbdisk",
     "usb-bot",
+    "usb-serial,chardev=usb-line",
     "usb-uas",
     "usb-tablet",
     "virtio-blk-pci,drive=vd0,packed=on",
@@ -135,6 +136,7 @@ static void build_machine(void)
     rig_drive("nvme-disk2", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
+    rig_char("usb-line");
     rig_drive("usbdisk", "none", 0, 1 << 20, false, false);
     rig_drive("vd0", "none", 0, 1 << 20, false, false);
     rig_drive("vd1", "none", 0, 1 << 20, false, false);
