@@ -10,6 +10,7 @@
 
 const AccelOps *const accel_types[] = {
     &tcg_accel_ops,
+    &kvm_accel_ops,
     NULL,
 };
 

@@ -4,7 +4,7 @@
 
 #include "accel/accel.h"
 
-extern const AccelOps tcg_accel_ops;
+extern const AccelOps tcg_accel_ops, kvm_accel_ops;
 
 /* Makes the CPU known; it begins paused. Before its thread starts. */
 void accel_cpu_add(Cpu *cpu);

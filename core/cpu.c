@@ -111,7 +111,24 @@ void cpu_request(Cpu *cpu, uint32_t requests)
 {
     atomic_fetch_or(&cpu->requests, requests);
     atomic_store(&cpu->hot->poll, -1);
+    if (cpu->kick) {
+        cpu->kick(cpu);
+    }
     cpu_wake(cpu);
+}
+
+void cpu_read_registers(Cpu *cpu)
+{
+    if (cpu->sync_registers) {
+        cpu->sync_registers(cpu, false);
+    }
+}
+
+void cpu_write_registers(Cpu *cpu)
+{
+    if (cpu->sync_registers) {
+        cpu->sync_registers(cpu, true);
+    }
 }
 
 void cpu_clear_request(Cpu *cpu, uint32_t requests)

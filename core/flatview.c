@@ -215,6 +215,13 @@ void memory_rebuild_all(void)
     }
 }
 
+void memory_republish(void)
+{
+    for (guint i = 0; spaces && i < spaces->len; i++) {
+        tell_listeners(spaces->pdata[i]);
+    }
+}
+
 uint64_t memory_generation(void)
 {
     return atomic_load_explicit(&generation, memory_order_acquire);

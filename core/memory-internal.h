@@ -58,6 +58,7 @@ struct AddressSpace {
 /* The tree changed: publish now or at the outermost memory_commit. */
 void memory_changed(void);
 void memory_rebuild_all(void);
+void memory_republish(void); /* nothing moved, but what listeners know of a block has changed */
 GPtrArray *address_spaces(void);
 
 /* The view for who holds the machine lock. */

@@ -18,6 +18,8 @@ static CodeWriteFn *code_write_fn;
 static void *code_write_opaque;
 static CleanFn *clean_fn;
 static void *clean_opaque;
+static LogSyncFn *log_sync_fn;
+static void *log_sync_opaque;
 
 /* At a 2 MiB boundary, so that the host can use huge pages. */
 static void *map_aligned(uint64_t size, int fd)
@@ -137,6 +139,12 @@ void memory_set_clean_fn(CleanFn *fn, void *opaque)
     clean_opaque = opaque;
 }
 
+void memory_set_log_sync_fn(LogSyncFn *fn, void *opaque)
+{
+    log_sync_fn = fn;
+    log_sync_opaque = opaque;
+}
+
 void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size)
 {
     uint64_t page = offset >> GUEST_PAGE_BITS;
@@ -174,8 +182,15 @@ static RamBlock *logged_ram(Region *region, uint64_t *offset)
 /* Until it is first read, the log says that all is dirty: no flag needs setting here. */
 void region_log_start(Region *region, PageFlags client)
 {
+    uint64_t offset = 0;
+    RamBlock *ram = logged_ram(region, &offset);
+
     g_assert((client & ~CLEAN_FLAGS) == 0);
     region->logs_writes = true;
+    if (ram && !ram->logged) {
+        ram->logged = true;
+        memory_republish();
+    }
 }
 
 bool region_log_test_and_clear(Region *region, PageFlags client, uint64_t offset, uint64_t size)
@@ -186,6 +201,9 @@ bool region_log_test_and_clear(Region *region, PageFlags client, uint64_t offset
 
     if (!ram || offset >= ram->size || size == 0) {
         return false;
+    }
+    if (log_sync_fn) {
+        log_sync_fn(log_sync_opaque, ram);
     }
     page = offset >> GUEST_PAGE_BITS;
     end = ((MIN(offset + size, ram->size) - 1) >> GUEST_PAGE_BITS) + 1;

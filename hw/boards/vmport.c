@@ -176,12 +176,9 @@ static uint32_t pointer_data(Vmport *v, X86State *cpu, uint32_t words)
 
 /* ---- the port ---- */
 
-static uint64_t vmport_read(void *opaque, PhysAddr offset, unsigned size)
+static uint64_t answer(Vmport *v, X86State *cpu)
 {
-    Vmport *v = opaque;
-    X86State *cpu = cpu_current() ? x86_state(cpu_current()) : NULL;
-
-    if (!cpu || (uint32_t)cpu->reg[R_AX] != MAGIC) {
+    if ((uint32_t)cpu->reg[R_AX] != MAGIC) {
         return UINT32_MAX;
     }
     switch (cpu->reg[R_CX] & 0xffff) {
@@ -202,6 +199,21 @@ static uint64_t vmport_read(void *opaque, PhysAddr offset, unsigned size)
     default:
         return UINT32_MAX;
     }
+}
+
+/* The answer is in EAX, and more of it in other registers. */
+static uint64_t vmport_read(void *opaque, PhysAddr offset, unsigned size)
+{
+    Cpu *cpu = cpu_current();
+    uint64_t eax;
+
+    if (!cpu) {
+        return UINT32_MAX;
+    }
+    cpu_read_registers(cpu);
+    eax = answer(opaque, x86_state(cpu));
+    cpu_write_registers(cpu);
+    return eax;
 }
 
 static const RegionOps vmport_ops = { .read = vmport_read, .min_size = 4, .max_size = 4 };

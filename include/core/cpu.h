@@ -84,6 +84,9 @@ struct Cpu {
     GMutex halt_mutex;
     GCond halt_cond;
     int64_t exits; /* statistics */
+    /* Of engines whose vCPUs run outside of this program (KVM); NULL otherwise. */
+    void (*kick)(Cpu *cpu); /* a request has been made: look at it. Any thread */
+    void (*sync_registers)(Cpu *cpu, bool write); /* see cpu_read_registers */
 };
 
 /* Allocates the state with its stack below. The model string is checked here. */
@@ -93,6 +96,12 @@ void cpu_free(Cpu *cpu);
 void cpu_request(Cpu *cpu, uint32_t requests);       /* sets, wakes, makes it poll */
 void cpu_clear_request(Cpu *cpu, uint32_t requests);
 void cpu_wake(Cpu *cpu);
+/*
+ * For devices that look at general registers of cpu_current() during an access (and change them: then write after it).
+ * Elsewhere the state of a paused CPU is complete.
+ */
+void cpu_read_registers(Cpu *cpu);
+void cpu_write_registers(Cpu *cpu);
 Cpu *cpu_get(int index); /* NULL past the last */
 int cpu_count(void);
 Cpu *cpu_current(void);  /* of this thread, or NULL */

@@ -52,6 +52,7 @@ struct RamBlock {
     _Atomic uint8_t *page_flags; /* PageFlags of each page */
     void **page_data;  /* per page, the engine's own (translated blocks); NULL until one asks */
     bool readonly;     /* ROM: guest stores are dropped */
+    bool logged;       /* somebody reads its dirty log */
 };
 
 /* Regions. `name` is copied. A parent borrows its children. All need the machine lock. */
@@ -129,6 +130,12 @@ void memory_set_code_write_fn(CodeWriteFn *fn, void *opaque);
  */
 typedef void CleanFn(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 void memory_set_clean_fn(CleanFn *fn, void *opaque);
+/*
+ * Called before a dirty log is read, for engines whose guests write without ram_mark_dirty: they call it now for what
+ * was written since the last time.
+ */
+typedef void LogSyncFn(void *opaque, RamBlock *ram);
+void memory_set_log_sync_fn(LogSyncFn *fn, void *opaque);
 /* Marks pages written: clears PAGE_CLEAN_* and calls the above for code pages. */
 void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size);
 

@@ -7,14 +7,14 @@
 static const struct {
     const char *name;
     X86FeatureWord word;
-    uint8_t bit;
-    uint32_t leaf;
+    uint8_t reg, bit; /* register: 0 EAX .. 3 EDX */
+    uint32_t leaf, subleaf;
 } features[] = {
 #define WORD_OF(leaf, reg)                                                                          \
     ((leaf) == 1 ? ((reg) == 3 ? WORD_1_EDX : WORD_1_ECX) : (leaf) == 6 ? WORD_6_EAX                \
      : (leaf) == 7 ? ((reg) == 1 ? WORD_7_EBX : (reg) == 2 ? WORD_7_ECX : WORD_7_EDX)               \
      : (leaf) == 13 ? WORD_D_1_EAX : (reg) == 3 ? WORD_X1_EDX : WORD_X1_ECX)
-#define FEATURE(name, leaf, subleaf, reg, bit) { #name, WORD_OF(leaf, reg), bit, leaf },
+#define FEATURE(name, leaf, subleaf, reg, bit) { #name, WORD_OF(leaf, reg), reg, bit, leaf, subleaf },
 #include "features.def"
 #undef FEATURE
 };
@@ -78,7 +78,8 @@ static const struct Model {
       "Westmere E56xx/L56xx/X56xx (Nehalem-C)", 6, 44, 1, 11, 0x80000008, PWESTMERE " pcid arat" },
     { "max", "everything that this build can do", "GenuineIntel", "Myna Virtual CPU max", 6, 94, 3, 0x16,
       0x80000008, PMAX },
-    { "host", "as max", "GenuineIntel", "Myna Virtual CPU host", 6, 94, 3, 0x16, 0x80000008, PMAX },
+    { "host", "the host's own, under KVM; else as max", "GenuineIntel", "Myna Virtual CPU host", 6, 94, 3, 0x16,
+      0x80000008, PMAX },
 };
 
 /* Vector and integer extensions that run as themselves: only if the host has them. */
@@ -111,9 +112,14 @@ static bool host_has(X86Feature f)
     }
 }
 
-/* What the translator implements; the rest of features.def is for the decoder and future use. */
+static X86HostHasFn *follow_host; /* NULL: the translator runs guests */
+
+/* What the engine can run. Of the translator the rest of features.def is for the decoder and future use. */
 static bool supported(X86Feature f)
 {
+    if (follow_host) {
+        return follow_host(features[f].leaf, features[f].subleaf, features[f].reg, features[f].bit);
+    }
     switch (f) {
     case FEAT_vme:
     case FEAT_pn:
@@ -314,6 +320,32 @@ static void drop_dependents(X86Features *f)
     }
 }
 
+void x86_models_follow_host(X86HostHasFn *has)
+{
+    follow_host = has;
+}
+
+/* The identity of the host's processor, and all features that the engine and our state have room for. */
+static void copy_host(X86Features *f)
+{
+    uint32_t a, b, c, d;
+
+    __cpuid(0, a, b, c, d);
+    memcpy(f->vendor, (uint32_t[]){ b, d, c }, 12);
+    f->level = MIN(a, 0x16u);
+    __cpuid(1, a, b, c, d);
+    f->stepping = a & 15;
+    f->family = (a >> 8 & 15) == 15 ? 15 + (a >> 20 & 255) : a >> 8 & 15;
+    f->model = (a >> 4 & 15) | (a >> 16 & 15) << 4;
+    for (unsigned i = 0; i < 3; i++) {
+        __cpuid(0x80000002 + i, a, b, c, d);
+        memcpy(f->model_id + 16 * i, (uint32_t[]){ a, b, c, d }, 16);
+    }
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        f->on[i] = supported(i);
+    }
+}
+
 X86Features *x86_model_parse(const char *spec, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(spec ? spec : "qemu64", ",", -1);
@@ -357,6 +389,9 @@ X86Features *x86_model_parse(const char *spec, GError **error)
             g_assert(i >= 0);
             f->on[i] = supported(i);
         }
+    }
+    if (follow_host && !strcmp(m->name, "host")) {
+        copy_host(f);
     }
     for (char **p = parts[0] ? parts + 1 : parts; *p; p++) {
         char *equals = strchr(*p, '=');

@@ -232,6 +232,9 @@ struct X86Features {
     uint32_t level, xlevel;
 };
 
+/* Engines on the host's own processor: whether it, and the host's kernel, let a guest have that CPUID bit. */
+typedef bool X86HostHasFn(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit);
+void x86_models_follow_host(X86HostHasFn *has);
 X86Features *x86_model_parse(const char *spec, GError **error); /* caller frees */
 void x86_model_list(GString *out);
 void x86_cpuid(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -1,0 +1,78 @@
+/* Shared by the files of the KVM engine and nobody else. API: the kernel's Documentation/virt/kvm/api.rst. */
+#ifndef ACCEL_KVM_INTERNAL_H
+#define ACCEL_KVM_INTERNAL_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#include "accel/internal.h"
+
+typedef struct Kvm {
+    int fd, vm;
+    bool readonly_memory, sregs2, xcrs, debugregs, guest_debug;
+    int run_size;   /* bytes of a vCPU's shared page and what follows it */
+    int xsave_size; /* bytes that KVM_GET_XSAVE2 fills; 0: only KVM_GET_XSAVE */
+    int max_cpus;
+    struct kvm_coalesced_mmio_ring *ring; /* in the first vCPU's mapping; NULL: none */
+    int ring_page; /* its offset there, in pages; 0: none */
+} Kvm;
+
+extern Kvm kvm;
+
+/* A watched range: debug registers hold at most four, of 1, 2, 4 or 8 bytes. */
+typedef struct KvmWatch {
+    VirtAddr addr;
+    uint32_t size;
+    bool on_read, on_write;
+} KvmWatch;
+
+typedef struct KvmCpu {
+    Cpu *cpu;
+    int fd;
+    pthread_t thread_id;
+    struct kvm_run *run;
+    bool loaded;         /* the registers are in the kernel, and the state struct is out of date */
+    bool io_unfinished;  /* the kernel completes the last access when the vCPU is entered again */
+    bool guest_debug_changed;
+    _Atomic bool single_step;
+    _Atomic bool in_run; /* a kick must interrupt KVM_RUN */
+    GArray *watchpoints; /* of KvmWatch */
+} KvmCpu;
+
+static inline KvmCpu *kvm_cpu(Cpu *cpu)
+{
+    return cpu->engine;
+}
+
+/* An ioctl that is repeated when a signal interrupts it. -1 and errno on failure. */
+int kvm_ioctl(int fd, unsigned long request, void *arg);
+
+/* x86-state.c: between the kernel's registers and X86State. In the CPU's thread. */
+bool kvm_state_init(GError **error);
+void kvm_state_pull(KvmCpu *kc); /* nothing if it is here already */
+void kvm_state_push(KvmCpu *kc);
+void kvm_sync_registers(Cpu *cpu, bool write); /* of Cpu */
+
+/* x86-cpuid.c */
+bool kvm_cpuid_init(GError **error); /* tells the target which features there are */
+bool kvm_cpuid_set(KvmCpu *kc, GError **error);
+
+/* memory.c */
+void kvm_memory_start(void);
+void kvm_flush_coalesced(void); /* stores that wait in the ring reach their devices */
+
+/* run.c */
+void *kvm_cpu_thread(void *opaque);
+void kvm_kick(Cpu *cpu);
+void kvm_install_kick_signal(void);
+
+/* debug.c */
+bool kvm_insert_breakpoint(Cpu *cpu, VirtAddr addr);
+bool kvm_remove_breakpoint(Cpu *cpu, VirtAddr addr);
+bool kvm_insert_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
+bool kvm_remove_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
+void kvm_set_single_step(Cpu *cpu, bool on);
+void kvm_debug_apply(KvmCpu *kc); /* before KVM_RUN */
+void kvm_debug_exit(KvmCpu *kc);  /* after KVM_EXIT_DEBUG */
+
+#endif
