@@ -61,9 +61,35 @@ static bool try_one(const char *text, char **why, GError **error)
     return true;
 }
 
+/* A kernel can also implement KVM without VT or SVM, by page tables: there the translator is much faster. */
+static bool processor_virtualizes(void)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL) &&
+           g_regex_match_simple("^flags\\s*:.*\\b(vmx|svm)\\b", text, G_REGEX_MULTILINE, 0);
+}
+
+/* The best that works here, with the reason in a line. */
+static const char *choose(void)
+{
+    g_autofree char *why = NULL;
+
+    if (!kvm_accel_ops.available(&why)) {
+        log_info("KVM: %s; using the translator", why);
+        return tcg_accel_ops.name;
+    }
+    if (!processor_virtualizes()) {
+        log_info("KVM is there, but the processor shows neither VT nor SVM, which makes it slow: using the translator");
+        return tcg_accel_ops.name;
+    }
+    log_info("using KVM");
+    return kvm_accel_ops.name;
+}
+
 bool accel_init(const char *spec, GError **error)
 {
-    g_auto(GStrv) choices = g_strsplit(spec && *spec ? spec : accel_types[0]->name, ":", -1);
+    g_auto(GStrv) choices = g_strsplit(spec && *spec ? spec : choose(), ":", -1);
 
     for (int i = 0; choices[i]; i++) {
         g_autoptr(GError) reason = NULL;

@@ -3,11 +3,33 @@
 
 Usage: firmware.py MYNA [test...]
 """
+import os
 import pathlib
+import subprocess
 import tempfile
 import time
 
 import machine
+
+
+SIZE, START = 0x10000, 0xe000
+
+
+def assemble(folder, source):
+    """A firmware image whose code, from an assembler source, begins at `start`; its path."""
+    paths = [os.path.join(folder, name) for name in ('firmware.o', 'firmware.elf', 'firmware.bin', 'bios')]
+    try:
+        subprocess.run(['as', '--32', '-o', paths[0], source], check=True)
+        subprocess.run(['ld', '-m', 'elf_i386', '-N', '--no-warn-rwx-segments', '-Ttext', hex(START), '-e', 'start', '-o', *paths[1::-1]], check=True)
+        subprocess.run(['objcopy', '-O', 'binary', '-j', '.text', '-j', '.rodata', *paths[1:3]], check=True)
+    except OSError:
+        machine.skip('as, ld and objcopy are missing (Debian package binutils)')
+    code = pathlib.Path(paths[2]).read_bytes()
+    image = bytearray(SIZE)
+    image[START:START + len(code)] = code
+    image[0xfff0:0xfff5] = b'\xea' + START.to_bytes(2, 'little') + b'\x00\xf0'
+    pathlib.Path(paths[3]).write_bytes(image)
+    return paths[3]
 
 
 def system(myna, arch='x86_64'):
@@ -21,14 +43,14 @@ def no_bootable_device(myna):
         m.expect('No bootable device', 10)
 
 
-def grub(myna, *drive, name='GNU GRUB'):
+def grub(myna, *drive, name='GNU GRUB', patience=1):
     """The menu, then a command line, where a command is typed and answers."""
     with machine.Machine(myna, '-nic', 'none', *drive, serial=False) as m:
-        m.wait_screen(name, 90)
+        m.wait_screen(name, 90 * patience)
         m.keys('c')
-        m.wait_screen('grub>', 20)
+        m.wait_screen('grub>', 20 * patience)
         m.type('echo myna says hello\n')
-        m.wait_screen(r'(?m)^\s*myna says hello', 20)
+        m.wait_screen(r'(?m)^\s*myna says hello', 20 * patience)
 
 
 def grub_folder():
