@@ -95,6 +95,7 @@ struct BlockDriver {
     const char *name;            /* as format= spells it */
     const char *const *protocols; /* NULL-terminated prefixes that select a protocol driver ("nbd"), or NULL */
     bool is_protocol;
+    bool is_plain;               /* no metadata of its own: data that is stable needs no flush of the format */
     bool supports_backing;       /* its images may have a backing image */
     /* 0 to 100: how sure it is that a file that begins so is of its format. */
     int (*probe)(const uint8_t *head, size_t size, const char *name);

@@ -197,6 +197,7 @@ static bool raw_measure(uint64_t size, uint64_t data, Json *options, uint64_t *r
 
 const BlockDriver block_raw = {
     .name = "raw",
+    .is_plain = true,
     .probe = raw_probe,
     .open = raw_open,
     .close = raw_close,

@@ -11,6 +11,8 @@
 
 #define WORKERS 32
 #define COPY_MAX (1u << 20) /* of one step of copy-on-read */
+/* Transfers through the host's cache are copies, which io_uring makes in the submitting thread: large ones go to workers. */
+#define INLINE_COPY_MAX 65536
 
 static GThreadPool *pool;
 
@@ -231,22 +233,31 @@ static bool is_placed_well(const Request *r, size_t align)
     return true;
 }
 
+/* Whether stable data is all that a write with FUA owes: elsewhere the way to the data must be stable too. */
+static bool is_plain(const BlockImage *image)
+{
+    while (!image->driver->is_protocol && image->driver->is_plain) {
+        image = image->file;
+    }
+    return image->driver->is_protocol;
+}
+
 static bool start_transfer(Request *r)
 {
     BlockBackend *blk = r->blk;
     bool is_write = r->kind == REQUEST_WRITE;
+    bool is_fua = is_write && (r->flags & BLOCK_FUA || !blk->write_cache) && !(blk->root->flags & BLOCK_OPEN_UNSAFE);
     uint64_t host_offset;
     int fd;
 
-    if (!blk->use_ring || blk->copy_on_read || r->count > IOV_MAX || !r->size || !block_loop_has_ring(blk->loop) ||
+    if (!blk->use_ring || blk->copy_on_read ||
+        (is_fua && !is_plain(blk->root)) || (r->size > INLINE_COPY_MAX && !(blk->root->flags & BLOCK_OPEN_DIRECT)) || r->count > IOV_MAX || !r->size || !block_loop_has_ring(blk->loop) ||
         !block_image_resolve(blk->root, r->offset, r->size, is_write, &fd, &host_offset)) {
         return false;
     }
     r->item.finish = transfer_done;
     if (is_placed_well(r, blk->mem_align) &&
-        block_loop_transfer(blk->loop, &r->item, fd, r->iov, r->count, host_offset, is_write,
-                            (r->flags & BLOCK_FUA || !blk->write_cache) &&
-                                !(blk->root->flags & BLOCK_OPEN_UNSAFE))) {
+        block_loop_transfer(blk->loop, &r->item, fd, r->iov, r->count, host_offset, is_write, is_fua)) {
         return true;
     }
     block_image_resolved(blk->root, r->offset, r->size, is_write);
