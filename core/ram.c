@@ -5,6 +5,7 @@
 #include "util/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -166,6 +167,18 @@ void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size)
             page++;
         }
         code_write_fn(code_write_opaque, ram, first, page - 1);
+    }
+}
+
+void ram_discard(RamBlock *ram, uint64_t offset, uint64_t size)
+{
+    uint64_t first = round_up(offset, GUEST_PAGE_SIZE), end = (offset + size) & -(uint64_t)GUEST_PAGE_SIZE;
+
+    if (first >= end || end > ram->size || ram->readonly) {
+        return;
+    }
+    if (fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, end - first) == 0) {
+        ram_mark_dirty(ram, first, end - first);
     }
 }
 

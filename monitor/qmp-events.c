@@ -1,12 +1,13 @@
 /* Events of the machine, as QMP clients hear of them. */
 #include "backends/block.h"
 #include "backends/net.h"
+#include "core/balloon.h"
 #include "core/device.h"
 #include "monitor/internal.h"
 
 const char *const qmp_events[] = {
-    "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "NETDEV_STREAM_CONNECTED", "NETDEV_STREAM_DISCONNECTED",
-    "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
+    "BALLOON_CHANGE", "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "NETDEV_STREAM_CONNECTED",
+    "NETDEV_STREAM_DISCONNECTED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
 };
 
 static const char *shutdown_reason, *reset_reason;
@@ -75,6 +76,14 @@ static void on_unplugged(const char *id)
     monitor_event("DEVICE_DELETED", data);
 }
 
+static void on_balloon(uint64_t actual)
+{
+    Json *data = json_object();
+
+    json_set_int(data, "actual", actual);
+    monitor_event("BALLOON_CHANGE", data);
+}
+
 void qmp_events_init(void)
 {
     static bool done;
@@ -84,6 +93,7 @@ void qmp_events_init(void)
         block_set_event_fn(monitor_event);
         device_set_unplugged_fn(on_unplugged);
         net_set_event_fn(monitor_event);
+        balloon_set_changed_fn(on_balloon);
         machine_on_state(on_state, NULL);
         machine_on_reset(on_reset, NULL);
         machine_on_powerdown(on_powerdown, NULL);

@@ -171,6 +171,17 @@ void virtq_chain_written(VirtqChain *chain, size_t written)
     }
 }
 
+void virtq_discard(VirtqChain *chain)
+{
+    for (unsigned i = 0; i < chain->in_count; i++) {
+        const VirtqSegment *segment = &chain->segments[chain->out_count + i];
+
+        if (segment->ram) {
+            ram_discard(segment->ram, segment->offset, chain->in[i].iov_len);
+        }
+    }
+}
+
 void virtq_chain_release(VirtqChain *chain)
 {
     VirtQueue *q = chain->queue;

@@ -462,8 +462,12 @@ bool virtio_load(Device *dev, GKeyFile *in, GError **error)
     if (v->class->load && !v->class->load(v, in, error)) {
         return false;
     }
-    if (virtio_ready(v)) {
-        start_queues(v);
+    if (virtio_ready(v) && v->class->ready) {
+        v->class->ready(v, true);
+    }
+    /* Without an I/O thread the doorbell's work was done before the machine was saved. */
+    for (unsigned i = 0; v->iothread && i < v->queue_count; i++) {
+        virtio_kick(v, i);
     }
     return true;
 }

@@ -139,6 +139,12 @@ void memory_set_log_sync_fn(LogSyncFn *fn, void *opaque);
 /* Marks pages written: clears PAGE_CLEAN_* and calls the above for code pages. */
 void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size);
 
+/*
+ * Gives whole pages of a range back to the host: they read as zeros and take memory when they are next used.
+ * Counts as a write to them.
+ */
+void ram_discard(RamBlock *ram, uint64_t offset, uint64_t size);
+
 /* DMA and loaders. Any size and alignment; RAM is copied, devices are accessed piecewise. */
 void memory_read(AddressSpace *as, PhysAddr addr, void *buf, uint64_t size);
 void memory_write(AddressSpace *as, PhysAddr addr, const void *buf, uint64_t size);

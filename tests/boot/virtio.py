@@ -7,8 +7,10 @@ import hashlib
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
+import time
 
 import linux
 import machine
@@ -133,7 +135,63 @@ def hotplug(myna):
                 raise machine.Failure('the kernel complains')
 
 
+def small(myna, arch='amd64', options=''):
+    """Entropy, balloon, and ports with the guest agent's name, in one guest."""
+    task = '''
+echo BOOT-RNG $(cat /sys/class/misc/hw_random/rng_current)
+echo BOOT-BYTES $(dd if=/dev/hwrng bs=512 count=4 2>/dev/null | md5sum | cut -c1-32)
+echo BOOT-PORT $(cat /sys/class/virtio-ports/vport*p1/name)
+port=/dev/$(basename $(dirname /sys/class/virtio-ports/vport*p1/name))
+exec 3<>$port
+echo from-the-guest >&3
+read word <&3; echo BOOT-HEARD $word
+echo console-line > /dev/hvc0
+echo BOOT-READY $(grep MemFree /proc/meminfo)
+while [ $(sed -n "s/MemFree: *\\([0-9]*\\) kB/\\1/p" /proc/meminfo) -gt 90000 ]; do sleep 1; done
+echo BOOT-BALLOON
+sleep 2
+echo BOOT-END
+poweroff -f
+'''
+    with tempfile.TemporaryDirectory() as folder:
+        path, console = os.path.join(folder, 'port'), os.path.join(folder, 'console')
+        modules = ['virtio_pci', 'virtio_rng', 'virtio_balloon', 'virtio_console']
+        with linux.boot(myna, arch, task, modules=modules, memory=256, args=[
+                '-nic', 'none', '-object', 'rng-random,id=r,filename=/dev/urandom',
+                '-device', f'virtio-rng-pci,rng=r{options}', '-device', f'virtio-balloon-pci,id=b,free-page-reporting=on{options}',
+                '-device', f'virtio-serial-pci{options}', '-chardev', f'socket,id=p,path={path},server=on,wait=off',
+                '-device', 'virtserialport,chardev=p,name=org.qemu.guest_agent.0',
+                '-chardev', f'file,id=c,path={console}', '-device', 'virtconsole,chardev=c']) as m:
+            with socket.socket(socket.AF_UNIX) as port:
+                for _ in range(100):
+                    if os.path.exists(path):
+                        break
+                    time.sleep(0.1)
+                port.connect(path)
+                port.settimeout(150)
+                m.expect('BOOT-RNG virtio_rng.0', 150)
+                m.expect(r'BOOT-BYTES (?!d41d8cd98f)\w{32}', 30)
+                m.expect('BOOT-PORT org.qemu.guest_agent.0', 30)
+                if port.recv(100) != b'from-the-guest\n':
+                    raise machine.Failure('the host heard something else')
+                port.sendall(b'from-the-host\n')
+                m.expect('BOOT-HEARD from-the-host', 30)
+            m.expect('BOOT-READY', 30)
+            m.command('balloon', value=128 << 20)
+            m.expect('BOOT-BALLOON', 60)
+            if m.command('query-balloon')['actual'] > 160 << 20:
+                raise machine.Failure('the balloon is small')
+            m.wait_event('BALLOON_CHANGE', 20)
+            m.expect('BOOT-END', 30)
+            m.wait_exit(30)
+        if b'console-line' not in pathlib.Path(console).read_bytes():
+            raise machine.Failure('nothing came out of the console')
+
+
 TESTS = {
+    'small': small,
+    'small-i386': lambda myna: small(myna, 'i386'),
+    'small-packed': lambda myna: small(myna, options=',packed=on'),
     'hotplug': hotplug,
     'disk': lambda myna: disk(myna, want=(32, 29, 28, 9, 13, 14), without=(34,)),
     'disk-i386': lambda myna: disk(myna, 'i386', want=(32,)),

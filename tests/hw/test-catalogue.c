@@ -18,6 +18,17 @@ extern const BoardType pc_board;
 
 /* What the board does not bring, and types that cannot be made without arguments. */
 static const char *const extra[] = {
+    /* These share two slots, for all of them are more than the bus has. */
+    "virtio-balloon-pci,free-page-reporting=on,addr=1c.0",
+    "virtio-rng-pci,max-bytes=1024,period=1000,addr=1c.1",
+    "virtio-rng-pci-transitional,addr=1c.2",
+    "virtio-rng-pci-non-transitional,addr=1c.3",
+    "virtio-serial-pci,addr=1c.4",
+    "virtio-serial-pci-transitional,addr=1c.5",
+    "virtio-serial-pci-non-transitional,addr=1c.6",
+    "virtio-blk-pci,drive=vd0,packed=on,addr=1c.7",
+    "virtio-blk-pci-transitional,drive=vd1,addr=1d.0",
+    "virtio-blk-pci-non-transitional,drive=vd2,addr=1d.1",
     "isa-serial,index=0,chardev=c0",
     "isa-parallel,index=0,chardev=c1",
     "isa-debugcon,iobase=0xe9,chardev=c2",
@@ -78,9 +89,8 @@ static const char *const extra[] = {
     "usb-serial,chardev=usb-line",
     "usb-uas",
     "usb-tablet",
-    "virtio-blk-pci,drive=vd0,packed=on",
-    "virtio-blk-pci-transitional,drive=vd1",
-    "virtio-blk-pci-non-transitional,drive=vd2",
+    "virtconsole,chardev=c3,bus=virtio-serial0.0",
+    "virtserialport,chardev=c4,name=org.test,bus=virtio-serial0.0",
     NULL,
 };
 
@@ -128,6 +138,8 @@ static void build_machine(void)
     rig_char("c0");
     rig_char("c1");
     rig_char("c2");
+    rig_char("c3");
+    rig_char("c4");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     rig_drive("cd", "none", 0, 1 << 20, true, true);
     rig_drive("sata-disk", "none", 0, 1 << 20, false, false);
@@ -167,6 +179,9 @@ static void every_type_has_a_device(void)
     for (int i = 0; device_types[i]; i++) {
         const DeviceType *type = device_types[i];
 
+        if (g_str_has_prefix(type->name, "virtio-balloon-pci-")) {
+            continue; /* there can be one balloon only */
+        }
         if (!g_hash_table_contains(there, type)) {
             g_test_message("no '%s': add it to the list `extra`", type->name);
             g_test_fail();

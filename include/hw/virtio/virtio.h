@@ -196,6 +196,7 @@ void *virtq_pop(VirtQueue *q, size_t size);
 void virtq_push(VirtqChain *chain, size_t written);
 /* Several at once: the driver sees all or none (a frame over several receive buffers). */
 void virtq_push_all(VirtqChain **chains, const size_t *written, unsigned count);
+void virtq_discard(VirtqChain *chain); /* gives whole pages of `in` back to the host, which then read as zeros */
 void virtq_drop(VirtqChain *chain);  /* forgotten: the queue was reset */
 /* The last one popped: the next pop returns it again. A receiver pops until it has room for a frame, and gives all
  * back in reverse order if there is not enough. */
