@@ -819,7 +819,6 @@ const DeviceType e1000_type = {
     .state = E1000State_fields,
     .props = e1000_props,
     .realize = e1000_realize,
-    .hotplug = true,
     .unrealize = e1000_unrealize,
     .reset = e1000_reset,
     .update = e1000_update,

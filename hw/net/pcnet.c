@@ -442,7 +442,6 @@ const DeviceType pcnet_type = {
     .state = PcnetState_fields,
     .props = pcnet_props,
     .realize = pcnet_realize,
-    .hotplug = true,
     .unrealize = pcnet_unrealize,
     .reset = pcnet_reset,
     .post_load = pcnet_post_load,

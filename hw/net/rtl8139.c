@@ -418,7 +418,6 @@ const DeviceType rtl8139_type = {
     .state = Rtl8139State_fields,
     .props = rtl8139_props,
     .realize = rtl8139_realize,
-    .hotplug = true,
     .unrealize = rtl8139_unrealize,
     .reset = rtl8139_reset,
     .update = rtl8139_update,
