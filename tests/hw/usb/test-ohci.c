@@ -223,7 +223,7 @@ static void an_isochronous_packet_goes_in_its_frame(void)
     store_le32(mem(td(3) + 4), DATA);
     store_le32(mem(td(3) + 8), td(END));
     store_le32(mem(td(3) + 12), DATA + 127);
-    store_le32(mem(td(3) + 16), 0xe000 | (0xe000 | 64) << 16);
+    store_le32(mem(td(3) + 16), 0xe000 | 0xe040u << 16);
     put_ed(2, 7, 3, IN, 64, 3);
     store_le32(mem(EDS + 32), load_le32(mem(EDS + 32)) | 1 << 15);
     for (int i = 0; i < 32; i++) {
