@@ -321,7 +321,10 @@ static void write_cr(Dp8390 *d, uint8_t value)
 {
     Dp8390State *s = &d->s;
 
-    s->cr = (value & ~CR_TXP) | ((value | s->cr) & CR_TXP);
+    if (!(value & (CR_STP | CR_STA))) {
+        value |= s->cr & (CR_STP | CR_STA); /* neither: it goes on as it was */
+    }
+    s->cr = value | (s->cr & CR_TXP);
     if (value & CR_STP) {
         s->cr &= ~CR_TXP;
         s->isr |= ISR_RST;

@@ -73,6 +73,18 @@ static void a_frame_leaves(void)
     g_assert_false(rig_irq(9));
 }
 
+/* Linux selects a page with neither bit in its interrupt handler. */
+static void without_start_and_stop_the_chip_goes_on(void)
+{
+    uint8_t data[100];
+
+    start();
+    rig_out8(PORT + CR, 0x20);
+    wire_fill(data, sizeof(data), ADDRESS, 0);
+    wire_deliver(data, sizeof(data));
+    g_assert_cmphex(rig_in8(PORT + ISR) & 1, ==, 1);
+}
+
 static void the_ring_wraps_and_frames_wait(void)
 {
     uint8_t data[1000], page = FIRST;
@@ -133,6 +145,7 @@ int main(int argc, char **argv)
 #define ADD(fn) g_test_add_func("/ne2000/" #fn, fn)
     ADD(the_prom_has_the_address);
     ADD(a_frame_leaves);
+    ADD(without_start_and_stop_the_chip_goes_on);
     ADD(the_ring_wraps_and_frames_wait);
     ADD(nonsense_is_survived);
     return g_test_run();
