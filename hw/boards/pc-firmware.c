@@ -4,8 +4,10 @@
 #include "backends/block.h"
 #include "hw/acpi/tables.h"
 #include "hw/block/fdc.h"
+#include "hw/ide/ide.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/nvram/smbios.h"
+#include "hw/scsi/scsi.h"
 #include "hw/timer/mc146818.h"
 #include "hw/usb/usb.h"
 #include "target/x86/cpu.h"
@@ -182,10 +184,19 @@ static char *boot_path(Device *dev)
     if (dev->bus && g_str_equal(dev->bus->kind, "ide") && dev->bus->owner) {
         g_autofree char *controller = boot_path(dev->bus->owner);
         g_autofree char *unit = device_get_property(dev, "unit");
-        const char *channel = strchr(dev->bus->name, '.');
 
-        return controller && channel ? g_strdup_printf("%s/drive@%s/disk@%s", controller, channel + 1, unit)
-                                     : NULL;
+        return controller ? g_strdup_printf("%s/drive@%x/disk@%s", controller, ide_bus_number(dev->bus), unit) : NULL;
+    }
+    if (dev->bus && g_str_equal(dev->bus->kind, "scsi") && dev->bus->owner) {
+        g_autofree char *controller = boot_path(dev->bus->owner);
+        const ScsiDevice *unit = (ScsiDevice *)dev;
+
+        return controller ? g_strdup_printf("%s/channel@0/disk@%x,%x", controller, scsi_device_target(unit),
+                                            scsi_device_lun(unit))
+                          : NULL;
+    }
+    if (dev->bus && g_str_equal(dev->bus->kind, "nvme")) {
+        return boot_path(dev->bus->owner);
     }
     if (dev->bus && g_str_equal(dev->bus->kind, "usb") && ((UsbDevice *)dev)->socket) {
         return usb_boot_path((PciDevice *)dev->bus->owner, (UsbDevice *)dev);

@@ -404,6 +404,7 @@ static bool ahci_realize(Device *dev, GError **error)
         p->number = n;
         p->slot = -1;
         p->ch = ide_port_new(dev, name, &ahci_dma_ops, p);
+        p->ch->number = n;
         for (unsigned slot = 0; slot < AHCI_SLOTS; slot++) {
             p->queue[slot].port = p;
             p->queue[slot].slot = slot;

@@ -503,6 +503,11 @@ void ide_port_free(IdeChannel *ch)
     g_free(ch);
 }
 
+int ide_bus_number(const Bus *bus)
+{
+    return ((const IdeChannel *)bus)->number;
+}
+
 Bus *ide_channel_bus(IdeChannel *ch)
 {
     return &ch->bus;

@@ -60,14 +60,17 @@ static const char *const extra[] = {
     "virtio-net-pci-non-transitional",
     "ide-cd,drive=cd,bus=ide.1,unit=0",
     "ide-hd,drive=disk,bus=ide.0,unit=0",
-    "ich9-ahci,id=sata",
+    "ich9-ahci,id=sata,addr=1b.3",
     "ide-hd,drive=sata-disk,bus=sata.1",
     "ide-cd,drive=sata-disc,bus=sata.2",
-    "nvme,drive=nvme-disk,serial=n1",
+    "nvme,drive=nvme-disk,serial=n1,addr=1b.2",
     "nvme-ns,drive=nvme-disk2",
-    "virtio-scsi-pci,id=vs",
-    "virtio-scsi-pci-transitional",
-    "virtio-scsi-pci-non-transitional",
+    "lsi53c895a,id=lsi,addr=1b.0,multifunction=on",
+    "lsi53c810,addr=1b.1",
+    "scsi-hd,drive=lsi-disk,bus=lsi.0",
+    "virtio-scsi-pci,id=vs,addr=1b.4",
+    "virtio-scsi-pci-transitional,addr=1b.5",
+    "virtio-scsi-pci-non-transitional,addr=1b.6",
     "scsi-hd,drive=scsi-disk,bus=vs.0",
     "scsi-cd,drive=scsi-disc,bus=vs.0",
     "piix3-usb-uhci",
@@ -146,6 +149,7 @@ static void build_machine(void)
     rig_drive("sata-disc", "none", 0, 1 << 20, true, true);
     rig_drive("nvme-disk", "none", 0, 1 << 20, false, false);
     rig_drive("nvme-disk2", "none", 0, 1 << 20, false, false);
+    rig_drive("lsi-disk", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disk", "none", 0, 1 << 20, false, false);
     rig_drive("scsi-disc", "none", 0, 1 << 20, true, true);
     rig_char("usb-line");

@@ -25,6 +25,7 @@ typedef struct IdeDmaOps {
 /* Creates the bus "ide.N" with its registers and the drives that -drive if=ide asked for. */
 IdeChannel *ide_channel_new(Device *owner, int number, Line *irq, const IdeDmaOps *dma,
                             void *dma_opaque, GError **error);
+int ide_bus_number(const Bus *bus); /* of the channel or port at its controller */
 Bus *ide_channel_bus(IdeChannel *ch);
 void ide_channel_reset(IdeChannel *ch);
 /* The eight command registers and the control register (device control, alternate status). */
