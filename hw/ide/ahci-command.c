@@ -132,16 +132,16 @@ static bool fetch_header(AhciPort *p, unsigned slot, AhciHeader *header)
     return true;
 }
 
-/* The regions of a command's data. False if one is not memory. */
-static bool map_regions(AhciPort *p, const AhciHeader *header, DmaList *list, bool to_guest)
+/*
+ * The regions of a command's data, up to the first that is not memory: commands without data may name anything
+ * (SeaBIOS gives them 4 MiB at address 0), and those with data fail when they find too little.
+ */
+static void map_regions(AhciPort *p, const AhciHeader *header, DmaList *list, bool to_guest)
 {
     uint8_t entries[64 * 16];
 
     dma_list_clear(list);
-    if (!pci_bus_master(&p->ahci->pci)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < header->prdtl; i++) {
+    for (uint32_t i = 0; i < header->prdtl && pci_bus_master(&p->ahci->pci); i++) {
         const uint8_t *entry = entries + i % 64 * 16;
         uint32_t size;
 
@@ -155,15 +155,14 @@ static bool map_regions(AhciPort *p, const AhciHeader *header, DmaList *list, bo
             break;
         }
         if (!dma_list_add(list, load_le64(entry) & ~1ull, size, to_guest)) {
-            return false;
+            break;
         }
     }
-    return true;
 }
 
 static void host_bus_error(AhciPort *p)
 {
-    guest_error(p->ahci->pci.dev.id, "port %u: a region of a command is not memory", p->number);
+    guest_error(p->ahci->pci.dev.id, "port %u: bus mastering is off", p->number);
     state(p)->failed[p->number] = true;
     ahci_raise(p, IS_HBF);
 }
@@ -293,10 +292,7 @@ static void run_on_channel(AhciPort *p, unsigned slot, const AhciHeader *header,
 
     p->header = *header;
     p->position = 0;
-    if (!map_regions(p, header, &p->list, !(header->flags & HEADER_WRITE))) {
-        host_bus_error(p);
-        return;
-    }
+    map_regions(p, header, &p->list, !(header->flags & HEADER_WRITE));
     p->slot = slot;
     take_registers(ch, fis);
     ch->dma_ready = true;
@@ -405,10 +401,7 @@ static void run_queued(AhciPort *p, unsigned slot, const AhciHeader *header, con
         refuse_queued(p, slot, ATA_NOT_FOUND);
         return;
     }
-    if (!map_regions(p, header, &q->list, !q->is_write)) {
-        host_bus_error(p);
-        return;
-    }
+    map_regions(p, header, &q->list, !q->is_write);
     if (!fit_list(&q->list, (uint64_t)count * BLOCK_SECTOR)) {
         ahci_raise(p, IS_OF);
         refuse_queued(p, slot, ATA_ABORTED);

@@ -218,9 +218,55 @@ echo BOOT-DONE $i $(md5sum < /mnt/f$i); i=$((i + 1)); done
                 raise machine.Failure(f'file {number} of {len(done)} is lost or damaged')
 
 
+def boots(myna, kind):
+    """SeaBIOS reads a boot sector through its own driver, and GRUB its modules; bootindex chooses among two disks."""
+    args, _ = CONTROLLERS[kind]
+    if missing := lacks(myna, args):
+        machine.skip(f'no device {missing[0]} in this build')
+    grub = machine.guest('grub-rescue') / 'usr/lib/grub-rescue/grub-rescue-cdrom.iso'
+    args = [a.replace('drive=disk', 'drive=disk,bootindex=0') for a in args]
+    with tempfile.TemporaryDirectory() as folder:
+        empty = make_image(folder, 1)
+        with machine.Machine(myna, '-nic', 'none', '-drive', f'file={grub},format=raw,if=none,id=disk,readonly=on',
+                             '-drive', f'file={empty},format=raw', *args, serial=False) as m:
+            m.wait_screen('GNU GRUB', 60)
+
+
+def hotplug(myna, kind):
+    """A disk comes and goes while the driver looks on, twice."""
+    bus, device, modules = {
+        'nvme': ([], {'driver': 'nvme', 'drive': 'disk', 'serial': 'hot'}, ['nvme']),
+        'nvme-ns': (['-device', 'nvme,id=n0,serial=x'], {'driver': 'nvme-ns', 'drive': 'disk', 'bus': 'n0', 'nsid': '2'}, ['nvme']),
+        'virtio-scsi': (['-device', 'virtio-scsi-pci,id=s'], {'driver': 'scsi-hd', 'drive': 'disk', 'bus': 's.0'},
+                        ['virtio_pci', 'virtio_scsi', 'sd_mod']),
+    }[kind]
+    with tempfile.TemporaryDirectory() as folder:
+        image = make_image(folder)
+        with linux.boot(myna, 'amd64', FUNCTIONS + 'echo BOOT-READY\nwhile read line; do eval "$line"; done\n',
+                        modules=modules, args=['-nic', 'none', '-drive', f'file={image},format=raw,if=none,id=disk', *bus]) as m:
+            m.expect('BOOT-READY', 200)
+            for turn in range(2):
+                m.command('device_add', id='hot', **device)
+                m.send('d=$(disk); '
+                       f'echo payload-{turn} | dd of=/dev/$d conv=sync,fsync bs=512 2>/dev/null; echo BOOT-WROTE-{turn}-\n')
+                m.expect(f'\nBOOT-WROTE-{turn}-\n', 60)
+                m.command('device_del', id='hot')
+                m.wait_event('DEVICE_DELETED', 60, device='hot')
+                m.send(f'while [ -b /dev/$d ]; do sleep 0.2; done; echo BOOT-GONE-{turn}-\n')
+                m.expect(f'\nBOOT-GONE-{turn}-\n', 60)
+                if not pathlib.Path(image).read_bytes().startswith(f'payload-{turn}'.encode()):
+                    raise machine.Failure('the write is not in the image')
+            m.send('poweroff -f\n')
+            m.wait_exit(60)
+            if re.search('Oops|BUG:|Call Trace', m.text):
+                raise machine.Failure('the kernel complains')
+
+
 TESTS = {kind: (lambda myna, kind=kind: disk(myna, kind)) for kind in CONTROLLERS}
 TESTS |= {f'{kind}-i386': (lambda myna, kind=kind: i386(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'lsi53c810', 'ide')}
 TESTS |= {f'{kind}-power-cut': (lambda myna, kind=kind: power_cut(myna, kind)) for kind in CONTROLLERS}
+TESTS |= {f'{kind}-boots': (lambda myna, kind=kind: boots(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'virtio-scsi')}
+TESTS |= {f'{kind}-hotplug': (lambda myna, kind=kind: hotplug(myna, kind)) for kind in ('nvme', 'nvme-ns', 'virtio-scsi')}
 
 if __name__ == '__main__':
     machine.main(TESTS)
