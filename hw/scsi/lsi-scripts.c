@@ -8,6 +8,7 @@
 #define SLICE      4096
 #define SLICE_TIME (NS_PER_MS / 2)
 #define MOVE_CHUNK 4096
+#define COPY_COST  64 /* instructions that a chunk of a memory move counts for */
 
 /* Fetches of both kinds see memory as the bus does: RAM, script RAM, the chip's own registers. */
 static uint32_t fetch(Lsi *l, uint32_t address)
@@ -304,22 +305,26 @@ static bool control_instruction(Lsi *l, uint32_t instruction, uint32_t address)
 
 /* ---- memory ---- */
 
-static void move_memory(Lsi *l, uint32_t instruction, uint32_t from)
+/* The destination is a third word. What moves is done chunk by chunk, each one a turn of the processor. */
+static void begin_copy(Lsi *l, uint32_t instruction, uint32_t from)
 {
-    uint32_t count = instruction & 0xffffff, to = fetch(l, lsi_get(l, DSP));
+    lsi_put(l, DNAD, from);
+    l->s.copy_to = fetch(l, lsi_get(l, DSP)); /* not in TEMP, which drivers copy from and to */
+    lsi_put(l, DSP, lsi_get(l, DSP) + 4);
+    l->s.copying = instruction & 0xffffff;
+}
+
+static void go_on_copying(Lsi *l)
+{
+    uint32_t left = lsi_get(l, DBC) & 0xffffff, n = MIN(left, MOVE_CHUNK);
     uint8_t buffer[MOVE_CHUNK];
 
-    lsi_put(l, TEMP, to);
-    lsi_put(l, DSP, lsi_get(l, DSP) + 4);
-    while (count) {
-        uint32_t n = MIN(count, sizeof(buffer));
-
-        pci_dma_read(&l->pci, from, buffer, n);
-        pci_dma_write(&l->pci, to, buffer, n);
-        from += n;
-        to += n;
-        count -= n;
-    }
+    pci_dma_read(&l->pci, lsi_get(l, DNAD), buffer, n);
+    pci_dma_write(&l->pci, l->s.copy_to, buffer, n);
+    lsi_put(l, DNAD, lsi_get(l, DNAD) + n);
+    l->s.copy_to += n;
+    lsi_put(l, DBC, (lsi_get(l, DBC) & 0xff000000) | (left - n));
+    l->s.copying = left > n;
 }
 
 static void load_or_store(Lsi *l, uint32_t instruction, uint32_t address)
@@ -353,6 +358,10 @@ static bool step(Lsi *l)
     uint32_t at = lsi_get(l, DSP), instruction, address;
     bool done = true;
 
+    if (l->s.copying) {
+        go_on_copying(l);
+        return true;
+    }
     if (l->s.moving) {
         done = go_on_moving(l);
         l->s.wait = done ? l->s.wait : WAIT_PHASE;
@@ -384,7 +393,7 @@ static bool step(Lsi *l)
         if (instruction & 1 << 29) {
             load_or_store(l, instruction, address);
         } else {
-            move_memory(l, instruction, address);
+            begin_copy(l, instruction, address);
         }
     }
     if (!done) {
@@ -399,10 +408,10 @@ void lsi_run(Lsi *l)
         return;
     }
     l->running = true;
-    for (int i = 0; l->s.wait == WAIT_NOTHING && step(l); i++) {
-        if (l->s.wait == WAIT_NOTHING && (l->s.reg[DCNTL] & DCNTL_SSM)) {
+    for (int i = 0; l->s.wait == WAIT_NOTHING && step(l); i += l->s.copying ? COPY_COST : 1) {
+        if (l->s.wait == WAIT_NOTHING && (l->s.reg[DCNTL] & DCNTL_SSM) && !l->s.copying) {
             lsi_dma_interrupt(l, DSTAT_SSI);
-        } else if (l->s.wait == WAIT_NOTHING && i == SLICE) {
+        } else if (l->s.wait == WAIT_NOTHING && i >= SLICE) {
             l->s.wait = WAIT_SLICE;
             timer_set(l->slice, clock_now(CLOCK_GUEST) + SLICE_TIME);
         }

@@ -54,6 +54,8 @@ typedef enum LsiWait {
     FIELD(bool, ready, false)  /* the target asks for a byte, in this phase: */       \
     FIELD(uint8_t, phase, 0)                                                          \
     FIELD(bool, moving, false) /* a block move is half done: DBC and DNAD go on */    \
+    FIELD(bool, copying, false) /* a memory move: DBC bytes from DNAD to: */          \
+    FIELD(uint32_t, copy_to, 0)                                                       \
     FIELD(uint32_t, entry, 0)  /* its table entry */                                  \
     FIELD(uint8_t, target, 0)                                                         \
     FIELD(uint8_t, lun, 0)                                                            \

@@ -103,7 +103,7 @@ static void reset_bus(Lsi *l)
 static void start(Lsi *l)
 {
     if (l->s.wait == WAIT_STOPPED || l->s.wait == WAIT_RESELECT) {
-        l->s.moving = false;
+        l->s.moving = l->s.copying = false;
         l->s.wait = WAIT_NOTHING;
         lsi_run(l);
     }
@@ -152,7 +152,7 @@ static void write_istat0(Lsi *l, uint8_t value)
     }
     if (value & ISTAT_ABRT) {
         if (l->s.wait != WAIT_STOPPED) {
-            l->s.moving = false;
+            l->s.moving = l->s.copying = false;
             lsi_dma_interrupt(l, DSTAT_ABRT);
         }
     } else if ((value & ISTAT_SIGP) && l->s.wait == WAIT_RESELECT) {
@@ -300,7 +300,7 @@ static bool lsi_loaded(Device *dev, GError **error)
         lost = true;
     }
     if (lost) {
-        l->s.moving = false;
+        l->s.moving = l->s.copying = false;
         lsi_bus_free(l);
         lsi_scsi_interrupt(l, SIST0_UDC, 0);
     } else if (l->s.wait == WAIT_NOTHING || l->s.wait == WAIT_SLICE) {
