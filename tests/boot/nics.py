@@ -31,7 +31,6 @@ CARDS = {
     'virtio-net-mq': ('virtio-net-pci,mq=on,packed=on,rx_queue_size=1024', ['virtio_pci', 'virtio_net'], {}, True),
     'virtio-net-legacy': ('virtio-net-pci,disable-modern=on,mrg_rxbuf=off', ['virtio_pci', 'virtio_net'], {}, True),
     'i82559er': ('i82559er', ['e100'], {}, True),
-    'i82551': ('i82551', ['e100'], {}, True),
     'i82557b': ('i82557b', ['e100'], {}, True),
     'pcnet': ('pcnet', ['pcnet32'], {}, True),
     'ne2k_pci': ('ne2k_pci', ['ne2k-pci'], {}, False),
