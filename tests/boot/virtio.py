@@ -146,8 +146,10 @@ exec 3<>$port
 echo from-the-guest >&3
 read word <&3; echo BOOT-HEARD $word
 echo console-line > /dev/hvc0
-echo BOOT-READY $(grep MemFree /proc/meminfo)
-while [ $(sed -n "s/MemFree: *\\([0-9]*\\) kB/\\1/p" /proc/meminfo) -gt 90000 ]; do sleep 1; done
+free() { sed -n "s/MemFree: *\\([0-9]*\\) kB/\\1/p" /proc/meminfo; }
+before=$(free)
+echo BOOT-READY
+while [ $(free) -gt $(expr $before - 80000) ]; do sleep 1; done
 echo BOOT-BALLOON
 sleep 2
 echo BOOT-END
