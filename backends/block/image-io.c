@@ -188,7 +188,8 @@ static int write_plain_zeroes(BlockImage *image, uint64_t offset, uint64_t size)
     int error = zeros ? 0 : ENOMEM;
 
     while (size && !error) {
-        size_t n = MIN(size, step - (image->align > 1 ? offset % image->align : 0));
+        size_t odd = image->align > 1 ? offset % image->align : 0;
+        size_t n = MIN(size, step > odd ? step - odd : step); /* whole units after the first step */
 
         error = block_image_write(image, offset, zeros, n);
         offset += n;

@@ -77,6 +77,20 @@ LoadOp load_next(Load *load)
     return op;
 }
 
+/* As the core does where an image can say where the data goes; -1: it cannot. */
+static int write_directly(BlockImage *image, const LoadOp *op, void *buf)
+{
+    uint64_t host;
+    int fd, error;
+
+    if (op->stamp % 2 || !block_image_resolve(image, op->offset, op->size, true, &fd, &host)) {
+        return -1;
+    }
+    error = block_file_io(fd, host, buf, op->size, true);
+    block_image_resolved(image, op->offset, op->size, true);
+    return error;
+}
+
 int load_perform(BlockImage *image, const LoadOp *op)
 {
     g_autofree uint64_t *buf = NULL;
@@ -100,6 +114,10 @@ int load_perform(BlockImage *image, const LoadOp *op)
     buf = g_new(uint64_t, op->size / 8);
     for (uint64_t i = 0; i < op->size / 8; i++) {
         buf[i] = op->stamp;
+    }
+    error = op->kind == LOAD_COMPRESSED ? -1 : write_directly(image, op, buf);
+    if (error >= 0) {
+        return error;
     }
     return op->kind == LOAD_COMPRESSED ? image->driver->write_compressed(image, op->offset, buf, op->size)
                                        : block_image_write(image, op->offset, buf, op->size);
