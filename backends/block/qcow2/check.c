@@ -69,11 +69,6 @@ static int rebuild_refcounts(Qcow2Check *c, unsigned order)
     return error ? error : block_image_flush(s->image.file);
 }
 
-static int correct(Qcow2Check *c, uint64_t cluster, uint64_t count, uint32_t wanted)
-{
-    return qcow2_ref(c->s, cluster << c->s->cluster_bits, 1, (int64_t)wanted - (int64_t)count);
-}
-
 /* One cluster's refcount against what was counted. */
 static void compare(Qcow2Check *c, uint64_t cluster, uint64_t count, bool has_block)
 {
@@ -89,7 +84,7 @@ static void compare(Qcow2Check *c, uint64_t cluster, uint64_t count, bool has_bl
     if (!has_block) { /* there is no place for it */
         c->rebuild = true;
     }
-    if (!c->rebuild && c->fix & (leak ? BLOCK_FIX_LEAKS : BLOCK_FIX_ERRORS) && !correct(c, cluster, count, wanted)) {
+    if (!c->rebuild && c->fix & (leak ? BLOCK_FIX_LEAKS : BLOCK_FIX_ERRORS) && !qcow2_set_refcount(c->s, cluster << c->s->cluster_bits, wanted)) {
         *(leak ? &c->result->leaks_fixed : &c->result->corruptions_fixed) += 1;
         return;
     }

@@ -243,6 +243,7 @@ bool qcow2_refcounts_open(Qcow2 *s, GError **error);
 /* All take refs_lock. 0 or errno. */
 int qcow2_refcount(Qcow2 *s, uint64_t offset, uint64_t *count);
 int qcow2_ref(Qcow2 *s, uint64_t offset, uint64_t clusters, int64_t delta);
+int qcow2_set_refcount(Qcow2 *s, uint64_t offset, uint64_t count); /* for repair */
 /* One run of at most `want` clusters. *fresh: they read as zeros. */
 int qcow2_alloc(Qcow2 *s, uint64_t want, uint64_t *offset, uint64_t *got, bool *fresh);
 int qcow2_alloc_exactly(Qcow2 *s, uint64_t clusters, uint64_t *offset);

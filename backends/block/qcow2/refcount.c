@@ -176,6 +176,25 @@ int qcow2_ref(Qcow2 *s, uint64_t offset, uint64_t clusters, int64_t delta)
     return error;
 }
 
+int qcow2_set_refcount(Qcow2 *s, uint64_t offset, uint64_t count)
+{
+    uint64_t slice, index;
+    uint8_t *at;
+    int error;
+
+    if (count > max_refcount(s)) {
+        return ERANGE;
+    }
+    g_mutex_lock(&s->refs_lock);
+    at = find_entry(s, offset >> s->cluster_bits, &slice, &index, &error);
+    if (at) {
+        qcow2_refcount_store(at, s->refcount_order, index, count);
+        note_dirty(s, slice, index, index);
+    }
+    g_mutex_unlock(&s->refs_lock);
+    return at || error ? error : EIO;
+}
+
 /* ---- new blocks ---- */
 
 static void set_reftable(Qcow2 *s, uint32_t block, uint64_t offset)
