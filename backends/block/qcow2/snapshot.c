@@ -501,6 +501,17 @@ bool qcow2_snapshot_apply(BlockImage *image, const char *id_or_name, GError **er
     if (!can_snapshot(s, error) || !(snapshot = wanted(s, id_or_name, &index, error))) {
         return false;
     }
+    if (s->bitmaps && s->bitmaps->len && snapshot->info.disk_size != s->size) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "an image with bitmaps cannot take the size of the snapshot");
+        return false;
+    }
+    failed = qcow2_bitmaps_start(s);
+    if (failed) {
+        return report(s, failed, "apply the snapshot", error);
+    }
+    g_mutex_lock(&s->lock);
+    qcow2_bitmaps_mark(s, 0, s->size); /* all of the disk changes */
+    g_mutex_unlock(&s->lock);
     l1_size = MAX(snapshot->l1_size, entries_for(s, snapshot->info.disk_size));
     if (snapshot->info.disk_size > 1ull << 62 || l1_size > QCOW2_MAX_L1 / 8) {
         return report(s, EFBIG, "apply the snapshot", error);
