@@ -59,7 +59,7 @@ class Failure(Exception):
 
 
 class Machine:
-    """A running Myna. Serial output collects in .text; use as a context manager."""
+    """A running Myna. Serial output collects in .text (and in the file $MYNA_SERIAL_LOG); use as a context manager."""
 
     def __init__(self, myna, *args, serial=True):
         self.folder = tempfile.mkdtemp(prefix='myna-test-')
@@ -81,6 +81,9 @@ class Machine:
             with self.changed:
                 self.text += data.decode('latin1').replace('\r', '')
                 self.changed.notify_all()
+            if 'MYNA_SERIAL_LOG' in os.environ:
+                with open(os.environ['MYNA_SERIAL_LOG'], 'ab') as log:
+                    log.write(data)
             if not data:
                 return
 
