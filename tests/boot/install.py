@@ -4,14 +4,18 @@
 Usage: install.py MYNA [test...]; QEMU in place of Myna gives the figures to compare with.
 """
 import http.server
+import lzma
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import firmware
 import initramfs
@@ -69,6 +73,18 @@ def mirror():
     machine.skip('apt knows no HTTP mirror of Debian 12')
 
 
+def need_installer_packages(host, folder):
+    """Mirrors can carry Debian's packages without those (.udeb) that the installer itself is made of."""
+    base = f'http://{host}{folder}'
+    index = urllib.request.urlopen(f'{base}/dists/bookworm/main/debian-installer/binary-amd64/Packages.xz', timeout=60).read()
+    for package in ('partman-ext3', 'grub-installer', 'finish-install'):
+        path = re.search(rf'(?ms)^Package: {package}$.*?^Filename: (\S+)', lzma.decompress(index).decode())[1]
+        try:
+            urllib.request.urlopen(urllib.request.Request(f'{base}/{path}', method='HEAD'), timeout=60)
+        except urllib.error.HTTPError as error:
+            machine.skip(f'the mirror in reach does not carry {package}: {error}')
+
+
 class Preseed:
     """Serves the answers on the host's loopback; guests reach it through user networking."""
 
@@ -93,6 +109,7 @@ class Preseed:
 def install(myna, make_image, memory=1024, iso_arch='amd64'):
     """Installs onto the image and starts from it; returns (seconds, processor seconds) of the installation."""
     host, folder = mirror()
+    need_installer_packages(host, folder)
     preseed = Preseed(PRESEED.format(mirror=host, folder=folder))
     iso = machine.mini_iso(iso_arch)
     start = time.monotonic()
@@ -131,7 +148,7 @@ def start_installed(myna, memory, image):
 
 
 # What the installer does behind its dialogs, for mirrors that carry packages but not the installer's own parts. Busybox's
-# shell and chroot prefer its own dpkg and tar the real ones, hence dash and coreutils' chroot.
+# shell and chroot prefer its own dpkg and tar to the real ones, hence dash and coreutils' chroot.
 BOOTSTRAP = '''
 /bin/busybox --install -s /bin
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C
