@@ -52,7 +52,7 @@ static void repeat(HubPort *from, const NetHeader *header, const struct iovec *i
     if (count > 1) {
         one.iov_len = iov_size(iov, count);
         one.iov_base = copy = g_malloc(one.iov_len);
-        iov_copy(iov, count, 0, copy, one.iov_len);
+        iov_read(iov, count, 0, copy, one.iov_len);
     }
     for (guint i = 0; i < from->hub->ports->len; i++) {
         HubPort *port = g_ptr_array_index(from->hub->ports, i);

@@ -70,9 +70,6 @@ const NetFrame *net_queue_peek(const NetQueue *queue); /* NULL: empty */
 void net_queue_pop(NetQueue *queue);
 void net_queue_clear(NetQueue *queue);
 
-/* Copies up to size bytes from offset on; returns how many. */
-size_t iov_copy(const struct iovec *iov, int count, size_t offset, void *to, size_t size);
-
 /* ---- what hardware would do (offload.c) ---- */
 
 /* The NET_CAN_* bits that a side must have to take this frame as it is. */

@@ -377,7 +377,7 @@ static void send_on(NetBackend *net, const NetHeader *header, const struct iovec
 
         if (count > 1) {
             frame = copy = g_malloc(size);
-            iov_copy(iov, count, 0, copy, size);
+            iov_read(iov, count, 0, copy, size);
         }
         net_complete(header, frame, size, emit_to_host, net);
     }
@@ -575,7 +575,7 @@ void net_filter_release(NetFilter *filter, NetDirection direction, const NetHead
     } else if (net->frontend) {
         g_autofree uint8_t *copy = g_malloc(size);
 
-        iov_copy(iov, count, 0, copy, size);
+        iov_read(iov, count, 0, copy, size);
         receive_on(net, header, copy, size);
     }
 }

@@ -1,26 +1,7 @@
-/* Frames that wait, in a queue that is bounded in bytes; and scattered memory. */
+/* Frames that wait, in a queue that is bounded in bytes. */
 #include "backends/net/internal.h"
 
 #include <string.h>
-
-size_t iov_copy(const struct iovec *iov, int count, size_t offset, void *to, size_t size)
-{
-    size_t done = 0;
-
-    for (int i = 0; i < count && done < size; i++) {
-        size_t n;
-
-        if (offset >= iov[i].iov_len) {
-            offset -= iov[i].iov_len;
-            continue;
-        }
-        n = MIN(iov[i].iov_len - offset, size - done);
-        memcpy((uint8_t *)to + done, (uint8_t *)iov[i].iov_base + offset, n);
-        done += n;
-        offset = 0;
-    }
-    return done;
-}
 
 void net_queue_init(NetQueue *queue, size_t limit)
 {
@@ -41,7 +22,7 @@ bool net_queue_push(NetQueue *queue, const NetHeader *header, const struct iovec
     frame->has_header = header != NULL;
     frame->header = header ? *header : (NetHeader){ 0 };
     frame->size = size;
-    iov_copy(iov, count, 0, frame->data, size);
+    iov_read(iov, count, 0, frame->data, size);
     queue->bytes += size + NET_FRAME_COST;
     g_queue_push_tail(&queue->frames, frame);
     return true;

@@ -119,7 +119,7 @@ static bool stream_send(NetBackend *net, const NetHeader *header, const struct i
     }
     n = MAX(n, 0);
     s->out_at = 0;
-    s->out_end = iov_copy(out, count + 1, n, s->out, NET_MAX_FRAME + PREFIX);
+    s->out_end = iov_read(out, count + 1, n, s->out, NET_MAX_FRAME + PREFIX);
     s->write_source = net_watch(s->peer, G_IO_OUT | G_IO_HUP | G_IO_ERR, can_write, s);
     return true;
 }

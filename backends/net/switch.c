@@ -329,7 +329,7 @@ static bool switch_send(NetBackend *net, const NetHeader *header, const struct i
         size_t size = iov_size(iov, count);
         g_autofree uint8_t *copy = g_malloc(size);
 
-        iov_copy(iov, count, 0, copy, size);
+        iov_read(iov, count, 0, copy, size);
         lan_input(s->own, header, copy, size);
     }
     return true; /* between two servers frames are lost */

@@ -60,7 +60,7 @@ static TapQueue *choose_queue(Tap *tap, const struct iovec *iov, int count)
     if (tap->count == 1) {
         return tap->queues;
     }
-    iov_copy(iov, count, 12, flow, sizeof(flow));
+    iov_read(iov, count, 12, flow, sizeof(flow));
     for (size_t i = 14; i < sizeof(flow); i++) {
         hash = hash * 31 + flow[i];
     }

@@ -257,7 +257,7 @@ static bool user_send(NetBackend *net, const NetHeader *header, const struct iov
         user->refused = true;
         return false;
     }
-    size = iov_copy(iov, count, 0, frame, sizeof(frame));
+    size = iov_read(iov, count, 0, frame, sizeof(frame));
     if (header && (header->flags & NET_HDR_NEEDS_CSUM)) {
         size_t at = (size_t)header->csum_start + header->csum_offset;
 

@@ -24,7 +24,7 @@ static bool vde_transmit(NetBackend *net, const NetHeader *header, const struct 
     size_t size = iov_size(iov, count);
 
     if (size <= sizeof(frame)) {
-        iov_copy(iov, count, 0, frame, size);
+        iov_read(iov, count, 0, frame, size);
         vde_send(v->conn, frame, size, MSG_DONTWAIT); /* a switch drops what it has no room for */
     }
     return true;

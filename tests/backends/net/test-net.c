@@ -85,7 +85,7 @@ static bool host_send(NetBackend *net, const NetHeader *header, const struct iov
     size_t size = iov_size(iov, count);
     uint8_t *copy = g_malloc(size);
 
-    iov_copy(iov, count, 0, copy, size);
+    iov_read(iov, count, 0, copy, size);
     if (host_full) {
         g_free(copy);
         return false;

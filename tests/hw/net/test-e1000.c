@@ -21,7 +21,7 @@ static bool note_frame(NetBackend *n, const NetHeader *header, const struct iove
     size_t size = iov_size(iov, count);
     uint8_t *copy = g_malloc(size);
 
-    iov_copy(iov, count, 0, copy, size);
+    iov_read(iov, count, 0, copy, size);
     g_ptr_array_add(sent, g_bytes_new_take(copy, size));
     return true;
 }

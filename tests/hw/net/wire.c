@@ -21,7 +21,7 @@ static bool note_frame(NetBackend *n, const NetHeader *header, const struct iove
         f->header = *header;
     }
     f->size = size;
-    iov_copy(iov, count, 0, f->data, size);
+    iov_read(iov, count, 0, f->data, size);
     g_ptr_array_add(sent, f);
     return true;
 }
