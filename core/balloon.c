@@ -28,7 +28,7 @@ void balloon_unregister(void *opaque)
 static bool is_there(GError **error)
 {
     if (!the_ops) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "No balloon device has been activated");
+        g_set_error(error, VM_ERROR, VM_ERROR_INACTIVE, "No balloon device has been activated");
     }
     return the_ops != NULL;
 }

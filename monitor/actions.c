@@ -249,7 +249,7 @@ BlockBackend *action_find_drive(const char *name, GError **error)
         blk = block_find(id);
     }
     if (!blk) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' not found", name);
+        g_set_error(error, VM_ERROR, VM_ERROR_NOT_FOUND, "Device '%s' not found", name);
     }
     return blk;
 }
@@ -327,7 +327,7 @@ bool action_device_del(const char *id, GError **error)
     Device *dev = device_find(id);
 
     if (!dev) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' not found", id);
+        g_set_error(error, VM_ERROR, VM_ERROR_NOT_FOUND, "Device '%s' not found", id);
         return false;
     }
     if (!dev->type->hotplug || !dev->type->unrealize) {
@@ -372,7 +372,7 @@ bool action_set_link(const char *name, bool up, GError **error)
         net = net_find(id);
     }
     if (!net) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' not found", name);
+        g_set_error(error, VM_ERROR, VM_ERROR_NOT_FOUND, "Device '%s' not found", name);
         return false;
     }
     net_set_link(net, up);

@@ -97,7 +97,7 @@ Json *qmp_device_list_properties(const Json *arguments, GError **error)
     Json *list;
 
     if (name && !type) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' not found", name);
+        g_set_error(error, VM_ERROR, VM_ERROR_NOT_FOUND, "Device '%s' not found", name);
     }
     if (!type) {
         return NULL;
@@ -146,7 +146,7 @@ static Device *device_at(const char *path, GError **error)
     Device *dev = device_find(id);
 
     if (!dev) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' not found", path);
+        g_set_error(error, VM_ERROR, VM_ERROR_NOT_FOUND, "Device '%s' not found", path);
     }
     return dev;
 }

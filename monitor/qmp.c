@@ -64,6 +64,15 @@ static Json *wrong(const char *format, ...)
     return error_answer("GenericError", text);
 }
 
+/* The class that the QMP specification gives this error. */
+static const char *error_class(const GError *error)
+{
+    if (g_error_matches(error, VM_ERROR, VM_ERROR_NOT_FOUND)) {
+        return "DeviceNotFound";
+    }
+    return g_error_matches(error, VM_ERROR, VM_ERROR_INACTIVE) ? "DeviceNotActive" : "GenericError";
+}
+
 static Json *run_command(QmpSession *session, const char *name, const Json *arguments)
 {
     const QmpCommand *command = find_command(name);
@@ -81,10 +90,7 @@ static Json *run_command(QmpSession *session, const char *name, const Json *argu
     }
     value = command->fn(arguments, &error);
     if (error) {
-        const char *class = g_str_has_prefix(error->message, "Device '") ? "DeviceNotFound"
-                                                                          : "GenericError";
-
-        answer = error_answer(class, error->message);
+        answer = error_answer(error_class(error), error->message);
         g_error_free(error);
         json_free(value);
         return answer;

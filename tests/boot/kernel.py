@@ -22,7 +22,7 @@ def check(name, good, detail=''):
 
 
 def run(myna, *args):
-    return subprocess.run([myna, '-display', 'none', '-monitor', 'none', '-serial', 'none', *args],
+    return subprocess.run([myna, '-display', 'none', '-monitor', 'none', '-serial', 'none', '-accel', 'tcg', *args],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
 
 

@@ -64,7 +64,8 @@ class Machine:
     def __init__(self, myna, *args, serial=True):
         self.folder = tempfile.mkdtemp(prefix='myna-test-')
         self.qmp_path = os.path.join(self.folder, 'qmp')
-        argv = [myna, '-display', 'none', '-monitor', 'none', '-d', 'cpu_reset',
+        engine = [] if '-accel' in args else ['-accel', 'tcg']  # the same wherever the tests run
+        argv = [myna, *engine, '-display', 'none', '-monitor', 'none', '-d', 'cpu_reset',
                 '-qmp', f'unix:{self.qmp_path},server=on,wait=off',
                 '-serial', 'stdio' if serial else 'none', *map(str, args)]
         self.text = ''
