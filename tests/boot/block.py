@@ -12,21 +12,21 @@ import linux
 import machine
 
 WRITE = '''
-fill() {{ # fill DEVICE NAME
-    mount -t ext4 /dev/$1 /mnt || echo BOOT-FAIL mount
+fill() {{ # fill LABEL: the kernel probes disks side by side, so their letters say nothing
+    mount -t ext4 $(findfs LABEL=$1) /mnt || echo BOOT-FAIL mount
     i=0; while [ $i -lt {files} ]; do dd if=/dev/urandom of=/mnt/file$i bs=64k count=4 2>/dev/null; i=$(expr $i + 1); done
     cat /mnt/file* > /mnt/all || echo BOOT-FAIL write
     sync
-    echo BOOT-SUM $2 $(md5sum /mnt/all | cut -c1-32)
+    echo BOOT-SUM $1 $(md5sum /mnt/all | cut -c1-32)
     umount /mnt
 }}
 '''
 
 
-def make_disk(path, size):
+def make_disk(path, label, size):
     with open(path, 'wb') as f:
         f.truncate(size)
-    if subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', path]).returncode != 0:
+    if subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', '-L', label, path]).returncode != 0:
         machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
 
 
@@ -47,10 +47,10 @@ def caches(myna):
         task, args = WRITE.format(files=6), ['-nic', 'none']
         for i, mode in enumerate(modes):
             path = f'{folder}/{mode}.img'
-            make_disk(path, 24 << 20)
+            make_disk(path, mode, 24 << 20)
             aio = 'threads' if i % 2 else 'native' if mode == 'none' else 'io_uring'
             args += ['-drive', f'file={path},format=raw,index={i},cache={mode},aio={aio},discard=unmap,detect-zeroes=unmap']
-            task += f'fill sd{"abcd"[i]} {mode}\n'
+            task += f'fill {mode}\n'
         task += 'echo BOOT-END\nreboot -f\n'
         with linux.boot(myna, 'amd64', task, modules=linux.DISK_MODULES, args=args) as m:
             digests = {mode: m.expect(f'BOOT-SUM {mode} (\\w{{32}})', 200)[1] for mode in modes}
@@ -68,8 +68,8 @@ def full(myna):
         if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', place], capture_output=True).returncode != 0:
             machine.skip('only root can mount the small file system that this fills')
         try:
-            make_disk(f'{place}/disk.img', 64 << 20)
-            task = WRITE.format(files=60) + 'fill sda full\necho BOOT-END\nreboot -f\n'
+            make_disk(f'{place}/disk.img', 'full', 64 << 20)
+            task = WRITE.format(files=60) + 'fill full\necho BOOT-END\nreboot -f\n'
             with linux.boot(myna, 'amd64', task, modules=linux.DISK_MODULES,
                             args=['-nic', 'none', '-drive', f'file={place}/disk.img,format=raw,werror=stop']) as m:
                 for _ in range(1500):
