@@ -1,5 +1,5 @@
 /*
- * Intel 82540EM Gigabit Ethernet (e1000): registers, interrupts, EEPROM and transceiver.
+ * Intel 8254x Gigabit Ethernet (e1000): registers, interrupts, EEPROM and transceiver.
  *
  * PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453), chapter 13.
  */
@@ -8,6 +8,12 @@
 #include "util/bits.h"
 
 #include <string.h>
+
+/* Members of the family differ in their names as far as drivers can tell. */
+typedef struct E1000Model {
+    PciInfo info;
+    uint16_t phy_id; /* second word; the first is Marvell's */
+} E1000Model;
 
 static void e1000_update(Device *dev)
 {
@@ -53,8 +59,8 @@ static void fill_eeprom(E1000 *e)
     w[10] = 0x400b; /* initialization control 1 */
     w[11] = 0x1100; /* subsystem */
     w[12] = 0x1af4;
-    w[13] = 0x100e;
-    w[14] = 0x8086;
+    w[13] = e->model->info.device;
+    w[14] = e->model->info.vendor;
     w[15] = 0xff80; /* initialization control 2 */
     w[0x1f] = 0x0602;
     w[0x21] = 0x7863;
@@ -106,8 +112,8 @@ static void reset_phy(E1000 *e)
     memset(p, 0, sizeof(e->s.phy));
     p[PHY_CONTROL] = 0x1140;
     p[PHY_STATUS] = 0x7949 | (up ? 0x24 : 0);
-    p[PHY_ID1] = 0x0141; /* Marvell 88E1011 */
-    p[PHY_ID2] = 0x0c20;
+    p[PHY_ID1] = 0x0141; /* Marvell */
+    p[PHY_ID2] = e->model->phy_id;
     p[PHY_ADVERTISE] = 0x0de1;
     p[PHY_PARTNER] = 0x1e0;
     p[PHY_EXPANSION] = 0x01;
@@ -159,8 +165,7 @@ static void e1000_reset(Device *dev)
     *reg(e, LEDCTL) = 0x00000602;
     *reg(e, RA) = load_le32(e->nic.mac);
     *reg(e, RA + 4) = load_le16(e->nic.mac + 4) | 0x80000000;
-    e->packet_size = 0;
-    e->packet_tso = false;
+    e1000_tx_reset(&e->tx);
     reset_phy(e);
     fill_eeprom(e);
 }
@@ -293,15 +298,13 @@ static void io_write(void *opaque, PhysAddr offset, uint64_t value, unsigned siz
 
 static const RegionOps io_ops = { io_read, io_write, 4, 4, ENDIAN_LITTLE };
 
-static bool e1000_realize(Device *dev, GError **error)
+static bool realize_as(Device *dev, const E1000Model *model, GError **error)
 {
-    static const PciInfo info = {
-        .vendor = 0x8086, .device = 0x100e, .class_rev = 0x020000 << 8 | 0x03,
-        .subsystem_vendor = 0x1af4, .subsystem = 0x1100, .interrupt_pin = 1, .rom = "efi-e1000.rom",
-    };
     E1000 *e = (E1000 *)dev;
 
-    pci_device_init(&e->pci, &info);
+    pci_device_init(&e->pci, &model->info);
+    e->model = model;
+    e->tx = (E1000Tx){ .pci = &e->pci, .nic = &e->nic, .regs = e->s.reg, .card = e, .loop_back = e1000_receive };
     e->mmio = region_new_io("e1000-mmio", &mmio_ops, e, 0x20000);
     e->io = region_new_io("e1000-io", &io_ops, e, 0x40);
     pci_register_bar(&e->pci, 0, PCI_BAR_MEM32, e->mmio);
@@ -316,6 +319,8 @@ static void e1000_unrealize(Device *dev)
 
     nic_detach(&e->nic);
     timer_free(e->throttle);
+    region_free(e->mmio);
+    region_free(e->io);
 }
 
 static const Prop e1000_props[] = {
@@ -324,19 +329,23 @@ static const Prop e1000_props[] = {
     { 0 },
 };
 
-const DeviceType e1000_type = {
-    .name = "e1000",
-    .alias = "e1000-82540em",
-    .about = "Intel 82540EM Gigabit Ethernet",
-    .bus = "pci",
-    .user = true,
-    .hotplug = true,
-    .size = sizeof(E1000),
-    .state_at = offsetof(E1000, s),
-    .state = E1000State_fields,
-    .props = e1000_props,
-    .realize = e1000_realize,
-    .unrealize = e1000_unrealize,
-    .reset = e1000_reset,
-    .update = e1000_update,
-};
+#define E1000_MODEL(model_name, spelling, other_spelling, text, device_id, phy)                                          \
+    static bool model_name##_realize(Device *dev, GError **error)                                                        \
+    {                                                                                                                    \
+        static const E1000Model model = {                                                                                \
+            .info = { .vendor = 0x8086, .device = device_id, .class_rev = 0x020000 << 8 | 0x03,                          \
+                      .subsystem_vendor = 0x1af4, .subsystem = 0x1100, .interrupt_pin = 1, .rom = "efi-e1000.rom" },     \
+            .phy_id = phy,                                                                                               \
+        };                                                                                                               \
+        return realize_as(dev, &model, error);                                                                           \
+    }                                                                                                                    \
+    const DeviceType model_name##_type = {                                                                               \
+        .name = spelling, .alias = other_spelling, .about = "Intel " text " Gigabit Ethernet", .bus = "pci",             \
+        .user = true, .hotplug = true, .size = sizeof(E1000), .state_at = offsetof(E1000, s),                            \
+        .state = E1000State_fields, .props = e1000_props, .realize = model_name##_realize,                               \
+        .unrealize = e1000_unrealize, .reset = e1000_reset, .update = e1000_update,                                      \
+    }
+
+E1000_MODEL(e1000, "e1000", "e1000-82540em", "82540EM", 0x100e, 0x0c20);
+E1000_MODEL(e1000_82544gc, "e1000-82544gc", NULL, "82544GC", 0x100c, 0x0c30);
+E1000_MODEL(e1000_82545em, "e1000-82545em", NULL, "82545EM", 0x100f, 0x0c20);

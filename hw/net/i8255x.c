@@ -320,6 +320,9 @@ static void i8255x_unrealize(Device *dev)
 
     nic_detach(&e->nic);
     timer_free(e->more);
+    region_free(e->mmio);
+    region_free(e->ports);
+    region_free(e->flash);
 }
 
 /* An active unit goes on where the snapshot found it. */

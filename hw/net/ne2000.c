@@ -84,7 +84,10 @@ static bool pci_realize(Device *dev, GError **error)
 
 static void pci_unrealize(Device *dev)
 {
-    nic_detach(&((Ne2000Pci *)dev)->chip.nic);
+    Ne2000Pci *card = (Ne2000Pci *)dev;
+
+    nic_detach(&card->chip.nic);
+    region_free(card->ports);
 }
 
 static void pci_update(Device *dev)

@@ -410,6 +410,8 @@ static void pcnet_unrealize(Device *dev)
 
     nic_detach(&p->nic);
     timer_free(p->retry);
+    region_free(p->ports);
+    region_free(p->mmio);
 }
 
 /* Rings that no chip has come from damaged snapshots only. */

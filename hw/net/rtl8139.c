@@ -398,6 +398,8 @@ static void rtl8139_unrealize(Device *dev)
     nic_detach(&r->nic);
     timer_free(r->timer);
     timer_free(r->retry);
+    region_free(r->ports);
+    region_free(r->mmio);
 }
 
 static const Prop rtl8139_props[] = {
