@@ -76,6 +76,22 @@ static unsigned piece_size(const RegionOps *ops, PhysAddr offset, unsigned size)
     return piece;
 }
 
+/*
+ * A device that is told to write into registers, its own or another's, may start over from there: each round in this
+ * thread goes deeper into its stack. Real buses have an end of it too.
+ */
+enum { MAX_DEPTH = 8 };
+static __thread unsigned depth;
+
+static bool too_deep(const Region *region)
+{
+    if (depth == MAX_DEPTH) {
+        guest_error(region->name, "reached by a device that was reached by a device, %d times over", MAX_DEPTH);
+        return true;
+    }
+    return false;
+}
+
 /* One call of the device; a narrow access is cut out of one of min_size. */
 static uint64_t read_piece(Region *region, PhysAddr offset, unsigned size)
 {
@@ -84,10 +100,12 @@ static uint64_t read_piece(Region *region, PhysAddr offset, unsigned size)
     PhysAddr start = size < wide ? offset & ~(PhysAddr)(wide - 1) : offset;
     uint64_t value;
 
-    if (!ops->read) {
+    if (!ops->read || too_deep(region)) {
         return all_ones(size);
     }
+    depth++;
     value = ops->read(region->opaque, start, wide);
+    depth--;
     if (ops->endian == ENDIAN_BIG) {
         value = swap(value, wide);
     }
@@ -100,14 +118,16 @@ static void write_piece(Region *region, PhysAddr offset, uint64_t value, unsigne
     unsigned wide = MAX(size, min_size(ops));
     PhysAddr start = size < wide ? offset & ~(PhysAddr)(wide - 1) : offset;
 
-    if (!ops->write) {
+    if (!ops->write || too_deep(region)) {
         return;
     }
     value = (value & all_ones(size)) << (8 * (offset - start));
     if (ops->endian == ENDIAN_BIG) {
         value = swap(value, wide);
     }
+    depth++;
     ops->write(region->opaque, start, value, wide);
+    depth--;
 }
 
 static uint64_t read_device(Region *region, PhysAddr offset, unsigned size)

@@ -382,6 +382,34 @@ static void lookups_are_quick(Fixture *f, gconstpointer unused)
     }
 }
 
+/* A descriptor that tells a device to ring its own doorbell. */
+typedef struct Echo {
+    AddressSpace *as;
+    unsigned calls;
+} Echo;
+
+static void echo_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+{
+    Echo *echo = opaque;
+
+    echo->calls++;
+    memory_store(echo->as, 0xe0000000, value, 4);
+}
+
+static void a_device_that_reaches_itself_comes_to_an_end(Fixture *f, gconstpointer unused)
+{
+    static const RegionOps ops = { NULL, echo_write };
+    Echo echo = { f->as, 0 };
+    Region *io = region_new_io("echo", &ops, &echo, 0x1000);
+
+    region_add(f->root, 0xe0000000, io);
+    for (int i = 1; i <= 3; i++) {
+        memory_store(f->as, 0xe0000000, 1, 4);
+        g_assert_cmpuint(echo.calls, ==, 8 * i);
+    }
+    region_free(io);
+}
+
 #define ADD(fn) g_test_add("/memory/" #fn, Fixture, NULL, set_up, fn, tear_down)
 
 int main(int argc, char **argv)
@@ -404,6 +432,7 @@ int main(int argc, char **argv)
     ADD(the_dirty_log_tells_what_was_written);
     ADD(writes_to_code_pages_are_told);
     g_test_add_func("/memory/ports_are_found", ports_are_found);
+    ADD(a_device_that_reaches_itself_comes_to_an_end);
     ADD(readers_never_see_half_a_view);
     ADD(lookups_are_quick);
     return g_test_run();
