@@ -36,7 +36,10 @@ static const char *const extra[] = {
     "isa-ide,iobase=0x1e8,iobase2=0x3ee,irq=11,index=2",
     "isa-vga",
     "VGA",
-    "e1000",
+    "e1000,addr=1a.0,multifunction=on",
+    "e1000-82544gc,addr=1a.1",
+    "e1000-82545em,addr=1a.2",
+    "e1000e,addr=1a.3",
     "rtl8139",
     "ne2k_isa,irq=5", /* its default is wired to ACPI here */
     "ne2k_pci",
