@@ -255,8 +255,16 @@ void devices_reset_all(void)
     }
 }
 
+void device_fetch(Device *dev)
+{
+    if (dev->type->fetch) {
+        dev->type->fetch(dev);
+    }
+}
+
 void device_save(Device *dev, GKeyFile *out)
 {
+    device_fetch(dev);
     if (dev->type->state) {
         state_save(dev->type->state, device_state(dev), out, dev->id);
     }

@@ -72,6 +72,7 @@ static void put_state(Hmp *hmp, Device *dev)
     if (dev->type->describe) {
         g_autoptr(GString) text = g_string_new(NULL);
 
+        device_fetch(dev);
         dev->type->describe(dev, text);
         hmp_printf(hmp, "%s%s", text->str, g_str_has_suffix(text->str, "\n") ? "" : "\n");
     } else {

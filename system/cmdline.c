@@ -116,7 +116,7 @@ static bool set_accel(const char *text)
 static bool opt_machine(const char *arg, GError **error)
 {
     g_autoptr(Options) o = options_parse(arg, "type", error);
-    const char *name, *engine;
+    const char *name, *engine, *chips;
 
     if (!o) {
         return false;
@@ -139,8 +139,11 @@ static bool opt_machine(const char *arg, GError **error)
         !options_get_bool(o, "acpi", &machine_config.acpi, error)) {
         return false;
     }
-    options_get(o, "kernel_irqchip");
-    options_get(o, "kernel-irqchip");
+    chips = options_get(o, "kernel_irqchip");
+    chips = chips ? chips : options_get(o, "kernel-irqchip");
+    if (chips) {
+        machine_config.kernel_irqchip = g_strdup(chips);
+    }
     options_get(o, "graphics");
     options_get(o, "dump-guest-core");
     options_get(o, "mem-merge");

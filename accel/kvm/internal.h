@@ -6,12 +6,19 @@
 #include <pthread.h>
 
 #include "accel/internal.h"
+#include "core/irqchip.h"
+
+/* What of interrupt controllers is in the kernel. */
+typedef enum KvmChips { CHIPS_OFF, CHIPS_SPLIT, CHIPS_ON } KvmChips;
 
 typedef struct Kvm {
     int fd, vm;
+    KvmChips chips;
+    bool adjust_clock, tsc_offset, deadline_timer;
     bool readonly_memory, sregs2, xcrs, debugregs, guest_debug;
     int run_size;   /* bytes of a vCPU's shared page and what follows it */
     int xsave_size; /* bytes that KVM_GET_XSAVE2 fills; 0: only KVM_GET_XSAVE */
+    int dirty_ring; /* entries; 0: bitmaps */
     int max_cpus;
     struct kvm_coalesced_mmio_ring *ring; /* in the first vCPU's mapping; NULL: none */
     int ring_page; /* its offset there, in pages; 0: none */
@@ -34,6 +41,8 @@ typedef struct KvmCpu {
     bool loaded;         /* the registers are in the kernel, and the state struct is out of date */
     bool io_unfinished;  /* the kernel completes the last access when the vCPU is entered again */
     bool guest_debug_changed;
+    bool deadline_waits; /* the next push writes it, after the time stamp counter */
+    uint64_t deadline;
     _Atomic bool single_step;
     _Atomic bool in_run; /* a kick must interrupt KVM_RUN */
     GArray *watchpoints; /* of KvmWatch */
@@ -52,6 +61,14 @@ bool kvm_state_init(GError **error);
 void kvm_state_pull(KvmCpu *kc); /* nothing if it is here already */
 void kvm_state_push(KvmCpu *kc);
 void kvm_sync_registers(Cpu *cpu, bool write); /* of Cpu */
+
+uint64_t kvm_get_msr(KvmCpu *kc, uint32_t msr); /* 0 if the kernel has no such */
+void kvm_set_msr(KvmCpu *kc, uint32_t msr, uint64_t value);
+
+/* irqchip.c */
+bool kvm_irqchip_make(GError **error); /* before the first vCPU */
+const IrqchipOps *kvm_irqchip_ops(void);
+void kvm_irqchip_push_deadline(KvmCpu *kc);
 
 /* x86-cpuid.c */
 bool kvm_cpuid_init(GError **error); /* tells the target which features there are */

@@ -2,6 +2,7 @@
 #include "accel/kvm/internal.h"
 
 #include "core/machine.h"
+#include "target/x86/cpu.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -100,22 +101,85 @@ static bool kvm_available(char **why_not)
     return !*why_not;
 }
 
+static bool chips_exist(KvmChips chips)
+{
+    switch (chips) {
+    case CHIPS_ON:
+        return capability(KVM_CAP_IRQCHIP) && capability(KVM_CAP_PIT2) && capability(KVM_CAP_PIT_STATE2) &&
+               capability(KVM_CAP_IRQ_ROUTING) && capability(KVM_CAP_SIGNAL_MSI) && capability(KVM_CAP_MP_STATE);
+    case CHIPS_SPLIT:
+        return capability(KVM_CAP_SPLIT_IRQCHIP) && capability(KVM_CAP_SIGNAL_MSI) && capability(KVM_CAP_MP_STATE);
+    default:
+        return true;
+    }
+}
+
+/* The value of kernel-irqchip=; NULL: on if the kernel can. */
+static bool choose_chips(const char *value, GError **error)
+{
+    static const char *const names[] = { [CHIPS_OFF] = "off", [CHIPS_SPLIT] = "split", [CHIPS_ON] = "on" };
+
+    if (!value) {
+        kvm.chips = chips_exist(CHIPS_ON) ? CHIPS_ON : CHIPS_OFF;
+        return true;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!strcmp(value, names[i])) {
+            if (!chips_exist(i)) {
+                g_set_error(error, VM_ERROR, VM_ERROR_USER, "kernel-irqchip=%s: this kernel's KVM lacks it; use "
+                            "kernel-irqchip=off", value);
+                return false;
+            }
+            kvm.chips = i;
+            return true;
+        }
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "kernel-irqchip=%s: there are on, split and off", value);
+    return false;
+}
+
+static bool parse_ring(const char *value, GError **error)
+{
+    char *end;
+    guint64 n = g_ascii_strtoull(value, &end, 0);
+
+    if (end == value || *end || (n & (n - 1)) || n > 65536 || (n && n < 1024)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-accel kvm: dirty-ring-size=%s is not 0 or a power of two from 1024 "
+                    "to 65536", value);
+        return false;
+    }
+    kvm.dirty_ring = n;
+    return true;
+}
+
 static bool parse_options(const char *text, GError **error)
 {
     g_auto(GStrv) items = g_strsplit(text ? text : "", ",", -1);
+    const char *chips = machine_config.kernel_irqchip;
 
     for (int i = 0; items[i]; i++) {
-        if (!*items[i] || !strcmp(items[i], "kernel-irqchip=off") || !strcmp(items[i], "kernel_irqchip=off")) {
+        char *value = strchr(items[i], '=');
+
+        if (!*items[i]) {
             continue;
         }
-        if (g_str_has_prefix(items[i], "kernel-irqchip=") || g_str_has_prefix(items[i], "kernel_irqchip=")) {
-            log_info("-accel kvm: %s: interrupt controllers are Myna's own (kernel-irqchip=off)", items[i]);
-            continue;
+        if (value) {
+            *value++ = 0;
         }
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-accel kvm: no option '%s' (there is kernel-irqchip=off)", items[i]);
-        return false;
+        g_strdelimit(items[i], "_", '-');
+        if (value && !strcmp(items[i], "kernel-irqchip")) {
+            chips = value;
+        } else if (value && !strcmp(items[i], "dirty-ring-size")) {
+            if (!parse_ring(value, error)) {
+                return false;
+            }
+        } else {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-accel kvm: no option '%s' (there are "
+                        "kernel-irqchip=on|split|off and dirty-ring-size=N)", items[i]);
+            return false;
+        }
     }
-    return true;
+    return choose_chips(chips, error);
 }
 
 static bool host_error(GError **error, const char *what)
@@ -148,6 +212,9 @@ static bool make_vm(GError **error)
     kvm.readonly_memory = capability(KVM_CAP_READONLY_MEM);
     kvm.sregs2 = capability(KVM_CAP_SREGS2);
     kvm.xcrs = capability(KVM_CAP_XCRS);
+    kvm.deadline_timer = capability(KVM_CAP_TSC_DEADLINE_TIMER);
+    kvm.adjust_clock = capability(KVM_CAP_ADJUST_CLOCK);
+    kvm.tsc_offset = capability(KVM_CAP_VCPU_ATTRIBUTES);
     kvm.debugregs = capability(KVM_CAP_DEBUGREGS);
     kvm.guest_debug = capability(KVM_CAP_SET_GUEST_DEBUG);
     kvm.xsave_size = capability(KVM_CAP_XSAVE2);
@@ -157,12 +224,27 @@ static bool make_vm(GError **error)
 
 static bool kvm_init(const char *options, GError **error)
 {
-    if (!parse_options(options, error) || !make_vm(error) || !kvm_state_init(error) || !kvm_cpuid_init(error)) {
+    if (!make_vm(error) || !parse_options(options, error) || !kvm_state_init(error) || !kvm_cpuid_init(error)) {
         return false;
     }
     kvm_install_kick_signal();
     kvm_memory_start();
     return true;
+}
+
+/* A board without local APICs has nothing that the kernel's could stand in for. */
+static bool make_chips(Cpu *cpu, GError **error)
+{
+    static bool made;
+
+    if (made) {
+        return true;
+    }
+    made = true;
+    if (!cpu->intc || !cpu->intc->get_base) {
+        kvm.chips = CHIPS_OFF;
+    }
+    return kvm_irqchip_make(error);
 }
 
 static bool start_cpu(Cpu *cpu, GError **error)
@@ -174,8 +256,11 @@ static bool start_cpu(Cpu *cpu, GError **error)
                     kvm.max_cpus, cpu_count());
         return false;
     }
+    if (!make_chips(cpu, error)) {
+        return false;
+    }
     kc->cpu = cpu;
-    kc->fd = ioctl(kvm.vm, KVM_CREATE_VCPU, (unsigned long)cpu->index);
+    kc->fd = ioctl(kvm.vm, KVM_CREATE_VCPU, (unsigned long)x86_state(cpu)->apic_id);
     if (kc->fd < 0) {
         return host_error(error, "cannot create a vCPU");
     }
@@ -195,6 +280,9 @@ static bool start_cpu(Cpu *cpu, GError **error)
     }
     accel_cpu_add(cpu);
     cpu->thread = g_thread_try_new("vcpu", kvm_cpu_thread, kc, error);
+    if (cpu->thread && cpu->index == cpu_count() - 1) {
+        irqchip_switch(kvm_irqchip_ops());
+    }
     return cpu->thread != NULL;
 }
 

@@ -68,6 +68,12 @@ static bool has_work(KvmCpu *kc)
     return (requests & CPU_REQ_NMI) || ((requests & CPU_REQ_INTR) && interrupts_enabled(kc));
 }
 
+/* The kernel's APIC wakes a processor that halts or waits to be started. */
+static bool waits_in_kernel(KvmCpu *kc)
+{
+    return kvm.chips != CHIPS_OFF && !x86_state(kc->cpu)->shut_down;
+}
+
 static void wait_for_work(KvmCpu *kc)
 {
     Cpu *cpu = kc->cpu;
@@ -110,7 +116,7 @@ static void service(KvmCpu *kc)
     if (requests & CPU_REQ_SMI) {
         cpu_clear_request(cpu, CPU_REQ_SMI);
     }
-    if (x86_state(cpu)->wait_sipi) {
+    if (x86_state(cpu)->wait_sipi && kvm.chips == CHIPS_OFF) {
         return;
     }
     if (requests & CPU_REQ_NMI) {
@@ -139,9 +145,10 @@ static bool attend(KvmCpu *kc)
         atomic_store(&kc->in_run, false);
         kvm_state_pull(kc);
         accel_cpu_park(cpu);
+        ioctl(kc->fd, KVM_KVMCLOCK_CTRL); /* the guest's watchdogs hear of it, if it has KVM's clock */
         return false;
     }
-    if (atomic_load(&cpu->halted)) {
+    if (atomic_load(&cpu->halted) && !waits_in_kernel(kc)) {
         if (!has_work(kc)) {
             atomic_store(&kc->in_run, false);
             wait_for_work(kc);
@@ -150,7 +157,7 @@ static bool attend(KvmCpu *kc)
         atomic_store(&cpu->halted, false);
     }
     service(kc);
-    return !atomic_load(&cpu->halted);
+    return !atomic_load(&cpu->halted) || waits_in_kernel(kc);
 }
 
 /* ---- exits ---- */
@@ -244,6 +251,11 @@ static void handle_exit(KvmCpu *kc)
     case KVM_EXIT_HLT:
         atomic_store(&kc->cpu->halted, true);
         break;
+    case KVM_EXIT_IOAPIC_EOI:
+        machine_lock();
+        kc->cpu->intc->ended(kc->cpu->intc_opaque, run->eoi.vector);
+        machine_unlock();
+        break;
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_INTR:
     case KVM_EXIT_SET_TPR:
@@ -302,7 +314,7 @@ static void run_guest(KvmCpu *kc)
     if (kc->guest_debug_changed) {
         kvm_debug_apply(kc);
     }
-    if (cpu->intc && cpu->intc->get_tpr) {
+    if (kvm.chips == CHIPS_OFF && cpu->intc && cpu->intc->get_tpr) {
         kc->run->cr8 = cpu->intc->get_tpr(cpu->intc_opaque);
     }
     result = ioctl(kc->fd, KVM_RUN, 0);
@@ -315,7 +327,9 @@ static void run_guest(KvmCpu *kc)
         give_up(kc, why);
         return;
     }
-    take_apic_registers(kc);
+    if (kvm.chips == CHIPS_OFF) {
+        take_apic_registers(kc);
+    }
     if (result >= 0) {
         handle_exit(kc);
     }

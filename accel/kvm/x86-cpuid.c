@@ -27,22 +27,21 @@ static uint32_t supported_word(uint32_t leaf, uint32_t subleaf, unsigned reg)
     return 0;
 }
 
-/* Interrupt controllers are outside of the kernel: it offers neither of these then. */
-static uint32_t without(uint32_t leaf, unsigned reg)
-{
-    enum { X2APIC = 1 << 21, TSC_DEADLINE = 1 << 24 };
-
-    return leaf == 1 && reg == 2 ? X2APIC | TSC_DEADLINE : 0;
-}
-
 static bool has_feature(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit)
 {
-    enum { HYPERVISOR_BIT = 31 };
+    enum { X2APIC_BIT = 21, TSC_DEADLINE_BIT = 24, HYPERVISOR_BIT = 31 };
 
-    if (leaf == 1 && reg == 2 && bit == HYPERVISOR_BIT) {
-        return true;
+    if (leaf == 1 && reg == 2) {
+        switch (bit) {
+        case HYPERVISOR_BIT:
+            return true;
+        case X2APIC_BIT: /* the kernel's list has it only once there is an APIC in it */
+            return kvm.chips != CHIPS_OFF;
+        case TSC_DEADLINE_BIT:
+            return kvm.chips != CHIPS_OFF && kvm.deadline_timer;
+        }
     }
-    return (supported_word(leaf, subleaf, reg) & ~without(leaf, reg)) >> bit & 1;
+    return supported_word(leaf, subleaf, reg) >> bit & 1;
 }
 
 bool kvm_cpuid_init(GError **error)
@@ -105,9 +104,11 @@ static void add_paravirtual(struct kvm_cpuid2 *list)
 {
     const uint32_t *name = (const uint32_t *)"KVMKVMKVM\0\0\0";
     uint32_t features = supported_word(KVM_CPUID_FEATURES, 0, 0);
+    const uint32_t with_apic = 1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_INT | 1u << KVM_FEATURE_PV_EOI |
+                               1u << KVM_FEATURE_PV_UNHALT | 1u << KVM_FEATURE_PV_SEND_IPI;
     const uint32_t wanted = 1u << KVM_FEATURE_CLOCKSOURCE | 1u << KVM_FEATURE_NOP_IO_DELAY |
                             1u << KVM_FEATURE_CLOCKSOURCE2 | 1u << KVM_FEATURE_STEAL_TIME |
-                            1u << KVM_FEATURE_CLOCKSOURCE_STABLE_BIT;
+                            1u << KVM_FEATURE_CLOCKSOURCE_STABLE_BIT | (kvm.chips != CHIPS_OFF ? with_apic : 0);
 
     list->entries[list->nent++] = (struct kvm_cpuid_entry2){
         .function = KVM_CPUID_SIGNATURE, .eax = KVM_CPUID_FEATURES, .ebx = name[0], .ecx = name[1], .edx = name[2],

@@ -31,12 +31,16 @@ static const struct {
     MSRS(0x200, mtrr_base[0], 8, 2) MSRS(0x201, mtrr_mask[0], 8, 2)
     MSR(0x1a0, misc_enable) MSR(0x17a, mcg_status) MSR(0x17b, mcg_ctl) MSRS(0x400, mc_banks[0], 40, 1)
     MSR(0x3a, feature_control) MSR(0x48, spec_ctrl) MSR(0x3b, tsc_adjust) MSR(0xda0, xss)
-    MSRS(0x4b564d00, kvm_msr[0], 6, 1)
+    MSR(0x1d9, debugctl) MSR(0x8b, bios_sign_id)
+    MSRS(0x4b564d00, kvm_msr[0], 7, 1)
 #undef MSR
 #undef MSRS
 };
 
 enum { MSR_TSC = 0x10, MSR_MAX = 128 };
+
+/* Less than this is what it takes to write it, and no reason to. */
+#define TSC_SLACK (x86_tsc_frequency() / 1000)
 
 typedef struct Msrs {
     struct kvm_msrs header;
@@ -186,6 +190,16 @@ static bool uses_pdptrs(const X86State *s)
     return (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !(s->efer & EFER_LMA);
 }
 
+/* What the kernel's own APIC has, which these registers are part of. */
+static void keep_apic(KvmCpu *kc, struct kvm_sregs2 *r)
+{
+    struct kvm_sregs now = { 0 };
+
+    check(kc, ioctl(kc->fd, KVM_GET_SREGS, &now), "read the system registers");
+    r->cr8 = now.cr8;
+    r->apic_base = now.apic_base;
+}
+
 static void push_sregs(KvmCpu *kc, X86State *s)
 {
     const CpuIntc *intc = kc->cpu->intc;
@@ -202,6 +216,9 @@ static void push_sregs(KvmCpu *kc, X86State *s)
     };
     struct kvm_segment *const v86[] = { &r.es, &r.cs, &r.ss, &r.ds, &r.fs, &r.gs };
 
+    if (kvm.chips != CHIPS_OFF) {
+        keep_apic(kc, &r);
+    }
     r.tr.type |= 2; /* processors want it busy */
     r.tr.unusable = 0;
     r.tr.present = 1;
@@ -315,6 +332,64 @@ static void transfer_msrs(KvmCpu *kc, Msrs *m, unsigned long request)
     m->header.nmsrs = kept;
 }
 
+uint64_t kvm_get_msr(KvmCpu *kc, uint32_t msr)
+{
+    Msrs m = { .header.nmsrs = 1, .entries[0].index = msr };
+
+    ioctl(kc->fd, KVM_GET_MSRS, &m);
+    return m.entries[0].data;
+}
+
+void kvm_set_msr(KvmCpu *kc, uint32_t msr, uint64_t value)
+{
+    Msrs m = { .header.nmsrs = 1, .entries[0] = { .index = msr, .data = value } };
+
+    if (ioctl(kc->fd, KVM_SET_MSRS, &m) != 1) {
+        log_error("KVM: cpu %d: cannot set MSR %x to %" PRIx64, kc->cpu->index, msr, value);
+    }
+}
+
+/* ---- the time stamp counter ---- */
+
+static bool tsc_offset(KvmCpu *kc, uint64_t *offset, unsigned long request)
+{
+    struct kvm_device_attr attr = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)offset,
+    };
+
+    return kvm.tsc_offset && ioctl(kc->fd, request, &attr) == 0;
+}
+
+/* Newer kernels tell what they add to the host's counter, exactly. */
+static void pull_tsc(KvmCpu *kc, X86State *s)
+{
+    uint64_t offset;
+
+    if (tsc_offset(kc, &offset, KVM_GET_DEVICE_ATTR)) {
+        x86_tsc_set_host_offset(s, offset);
+    } else {
+        uint64_t tsc = kvm_get_msr(kc, MSR_TSC);
+
+        if (llabs((int64_t)(tsc - x86_tsc(s))) > (int64_t)TSC_SLACK) {
+            x86_tsc_set(s, tsc);
+        }
+    }
+}
+
+static void push_tsc(KvmCpu *kc, X86State *s)
+{
+    uint64_t wanted = x86_tsc_host_offset(s), now;
+
+    if (tsc_offset(kc, &now, KVM_GET_DEVICE_ATTR)) {
+        if (now != wanted) {
+            tsc_offset(kc, &wanted, KVM_SET_DEVICE_ATTR);
+        }
+    } else if (llabs((int64_t)(kvm_get_msr(kc, MSR_TSC) - x86_tsc(s))) > (int64_t)TSC_SLACK) {
+        kvm_set_msr(kc, MSR_TSC, x86_tsc(s));
+    }
+    kvm_irqchip_push_deadline(kc);
+}
+
 static void pull_msrs(KvmCpu *kc, X86State *s)
 {
     Msrs m;
@@ -331,7 +406,6 @@ static void push_msrs(KvmCpu *kc, X86State *s)
     Msrs m;
 
     list_msrs(&m, s);
-    m.entries[m.header.nmsrs++] = (struct kvm_msr_entry){ .index = MSR_TSC, .data = x86_tsc(s) };
     transfer_msrs(kc, &m, KVM_SET_MSRS);
 }
 
@@ -402,6 +476,33 @@ static void push_events(KvmCpu *kc, X86State *s)
     check(kc, ioctl(kc->fd, KVM_SET_VCPU_EVENTS, &e), "write pending events");
 }
 
+/* ---- activity, of vCPUs whose APIC is in the kernel ---- */
+
+static void pull_activity(KvmCpu *kc, X86State *s)
+{
+    struct kvm_mp_state mp = { 0 };
+
+    if (kvm.chips == CHIPS_OFF || s->shut_down) {
+        return;
+    }
+    check(kc, ioctl(kc->fd, KVM_GET_MP_STATE, &mp), "read the activity state");
+    s->wait_sipi = mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED;
+    atomic_store(&kc->cpu->halted, s->wait_sipi || mp.mp_state == KVM_MP_STATE_HALTED);
+}
+
+static void push_activity(KvmCpu *kc, X86State *s)
+{
+    struct kvm_mp_state mp = {
+        .mp_state = s->wait_sipi                    ? KVM_MP_STATE_INIT_RECEIVED
+                    : atomic_load(&kc->cpu->halted) ? KVM_MP_STATE_HALTED
+                                                    : KVM_MP_STATE_RUNNABLE,
+    };
+
+    if (kvm.chips != CHIPS_OFF) {
+        check(kc, ioctl(kc->fd, KVM_SET_MP_STATE, &mp), "write the activity state");
+    }
+}
+
 /* ---- all of it ---- */
 
 /* The kernel finishes an access that it exited for when it is entered again, here without running the guest. */
@@ -426,8 +527,10 @@ void kvm_state_pull(KvmCpu *kc)
     pull_sregs(kc, s);
     pull_fp(kc, s);
     pull_msrs(kc, s);
+    pull_tsc(kc, s);
     pull_debug(kc, s);
     pull_events(kc, s);
+    pull_activity(kc, s);
     x86_update_mode(s);
     kc->loaded = false;
 }
@@ -443,8 +546,10 @@ void kvm_state_push(KvmCpu *kc)
     push_fp(kc, s);
     push_sregs(kc, s);
     push_msrs(kc, s);
+    push_tsc(kc, s);
     push_events(kc, s);
     push_debug(kc, s);
+    push_activity(kc, s);
     kc->run->ready_for_interrupt_injection = 0;
     kc->run->if_flag = (s->eflags & EFL_IF) != 0;
     kc->guest_debug_changed = true;

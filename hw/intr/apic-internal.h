@@ -11,6 +11,7 @@ enum {
     LVT_MODE_SHIFT = 8, LVT_PENDING = 1 << 12, LVT_REMOTE_IRR = 1 << 14, LVT_LEVEL = 1 << 15,
     LVT_MASKED = 1 << 16, LVT_PERIODIC = 1 << 17, LVT_DEADLINE = 2 << 17,
 };
+enum { APIC_VERSION = 0x14 | (LVT_COUNT - 1) << 16 };
 enum { SVR_ENABLE = 1 << 8 };
 enum { BASE_BSP = 1 << 8, BASE_X2APIC = 1 << 10, BASE_ENABLE = 1 << 11 };
 enum { ESR_SEND_VECTOR = 1 << 5, ESR_RECEIVE_VECTOR = 1 << 6, ESR_REGISTER = 1 << 7 };
@@ -64,9 +65,13 @@ void apic_fire_lvt(Apic *apic, int n);
 /* apic-timer.c */
 uint32_t apic_timer_count(Apic *apic);
 void apic_timer_load(Apic *apic, uint32_t initial);
+void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current); /* as both read; does not arm */
 void apic_timer_set_mode(Apic *apic, uint32_t old_lvt);
 void apic_timer_arm(Apic *apic);
 void apic_timer_expired(void *opaque);
+/* apic-page.c: to and from an engine that has the APIC */
+void apic_to_page(Apic *apic);
+void apic_from_page(Device *dev); /* nothing if no engine has it */
 /* apic-send.c */
 void apic_write_icr(Apic *apic);
 void apic_init(Apic *apic);

@@ -1,9 +1,11 @@
 /* Messages between local APICs: destinations, delivery modes, INIT and start-up, MSIs. */
+#include "core/irqchip.h"
 #include "hw/intr/apic-internal.h"
 
 #include "util/log.h"
 
 enum { ICR_LOGICAL = 1 << 11, ICR_ASSERT = 1 << 14, ICR_LEVEL = 1 << 15, ICR_SHORTHAND = 18 };
+enum { MSI_LOGICAL = 1 << 2, MSI_ASSERT = 1 << 14, MSI_LEVEL = 1 << 15 }; /* of address, data, data */
 enum { TO_DESTINATION, TO_SELF, TO_ALL, TO_OTHERS };
 
 static ApicEoiFn *eoi_fn;
@@ -119,14 +121,32 @@ static void send_to(uint32_t destination, bool logical, ApicMode mode, uint8_t v
     }
 }
 
+uint64_t apic_msi_address(const ApicMessage *message)
+{
+    return APIC_BASE | (uint64_t)message->destination << 12 | (message->logical ? MSI_LOGICAL : 0);
+}
+
+uint32_t apic_msi_data(const ApicMessage *message)
+{
+    return message->vector | message->mode << 8 | MSI_ASSERT | (message->level ? MSI_LEVEL : 0);
+}
+
 void apic_send(const ApicMessage *message)
 {
+    if (irqchip) {
+        irqchip->send_msi(apic_msi_address(message), apic_msi_data(message));
+        return;
+    }
     send_to(message->destination, message->logical, message->mode, message->vector, message->level);
 }
 
 void apic_send_msi(uint64_t address, uint32_t data)
 {
-    send_to(address >> 12 & 0xff, address & 4, data >> 8 & 7, data, data & 0x8000);
+    if (irqchip) {
+        irqchip->send_msi(address, data);
+        return;
+    }
+    send_to(address >> 12 & 0xff, address & MSI_LOGICAL, data >> 8 & 7, data, data & MSI_LEVEL);
 }
 
 void apic_write_icr(Apic *apic)

@@ -93,6 +93,16 @@ void apic_timer_load(Apic *apic, uint32_t initial)
     apic_timer_arm(apic);
 }
 
+void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current)
+{
+    ApicState *s = &apic->s;
+    uint32_t gone = initial - MIN(current, initial);
+
+    s->initial = initial;
+    s->started = MAX(0, clock_now(CLOCK_GUEST) - ((int64_t)gone << divide_shift(s)));
+    s->periods = initial && !current; /* a single shot that has been fired */
+}
+
 /* Going to or from deadline mode disarms the timer (SDM volume 3, 11.5.4.1). */
 void apic_timer_set_mode(Apic *apic, uint32_t old_lvt)
 {

@@ -5,6 +5,7 @@
  */
 #include "hw/intr/apic.h"
 
+#include "core/irqchip.h"
 #include "core/lock.h"
 #include "hw/intr/apic-internal.h"
 #include "util/bits.h"
@@ -17,7 +18,6 @@ enum {
     REG_ESR = 0x28, REG_ICR = 0x30, REG_ICR_HIGH = 0x31, REG_LVT = 0x32, REG_INITIAL = 0x38,
     REG_CURRENT = 0x39, REG_DIVIDE = 0x3e, REG_SELF = 0x3f,
 };
-enum { VERSION = 0x14 | (LVT_COUNT - 1) << 16 };
 enum { MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800, MSR_X2APIC_END = 0x840 };
 
 Apic *apics[APIC_MAX + 1];
@@ -90,8 +90,10 @@ static bool external_pending(const ApicState *s)
 static void drive_intr(Apic *apic)
 {
     const ApicState *s = &apic->s;
+    /* An engine that has the APIC asks for what comes from an 8259 only, when it can take it. */
+    bool wanted = irqchip ? s->lint[0] : (enabled(s) && pending_vector(s) >= 0) || external_pending(s);
 
-    if ((enabled(s) && pending_vector(s) >= 0) || external_pending(s)) {
+    if (wanted) {
         cpu_request(apic->cpu, CPU_REQ_INTR);
     } else {
         cpu_clear_request(apic->cpu, CPU_REQ_INTR);
@@ -100,8 +102,15 @@ static void drive_intr(Apic *apic)
 
 void apic_update(Device *dev)
 {
-    drive_intr((Apic *)dev);
-    apic_timer_arm((Apic *)dev);
+    Apic *apic = (Apic *)dev;
+
+    drive_intr(apic);
+    if (irqchip) {
+        apic_to_page(apic);
+        timer_cancel(apic->timer);
+    } else {
+        apic_timer_arm(apic);
+    }
 }
 
 void apic_error(Apic *apic, uint32_t bit)
@@ -175,9 +184,11 @@ static void end_of_interrupt(Apic *apic)
 static int acknowledge(void *opaque)
 {
     Apic *apic = opaque;
-    int vector = enabled(&apic->s) ? pending_vector(&apic->s) : -1;
+    int vector = enabled(&apic->s) && !irqchip ? pending_vector(&apic->s) : -1;
 
-    if (vector >= 0) {
+    if (irqchip) {
+        vector = apic->s.lint[0] && apic->external ? apic->external(apic->pic) : -1;
+    } else if (vector >= 0) {
         put_bit(apic->s.irr, vector, false);
         put_bit(apic->s.isr, vector, true);
     } else if (external_pending(&apic->s) && apic->external) {
@@ -246,7 +257,7 @@ static uint32_t read_register(Apic *apic, unsigned reg)
     case REG_ID:
         return x2 ? s->id : s->id << 24;
     case REG_VERSION:
-        return VERSION;
+        return APIC_VERSION;
     case REG_TPR:
         return s->tpr;
     case REG_APR:
@@ -426,6 +437,11 @@ static bool write_msr(void *opaque, uint32_t msr, uint64_t value)
     return true;
 }
 
+static void ended(void *opaque, uint8_t vector)
+{
+    apic_broadcast_eoi(vector);
+}
+
 const CpuIntc apic_intc = {
     .acknowledge = acknowledge,
     .get_tpr = get_tpr,
@@ -434,6 +450,7 @@ const CpuIntc apic_intc = {
     .set_base = set_base,
     .read_msr = read_msr,
     .write_msr = write_msr,
+    .ended = ended,
 };
 
 /* ---- the memory window ---- */
@@ -570,5 +587,6 @@ const DeviceType apic_type = {
     .reset = apic_reset,
     .post_load = apic_loaded,
     .update = apic_update,
+    .fetch = apic_from_page,
     .describe = apic_describe,
 };

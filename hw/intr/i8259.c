@@ -5,8 +5,11 @@
  */
 #include "hw/intr/i8259.h"
 
+#include "core/irqchip.h"
 #include "core/memory.h"
 #include "util/log.h"
+
+#include <linux/kvm.h>
 
 typedef enum PicReg { PIC_READ_IRR, PIC_READ_ISR } PicReg;
 
@@ -90,11 +93,68 @@ static int pending_input(const Pic *pic)
     return wanted < priority(s, busy) ? (s->lowest + 1 + wanted) & 7 : -1;
 }
 
+/* ---- an engine's 8259 in place of this one ---- */
+
+static uint8_t level_mask(const Pic *pic)
+{
+    return pic->master ? 0xf8 : 0xde;
+}
+
+static IrqchipPart kernel_part(const Pic *pic)
+{
+    return pic->master ? IRQCHIP_PIC_MASTER : IRQCHIP_PIC_SLAVE;
+}
+
+static void hand_over(const Pic *pic)
+{
+    const PicState *s = &pic->s;
+    struct kvm_pic_state k = {
+        .last_irr = s->lines, .irr = requests(s), .imr = s->imr, .isr = s->isr, .priority_add = (s->lowest + 1) & 7,
+        .irq_base = s->base, .read_reg_select = s->read_reg == PIC_READ_ISR, .poll = s->poll,
+        .special_mask = s->special_mask, .init_state = s->icw_next ? s->icw_next - 1 : 0, .auto_eoi = s->auto_eoi,
+        .rotate_on_auto_eoi = s->rotate_auto, .special_fully_nested_mode = s->nested, .init4 = s->wants_icw4,
+        .elcr = s->elcr, .elcr_mask = level_mask(pic),
+    };
+
+    irqchip->set(kernel_part(pic), &k);
+}
+
+static void pic_fetch(Device *dev)
+{
+    Pic *pic = (Pic *)dev;
+    PicState *s = &pic->s;
+    struct kvm_pic_state k = { 0 };
+
+    if (!irqchip_has_pic()) {
+        return;
+    }
+    irqchip->get(kernel_part(pic), &k);
+    s->irr = k.irr;
+    s->imr = k.imr;
+    s->isr = k.isr;
+    s->lowest = (k.priority_add - 1) & 7;
+    s->base = k.irq_base;
+    s->read_reg = k.read_reg_select ? PIC_READ_ISR : PIC_READ_IRR;
+    s->poll = k.poll;
+    s->special_mask = k.special_mask;
+    s->icw_next = k.init_state ? (k.init_state & 3) + 1 : 0;
+    s->auto_eoi = k.auto_eoi;
+    s->rotate_auto = k.rotate_on_auto_eoi;
+    s->nested = k.special_fully_nested_mode;
+    s->wants_icw4 = k.init4;
+    s->elcr = k.elcr;
+}
+
 static void pic_update(Device *dev)
 {
     Pic *pic = (Pic *)dev;
 
-    line_set(pic->intr, pending_input(pic) >= 0);
+    if (irqchip_has_pic()) {
+        hand_over(pic);
+        line_set(pic->intr, false);
+    } else {
+        line_set(pic->intr, pending_input(pic) >= 0);
+    }
 }
 
 static void acknowledge_input(Pic *pic, int n)
@@ -143,6 +203,10 @@ static void input_changed(void *opaque, int n, bool level)
     Pic *pic = opaque;
     uint8_t bit = 1 << n;
 
+    if (irqchip_has_pic()) { /* which hears of it from the I/O APIC, whose wires are the same */
+        pic->s.lines = level ? pic->s.lines | bit : pic->s.lines & ~bit;
+        return;
+    }
     if (level) {
         pic->s.lines |= bit;
         pic->s.irr |= bit;
@@ -293,7 +357,7 @@ static void elcr_write(void *opaque, PhysAddr offset, uint64_t value, unsigned s
 {
     Pic *pic = opaque;
 
-    pic->s.elcr = value & (pic->master ? 0xf8 : 0xde);
+    pic->s.elcr = value & level_mask(pic);
     pic_update(&pic->dev);
 }
 
@@ -370,5 +434,6 @@ const DeviceType i8259_type = {
     .realize = pic_realize,
     .reset = pic_reset,
     .update = pic_update,
+    .fetch = pic_fetch,
     .describe = pic_describe,
 };

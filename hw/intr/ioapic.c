@@ -5,8 +5,11 @@
  */
 #include "hw/intr/ioapic.h"
 
+#include "core/irqchip.h"
 #include "core/memory.h"
 #include "hw/intr/apic.h"
+
+#include <linux/kvm.h>
 
 enum { WINDOW_SELECT = 0x00, WINDOW_DATA = 0x10, WINDOW_EOI = 0x40 };
 enum { REG_ID = 0, REG_VERSION = 1, REG_ARBITRATION = 2, REG_TABLE = 0x10 };
@@ -34,15 +37,20 @@ typedef struct Ioapic {
     Device *pic;
 } Ioapic;
 
-static void deliver(Ioapic *io, uint64_t entry)
+static ApicMessage message_of(uint64_t entry)
 {
-    ApicMessage message = {
+    return (ApicMessage){
         .destination = entry >> 56,
         .logical = entry & ENTRY_LOGICAL,
         .mode = entry >> 8 & 7,
         .vector = entry,
         .level = entry & ENTRY_LEVEL,
     };
+}
+
+static void deliver(Ioapic *io, uint64_t entry)
+{
+    ApicMessage message = message_of(entry);
 
     if (message.mode == APIC_EXTINT) {
         if (!io->external) {
@@ -73,12 +81,92 @@ static void service(Ioapic *io, int n)
     }
 }
 
+/* ---- an engine's I/O APIC in place of this one, or its local APICs behind this one ---- */
+
+static uint32_t level_inputs(const IoapicState *s)
+{
+    uint32_t mask = 0;
+
+    for (int n = 0; n < IOAPIC_PINS; n++) {
+        mask |= (s->entry[n] & ENTRY_LEVEL) ? 1u << n : 0;
+    }
+    return mask;
+}
+
+static void hand_over(const Ioapic *io)
+{
+    const IoapicState *s = &io->s;
+    struct kvm_ioapic_state k = {
+        .base_address = IOAPIC_BASE, .ioregsel = s->select, .id = s->id,
+        .irr = (s->irr & ~level_inputs(s)) | (s->lines & level_inputs(s)),
+    };
+
+    for (int n = 0; n < IOAPIC_PINS; n++) {
+        k.redirtbl[n].bits = s->entry[n];
+    }
+    irqchip->set(IRQCHIP_IOAPIC, &k);
+}
+
+static void ioapic_fetch(Device *dev)
+{
+    IoapicState *s = &((Ioapic *)dev)->s;
+    struct kvm_ioapic_state k = { 0 };
+
+    if (!irqchip_has_pic()) {
+        return;
+    }
+    irqchip->get(IRQCHIP_IOAPIC, &k);
+    s->select = k.ioregsel;
+    s->id = k.id & 15;
+    for (int n = 0; n < IOAPIC_PINS; n++) {
+        s->entry[n] = k.redirtbl[n].bits & (ENTRY_WRITABLE | ENTRY_REMOTE_IRR);
+    }
+    s->irr = k.irr & ~level_inputs(s);
+}
+
+/* Local APICs of an engine report the ends of those interrupts that it knows to be level triggered. */
+static void publish(const Ioapic *io, int n)
+{
+    uint64_t entry = io->s.entry[n];
+    ApicMessage message = message_of(entry);
+
+    if (!irqchip || irqchip->all) {
+        return;
+    }
+    if ((entry & ENTRY_LEVEL) && !(entry & ENTRY_MASKED)) {
+        irqchip->route_pin(n, apic_msi_address(&message), apic_msi_data(&message));
+    } else {
+        irqchip->route_pin(n, 0, 0);
+    }
+}
+
+static void ioapic_update(Device *dev)
+{
+    Ioapic *io = (Ioapic *)dev;
+
+    if (irqchip_has_pic()) {
+        hand_over(io);
+        return;
+    }
+    for (int n = 0; n < IOAPIC_PINS; n++) {
+        publish(io, n);
+        service(io, n);
+    }
+}
+
+/* ---- inputs ---- */
+
 /* All inputs are wired active high; guests that ask for the other polarity mean the same wire. */
 static void input_changed(void *opaque, int n, bool level)
 {
     Ioapic *io = opaque;
     uint32_t bit = 1u << n;
 
+    if (irqchip_has_pic()) {
+        io->s.lines = level ? io->s.lines | bit : io->s.lines & ~bit;
+        irqchip->set_line(n == 2 ? 0 : n, level); /* global interrupt 0 is on input 2 */
+        return;
+    }
     if (level) {
         io->s.lines |= bit;
         if (!(io->s.entry[n] & ENTRY_MASKED)) { /* edges at a masked input are ignored */
@@ -139,6 +227,7 @@ static void write_data(Ioapic *io, uint32_t value)
     if (!(s->entry[n] & ENTRY_LEVEL)) { /* how software clears it without an EOI */
         s->entry[n] &= ~(uint64_t)ENTRY_REMOTE_IRR;
     }
+    publish(io, n);
     service(io, n);
 }
 
@@ -215,4 +304,6 @@ const DeviceType ioapic_type = {
     .state = IoapicState_fields,
     .realize = ioapic_realize,
     .reset = ioapic_reset,
+    .update = ioapic_update,
+    .fetch = ioapic_fetch,
 };

@@ -2,6 +2,7 @@
 #include "hw/misc/pcspk.h"
 
 #include "core/clock.h"
+#include "core/irqchip.h"
 #include "core/memory.h"
 #include "hw/timer/i8254.h"
 
@@ -24,8 +25,21 @@ static void pcspk_update(Device *dev)
 {
     Pcspk *spk = (Pcspk *)dev;
 
-    if (spk->pit) {
+    if (spk->pit && irqchip_has_pic()) { /* an engine that has the timer has this port too */
+        i8254_set_port61(spk->pit, spk->s.control & PORT_GATE, spk->s.control & PORT_SPEAKER);
+    } else if (spk->pit) {
         i8254_set_gate(spk->pit, 2, spk->s.control & PORT_GATE);
+    }
+}
+
+static void pcspk_fetch(Device *dev)
+{
+    Pcspk *spk = (Pcspk *)dev;
+    bool gate, speaker;
+
+    if (spk->pit && irqchip_has_pic()) {
+        i8254_get_port61(spk->pit, &gate, &speaker);
+        spk->s.control = (spk->s.control & PORT_CHECKS) | (gate ? PORT_GATE : 0) | (speaker ? PORT_SPEAKER : 0);
     }
 }
 
@@ -83,4 +97,5 @@ const DeviceType pcspk_type = {
     .props = pcspk_props,
     .realize = pcspk_realize,
     .update = pcspk_update,
+    .fetch = pcspk_fetch,
 };

@@ -7,8 +7,11 @@
 #include "hw/timer/i8254.h"
 
 #include "core/clock.h"
+#include "core/irqchip.h"
 #include "core/memory.h"
 #include "util/bits.h"
+
+#include <linux/kvm.h>
 
 enum { CHANNELS = 3 };
 enum { RW_LATCH = 0, RW_LOW = 1, RW_HIGH = 2, RW_BOTH = 3 };
@@ -43,6 +46,7 @@ typedef struct Pit {
     Region *ports;
     Timer *timer[CHANNELS];
     Line *out[CHANNELS]; /* wiring */
+    bool speaker;        /* port 61's other bit, for an engine that has that port too */
 } Pit;
 
 static void update_channel(Pit *pit, int c);
@@ -195,8 +199,84 @@ static void update_channel(Pit *pit, int c)
     }
 }
 
+/* ---- an engine's timer in place of this one ---- */
+
+enum { KERNEL_NONE, KERNEL_LOW, KERNEL_HIGH, KERNEL_FIRST, KERNEL_SECOND }; /* which byte is next */
+enum { KERNEL_IDLE = 0xff }; /* mode of a channel that does nothing */
+
+static uint8_t kernel_turn(uint8_t access, bool second)
+{
+    return access != RW_BOTH ? access : second ? KERNEL_SECOND : KERNEL_FIRST;
+}
+
+static void hand_over(Pit *pit)
+{
+    PitState *s = &pit->s;
+    struct kvm_pit_state2 k = {
+        .flags = (s->muted ? KVM_PIT_FLAGS_HPET_LEGACY : 0) | (pit->speaker ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0),
+    };
+
+    for (int c = 0; c < CHANNELS; c++) {
+        bool untouched = !s->armed[c] && s->mode[c] == 0 && s->access[c] == RW_BOTH;
+
+        k.channels[c] = (struct kvm_pit_channel_state){
+            .count = s->count[c], .mode = untouched ? KERNEL_IDLE : s->mode[c], .bcd = s->bcd[c], .gate = s->gate[c],
+            .rw_mode = s->access[c], .read_state = kernel_turn(s->access[c], s->read_high[c]),
+            .write_state = kernel_turn(s->access[c], s->write_high[c]), .write_latch = s->write_low[c],
+            .latched_count = s->latch[c], .status_latched = s->status_latched[c], .status = s->status[c],
+            .count_load_time = clock_now(CLOCK_GUEST) - s->start[c],
+            .count_latched = !s->latched[c]              ? KERNEL_NONE
+                             : s->access[c] != RW_BOTH   ? s->access[c]
+                             : s->latched[c] == 2        ? KERNEL_FIRST
+                                                         : KERNEL_HIGH,
+        };
+    }
+    irqchip->set(IRQCHIP_PIT, &k);
+}
+
+static void pit_fetch(Device *dev)
+{
+    Pit *pit = (Pit *)dev;
+    PitState *s = &pit->s;
+    struct kvm_pit_state2 k = { 0 };
+
+    if (!irqchip_has_pic()) {
+        return;
+    }
+    irqchip->get(IRQCHIP_PIT, &k);
+    for (int c = 0; c < CHANNELS; c++) {
+        const struct kvm_pit_channel_state *from = &k.channels[c];
+
+        s->armed[c] = s->triggered[c] = from->mode <= 5;
+        s->mode[c] = from->mode <= 5 ? from->mode : 0;
+        s->count[c] = CLAMP(from->count, 1, 0x10000);
+        s->bcd[c] = from->bcd;
+        s->gate[c] = from->gate;
+        s->access[c] = CLAMP(from->rw_mode, RW_LOW, RW_BOTH);
+        s->read_high[c] = from->read_state == KERNEL_SECOND || (from->count_latched == KERNEL_HIGH && s->access[c] == RW_BOTH);
+        s->write_high[c] = from->write_state == KERNEL_SECOND;
+        s->write_low[c] = from->write_latch;
+        s->latch[c] = from->latched_count;
+        s->latched[c] = from->count_latched == KERNEL_FIRST ? 2 : from->count_latched != KERNEL_NONE;
+        s->status_latched[c] = from->status_latched;
+        s->status[c] = from->status;
+        s->start[c] = clock_now(CLOCK_GUEST) - (int64_t)from->count_load_time;
+        s->paused[c] = -1;
+        s->periods[c] = oscillates(s, c) ? elapsed(s, c) / s->count[c] : elapsed(s, c) >= s->count[c];
+    }
+    s->muted = k.flags & KVM_PIT_FLAGS_HPET_LEGACY;
+    pit->speaker = k.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+}
+
 static void pit_update(Device *dev)
 {
+    if (irqchip_has_pic()) {
+        hand_over((Pit *)dev);
+        for (int c = 0; c < CHANNELS; c++) {
+            timer_cancel(((Pit *)dev)->timer[c]);
+        }
+        return;
+    }
     for (int c = 0; c < CHANNELS; c++) {
         update_channel((Pit *)dev, c);
     }
@@ -334,7 +414,7 @@ void i8254_connect(Device *dev, int channel, Line *out)
     Pit *pit = (Pit *)dev;
 
     pit->out[channel] = out;
-    update_channel(pit, channel);
+    pit_update(dev);
 }
 
 void i8254_set_gate(Device *dev, int c, bool level)
@@ -372,6 +452,21 @@ void i8254_set_gate(Device *dev, int c, bool level)
     update_channel(pit, c);
 }
 
+void i8254_get_port61(Device *dev, bool *gate, bool *speaker)
+{
+    device_fetch(dev);
+    *gate = ((Pit *)dev)->s.gate[2];
+    *speaker = ((Pit *)dev)->speaker;
+}
+
+void i8254_set_port61(Device *dev, bool gate, bool speaker)
+{
+    device_fetch(dev);
+    ((Pit *)dev)->s.gate[2] = gate;
+    ((Pit *)dev)->speaker = speaker;
+    pit_update(dev);
+}
+
 bool i8254_output(Device *dev, int channel)
 {
     return output(&((Pit *)dev)->s, channel);
@@ -388,13 +483,14 @@ void i8254_set_muted(Device *dev, bool muted)
 {
     Pit *pit = (Pit *)dev;
 
+    device_fetch(dev);
     if (pit->s.muted != muted) {
         pit->s.muted = muted;
         line_set(pit->out[0], false);
         if (oscillates(&pit->s, 0)) {
             pit->s.periods[0] = elapsed(&pit->s, 0) / pit->s.count[0];
         }
-        update_channel(pit, 0);
+        pit_update(dev);
     }
 }
 
@@ -448,4 +544,5 @@ const DeviceType i8254_type = {
     .realize = pit_realize,
     .post_load = pit_post_load,
     .update = pit_update,
+    .fetch = pit_fetch,
 };

@@ -50,6 +50,7 @@ typedef struct CpuIntc {
     bool (*set_base)(void *opaque, uint64_t value); /* false: #GP */
     bool (*read_msr)(void *opaque, uint32_t msr, uint64_t *value); /* x2APIC, TSC deadline */
     bool (*write_msr)(void *opaque, uint32_t msr, uint64_t value);
+    void (*ended)(void *opaque, uint8_t vector); /* an engine's local APIC ended a level-triggered one; locked */
 } CpuIntc;
 
 /* A family of guest CPUs. */

@@ -57,6 +57,7 @@ struct DeviceType {
     void (*reset)(Device *dev);  /* after the state has its reset values; may be NULL */
     bool (*post_load)(Device *dev, GError **error); /* checks what a snapshot brought; may be NULL */
     void (*update)(Device *dev); /* drives lines and timers from the state; may be NULL */
+    void (*fetch)(Device *dev);  /* brings home state that an engine keeps (core/irqchip.h); may be NULL */
     /* Further state with a shape of its own (FIFOs, buffers by size) under keys that have a dot,
      * "fifo.data"; may be NULL. */
     void (*save_extra)(Device *dev, GKeyFile *out);
@@ -131,6 +132,7 @@ void device_set_resolver(PropKind kind, PropResolver *fn);
 
 void device_reset(Device *dev);
 void devices_reset_all(void);
+void device_fetch(Device *dev); /* before its state is looked at */
 void device_save(Device *dev, GKeyFile *out);
 bool device_load(Device *dev, GKeyFile *in, GError **error);
 

@@ -68,6 +68,7 @@ typedef struct MachineConfig {
     int boot_menu_timeout_ms, reboot_timeout_ms; /* -1: unset */
     const char *vga;         /* "std", "cirrus", "none", ... or NULL */
     bool acpi, hpet, usb, nographic, vmport;
+    const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
     bool rtc_localtime;
     bool no_reboot, no_shutdown;
     bool default_devices;    /* -nodefaults clears it */

@@ -82,6 +82,18 @@ void x86_tsc_set(X86State *s, uint64_t value)
     s->tsc_offset += value - x86_tsc(s);
 }
 
+uint64_t x86_tsc_host_offset(const X86State *s)
+{
+    uint64_t stood = stopped_at ? __rdtsc() - stopped_at : 0;
+
+    return s->tsc_offset - base - stood;
+}
+
+void x86_tsc_set_host_offset(X86State *s, uint64_t offset)
+{
+    s->tsc_offset += offset - x86_tsc_host_offset(s);
+}
+
 uint64_t helper_rdrand(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     tcg_fp_sync(s);

@@ -33,9 +33,9 @@ def checks(myna, *args):
                 raise machine.Failure(f'step {status >> 1} of engine.S failed: {m.text}')
 
 
-def seabios(myna):
+def seabios(myna, chips):
     need_kvm()
-    with machine.Machine(myna, '-accel', 'kvm', '-m', 64, '-nic', 'none', '-device', 'isa-debugcon,iobase=0x402,chardev=fw',
+    with machine.Machine(myna, '-accel', f'kvm,kernel-irqchip={chips}', '-m', 64, '-nic', 'none', '-device', 'isa-debugcon,iobase=0x402,chardev=fw',
                          '-chardev', 'file,id=fw,path=/dev/stdout', serial=False) as m:
         m.wait_screen('No bootable device', 60 * PATIENCE)
         # registers and memory as a debugger sees them while the vCPU is paused and goes on
@@ -55,7 +55,9 @@ def grub(myna):
 TESTS = {
     'translator': checks,
     'translator-smp': lambda myna: checks(myna, '-smp', '4'),
-    'seabios': seabios,
+    'seabios': lambda myna: seabios(myna, 'on'),
+    'seabios-split': lambda myna: seabios(myna, 'split'),
+    'seabios-off': lambda myna: seabios(myna, 'off'),
     'grub': grub,
 }
 

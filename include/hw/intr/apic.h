@@ -34,9 +34,12 @@ typedef struct ApicMessage {
     bool level;
 } ApicMessage;
 void apic_send(const ApicMessage *message);
+/* The same as a message-signalled interrupt. */
+uint64_t apic_msi_address(const ApicMessage *message);
+uint32_t apic_msi_data(const ApicMessage *message);
 /* A write of a message-signalled interrupt. */
 void apic_send_msi(uint64_t address, uint32_t data);
-/* Called when a processor ends a level-triggered interrupt. */
+/* Called when a processor ends a level-triggered interrupt; machine lock held. */
 typedef void ApicEoiFn(void *opaque, uint8_t vector);
 void apic_on_eoi(ApicEoiFn *fn, void *opaque);
 

@@ -12,6 +12,9 @@ extern const DeviceType i8254_type;
 void i8254_connect(Device *dev, int channel, Line *out);
 void i8254_set_gate(Device *dev, int channel, bool level);
 bool i8254_output(Device *dev, int channel); /* level of OUT now */
+/* Port 61 of an engine that has this timer (core/irqchip.h). */
+void i8254_get_port61(Device *dev, bool *gate, bool *speaker);
+void i8254_set_port61(Device *dev, bool gate, bool speaker);
 /* Input clocks per period of a square wave or rate generator; 0 if it does not oscillate. */
 uint32_t i8254_period(Device *dev, int channel);
 /* Another device (HPET) takes the interrupt of channel 0 over. */
