@@ -29,20 +29,21 @@ def guest(name):
     return pathlib.Path(run.stdout.strip())
 
 
-def installer(arch, flavour='text'):
+def installer(arch, flavour='text', release=12):
     """Kernel and initial RAM disk of Debian's installer."""
-    folder = guest(f'di-{arch}') / f'usr/lib/debian-installer/images/12/{arch}/{flavour}/debian-installer/{arch}'
+    folder = guest(f'di-{arch}' if release == 12 else f'di{release}-{arch}') / \
+        f'usr/lib/debian-installer/images/{release}/{arch}/{flavour}/debian-installer/{arch}'
     return folder / 'linux', folder / 'initrd.gz'
 
 
-def mini_iso(arch, flavour='text'):
+def mini_iso(arch, flavour='text', release=12):
     path = pathlib.Path(os.environ.get('MYNA_GUESTS') or
                         pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') /
-                        'myna-guests') / f'mini-{arch}-{flavour}.iso'
+                        'myna-guests') / (f'mini-{arch}-{flavour}.iso' if release == 12 else f'mini{release}-{arch}-{flavour}.iso')
     if not path.exists():
         if not shutil.which('xorriso'):
             skip('xorriso is not installed (Debian package xorriso)')
-        subprocess.run([str(TOP / 'scripts/make-mini-iso'), arch, flavour, str(path)], check=True,
+        subprocess.run([str(TOP / 'scripts/make-mini-iso'), arch, flavour, str(path), str(release)], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
 
