@@ -58,6 +58,7 @@ static bool try_one(const char *text, char **why, GError **error)
         return false;
     }
     accel = type;
+    type->enter();
     return true;
 }
 
@@ -225,13 +226,17 @@ static void ignore_page(Cpu *cpu, VirtAddr addr)
 {
 }
 
-EngineOps engine = {
-    .load = plain_load,
-    .store = plain_store,
-    .probe = plain_probe,
-    .flush_all = ignore_cpu,
-    .flush_space = ignore_space,
-    .flush_page = ignore_page,
-    .update_mode = ignore_cpu,
-    .breakpoints_changed = ignore_cpu,
-};
+#define PLAIN_ENGINE_OPS                     \
+    {                                        \
+        .load = plain_load,                  \
+        .store = plain_store,                \
+        .probe = plain_probe,                \
+        .flush_all = ignore_cpu,             \
+        .flush_space = ignore_space,         \
+        .flush_page = ignore_page,           \
+        .update_mode = ignore_cpu,           \
+        .breakpoints_changed = ignore_cpu,   \
+    }
+
+const EngineOps plain_engine_ops = PLAIN_ENGINE_OPS;
+EngineOps engine = PLAIN_ENGINE_OPS;

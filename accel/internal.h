@@ -3,6 +3,7 @@
 #define ACCEL_INTERNAL_H
 
 #include "accel/accel.h"
+#include "target/guest.h"
 
 extern const AccelOps tcg_accel_ops, kvm_accel_ops;
 
@@ -14,7 +15,13 @@ bool accel_cpu_wanted(Cpu *cpu);
 void accel_cpu_park(Cpu *cpu);
 /* In the CPU's thread: stand at the next accel_cpu_park until the machine goes on. */
 void accel_cpu_pause_self(Cpu *cpu);
+/* Ends the threads of vCPUs that stand; accel_cpu_leaves tells a thread, after accel_cpu_park. */
+void accel_cpus_end(void);
+bool accel_cpu_leaves(Cpu *cpu);
 /* The AccelOps.run_on_cpu of engines that park. */
 void accel_cpu_run(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
+
+/* EngineOps of engines that do not translate. */
+extern const EngineOps plain_engine_ops;
 
 #endif

@@ -21,7 +21,7 @@ typedef struct Work {
 typedef struct AccelCpu {
     Cpu *cpu;
     _Atomic bool wanted;
-    bool pause, standing;
+    bool pause, standing, leave;
     GQueue work;
 } AccelCpu;
 
@@ -36,10 +36,14 @@ static AccelCpu *accel_cpu(Cpu *cpu)
 
 void accel_cpu_add(Cpu *cpu)
 {
-    AccelCpu *a = g_new0(AccelCpu, 1);
+    AccelCpu *a = parked[cpu->index];
 
     g_assert(cpu->index >= 0 && cpu->index < MAX_CPUS);
-    g_queue_init(&a->work);
+    if (!a) {
+        a = g_new0(AccelCpu, 1);
+        g_queue_init(&a->work);
+    }
+    a->leave = a->standing = false;
     a->cpu = cpu;
     a->pause = true;
     atomic_store(&a->wanted, true);
@@ -67,7 +71,7 @@ void accel_cpu_park(Cpu *cpu)
             work->done = true;
             g_cond_broadcast(&changed);
         }
-        if (!a->pause) {
+        if (!a->pause || a->leave) {
             break;
         }
         if (!a->standing) {
@@ -78,6 +82,37 @@ void accel_cpu_park(Cpu *cpu)
     }
     a->standing = false;
     g_mutex_unlock(&lock);
+}
+
+bool accel_cpu_leaves(Cpu *cpu)
+{
+    AccelCpu *a = accel_cpu(cpu);
+    bool leaves;
+
+    g_mutex_lock(&lock);
+    leaves = a->leave;
+    g_mutex_unlock(&lock);
+    return leaves;
+}
+
+void accel_cpus_end(void)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        Cpu *cpu = cpu_get(i);
+        AccelCpu *a = accel_cpu(cpu);
+
+        if (!cpu->thread) {
+            continue;
+        }
+        g_mutex_lock(&lock);
+        a->leave = true;
+        atomic_store(&a->wanted, true);
+        g_cond_broadcast(&changed);
+        g_mutex_unlock(&lock);
+        cpu_request(cpu, CPU_REQ_EXIT);
+        g_thread_join(cpu->thread);
+        cpu->thread = NULL;
+    }
 }
 
 void accel_cpu_pause_self(Cpu *cpu)

@@ -1,6 +1,7 @@
 /* Commands of the human monitor that steer the machine: run state, keys, mouse, log. */
 #include "monitor/internal.h"
 
+#include "accel/accel.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -16,6 +17,15 @@ void hmp_stop(Hmp *hmp, const HmpArgs *args)
 {
     if (machine_state() == RUN_RUNNING) {
         machine_stop(RUN_PAUSED);
+    }
+}
+
+void hmp_accel_switch(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    if (!accel_switch(args->argv[0], &error)) {
+        hmp_error(hmp, error);
     }
 }
 

@@ -46,7 +46,7 @@ void info_kvm(Hmp *hmp, const HmpArgs *args)
 {
     bool on = accel && g_str_equal(accel->name, "kvm");
 
-    hmp_printf(hmp, "kvm support: %s\n", on ? "enabled" : "not compiled");
+    hmp_printf(hmp, "kvm support: %s\n", on ? "enabled" : "disabled");
 }
 
 void info_cpus(Hmp *hmp, const HmpArgs *args)

@@ -1,6 +1,7 @@
 /* QMP commands that do something to the machine. */
 #include "monitor/internal.h"
 
+#include "accel/accel.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -16,6 +17,16 @@ Json *qmp_stop(const Json *arguments, GError **error)
 Json *qmp_cont(const Json *arguments, GError **error)
 {
     action_continue(error);
+    return NULL;
+}
+
+Json *qmp_accel_switch(const Json *arguments, GError **error)
+{
+    const char *name = qmp_string(arguments, "accel", error);
+
+    if (name) {
+        accel_switch(name, error);
+    }
     return NULL;
 }
 

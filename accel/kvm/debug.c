@@ -106,6 +106,16 @@ void kvm_set_single_step(Cpu *cpu, bool on)
     kc->guest_debug_changed = true;
 }
 
+bool kvm_debug_in_use(void)
+{
+    bool used = breakpoints && breakpoints->len;
+
+    for (int i = 0; i < cpu_count(); i++) {
+        used |= kvm_cpu(cpu_get(i))->watchpoints->len > 0;
+    }
+    return used;
+}
+
 /* DR7: enable bits 2n, read/write kind at 16 + 4n, length behind it (SDM vol. 3, 18.2.4). */
 static uint64_t debug_control(const GArray *watchpoints)
 {

@@ -62,6 +62,8 @@ void kvm_state_pull(KvmCpu *kc); /* nothing if it is here already */
 void kvm_state_push(KvmCpu *kc);
 void kvm_sync_registers(Cpu *cpu, bool write); /* of Cpu */
 
+/* An 8259's vector that the guest can take now, past its APIC in the kernel. */
+void kvm_inject_external(KvmCpu *kc, uint8_t vector);
 uint64_t kvm_get_msr(KvmCpu *kc, uint32_t msr); /* 0 if the kernel has no such */
 void kvm_set_msr(KvmCpu *kc, uint32_t msr, uint64_t value);
 
@@ -69,13 +71,16 @@ void kvm_set_msr(KvmCpu *kc, uint32_t msr, uint64_t value);
 bool kvm_irqchip_make(GError **error); /* before the first vCPU */
 const IrqchipOps *kvm_irqchip_ops(void);
 void kvm_irqchip_push_deadline(KvmCpu *kc);
+void kvm_irqchip_run(bool run); /* the machine goes on, or stands; also when KVM becomes its engine */
+void kvm_irqchip_leave(void);
 
 /* x86-cpuid.c */
 bool kvm_cpuid_init(GError **error); /* tells the target which features there are */
 bool kvm_cpuid_set(KvmCpu *kc, GError **error);
 
 /* memory.c */
-void kvm_memory_start(void);
+void kvm_memory_enter(void);
+void kvm_memory_leave(void);
 void kvm_flush_coalesced(void); /* stores that wait in the ring reach their devices */
 
 /* run.c */
@@ -89,6 +94,7 @@ bool kvm_remove_breakpoint(Cpu *cpu, VirtAddr addr);
 bool kvm_insert_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
 bool kvm_remove_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);
 void kvm_set_single_step(Cpu *cpu, bool on);
+bool kvm_debug_in_use(void);
 void kvm_debug_apply(KvmCpu *kc); /* before KVM_RUN */
 void kvm_debug_exit(KvmCpu *kc);  /* after KVM_EXIT_DEBUG */
 

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/machine.h"
+#include "target/x86/cpu.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -305,28 +306,62 @@ static const IrqchipOps all_ops = {
     .set_apic = set_apic,
 };
 
-/* The kernel's time is the machine's: it stands when that stands. */
-static void state_changed(void *opaque, RunState state)
+/* The kernel's time is the machine's: it stands when that stands. X86State.kvm_clock is what it is ahead of the guest's. */
+static void start_clock(void)
 {
-    static bool running;
-    bool run = state == RUN_RUNNING;
+    struct kvm_clock_data clock = { .clock = clock_now(CLOCK_GUEST) + x86_state(cpu_get(0))->kvm_clock };
 
-    if (run == running || accel != &kvm_accel_ops) {
+    if (kvm.adjust_clock) {
+        ioctl(kvm.vm, KVM_SET_CLOCK, &clock);
+    }
+}
+
+static void stop_clock(void)
+{
+    struct kvm_clock_data clock = { 0 };
+
+    if (kvm.adjust_clock && ioctl(kvm.vm, KVM_GET_CLOCK, &clock) == 0) {
+        x86_state(cpu_get(0))->kvm_clock = clock.clock - clock_now(CLOCK_GUEST);
+    }
+}
+
+static bool runs;
+
+void kvm_irqchip_run(bool run)
+{
+    if (run == runs) {
         return;
     }
-    running = run;
+    runs = run;
     if (run) {
-        struct kvm_clock_data clock = { .clock = clock_now(CLOCK_GUEST) };
-
-        if (kvm.adjust_clock) {
-            ioctl(kvm.vm, KVM_SET_CLOCK, &clock);
-        }
+        start_clock();
         if (kvm.chips == CHIPS_ON) {
             write_pit(&kept_pit);
         }
-    } else if (kvm.chips == CHIPS_ON) {
-        read_pit(&kept_pit);
-        stop_pit();
+    } else {
+        stop_clock();
+        if (kvm.chips == CHIPS_ON) {
+            read_pit(&kept_pit);
+            stop_pit();
+        }
+    }
+}
+
+static void state_changed(void *opaque, RunState state)
+{
+    if (accel == &kvm_accel_ops) {
+        kvm_irqchip_run(state == RUN_RUNNING);
+    }
+}
+
+/* Another engine has the state now: no timer of the kernel's runs on. */
+void kvm_irqchip_leave(void)
+{
+    struct kvm_lapic_state idle = { 0 };
+
+    kvm_irqchip_run(false);
+    for (int i = 0; i < cpu_count() && kvm.chips != CHIPS_OFF; i++) {
+        ioctl(kvm_cpu(cpu_get(i))->fd, KVM_SET_LAPIC, &idle);
     }
 }
 

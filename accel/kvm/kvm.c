@@ -2,7 +2,7 @@
 #include "accel/kvm/internal.h"
 
 #include "core/machine.h"
-#include "target/x86/cpu.h"
+#include "target/x86/system.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -228,7 +228,6 @@ static bool kvm_init(const char *options, GError **error)
         return false;
     }
     kvm_install_kick_signal();
-    kvm_memory_start();
     return true;
 }
 
@@ -247,7 +246,46 @@ static bool make_chips(Cpu *cpu, GError **error)
     return kvm_irqchip_make(error);
 }
 
-static bool start_cpu(Cpu *cpu, GError **error)
+static bool fits(GError **error)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        Cpu *cpu = cpu_get(i);
+        g_autofree char *lacks = cpu->type->lacks(cpu, true);
+
+        if (lacks) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "KVM here lacks what the guest's CPU has: %s (start without, as "
+                        "-cpu qemu64,-NAME)", lacks);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void enter(void)
+{
+    x86_models_follow_host(true);
+    kvm_memory_enter();
+    kvm_irqchip_run(machine_state() == RUN_RUNNING);
+}
+
+static bool may_leave(GError **error)
+{
+    if (kvm_debug_in_use()) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "a debugger has breakpoints or watchpoints in KVM: remove them");
+        return false;
+    }
+    return true;
+}
+
+static void leave(void)
+{
+    kvm_memory_leave();
+    kvm_irqchip_leave();
+    x86_models_follow_host(false);
+}
+
+/* Its descriptor and what comes with it, which last. */
+static bool make_cpu(Cpu *cpu, GError **error)
 {
     KvmCpu *kc = g_new0(KvmCpu, 1);
 
@@ -273,13 +311,18 @@ static bool start_cpu(Cpu *cpu, GError **error)
     }
     kc->watchpoints = g_array_new(FALSE, FALSE, sizeof(KvmWatch));
     cpu->engine = kc;
-    cpu->kick = kvm_kick;
-    cpu->sync_registers = kvm_sync_registers;
-    if (!kvm_cpuid_set(kc, error)) {
+    return kvm_cpuid_set(kc, error);
+}
+
+static bool start_cpu(Cpu *cpu, GError **error)
+{
+    if (!cpu->engine && !make_cpu(cpu, error)) {
         return false;
     }
     accel_cpu_add(cpu);
-    cpu->thread = g_thread_try_new("vcpu", kvm_cpu_thread, kc, error);
+    cpu->kick = kvm_kick;
+    cpu->sync_registers = kvm_sync_registers;
+    cpu->thread = g_thread_try_new("vcpu", kvm_cpu_thread, cpu->engine, error);
     if (cpu->thread && cpu->index == cpu_count() - 1) {
         irqchip_switch(kvm_irqchip_ops());
     }
@@ -298,6 +341,10 @@ const AccelOps kvm_accel_ops = {
     .init = kvm_init,
     .available = kvm_available,
     .start_cpu = start_cpu,
+    .fits = fits,
+    .may_leave = may_leave,
+    .leave = leave,
+    .enter = enter,
     .run_on_cpu = accel_cpu_run,
     .describe = describe,
     .insert_breakpoint = kvm_insert_breakpoint,

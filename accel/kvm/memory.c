@@ -195,9 +195,21 @@ void kvm_flush_coalesced(void)
     machine_unlock();
 }
 
-void kvm_memory_start(void)
+/* The listener stays when another engine takes over, so that slots follow the map. */
+void kvm_memory_enter(void)
 {
-    slots = g_array_new(FALSE, FALSE, sizeof(Slot));
-    memory_listen(map_changed, NULL);
-    memory_set_log_sync_fn(sync_log, NULL);
+    if (!slots) {
+        slots = g_array_new(FALSE, FALSE, sizeof(Slot));
+        memory_listen(map_changed, NULL);
+        memory_set_log_sync_fn(sync_log, NULL);
+        map_changed(NULL, memory_system());
+    }
+}
+
+void kvm_memory_leave(void)
+{
+    kvm_flush_coalesced();
+    for (guint i = 0; i < slots->len; i++) {
+        fetch_dirty(&g_array_index(slots, Slot, i));
+    }
 }

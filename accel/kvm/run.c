@@ -95,7 +95,9 @@ static void inject_interrupt(KvmCpu *kc)
     machine_lock();
     vector = cpu->intc ? cpu->intc->acknowledge(cpu->intc_opaque) : -1;
     machine_unlock();
-    if (vector >= 0) {
+    if (vector >= 0 && kvm.chips != CHIPS_OFF) {
+        kvm_inject_external(kc, vector);
+    } else if (vector >= 0) {
         interrupt.irq = vector;
         if (ioctl(kc->fd, KVM_INTERRUPT, &interrupt) < 0) {
             log_error("KVM: cannot inject interrupt %d: %s", vector, g_strerror(errno));
@@ -344,6 +346,8 @@ void *kvm_cpu_thread(void *opaque)
     for (;;) {
         if (attend(kc)) {
             run_guest(kc);
+        } else if (accel_cpu_leaves(kc->cpu)) {
+            break;
         }
     }
     return NULL;

@@ -53,7 +53,7 @@ bool kvm_cpuid_init(GError **error)
         g_clear_pointer(&supported, g_free);
         return false;
     }
-    x86_models_follow_host(has_feature);
+    x86_models_know_host(has_feature);
     return true;
 }
 

@@ -476,6 +476,24 @@ static void push_events(KvmCpu *kc, X86State *s)
     check(kc, ioctl(kc->fd, KVM_SET_VCPU_EVENTS, &e), "write pending events");
 }
 
+/* KVM_INTERRUPT would keep it where no ioctl finds it again, and a vCPU that is stopped before it enters would lose it. */
+void kvm_inject_external(KvmCpu *kc, uint8_t vector)
+{
+    struct kvm_mp_state mp = { 0 };
+    struct kvm_vcpu_events e = { 0 };
+
+    check(kc, ioctl(kc->fd, KVM_GET_VCPU_EVENTS, &e), "read pending events");
+    e.interrupt.injected = 1;
+    e.interrupt.soft = 0;
+    e.interrupt.nr = vector;
+    check(kc, ioctl(kc->fd, KVM_SET_VCPU_EVENTS, &e), "inject an interrupt");
+    check(kc, ioctl(kc->fd, KVM_GET_MP_STATE, &mp), "read the activity state");
+    if (mp.mp_state == KVM_MP_STATE_HALTED) {
+        mp.mp_state = KVM_MP_STATE_RUNNABLE;
+        check(kc, ioctl(kc->fd, KVM_SET_MP_STATE, &mp), "write the activity state");
+    }
+}
+
 /* ---- activity, of vCPUs whose APIC is in the kernel ---- */
 
 static void pull_activity(KvmCpu *kc, X86State *s)

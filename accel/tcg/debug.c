@@ -56,6 +56,21 @@ static void drop_blocks(void)
     g_mutex_unlock(&tb_lock);
 }
 
+bool debug_in_use(void)
+{
+    bool used = false;
+
+    g_mutex_lock(&breakpoint_mutex);
+    for (guint i = 0; breakpoints && i < breakpoints->len; i++) {
+        used |= !g_array_index(breakpoints, Breakpoint, i).guest;
+    }
+    g_mutex_unlock(&breakpoint_mutex);
+    for (int i = 0; i < cpu_count(); i++) {
+        used |= engine_cpu(cpu_get(i))->watchpoints->len > 0;
+    }
+    return used;
+}
+
 /* What a CPU's own thread sets is the guest's. */
 bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr)
 {

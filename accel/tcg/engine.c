@@ -12,6 +12,8 @@
 EngineOptions engine_options = { .buffer_size = 128 << 20 };
 
 static bool initialised; /* tcg_init, which wants to know the guest */
+static bool active;      /* cpu->engine is ours */
+static bool takes_over;  /* another engine has run these CPUs */
 
 bool chaining_off(void)
 {
@@ -73,7 +75,7 @@ static void memory_changed(void *opaque, AddressSpace *as)
 {
     Cpu *self = cpu_current();
 
-    if (as != memory_system()) {
+    if (as != memory_system() || !active) {
         return;
     }
     if (self && self->engine) {
@@ -99,10 +101,54 @@ static bool tcg_accel_init(const char *text, GError **error)
             return false;
         }
     }
-    engine = tcg_engine_ops;
     memory_listen(memory_changed, NULL);
     memory_set_code_write_fn(smc_code_written, NULL);
     memory_set_clean_fn(smc_pages_cleaned, NULL);
+    return true;
+}
+
+bool tcg_active(void)
+{
+    return active;
+}
+
+/* Guests have written to their code meanwhile, and none of the page flags has seen it. */
+static void enter(void)
+{
+    active = true;
+    takes_over = cpu_count() > 0;
+    engine = tcg_engine_ops;
+    g_mutex_lock(&tb_lock);
+    blocks_kill_all();
+    g_mutex_unlock(&tb_lock);
+}
+
+static void leave(void)
+{
+    active = false;
+    engine = plain_engine_ops;
+}
+
+static bool may_leave(GError **error)
+{
+    if (debug_in_use()) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "a debugger has breakpoints or watchpoints in the translator: remove them");
+        return false;
+    }
+    return true;
+}
+
+static bool fits(GError **error)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        g_autofree char *lacks = cpu_get(i)->type->lacks ? cpu_get(i)->type->lacks(cpu_get(i), false) : NULL;
+
+        if (lacks) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "the translator lacks what the guest's CPU has: %s (start without, "
+                        "as -cpu qemu64,-NAME)", lacks);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -117,11 +163,18 @@ static bool start_cpu(Cpu *cpu, GError **error)
         }
         initialised = true;
     }
-    ec = g_new0(EngineCpu, 1);
-    ec->cpu = cpu;
-    ec->ops = guest_ops(cpu);
-    ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
-    cpu->engine = ec;
+    ec = cpu->engine;
+    if (!ec) {
+        ec = g_new0(EngineCpu, 1);
+        ec->cpu = cpu;
+        ec->ops = guest_ops(cpu);
+        ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
+        cpu->engine = ec;
+    }
+    ec->deliver_first = takes_over;
+    if (takes_over) {
+        engine_flush_all(cpu);
+    }
     accel_cpu_add(cpu);
     cpu->thread = g_thread_try_new("vcpu", cpu_thread, ec, error);
     return cpu->thread != NULL;
@@ -132,6 +185,10 @@ const AccelOps tcg_accel_ops = {
     .about = "translates guest code",
     .init = tcg_accel_init,
     .start_cpu = start_cpu,
+    .fits = fits,
+    .may_leave = may_leave,
+    .leave = leave,
+    .enter = enter,
     .run_on_cpu = accel_cpu_run,
     .describe = engine_describe,
     .insert_breakpoint = debug_insert_breakpoint,

@@ -147,6 +147,7 @@ typedef struct EngineCpu {
     struct Block *current;     /* under the interpreter: what runs */
     unsigned next_variant;     /* of the block to run next */
     bool next_exclusive;
+    bool deliver_first;        /* what another engine may have left */
     bool ignore_watch;
     bool watch_hit;
     int watch_kind;            /* DebugStop */
@@ -217,6 +218,7 @@ typedef struct EngineOptions {
 } EngineOptions;
 extern EngineOptions engine_options;
 bool chaining_off(void);
+bool tcg_active(void); /* Cpu.engine is an EngineCpu */
 
 /* run.c */
 void *cpu_thread(void *opaque);
@@ -302,6 +304,7 @@ Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant);
 void translate_discard(Block *block); /* after a run of one for once */
 
 /* debug.c */
+bool debug_in_use(void); /* by a debugger */
 bool debug_has_breakpoint(VirtAddr addr);
 bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr);
 bool debug_remove_breakpoint(Cpu *cpu, VirtAddr addr);

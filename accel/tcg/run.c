@@ -122,6 +122,9 @@ static bool enter_code(EngineCpu *ec)
 
 void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
 {
+    if (!tcg_active()) {
+        return;
+    }
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
 
@@ -301,6 +304,11 @@ static bool attend(EngineCpu *ec)
             return false;
         }
         atomic_store(&cpu->halted, false);
+    }
+    if (G_UNLIKELY(ec->deliver_first)) {
+        ec->deliver_first = false;
+        deliver(ec);
+        return false;
     }
     if (requests & ~CPU_REQ_EXIT) {
         if (run_protected(ec, CALL_SERVICE) == TCG_EXIT_EXCEPTION) {
@@ -495,6 +503,9 @@ void *cpu_thread(void *opaque)
 
         if (!attend(ec)) {
             from = NULL;
+            if (accel_cpu_leaves(ec->cpu)) {
+                break;
+            }
             continue;
         }
         if (engine_options.single_thread) {

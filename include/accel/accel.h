@@ -10,6 +10,11 @@ typedef struct AccelOps {
     bool (*init)(const char *options, GError **error);
     bool (*available)(char **why_not); /* for -accel help; why_not is freed by the caller */
     bool (*start_cpu)(Cpu *cpu, GError **error); /* creates its thread, which waits to be resumed */
+    /* Changing engines, vCPUs standing. After leave it costs nothing; enter finds memory that others have changed. */
+    bool (*fits)(GError **error);      /* the CPU model and the board are for it; may be NULL */
+    bool (*may_leave)(GError **error); /* may be NULL */
+    void (*leave)(void);
+    void (*enter)(void);
     /* Runs fn(cpu, data) in the CPU's thread between blocks and waits; from any other thread. */
     void (*run_on_cpu)(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
     char *(*describe)(void); /* `info jit` */
@@ -26,6 +31,8 @@ extern const AccelOps *accel;               /* the chosen one */
 
 /* spec is -accel's text, "tcg,thread=multi" or "kvm:tcg"; NULL: the best that works. */
 bool accel_init(const char *spec, GError **error);
+/* The machine carries on in another engine, "tcg" or "kvm". In the main loop, lock held. False: it stays where it was. */
+bool accel_switch(const char *name, GError **error);
 /* All vCPUs stop at an instruction boundary, or go on. Called by machine_stop/continue, lock held. */
 void accel_pause_all(void);
 void accel_resume_all(void);

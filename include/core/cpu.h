@@ -63,6 +63,9 @@ typedef struct CpuType {
     bool (*has_work)(Cpu *cpu); /* a halted CPU should wake */
     void (*save)(Cpu *cpu, GKeyFile *out);
     bool (*load)(Cpu *cpu, GKeyFile *in, GError **error);
+    /* Features that the CPU has and the translator (or KVM) lacks, "avx, avx2"; NULL: none. Caller frees. */
+    char *(*lacks)(Cpu *cpu, bool under_kvm);
+    void (*replaced)(Cpu *cpu); /* after somebody else filled the state struct; may be NULL */
     char *(*describe)(Cpu *cpu, bool with_fpu); /* `info registers`; caller frees */
     void (*list_models)(GString *out); /* -cpu help */
 } CpuType;

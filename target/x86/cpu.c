@@ -37,7 +37,7 @@ static const StateField *x86_fields(size_t *count)
         ROW(mtrr_base, 8, 0) ROW(mtrr_mask, 8, 0) ROW(misc_enable, 1, 1) ROW(mcg_status, 1, 0)
         ROW(mcg_ctl, 1, UINT64_MAX) ROW(mc_banks, 40, 0) ROW(debugctl, 1, 0) ROW(smbase, 1, 0x30000)
         ROW(spec_ctrl, 1, 0) ROW(feature_control, 1, 0) ROW(bios_sign_id, 1, UINT64_C(0x100000000))
-        ROW(xss, 1, 0) ROW(pkru, 1, 0) ROW(perf, 32, 0) ROW(mwait_addr, 1, 0) ROW(kvm_msr, 8, 0)
+        ROW(xss, 1, 0) ROW(pkru, 1, 0) ROW(perf, 32, 0) ROW(mwait_addr, 1, 0) ROW(kvm_msr, 8, 0) ROW(kvm_clock, 1, 0)
         ROW(fx, 512, 0) ROW(xsave_header, 64, 0) ROW(ymm_high, 256, 0) ROW(fp_ferr, 1, 0)
         ROW(exception.vector, 1, UINT32_MAX) ROW(exception.error_code, 1, 0) ROW(exception.has_error, 1, 0)
         ROW(exception.software, 1, 0) ROW(exception.external, 1, 0) ROW(exception.next_pc, 1, 0)
@@ -96,7 +96,7 @@ void x86_init_signal(Cpu *cpu)
         "fx", "xsave_header", "ymm_high", "star", "lstar", "cstar", "fmask", "kernel_gs_base", "tsc_aux",
         "tsc_adjust", "sysenter_cs", "sysenter_esp", "sysenter_eip", "pat", "mtrr_def", "mtrr_fixed",
         "mtrr_base", "mtrr_mask", "misc_enable", "mcg_status", "mcg_ctl", "mc_banks", "debugctl", "smbase",
-        "feature_control", "bios_sign_id", "perf", "xcr0", "kvm_msr",
+        "feature_control", "bios_sign_id", "perf", "xcr0", "kvm_msr", "kvm_clock",
     };
     X86State *s = x86_state(cpu);
     uint64_t cache = s->cr0 & (CR0_CD | CR0_NW);
@@ -189,6 +189,16 @@ static bool x86_load(Cpu *cpu, GKeyFile *in, GError **error)
     return true;
 }
 
+static char *x86_lacks(Cpu *cpu, bool under_kvm)
+{
+    return x86_model_lacks(x86_state(cpu)->features, under_kvm);
+}
+
+static void x86_replaced(Cpu *cpu)
+{
+    state_replaced(x86_state(cpu));
+}
+
 const CpuType x86_cpu_type = {
     .name = "x86",
     .state_size = sizeof(X86State),
@@ -198,6 +208,8 @@ const CpuType x86_cpu_type = {
     .has_work = x86_has_work,
     .save = x86_save,
     .load = x86_load,
+    .replaced = x86_replaced,
+    .lacks = x86_lacks,
     .describe = x86_describe,
     .list_models = x86_model_list,
 };

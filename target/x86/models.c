@@ -113,12 +113,13 @@ static bool host_has(X86Feature f)
 }
 
 static X86HostHasFn *follow_host; /* NULL: the translator runs guests */
+static X86HostHasFn *host_has_fn; /* once KVM has been asked */
 
-/* What the engine can run. Of the translator the rest of features.def is for the decoder and future use. */
-static bool supported(X86Feature f)
+/* What an engine can run. Of the translator the rest of features.def is for the decoder and future use. */
+static bool supported_by(X86Feature f, X86HostHasFn *host)
 {
-    if (follow_host) {
-        return follow_host(features[f].leaf, features[f].subleaf, features[f].reg, features[f].bit);
+    if (host) {
+        return host(features[f].leaf, features[f].subleaf, features[f].reg, features[f].bit);
     }
     switch (f) {
     case FEAT_vme:
@@ -135,6 +136,23 @@ static bool supported(X86Feature f)
     default:
         return host_has(f);
     }
+}
+
+static bool supported(X86Feature f)
+{
+    return supported_by(f, follow_host);
+}
+
+char *x86_model_lacks(const X86Features *f, bool under_kvm)
+{
+    GString *names = g_string_new(NULL);
+
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        if (f->on[i] && !supported_by(i, under_kvm ? host_has_fn : NULL)) {
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", features[i].name);
+        }
+    }
+    return g_string_free(names, names->len == 0);
 }
 
 /* "sse4.1", "sse4-1" and "sse4_1" are the same name. */
@@ -320,9 +338,14 @@ static void drop_dependents(X86Features *f)
     }
 }
 
-void x86_models_follow_host(X86HostHasFn *has)
+void x86_models_know_host(X86HostHasFn *has)
 {
-    follow_host = has;
+    host_has_fn = has;
+}
+
+void x86_models_follow_host(bool follow)
+{
+    follow_host = follow ? host_has_fn : NULL;
 }
 
 /* The identity of the host's processor, and all features that the engine and our state have room for. */

@@ -236,8 +236,10 @@ struct X86Features {
 
 /* Engines on the host's own processor: whether it, and the host's kernel, let a guest have that CPUID bit. */
 typedef bool X86HostHasFn(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit);
-void x86_models_follow_host(X86HostHasFn *has);
+void x86_models_know_host(X86HostHasFn *has);
+void x86_models_follow_host(bool follow); /* or the translator */
 X86Features *x86_model_parse(const char *spec, GError **error); /* caller frees */
+char *x86_model_lacks(const X86Features *f, bool under_kvm); /* see CpuType */
 void x86_model_list(GString *out);
 void x86_cpuid(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

@@ -8,6 +8,7 @@ Kernels that implement KVM by page tables, without VT or SVM, run firmware some 
 import os
 import pathlib
 import tempfile
+import time
 
 import firmware
 import machine
@@ -52,6 +53,29 @@ def grub(myna):
                   patience=PATIENCE)
 
 
+def switches(myna, chips):
+    """A hundred changes of the engine under a guest that computes and does I/O."""
+    need_kvm()
+    with tempfile.TemporaryDirectory() as folder:
+        bios = firmware.assemble(folder, pathlib.Path(__file__).with_name('switch.S'))
+        with machine.Machine(myna, '-accel', 'tcg', '-M', f'pc,kernel-irqchip={chips}', '-cpu', 'qemu64,-pni', '-nodefaults', '-m', 16, '-bios', bios,
+                             '-device', 'isa-debug-exit,iobase=0x501') as m:
+            for n in range(100):
+                m.command('x-accel-switch', accel='tcg' if n % 2 else 'kvm')
+                with m.changed:
+                    seen = len(m.text)
+                end = time.monotonic() + 30 * PATIENCE
+                while not {'t', 'a'} <= set(m.text[seen:]):
+                    if time.monotonic() > end or len(m.text) > seen + 2000 or m.process.poll() is not None:
+                        m.text = m.text[seen:seen + 200]
+                        raise machine.Failure(f'silence after switch {n}')
+                    time.sleep(0.01)
+            m.send('q')
+            status = m.wait_exit(20 * PATIENCE)
+            if status != GOOD:
+                raise machine.Failure(f'check {status >> 1} of switch.S failed')
+
+
 TESTS = {
     'translator': checks,
     'translator-smp': lambda myna: checks(myna, '-smp', '4'),
@@ -59,6 +83,9 @@ TESTS = {
     'seabios-split': lambda myna: seabios(myna, 'split'),
     'seabios-off': lambda myna: seabios(myna, 'off'),
     'grub': grub,
+    'switches': lambda myna: switches(myna, 'on'),
+    'switches-split': lambda myna: switches(myna, 'split'),
+    'switches-off': lambda myna: switches(myna, 'off'),
 }
 
 if __name__ == '__main__':

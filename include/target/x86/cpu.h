@@ -132,6 +132,7 @@ typedef struct X86State {
     uint64_t feature_control, bios_sign_id, xss, pkru;
     uint64_t perf[32];
     uint64_t mwait_addr;
+    uint64_t kvm_clock;   /* ns that it is ahead of the guest's clock; the first processor's counts */
     uint64_t kvm_msr[8];  /* from 4B564D00h on: KVM's paravirtual clock and its like */
 
     /* FP: an FXSAVE image, then XSAVE header and upper halves; the host loads and stores it. */
