@@ -272,6 +272,38 @@ static MmuContext *context_new(EngineCpu *ec, uint64_t id)
     return context;
 }
 
+static void globals_flush(Globals *globals)
+{
+    globals->pages.generation++;
+    globals->large.n = 0;
+}
+
+/* The world's, over those of the one that was not used for longest; its address spaces go with them. */
+static Globals *globals_of(EngineCpu *ec, uint64_t id)
+{
+    uint64_t world = id >> 32;
+    Globals *oldest = &ec->worlds[0];
+
+    for (int i = 0; i < WORLDS; i++) {
+        if (ec->worlds[i].world == world && (ec->worlds[i].used || world == 0)) {
+            return &ec->worlds[i];
+        }
+    }
+    for (int i = 1; i < WORLDS; i++) {
+        if (ec->worlds[i].used < oldest->used) {
+            oldest = &ec->worlds[i];
+        }
+    }
+    for (int i = 0; i < MMU_CONTEXTS; i++) {
+        if (ec->contexts[i].valid && ec->contexts[i].id >> 32 == oldest->world) {
+            context_flush(ec, &ec->contexts[i], false);
+        }
+    }
+    globals_flush(oldest);
+    oldest->world = world;
+    return oldest;
+}
+
 static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
 {
     JumpCache *list = ec->context->jumps, *oldest = &list[0];
@@ -317,6 +349,8 @@ void engine_update_mode(Cpu *cpu)
 
         ec->context = context ? context : context_new(ec, id);
         ec->context->used = ++ec->clock;
+        ec->globals = globals_of(ec, id);
+        ec->globals->used = ec->clock;
         ec->n_switches++;
         context_catch_up(ec, ec->context);
         context_drop_flagged_stores(ec);
@@ -336,8 +370,9 @@ void engine_flush_all(Cpu *cpu)
         return;
     }
     ec->n_flushes++;
-    ec->global_pages.generation++;
-    ec->global_large.n = 0;
+    for (int i = 0; i < WORLDS; i++) {
+        globals_flush(&ec->worlds[i]);
+    }
     ec->flush_seq += FLUSH_LOG + 1;
     if (ec->context) {
         context_flush(ec, ec->context, false);
@@ -354,11 +389,31 @@ void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global)
     }
     ec->n_flushes++;
     if (!keep_global) {
-        ec->global_pages.generation++;
-        ec->global_large.n = 0;
+        globals_flush(globals_of(ec, id));
     }
     if ((context = context_of(ec, id))) {
         context_flush(ec, context, keep_global);
+    }
+}
+
+/* Every address space whose id, as far as the mask goes, is this, and the global pages of their worlds. */
+void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask)
+{
+    EngineCpu *ec = cpu->engine;
+
+    if (!ec) {
+        return;
+    }
+    ec->n_flushes++;
+    for (int i = 0; i < WORLDS; i++) {
+        if (!((ec->worlds[i].world << 32 ^ id) & mask)) {
+            globals_flush(&ec->worlds[i]);
+        }
+    }
+    for (int i = 0; i < MMU_CONTEXTS; i++) {
+        if (ec->contexts[i].valid && !((ec->contexts[i].id ^ id) & mask)) {
+            context_flush(ec, &ec->contexts[i], false);
+        }
     }
 }
 
@@ -370,12 +425,12 @@ void engine_flush_page(Cpu *cpu, VirtAddr addr)
     if (!ec || !ec->context) {
         return;
     }
-    if (large_has(&ec->global_large, page)) {
-        engine_flush_all(cpu);
+    if (large_has(&ec->globals->large, page)) {
+        engine_flush_spaces(cpu, ec->globals->world << 32, UINT64_MAX << 32);
         return;
     }
     for (unsigned mode = 0; mode < MMU_MODES; mode++) {
-        PageEntry *entry = pages_find(&ec->global_pages, page | mode);
+        PageEntry *entry = pages_find(&ec->globals->pages, page | mode);
 
         if (entry) {
             entry->generation = 0;

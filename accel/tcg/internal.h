@@ -111,6 +111,16 @@ typedef struct MmuContext {
 
 #define MMU_CONTEXTS 16
 
+/* The global pages of those address spaces whose ids have the same upper half. */
+typedef struct Globals {
+    uint64_t world;
+    uint64_t used; /* for replacement */
+    PageSets pages;
+    LargeRanges large;
+} Globals;
+
+#define WORLDS 8
+
 enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2 };
 
 typedef struct Watchpoint {
@@ -138,8 +148,8 @@ typedef struct EngineCpu {
     MmuContext *context;
     JumpCache *jumps;
     MmuContext contexts[MMU_CONTEXTS];
-    PageSets global_pages;
-    LargeRanges global_large;
+    Globals worlds[WORLDS];
+    Globals *globals;          /* of the current context's world */
     uint64_t clock;            /* for replacement */
     uint64_t flush_seq;
     VirtAddr flush_log[FLUSH_LOG];
@@ -256,6 +266,7 @@ void jumps_clear(JumpCache *jumps, bool keep_global);
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
 void engine_flush_all(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
+void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
 void engine_flush_page(Cpu *cpu, VirtAddr addr);
 void engine_update_mode(Cpu *cpu);
 extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */

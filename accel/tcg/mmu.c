@@ -55,8 +55,8 @@ static bool crosses_page(uint64_t addr, unsigned size)
 static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const MmuResult *result)
 {
     MemoryRange range = address_space_find(ec->cpu->memory, result->phys);
-    PageSets *sets = result->global ? &ec->global_pages : &ec->context->pages;
-    PageEntry *old = pages_find(result->global ? &ec->context->pages : &ec->global_pages, tag);
+    PageSets *sets = result->global ? &ec->globals->pages : &ec->context->pages;
+    PageEntry *old = pages_find(result->global ? &ec->context->pages : &ec->globals->pages, tag);
     PageEntry *entry = pages_slot(sets, tag);
 
     if (old) {
@@ -86,7 +86,7 @@ static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const 
         entry->prot |= PROT_WATCH;
     }
     if (result->page_size > GUEST_PAGE_SIZE) {
-        large_add(result->global ? &ec->global_large : &ec->context->large, addr, result->page_size);
+        large_add(result->global ? &ec->globals->large : &ec->context->large, addr, result->page_size);
     }
     return entry;
 }
@@ -102,7 +102,7 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
     }
     entry = pages_find(&ec->context->pages, tag);
     if (!entry) {
-        entry = pages_find(&ec->global_pages, tag);
+        entry = pages_find(&ec->globals->pages, tag);
     }
     if (entry && entry->prot & 1 << access) {
         return entry;
@@ -410,7 +410,7 @@ static void fill_for_next(EngineCpu *ec, uint64_t addr, unsigned size, MmuAccess
     }
     entry = pages_find(&ec->context->pages, tag);
     if (!entry) {
-        entry = pages_find(&ec->global_pages, tag);
+        entry = pages_find(&ec->globals->pages, tag);
     }
     if (entry && entry->prot & 1 << access &&
         !(entry->prot & PROT_WATCH) && !is_io(entry, store) && !(store && atomic_load(entry->flags))) {
@@ -624,6 +624,7 @@ const EngineOps tcg_engine_ops = {
     .probe = helper_probe,
     .flush_all = engine_flush_all,
     .flush_space = engine_flush_space,
+    .flush_spaces = engine_flush_spaces,
     .flush_page = engine_flush_page,
     .update_mode = engine_update_mode,
     .breakpoints_changed = debug_breakpoints_changed,

@@ -61,7 +61,8 @@ typedef struct GuestOps {
 
     /* The MMU mode of ordinary accesses now, and of IRM_KERNEL accesses. */
     unsigned (*mmu_mode)(Cpu *cpu, bool kernel);
-    /* An identifier of the current address space (x86: CR3 and PCID); TLB contexts are kept by it. */
+    /* An identifier of the current address space (x86: PCID, and ASID of a virtual machine); TLB
+     * contexts are kept by it. Global pages are shared by those whose upper 32 bits are equal. */
     uint64_t (*address_space_id)(Cpu *cpu);
     /*
      * Walks the page tables for one access. debug: change nothing (A/D bits), permissions ignored.
@@ -120,6 +121,9 @@ typedef struct EngineOps {
     void *(*probe)(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode, uintptr_t retaddr);
     void (*flush_all)(Cpu *cpu);               /* every context, also global entries */
     void (*flush_space)(Cpu *cpu, uint64_t space_id, bool keep_global);
+    /* Those whose id, as far as mask goes, is this; mask has all of the upper bits that tell worlds
+     * of global pages apart, or a prefix of them. */
+    void (*flush_spaces)(Cpu *cpu, uint64_t space_id, uint64_t mask);
     void (*flush_page)(Cpu *cpu, VirtAddr addr); /* in all contexts of this CPU */
     /* CR3, mode or key flags changed: choose tables and jump cache again. */
     void (*update_mode)(Cpu *cpu);
