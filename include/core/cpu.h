@@ -38,6 +38,7 @@ typedef enum CpuRequest {
     CPU_REQ_EXIT = 1 << 5,   /* back to the engine's loop: stop, pause, queued work */
     CPU_REQ_TIMER = 1 << 6,  /* target's own */
     CPU_REQ_MCE = 1 << 7,
+    CPU_REQ_VIRTUAL = 1 << 8, /* target's own: an interrupt of the virtual machine that runs on this CPU */
 } CpuRequest;
 
 /* What the CPU asks of its interrupt controller (x86: local APIC, else the 8259 directly). */

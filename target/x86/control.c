@@ -1,5 +1,5 @@
 /* Control and debug registers, the translation mode derived from them, and TLB instructions. */
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 
 bool x86_has(const X86State *s, X86Feature feature)
 {
@@ -175,6 +175,9 @@ void x86_update_mode(X86State *s)
     if (s->interrupt_shadow) {
         m |= MODE_SHADOW;
     }
+    if (s->svm.guest) {
+        m |= MODE_GUEST;
+    }
     if ((s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3) {
         m |= MODE_AC;
     }
@@ -217,7 +220,9 @@ void x86_update_mode(X86State *s)
 
 static void flush_all(X86State *s)
 {
-    if (engine.flush_all) {
+    if (engine.flush_spaces && s->svm.guest) {
+        engine.flush_spaces(s->hot.cpu, SVM_SPACE(s->svm.asid), SVM_SPACE_MASK);
+    } else if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
     }
 }
@@ -285,14 +290,14 @@ void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra)
     }
     s->cr3 = value;
     if (!keep && (s->cr0 & CR0_PG) && engine.flush_space) {
-        engine.flush_space(s->hot.cpu, s->cr4 & CR4_PCIDE ? value & 0xfff : 0, (s->cr4 & CR4_PGE) != 0);
+        engine.flush_space(s->hot.cpu, x86_space_id(s), (s->cr4 & CR4_PGE) != 0);
     }
     if (engine.update_mode) {
         engine.update_mode(s->hot.cpu);
     }
 }
 
-static uint64_t allowed_cr4(const X86State *s)
+uint64_t x86_allowed_cr4(const X86State *s)
 {
     static const struct {
         X86Feature feature;
@@ -318,7 +323,7 @@ void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra)
 {
     uint64_t changed = s->cr4 ^ value;
 
-    if ((value & ~allowed_cr4(s)) || ((changed & CR4_PAE) && is_long(s)) ||
+    if ((value & ~x86_allowed_cr4(s)) || ((changed & CR4_PAE) && is_long(s)) ||
         ((changed & value & CR4_PCIDE) && (!is_long(s) || (s->cr3 & 0xfff)))) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
@@ -357,6 +362,9 @@ uint64_t helper_mov_from_cr(X86State *s, uint64_t a, uint64_t b, uint64_t c, uin
     case 8: {
         Cpu *cpu = s->hot.cpu;
 
+        if (s->svm.guest && (s->svm.int_control & V_INTR_MASKING)) {
+            return s->svm.int_control & 15;
+        }
         tcg_fp_sync(s);
         return cpu->intc && cpu->intc->get_tpr ? cpu->intc->get_tpr(cpu->intc_opaque) : 0;
     }
@@ -391,6 +399,11 @@ uint64_t helper_mov_to_cr(X86State *s, uint64_t a, uint64_t value, uint64_t c, u
 
         if (value >> 4) {
             x86_raise_error(s, EXC_GP, 0, ra);
+        }
+        if (s->svm.guest && (s->svm.int_control & V_INTR_MASKING)) {
+            s->svm.int_control = (s->svm.int_control & ~(uint32_t)V_TPR) | value;
+            x86_poll_interrupts(s);
+            break;
         }
         tcg_fp_sync(s);
         if (cpu->intc && cpu->intc->set_tpr) {
@@ -462,10 +475,10 @@ uint64_t helper_invpcid(X86State *s, uint64_t type, uint64_t descriptor, uint64_
         engine.flush_page(s->hot.cpu, addr);
         break;
     case 1:
-        engine.flush_space(s->hot.cpu, pcid, true);
+        engine.flush_space(s->hot.cpu, x86_pcid_space(s, pcid), true);
         break;
     default:
-        engine.flush_all(s->hot.cpu);
+        flush_all(s);
     }
     return 0;
 }

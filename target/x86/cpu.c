@@ -1,7 +1,7 @@
 /* The x86 processor as boards and engines see it: reset, INIT, snapshots. */
 #include "core/machine.h"
 #include "core/state.h"
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 #include "util/bits.h"
 
 #define ROW(member, n, reset_) \
@@ -11,6 +11,11 @@
     { #name "_base", offsetof(X86State, seg[index].base), 8, 1, base_ },                                   \
     { #name "_limit", offsetof(X86State, seg[index].limit), 4, 1, limit_ },                                \
     { #name "_attr", offsetof(X86State, seg[index].attr), 2, 1, attr_ },
+#define HOST_SEG_ROWS(name, index)                                                                        \
+    { "svm_host_" #name "_selector", offsetof(X86State, svm.host.seg[index].selector), 2, 1, 0 },          \
+    { "svm_host_" #name "_base", offsetof(X86State, svm.host.seg[index].base), 8, 1, 0 },                  \
+    { "svm_host_" #name "_limit", offsetof(X86State, svm.host.seg[index].limit), 4, 1, 0 },                \
+    { "svm_host_" #name "_attr", offsetof(X86State, svm.host.seg[index].attr), 2, 1, 0 },
 
 enum {
     ATTR_CODE = SEG_P | SEG_S | 0xb, ATTR_DATA = SEG_P | SEG_S | 3, ATTR_LDT = SEG_P | 2, ATTR_TSS = SEG_P | 0xb,
@@ -41,7 +46,18 @@ static const StateField *x86_fields(size_t *count)
         ROW(fx, 512, 0) ROW(xsave_header, 64, 0) ROW(ymm_high, 256, 0) ROW(fp_ferr, 1, 0)
         ROW(exception.vector, 1, UINT32_MAX) ROW(exception.error_code, 1, 0) ROW(exception.has_error, 1, 0)
         ROW(exception.software, 1, 0) ROW(exception.external, 1, 0) ROW(exception.next_pc, 1, 0)
-        ROW(exception.cr2, 1, 0) ROW(exception.dr6, 1, 0)
+        ROW(exception.cr2, 1, 0) ROW(exception.dr6, 1, 0) ROW(exception.by_opcode, 1, 0)
+        ROW(exception.injected, 1, 0)
+        ROW(svm.gif, 1, 1) ROW(svm.guest, 1, 0) ROW(svm.nested_paging, 1, 0) ROW(svm.vm_cr, 1, 0)
+        ROW(svm.hsave_pa, 1, 0) ROW(svm.tsc_ratio, 1, SVM_TSC_RATIO_ONE) ROW(svm.vmcb, 1, 0) ROW(svm.iopm, 1, 0)
+        ROW(svm.msrpm, 1, 0) ROW(svm.tsc_offset, 1, 0) ROW(svm.nested_cr3, 1, 0) ROW(svm.intercept, 6, 0)
+        ROW(svm.asid, 1, 0) ROW(svm.int_control, 1, 0) ROW(svm.int_vector, 1, 0) ROW(svm.pause_count, 1, 0)
+        ROW(svm.pause_threshold, 1, 0) ROW(svm.pause_left, 1, 0) ROW(svm.shadow_pc, 1, UINT64_MAX)
+        HOST_SEG_ROWS(es, S_ES) HOST_SEG_ROWS(cs, S_CS) HOST_SEG_ROWS(ss, S_SS) HOST_SEG_ROWS(ds, S_DS)
+        ROW(svm.host.gdtr.base, 1, 0) ROW(svm.host.gdtr.limit, 1, 0) ROW(svm.host.idtr.base, 1, 0)
+        ROW(svm.host.idtr.limit, 1, 0) ROW(svm.host.cr0, 1, 0) ROW(svm.host.cr3, 1, 0) ROW(svm.host.cr4, 1, 0)
+        ROW(svm.host.efer, 1, 0) ROW(svm.host.rip, 1, 0) ROW(svm.host.rsp, 1, 0) ROW(svm.host.rax, 1, 0)
+        ROW(svm.host.pat, 1, 0) ROW(svm.host.pdpte, 4, 0) ROW(svm.host.rflags, 1, 2)
     };
 
     *count = G_N_ELEMENTS(rows);
@@ -53,6 +69,7 @@ static void state_replaced(X86State *s)
 {
     s->published_mmu = UINT32_MAX;
     memset(s->table_ram, 0, sizeof(s->table_ram));
+    svm_state_loaded(s);
     x86_update_watches(s);
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
@@ -85,7 +102,7 @@ static void x86_reset(Cpu *cpu)
     x86_tsc_reset(s);
     reset_common(cpu);
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI | CPU_REQ_INIT | CPU_REQ_SIPI |
-                               CPU_REQ_TIMER | CPU_REQ_MCE);
+                               CPU_REQ_TIMER | CPU_REQ_MCE | CPU_REQ_VIRTUAL);
     state_replaced(s);
 }
 
@@ -97,6 +114,7 @@ void x86_init_signal(Cpu *cpu)
         "tsc_adjust", "sysenter_cs", "sysenter_esp", "sysenter_eip", "pat", "mtrr_def", "mtrr_fixed",
         "mtrr_base", "mtrr_mask", "misc_enable", "mcg_status", "mcg_ctl", "mc_banks", "debugctl", "smbase",
         "feature_control", "bios_sign_id", "perf", "xcr0", "kvm_msr", "kvm_clock",
+        "svm.vm_cr", "svm.hsave_pa", "svm.tsc_ratio",
     };
     X86State *s = x86_state(cpu);
     uint64_t cache = s->cr0 & (CR0_CD | CR0_NW);

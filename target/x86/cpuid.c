@@ -1,6 +1,6 @@
 /* What CPUID answers, from the model and the machine's topology (SDM vol. 2, CPUID). */
 #include "core/machine.h"
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 
 /* Bits that an identifier of n things needs. */
 static unsigned id_bits(unsigned n)
@@ -212,6 +212,13 @@ static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
         out[0] = f->on[FEAT_lm] ? X86_PHYS_BITS | 48 << 8 : f->on[FEAT_pse36] ? 36 : 32;
         if (logical > 1) {
             out[2] = (logical - 1) | id_bits(logical) << 12;
+        }
+        break;
+    case 0x8000000a: /* SVM: revision, address space identifiers, features */
+        if (f->on[FEAT_svm]) {
+            out[0] = 1;
+            out[1] = SVM_ASIDS;
+            out[3] = f->words[WORD_XA_EDX];
         }
         break;
     }

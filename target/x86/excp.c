@@ -1,6 +1,6 @@
 /* Raising and delivering exceptions and interrupts, in all modes (SDM vol. 3, chapter 6). */
 #include "core/machine.h"
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 
 enum { DR6_BS = 1 << 14, DR7_GD = 1 << 13 };
 
@@ -12,6 +12,8 @@ static void G_GNUC_NORETURN raise_event(X86State *s, int vector, bool has_error,
     s->exception.error_code = error;
     s->exception.software = false;
     s->exception.external = false;
+    s->exception.by_opcode = false;
+    s->exception.injected = false;
     if (s->catching) {
         __builtin_longjmp(s->catch_point, 1);
     }
@@ -325,6 +327,12 @@ static void enter_long(X86State *s, const X86Exception *e, uint64_t return_pc, u
     s->pc = offset;
 }
 
+void x86_enter_debug(X86State *s, const X86Exception *e)
+{
+    s->dr[6] |= e->dr6;
+    s->dr[7] &= ~(uint64_t)DR7_GD;
+}
+
 static void enter(X86State *s, const X86Exception *e)
 {
     uint64_t return_pc = e->software ? e->next_pc : s->pc;
@@ -334,8 +342,7 @@ static void enter(X86State *s, const X86Exception *e)
     if (e->vector == EXC_PF && !e->software && !e->external) {
         s->cr2 = e->cr2;
     } else if (e->vector == EXC_DB && !e->software && !e->external) {
-        s->dr[6] |= e->dr6;
-        s->dr[7] &= ~(uint64_t)DR7_GD;
+        x86_enter_debug(s, e);
     }
     if (!(s->cr0 & CR0_PE)) {
         enter_real(s, e, return_pc);
@@ -396,22 +403,30 @@ void x86_interrupt(X86State *s, const X86Exception *event)
             s->hot.cpu->index, e.vector, e.has_error ? e.error_code : 0,
             e.software ? "int" : e.external ? "ext" : "exc", s->cpl, s->seg[S_CS].selector, s->pc,
             s->seg[S_SS].selector, s->reg[R_SP], e.vector == EXC_PF ? e.cr2 : s->cr2, s->reg[R_AX]);
+    s->delivering = NULL;
+    svm_check_exception(s, &e);
+    s->delivering = &e;
     while (!try_enter(s, &e)) {
         X86Exception second = s->exception;
 
         x86_log(s, LOG_INT, "cpu %d: v=%02x while delivering v=%02x\n", s->hot.cpu->index,
                 second.vector, e.vector);
+        svm_check_exception(s, &second);
         if (e.vector == EXC_DF && !e.software && !e.external &&
             (second.vector == EXC_PF || is_contributory(second.vector))) {
             s->exception = (X86Exception){ .vector = -1 };
+            svm_check_shutdown(s);
+            s->delivering = NULL;
             triple_fault(s);
             return;
         }
         if (is_double_fault(&e, second.vector)) {
             second = (X86Exception){ .vector = EXC_DF, .has_error = true };
+            svm_check_exception(s, &second);
         }
         e = second;
     }
+    s->delivering = NULL;
     s->exception = (X86Exception){ .vector = -1 };
     s->interrupt_shadow = 0;
     x86_update_mode(s);
@@ -431,7 +446,7 @@ void x86_deliver_exception(Cpu *cpu)
 uint64_t helper_int(X86State *s, uint64_t vector, uint64_t next_pc, uint64_t kind, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
-    X86Exception e = { .vector = vector & 0xff, .software = true, .next_pc = next_pc };
+    X86Exception e = { .vector = vector & 0xff, .software = true, .by_opcode = kind != 0, .next_pc = next_pc };
 
     if (kind == 0 && (s->eflags & EFL_VM) && iopl(s) < 3) {
         x86_raise_error(s, EXC_GP, 0, ra);

@@ -6,6 +6,7 @@
  * mean nothing to the guest.
  */
 #include "target/x86/fp_state.h"
+#include "target/x86/svm.h"
 
 #include "core/line.h"
 #include "core/lock.h"
@@ -281,6 +282,9 @@ void x86_raise_x87(X86State *s, uintptr_t retaddr)
         /* The host knows no IGNNE#: masked, the pending exception does no more harm. */
         x86_fx_set_words(fx, fx->fcw | FCW_MASKS, fx->fsw);
     } else if (!(s->fp_ferr & FERR_ASSERTED)) {
+        if (svm_intercepts(s, SVM_EXIT_FERR_FREEZE)) {
+            svm_exit(s, (X86SvmExit){ .code = SVM_EXIT_FERR_FREEZE }, retaddr);
+        }
         s->fp_ferr |= FERR_ASSERTED;
         set_ferr(s, true);
     }

@@ -41,7 +41,9 @@ typedef enum X86StringOp { STRING_MOVS, STRING_STOS, STRING_LODS, STRING_CMPS, S
     /* misc.c */ \
     E(nop) E(ud) E(hlt) E(in) E(out) E(cmc) E(clc) E(stc) E(cli) E(sti) E(cld) E(std) E(salc) \
     E(cpuid) E(rdtsc) E(rdpmc) E(rdmsr) E(wrmsr) E(clts) E(wbinvd) E(mov_cr) E(mov_dr) E(lar) \
-    E(grp6) E(grp7) E(grp15) E(grp9) E(invpcid) E(fp)
+    E(grp6) E(grp7) E(grp15) E(grp9) E(invpcid) E(fp) \
+    /* svm_emit.c */ \
+    E(svm) E(svm_check)
 #define E(name) X86Emit x86_emit_##name;
 X86_EMITTERS(E)
 #undef E

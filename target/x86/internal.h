@@ -44,6 +44,7 @@ enum {
     MODE_IO_BREAKPOINTS = 1 << 23, /* DR7 has some on ports: port instructions end their block */
     MODE_OSXMMEXCPT = 1 << 24,
     MODE_AVX = 1 << 25,     /* XCR0 enables YMM */
+    MODE_GUEST = 1 << 26,   /* of a VMRUN: what can be intercepted asks first */
 };
 
 /* MMU modes. */

@@ -1,9 +1,9 @@
 /* Interrupts between blocks, the flag that gates them, and waiting for them. */
 #include "core/lock.h"
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 
 /* What might be taken once IF is set or a shadow ends. */
-#define MASKABLE (CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI)
+#define MASKABLE (CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI | CPU_REQ_VIRTUAL)
 
 void x86_poll_interrupts(X86State *s)
 {
@@ -28,6 +28,9 @@ bool x86_has_work(Cpu *cpu)
     X86State *s = x86_state(cpu);
     uint32_t requests = cpu->requests;
 
+    if (!s->svm.gif) {
+        return false;
+    }
     if (requests & CPU_REQ_INIT) {
         return true;
     }
@@ -38,14 +41,18 @@ bool x86_has_work(Cpu *cpu)
         return (requests & CPU_REQ_SIPI) != 0;
     }
     return ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
-           ((requests & CPU_REQ_INTR) && (s->eflags & EFL_IF));
+           ((requests & CPU_REQ_INTR) && svm_can_take_intr(s)) || svm_can_take_virtual(s);
 }
 
 void x86_service(Cpu *cpu)
 {
     X86State *s = x86_state(cpu);
 
+    if (!s->svm.gif) {
+        return; /* all of them wait */
+    }
     if (cpu->requests & CPU_REQ_INIT) {
+        svm_check_request(s, SVM_EXIT_INIT);
         cpu_clear_request(cpu, CPU_REQ_INIT); /* a start-up that is pending came after it */
         x86_init_signal(cpu);
         return;
@@ -61,20 +68,23 @@ void x86_service(Cpu *cpu)
         return;
     }
     if ((cpu->requests & CPU_REQ_SMI) && !s->in_smm) {
+        svm_check_request(s, SVM_EXIT_SMI);
         cpu_clear_request(cpu, CPU_REQ_SMI);
     }
     if ((cpu->requests & CPU_REQ_NMI) && !s->nmi_blocked && !s->interrupt_shadow) {
         X86Exception e = { .vector = EXC_NMI, .external = true };
 
+        svm_check_request(s, SVM_EXIT_NMI);
         cpu_clear_request(cpu, CPU_REQ_NMI);
         cpu->halted = false;
         s->nmi_blocked = true;
         x86_interrupt(s, &e);
         return;
     }
-    if ((cpu->requests & CPU_REQ_INTR) && (s->eflags & EFL_IF) && !s->interrupt_shadow && cpu->intc) {
+    if ((cpu->requests & CPU_REQ_INTR) && svm_can_take_intr(s) && !s->interrupt_shadow && cpu->intc) {
         int vector;
 
+        svm_check_request(s, SVM_EXIT_INTR);
         machine_lock();
         vector = cpu->intc->acknowledge(cpu->intc_opaque);
         machine_unlock();
@@ -83,7 +93,11 @@ void x86_service(Cpu *cpu)
 
             cpu->halted = false;
             x86_interrupt(s, &e);
+            return;
         }
+    }
+    if (svm_can_take_virtual(s) && !s->interrupt_shadow) {
+        svm_take_virtual(s);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Port instructions and who may use them. */
 #include "target/x86/system.h"
 
-static void check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra)
+void x86_check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra)
 {
     const X86Segment *tr = &s->seg[S_TR];
     uint32_t offset, bits;
@@ -34,7 +34,7 @@ static void report_breakpoints(X86State *s, uint32_t port, unsigned size)
 uint64_t helper_in(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64_t d)
 {
     port &= 0xffff;
-    check_io(s, port, size, tcg_caller_pc(s));
+    x86_check_io(s, port, size, tcg_caller_pc(s));
     tcg_fp_sync(s);
     if (G_UNLIKELY(s->mode_flags & MODE_IO_BREAKPOINTS)) {
         report_breakpoints(s, port, size);
@@ -45,7 +45,7 @@ uint64_t helper_in(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64
 uint64_t helper_out(X86State *s, uint64_t port, uint64_t value, uint64_t size, uint64_t d)
 {
     port &= 0xffff;
-    check_io(s, port, size, tcg_caller_pc(s));
+    x86_check_io(s, port, size, tcg_caller_pc(s));
     tcg_fp_sync(s);
     if (G_UNLIKELY(s->mode_flags & MODE_IO_BREAKPOINTS)) {
         report_breakpoints(s, port, size);

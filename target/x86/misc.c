@@ -91,11 +91,11 @@ void x86_emit_cli(X86Translator *tr, X86Insn *in)
 /*
  * No interrupt is taken before the instruction behind STI is done. In one block with it that is so
  * anyway, as long as the block ends then. If it has to go into a block of its own, the shadow mode
- * sees to it.
+ * sees to it; likewise in a virtual machine, whose host may see the shadow.
  */
 void x86_emit_sti(X86Translator *tr, X86Insn *in)
 {
-    if (tr->cpl > tr->iopl || x86_each_insn_exits(tr) || !x86_fits_block(tr, in->next_pc)) {
+    if (tr->cpl > tr->iopl || x86_each_insn_exits(tr) || tr->mode & MODE_GUEST || !x86_fits_block(tr, in->next_pc)) {
         X86_CALL0(tr, sti);
         end_next(tr, in);
         return;
@@ -370,6 +370,13 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
         } else {
             X86_CALL2(tr, xsetbv, get32(tr, SLOT_CX), get_pair(tr));
             end_next(tr, in);
+        }
+        break;
+    case 0xd8 ... 0xdf:
+        if (!x86_feature(tr, FEAT_svm)) {
+            x86_ud(tr);
+        } else {
+            x86_emit_svm(tr, in);
         }
         break;
     case 0xf8:

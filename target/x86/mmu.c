@@ -1,23 +1,9 @@
 /* Address translation: all paging modes, from tables in guest RAM (SDM vol. 3, chapter 4). */
-#include "target/x86/system.h"
+#include "target/x86/paging.h"
+#include "target/x86/svm.h"
 
-enum {
-    PTE_P = 1 << 0, PTE_W = 1 << 1, PTE_U = 1 << 2, PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7,
-    PTE_G = 1 << 8,
-};
-#define PTE_NX (UINT64_C(1) << 63)
-#define PTE_ADDR (X86_PHYS_MASK & ~UINT64_C(0xfff))
 #define PTE_KEY_SHIFT 59
-
-enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 << 4, PF_PK = 1 << 5 };
-
-/* The entries that a walk used, from the root down. */
-typedef struct Walk {
-    uint64_t entry[4];
-    PhysAddr addr[4];
-    int depth;       /* entries in use */
-    unsigned size;   /* of an entry in bytes */
-} Walk;
+#define PDPTE_RESERVED (~X86_PHYS_MASK | 0x1e6)
 
 static PhysAddr apply_a20(const X86State *s, PhysAddr addr)
 {
@@ -25,7 +11,7 @@ static PhysAddr apply_a20(const X86State *s, PhysAddr addr)
 }
 
 /* Finds the RAM around a table entry; what it found last is nearly always right. */
-static struct X86TableRam *table_ram(X86State *s, PhysAddr addr)
+struct X86TableRam *x86_table_ram(X86State *s, PhysAddr addr)
 {
     struct X86TableRam *t = &s->table_ram[addr >> 32 != 0];
     uint64_t generation = memory_generation();
@@ -49,12 +35,12 @@ static struct X86TableRam *table_ram(X86State *s, PhysAddr addr)
     return t;
 }
 
-static uint64_t read_entry(X86State *s, PhysAddr addr, unsigned size)
+uint64_t x86_read_phys(X86State *s, PhysAddr addr, unsigned size)
 {
     struct X86TableRam *t;
 
     addr = apply_a20(s, addr);
-    t = table_ram(s, addr);
+    t = x86_table_ram(s, addr);
     if (G_UNLIKELY(!t)) {
         tcg_fp_sync(s);
         return memory_load(s->hot.cpu->memory, addr, size);
@@ -73,7 +59,7 @@ static bool update_entry(X86State *s, PhysAddr addr, unsigned size, uint64_t old
     bool done;
 
     addr = apply_a20(s, addr);
-    t = table_ram(s, addr);
+    t = x86_table_ram(s, addr);
     if (!t || t->readonly) {
         return true;
     }
@@ -114,72 +100,123 @@ static bool fault(X86State *s, VirtAddr addr, uint32_t code, MmuAccess access, u
     s->fault_addr = addr;
     s->fault_code = code;
     s->fault_is_gp = false;
+    s->fault_is_nested = false;
     return false;
 }
 
-/*
- * Follows the tables down to the leaf. Returns the number of page offset bits (12, 21, 22, 30), or 0
- * with *code set to what the error code says.
- */
-static unsigned find_leaf(X86State *s, VirtAddr addr, Walk *w, uint32_t *code)
+/* Where the machine's memory has an entry; false: a nested page fault. */
+static bool locate(X86State *s, const X86Tables *t, PhysAddr at, bool debug, PhysAddr *out)
 {
-    w->depth = 0;
-    if (!(s->cr4 & CR4_PAE)) {
-        uint64_t e;
+    X86NestedPage page;
 
-        w->size = 4;
-        w->addr[0] = (s->cr3 & 0xfffff000) + (addr >> 22 & 0x3ff) * 4;
-        w->entry[0] = e = read_entry(s, w->addr[0], 4);
-        w->depth = 1;
-        if (!(e & PTE_P)) {
+    *out = at;
+    if (G_LIKELY(!t->nested)) {
+        return true;
+    }
+    if (!x86_nested_page(s, at, MMU_STORE, NESTED_TABLE, debug, &page)) {
+        return false;
+    }
+    *out = page.phys | (at & 0xfff);
+    return true;
+}
+
+/* The next entry of a walk. */
+static bool read_entry(X86State *s, const X86Tables *t, PhysAddr at, bool debug, X86Walk *w)
+{
+    if (!locate(s, t, at, debug, &w->addr[w->depth])) {
+        return false;
+    }
+    w->entry[w->depth] = x86_read_phys(s, w->addr[w->depth], w->size);
+    w->depth++;
+    return true;
+}
+
+static unsigned find_leaf_32(X86State *s, const X86Tables *t, VirtAddr addr, bool debug, X86Walk *w, uint32_t *code)
+{
+    uint64_t e;
+
+    w->size = 4;
+    if (!read_entry(s, t, (t->root & 0xfffff000) + (addr >> 22 & 0x3ff) * 4, debug, w)) {
+        *code = WALK_NESTED_FAULT;
+        return 0;
+    }
+    e = w->entry[0];
+    if (!(e & PTE_P)) {
+        return 0;
+    }
+    if ((e & PTE_PS) && t->pse) {
+        if (e & (1 << 21)) {
+            *code = PF_P | PF_RSVD;
             return 0;
         }
-        if ((e & PTE_PS) && (s->cr4 & CR4_PSE)) {
-            if (e & (1 << 21)) {
-                *code = PF_P | PF_RSVD;
-                return 0;
-            }
-            return 22;
-        }
-        w->addr[1] = (e & 0xfffff000) + (addr >> 12 & 0x3ff) * 4;
-        w->entry[1] = read_entry(s, w->addr[1], 4);
-        w->depth = 2;
-        return w->entry[1] & PTE_P ? 12 : 0;
+        return 22;
     }
+    if (!read_entry(s, t, (e & 0xfffff000) + (addr >> 12 & 0x3ff) * 4, debug, w)) {
+        *code = WALK_NESTED_FAULT;
+        return 0;
+    }
+    return w->entry[1] & PTE_P ? 12 : 0;
+}
 
+/* The top level of PAE outside of long mode: its entries have no rights of their own. */
+static bool find_directory(X86State *s, const X86Tables *t, VirtAddr addr, bool debug, PhysAddr *table, uint32_t *code)
+{
+    unsigned index = addr >> 30 & 3;
+    PhysAddr at;
+    uint64_t e;
+
+    if (t->pdpte) {
+        e = t->pdpte[index];
+    } else {
+        if (!locate(s, t, (t->root & 0xffffffe0) + index * 8, debug, &at)) {
+            *code = WALK_NESTED_FAULT;
+            return false;
+        }
+        e = x86_read_phys(s, at, 8);
+        if ((e & PTE_P) && (e & PDPTE_RESERVED)) {
+            *code = PF_P | PF_RSVD;
+            return false;
+        }
+    }
+    *table = e & PTE_ADDR;
+    return e & PTE_P;
+}
+
+unsigned x86_find_leaf(X86State *s, const X86Tables *t, VirtAddr addr, bool debug, X86Walk *w, uint32_t *code)
+{
     uint64_t reserved = ~X86_PHYS_MASK & 0x000fffffffffffff;
-    PhysAddr table;
-    int level;
+    PhysAddr table = t->root & PTE_ADDR;
+    int level = 3;
 
+    w->depth = 0;
+    if (!t->pae) {
+        return find_leaf_32(s, t, addr, debug, w, code);
+    }
     w->size = 8;
-    if (!(s->efer & EFER_NXE)) {
+    if (!t->nx) {
         reserved |= PTE_NX;
     }
-    if (is_long(s)) {
-        table = s->cr3 & PTE_ADDR;
-        level = 3;
-    } else {
-        uint64_t e = s->pdpte[addr >> 30 & 3];
-
-        if (!(e & PTE_P)) {
+    if (!t->lma) {
+        if (!find_directory(s, t, addr, debug, &table, code)) {
             return 0;
         }
         reserved |= UINT64_C(0x7ff) << 52;
-        table = e & PTE_ADDR;
         level = 1;
     }
     for (;; level--) {
         unsigned shift = 12 + 9 * level;
-        PhysAddr at = table + (addr >> shift & 0x1ff) * 8;
-        uint64_t e = read_entry(s, at, 8);
+        uint64_t e;
 
-        w->addr[w->depth] = at;
-        w->entry[w->depth++] = e;
+        if (!read_entry(s, t, table + (addr >> shift & 0x1ff) * 8, debug, w)) {
+            *code = WALK_NESTED_FAULT;
+            return 0;
+        }
+        e = w->entry[w->depth - 1];
         if (!(e & PTE_P)) {
             return 0;
         }
-        if (G_UNLIKELY(e & reserved)) {
-            break;
+        if (G_UNLIKELY(e & reserved) || (level == 3 && e & PTE_G && x86_has(s, FEAT_svm))) {
+            break; /* bit 8 of the root's entries is reserved on AMD's processors */
         }
         if (level == 0) {
             return 12;
@@ -198,6 +235,37 @@ static unsigned find_leaf(X86State *s, VirtAddr addr, Walk *w, uint32_t *code)
     return 0;
 }
 
+bool x86_mark_entries(X86State *s, X86Walk *w, bool dirty)
+{
+    for (int i = 0; i < w->depth; i++) {
+        uint64_t want = PTE_A;
+
+        if (i == w->depth - 1 && dirty) {
+            want |= PTE_D;
+        }
+        if (G_UNLIKELY((w->entry[i] & want) != want)) {
+            if (!update_entry(s, w->addr[i], w->size, w->entry[i], want)) {
+                return false;
+            }
+            w->entry[i] |= want;
+        }
+    }
+    return true;
+}
+
+PhysAddr x86_leaf_page(const X86Walk *w, unsigned bits, uint64_t addr)
+{
+    uint64_t leaf = w->entry[w->depth - 1], page = (UINT64_C(1) << bits) - 1, phys;
+
+    if (bits == 22) {
+        /* PSE-36: bits 13-20 are address bits 32-39. */
+        phys = (leaf & 0xffc00000) | (leaf >> 13 & 0xff) << 32;
+    } else {
+        phys = leaf & PTE_ADDR & ~page;
+    }
+    return (phys | (addr & page)) & ~UINT64_C(0xfff);
+}
+
 static bool key_forbids(const X86State *s, uint64_t leaf, bool store, unsigned mode)
 {
     unsigned key = leaf >> PTE_KEY_SHIFT & 15;
@@ -206,40 +274,77 @@ static bool key_forbids(const X86State *s, uint64_t leaf, bool store, unsigned m
     return (rights & 1) || (store && (rights & 2) && (mode == MMU_USER || (s->cr0 & CR0_WP)));
 }
 
+static X86Tables own_tables(const X86State *s)
+{
+    bool nested = s->svm.guest && s->svm.nested_paging;
+
+    return (X86Tables){
+        .root = s->cr3,
+        .pae = (s->cr4 & CR4_PAE) != 0,
+        .lma = is_long(s),
+        .pse = (s->cr4 & CR4_PSE) != 0,
+        .nx = (s->efer & EFER_NXE) != 0,
+        .nested = nested,
+        .pdpte = nested ? NULL : s->pdpte,
+    };
+}
+
+/* The last step: out->phys is what the guest takes for a physical address. False: a nested page fault. */
+static bool finish(X86State *s, VirtAddr addr, MmuAccess access, bool debug, MmuResult *out)
+{
+    X86NestedPage page;
+
+    if (!s->svm.guest || !s->svm.nested_paging) {
+        out->phys = apply_a20(s, out->phys);
+        return true;
+    }
+    if (!x86_nested_page(s, out->phys | (addr & 0xfff), access, NESTED_FINAL, debug, &page)) {
+        return false;
+    }
+    out->phys = apply_a20(s, page.phys);
+    out->readable = out->readable && page.readable;
+    out->writable = out->writable && page.writable;
+    out->executable = out->executable && page.executable;
+    return true;
+}
+
 bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out)
 {
     X86State *s = x86_state(cpu);
-    Walk w;
+    X86Tables tables;
+    X86Walk w;
 
     if (!(s->cr0 & CR0_PG)) {
         *out = (MmuResult){
-            .phys = apply_a20(s, (uint32_t)addr & ~UINT64_C(0xfff)),
+            .phys = (uint32_t)addr & ~UINT64_C(0xfff),
             .page_size = GUEST_PAGE_SIZE,
             .readable = true,
             .writable = true,
             .executable = true,
         };
-        return true;
+        return finish(s, addr, access, debug, out);
     }
     if (is_long(s)) {
         if (G_UNLIKELY(!is_canonical(addr))) {
             s->fault_addr = addr;
             s->fault_code = 0;
             s->fault_is_gp = true;
+            s->fault_is_nested = false;
             return false;
         }
     } else {
         addr = (uint32_t)addr;
     }
 
+    tables = own_tables(s);
     for (;;) {
         uint32_t code = 0;
-        unsigned bits = find_leaf(s, addr, &w, &code);
-        uint64_t all = UINT64_MAX, any = 0, leaf, page;
-        bool user, user_page, can_write, can_read, can_fetch, retry = false;
+        unsigned bits = x86_find_leaf(s, &tables, addr, debug, &w, &code);
+        uint64_t all = UINT64_MAX, any = 0, leaf;
+        bool user, user_page, can_write, can_read, can_fetch;
 
         if (!bits) {
-            return fault(s, addr, code, access, mode);
+            return code == WALK_NESTED_FAULT ? false : fault(s, addr, code, access, mode);
         }
         for (int i = 0; i < w.depth; i++) {
             all &= w.entry[i];
@@ -263,44 +368,23 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
             can_read = can_read && !key_forbids(s, leaf, false, mode);
             can_write = can_write && !key_forbids(s, leaf, true, mode);
         }
-        page = (UINT64_C(1) << bits) - 1;
-        if (bits == 22) {
-            /* PSE-36: bits 13-20 are address bits 32-39. */
-            out->phys = (leaf & 0xffc00000) | (leaf >> 13 & 0xff) << 32;
-        } else {
-            out->phys = leaf & PTE_ADDR & ~page;
-        }
-        out->phys = apply_a20(s, (out->phys | (addr & page)) & ~UINT64_C(0xfff));
-        out->page_size = page + 1;
+        out->phys = x86_leaf_page(&w, bits, addr);
+        out->page_size = UINT64_C(1) << bits;
         out->global = (leaf & PTE_G) && (s->cr4 & CR4_PGE);
         if (debug) {
             out->readable = out->writable = out->executable = true;
-            return true;
+            return finish(s, addr, access, debug, out);
         }
         if (access == MMU_LOAD ? !can_read : access == MMU_STORE ? !can_write : !can_fetch) {
             return fault(s, addr, code | PF_P, access, mode);
         }
-        for (int i = 0; i < w.depth; i++) {
-            uint64_t want = PTE_A;
-
-            if (i == w.depth - 1 && access == MMU_STORE) {
-                want |= PTE_D;
-            }
-            if (G_UNLIKELY((w.entry[i] & want) != want)) {
-                if (!update_entry(s, w.addr[i], w.size, w.entry[i], want)) {
-                    retry = true; /* another processor changed it: its new value counts */
-                    break;
-                }
-                w.entry[i] |= want;
-            }
-        }
-        if (retry) {
-            continue;
+        if (!x86_mark_entries(s, &w, access == MMU_STORE)) {
+            continue; /* another processor changed one: its new value counts */
         }
         out->readable = can_read;
         out->writable = can_write && (w.entry[w.depth - 1] & PTE_D);
         out->executable = can_fetch;
-        return true;
+        return finish(s, addr, access, debug, out);
     }
 }
 
@@ -308,6 +392,9 @@ void x86_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
 {
     X86State *s = x86_state(cpu);
 
+    if (s->fault_is_nested) {
+        svm_exit(s, (X86SvmExit){ SVM_EXIT_NPF, s->nested_info, s->fault_addr, 0 }, 0);
+    }
     if (s->fault_is_gp) {
         x86_raise_error(s, EXC_GP, 0, 0);
     }
@@ -315,17 +402,30 @@ void x86_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
     x86_raise_error(s, EXC_PF, s->fault_code, 0);
 }
 
-/* PAE without long mode keeps the four top entries in the processor; raises #GP if one is bad. */
-void x86_load_pdptes(X86State *s, uint64_t cr3, uintptr_t ra)
+bool x86_read_pdptes(X86State *s, uint64_t cr3, uint64_t pdpte[4])
 {
-    uint64_t pdpte[4];
     PhysAddr table = cr3 & 0xffffffe0;
 
     for (int i = 0; i < 4; i++) {
-        pdpte[i] = read_entry(s, table + i * 8, 8);
-        if ((pdpte[i] & PTE_P) && (pdpte[i] & (~X86_PHYS_MASK | 0x1e6))) {
-            x86_raise_error(s, EXC_GP, 0, ra);
+        pdpte[i] = x86_read_phys(s, table + i * 8, 8);
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & PDPTE_RESERVED)) {
+            return false;
         }
+    }
+    return true;
+}
+
+/* PAE without long mode keeps the four top entries in the processor; raises #GP if one is bad. With
+ * nested paging they are read when they are used (APM vol. 2, 15.25.10). */
+void x86_load_pdptes(X86State *s, uint64_t cr3, uintptr_t ra)
+{
+    uint64_t pdpte[4];
+
+    if (s->svm.guest && s->svm.nested_paging) {
+        return;
+    }
+    if (!x86_read_pdptes(s, cr3, pdpte)) {
+        x86_raise_error(s, EXC_GP, 0, ra);
     }
     for (int i = 0; i < 4; i++) {
         s->pdpte[i] = pdpte[i];

@@ -13,7 +13,7 @@ static const struct {
 #define WORD_OF(leaf, reg)                                                                          \
     ((leaf) == 1 ? ((reg) == 3 ? WORD_1_EDX : WORD_1_ECX) : (leaf) == 6 ? WORD_6_EAX                \
      : (leaf) == 7 ? ((reg) == 1 ? WORD_7_EBX : (reg) == 2 ? WORD_7_ECX : WORD_7_EDX)               \
-     : (leaf) == 13 ? WORD_D_1_EAX : (reg) == 3 ? WORD_X1_EDX : WORD_X1_ECX)
+     : (leaf) == 13 ? WORD_D_1_EAX : (leaf) == 0x8000000a ? WORD_XA_EDX : (reg) == 3 ? WORD_X1_EDX : WORD_X1_ECX)
 #define FEATURE(name, leaf, subleaf, reg, bit) { #name, WORD_OF(leaf, reg), reg, bit, leaf, subleaf },
 #include "features.def"
 #undef FEATURE
@@ -126,7 +126,6 @@ static bool supported_by(X86Feature f, X86HostHasFn *host)
     case FEAT_pn:
     case FEAT_ds:
     case FEAT_acpi:
-    case FEAT_svm:
     case FEAT_avx:
     case FEAT_avx2:
     case FEAT_f16c:
@@ -328,6 +327,9 @@ static void drop_dependents(X86Features *f)
         { FEAT_pclmulqdq, FEAT_sse2 }, { FEAT_sha_ni, FEAT_sse2 }, { FEAT_lm, FEAT_pae },
         { FEAT_lm, FEAT_sse2 }, { FEAT_nx, FEAT_pae }, { FEAT_pdpe1gb, FEAT_lm }, { FEAT_pcid, FEAT_lm },
         { FEAT_cx16, FEAT_lm }, { FEAT_lahf_lm, FEAT_lm }, { FEAT_fsgsbase, FEAT_lm }, { FEAT_smap, FEAT_pae },
+        { FEAT_npt, FEAT_svm }, { FEAT_nrip_save, FEAT_svm }, { FEAT_tsc_scale, FEAT_svm },
+        { FEAT_vmcb_clean, FEAT_svm }, { FEAT_flushbyasid, FEAT_svm }, { FEAT_decodeassists, FEAT_svm },
+        { FEAT_pause_filter, FEAT_svm }, { FEAT_pfthreshold, FEAT_pause_filter },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
     };
 
@@ -366,6 +368,44 @@ static void copy_host(X86Features *f)
     }
     for (unsigned i = 0; i < FEAT_COUNT; i++) {
         f->on[i] = supported(i);
+    }
+}
+
+static bool turns_on(const char *part, const char *name)
+{
+    size_t n = strlen(name);
+    bool on;
+
+    if (part[0] == '+') {
+        return !g_ascii_strcasecmp(part + 1, name);
+    }
+    return !g_ascii_strncasecmp(part, name, n) && (!part[n] || (part[n] == '=' && parse_switch(part + n + 1, &on) && on));
+}
+
+/*
+ * With svm come its own features, unless they are turned off; and as only AMD's processors have it, guests look for it
+ * on no others: a model that stands for no particular processor becomes one of them.
+ */
+static void prepare_svm(X86Features *f, char **parts)
+{
+    bool wanted = false;
+
+    for (char **p = parts; *p; p++) {
+        wanted |= turns_on(*p, "svm");
+    }
+    if (!wanted || !supported(FEAT_svm)) {
+        return;
+    }
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        if (features[i].word == WORD_XA_EDX) {
+            f->on[i] = supported(i);
+        }
+    }
+    if (!strcmp(f->name, "max") || (!follow_host && !strcmp(f->name, "host"))) {
+        g_strlcpy(f->vendor, "AuthenticAMD", sizeof(f->vendor));
+        f->family = 15;
+        f->model = 107;
+        f->stepping = 1;
     }
 }
 
@@ -416,6 +456,7 @@ X86Features *x86_model_parse(const char *spec, GError **error)
     if (follow_host && !strcmp(m->name, "host")) {
         copy_host(f);
     }
+    prepare_svm(f, parts[0] ? parts + 1 : parts);
     for (char **p = parts[0] ? parts + 1 : parts; *p; p++) {
         char *equals = strchr(*p, '=');
 

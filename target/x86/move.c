@@ -241,7 +241,7 @@ void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector)
 static void end_after_seg(X86Translator *tr, X86Insn *in, int seg, bool shadow)
 {
     if (seg == S_SS && shadow) {
-        X86_CALL1(tr, set_shadow, x86_const(tr, IR_I64, 2));
+        X86_CALL2(tr, set_shadow, x86_const(tr, IR_I64, 2), x86_const(tr, IR_I64, 0));
     }
     if (!in->row) {
         x86_end_lookup(tr, x86_const(tr, IR_I64, in->next_pc), BRANCH_JUMP);

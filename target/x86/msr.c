@@ -1,5 +1,5 @@
 /* Model-specific registers, the time stamp counter and performance counters (SDM vol. 4). */
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 
 enum {
     MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a,
@@ -150,6 +150,11 @@ static bool memory_types_ok(uint64_t value, unsigned mask)
     return true;
 }
 
+bool x86_pat_ok(uint64_t pat)
+{
+    return memory_types_ok(pat, 0xf3); /* UC WC WT WP WB UC- */
+}
+
 static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
 {
     switch (msr) {
@@ -162,7 +167,7 @@ static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
     case MSR_KERNEL_GS_BASE:
         return is_canonical(value);
     case MSR_PAT:
-        return memory_types_ok(value, 0xf3); /* UC WC WT WP WB UC- */
+        return x86_pat_ok(value);
     case MSR_FMASK:
     case MSR_TSC_AUX:
         return !(value >> 32);
@@ -182,7 +187,7 @@ static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
 
 static uint64_t tsc_now(X86State *s)
 {
-    return x86_tsc(s);
+    return svm_guest_tsc(s, x86_tsc(s));
 }
 
 bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
@@ -192,6 +197,9 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
 
     if (field) {
         *value = *field;
+        return true;
+    }
+    if (svm_msr_read(s, msr, value)) {
         return true;
     }
     switch (msr) {
@@ -240,7 +248,7 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
     return ignorable(msr);
 }
 
-static bool write_efer(X86State *s, uint64_t value)
+uint64_t x86_allowed_efer(const X86State *s)
 {
     uint64_t allowed = EFER_LMA;
 
@@ -256,7 +264,15 @@ static bool write_efer(X86State *s, uint64_t value)
     if (x86_has(s, FEAT_fxsr_opt)) {
         allowed |= 1 << 14;
     }
-    if ((value & ~allowed) || ((s->cr0 & CR0_PG) && ((s->efer ^ value) & EFER_LME))) {
+    if (x86_has(s, FEAT_svm) && !(s->svm.vm_cr & VM_CR_SVMDIS)) {
+        allowed |= EFER_SVME;
+    }
+    return allowed;
+}
+
+static bool write_efer(X86State *s, uint64_t value)
+{
+    if ((value & ~x86_allowed_efer(s)) || ((s->cr0 & CR0_PG) && ((s->efer ^ value) & EFER_LME))) {
         return false;
     }
     x86_set_efer(s, (value & ~(uint64_t)EFER_LMA) | (s->efer & EFER_LMA));
@@ -267,6 +283,7 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
 {
     Cpu *cpu = s->hot.cpu;
     uint64_t *field = plain(s, msr);
+    bool good;
 
     if (field) {
         if (!plain_ok(s, msr, value)) {
@@ -275,9 +292,12 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
         *field = msr == MSR_BIOS_SIGN_ID ? *field : value;
         return true;
     }
+    if (svm_msr_write(s, msr, value, &good)) {
+        return good;
+    }
     switch (msr) {
     case MSR_TSC: {
-        uint64_t old = tsc_now(s);
+        uint64_t old = x86_tsc(s); /* the processor's own, also in a virtual machine */
 
         s->tsc_adjust += value - old;
         x86_tsc_set(s, value);
@@ -351,7 +371,7 @@ uint64_t helper_rdtsc(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t 
     if ((s->cr4 & CR4_TSD) && s->cpl) {
         x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
     }
-    return x86_tsc(s);
+    return tsc_now(s);
 }
 
 uint64_t helper_tsc_aux(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

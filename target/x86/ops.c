@@ -17,12 +17,36 @@ static unsigned mmu_mode(Cpu *cpu, bool kernel)
     return kernel ? MMU_KERNEL : data_mode(s, s->cpl);
 }
 
+/*
+ * A virtual machine's pages are told apart by its ASID, and by the modes that their rights were
+ * derived under: a VMRUN may come back with other ones and empties no TLB.
+ */
+static uint64_t virtual_space(const X86State *s)
+{
+    uint64_t modes = (s->cr0 & (CR0_PG | CR0_WP)) >> 16 |                       /* bits 15, 0 */
+                     (s->cr4 & (CR4_PSE | CR4_PAE | CR4_PGE)) >> 3 |            /* bits 1, 2, 4 */
+                     (s->cr4 & (CR4_SMEP | CR4_SMAP | CR4_PKE)) >> 12 |         /* bits 8-10 */
+                     (s->efer & (EFER_LMA | EFER_NXE)) >> 5 |                   /* bits 5, 6 */
+                     (s->cr4 & CR4_PCIDE) >> 14 | (uint64_t)s->svm.nested_paging << 7; /* bits 3, 7 */
+
+    modes = (modes & 0x7ff) | (modes & 0x8000) >> 4;
+    return SVM_SPACE(s->svm.asid) | modes << 32;
+}
+
 /* Without PCIDs every write of CR3 empties the TLB, so one identifier does for all. */
+uint64_t x86_pcid_space(const X86State *s, unsigned pcid)
+{
+    return (s->svm.guest ? virtual_space(s) : 0) | pcid;
+}
+
+uint64_t x86_space_id(const X86State *s)
+{
+    return x86_pcid_space(s, s->cr4 & CR4_PCIDE ? s->cr3 & 0xfff : 0);
+}
+
 static uint64_t address_space_id(Cpu *cpu)
 {
-    X86State *s = x86_state(cpu);
-
-    return s->cr4 & CR4_PCIDE ? s->cr3 & 0xfff : 0;
+    return x86_space_id(x86_state(cpu));
 }
 
 static void raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)

@@ -196,6 +196,18 @@ void x86_set_pc_linear(X86State *s, uint64_t pc);
 
 bool x86_has_work(Cpu *cpu);
 
+/* What the engine calls the current address space, or that of a PCID; and all of a virtual machine's. */
+uint64_t x86_space_id(const X86State *s);
+uint64_t x86_pcid_space(const X86State *s, unsigned pcid);
+#define SVM_SPACE_SHIFT 44
+#define SVM_SPACE(asid) (UINT64_C(1) << 63 | (uint64_t)(asid) << SVM_SPACE_SHIFT)
+#define SVM_SPACE_MASK  (UINT64_MAX << SVM_SPACE_SHIFT)
+
+/* Physical memory as the processor's own accesses see it; NULL: no RAM. */
+struct X86TableRam *x86_table_ram(X86State *s, PhysAddr addr);
+uint64_t x86_read_phys(X86State *s, PhysAddr addr, unsigned size);
+/* False: reserved bits are set. */
+bool x86_read_pdptes(X86State *s, uint64_t cr3, uint64_t pdpte[4]);
 void x86_load_pdptes(X86State *s, uint64_t cr3, uintptr_t ra);
 void x86_set_cr0(X86State *s, uint64_t value, uintptr_t ra);
 void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra);
@@ -210,6 +222,15 @@ void x86_update_watches(X86State *s);
 /* GuestOps.watch_hits. */
 bool x86_watch_hits(Cpu *cpu, unsigned hits, bool raised);
 
+/* #GP unless IOPL or the TSS's bitmap allow the ports. */
+void x86_check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra);
+/* What DR6 and DR7 become with a #DB. */
+void x86_enter_debug(X86State *s, const X86Exception *e);
+
+/* Bits that exist on this model. */
+uint64_t x86_allowed_cr4(const X86State *s);
+uint64_t x86_allowed_efer(const X86State *s);
+bool x86_pat_ok(uint64_t pat);
 bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value);
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value);
 void x86_tsc_start(void);
@@ -221,7 +242,7 @@ void x86_tsc_reset(X86State *s);
 /* Models. Features are kept as the words of CPUID that have them. */
 typedef enum X86FeatureWord {
     WORD_1_EDX, WORD_1_ECX, WORD_6_EAX, WORD_7_EBX, WORD_7_ECX, WORD_7_EDX, WORD_D_1_EAX,
-    WORD_X1_EDX, WORD_X1_ECX, WORD_COUNT
+    WORD_X1_EDX, WORD_X1_ECX, WORD_XA_EDX, WORD_COUNT
 } X86FeatureWord;
 
 struct X86Features {

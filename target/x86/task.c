@@ -1,5 +1,5 @@
 /* Task switches through 16- and 32-bit task state segments (SDM vol. 3, chapter 8). */
-#include "target/x86/system.h"
+#include "target/x86/svm.h"
 
 /* What a TSS holds, in one shape for both sizes. */
 typedef struct TaskImage {
@@ -128,6 +128,7 @@ void task_switch(X86State *s, Descriptor *d, TaskSource source, uint64_t next_pc
         tcg_restore(s, ra);
         ra = 0;
     }
+    svm_check_task_switch(s, d->selector, source, has_error, error);
     if (limit < (is32 ? TSS32_SIZE : TSS16_SIZE) - 1) {
         x86_raise_error(s, EXC_TS, (d->selector & ~3) | ext, ra);
     }

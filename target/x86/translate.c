@@ -143,6 +143,9 @@ static void translate_insn(X86Translator *tr, X86Insn *in)
         x86_gp0(tr);
     } else {
         in->lock = in->lock && !tr->one_cpu;
+        if (tr->mode & MODE_GUEST) {
+            x86_emit_svm_check(tr, in);
+        }
         row->emit(tr, in);
     }
 }
@@ -181,7 +184,7 @@ static void begin(X86Translator *tr, uint64_t pc)
         X86_CALL1(tr, check_pc, x86_const(tr, IR_I64, pc));
     }
     if (tr->mode & MODE_SHADOW) {
-        X86_CALL1(tr, set_shadow, x86_const(tr, IR_I64, 0));
+        X86_CALL2(tr, set_shadow, x86_const(tr, IR_I64, 0), x86_const(tr, IR_I64, pc));
     }
 }
 

@@ -15,19 +15,20 @@ import machine
 SIZE, START = 0x10000, 0xe000
 
 
-def assemble(folder, source):
+def assemble(folder, source, start=START):
     """A firmware image whose code, from an assembler source, begins at `start`; its path."""
     paths = [os.path.join(folder, name) for name in ('firmware.o', 'firmware.elf', 'firmware.bin', 'bios')]
     try:
         subprocess.run(['as', '--32', '-o', paths[0], source], check=True)
-        subprocess.run(['ld', '-m', 'elf_i386', '-N', '--no-warn-rwx-segments', '-Ttext', hex(START), '-e', 'start', '-o', *paths[1::-1]], check=True)
+        subprocess.run(['ld', '-m', 'elf_i386', '-N', '--no-warn-rwx-segments', '-Ttext', hex(start), '-e', 'start', '-o',
+                        *paths[1::-1]], check=True)
         subprocess.run(['objcopy', '-O', 'binary', '-j', '.text', '-j', '.rodata', *paths[1:3]], check=True)
     except OSError:
         machine.skip('as, ld and objcopy are missing (Debian package binutils)')
     code = pathlib.Path(paths[2]).read_bytes()
     image = bytearray(SIZE)
-    image[START:START + len(code)] = code
-    image[0xfff0:0xfff5] = b'\xea' + START.to_bytes(2, 'little') + b'\x00\xf0'
+    image[start:start + len(code)] = code
+    image[0xfff0:0xfff5] = b'\xea' + start.to_bytes(2, 'little') + b'\x00\xf0'
     pathlib.Path(paths[3]).write_bytes(image)
     return paths[3]
 

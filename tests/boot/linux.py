@@ -35,10 +35,10 @@ def kernel(arch):
 
 
 def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append='', restart=False,
-         programs=(), files=None):
+         programs=(), files=None, parameters=None):
     vmlinuz, busybox, root = kernel(arch)
     name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
-    initramfs.build(name, busybox, root, modules, task, programs, files)
+    initramfs.build(name, busybox, root, modules, task, programs, files, parameters)
     binary = str(pathlib.Path(myna).parent / ('myna-system-x86_64' if arch == 'amd64' else 'myna-system-i386'))
     m = machine.Machine(binary, '-m', memory, '-smp', smp, '-kernel', vmlinuz, '-initrd', name,
                         *([] if restart else ['-no-reboot']), '-append', f'console=ttyS0 panic=-1 {append}', *args)

@@ -90,10 +90,33 @@ typedef struct X86Exception {
     bool has_error;
     bool software;       /* INT n, INT3, INTO: return address is next_pc */
     bool external;       /* hardware interrupt */
+    bool by_opcode;      /* software, and INT3, INTO or INT1: SVM takes it for an exception */
+    bool injected;       /* by VMRUN: not to be intercepted */
     uint64_t next_pc;    /* of a software interrupt */
     uint64_t cr2;
     uint64_t dr6;        /* bits for #DB */
 } X86Exception;
+
+/* Secure virtual machine (target/x86/svm.h). All but the first line only means something while `guest`. */
+typedef struct X86Svm {
+    bool gif, guest;          /* global interrupt flag; between VMRUN and #VMEXIT */
+    bool nested_paging;
+    uint64_t vm_cr, hsave_pa, tsc_ratio; /* MSRs */
+    /* Of the control block at `vmcb`: */
+    uint64_t vmcb, iopm, msrpm, tsc_offset, nested_cr3;
+    uint32_t intercept[6];
+    uint32_t asid, int_control, int_vector;
+    uint16_t pause_count, pause_threshold, pause_left;
+    uint64_t last_pause;      /* host TSC */
+    uint64_t shadow_pc;       /* of the instruction that runs in an interrupt shadow; UINT64_MAX: none */
+    /* What #VMEXIT brings back. */
+    struct {
+        X86Segment seg[4];    /* ES CS SS DS */
+        struct { uint64_t base; uint32_t limit; } gdtr, idtr;
+        uint64_t cr0, cr3, cr4, efer, rip, rsp, rax, pat, pdpte[4];
+        uint32_t rflags;
+    } host;
+} X86Svm;
 
 typedef struct X86Features X86Features; /* target/x86/features.h: the CPU model */
 
@@ -123,6 +146,8 @@ typedef struct X86State {
     VirtAddr fault_addr;  /* of the last failed walk */
     uint32_t fault_code;  /* its #PF error code */
     bool fault_is_gp;     /* non-canonical: #GP/#SS instead */
+    bool fault_is_nested; /* a nested page fault instead, of fault_addr and nested_info */
+    uint64_t nested_info; /* its EXITINFO1 */
 
     /* MSRs. */
     uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, tsc_offset, tsc_adjust;
@@ -141,6 +166,7 @@ typedef struct X86State {
     uint8_t ymm_high[16 * 16];
     uint8_t fp_ferr;      /* FERR# asserted: IRQ 13 with CR0.NE = 0 */
     uint64_t bounce[64];  /* for instructions that cross pages */
+    X86Svm svm;
 
     const X86Features *features;
     uint32_t apic_id;
@@ -151,6 +177,7 @@ typedef struct X86State {
     /* Working data: no guest state. */
     uint64_t published_base; /* what the engine was told last, with mode_flags */
     unsigned published_mmu;
+    const X86Exception *delivering; /* the event whose handler is being entered */
     bool catching;          /* x86_raise jumps to catch_point instead of unwinding */
     void *catch_point[5];   /* of __builtin_setjmp */
     struct X86TableRam {    /* where page tables were found last: below and above 4 GiB */
@@ -162,6 +189,12 @@ typedef struct X86State {
         uint64_t offset;    /* of start, in ram */
         bool readonly;
     } table_ram[2];
+    uint64_t nested_generation;
+    struct X86NestedEntry { /* pages of the virtual machine's memory that were found last */
+        uint64_t generation;
+        PhysAddr guest, phys;
+        bool writable, executable;
+    } nested_cache[256];
 } X86State;
 
 static inline X86State *x86_state(Cpu *cpu)
