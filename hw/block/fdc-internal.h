@@ -12,6 +12,7 @@
 #define FDC_SECTOR 512
 #define FDC_COMMAND_MAX 9
 #define FDC_RESULT_MAX  10
+#define FDC_MARKS       1024 /* bytes of a bit for each sector of the largest medium: 84 * 2 * 48 */
 
 typedef enum FdcPhase {
     FDC_COMMAND,  /* takes the bytes of a command */
@@ -57,9 +58,11 @@ typedef enum FdcPhase {
     FIELD(bool, terminal, false)      /* the DMA controller has said so */                     \
     FIELD(uint16_t, at, 0)            /* within data */                                        \
     FIELD(uint16_t, size, 0)                                                                   \
-    ARRAY(uint8_t, data, FDC_SECTOR, 0)
+    ARRAY(uint8_t, data, FDC_SECTOR, 0)                                                        \
+    ARRAY(uint8_t, deleted, FDC_UNITS * FDC_MARKS, 0) /* sectors with a deleted data mark */
 
 enum { FDC_IMPLIED_SEEK = 0x40, FDC_NO_FIFO = 0x20, FDC_NO_POLL = 0x10 }; /* CONFIGURE */
+enum { FDC_FIFO_THRESHOLD = 0x0f };
 enum { DOR_RUN = 0x04, DOR_DMA_GATE = 0x08 };
 enum { SPECIFY_NO_DMA = 0x01 };
 
@@ -104,7 +107,8 @@ bool fdc_uses_dma(const Fdc *fdc);
 
 /* fdc-transfer.c */
 void fdc_begin_read(Fdc *fdc); /* READ DATA, READ DELETED DATA, READ TRACK, VERIFY */
-void fdc_begin_write(Fdc *fdc);
+void fdc_begin_write(Fdc *fdc); /* WRITE DATA, WRITE DELETED DATA */
+void fdc_begin_scan(Fdc *fdc);  /* SCAN EQUAL, SCAN LOW OR EQUAL, SCAN HIGH OR EQUAL */
 void fdc_begin_format(Fdc *fdc);
 void fdc_read_id(Fdc *fdc);
 void fdc_run_dma(Fdc *fdc);

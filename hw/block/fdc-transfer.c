@@ -1,8 +1,9 @@
 /*
  * Data commands of the floppy controller: sectors between the image and the guest.
  *
- * One sector at a time goes through `data`: FETCH and IN for reading, OUT and STORE for writing.
- * All sectors of an image have 512 bytes, MFM encoding and normal data marks.
+ * One sector at a time goes through `data`: FETCH and IN for reading, OUT and STORE for writing, OUT and FETCH for scans.
+ * All sectors of an image have 512 bytes and MFM encoding. Images have no place for deleted data marks, so these last as
+ * long as the medium stays in its drive.
  */
 #include "hw/block/fdc-internal.h"
 
@@ -13,9 +14,11 @@
 
 enum { ST1_MISSING_MARK = 0x01, ST1_WRITE_PROTECTED = 0x02, ST1_NO_DATA = 0x04, ST1_OVERRUN = 0x10,
        ST1_DATA_ERROR = 0x20, ST1_END_OF_CYLINDER = 0x80 };
-enum { ST2_WRONG_CYLINDER = 0x10, ST2_DATA_ERROR = 0x20, ST2_CONTROL_MARK = 0x40 };
+enum { ST2_WRONG_CYLINDER = 0x10, ST2_DATA_ERROR = 0x20, ST2_CONTROL_MARK = 0x40,
+       ST2_SCAN_EQUAL = 0x08, ST2_SCAN_NOT_SATISFIED = 0x04 };
 enum { COMMAND_MT = 0x80, COMMAND_MFM = 0x40, COMMAND_SKIP = 0x20, COMMAND_KIND = 0x1f };
-enum { READ_TRACK = 0x02, READ_DELETED = 0x0c, FORMAT = 0x0d, VERIFY = 0x16 };
+enum { READ_TRACK = 0x02, WRITE_DELETED = 0x09, READ_DELETED = 0x0c, FORMAT = 0x0d, SCAN_EQUAL = 0x11, VERIFY = 0x16,
+       SCAN_LOW = 0x19, SCAN_HIGH = 0x1d };
 enum { SIZE_CODE = 2 /* 128 << 2 bytes */, VERIFY_COUNT = 0x80 };
 
 #define SHORT_DELAY (200 * NS_PER_US)
@@ -60,27 +63,67 @@ static const FloppyMedium *readable(Fdc *fdc)
     return rate == s->rate ? m : NULL;
 }
 
+static bool is_on(const FdcState *s, const FloppyMedium *m)
+{
+    return s->cylinder < m->cylinders && s->head < m->heads && s->sector && s->sector <= m->sectors;
+}
+
+/* The medium of the sector under way; NULL: it has been taken out, or another is there. */
+static const FloppyMedium *current_medium(Fdc *fdc)
+{
+    const FloppyMedium *m = fdc_medium(fdc, unit_of(&fdc->s));
+
+    return m && is_on(&fdc->s, m) ? m : NULL;
+}
+
 /* Reports a sector that is not there. */
 static bool find_sector(Fdc *fdc, const FloppyMedium *m)
 {
     FdcState *s = &fdc->s;
 
-    if (s->cylinder >= m->cylinders) {
-        fail(fdc, ST1_NO_DATA, ST2_WRONG_CYLINDER);
-        return false;
-    }
-    if (!s->sector || s->sector > m->sectors || s->head >= m->heads) {
-        fail(fdc, ST1_NO_DATA, 0);
+    if (!is_on(s, m)) {
+        fail(fdc, ST1_NO_DATA, s->cylinder >= m->cylinders ? ST2_WRONG_CYLINDER : 0);
         return false;
     }
     return true;
 }
 
+static unsigned sector_number(const FdcState *s, const FloppyMedium *m)
+{
+    return (s->cylinder * m->heads + s->head) * m->sectors + s->sector - 1;
+}
+
 static uint64_t sector_offset(const FdcState *s, const FloppyMedium *m)
 {
-    uint64_t track = (uint64_t)s->cylinder * m->heads + s->head;
+    return (uint64_t)sector_number(s, m) * FDC_SECTOR;
+}
 
-    return (track * m->sectors + s->sector - 1) * FDC_SECTOR;
+static uint8_t *mark_byte(FdcState *s, const FloppyMedium *m)
+{
+    return &s->deleted[unit_of(s) * FDC_MARKS + sector_number(s, m) / 8];
+}
+
+static bool is_deleted(FdcState *s, const FloppyMedium *m)
+{
+    return *mark_byte(s, m) >> sector_number(s, m) % 8 & 1;
+}
+
+static void set_mark(FdcState *s, const FloppyMedium *m)
+{
+    uint8_t bit = 1 << sector_number(s, m) % 8;
+
+    *mark_byte(s, m) = (*mark_byte(s, m) & ~bit) | (kind(s) == WRITE_DELETED ? bit : 0);
+}
+
+/* READ TRACK takes what comes, the others want one of the marks. */
+static bool has_other_mark(FdcState *s, const FloppyMedium *m)
+{
+    return kind(s) != READ_TRACK && is_deleted(s, m) != (kind(s) == READ_DELETED);
+}
+
+static bool is_scan(const FdcState *s)
+{
+    return kind(s) == SCAN_EQUAL || kind(s) == SCAN_LOW || kind(s) == SCAN_HIGH;
 }
 
 /* ---- host side ---- */
@@ -100,7 +143,6 @@ static void io_done(void *opaque, int error)
             s->st2 |= ST2_DATA_ERROR;
             fdc_finish(fdc);
         } else if (s->phase == FDC_FETCH) {
-            memcpy(s->data, fdc->io, FDC_SECTOR);
             sector_fetched(fdc);
         } else {
             sector_stored(fdc);
@@ -113,7 +155,7 @@ static void io_done(void *opaque, int error)
 void fdc_start_io(Fdc *fdc)
 {
     FdcState *s = &fdc->s;
-    const FloppyMedium *m = fdc_medium(fdc, unit_of(s));
+    const FloppyMedium *m = current_medium(fdc);
     BlockBackend *blk;
     uint64_t offset;
 
@@ -161,9 +203,11 @@ static Next next_sector(const FdcState *s, uint8_t *head, uint8_t *sector)
 {
     bool both_sides = (s->command[0] & COMMAND_MT) && kind(s) != READ_TRACK;
 
+    unsigned step = is_scan(s) && s->command[8] == 2 ? 2 : 1;
+
     *head = s->head;
-    if (s->sector != s->command[6]) {
-        *sector = s->sector + 1;
+    if (is_scan(s) ? s->sector + step <= s->command[6] : s->sector != s->command[6]) {
+        *sector = s->sector + step;
         return NEXT_SECTOR;
     }
     *sector = 1;
@@ -183,18 +227,38 @@ static void advance(FdcState *s)
     s->sector = sector;
 }
 
-/* The current sector is done with. */
+/* On to the next sector with the wanted mark; false: there is none, the command has failed. */
+static bool find_wanted(Fdc *fdc, const FloppyMedium *m)
+{
+    FdcState *s = &fdc->s;
+    uint8_t head, sector;
+
+    while ((s->command[0] & COMMAND_SKIP) && has_other_mark(s, m)) {
+        s->st2 |= ST2_CONTROL_MARK;
+        if (next_sector(s, &head, &sector) == NEXT_CYLINDER) {
+            fail(fdc, ST1_END_OF_CYLINDER, 0);
+            return false;
+        }
+        advance(s);
+        if (!find_sector(fdc, m)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The current sector is done with; `again` is the phase of the next one. */
 static void sector_ended(Fdc *fdc, FdcPhase again)
 {
     FdcState *s = &fdc->s;
-    const FloppyMedium *m = fdc_medium(fdc, unit_of(s));
+    const FloppyMedium *m = current_medium(fdc);
     uint8_t head, sector;
     bool is_last = s->terminal;
 
     if (kind(s) == VERIFY && (s->command[1] & VERIFY_COUNT)) {
         is_last = --s->sectors_left == 0;
     }
-    if (kind(s) == READ_DELETED) { /* the mark was the other one: stops here */
+    if (again == FDC_FETCH && m && has_other_mark(s, m)) {
         s->st2 |= ST2_CONTROL_MARK;
         is_last = true;
     }
@@ -212,15 +276,57 @@ static void sector_ended(Fdc *fdc, FdcPhase again)
         advance(s);
         if (!m) {
             fail(fdc, ST1_MISSING_MARK, 0);
-        } else if (find_sector(fdc, m)) {
+        } else if (find_sector(fdc, m) && (again != FDC_FETCH || find_wanted(fdc, m))) {
             s->at = 0;
             s->phase = again;
         }
     }
 }
 
+/* What a scan makes of a sector on the disk and the guest's bytes: ff on either side goes with everything. */
+static uint8_t scan_status(const FdcState *s, const uint8_t *disk)
+{
+    bool equal = true, satisfied = true;
+
+    for (int i = 0; i < s->at; i++) {
+        uint8_t have = disk[i], want = s->data[i];
+
+        if (have != want && have != 0xff && want != 0xff) {
+            equal = false;
+            satisfied &= kind(s) == SCAN_LOW ? have < want : kind(s) == SCAN_HIGH ? have > want : false;
+        }
+    }
+    return equal ? ST2_SCAN_EQUAL : satisfied ? 0 : ST2_SCAN_NOT_SATISFIED;
+}
+
+static void sector_scanned(Fdc *fdc)
+{
+    FdcState *s = &fdc->s;
+    const FloppyMedium *m = current_medium(fdc);
+    uint8_t head, sector;
+
+    s->st2 = (s->st2 & ST2_CONTROL_MARK) | scan_status(s, fdc->io);
+    if (!m) {
+        fail(fdc, ST1_MISSING_MARK, 0);
+    } else if (!(s->st2 & ST2_SCAN_NOT_SATISFIED) || s->terminal ||
+               next_sector(s, &head, &sector) == NEXT_CYLINDER) {
+        fdc_finish(fdc); /* the address is that of the sector */
+    } else {
+        advance(s);
+        if (find_sector(fdc, m) && find_wanted(fdc, m)) {
+            s->at = 0;
+            s->phase = FDC_OUT;
+        }
+    }
+}
+
 static void sector_fetched(Fdc *fdc)
 {
+    if (is_scan(&fdc->s)) {
+        sector_scanned(fdc);
+        return;
+    }
+    memcpy(fdc->s.data, fdc->io, FDC_SECTOR);
     if (kind(&fdc->s) == VERIFY) {
         sector_ended(fdc, FDC_FETCH);
         return;
@@ -233,7 +339,11 @@ static void sector_fetched(Fdc *fdc)
 static void sector_stored(Fdc *fdc)
 {
     FdcState *s = &fdc->s;
+    const FloppyMedium *m = current_medium(fdc);
 
+    if (m) {
+        set_mark(s, m);
+    }
     if (kind(s) != FORMAT) {
         sector_ended(fdc, FDC_OUT);
     } else if (--s->sectors_left == 0 || s->terminal) {
@@ -277,6 +387,8 @@ static void data_ended(Fdc *fdc)
         } else {
             fail(fdc, ST1_OVERRUN, 0);
         }
+    } else if (is_scan(s)) {
+        s->phase = FDC_FETCH;
     } else {
         memset(s->data + s->at, 0, FDC_SECTOR - s->at);
         s->phase = FDC_STORE;
@@ -367,17 +479,22 @@ static const FloppyMedium *begin(Fdc *fdc)
 
 void fdc_begin_read(Fdc *fdc)
 {
-    FdcState *s = &fdc->s;
+    const FloppyMedium *m = begin(fdc);
 
-    if (!begin(fdc)) {
-        return;
+    if (m && find_wanted(fdc, m)) {
+        fdc->s.sectors_left = fdc->s.command[8];
+        fdc->s.phase = FDC_FETCH;
     }
-    if (kind(s) == READ_DELETED && (s->command[0] & COMMAND_SKIP)) {
-        fail(fdc, ST1_END_OF_CYLINDER, ST2_CONTROL_MARK); /* skips all there is */
-        return;
+}
+
+void fdc_begin_scan(Fdc *fdc)
+{
+    const FloppyMedium *m = begin(fdc);
+
+    if (m && find_wanted(fdc, m)) {
+        fdc->s.size = FDC_SECTOR;
+        fdc->s.phase = FDC_OUT;
     }
-    s->sectors_left = s->command[8];
-    s->phase = FDC_FETCH;
 }
 
 static bool may_write(Fdc *fdc)

@@ -20,6 +20,7 @@ enum { ST0_ABNORMAL = 0x40, ST0_INVALID = 0x80, ST0_CHANGED = 0xc0, ST0_SEEK_END
 enum { ST3_ALWAYS = 0x28, ST3_TRACK_0 = 0x10, ST3_PROTECTED = 0x40 };
 enum { LAST_TRACK = 84, RECALIBRATE_STEPS = 79, POLLED_DRIVES = 4 };
 enum { VERSION_ENHANCED = 0x90 };
+enum { FIFO_SIZE = 16 };
 
 #define RESET_DELAY (30 * NS_PER_US)
 #define STEP_TIME   (20 * NS_PER_US)
@@ -379,7 +380,10 @@ static const Command commands[] = {
     { 0x9f, 0x02, 9, fdc_begin_read },   /* READ TRACK */
     { 0x1f, 0x16, 9, fdc_begin_read },   /* VERIFY */
     { 0x3f, 0x05, 9, fdc_begin_write },  /* WRITE DATA */
-    { 0x3f, 0x09, 9, fdc_begin_write },  /* WRITE DELETED DATA: the mark is lost */
+    { 0x3f, 0x09, 9, fdc_begin_write },  /* WRITE DELETED DATA */
+    { 0x1f, 0x11, 9, fdc_begin_scan },   /* SCAN EQUAL */
+    { 0x1f, 0x19, 9, fdc_begin_scan },   /* SCAN LOW OR EQUAL */
+    { 0x1f, 0x1d, 9, fdc_begin_scan },   /* SCAN HIGH OR EQUAL */
     { 0xbf, 0x0d, 6, fdc_begin_format }, /* FORMAT TRACK */
     { 0xbf, 0x0a, 2, fdc_read_id },      /* READ ID */
     { 0xff, 0x07, 2, recalibrate },      { 0xff, 0x0f, 3, seek },
@@ -444,10 +448,16 @@ static uint8_t read_msr(const FdcState *s)
     return value | MSR_BUSY | (data_through_fifo(s) ? MSR_READY | MSR_NO_DMA : 0);
 }
 
-/* Each byte without DMA is an interrupt of its own for an edge-triggered controller. */
-static void end_byte_interrupt(Fdc *fdc)
+/* Without DMA each filling of the FIFO is an interrupt: the line falls when the bytes up to its threshold are through. */
+static void end_fifo_interrupt(Fdc *fdc)
 {
-    line_set(isa_irq(fdc->isa.irq), false);
+    const FdcState *s = &fdc->s;
+    int threshold = (s->configure & FDC_FIFO_THRESHOLD) + 1;
+    int bytes = s->configure & FDC_NO_FIFO ? 1 : MAX(FIFO_SIZE - threshold, 1);
+
+    if (!moves_data(s) || s->at % bytes == 0) {
+        line_set(isa_irq(fdc->isa.irq), false);
+    }
 }
 
 static uint8_t read_fifo(Fdc *fdc)
@@ -465,7 +475,7 @@ static uint8_t read_fifo(Fdc *fdc)
         }
     } else if (s->phase == FDC_IN && data_through_fifo(s)) {
         value = fdc_read_data(fdc);
-        end_byte_interrupt(fdc);
+        end_fifo_interrupt(fdc);
     }
     fdc_update(&fdc->isa.dev);
     return value;
@@ -482,7 +492,7 @@ static void write_fifo(Fdc *fdc, uint8_t value)
         command_byte(fdc, value);
     } else if (s->phase == FDC_OUT && data_through_fifo(s)) {
         fdc_write_data(fdc, value);
-        end_byte_interrupt(fdc);
+        end_fifo_interrupt(fdc);
     } else {
         guest_error(fdc->isa.dev.id, "byte %02x written while none was asked for", value);
     }
@@ -578,6 +588,7 @@ static const RegionOps high_ops = { fdc_read_high, fdc_write_high, 1, 1, ENDIAN_
 static void set_changed(Fdc *fdc, int unit)
 {
     fdc->s.changed[unit] = true;
+    memset(fdc->s.deleted + unit * FDC_MARKS, 0, FDC_MARKS);
 }
 
 static void changed_a(void *opaque, bool loaded)

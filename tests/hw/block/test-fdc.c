@@ -267,6 +267,94 @@ static void without_dma_bytes_go_through_the_fifo(void)
     expect_result(0x40, 0x80, 0, 0, 0, 1);
 }
 
+static void the_fifo_asks_once_for_many_bytes(void)
+{
+    start();
+    insert(SIZE_1440K, false);
+    SEND(0x03, 0xaf, 0x03);
+    SEND(0x13, 0, 0x07, 0); /* a threshold of 8: an interrupt when as many bytes are there */
+    SEND(READ, 0, 0, 0, 5, 2, 5, 0x1b, 0xff);
+    rig_run(0);
+    rig_irq_edges(IRQ);
+    for (int i = 0; i < 512; i++) {
+        g_assert_cmphex(rig_in8(FIFO), ==, rig_pattern(4));
+    }
+    g_assert_cmpint(rig_irq_edges(IRQ), ==, 63);
+    rig_out8(DSR, 0x80);
+    rig_run(NS_PER_MS);
+}
+
+static void deleted_sectors_are_told_apart(void)
+{
+    start();
+    insert(SIZE_1440K, false);
+    memset(rig_ram() + BUFFER, 0xd1, 512);
+    program_dma(FROM_MEMORY, BUFFER, 512);
+    SEND(0x49, 0, 1, 0, 2, 2, 18, 0x1b, 0xff); /* WRITE DELETED DATA */
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0, 1, 0, 3);
+    program_dma(TO_MEMORY, BUFFER, 3 * 512);
+    SEND(0x46, 0, 1, 0, 1, 2, 18, 0x1b, 0xff); /* reads the deleted sector, and stops after it */
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0x40, 1, 0, 3);
+    g_assert_cmphex(rig_ram()[BUFFER + 512], ==, 0xd1);
+    rig_save_and_load(fdc);
+    program_dma(TO_MEMORY, BUFFER, 2 * 512);
+    SEND(0x66, 0, 1, 0, 1, 2, 18, 0x1b, 0xff); /* skips it */
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0x40, 1, 0, 4);
+    g_assert_cmphex(rig_ram()[BUFFER + 512], ==, rig_pattern(36 + 2));
+    program_dma(TO_MEMORY, BUFFER, 512);
+    SEND(0x6c, 0, 1, 0, 1, 2, 18, 0x1b, 0xff); /* READ DELETED DATA skips the others */
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0x40, 1, 0, 3);
+    g_assert_cmphex(rig_ram()[BUFFER], ==, 0xd1);
+    program_dma(TO_MEMORY, BUFFER, 512);
+    SEND(0x6c, 0, 1, 0, 3, 2, 18, 0x1b, 0xff); /* there is no other one */
+    rig_run(NS_PER_MS);
+    expect_result(0x40, 0x80, 0x40, 1, 0, 18);
+    program_dma(FROM_MEMORY, BUFFER, 512);
+    SEND(WRITE, 0, 1, 0, 2, 2, 18, 0x1b, 0xff); /* a normal mark again */
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0, 1, 0, 3);
+    SEND(0x76, 0, 1, 0, 1, 2, 18, 0x1b, 0xff); /* VERIFY */
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0, 2, 0, 1);
+}
+
+/* Sectors are filled with a number each: rig_pattern() of the sector. */
+static void scan(uint8_t opcode, uint8_t value, uint8_t step, uint8_t st2, uint8_t sector)
+{
+    memset(rig_ram() + BUFFER, value, 18 * 512);
+    program_dma(FROM_MEMORY, BUFFER, 18 * 512);
+    SEND(opcode, 0, 0, 0, 1, 2, 9, 0x1b, step);
+    rig_run(10 * NS_PER_MS);
+    expect_result(0, 0, st2, 0, 0, sector);
+}
+
+static void scans_look_for_a_sector(void)
+{
+    uint8_t first = rig_pattern(0), fifth = rig_pattern(4), ninth = rig_pattern(8);
+
+    start();
+    insert(SIZE_1440K, false);
+    scan(0x51, fifth, 1, 0x08, 5);
+    scan(0x51, fifth, 2, 0x08, 5);
+    scan(0x51, rig_pattern(1), 2, 0x04, 9); /* passes the even ones */
+    scan(0x51, ninth + 1, 1, 0x04, 9);
+    scan(0x51, 0xff, 1, 0x08, 1); /* goes with everything */
+    scan(0x59, fifth, 1, 0x00, 1);
+    scan(0x59, first, 1, 0x08, 1);
+    scan(0x59, first - 1, 1, 0x04, 9);
+    scan(0x5d, fifth, 1, 0x08, 5);
+    scan(0x5d, ninth + 1, 1, 0x04, 9);
+    program_dma(FROM_MEMORY, BUFFER, 100); /* fewer bytes than a sector */
+    memset(rig_ram() + BUFFER, first, 100);
+    SEND(0x51, 0, 0, 0, 1, 2, 9, 0x1b, 1);
+    rig_run(NS_PER_MS);
+    expect_result(0, 0, 0x08, 0, 0, 1);
+}
+
 static void read_id_needs_the_right_rate(void)
 {
     start();
@@ -332,7 +420,8 @@ static void sizes_choose_the_geometry(void)
     static const struct {
         int sectors, per_track, heads, rate;
     } kinds[] = { { 5760, 36, 2, 3 }, { 2880, 18, 2, 0 }, { 2400, 15, 2, 0 }, { 1440, 9, 2, 2 },
-                  { 720, 9, 2, 1 },   { 360, 9, 1, 1 },   { 2532, 18, 2, 0 } };
+                  { 720, 9, 2, 1 },   { 640, 8, 2, 1 },   { 360, 9, 1, 1 },   { 320, 8, 1, 1 },   { 2532, 18, 2, 0 },
+                  { 3360, 21, 2, 0 } };
 
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         start();
@@ -405,6 +494,9 @@ int main(int argc, char **argv)
     ADD(written_sectors_come_back);
     ADD(a_protected_medium_refuses_writes);
     ADD(without_dma_bytes_go_through_the_fifo);
+    ADD(the_fifo_asks_once_for_many_bytes);
+    ADD(deleted_sectors_are_told_apart);
+    ADD(scans_look_for_a_sector);
     ADD(read_id_needs_the_right_rate);
     ADD(no_medium_has_no_address_marks);
     ADD(formatting_fills_the_track);
