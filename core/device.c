@@ -100,6 +100,35 @@ static char *make_id(const DeviceType *type)
     return g_strdup_printf("%s.%u", type->name, number);
 }
 
+/* What the user wants of every device of a type. */
+typedef struct UserDefault {
+    const DeviceType *type;
+    char *name, *value;
+} UserDefault;
+
+static GPtrArray *user_defaults;
+
+void device_add_default(const DeviceType *type, const char *name, const char *value)
+{
+    UserDefault *d = g_new(UserDefault, 1);
+
+    *d = (UserDefault){ type, g_strdup(name), g_strdup(value) };
+    user_defaults = user_defaults ? user_defaults : g_ptr_array_new();
+    g_ptr_array_add(user_defaults, d);
+}
+
+static void apply_defaults(Device *dev)
+{
+    for (guint i = 0; user_defaults && i < user_defaults->len; i++) {
+        const UserDefault *d = user_defaults->pdata[i];
+
+        if (d->type == dev->type && !dev->bad_default &&
+            !device_set_property(dev, d->name, d->value, &dev->bad_default)) {
+            g_prefix_error(&dev->bad_default, "-global %s.%s=%s: ", d->type->name, d->name, d->value);
+        }
+    }
+}
+
 Device *device_new(const DeviceType *type, const char *id)
 {
     Device *dev = g_malloc0(type->size);
@@ -112,6 +141,7 @@ Device *device_new(const DeviceType *type, const char *id)
         state_reset(type->state, device_state(dev));
     }
     device_init_properties(dev);
+    apply_defaults(dev);
     return dev;
 }
 
@@ -142,6 +172,7 @@ void device_free(Device *dev)
     }
     leave_bus(dev);
     device_free_properties(dev);
+    g_clear_error(&dev->bad_default);
     g_free(dev->id);
     g_free(dev);
 }
@@ -187,6 +218,10 @@ static bool join_bus(Device *dev, Bus *bus, GError **error)
 bool device_realize(Device *dev, Bus *bus, GError **error)
 {
     g_assert(!dev->realized);
+    if (dev->bad_default) {
+        g_propagate_error(error, g_steal_pointer(&dev->bad_default));
+        return false;
+    }
     if (device_find(dev->id)) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "there are two devices with id '%s'", dev->id);
         return false;

@@ -388,16 +388,18 @@ static bool opt_vga(const char *arg, GError **error)
 static bool opt_global(const char *arg, GError **error)
 {
     const char *dot = strchr(arg, '.'), *equals = strchr(arg, '=');
-    g_autofree char *type = NULL;
+    g_autofree char *type = NULL, *name = NULL;
 
     if (!dot || !equals || equals < dot) {
         return fail(error, "-global %s: not TYPE.property=value", arg);
     }
     type = g_strndup(arg, dot - arg);
-    if (!device_type_find(type)) {
+    name = g_strndup(dot + 1, equals - dot - 1);
+    if (device_type_find(type)) {
+        device_add_default(device_type_find(type), name, equals + 1);
+    } else {
         log_warn("-global %s: there is no device type '%s'", arg, type);
     }
-    g_ptr_array_add(cmdline.globals, g_strdup(arg));
     return true;
 }
 
@@ -776,7 +778,7 @@ static bool opt_readconfig(const char *arg, GError **error)
 static void set_defaults(void)
 {
     GPtrArray **lists[] = { &cmdline.serials, &cmdline.parallels, &cmdline.chardevs, &cmdline.netdevs,
-                            &cmdline.nics, &cmdline.devices, &cmdline.drives, &cmdline.globals,
+                            &cmdline.nics, &cmdline.devices, &cmdline.drives,
                             &cmdline.monitors, &cmdline.qmps, &cmdline.mons, &cmdline.gdbs,
                             &cmdline.legacy_net, &cmdline.objects, &cmdline.usbdevices };
     MachineConfig *m = &machine_config;

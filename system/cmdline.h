@@ -11,7 +11,7 @@ typedef struct Cmdline {
     const char *machine;        /* board name, or NULL for the default */
     const char *accel;          /* -accel's text, or NULL */
     const char *default_cpu;    /* by the name of the program; NULL: the board's */
-    GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *globals, *objects;
+    GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *objects;
     GPtrArray *monitors, *qmps, *mons, *gdbs; /* of char * */
     GPtrArray *usbdevices;      /* -usbdevice */
     GPtrArray *legacy_net;      /* -net, in order */

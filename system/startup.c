@@ -128,25 +128,6 @@ static Bus *find_bus(const DeviceType *type, const char *name, GError **error)
     return bus;
 }
 
-static bool apply_globals(Device *dev, GError **error)
-{
-    for (guint i = 0; i < cmdline.globals->len; i++) {
-        const char *text = g_ptr_array_index(cmdline.globals, i);
-        size_t n = strlen(dev->type->name);
-
-        if (strncmp(text, dev->type->name, n) == 0 && text[n] == '.') {
-            g_autofree char *key = g_strndup(text + n + 1, strcspn(text + n + 1, "="));
-            const char *value = strchr(text + n, '=');
-
-            if (value && !device_set_property(dev, key, value + 1, error)) {
-                g_prefix_error(error, "-global %s: ", text);
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 Device *startup_add_device(const char *text, bool hotplug, GError **error)
 {
     g_autoptr(Options) o = options_parse(text, "driver", error);
@@ -189,8 +170,7 @@ Device *startup_add_device(const char *text, bool hotplug, GError **error)
         return NULL;
     }
     dev = device_new(type, id);
-    if (!apply_globals(dev, error) ||
-        !options_get_int(o, "bootindex", &dev->bootindex, error)) {
+    if (!options_get_int(o, "bootindex", &dev->bootindex, error)) {
         device_free(dev);
         return NULL;
     }

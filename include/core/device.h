@@ -72,6 +72,7 @@ struct Device {
     bool realized;
     int bootindex; /* place in the firmware's boot order, from bootindex=; -1: none */
     void *type_data; /* for a bus's own use */
+    GError *bad_default; /* a default of the user's that its property does not take; device_realize tells it */
     GHashTable *ids; /* what pointer properties were set from: property name to text */
 };
 
@@ -115,6 +116,8 @@ void device_free(Device *dev); /* unrealizes, detaches */
 void device_unplug(Device *dev);
 typedef void DeviceUnpluggedFn(const char *id);
 void device_set_unplugged_fn(DeviceUnpluggedFn *fn);
+/* For every device of that type which is made from now on, before its own properties are set. */
+void device_add_default(const DeviceType *type, const char *name, const char *value);
 bool device_set_property(Device *dev, const char *name, const char *value, GError **error);
 /* Sets a pointer property (PROP_CHAR, PROP_DRIVE, PROP_NETDEV) directly. */
 void device_set_pointer(Device *dev, const char *name, void *value);
