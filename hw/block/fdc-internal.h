@@ -59,10 +59,10 @@ typedef enum FdcPhase {
     FIELD(uint16_t, at, 0)            /* within data */                                        \
     FIELD(uint16_t, size, 0)                                                                   \
     ARRAY(uint8_t, data, FDC_SECTOR, 0)                                                        \
+    FIELD(uint8_t, ignored, 0)        /* interrupts for data that nobody fetched */            \
     ARRAY(uint8_t, deleted, FDC_UNITS * FDC_MARKS, 0) /* sectors with a deleted data mark */
 
 enum { FDC_IMPLIED_SEEK = 0x40, FDC_NO_FIFO = 0x20, FDC_NO_POLL = 0x10 }; /* CONFIGURE */
-enum { FDC_FIFO_THRESHOLD = 0x0f };
 enum { DOR_RUN = 0x04, DOR_DMA_GATE = 0x08 };
 enum { SPECIFY_NO_DMA = 0x01 };
 

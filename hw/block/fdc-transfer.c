@@ -22,6 +22,7 @@ enum { READ_TRACK = 0x02, WRITE_DELETED = 0x09, READ_DELETED = 0x0c, FORMAT = 0x
 enum { SIZE_CODE = 2 /* 128 << 2 bytes */, VERIFY_COUNT = 0x80 };
 
 #define SHORT_DELAY (200 * NS_PER_US)
+#define SECTOR_END  (1 * NS_PER_MS)
 #define REVOLUTION  (200 * NS_PER_MS)
 
 static int kind(const FdcState *s)
@@ -247,6 +248,17 @@ static bool find_wanted(Fdc *fdc, const FloppyMedium *m)
     return true;
 }
 
+/* Without DMA a driver that has moved the last byte leaves its interrupt handler before the result's interrupt comes: the
+ * end of the sector has yet to pass the head. */
+static void end_transfer(Fdc *fdc)
+{
+    if (fdc->s.specify[1] & SPECIFY_NO_DMA) {
+        fdc_finish_later(fdc, SECTOR_END);
+    } else {
+        fdc_finish(fdc);
+    }
+}
+
 /* The current sector is done with; `again` is the phase of the next one. */
 static void sector_ended(Fdc *fdc, FdcPhase again)
 {
@@ -264,14 +276,14 @@ static void sector_ended(Fdc *fdc, FdcPhase again)
     }
     if (is_last) {
         advance(s);
-        fdc_finish(fdc);
+        end_transfer(fdc);
     } else if (next_sector(s, &head, &sector) == NEXT_CYLINDER) {
         if (kind(s) != VERIFY || (s->command[1] & VERIFY_COUNT)) {
             s->st1 |= ST1_END_OF_CYLINDER; /* the address stays that of the last sector */
         } else {
             advance(s);
         }
-        fdc_finish(fdc);
+        end_transfer(fdc);
     } else {
         advance(s);
         if (!m) {
@@ -310,7 +322,7 @@ static void sector_scanned(Fdc *fdc)
         fail(fdc, ST1_MISSING_MARK, 0);
     } else if (!(s->st2 & ST2_SCAN_NOT_SATISFIED) || s->terminal ||
                next_sector(s, &head, &sector) == NEXT_CYLINDER) {
-        fdc_finish(fdc); /* the address is that of the sector */
+        end_transfer(fdc); /* the address is that of the sector */
     } else {
         advance(s);
         if (find_sector(fdc, m) && find_wanted(fdc, m)) {
@@ -347,7 +359,7 @@ static void sector_stored(Fdc *fdc)
     if (kind(s) != FORMAT) {
         sector_ended(fdc, FDC_OUT);
     } else if (--s->sectors_left == 0 || s->terminal) {
-        fdc_finish(fdc);
+        end_transfer(fdc);
     } else {
         s->at = 0;
         s->phase = FDC_OUT;

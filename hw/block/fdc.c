@@ -16,6 +16,7 @@
 enum { REG_DOR = 2, REG_TDR, REG_MSR, REG_FIFO, REG_DIR = 7 };
 enum { MSR_BUSY = 0x10, MSR_NO_DMA = 0x20, MSR_TO_GUEST = 0x40, MSR_READY = 0x80 };
 enum { DSR_RESET = 0x80 };
+enum { ST1_OVERRUN = 0x10 };
 enum { ST0_ABNORMAL = 0x40, ST0_INVALID = 0x80, ST0_CHANGED = 0xc0, ST0_SEEK_END = 0x20, ST0_CHECK = 0x10 };
 enum { ST3_ALWAYS = 0x28, ST3_TRACK_0 = 0x10, ST3_PROTECTED = 0x40 };
 enum { LAST_TRACK = 84, RECALIBRATE_STEPS = 79, POLLED_DRIVES = 4 };
@@ -25,6 +26,10 @@ enum { FIFO_SIZE = 16 };
 #define RESET_DELAY (30 * NS_PER_US)
 #define STEP_TIME   (20 * NS_PER_US)
 #define SEEK_TIME   (300 * NS_PER_US)
+/* Without DMA a command that asks for more than the driver wants ends when nobody takes its bytes. The disk would
+ * not wait this long; a vCPU may have to. Meanwhile a driver that took a FIFO's worth gets the next interrupts. */
+#define FIFO_DELAY (2 * NS_PER_MS)
+enum { FIFO_INTERRUPTS = 25 };
 
 static const StateField *FdcState_fields(size_t *count)
 {
@@ -80,6 +85,9 @@ void fdc_update(Device *dev)
     Fdc *fdc = (Fdc *)dev;
     FdcState *s = &fdc->s;
 
+    if (data_through_fifo(s) && s->deadline < 0) {
+        s->deadline = clock_now(CLOCK_GUEST) + FIFO_DELAY;
+    }
     arm_timer(fdc);
     line_set(isa_irq(fdc->isa.irq), (s->irq || data_through_fifo(s)) && (s->dor & DOR_DMA_GATE));
     if (s->phase == FDC_FETCH || s->phase == FDC_STORE) {
@@ -258,6 +266,12 @@ static void timer_expired(void *opaque)
             started(s);
         } else if (s->phase == FDC_DELAY) {
             fdc_finish(fdc);
+        } else if (data_through_fifo(s)) {
+            if (++s->ignored == FIFO_INTERRUPTS) {
+                s->st1 |= ST1_OVERRUN;
+                fdc_finish(fdc);
+            }
+            line_set(isa_irq(fdc->isa.irq), false); /* fdc_update makes an edge */
         }
     }
     fdc_update(&fdc->isa.dev);
@@ -445,18 +459,23 @@ static uint8_t read_msr(const FdcState *s)
     default:
         break;
     }
-    return value | MSR_BUSY | (data_through_fifo(s) ? MSR_READY | MSR_NO_DMA : 0);
+    /* Between sectors, too: a driver takes its absence for the end of the data. */
+    value |= s->specify[1] & SPECIFY_NO_DMA ? MSR_NO_DMA : 0;
+    return value | MSR_BUSY | (data_through_fifo(s) ? MSR_READY : 0);
 }
 
-/* Without DMA each filling of the FIFO is an interrupt: the line falls when the bytes up to its threshold are through. */
+/* Each byte is an interrupt of its own without FIFO. Our FIFO is filled faster than a driver empties it: no more interrupts
+ * until the sector ends, unless the driver stops. */
 static void end_fifo_interrupt(Fdc *fdc)
 {
-    const FdcState *s = &fdc->s;
-    int threshold = (s->configure & FDC_FIFO_THRESHOLD) + 1;
-    int bytes = s->configure & FDC_NO_FIFO ? 1 : MAX(FIFO_SIZE - threshold, 1);
+    FdcState *s = &fdc->s;
 
-    if (!moves_data(s) || s->at % bytes == 0) {
+    if (!moves_data(s) || (s->configure & FDC_NO_FIFO)) {
         line_set(isa_irq(fdc->isa.irq), false);
+    }
+    s->ignored = 0;
+    if (s->phase != FDC_DELAY && s->at % FIFO_SIZE == 0) {
+        s->deadline = -1; /* again from now on */
     }
 }
 

@@ -264,6 +264,8 @@ static void without_dma_bytes_go_through_the_fifo(void)
         rig_out8(FIFO, 0x77);
     }
     rig_run(0);
+    g_assert_cmphex(rig_in8(MSR), ==, NO_DMA | BUSY);
+    rig_run(2 * NS_PER_MS);
     expect_result(0x40, 0x80, 0, 0, 0, 1);
 }
 
@@ -272,16 +274,24 @@ static void the_fifo_asks_once_for_many_bytes(void)
     start();
     insert(SIZE_1440K, false);
     SEND(0x03, 0xaf, 0x03);
-    SEND(0x13, 0, 0x07, 0); /* a threshold of 8: an interrupt when as many bytes are there */
+    SEND(0x13, 0, 0x07, 0);
     SEND(READ, 0, 0, 0, 5, 2, 5, 0x1b, 0xff);
     rig_run(0);
     rig_irq_edges(IRQ);
     for (int i = 0; i < 512; i++) {
+        if (i == 8) { /* the driver waits for the next interrupt */
+            g_assert_cmpint(rig_irq_edges(IRQ), ==, 0);
+            rig_run(3 * NS_PER_MS);
+            g_assert_cmpint(rig_irq_edges(IRQ), ==, 1);
+        }
         g_assert_cmphex(rig_in8(FIFO), ==, rig_pattern(4));
     }
-    g_assert_cmpint(rig_irq_edges(IRQ), ==, 63);
-    rig_out8(DSR, 0x80);
-    rig_run(NS_PER_MS);
+    g_assert_cmpint(rig_irq_edges(IRQ), ==, 0);
+    rig_run(0); /* the sector of the other side waits in the FIFO; nobody takes it */
+    g_assert_cmphex(rig_in8(MSR), ==, READY | TO_GUEST | NO_DMA | BUSY);
+    rig_run(60 * NS_PER_MS);
+    g_assert_cmpint(rig_irq_edges(IRQ), ==, 26);
+    expect_result(0x44, 0x10, 0, 0, 1, 1);
 }
 
 static void deleted_sectors_are_told_apart(void)
