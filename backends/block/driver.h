@@ -82,6 +82,10 @@ typedef struct BlockSnapshot {
     uint64_t icount; /* UINT64_MAX: unknown */
 } BlockSnapshot;
 
+typedef enum BlockBitmapAction {
+    BLOCK_BITMAP_ADD, BLOCK_BITMAP_REMOVE, BLOCK_BITMAP_CLEAR, BLOCK_BITMAP_ENABLE, BLOCK_BITMAP_DISABLE,
+} BlockBitmapAction;
+
 /* One option of create or amend, as `-o help` lists it. */
 typedef struct BlockCreateOption {
     const char *name;
@@ -146,12 +150,16 @@ struct BlockDriver {
     /* Members of "format-specific".data; a "dirty-flag" among them is shown as the image's own. */
     void (*info)(BlockImage *image, Json *specific);
     uint64_t (*actual_size)(BlockImage *image); /* bytes on the host, for images of several files; NULL: those of `file` */
-    GPtrArray *(*snapshot_list)(BlockImage *image); /* of BlockSnapshot *, owned */
+    GPtrArray *(*snapshot_list)(BlockImage *image); /* of BlockSnapshot *, which go with the list; caller frees */
     bool (*snapshot_create)(BlockImage *image, BlockSnapshot *snapshot, GError **error); /* fills in id */
     bool (*snapshot_apply)(BlockImage *image, const char *id_or_name, GError **error);
     bool (*snapshot_delete)(BlockImage *image, const char *id_or_name, GError **error);
     /* From now on a read-only image shows the snapshot, also its size. */
     bool (*snapshot_view)(BlockImage *image, const char *id_or_name, GError **error);
+    /* Persistent dirty bitmaps of an image that nobody else uses now. granularity: bytes for ADD, 0: the format's choice. */
+    bool (*bitmap_change)(BlockImage *image, BlockBitmapAction action, const char *name, uint64_t granularity, GError **error);
+    /* What the bitmap of source (of this driver, may be image itself) has is marked in name's, too. */
+    bool (*bitmap_merge)(BlockImage *image, const char *name, BlockImage *source, const char *source_name, GError **error);
     /* The machine's state, kept beside a snapshot. */
     int (*vm_state_read)(BlockImage *image, uint64_t offset, void *buf, size_t size);
     int (*vm_state_write)(BlockImage *image, uint64_t offset, const void *buf, size_t size);

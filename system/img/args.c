@@ -33,6 +33,15 @@ static const struct option long_options[] = {
     { "force", no_argument, NULL, IMG_OPT_FORCE },
     { "bitmaps", no_argument, NULL, IMG_OPT_BITMAPS },
     { "skip-broken-bitmaps", no_argument, NULL, IMG_OPT_SKIP_BROKEN_BITMAPS },
+    { "add", no_argument, NULL, IMG_OPT_ADD },
+    { "remove", no_argument, NULL, IMG_OPT_REMOVE },
+    { "clear", no_argument, NULL, IMG_OPT_CLEAR },
+    { "enable", no_argument, NULL, IMG_OPT_ENABLE },
+    { "disable", no_argument, NULL, IMG_OPT_DISABLE },
+    { "merge", required_argument, NULL, IMG_OPT_MERGE },
+    { "granularity", required_argument, NULL, 'g' },
+    { "source-file", required_argument, NULL, 'b' },
+    { "source-format", required_argument, NULL, 'F' },
     { NULL },
 };
 
@@ -145,6 +154,7 @@ bool img_parse(const ImgCommand *command, int argc, char **argv, ImgArgs *args)
     char *negative = take_negative_size(command, &argc, argv);
     int code;
 
+    args->sequence = g_array_new(FALSE, FALSE, sizeof(ImgOption));
     optind = 0;
     opterr = 0;
     while ((code = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
@@ -163,6 +173,7 @@ bool img_parse(const ImgCommand *command, int argc, char **argv, ImgArgs *args)
             args->options = g_strdup(optarg);
         }
         args->value[code] = optarg ? optarg : "";
+        g_array_append_val(args->sequence, ((ImgOption){ code, args->value[code] }));
     }
     args->files = argv + optind;
     args->count = argc - optind;

@@ -14,6 +14,10 @@ static const ImgCommand commands[] = {
       "Expecting one image file name", img_bench,
       "bench [-c COUNT] [-d DEPTH] [-f FORMAT] [--flush-interval=N] [-i AIO] [-n] [--no-drain]\n"
       "        [-o OFFSET] [--pattern=BYTE] [-q] [-s SIZE] [-S STEP] [-t CACHE] [-w] [-U] FILE", 1 },
+    { "bitmap", "b:F:f:g:h", " object image-opts add remove clear enable disable merge granularity source-file source-format ", 2, 2,
+      "Expecting filename and bitmap name", img_bitmap,
+      "bitmap [--object OBJECT] [--image-opts] [-f FORMAT] (--add [-g SIZE] | --remove | --clear | --enable | --disable |\n"
+      "        --merge SOURCE)... [-b SOURCE_FILE [-F SOURCE_FORMAT]] FILE BITMAP", 1 },
     { "check", "f:r:T:qUh", " object image-opts output ", 1, 1, "Expecting one image file name", img_check,
       "check [--object OBJECT] [--image-opts] [-q] [-f FORMAT] [--output=human|json]\n"
       "        [-r leaks|all] [-T CACHE] [-U] FILE", 1 },
@@ -107,7 +111,7 @@ static int unknown_command(const char *name)
 
 static int run_command(const ImgCommand *command, int argc, char **argv)
 {
-    ImgArgs args = { { NULL } };
+    ImgArgs args = { .sequence = NULL };
     int status = command->usage_status;
 
     if (img_parse(command, argc, argv, &args)) {
@@ -122,6 +126,7 @@ static int run_command(const ImgCommand *command, int argc, char **argv)
         }
     }
     g_free(args.options);
+    g_clear_pointer(&args.sequence, g_array_unref);
     return status;
 }
 

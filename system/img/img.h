@@ -29,12 +29,24 @@ enum {
     IMG_OPT_FORCE,
     IMG_OPT_BITMAPS,
     IMG_OPT_SKIP_BROKEN_BITMAPS,
+    IMG_OPT_ADD,
+    IMG_OPT_REMOVE,
+    IMG_OPT_CLEAR,
+    IMG_OPT_ENABLE,
+    IMG_OPT_DISABLE,
+    IMG_OPT_MERGE,
     IMG_OPT_COUNT,
 };
+
+typedef struct ImgOption {
+    int code;
+    const char *value;
+} ImgOption;
 
 /* Parsed arguments. Texts are borrowed from argv, save the joined -o. */
 typedef struct ImgArgs {
     const char *value[IMG_OPT_COUNT]; /* "" for flags, NULL: not given */
+    GArray *sequence;                 /* of ImgOption: all of them in their order */
     char *options;                    /* all -o joined with commas */
     char **files;                     /* what is no option, NULL-terminated */
     int count;
@@ -114,6 +126,7 @@ void img_rate_limit(ImgRate *limit, uint64_t bytes);
 
 int img_amend(ImgArgs *args);
 int img_bench(ImgArgs *args);
+int img_bitmap(ImgArgs *args);
 int img_check(ImgArgs *args);
 int img_commit(ImgArgs *args);
 int img_compare(ImgArgs *args);

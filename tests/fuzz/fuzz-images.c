@@ -123,18 +123,7 @@ static void read_some(BlockImage *image)
 
 static void list_snapshots(BlockImage *image)
 {
-    GPtrArray *list = image->driver->snapshot_list ? image->driver->snapshot_list(image) : NULL;
-
-    for (guint i = 0; list && i < list->len; i++) {
-        BlockSnapshot *s = g_ptr_array_index(list, i);
-
-        g_free(s->id);
-        g_free(s->name);
-        g_free(s);
-    }
-    if (list) {
-        g_ptr_array_unref(list);
-    }
+    g_autoptr(GPtrArray) list = image->driver->snapshot_list ? image->driver->snapshot_list(image) : NULL;
 }
 
 static void describe(BlockImage *image)

@@ -9,7 +9,7 @@
 
 enum { ENTRY_HEAD = 24, KNOWN_FLAGS = 7, TYPE_DIRTY = 1, MAX_BITS_SIZE = 256 << 20 };
 
-static void free_bitmap(Qcow2Bitmap *bitmap)
+void qcow2_bitmap_free(Qcow2Bitmap *bitmap)
 {
     if (bitmap) {
         g_free(bitmap->name);
@@ -23,7 +23,7 @@ static void free_bitmap(Qcow2Bitmap *bitmap)
 void qcow2_bitmaps_close(Qcow2 *s)
 {
     for (guint i = 0; s->bitmaps && i < s->bitmaps->len; i++) {
-        free_bitmap(g_ptr_array_index(s->bitmaps, i));
+        qcow2_bitmap_free(g_ptr_array_index(s->bitmaps, i));
     }
     g_clear_pointer(&s->bitmaps, g_ptr_array_unref);
 }
@@ -114,13 +114,45 @@ static GByteArray *make_directory(Qcow2 *s)
     return out;
 }
 
-/* In its place: sizes of entries never change. */
-static int write_directory(Qcow2 *s)
+int qcow2_bitmaps_write_directory(Qcow2 *s)
 {
     g_autoptr(GByteArray) out = make_directory(s);
     int error = out->len == s->bitmaps_size ? block_image_write(s->image.file, s->bitmaps_offset, out->data, out->len) : EIO;
 
     return error ? error : block_image_flush(s->image.file);
+}
+
+int qcow2_bitmaps_move_directory(Qcow2 *s)
+{
+    g_autoptr(GByteArray) out = make_directory(s);
+    uint64_t offset = 0, old_offset = s->bitmaps_offset, old_size = s->bitmaps_size, old_features = s->autoclear;
+    int error = out->len > QCOW2_MAX_BITMAP_DIRECTORY ? EFBIG : 0;
+
+    if (!error && out->len) {
+        error = qcow2_alloc_exactly(s, qcow2_clusters(s, out->len), &offset);
+        error = error ? error : block_image_write(s->image.file, offset, out->data, out->len);
+    }
+    if (!error) {
+        error = qcow2_flush(s); /* refcounts before references */
+    }
+    if (!error) {
+        s->bitmaps_offset = offset;
+        s->bitmaps_size = out->len;
+        s->autoclear = out->len ? old_features | QCOW2_AUTOCLEAR_BITMAPS : old_features & ~(uint64_t)QCOW2_AUTOCLEAR_BITMAPS;
+        error = qcow2_write_header(s);
+        error = error ? error : block_image_flush(s->image.file);
+    }
+    if (error) {
+        s->bitmaps_offset = old_offset;
+        s->bitmaps_size = old_size;
+        s->autoclear = old_features;
+        if (offset) {
+            qcow2_unalloc(s, offset, qcow2_clusters(s, out->len));
+        }
+    } else if (old_size) {
+        qcow2_unalloc(s, old_offset, qcow2_clusters(s, old_size));
+    }
+    return error;
 }
 
 /* ---- recording ---- */
@@ -131,17 +163,16 @@ static bool records(const Qcow2Bitmap *bitmap)
            (!bitmap->extra_size || bitmap->flags & QCOW2_BITMAP_EXTRA_OK);
 }
 
-static uint64_t bits_for(const Qcow2Bitmap *bitmap, uint64_t size)
+uint64_t qcow2_bitmap_bytes(const Qcow2 *s, const Qcow2Bitmap *bitmap)
 {
-    uint64_t bits = (size >> bitmap->granularity_bits) + ((size & ((1ull << bitmap->granularity_bits) - 1)) != 0);
+    uint64_t size = s->size, bits = (size >> bitmap->granularity_bits) + ((size & ((1ull << bitmap->granularity_bits) - 1)) != 0);
 
     return (bits + 7) / 8;
 }
 
-/* false: it cannot be kept up to date, and stays marked in use. */
-static bool load_bits(Qcow2 *s, Qcow2Bitmap *bitmap)
+bool qcow2_bitmap_load(Qcow2 *s, Qcow2Bitmap *bitmap)
 {
-    uint64_t size = bits_for(bitmap, s->size);
+    uint64_t size = qcow2_bitmap_bytes(s, bitmap);
 
     bitmap->bits_size = size;
     if (size > MAX_BITS_SIZE || qcow2_clusters(s, size) != bitmap->table_size) {
@@ -180,26 +211,34 @@ int qcow2_bitmaps_start(Qcow2 *s)
             Qcow2Bitmap *bitmap = g_ptr_array_index(s->bitmaps, i);
 
             if (records(bitmap)) {
-                load_bits(s, bitmap);
+                qcow2_bitmap_load(s, bitmap); /* if that fails it stays marked in use */
                 bitmap->flags |= QCOW2_BITMAP_IN_USE;
                 any = true;
             }
         }
-        error = any ? write_directory(s) : 0;
+        error = any ? qcow2_bitmaps_write_directory(s) : 0;
         g_atomic_int_set(&s->recording, !error);
     }
     g_mutex_unlock(&s->tables_lock);
     return error;
 }
 
+void qcow2_bitmap_mark(Qcow2Bitmap *bitmap, uint64_t offset, uint64_t size)
+{
+    uint64_t last = (offset + size - 1) >> bitmap->granularity_bits;
+
+    for (uint64_t bit = offset >> bitmap->granularity_bits; bit <= last; bit++) {
+        bitmap->bits[bit / 8] |= 1u << bit % 8;
+    }
+}
+
 void qcow2_bitmaps_mark(Qcow2 *s, uint64_t offset, uint64_t size)
 {
     for (guint i = 0; s->bitmaps && i < s->bitmaps->len && size; i++) {
         Qcow2Bitmap *bitmap = g_ptr_array_index(s->bitmaps, i);
-        uint64_t last = (offset + size - 1) >> bitmap->granularity_bits;
 
-        for (uint64_t bit = offset >> bitmap->granularity_bits; bitmap->bits && bit <= last; bit++) {
-            bitmap->bits[bit / 8] |= 1u << bit % 8;
+        if (bitmap->bits) {
+            qcow2_bitmap_mark(bitmap, offset, size);
         }
     }
 }
@@ -270,7 +309,7 @@ int qcow2_bitmaps_save(Qcow2 *s)
     if (!error) {
         error = block_image_flush(s->image.file);
     }
-    return error ? error : write_directory(s);
+    return error ? error : qcow2_bitmaps_write_directory(s);
 }
 
 /* ---- what is shown ---- */

@@ -341,6 +341,8 @@ const BlockDriver block_qcow2 = {
     .snapshot_apply = qcow2_snapshot_apply,
     .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_view = qcow2_snapshot_view,
+    .bitmap_change = qcow2_bitmap_change,
+    .bitmap_merge = qcow2_bitmap_merge,
     .vm_state_read = qcow2_vm_state_read,
     .vm_state_write = qcow2_vm_state_write,
 };

@@ -347,6 +347,17 @@ int qcow2_bitmaps_start(Qcow2 *s);
 int qcow2_bitmaps_save(Qcow2 *s);
 void qcow2_bitmaps_mark(Qcow2 *s, uint64_t offset, uint64_t size);
 void qcow2_bitmaps_info(Qcow2 *s, Json *specific);
+void qcow2_bitmap_free(Qcow2Bitmap *bitmap);
+/* The bits into memory, as wide as the disk; false: they cannot be had. */
+bool qcow2_bitmap_load(Qcow2 *s, Qcow2Bitmap *bitmap);
+uint64_t qcow2_bitmap_bytes(const Qcow2 *s, const Qcow2Bitmap *bitmap);
+void qcow2_bitmap_mark(Qcow2Bitmap *bitmap, uint64_t offset, uint64_t size);
+int qcow2_bitmaps_write_directory(Qcow2 *s); /* in its place: sizes have not changed */
+int qcow2_bitmaps_move_directory(Qcow2 *s);  /* to a new one; all written and stable */
+
+/* ---- bitmap-change.c ---- */
+bool qcow2_bitmap_change(BlockImage *image, BlockBitmapAction action, const char *name, uint64_t granularity, GError **error);
+bool qcow2_bitmap_merge(BlockImage *image, const char *name, BlockImage *source, const char *source_name, GError **error);
 
 /* ---- check.c ---- */
 int qcow2_check(BlockImage *image, unsigned fix, BlockCheck *result, GError **error);

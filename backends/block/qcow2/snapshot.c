@@ -343,10 +343,19 @@ static bool can_snapshot(Qcow2 *s, GError **error)
     return true;
 }
 
+static void free_listed(gpointer data)
+{
+    BlockSnapshot *snapshot = data;
+
+    g_free(snapshot->id);
+    g_free(snapshot->name);
+    g_free(snapshot);
+}
+
 GPtrArray *qcow2_snapshot_list(BlockImage *image)
 {
     Qcow2 *s = (Qcow2 *)image;
-    GPtrArray *list = g_ptr_array_new();
+    GPtrArray *list = g_ptr_array_new_with_free_func(free_listed);
 
     for (guint i = 0; i < s->snapshots->len; i++) {
         const BlockSnapshot *info = &((Qcow2Snapshot *)g_ptr_array_index(s->snapshots, i))->info;
