@@ -55,6 +55,8 @@ struct BlockBackend {
     DetectZeroes detect_zeroes;
     OnError on_read_error, on_write_error;
     _Atomic int in_flight; /* submitted, and neither completed nor parked */
+    _Atomic int held;      /* new requests wait in `waiting` */
+    RequestList waiting;   /* parked_lock */
     IoThread *iothread;    /* where requests come from and completions run; NULL: the main loop */
     BlockLoop *loop;
     GMutex parked_lock;
@@ -79,12 +81,16 @@ void request_dispatch(Request *r);
 void request_complete(Request *r); /* with r->error; any thread */
 /* Waits until nothing is in flight; parked requests stay. */
 void block_drain_in_flight(BlockBackend *blk);
+/* From here to block_release nothing is in flight, though a device in an I/O thread goes on submitting: what it submits waits.
+ * For changes of the graph. In the main loop. */
+void block_hold(BlockBackend *blk);
+void block_release(BlockBackend *blk);
 
 /* errors.c: what becomes of a request that failed. */
 typedef enum ErrorAction { ACTION_REPORT, ACTION_IGNORE, ACTION_STOP } ErrorAction;
 bool on_error_parse(const char *text, bool is_write, OnError *out, GError **error);
 ErrorAction request_failed(Request *r); /* ACTION_STOP: parks it */
-void block_unpark(BlockBackend *blk, int error); /* completes what is parked */
+void block_unpark(BlockBackend *blk, int error); /* completes what is parked, or waits for block_release */
 
 void block_retry_parked(BlockBackend *blk, void *unused);
 

@@ -95,6 +95,7 @@ static void close_medium(BlockBackend *blk)
         timer_free(blk->host_timer);
         blk->host_timer = NULL;
     }
+    atomic_fetch_add(&blk->held, 1); /* a device in an I/O thread may go on submitting */
     block_drain(blk);
     if (blk->root) {
         int error = blk->readonly ? 0 : block_image_flush(blk->root);
@@ -105,6 +106,7 @@ static void close_medium(BlockBackend *blk)
         block_image_close(blk->root);
         blk->root = NULL;
     }
+    block_release(blk);
     g_clear_pointer(&blk->file, g_free);
     g_clear_pointer(&blk->format, g_free);
 }

@@ -94,9 +94,8 @@ static RequestList take_parked(BlockBackend *blk)
     return list;
 }
 
-void block_unpark(BlockBackend *blk, int error)
+static void refuse_all(BlockBackend *blk, RequestList list, int error)
 {
-    RequestList list = take_parked(blk);
     Request *r;
 
     while ((r = request_list_take(&list))) {
@@ -105,6 +104,18 @@ void block_unpark(BlockBackend *blk, int error)
         r->refused = true; /* no policy for it */
         request_complete(r);
     }
+}
+
+void block_unpark(BlockBackend *blk, int error)
+{
+    RequestList held;
+
+    refuse_all(blk, take_parked(blk), error);
+    g_mutex_lock(&blk->parked_lock);
+    held = blk->waiting;
+    blk->waiting = (RequestList){ NULL };
+    g_mutex_unlock(&blk->parked_lock);
+    refuse_all(blk, held, error);
 }
 
 static void retry(void *opaque)

@@ -21,6 +21,8 @@ static bool needs_medium(const BlockBackend *blk, bool writable, GError **error)
 
 bool block_resize(BlockBackend *blk, uint64_t size, GError **error)
 {
+    int failed;
+
     if (!needs_medium(blk, true, error)) {
         return false;
     }
@@ -28,8 +30,10 @@ bool block_resize(BlockBackend *blk, uint64_t size, GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "an image has a multiple of %d bytes", BLOCK_SECTOR);
         return false;
     }
-    block_drain_in_flight(blk);
-    if (block_image_resize(blk->root, size, error)) {
+    block_hold(blk);
+    failed = block_image_resize(blk->root, size, error);
+    block_release(blk);
+    if (failed) {
         return false;
     }
     if (blk->media && blk->media->resized) {
@@ -78,21 +82,13 @@ int block_image_commit(BlockImage *image, GError **error)
     return failed;
 }
 
-bool block_commit(BlockBackend *blk, GError **error)
+/* Nothing else works on the drive. */
+static bool commit_held(BlockBackend *blk, BlockImage *base, GError **error)
 {
-    BlockImage *image = blk->root, *base;
+    BlockImage *image = blk->root;
     bool good;
     int failed = 0;
 
-    if (!needs_medium(blk, true, error)) {
-        return false;
-    }
-    base = image->backing;
-    if (!base) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "the image of drive '%s' has no backing image", blk->options.id);
-        return false;
-    }
-    block_drain_in_flight(blk);
     if (!block_image_reopen(base, true, error)) {
         return false;
     }
@@ -108,6 +104,25 @@ bool block_commit(BlockBackend *blk, GError **error)
         good = false;
     }
     return block_image_reopen(base, false, good ? error : NULL) && good;
+}
+
+bool block_commit(BlockBackend *blk, GError **error)
+{
+    BlockImage *base;
+    bool good;
+
+    if (!needs_medium(blk, true, error)) {
+        return false;
+    }
+    base = blk->root->backing;
+    if (!base) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "the image of drive '%s' has no backing image", blk->options.id);
+        return false;
+    }
+    block_hold(blk);
+    good = commit_held(blk, base, error);
+    block_release(blk);
+    return good;
 }
 
 /* ---- an image over the one in use ---- */
@@ -134,26 +149,17 @@ static BlockImage *open_overlay(BlockBackend *blk, const char *file, const char 
     return block_image_open(file, format, node, flags, error);
 }
 
-bool block_snapshot(BlockBackend *blk, const char *file, const char *format, const char *node_name, bool existing,
-                    GError **error)
+/* Nothing else works on the drive. */
+static bool put_over(BlockBackend *blk, BlockImage *image, GError **error)
 {
-    BlockImage *old = blk->root, *image;
+    BlockImage *old = blk->root;
 
-    if (!needs_medium(blk, true, error)) {
-        return false;
-    }
-    image = open_overlay(blk, file, format ? format : "qcow2", node_name, existing, error);
-    if (!image) {
-        return false;
-    }
-    block_drain_in_flight(blk);
     if (!image->driver->supports_backing || block_image_flush(old) != 0 || !block_image_reopen(old, false, error)) {
         if (!image->driver->supports_backing) {
             g_set_error(error, VM_ERROR, VM_ERROR_USER, "format '%s' has no backing images", image->driver->name);
         } else if (error && !*error) {
             g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot flush '%s'", old->name);
         }
-        block_image_close(image);
         return false;
     }
     image->backing = old;
@@ -162,4 +168,26 @@ bool block_snapshot(BlockBackend *blk, const char *file, const char *format, con
     g_free(blk->format);
     block_set_root(blk, image);
     return true;
+}
+
+bool block_snapshot(BlockBackend *blk, const char *file, const char *format, const char *node_name, bool existing,
+                    GError **error)
+{
+    BlockImage *image;
+    bool good;
+
+    if (!needs_medium(blk, true, error)) {
+        return false;
+    }
+    image = open_overlay(blk, file, format ? format : "qcow2", node_name, existing, error);
+    if (!image) {
+        return false;
+    }
+    block_hold(blk);
+    good = put_over(blk, image, error);
+    block_release(blk);
+    if (!good) {
+        block_image_close(image);
+    }
+    return good;
 }

@@ -309,19 +309,44 @@ static int refusal(const Request *r)
     return 0;
 }
 
-static void submit(const Request *given)
+static void start(Request *r)
 {
-    Request *r = g_memdup2(given, sizeof(*given));
-
-    r->size += block_iov_size(r->iov, r->count);
-    r->start = clock_now(CLOCK_REAL);
-    atomic_fetch_add(&r->blk->in_flight, 1);
     r->error = refusal(r);
     if (r->error) {
         r->refused = true;
         request_complete(r);
     } else if (!r->blk->throttle || throttle_pass(r)) {
         request_dispatch(r);
+    }
+}
+
+/* Whether it waits for block_release; then it is not in flight. */
+static bool wait_if_held(Request *r)
+{
+    BlockBackend *blk = r->blk;
+    bool held;
+
+    g_mutex_lock(&blk->parked_lock);
+    held = atomic_load(&blk->held);
+    if (held) {
+        request_list_add(&blk->waiting, r);
+    }
+    g_mutex_unlock(&blk->parked_lock);
+    if (held) {
+        leave(blk);
+    }
+    return held;
+}
+
+static void submit(const Request *given)
+{
+    Request *r = g_memdup2(given, sizeof(*given));
+
+    r->size += block_iov_size(r->iov, r->count);
+    r->start = clock_now(CLOCK_REAL);
+    atomic_fetch_add(&r->blk->in_flight, 1); /* before it looks at `held`: block_hold does both the other way round */
+    if (!atomic_load(&r->blk->held) || !wait_if_held(r)) {
+        start(r);
     }
 }
 
@@ -366,6 +391,30 @@ void block_unplug(BlockBackend *blk)
 
 /* ---- waiting ---- */
 
+/*
+ * From elsewhere than the home of the completions, which may need the machine lock. The main loop may be waiting for this
+ * vCPU, so what is complete there is finished here, under the same lock.
+ */
+static void wait_elsewhere(BlockBackend *blk)
+{
+    bool held = machine_locked();
+
+    if (held && !blk->iothread) {
+        block_loop_run(blk->loop);
+    }
+    if (held) {
+        machine_unlock();
+    }
+    g_mutex_lock(&drain_lock);
+    if (atomic_load(&blk->in_flight)) {
+        g_cond_wait_until(&drained, &drain_lock, g_get_monotonic_time() + G_TIME_SPAN_MILLISECOND);
+    }
+    g_mutex_unlock(&drain_lock);
+    if (held) {
+        machine_lock();
+    }
+}
+
 void block_drain_in_flight(BlockBackend *blk)
 {
     blk->unthrottled = true;
@@ -383,23 +432,34 @@ void block_drain_in_flight(BlockBackend *blk)
             g_main_context_iteration(iothread_context(blk->iothread), TRUE);
         } else if (main_loop_is_current()) {
             main_loop_step(true);
-        } else { /* the completions run elsewhere, and may need the machine lock for it */
-            bool held = machine_locked();
-
-            if (held) {
-                machine_unlock();
-            }
-            g_mutex_lock(&drain_lock);
-            while (atomic_load(&blk->in_flight)) {
-                g_cond_wait(&drained, &drain_lock);
-            }
-            g_mutex_unlock(&drain_lock);
-            if (held) {
-                machine_lock();
-            }
+        } else {
+            wait_elsewhere(blk);
         }
     }
     blk->unthrottled = false;
+}
+
+void block_hold(BlockBackend *blk)
+{
+    atomic_fetch_add(&blk->held, 1);
+    block_drain_in_flight(blk);
+}
+
+void block_release(BlockBackend *blk)
+{
+    RequestList list = { NULL };
+    Request *r;
+
+    g_mutex_lock(&blk->parked_lock);
+    if (atomic_fetch_sub(&blk->held, 1) == 1) {
+        list = blk->waiting;
+        blk->waiting = (RequestList){ NULL };
+    }
+    g_mutex_unlock(&blk->parked_lock);
+    while ((r = request_list_take(&list))) {
+        atomic_fetch_add(&blk->in_flight, 1);
+        start(r);
+    }
 }
 
 void block_drain(BlockBackend *blk)

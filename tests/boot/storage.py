@@ -28,7 +28,17 @@ CONTROLLERS = {
     'virtio-scsi': (['-device', 'virtio-scsi-pci,id=s', '-device', 'scsi-hd,bus=s.0,drive=disk'],
                     ['virtio_pci', 'virtio_scsi']),
     'ide': (['-device', 'ide-hd,bus=ide.1,unit=1,drive=disk'], []),
+    'virtio-scsi-iothread': (['-object', 'iothread,id=io', '-device', 'virtio-scsi-pci,id=s,iothread=io', '-device',
+                              'scsi-hd,bus=s.0,drive=disk'], ['virtio_pci', 'virtio_scsi']),
+    'usb-storage': (['-device', 'usb-ehci,id=u', '-device', 'usb-storage,bus=u.0,drive=disk'], ['ehci_pci', 'usb_storage']),
 }
+CONTROLLERS |= {name: ([*more, '-device', f'virtio-blk-pci,drive=disk,serial=v-1{options}'], ['virtio_pci', 'virtio_blk'])
+                for name, options, more in [
+                    ('virtio-blk', '', []), ('virtio-blk-legacy', ',disable-modern=on', []),
+                    ('virtio-blk-modern', ',disable-legacy=on', []), ('virtio-blk-packed', ',packed=on', []),
+                    ('virtio-blk-mq', ',num-queues=4', ['-smp', '2']),
+                    ('virtio-blk-iothread', ',iothread=io,packed=on', ['-object', 'iothread,id=io'])]}
+NO_TRIM = ['lsi53c810', 'usb-storage'] # Linux does not ask these whether they can
 
 FUNCTIONS = f'''
 disk() {{ # disk [MIB]: the device of that size, once it is there
@@ -138,7 +148,7 @@ chroot /t fio --name=v --filename=$b --rw=randwrite --bs=4k --size=12M --verify=
 chroot /t fio --name=v --filename=$b --rw=write --bs=1M --size=24M --verify=crc32c --direct=1 --ioengine=libaio \
     --iodepth=4 --minimal > /t/tmp/fio.log && echo BOOT-FIO || cat /t/tmp/fio.log
 '''
-    trim = '' if kind == 'lsi53c810' else '''
+    trim = '' if kind in NO_TRIM else '''
 mount -t ext4 $a /mnt; rm /mnt/file1*; sync; mkdir /t/mnt/x 2>/dev/null; mount --move /mnt /t/mnt
 chroot /t fstrim -v /mnt && chroot /t blkdiscard $b && echo BOOT-TRIMMED
 umount /t/mnt
@@ -263,7 +273,7 @@ def hotplug(myna, kind):
 
 
 TESTS = {kind: (lambda myna, kind=kind: disk(myna, kind)) for kind in CONTROLLERS}
-TESTS |= {f'{kind}-i386': (lambda myna, kind=kind: i386(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'lsi53c810', 'ide')}
+TESTS |= {f'{kind}-i386': (lambda myna, kind=kind: i386(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'lsi53c810', 'ide', 'virtio-blk', 'virtio-scsi', 'usb-storage')}
 TESTS |= {f'{kind}-power-cut': (lambda myna, kind=kind: power_cut(myna, kind)) for kind in CONTROLLERS}
 TESTS |= {f'{kind}-boots': (lambda myna, kind=kind: boots(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'virtio-scsi')}
 TESTS |= {f'{kind}-hotplug': (lambda myna, kind=kind: hotplug(myna, kind)) for kind in ('nvme', 'nvme-ns', 'virtio-scsi')}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MIB (1 << 20)
 
@@ -300,6 +301,118 @@ static void an_io_thread_runs_its_completions(void)
     g_assert_cmpint(io(t.blk, false, 0, t.buf, 512, 0), ==, 0);
 }
 
+/* A device that has its next write ready when one is done. */
+typedef struct Writer {
+    BlockBackend *blk;
+    IoThread *thread;
+    uint8_t buf[4096];
+    struct iovec iov;
+    _Atomic uint64_t written; /* blocks of 4 KiB, each filled with its number */
+    _Atomic bool ends, ended;
+} Writer;
+
+enum { WRITER_BLOCKS = 256 };
+
+static void write_next(void *opaque, int error)
+{
+    Writer *w = opaque;
+
+    g_assert_cmpint(error, ==, 0);
+    w->written++;
+    if (w->ends) {
+        w->ended = true;
+        return;
+    }
+    memset(w->buf, w->written, sizeof(w->buf));
+    block_write(w->blk, w->written % WRITER_BLOCKS * sizeof(w->buf), &w->iov, 1, 0, write_next, w);
+}
+
+static void start_writer(void *opaque)
+{
+    write_next(opaque, 0);
+}
+
+static void the_graph_changes_under_a_busy_io_thread(void)
+{
+    BlockOptions o = { 0 };
+    Writer w = { .thread = iothread_new("io1", NULL) };
+    g_autofree char *overlay = g_strconcat(rig_image(4 * MIB), ".overlay", NULL);
+    g_autoptr(GError) error = NULL;
+    uint8_t back[4096];
+    uint64_t last;
+
+    w.blk = open_with(&o, "busy", rig_image(4 * MIB));
+    w.iov = (struct iovec){ w.buf, sizeof(w.buf) };
+    block_set_iothread(w.blk, w.thread);
+    iothread_call_wait(w.thread, start_writer, &w);
+    for (uint64_t i = 1; i <= 20; i++) {
+        uint64_t before = w.written;
+
+        block_resize(w.blk, (4 + i) * MIB, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(block_size(w.blk), ==, (4 + i) * MIB);
+        while (w.written == before) {
+            g_usleep(100);
+        }
+    }
+    block_snapshot(w.blk, overlay, "qcow2", NULL, false, &error);
+    g_assert_no_error(error);
+    last = w.written;
+    while (w.written < last + 2 * WRITER_BLOCKS) {
+        g_usleep(100);
+    }
+    block_commit(w.blk, &error);
+    g_assert_no_error(error);
+    w.ends = true;
+    while (!w.ended) {
+        g_usleep(100);
+    }
+    block_drain(w.blk);
+    last = w.written - 1; /* of the last write */
+    for (uint64_t i = last - WRITER_BLOCKS + 1; i <= last; i++) {
+        block_read_sync(w.blk, i % WRITER_BLOCKS * sizeof(back), back, sizeof(back), &error);
+        g_assert_no_error(error);
+        g_assert_cmphex(back[0], ==, (uint8_t)i);
+        g_assert_cmphex(back[4095], ==, (uint8_t)i);
+    }
+    block_set_iothread(w.blk, NULL);
+    unlink(overlay);
+}
+
+static gpointer drain_under_the_lock(gpointer data)
+{
+    machine_lock();
+    block_drain(data);
+    g_assert_true(machine_locked());
+    machine_unlock();
+    return NULL;
+}
+
+/* As when the main loop waits for a vCPU that resets a device. */
+static void a_drain_does_not_need_the_main_loop(void)
+{
+    BlockOptions o = { 0 };
+    BlockBackend *blk = open_with(&o, "elsewhere", rig_image(MIB));
+    uint8_t buf[512];
+    struct iovec iov = { buf, 512 };
+    int before = done_count;
+    bool locked = machine_locked();
+    GThread *thread;
+
+    for (int i = 0; i < 8; i++) {
+        block_read(blk, i * 4096, &iov, 1, done, NULL);
+    }
+    if (locked) {
+        machine_unlock();
+    }
+    thread = g_thread_new("vcpu", drain_under_the_lock, blk);
+    g_thread_join(thread);
+    if (locked) {
+        machine_lock();
+    }
+    g_assert_cmpint(done_count, ==, before + 8);
+}
+
 static void an_image_in_use_is_locked(void)
 {
     const char *path = rig_image(MIB);
@@ -337,6 +450,8 @@ int main(int argc, char **argv)
     ADD(a_stopped_machine_tries_again_when_it_continues);
     ADD(errors_can_be_ignored_or_reported);
     ADD(an_io_thread_runs_its_completions);
+    ADD(the_graph_changes_under_a_busy_io_thread);
+    ADD(a_drain_does_not_need_the_main_loop);
     ADD(an_image_in_use_is_locked);
     return g_test_run();
 }
