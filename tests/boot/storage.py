@@ -3,6 +3,7 @@
 
 Usage: storage.py MYNA [test...]
 """
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -130,7 +131,15 @@ def check_file_system(image, offset=1 << 20, size=48 << 20):
             raise machine.Failure(f'e2fsck: {check.stdout}')
 
 
-def disk(myna, kind, arch='amd64'):
+def loop_device(image):
+    """A loop device of the host over the image."""
+    made = subprocess.run(['losetup', '-f', '--show', image], capture_output=True, text=True)
+    if made.returncode != 0:
+        machine.skip(f'no loop device can be had: {made.stderr.strip()}')
+    return made.stdout.strip()
+
+
+def disk(myna, kind, arch='amd64', on_device=False):
     """Partition, mkfs, write, flush, verify what is really on the disk, fio, trim."""
     task = '''
 d=$(disk)
@@ -155,7 +164,12 @@ umount /t/mnt
 '''
     with tempfile.TemporaryDirectory() as folder:
         image = make_image(folder)
-        with boot(myna, kind, task + 'echo BOOT-WRITTEN; read x\n' + trim, image, arch) as m:
+        device = loop_device(image) if on_device else None
+        with contextlib.ExitStack() as stack:
+            if device:
+                stack.callback(subprocess.run, ['losetup', '-d', device])
+            m = stack.enter_context(boot(myna, kind, task + 'echo BOOT-WRITTEN; read x\n' + trim, device or image, arch,
+                                         drive=',cache=none' if device else ''))
             m.expect('BOOT-VERIFIED', 240)
             digest = m.expect('BOOT-SUM (\\w{32})', 60)[1]
             m.expect('(?s)BOOT-FIO.*BOOT-FIO', 120)
@@ -273,6 +287,7 @@ def hotplug(myna, kind):
 
 
 TESTS = {kind: (lambda myna, kind=kind: disk(myna, kind)) for kind in CONTROLLERS}
+TESTS['host-device'] = lambda myna: disk(myna, 'virtio-blk', on_device=True)
 TESTS |= {f'{kind}-i386': (lambda myna, kind=kind: i386(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'lsi53c810', 'ide', 'virtio-blk', 'virtio-scsi', 'usb-storage')}
 TESTS |= {f'{kind}-power-cut': (lambda myna, kind=kind: power_cut(myna, kind)) for kind in CONTROLLERS}
 TESTS |= {f'{kind}-boots': (lambda myna, kind=kind: boots(myna, kind)) for kind in ('nvme', 'ahci', 'lsi', 'virtio-scsi')}
