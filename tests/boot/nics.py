@@ -21,13 +21,15 @@ import machine
 PARALLEL = 24
 WAIT = 150  # seconds, for each step on a busy host
 
-WITH_TWO_CPUS = ['virtio-net-mq']
+WITH_TWO_CPUS = ['virtio-net-mq', 'vmxnet3-mq']
 # Device options, the kernel's modules, what the modules are told, and whether the driver sees the cable.
 CARDS = {
     'e1000': ('e1000', ['e1000'], {}, True),
     'e1000-82544gc': ('e1000-82544gc', ['e1000'], {}, True),
     'e1000-82545em': ('e1000-82545em', ['e1000'], {}, True),
     'e1000e': ('e1000e', ['e1000e'], {}, True),
+    'vmxnet3': ('vmxnet3', ['vmxnet3'], {}, True),
+    'vmxnet3-mq': ('vmxnet3', ['vmxnet3'], {}, True),
     'rtl8139': ('rtl8139', ['8139cp'], {}, True),
     'rtl8139c': ('rtl8139,cplus=off', ['8139too'], {}, True),
     'virtio-net': ('virtio-net-pci', ['virtio_pci', 'virtio_net'], {}, True),

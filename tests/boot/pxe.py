@@ -13,6 +13,8 @@ import machine
 # The cards and the ROMs of Debian's package ipxe-qemu that they look for.
 CARDS = {
     'e1000': 'efi-e1000.rom',
+    'e1000e': 'efi-e1000e.rom',
+    'vmxnet3': 'efi-vmxnet3.rom',
     'rtl8139': 'efi-rtl8139.rom',
     'ne2k_pci': 'efi-ne2k_pci.rom',
     'i82559er': 'efi-eepro100.rom',

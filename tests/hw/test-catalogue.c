@@ -40,6 +40,7 @@ static const char *const extra[] = {
     "e1000-82544gc,addr=1a.1",
     "e1000-82545em,addr=1a.2",
     "e1000e,addr=1a.3",
+    "vmxnet3,addr=1a.4",
     "rtl8139",
     "ne2k_isa,irq=5", /* its default is wired to ACPI here */
     "ne2k_pci",
