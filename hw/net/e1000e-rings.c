@@ -86,15 +86,16 @@ static uint32_t buffer_sizes(E1000e *e, uint32_t sizes[PARTS])
     return sizes[0] + sizes[1] + sizes[2] + sizes[3];
 }
 
+/* Head and tail count units of 16 bytes, of which a split descriptor has two. */
 static uint32_t rx_free(E1000e *e, unsigned queue)
 {
     unsigned q = queue * QUEUE;
-    uint32_t count = *reg(e, RDLEN + q) / descriptor_size(e), head = *reg(e, RDH + q), tail = *reg(e, RDT + q);
+    uint32_t count = *reg(e, RDLEN + q) / 16, head = *reg(e, RDH + q), tail = *reg(e, RDT + q);
 
     if (!count || head >= count || tail >= count) {
         return 0;
     }
-    return tail >= head ? tail - head : count - head + tail;
+    return (tail >= head ? tail - head : count - head + tail) * 16 / descriptor_size(e);
 }
 
 static bool has_room(E1000e *e, unsigned queue, size_t size)
@@ -245,12 +246,12 @@ static bool fits(E1000e *e, const Arrival *a)
 static void put_in_ring(E1000e *e, const Arrival *a)
 {
     unsigned q = a->queue * QUEUE, width = descriptor_size(e);
-    uint32_t count = *reg(e, RDLEN + q) / width, *head = reg(e, RDH + q), sizes[PARTS];
+    uint32_t count = *reg(e, RDLEN + q) / 16, *head = reg(e, RDH + q), sizes[PARTS];
     uint64_t base = (*reg(e, RDBAL + q) & ~15u) | (uint64_t)*reg(e, RDBAH + q) << 32;
 
     buffer_sizes(e, sizes);
     for (size_t at = 0; at < a->size;) {
-        uint64_t where = base + (uint64_t)*head * width;
+        uint64_t where = base + (uint64_t)*head * 16;
         bool split = at == 0 && splits(e, a, sizes);
         uint16_t lengths[PARTS];
         uint8_t d[32] = { 0 };
@@ -265,7 +266,7 @@ static void put_in_ring(E1000e *e, const Arrival *a)
             write_legacy(d, a, lengths[0], at == a->size);
         }
         pci_dma_write(&e->pci, where, d, width);
-        *head = *head + 1 >= count ? 0 : *head + 1;
+        *head = *head + width / 16 >= count ? 0 : *head + width / 16;
     }
 }
 
