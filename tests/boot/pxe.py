@@ -62,7 +62,7 @@ def kernel(myna, card):
 
 
 TESTS = {card: lambda myna, card=card: banner(myna, card) for card in CARDS}
-TESTS |= {f'kernel-{card}': lambda myna, card=card: kernel(myna, card) for card in ('e1000', 'virtio-net-pci')}
+TESTS |= {f'kernel-{card}': lambda myna, card=card: kernel(myna, card) for card in CARDS}
 
 if __name__ == '__main__':
     machine.main(TESTS)
