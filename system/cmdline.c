@@ -3,6 +3,7 @@
 
 #include "accel/accel.h"
 #include "backends/char.h"
+#include "backends/fsdev.h"
 #include "backends/net.h"
 #include "config.h"
 #include "core/device.h"
@@ -509,6 +510,27 @@ static bool opt_device(const char *arg, GError **error)
         exit(0);
     }
     g_ptr_array_add(cmdline.devices, g_strdup(arg));
+    return true;
+}
+
+static bool opt_fsdev(const char *arg, GError **error)
+{
+    if (fsdev_add(arg, error)) {
+        return true;
+    }
+    g_prefix_error(error, "-fsdev %s: ", arg);
+    return false;
+}
+
+static bool opt_virtfs(const char *arg, GError **error)
+{
+    char *device = fsdev_add_virtfs(arg, error);
+
+    if (!device) {
+        g_prefix_error(error, "-virtfs %s: ", arg);
+        return false;
+    }
+    g_ptr_array_add(cmdline.devices, device);
     return true;
 }
 

@@ -4,6 +4,7 @@
  *
  * The devices sit on a PC board; types that the board lacks are added as -device would.
  */
+#include "backends/fsdev.h"
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/lock.h"
@@ -13,6 +14,7 @@
 #include "tests/hw/rig.h"
 
 #include <string.h>
+#include <unistd.h>
 
 extern const BoardType pc_board;
 
@@ -29,6 +31,9 @@ static const char *const extra[] = {
     "virtio-blk-pci,drive=vd0,packed=on,addr=1c.7",
     "virtio-blk-pci-transitional,drive=vd1,addr=1d.0",
     "virtio-blk-pci-non-transitional,drive=vd2,addr=1d.1",
+    "virtio-9p-pci,fsdev=share,mount_tag=tag,addr=1d.2",
+    "virtio-9p-pci-transitional,fsdev=share,mount_tag=tag,addr=1d.3",
+    "virtio-9p-pci-non-transitional,fsdev=share,mount_tag=tag,addr=1d.4",
     "isa-serial,index=0,chardev=c0",
     "isa-parallel,index=0,chardev=c1",
     "isa-debugcon,iobase=0xe9,chardev=c2",
@@ -128,6 +133,18 @@ static void add_extra(const char *text)
     }
 }
 
+static char *share_folder; /* removed at the end */
+
+/* An empty folder, and guests that may not write: random messages leave nothing behind. */
+static void make_share(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("myna-share-XXXXXX", NULL);
+    g_autofree char *text = g_strdup_printf("local,id=share,path=%s,security_model=none,readonly=on", folder);
+
+    g_assert_true(fsdev_add(text, NULL));
+    share_folder = g_steal_pointer(&folder);
+}
+
 static void build_machine(void)
 {
     g_autoptr(GError) error = NULL;
@@ -161,6 +178,7 @@ static void build_machine(void)
     rig_drive("vd0", "none", 0, 1 << 20, false, false);
     rig_drive("vd1", "none", 0, 1 << 20, false, false);
     rig_drive("vd2", "none", 0, 1 << 20, false, false);
+    make_share();
     rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
     pc_board.build(&pc_board, &error);
     g_assert_no_error(error);
@@ -459,6 +477,8 @@ static void devices_survive_damaged_snapshots(void)
 
 int main(int argc, char **argv)
 {
+    int status;
+
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK);
     if (!firmware_find("bios-256k.bin")) {
@@ -471,5 +491,7 @@ int main(int argc, char **argv)
     ADD(a_snapshot_brings_back_the_state);
     ADD(devices_survive_random_accesses);
     ADD(devices_survive_damaged_snapshots);
-    return g_test_run();
+    status = g_test_run();
+    rmdir(share_folder);
+    return status;
 }
