@@ -156,6 +156,13 @@ void cpu_set_current(Cpu *cpu)
     current = cpu;
 }
 
+void cpus_nmi(void)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        cpu_request(all[i], CPU_REQ_NMI);
+    }
+}
+
 void cpus_reset_all(void)
 {
     for (int i = 0; i < cpu_count(); i++) {

@@ -133,6 +133,7 @@ const char *run_state_name(RunState state)
         [RUN_PAUSED] = "paused",       [RUN_SHUTDOWN] = "shutdown",
         [RUN_DEBUG] = "debug",         [RUN_IO_ERROR] = "io-error",
         [RUN_INTERNAL_ERROR] = "internal-error", [RUN_GUEST_PANICKED] = "guest-panicked",
+        [RUN_WATCHDOG] = "watchdog",
     };
 
     return names[state];
@@ -206,7 +207,7 @@ static void shut_down(ShutdownCause cause)
         return;
     }
     machine_stop(RUN_SHUTDOWN);
-    main_loop_quit(0);
+    main_loop_quit(cause == SHUTDOWN_PANIC ? machine_config.exit_status : 0);
 }
 
 static void serve_requests(void *opaque)

@@ -41,13 +41,6 @@ void action_reset(void)
     machine_request_reset(SHUTDOWN_HOST);
 }
 
-void action_nmi(void)
-{
-    for (int i = 0; i < cpu_count(); i++) {
-        cpu_request(cpu_get(i), CPU_REQ_NMI);
-    }
-}
-
 /* ---- keys ---- */
 
 /* What is still to be pressed and released, in order; groups do not overlap. */

@@ -55,7 +55,16 @@ void hmp_system_wakeup(Hmp *hmp, const HmpArgs *args)
 
 void hmp_nmi(Hmp *hmp, const HmpArgs *args)
 {
-    action_nmi();
+    cpus_nmi();
+}
+
+void hmp_watchdog_action(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    if (!incident_set_action("watchdog", args->argv[0], &error)) {
+        hmp_error(hmp, error);
+    }
 }
 
 void hmp_cpu_select(Hmp *hmp, const HmpArgs *args)

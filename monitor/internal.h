@@ -3,6 +3,7 @@
 #define MONITOR_INTERNAL_H
 
 #include "core/cpu.h"
+#include "core/incident.h"
 #include "core/input.h"
 #include "monitor/monitor.h"
 
@@ -69,7 +70,6 @@ void monitor_on_cpu(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
 bool action_continue(GError **error);
 void action_quit(void);
 void action_reset(void);
-void action_nmi(void);
 /* "ctrl-alt-f1"; keys by name or number. */
 bool action_send_keys(const char *keys, int hold_ms, GError **error);
 void action_press_keys(const InputKey *keys, int count, int hold_ms);

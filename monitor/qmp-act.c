@@ -56,7 +56,32 @@ Json *qmp_system_wakeup(const Json *arguments, GError **error)
 
 Json *qmp_inject_nmi(const Json *arguments, GError **error)
 {
-    action_nmi();
+    cpus_nmi();
+    return NULL;
+}
+
+/* Members are events, values what is done at them; the first that is wrong ends it. */
+Json *qmp_set_action(const Json *arguments, GError **error)
+{
+    static const char *const events[] = { "reboot", "shutdown", "panic", "watchdog" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(events); i++) {
+        const char *action = json_member_string(arguments, events[i]);
+
+        if (action && !incident_set_action(events[i], action, error)) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+Json *qmp_watchdog_set_action(const Json *arguments, GError **error)
+{
+    const char *action = qmp_string(arguments, "action", error);
+
+    if (action) {
+        incident_set_action("watchdog", action, error);
+    }
     return NULL;
 }
 

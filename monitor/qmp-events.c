@@ -3,11 +3,12 @@
 #include "backends/net.h"
 #include "core/balloon.h"
 #include "core/device.h"
+#include "core/incident.h"
 #include "monitor/internal.h"
 
 const char *const qmp_events[] = {
-    "BALLOON_CHANGE", "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "NETDEV_STREAM_CONNECTED",
-    "NETDEV_STREAM_DISCONNECTED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", NULL,
+    "BALLOON_CHANGE", "BLOCK_IO_ERROR", "DEVICE_DELETED", "DEVICE_TRAY_MOVED", "GUEST_CRASHLOADED", "GUEST_PANICKED", "NETDEV_STREAM_CONNECTED",
+    "NETDEV_STREAM_DISCONNECTED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP", "WATCHDOG", NULL,
 };
 
 static const char *shutdown_reason, *reset_reason;
@@ -84,6 +85,14 @@ static void on_balloon(uint64_t actual)
     monitor_event("BALLOON_CHANGE", data);
 }
 
+static void on_incident(const char *event, const char *action)
+{
+    Json *data = json_object();
+
+    json_set_string(data, "action", action);
+    monitor_event(event, data);
+}
+
 void qmp_events_init(void)
 {
     static bool done;
@@ -94,6 +103,7 @@ void qmp_events_init(void)
         device_set_unplugged_fn(on_unplugged);
         net_set_event_fn(monitor_event);
         balloon_set_changed_fn(on_balloon);
+        incident_set_event_fn(on_incident);
         machine_on_state(on_state, NULL);
         machine_on_reset(on_reset, NULL);
         machine_on_powerdown(on_powerdown, NULL);

@@ -7,6 +7,7 @@
 #include "backends/net.h"
 #include "config.h"
 #include "core/device.h"
+#include "core/incident.h"
 #include "system/startup.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -644,6 +645,31 @@ static bool opt_rtc(const char *arg, GError **error)
         cmdline.rtc_base = g_strdup(base);
     }
     return options_check_unknown(o, "-rtc", error);
+}
+
+static bool opt_action(const char *arg, GError **error)
+{
+    g_autoptr(Options) o = options_parse(arg, NULL, error);
+
+    for (int i = 0; o && i < options_count(o); i++) {
+        if (!incident_set_action(options_key(o, i), options_value(o, i), error)) {
+            g_prefix_error(error, "-action %s: ", arg);
+            return false;
+        }
+    }
+    return o != NULL;
+}
+
+static bool opt_watchdog_action(const char *arg, GError **error)
+{
+    return incident_set_action("watchdog", arg, error);
+}
+
+static bool opt_watchdog(const char *arg, GError **error)
+{
+    hint("-watchdog", "-device ");
+    g_ptr_array_add(cmdline.devices, g_strdup(arg));
+    return true;
 }
 
 static bool opt_localtime(const char *arg, GError **error)

@@ -163,6 +163,18 @@ static void end_isa_device(Aml *a)
     aml_end(a);
 }
 
+/* Its id is none of EISA's, so it is a text. */
+static void begin_pvpanic(Aml *a, uint32_t port)
+{
+    aml_device(a, "PEVT");
+    aml_name(a, "_HID");
+    aml_string(a, "QEMU0001");
+    aml_name_int(a, "_STA", 0x0f);
+    aml_name(a, "_CRS");
+    aml_resources(a);
+    aml_io(a, port, 1);
+}
+
 typedef struct IsaScan {
     Aml *a;
     int serials, parallels;
@@ -211,6 +223,9 @@ static void add_if_known(Device *dev, void *opaque)
         end_isa_device(scan->a);
         begin_isa_device(scan->a, "MOU", "PNP0F13");
         aml_irq(scan->a, 1 << 12);
+        end_isa_device(scan->a);
+    } else if (g_str_equal(type, "pvpanic")) {
+        begin_pvpanic(scan->a, ((IsaDevice *)dev)->iobase);
         end_isa_device(scan->a);
     } else if (g_str_equal(type, "mc146818rtc")) {
         begin_isa_device(scan->a, "RTC", "PNP0B00");

@@ -112,6 +112,7 @@ int cpu_count(void);
 Cpu *cpu_current(void);  /* of this thread, or NULL */
 void cpu_set_current(Cpu *cpu);
 void cpus_reset_all(void);
+void cpus_nmi(void); /* a non-maskable interrupt to each */
 
 /* Room below a state for C code that translated code calls, in bytes. */
 #define CPU_STACK_SIZE (1024 * 1024)

@@ -15,6 +15,7 @@ typedef enum RunState {
     RUN_IO_ERROR,
     RUN_INTERNAL_ERROR,
     RUN_GUEST_PANICKED,
+    RUN_WATCHDOG,       /* it was not fed, -action watchdog=pause */
 } RunState;
 
 RunState machine_state(void);
@@ -71,6 +72,7 @@ typedef struct MachineConfig {
     const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
     bool rtc_localtime;
     bool no_reboot, no_shutdown;
+    int exit_status;         /* of a shutdown: 1 after a panic with -action panic=exit-failure */
     bool default_devices;    /* -nodefaults clears it */
     const char *firmware_path; /* -L, or NULL */
 } MachineConfig;
