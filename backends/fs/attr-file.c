@@ -92,9 +92,15 @@ static int write_file(int dir, const char *name, const Attr *changes)
     return error;
 }
 
+typedef int PlaceFn(int dir, const char *name, const Attr *in, Attr *out, void *opaque);
+
+typedef struct Target { /* of a link */
+    int dir;
+    const char *name;
+} Target;
+
 /* Calls fn with the folder and name of the node's attributes. */
-static int with_place(Node *node, bool create, int (*fn)(int dir, const char *name, const Attr *in, Attr *out),
-                      const Attr *in, Attr *out)
+static int with_place(Node *node, bool create, PlaceFn *fn, const Attr *in, Attr *out, void *opaque)
 {
     Node *parent;
     g_autofree char *name = NULL;
@@ -109,9 +115,9 @@ static int with_place(Node *node, bool create, int (*fn)(int dir, const char *na
         if (pin.fd < 0) {
             error = -pin.fd;
         } else if (!name) {
-            error = fn(pin.fd, ATTR_ROOT_FILE, in, out);
+            error = fn(pin.fd, ATTR_ROOT_FILE, in, out, opaque);
         } else if ((metadata = open_metadata(pin.fd, create)) >= 0) {
-            error = fn(metadata, name, in, out);
+            error = fn(metadata, name, in, out, opaque);
             close(metadata);
         } else {
             error = metadata == -ENOENT ? 0 : -metadata;
@@ -121,24 +127,24 @@ static int with_place(Node *node, bool create, int (*fn)(int dir, const char *na
     return error;
 }
 
-static int do_read(int dir, const char *name, const Attr *in, Attr *out)
+static int do_read(int dir, const char *name, const Attr *in, Attr *out, void *opaque)
 {
     return read_file(dir, name, out);
 }
 
-static int do_write(int dir, const char *name, const Attr *in, Attr *out)
+static int do_write(int dir, const char *name, const Attr *in, Attr *out, void *opaque)
 {
     return write_file(dir, name, in);
 }
 
 int attr_file_read(Node *node, Attr *attr)
 {
-    return with_place(node, false, do_read, NULL, attr);
+    return with_place(node, false, do_read, NULL, attr, NULL);
 }
 
 int attr_file_write(Node *node, const Attr *attr)
 {
-    return with_place(node, true, do_write, attr, NULL);
+    return with_place(node, true, do_write, attr, NULL, NULL);
 }
 
 void attr_file_renamed(int old_dir, const char *old_name, int new_dir, const char *new_name)
@@ -158,18 +164,26 @@ void attr_file_renamed(int old_dir, const char *old_name, int new_dir, const cha
     }
 }
 
-void attr_file_linked(Node *node, int new_dir, const char *new_name)
+static int do_link(int dir, const char *name, const Attr *in, Attr *out, void *opaque)
 {
-    Attr attr = ATTR_NONE;
-    int to = open_metadata(new_dir, true);
+    const Target *target = opaque;
 
-    if (to >= 0) {
-        unlinkat(to, new_name, 0);
-        if (attr_file_read(node, &attr) == 0) {
-            write_file(to, new_name, &attr);
-        }
-        close(to);
+    unlinkat(target->dir, target->name, 0);
+    return linkat(dir, name, target->dir, target->name, 0) == 0 ? 0 : errno;
+}
+
+/* Names of one file have one file of attributes, which has to be there then. */
+int attr_file_linked(Node *node, int new_dir, const char *new_name)
+{
+    Target target = { open_metadata(new_dir, true), new_name };
+    Attr attr = ATTR_NONE;
+    int error = target.dir < 0 ? -target.dir : attr_file_write(node, &attr);
+
+    error = error ? error : with_place(node, true, do_link, NULL, NULL, &target);
+    if (target.dir >= 0) {
+        close(target.dir);
     }
+    return error;
 }
 
 void attr_file_removed(int dir, const char *name)

@@ -32,7 +32,7 @@ int attr_init(const FsDev *dev, Node *node, const Attr *attr);
 int attr_file_read(Node *node, Attr *attr);
 int attr_file_write(Node *node, const Attr *attr);
 void attr_file_renamed(int old_dir, const char *old_name, int new_dir, const char *new_name);
-void attr_file_linked(Node *node, int new_dir, const char *new_name);
+int attr_file_linked(Node *node, int new_dir, const char *new_name);
 void attr_file_removed(int dir, const char *name);
 void attr_file_emptied(int dir, const char *name); /* folder `name` is to be removed */
 

@@ -174,11 +174,11 @@ int p9_link(P9Request *r)
         if (linkat(AT_FDCWD, fd_path(pin.fd).text, into.fd, name, AT_SYMLINK_FOLLOW) != 0) {
             return errno;
         }
-        if (r->p->dev->model == FS_MAPPED_FILE) {
-            attr_file_linked(node, into.fd, name);
+        if (r->p->dev->model == FS_MAPPED_FILE && (error = attr_file_linked(node, into.fd, name))) {
+            undo(dir, name, false);
         }
     }
-    return 0;
+    return error;
 }
 
 /* ---- names that change and go ---- */
