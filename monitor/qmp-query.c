@@ -245,7 +245,7 @@ static Json *describe_function(const PciDevice *pci)
     json_set_int(class, "class", load_le16(pci->config + 0x0a));
     json_set_int(id, "device", load_le16(pci->config + 2));
     json_set_int(id, "vendor", load_le16(pci->config));
-    json_set_int(function, "bus", 0);
+    json_set_int(function, "bus", pci_bus_number(pci->bus));
     json_set_int(function, "slot", PCI_SLOT(pci->devfn));
     json_set_int(function, "function", PCI_FUNC(pci->devfn));
     json_set(function, "class_info", class);
@@ -271,7 +271,7 @@ static void add_pci_bus(Bus *bus, void *opaque)
     for (guint i = 0; i < bus->devices->len; i++) {
         json_append(devices, describe_function(bus->devices->pdata[i]));
     }
-    json_set_int(info, "bus", 0);
+    json_set_int(info, "bus", pci_bus_number((PciBus *)bus));
     json_set(info, "devices", devices);
     json_append(opaque, info);
 }

@@ -169,6 +169,11 @@ Device *startup_add_device(const char *text, bool hotplug, GError **error)
     if (type->bus && !g_str_equal(type->bus, "system") && !(bus = find_bus(type, bus_name, error))) {
         return NULL;
     }
+    if (hotplug && bus && g_str_equal(bus->kind, "pci") && !bus->plugged) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "bus '%s' is behind a bridge, where nothing is plugged or unplugged",
+                    bus->name);
+        return NULL;
+    }
     dev = device_new(type, id);
     if (!options_get_int(o, "bootindex", &dev->bootindex, error)) {
         device_free(dev);

@@ -153,17 +153,24 @@ static void add_smbios(const Pc *pc)
     smbios_add_tables(pc->fw_cfg, &machine);
 }
 
+/* Of a function and the bridges on the way to it; kind is what SeaBIOS has for any device, or wants of a bridge. */
+static char *pci_boot_path(const PciDevice *pci, const char *kind)
+{
+    const PciDevice *bridge = pci_bus_bridge(pci->bus);
+    g_autofree char *above = bridge ? pci_boot_path(bridge, "pci-bridge") : g_strdup("/pci@i0cf8");
+    int fn = PCI_FUNC(pci->devfn);
+
+    return fn ? g_strdup_printf("%s/%s@%x,%x", above, kind, PCI_SLOT(pci->devfn), fn)
+              : g_strdup_printf("%s/%s@%x", above, kind, PCI_SLOT(pci->devfn));
+}
+
 /* Of USB storage: the controller, the hubs on the way, the port. */
 static char *usb_boot_path(const PciDevice *controller, const UsbDevice *usb)
 {
     const char *at = usb->socket->path;
-    int fn = PCI_FUNC(controller->devfn);
-    GString *path = g_string_new(NULL);
+    g_autofree char *above = pci_boot_path(controller, "usb");
+    GString *path = g_string_new(above);
 
-    g_string_append_printf(path, "/pci@i0cf8/usb@%x", PCI_SLOT(controller->devfn));
-    if (fn) {
-        g_string_append_printf(path, ",%x", fn);
-    }
     for (const char *dot; (dot = strchr(at, '.')); at = dot + 1) {
         g_string_append_printf(path, "/hub@%x", atoi(at));
     }
@@ -175,11 +182,7 @@ static char *usb_boot_path(const PciDevice *controller, const UsbDevice *usb)
 static char *boot_path(Device *dev)
 {
     if (dev->bus && g_str_equal(dev->bus->kind, "pci")) {
-        const PciDevice *pci = (PciDevice *)dev;
-        int fn = PCI_FUNC(pci->devfn);
-        g_autofree char *unit = fn ? g_strdup_printf(",%x", fn) : g_strdup("");
-
-        return g_strdup_printf("/pci@i0cf8/pci@%x%s", PCI_SLOT(pci->devfn), unit);
+        return pci_boot_path((PciDevice *)dev, "pci");
     }
     if (dev->bus && g_str_equal(dev->bus->kind, "ide") && dev->bus->owner) {
         g_autofree char *controller = boot_path(dev->bus->owner);

@@ -15,7 +15,7 @@
 
 enum {
     PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10,
-    PCI_SUBSYSTEM = 0x2c, PCI_ROM = 0x30, PCI_CAPABILITIES = 0x34, PCI_IRQ_LINE = 0x3c,
+    PCI_SECONDARY = 0x19, PCI_SUBORDINATE = 0x1a, PCI_SUBSYSTEM = 0x2c, PCI_ROM = 0x30, PCI_CAPABILITIES = 0x34, PCI_IRQ_LINE = 0x3c,
     PCI_IRQ_PIN = 0x3d,
 };
 enum { COMMAND_IO = 1, COMMAND_MEMORY = 2, COMMAND_MASTER = 4, COMMAND_INTX_OFF = 0x400 };
@@ -26,12 +26,13 @@ enum { STATUS_INTX = 0x08, STATUS_CAPABILITIES = 0x10 };
 
 struct PciBus {
     Bus bus; /* first: a Bus of kind "pci" is one of these */
-    Region *memory, *ports;
+    PciDevice *bridge; /* that leads to it; NULL: the host's. What follows up to asserted is the host's bus's */
     PciMapIrq *map_irq;
     LineFn *set_irq;
     void *irq_opaque;
     int irq_count;
-    int *asserted; /* functions that hold each interrupt input */
+    int *asserted; /* functions that hold each interrupt input, behind bridges too */
+    Region *memory, *ports;
     PciDevice *at[MAX_DEVFN];
 };
 
@@ -278,9 +279,33 @@ static void write_config(PciDevice *pci, unsigned offset, uint32_t value, unsign
     }
 }
 
+uint8_t pci_bus_number(const PciBus *bus)
+{
+    return bus->bridge ? bus->bridge->config[PCI_SECONDARY] : 0;
+}
+
+/* A bus of that number, below bridges that let it through (PCI-to-PCI Bridge Architecture Specification 1.2, 3.1.2). */
+static PciBus *find_bus(PciBus *bus, uint8_t number)
+{
+    if (number == 0) {
+        return bus;
+    }
+    for (int i = 0; i < MAX_DEVFN; i++) {
+        PciBus *below = bus->at[i] ? bus->at[i]->secondary : NULL;
+
+        if (!below || number < pci_bus_number(below) || number > bus->at[i]->config[PCI_SUBORDINATE] ||
+            !pci_bus_number(below)) {
+            continue;
+        }
+        return number == pci_bus_number(below) ? below : find_bus(below, number);
+    }
+    return NULL;
+}
+
 static PciDevice *find_function(PciBus *bus, uint8_t busno, int devfn)
 {
-    PciDevice *pci = busno == 0 ? bus->at[devfn & 0xff] : NULL;
+    PciBus *there = find_bus(bus, busno);
+    PciDevice *pci = there ? there->at[devfn & 0xff] : NULL;
 
     return pci && !pci->ejected ? pci : NULL;
 }
@@ -317,14 +342,30 @@ static bool intx_allowed(const PciDevice *pci)
            !pci_msix_enabled(pci);
 }
 
-static int irq_of(PciDevice *pci)
+static PciBus *host_bus(PciBus *bus)
 {
-    int pin = pci->config[PCI_IRQ_PIN];
-
-    return pin ? pci->bus->map_irq(pci, pin - 1) : -1;
+    while (bus->bridge) {
+        bus = bus->bridge->bus;
+    }
+    return bus;
 }
 
-static void recount(PciBus *bus, int irq)
+/* Behind a bridge pins rotate with the slot, and come out at the pins of the bridge (9.1 of its specification). */
+static int irq_of(PciDevice *pci)
+{
+    int pin = pci->config[PCI_IRQ_PIN] - 1;
+
+    if (pin < 0) {
+        return -1;
+    }
+    while (pci->bus->bridge) {
+        pin = (PCI_SLOT(pci->devfn) + pin) & 3;
+        pci = pci->bus->bridge;
+    }
+    return pci->bus->map_irq(pci, pin);
+}
+
+static int count_asserting(PciBus *bus, int irq)
 {
     int count = 0;
 
@@ -332,9 +373,15 @@ static void recount(PciBus *bus, int irq)
         PciDevice *pci = bus->at[i];
 
         count += pci && pci->intx && irq_of(pci) == irq && intx_allowed(pci);
+        count += pci && pci->secondary ? count_asserting(pci->secondary, irq) : 0;
     }
-    bus->asserted[irq] = count;
-    bus->set_irq(bus->irq_opaque, irq, count > 0);
+    return count;
+}
+
+static void recount(PciBus *bus, int irq)
+{
+    bus->asserted[irq] = count_asserting(bus, irq);
+    bus->set_irq(bus->irq_opaque, irq, bus->asserted[irq] > 0);
 }
 
 void pci_set_intx(PciDevice *pci, bool level)
@@ -342,6 +389,7 @@ void pci_set_intx(PciDevice *pci, bool level)
     int irq = irq_of(pci);
     bool visible = level && intx_allowed(pci);
     bool was_visible = pci->dev.type_data != NULL;
+    PciBus *host = host_bus(pci->bus);
 
     pci->intx = level;
     pci->config[PCI_STATUS] = level ? pci->config[PCI_STATUS] | STATUS_INTX
@@ -350,9 +398,9 @@ void pci_set_intx(PciDevice *pci, bool level)
         return;
     }
     pci->dev.type_data = visible ? pci : NULL; /* whether we count in asserted[] */
-    pci->bus->asserted[irq] += visible ? 1 : -1;
-    if (pci->bus->asserted[irq] == visible) { /* it was the first, or the last */
-        pci->bus->set_irq(pci->bus->irq_opaque, irq, visible);
+    host->asserted[irq] += visible ? 1 : -1;
+    if (host->asserted[irq] == visible) { /* it was the first, or the last */
+        host->set_irq(host->irq_opaque, irq, visible);
     }
 }
 
@@ -363,9 +411,15 @@ void pci_bus_update_irqs(PciBus *bus)
     }
 }
 
+/* A bridge that is no master keeps what comes from behind it. */
 bool pci_bus_master(const PciDevice *pci)
 {
-    return pci->config[PCI_COMMAND] & COMMAND_MASTER;
+    bool master = true;
+
+    for (; pci && master; pci = pci->bus->bridge) {
+        master = pci->config[PCI_COMMAND] & COMMAND_MASTER;
+    }
+    return master;
 }
 
 bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size)
@@ -532,6 +586,13 @@ static bool pci_load(Device *dev, GKeyFile *in, GError **error)
     return pci_msi_load(pci, in, error);
 }
 
+static bool refuse_unplug(Device *dev, GError **error)
+{
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "Device '%s' is behind a bridge, where nothing is plugged or unplugged",
+                dev->id);
+    return false;
+}
+
 PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *ports,
                     PciMapIrq *map_irq, LineFn *set_irq, void *irq_opaque, int irq_count)
 {
@@ -553,6 +614,21 @@ PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *por
     bus->irq_count = irq_count;
     bus->asserted = g_new0(int, irq_count);
     return bus;
+}
+
+PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, Region *ports)
+{
+    PciBus *bus = pci_bus_new(name, &bridge->dev, memory, ports, NULL, NULL, NULL, 0);
+
+    bus->bridge = bridge;
+    bus->bus.unplug_request = refuse_unplug;
+    bridge->secondary = bus;
+    return bus;
+}
+
+PciDevice *pci_bus_bridge(const PciBus *bus)
+{
+    return bus->bridge;
 }
 
 Bus *pci_bus_bus(PciBus *bus)
@@ -581,8 +657,8 @@ static void describe_function(PciDevice *pci, GString *out)
 {
     const uint8_t *c = pci->config;
 
-    g_string_append_printf(out, "  Bus  0, device %3d, function %d:\n    class %04x: PCI device %04x:%04x\n",
-                           PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn), load_le16(c + 0x0a),
+    g_string_append_printf(out, "  Bus %2d, device %3d, function %d:\n    class %04x: PCI device %04x:%04x\n",
+                           pci_bus_number(pci->bus), PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn), load_le16(c + 0x0a),
                            load_le16(c), load_le16(c + 2));
     if (c[PCI_IRQ_PIN]) {
         g_string_append_printf(out, "      IRQ %d, pin %c\n", c[PCI_IRQ_LINE], 'A' - 1 + c[PCI_IRQ_PIN]);
@@ -602,15 +678,25 @@ static void describe_function(PciDevice *pci, GString *out)
     g_string_append_printf(out, "      id \"%s\"\n", pci->dev.id);
 }
 
+static void describe_bus(PciBus *bus, GString *out)
+{
+    for (int i = 0; i < MAX_DEVFN; i++) {
+        if (bus->at[i]) {
+            describe_function(bus->at[i], out);
+        }
+        if (bus->at[i] && bus->at[i]->secondary) {
+            describe_bus(bus->at[i]->secondary, out);
+        }
+    }
+}
+
 char *pci_describe(void)
 {
     GString *out = g_string_new(NULL);
     PciBus *bus = (PciBus *)bus_find_kind("pci");
 
-    for (int i = 0; bus && i < MAX_DEVFN; i++) {
-        if (bus->at[i]) {
-            describe_function(bus->at[i], out);
-        }
+    if (bus) {
+        describe_bus(bus, out);
     }
     return g_string_free(out, FALSE);
 }

@@ -190,7 +190,84 @@ poweroff -f
             raise machine.Failure('nothing came out of the console')
 
 
+INPUT_TASK = '''
+for n in Keyboard Mouse Tablet; do
+    e=$(grep -l "Myna Virtio $n" /sys/class/input/event*/device/name | cut -d/ -f5)
+    (while true; do echo BOOT-$n $(dd bs=24 count=1 2>/dev/null | busybox hexdump -v -e '12/2 "%u " "\\n"'); done < /dev/input/$e) &
+    echo BOOT-FOUND $n $e $(cat /sys/class/input/$e/device/id/product)
+done
+for led in /sys/class/leds/*capslock; do echo 1 > $led/brightness; echo BOOT-LED $(cat $led/brightness); done
+echo BOOT-READY
+sleep 200
+'''
+
+
+def inputs(myna, arch='amd64', options=''):
+    """What QMP sends is what the guest's event devices say: type, code, value."""
+    devices = [x for name in ('keyboard', 'mouse', 'tablet') for x in ('-device', f'virtio-{name}-pci{options}')]
+    with linux.boot(myna, arch, INPUT_TASK, modules=['virtio_pci', 'virtio_input', 'evdev'], append='no_timer_check',
+                    args=['-nic', 'none', *devices]) as m:
+        for n, name in enumerate(('Keyboard', 'Mouse', 'Tablet')):
+            m.expect(fr'BOOT-FOUND {name} event\d+ 000{n + 1}', 200)
+        m.expect('BOOT-READY', 30)
+        time.sleep(3)  # the readers are there
+        m.keys('a', 'shift-f5', 'kp_enter')
+        m.command('input-send-event', events=[{'type': 'rel', 'data': {'axis': 'x', 'value': 7}},
+                                              {'type': 'rel', 'data': {'axis': 'y', 'value': -2}}])
+        m.command('input-send-event', events=[{'type': 'abs', 'data': {'axis': 'x', 'value': 100}},
+                                              {'type': 'abs', 'data': {'axis': 'y', 'value': 32767}}])
+        for name, events in (('Keyboard', ((1, 30, 1, 0), (1, 30, 0, 0), (1, 42, 1, 0), (1, 63, 1, 0), (1, 96, 1, 0))),
+                             ('Mouse', ((2, 0, 7, 0), (2, 1, 65534, 65535), (0, 0, 0, 0))),
+                             ('Tablet', ((3, 0, 100, 0), (3, 1, 32767, 0), (0, 0, 0, 0)))):
+            for event in events:
+                m.expect(fr'BOOT-{name} (\d+ +){{8}}' + ' +'.join(map(str, event)) + r' *\n', 30)
+
+
+BRIDGE_TASK = '''
+ls /sys/bus/pci/devices | tr '\\n' ' ' | sed "s/^/BOOT-PCI /"; echo
+echo BOOT-ID $(cat /sys/block/vda/serial)
+echo BOOT-SUM $(md5sum /dev/vda | cut -c1-32)
+dd if=/dev/zero of=/dev/vda bs=1M count=1 2>/dev/null; sync
+ifconfig eth0 up; udhcpc -i eth0 -n -q -s /etc/dhcp && ping -c 3 10.0.2.2 > /dev/null && echo BOOT-NET
+echo BOOT-END
+poweroff -f
+'''
+
+
+def bridges(myna, arch='amd64'):
+    """A disk (messages) and a network card (pins) behind two bridges."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'disk.img')
+        pathlib.Path(image).write_bytes(os.urandom(8 << 20))
+        digest = hashlib.md5(pathlib.Path(image).read_bytes()).hexdigest()
+        with linux.boot(myna, arch, BRIDGE_TASK, modules=MODULES + ['e1000'], append='no_timer_check', args=[
+                '-nic', 'none', '-netdev', 'user,id=n0', '-drive', f'file={image},format=raw,if=none,id=d0',
+                '-device', 'pci-bridge,id=b1,chassis_nr=1,addr=9', '-device', 'pci-bridge,id=b2,chassis_nr=2,bus=b1,addr=4',
+                '-device', 'virtio-blk-pci,drive=d0,serial=FAR,bus=b2,addr=3', '-device', 'e1000,netdev=n0,bus=b2,addr=6',
+                '-device', 'virtio-rng-pci,bus=b1,addr=1']) as m:
+            m.expect(r'BOOT-PCI .*0000:00:09.0.*0000:01:01.0 0000:01:04.0 0000:02:03.0 0000:02:06.0', 200)
+            m.expect('BOOT-ID FAR', 30)
+            m.expect(f'BOOT-SUM {digest}', 60)
+            m.expect('BOOT-NET', 60)
+            m.expect('BOOT-END', 30)
+            m.wait_exit(30)
+        if any(pathlib.Path(image).read_bytes()[:1 << 20]):
+            raise machine.Failure('the write is not in the image')
+
+
+def boots_behind_bridge(myna):
+    image = machine.guest('grub-rescue') / 'usr/lib/grub-rescue/grub-rescue-cdrom.iso'
+    with machine.Machine(myna, '-nic', 'none', '-drive', f'file={image},format=raw,if=none,id=d,readonly=on',
+                         '-device', 'pci-bridge,id=b1,chassis_nr=1', '-device', 'pci-bridge,id=b2,bus=b1',
+                         '-device', 'virtio-blk-pci,drive=d,bus=b2,bootindex=0', serial=False) as m:
+        m.wait_screen('GNU GRUB', 60)
+
+
 TESTS = {
+    'input': inputs,
+    'bridges': bridges,
+    'bridges-i386': lambda myna: bridges(myna, 'i386'),
+    'boots-behind-bridge': boots_behind_bridge,
     'small': small,
     'small-i386': lambda myna: small(myna, 'i386'),
     'small-packed': lambda myna: small(myna, options=',packed=on'),

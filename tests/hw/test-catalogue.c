@@ -41,6 +41,8 @@ static const char *const extra[] = {
     "virtio-keyboard-pci,addr=1d.7",
     "virtio-mouse-pci,addr=1b.7",
     "virtio-tablet-pci,addr=1f.5",
+    "pci-bridge,id=bridge1,chassis_nr=1,addr=1f.6",
+    "e1000,id=behind,bus=bridge1,addr=3",
     "isa-serial,index=0,chardev=c0",
     "isa-parallel,index=0,chardev=c1",
     "isa-debugcon,iobase=0xe9,chardev=c2",

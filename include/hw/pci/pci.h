@@ -47,6 +47,7 @@ struct PciDevice {
     uint8_t clear_on_1[PCI_CONFIG_SIZE]; /* bits that writing 1 clears */
     uint8_t reset_config[PCI_CONFIG_SIZE]; /* as it was after realize */
     PciBar bars[7]; /* [6] is the ROM */
+    PciBus *secondary; /* of a bridge: the bus behind it */
     bool intx;
     bool leaving; /* the guest was asked to give it up */
     bool ejected; /* the guest gave it up: it is there no more, and freed soon */
@@ -88,6 +89,10 @@ bool pci_bus_master(const PciDevice *pci);
 typedef int PciMapIrq(PciDevice *pci, int pin);
 PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *ports,
                     PciMapIrq *map_irq, LineFn *set_irq, void *irq_opaque, int irq_count);
+/* The bus behind a bridge, named after it; memory and ports are what the bridge shows parts of. */
+PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, Region *ports);
+PciDevice *pci_bus_bridge(const PciBus *bus); /* NULL: it is the host's */
+uint8_t pci_bus_number(const PciBus *bus);    /* as the guest set it; 0 is the host's */
 Bus *pci_bus_bus(PciBus *bus);
 Region *pci_bus_memory(PciBus *bus); /* what functions on the bus are mapped into */
 Region *pci_bus_ports(PciBus *bus);
