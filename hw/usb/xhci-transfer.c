@@ -230,6 +230,17 @@ static void copy(Xhci *x, int count, uint32_t offset, uint32_t size, bool to_mem
     }
 }
 
+/* The most events that a transfer can make: one for each part that asks for it, and one if it ends early. */
+static int most_events(const Xhci *x, int count)
+{
+    int events = 1;
+
+    for (int n = 0; n < count; n++) {
+        events += (x->td[n].control & TRB_IOC) != 0;
+    }
+    return events;
+}
+
 static void put_transfer_event(Xhci *x, const Endpoint *ep, const Trb *trb, unsigned code, uint32_t left)
 {
     xhci_put_event(x, trb_interrupter(trb), trb->at, code << 24 | (left & 0xffffff),
@@ -351,7 +362,7 @@ static bool run_transfer(Xhci *x, Endpoint *ep)
     for (int n = 0; n < count; n++) {
         total += trb_size(&x->td[n]);
     }
-    if (!xhci_events_fit(x, trb_interrupter(&x->td[count - 1]), count + 1)) {
+    if (!xhci_events_fit(x, trb_interrupter(&x->td[count - 1]), most_events(x, count))) {
         return false;
     }
     if (!ep->done && find_part(x, 0) < 0) { /* too many are half done: after some of these */

@@ -222,6 +222,22 @@ static void a_chain_with_a_link_is_one_transfer(void)
     g_assert_cmpmem(gadget->out, gadget->out_size, "\x88\x77\x66\x55\x44\x33\x22\x11", 8);
 }
 
+/* As a driver's that has its buffer in pages: many parts, but one event. */
+static void a_transfer_may_have_more_parts_than_the_event_ring_has_room(void)
+{
+    uint32_t left;
+
+    configure(0);
+    gadget->in_left = 3 * EVENT_RING * 100;
+    for (int n = 0; n < 3 * EVENT_RING; n++) {
+        put_trb(BULK_IN, &bulk_in, DATA + n * 100, 100, NORMAL, n < 3 * EVENT_RING - 1 ? CHAIN | ISP : IOC | ISP);
+    }
+    put(DOORBELL + 4, IN);
+    g_assert_cmpuint(transfer_event(&left), ==, 1);
+    g_assert_cmpuint(left, ==, 0);
+    g_assert_true(no_event());
+}
+
 static void a_short_packet_is_told_where_it_came(void)
 {
     uint32_t left;
@@ -518,6 +534,7 @@ int main(int argc, char **argv)
     ADD(the_capabilities_name_two_protocols);
     ADD(a_device_gets_an_address_and_is_read);
     ADD(a_chain_with_a_link_is_one_transfer);
+    ADD(a_transfer_may_have_more_parts_than_the_event_ring_has_room);
     ADD(a_short_packet_is_told_where_it_came);
     ADD(what_is_not_acknowledged_waits);
     ADD(a_snapshot_looks_at_all_rings);
