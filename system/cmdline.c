@@ -141,6 +141,8 @@ static bool opt_machine(const char *arg, GError **error)
         !options_get_bool(o, "acpi", &machine_config.acpi, error)) {
         return false;
     }
+    machine_config.pflash[0] = g_strdup(options_get(o, "pflash0"));
+    machine_config.pflash[1] = g_strdup(options_get(o, "pflash1"));
     chips = options_get(o, "kernel_irqchip");
     chips = chips ? chips : options_get(o, "kernel-irqchip");
     if (chips) {

@@ -262,10 +262,10 @@ static void add_hpet(Aml *a)
 }
 
 /* Ports of the chip set that no device above claims. */
-static void add_motherboard(Aml *a)
+static void add_motherboard(Aml *a, const AcpiMachine *m)
 {
     begin_isa_device(a, "MBRD", "PNP0C02");
-    aml_io(a, PIIX4_PM_BASE, 0x40);
+    aml_io(a, m->pm_base, 0x40);
     aml_io(a, PIIX4_SMB_BASE, 0x10);
     aml_io(a, PIIX4_GPE_BASE, PIIX4_GPE_LENGTH);
     aml_io(a, PIIX4_SMI_COMMAND, 2);
@@ -382,7 +382,7 @@ GByteArray *acpi_dsdt_body(const AcpiMachine *m)
     add_root_windows(&a, m);
     add_routing(&a);
     add_isa(&a);
-    add_motherboard(&a);
+    add_motherboard(&a, m);
     add_fw_cfg(&a);
     add_slots(&a);
     aml_end(&a);

@@ -256,6 +256,14 @@ void piix4_pm_connect(Device *dev, Line *sci)
     ((Piix4Pm *)dev)->sci = sci;
 }
 
+uint16_t piix4_pm_base(Device *dev)
+{
+    const uint8_t *c = ((Piix4Pm *)dev)->pci.config;
+    uint16_t base = load_le16(c + REG_PMBA) & 0xffc0;
+
+    return (c[REG_PMREGMISC] & 1) && base ? base : PIIX4_PM_BASE;
+}
+
 static Region *place(Region *ports, const char *name, const RegionOps *ops, Piix4Pm *pm, PhysAddr at,
                      uint64_t size, bool enabled)
 {

@@ -17,7 +17,6 @@
 
 #define TABLES_FILE "etc/acpi/tables"
 #define RSDP_FILE   "etc/acpi/rsdp"
-#define LOADER_FILE "etc/table-loader"
 
 enum { HEADER_SIZE = 36, FACS_SIZE = 64, FADT_SIZE = 116, RSDP_SIZE = 20, CHECKSUM_AT = 9 };
 enum { LOADER_ALLOCATE = 1, LOADER_POINTER = 2, LOADER_CHECKSUM = 3, LOADER_ENTRY = 128 };
@@ -139,7 +138,7 @@ static guint add_dsdt(Build *b, const AcpiMachine *m)
     return at;
 }
 
-static guint add_fadt(Build *b, guint facs, guint dsdt)
+static guint add_fadt(Build *b, const AcpiMachine *m, guint facs, guint dsdt)
 {
     enum { FLAG_WBINVD = 1 << 0, FLAG_C1 = 1 << 2, FLAG_NO_SLEEP_BUTTON = 1 << 5, FLAG_RTC_S4 = 1 << 7 };
     guint at = begin_table(b, "FACP", 1);
@@ -153,12 +152,12 @@ static guint add_fadt(Build *b, guint facs, guint dsdt)
     put(b, PIIX4_ACPI_ENABLE, 1);
     put(b, PIIX4_ACPI_DISABLE, 1);
     put(b, 0, 2); /* S4BIOS, P-states */
-    put(b, PIIX4_PM_BASE, 4);
+    put(b, m->pm_base, 4);
     put(b, 0, 4);
-    put(b, PIIX4_PM_BASE + 4, 4);
+    put(b, m->pm_base + 4, 4);
     put(b, 0, 4);
     put(b, 0, 4); /* PM2 control */
-    put(b, PIIX4_PM_BASE + 8, 4);
+    put(b, m->pm_base + 8, 4);
     put(b, PIIX4_GPE_BASE, 4);
     put(b, 0, 4); /* second GPE block */
     put(b, 4, 1); /* lengths: PM1 event, PM1 control, PM2 control, timer */
@@ -264,7 +263,7 @@ void acpi_add_tables(Device *fw_cfg, const AcpiMachine *m)
     load_allocate(&b, TABLES_FILE, 64, ZONE_HIGH);
     facs = add_facs(&b); /* first: its alignment is the file's */
     dsdt = add_dsdt(&b, m);
-    tables[count++] = add_fadt(&b, facs, dsdt);
+    tables[count++] = add_fadt(&b, m, facs, dsdt);
     if (m->apic) {
         tables[count++] = add_madt(&b, m);
     }
@@ -273,7 +272,7 @@ void acpi_add_tables(Device *fw_cfg, const AcpiMachine *m)
     }
     add_rsdp(&b, fw_cfg, add_rsdt(&b, tables, count));
     fw_cfg_add_file(fw_cfg, TABLES_FILE, b.tables->data, b.tables->len);
-    fw_cfg_add_file(fw_cfg, LOADER_FILE, b.loader->data, b.loader->len);
+    fw_cfg_add_file(fw_cfg, ACPI_LOADER_FILE, b.loader->data, b.loader->len);
     g_byte_array_unref(b.tables);
     g_byte_array_unref(b.loader);
 }

@@ -21,8 +21,6 @@
 #include <string.h>
 
 #define FOUR_GIB  (UINT64_C(1) << 32)
-#define BIOS_MAX  (16 * 1024 * 1024)
-#define BIOS_SEEN (128 * 1024) /* of its end, below 1 MiB */
 
 bool pc_make_memory(Pc *pc, GError **error)
 {
@@ -306,41 +304,6 @@ bool pc_make_fw_cfg(Pc *pc, GError **error)
 {
     pc->fw_cfg = make_chip(&fw_cfg_type, "fw_cfg", NULL, NULL, error);
     return pc->fw_cfg != NULL;
-}
-
-/* At the top of 4 GiB, its end also below 1 MiB where a bridge can put RAM in its place. */
-bool pc_load_bios(Pc *pc, const char *standard, GError **error)
-{
-    const char *name = machine_config.bios ? machine_config.bios : standard;
-    g_autofree char *path = firmware_find(name), *data = NULL;
-    gsize size, seen;
-    Region *rom, *alias;
-
-    if (!path) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' not found", name);
-        return false;
-    }
-    if (!g_file_get_contents(path, &data, &size, error)) {
-        return false;
-    }
-    if (!size || size % GUEST_PAGE_SIZE || size > BIOS_MAX) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER,
-                    "firmware '%s' is not a multiple of 4 KiB up to 16 MiB", path);
-        return false;
-    }
-    rom = region_new_rom("bios", size, error);
-    if (!rom) {
-        return false;
-    }
-    memcpy(region_host(rom), data, size);
-    region_add_overlap(pc->rom_space, FOUR_GIB - size, rom, 1);
-    if (!pc->has_pci) {
-        return true;
-    }
-    seen = MIN(size, BIOS_SEEN);
-    alias = region_new_alias("bios-low", rom, size - seen, seen);
-    region_add_overlap(pc->rom_space, 0x100000 - seen, alias, 1);
-    return true;
 }
 
 /*

@@ -2,6 +2,7 @@
 #include "hw/boards/pc.h"
 
 #include "backends/block.h"
+#include "hw/acpi/piix4_pm.h"
 #include "hw/acpi/tables.h"
 #include "hw/block/fdc.h"
 #include "hw/ide/ide.h"
@@ -123,7 +124,7 @@ static void add_number(const Pc *pc, const char *name, uint64_t value, size_t si
     fw_cfg_add_file(pc->fw_cfg, name, &value, size);
 }
 
-static void add_acpi(const Pc *pc)
+static void fill_acpi(Pc *pc)
 {
     uint8_t ids[256];
     AcpiMachine machine = {
@@ -132,12 +133,32 @@ static void add_acpi(const Pc *pc)
         .apic = pc->ioapic,
         .hpet = pc->hpet,
         .pci_hole = pc->low_ram,
+        .pm_base = pc->acpi_pm_base,
     };
 
     for (int n = 0; n < machine.cpus; n++) {
         ids[n] = x86_state(cpu_get(n))->apic_id;
     }
     acpi_add_tables(pc->fw_cfg, &machine);
+}
+
+/* By the time firmware loads the tables it has decided where the ports of power management are. */
+static void update_acpi(void *opaque)
+{
+    Pc *pc = opaque;
+    uint16_t base = piix4_pm_base(pc->pm);
+
+    if (base != pc->acpi_pm_base) {
+        pc->acpi_pm_base = base;
+        fill_acpi(pc);
+    }
+}
+
+static void add_acpi(Pc *pc)
+{
+    pc->acpi_pm_base = piix4_pm_base(pc->pm);
+    fill_acpi(pc);
+    fw_cfg_on_select(pc->fw_cfg, ACPI_LOADER_FILE, update_acpi, pc);
 }
 
 static void add_smbios(const Pc *pc)
@@ -260,7 +281,7 @@ static void add_isa_vga_rom(Device *dev, void *opaque)
     }
 }
 
-void pc_fill_fw_cfg(const Pc *pc)
+void pc_fill_fw_cfg(Pc *pc)
 {
     Device *fw = pc->fw_cfg;
     /* By sleep state: 128 is "offered", the low bits are what goes into SLP_TYP. */
@@ -279,8 +300,8 @@ void pc_fill_fw_cfg(const Pc *pc)
     add_e820(pc);
     add_smbios(pc);
     add_boot_order(pc);
-    device_for_each(add_isa_vga_rom, (void *)pc);
-    if (machine_config.acpi && pc->has_pci) {
+    device_for_each(add_isa_vga_rom, pc);
+    if (machine_config.acpi && pc->pm) {
         add_acpi(pc);
     }
     fw_cfg_add_file(fw, "etc/system-states", states, sizeof(states));

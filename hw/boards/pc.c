@@ -26,7 +26,7 @@ static bool build(const BoardType *type, GError **error)
 {
     Pc *pc = g_new0(Pc, 1);
     Region *root = memory_system_root(), *ports = memory_ports_root();
-    Device *bridge, *pm;
+    Device *bridge;
     PciBus *pci;
 
     if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error) ||
@@ -54,10 +54,10 @@ static bool build(const BoardType *type, GError **error)
     }
     if (!pc_add("piix3-ide", pci_bus_bus(pci), "addr=1.1", NULL, error) ||
         (machine_config.usb && !pc_add("piix3-usb-uhci", pci_bus_bus(pci), "addr=1.2", NULL, error)) ||
-        !pc_add("PIIX4_PM", pci_bus_bus(pci), "addr=1.3", &pm, error)) {
+        !pc_add("PIIX4_PM", pci_bus_bus(pci), "addr=1.3", &pc->pm, error)) {
         return false;
     }
-    piix4_pm_connect(pm, pc->irqs[PIIX4_SCI]);
+    piix4_pm_connect(pc->pm, pc->irqs[PIIX4_SCI]);
     pc_finish(pc);
     return true;
 }

@@ -18,6 +18,8 @@ typedef struct Pc {
     Device *fdc;
     Device *ioapic; /* NULL: no APICs */
     Device *hpet;   /* or NULL */
+    Device *pm;     /* power management, or NULL */
+    uint16_t acpi_pm_base; /* its ports, as the tables have them */
     bool has_pci;
     bool finished;  /* CMOS and fw_cfg have been filled */
     Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
@@ -32,7 +34,7 @@ bool pc_make_apics(Pc *pc, const BoardType *board, GError **error);
 bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
 bool pc_make_vmport(Pc *pc, GError **error); /* likewise */
 bool pc_make_hpet(Pc *pc, GError **error); /* after the ISA bus */
-/* -bios or the standard one; below 1 MiB only with PCI, whose bridge can hide it. */
+/* Flash, else -bios or the standard one; below 1 MiB only with PCI, whose bridge can hide it. */
 bool pc_load_bios(Pc *pc, const char *standard, GError **error);
 bool pc_make_fw_cfg(Pc *pc, GError **error);
 /* When all devices are there, before the machine's first run. */
@@ -44,6 +46,6 @@ bool pc_add(const char *name, Bus *bus, const char *properties, Device **made, G
 /* pc-firmware.c */
 void pc_fill_cmos(const Pc *pc);
 void pc_set_boot_order(const Pc *pc, const char *order); /* letters; NULL: the usual */
-void pc_fill_fw_cfg(const Pc *pc);
+void pc_fill_fw_cfg(Pc *pc);
 
 #endif

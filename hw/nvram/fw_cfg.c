@@ -27,6 +27,8 @@ typedef struct Item {
     GBytes *data;
     char *name; /* of a file */
     bool writable;
+    FwCfgSelectFn *on_select; /* or NULL */
+    void *opaque;
 } Item;
 
 typedef struct FwCfg {
@@ -136,7 +138,9 @@ static void add_file(Device *dev, const char *name, const void *data, size_t siz
 {
     FwCfg *fw = (FwCfg *)dev;
     uint16_t key = file_key(fw, name);
-    Item *item;
+    Item *item = item_find(fw, key);
+    FwCfgSelectFn *on_select = item ? item->on_select : NULL;
+    void *opaque = item ? item->opaque : NULL;
 
     g_assert(strlen(name) < NAME_SIZE && key < FW_CFG_FILE_FIRST + FILES_MAX);
     fw->files = MAX(fw->files, key - FW_CFG_FILE_FIRST + 1);
@@ -144,6 +148,8 @@ static void add_file(Device *dev, const char *name, const void *data, size_t siz
     item = item_find(fw, key);
     item->name = g_strdup(name);
     item->writable = writable;
+    item->on_select = on_select;
+    item->opaque = opaque;
     build_directory(fw);
 }
 
@@ -157,6 +163,16 @@ void fw_cfg_add_writable_file(Device *dev, const char *name, const void *data, s
     add_file(dev, name, data, size, true);
 }
 
+void fw_cfg_on_select(Device *dev, const char *name, FwCfgSelectFn *fn, void *opaque)
+{
+    FwCfg *fw = (FwCfg *)dev;
+    Item *item = item_find(fw, file_key(fw, name));
+
+    g_assert(item);
+    item->on_select = fn;
+    item->opaque = opaque;
+}
+
 const void *fw_cfg_file_data(Device *dev, const char *name, size_t *size)
 {
     FwCfg *fw = (FwCfg *)dev;
@@ -167,8 +183,14 @@ const void *fw_cfg_file_data(Device *dev, const char *name, size_t *size)
 
 static void select_item(FwCfg *fw, uint16_t key)
 {
+    const Item *item;
+
     fw->s.offset = 0;
     fw->s.key = key & ~KEY_WRITE;
+    item = item_find(fw, fw->s.key);
+    if (item && item->on_select) {
+        item->on_select(item->opaque);
+    }
     trace("fw_cfg_select", "key %04x", fw->s.key);
 }
 

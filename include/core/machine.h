@@ -62,6 +62,7 @@ typedef struct MachineConfig {
     int cpus, max_cpus, sockets, cores, threads;
     const char *cpu_model;   /* "qemu64,+x" or NULL for the board's own */
     const char *bios;        /* -bios, or NULL */
+    const char *pflash[2];   /* -machine pflash0=, pflash1=: block nodes or drives, or NULL */
     const char *kernel, *initrd, *append, *dtb;
     const char *boot_order;  /* "cad" */
     const char *boot_once;

@@ -189,6 +189,8 @@ static void build_machine(void)
     rig_drive("vd2", "none", 0, 1 << 20, false, false);
     make_share();
     rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
+    rig_drive("flash0", "pflash", 0, 256 << 10, true, false);
+    rig_drive("flash1", "pflash", 1, 132 << 10, false, false);
     pc_board.build(&pc_board, &error);
     g_assert_no_error(error);
     for (int i = 0; extra[i]; i++) {

@@ -5,7 +5,7 @@
 #include "core/device.h"
 #include "core/line.h"
 
-/* What the tables say, and firmware programs: SeaBIOS chooses these where it finds tables to load. */
+/* What the tables say. SeaBIOS chooses these bases where it finds tables to load; OVMF has its own for power management. */
 enum {
     PIIX4_PM_BASE = 0x600,
     PIIX4_SMB_BASE = 0x700,
@@ -20,5 +20,7 @@ enum {
 
 /* The system control interrupt, borrowed. */
 void piix4_pm_connect(Device *dev, Line *sci);
+/* Where firmware has put the ports; PIIX4_PM_BASE until it has. */
+uint16_t piix4_pm_base(Device *dev);
 
 #endif

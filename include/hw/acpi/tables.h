@@ -10,9 +10,12 @@ typedef struct AcpiMachine {
     bool apic;               /* there are local APICs and an I/O APIC */
     bool hpet;
     uint32_t pci_hole;       /* first address above low RAM */
+    uint16_t pm_base;        /* ports of the power management block */
 } AcpiMachine;
 
-/* Adds etc/acpi/tables, etc/acpi/rsdp and the etc/table-loader script. */
+#define ACPI_LOADER_FILE "etc/table-loader"
+
+/* Adds etc/acpi/tables, etc/acpi/rsdp and the etc/table-loader script; again: the same ones with other contents. */
 void acpi_add_tables(Device *fw_cfg, const AcpiMachine *machine);
 /* \_SB.PCI0 and what is below; the caller frees. */
 GByteArray *acpi_dsdt_body(const AcpiMachine *machine);

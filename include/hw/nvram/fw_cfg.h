@@ -29,6 +29,12 @@ void fw_cfg_add_bytes(Device *dev, uint16_t key, GBytes *data);      /* takes a 
 void fw_cfg_add_file(Device *dev, const char *name, const void *data, size_t size);
 /* A file that the guest may write through DMA, at most its size; it stays so over a reset. */
 void fw_cfg_add_writable_file(Device *dev, const char *name, const void *data, size_t size);
+/*
+ * Calls fn before the guest reads the file from its start, which may then get other contents of the same size:
+ * firmware that has seen the directory does not look there again.
+ */
+typedef void FwCfgSelectFn(void *opaque);
+void fw_cfg_on_select(Device *dev, const char *name, FwCfgSelectFn *fn, void *opaque);
 /* Borrowed; NULL if there is none. */
 const void *fw_cfg_file_data(Device *dev, const char *name, size_t *size);
 

@@ -70,7 +70,7 @@ static Placed *place(int cpus, bool apic, bool hpet)
 {
     static uint8_t ids[255];
     AcpiMachine machine = { .apic_ids = ids, .cpus = cpus, .apic = apic, .hpet = hpet,
-                            .pci_hole = 0x20000000 };
+                            .pci_hole = 0x20000000, .pm_base = 0x600 };
     Placed *p = g_new0(Placed, 1);
     const uint8_t *script;
     size_t size;

@@ -97,6 +97,26 @@ static void only_writable_files_are_written(void)
     g_assert_cmphex(run_dma((uint32_t)key << 16 | DMA_SELECT | DMA_WRITE, 2), ==, DMA_ERROR);
 }
 
+static void make_current(void *opaque)
+{
+    fw_cfg_add_file(fw, "etc/late", opaque, 5);
+}
+
+static void a_file_is_made_current_when_it_is_selected(void)
+{
+    char text[6] = "";
+    uint16_t key;
+
+    fw_cfg_add_file(fw, "etc/late", "early", 5);
+    fw_cfg_on_select(fw, "etc/late", make_current, (void *)"later");
+    key = file_key("etc/late");
+    read_item(key, text, 5);
+    g_assert_cmpstr(text, ==, "later");
+    fw_cfg_add_file(fw, "etc/late", "other", 5); /* the function stays with the name */
+    read_item(key, text, 5);
+    g_assert_cmpstr(text, ==, "later");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -106,5 +126,6 @@ int main(int argc, char **argv)
     g_test_add_func("/fw-cfg/past-the-end-are-zeros", past_the_end_are_zeros);
     g_test_add_func("/fw-cfg/a-file-is-found-and-read-by-dma", a_file_is_found_and_read_by_dma);
     g_test_add_func("/fw-cfg/only-writable-files-are-written", only_writable_files_are_written);
+    g_test_add_func("/fw-cfg/a-file-is-made-current-when-it-is-selected", a_file_is_made_current_when_it_is_selected);
     return g_test_run();
 }

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""UEFI firmware (Debian's ovmf) in flash: its shell, GRUB and Debian's kernel from disks of each kind, variables.
+
+Usage: uefi.py MYNA [test...]
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import firmware
+import initramfs
+import linux
+import machine
+
+OVMF = pathlib.Path('/usr/share/OVMF')
+ESP_START, ESP_SIZE = 1 << 20, 40 << 20
+ESP_TYPE = 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B'
+
+
+def run(*command):
+    try:
+        subprocess.run([str(c) for c in command], check=True, capture_output=True)
+    except FileNotFoundError:
+        machine.skip(f'{command[0]} is missing (Debian packages mtools, fdisk)')
+
+
+def flash(folder):
+    """Arguments for the firmware's two chips; the variables are a copy in the folder, made once."""
+    if not (OVMF / 'OVMF_CODE_4M.fd').exists():
+        machine.skip('no UEFI firmware (Debian package ovmf)')
+    variables = os.path.join(folder, 'vars.fd')
+    if not os.path.exists(variables):
+        shutil.copyfile(OVMF / 'OVMF_VARS_4M.fd', variables)
+    return ['-drive', f'if=pflash,format=raw,unit=0,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
+            '-drive', f'if=pflash,format=raw,unit=1,file={variables}']
+
+
+def system(myna, folder, *args):
+    return machine.Machine(firmware.system(myna), *flash(folder), '-m', 384, '-nic', 'none', *args)
+
+
+def make_esp(folder, task, script, modules=()):
+    """A disk with a GPT and an EFI system partition: the kernel, an initial RAM disk, and what {path: content} adds."""
+    vmlinuz, busybox, root = linux.kernel('amd64')
+    disk, initrd = os.path.join(folder, 'disk.img'), os.path.join(folder, 'initrd')
+    initramfs.build(initrd, busybox, root, modules, task)
+    with open(disk, 'wb') as f:
+        f.truncate(ESP_START + ESP_SIZE + (1 << 20))
+    try:
+        subprocess.run(['/sbin/sfdisk', '-q', disk], check=True, text=True, capture_output=True,
+                       input=f'label: gpt\nstart={ESP_START // 512}, size={ESP_SIZE // 512}, type={ESP_TYPE}\n')
+    except FileNotFoundError:
+        machine.skip('sfdisk is missing (Debian package fdisk)')
+    esp = f'{disk}@@{ESP_START}'
+    run('mformat', '-i', esp, '-T', ESP_SIZE // 512, '-h', 16, '-s', 63, '-v', 'ESP', '::')
+    files = {'vmlinuz.efi': vmlinuz, 'initrd': initrd, **script}
+    folders = {str(parent) for path in files for parent in pathlib.PurePath(path).parents} - {'.'}
+    for name in sorted(folders):
+        run('mmd', '-i', esp, f'::{name}')
+    for path, source in files.items():
+        if isinstance(source, str) and '\n' in source:
+            text, source = source, os.path.join(folder, 'text')
+            pathlib.Path(source).write_text(text)
+        run('mcopy', '-i', esp, source, f'::{path}')
+    return disk
+
+
+def grub_disk(folder, task, modules=()):
+    grub = machine.guest('grub-efi') / 'usr/lib/grub/x86_64-efi/monolithic/grubx64.efi'
+    return make_esp(folder, task, {
+        'EFI/BOOT/BOOTX64.EFI': grub,
+        'EFI/debian/grub.cfg': 'serial\nterminal_output console serial\necho GRUB-HERE\n'
+                               'linux /vmlinuz.efi console=ttyS0 panic=-1\ninitrd /initrd\nboot\n'}, modules)
+
+
+def stub_disk(folder, task):
+    """The kernel as an UEFI program, started by the shell's script."""
+    return make_esp(folder, task, {'startup.nsh': 'fs0:\nvmlinuz.efi initrd=\\initrd console=ttyS0 panic=-1\n'})
+
+
+TASK = '''
+[ -d /sys/firmware/efi ] && echo BOOT-EFI $(cat /sys/firmware/efi/fw_platform_size)
+dmesg | grep -E "efi: EFI v|ACPI: RSDP|DMI:" | sed "s/^/BOOT-TOLD /"
+echo BOOT-END
+poweroff -f
+'''
+
+
+def finish(m):
+    m.expect('BOOT-UP x86_64', 300)
+    m.expect('BOOT-EFI 64', 30)
+    m.expect('BOOT-TOLD.*efi: EFI v2', 10)
+    m.expect('BOOT-TOLD.*ACPI: RSDP', 10)
+    m.expect('BOOT-END', 30)
+    m.wait_exit(30)
+
+
+def disk(myna, *devices):
+    with tempfile.TemporaryDirectory() as folder:
+        image = grub_disk(folder, TASK)
+        with system(myna, folder, *[str(d).replace('IMAGE', f'format=raw,snapshot=on,file={image}') for d in devices]) as m:
+            m.expect('GRUB-HERE', 300)
+            finish(m)
+
+
+def stub(myna):
+    with tempfile.TemporaryDirectory() as folder:
+        image = stub_disk(folder, TASK)
+        with system(myna, folder, '-drive', f'format=raw,snapshot=on,file={image}') as m:
+            m.expect('EFI stub: ', 300)
+            finish(m)
+
+
+def bios(myna):
+    """The firmware in one piece as ROM: variables are lost, the rest works."""
+    path = '/usr/share/ovmf/OVMF.fd'
+    if not os.path.exists(path):
+        machine.skip('no UEFI firmware (Debian package ovmf)')
+    with machine.Machine(firmware.system(myna), '-bios', 'OVMF.fd', '-m', 256, '-nic', 'none') as m:
+        m.expect('Shell> ', 200)
+
+
+def shell(myna):
+    """The shell on the screen and by keyboard; memory and devices as it lists them."""
+    with tempfile.TemporaryDirectory() as folder:
+        with system(myna, folder, '-debugcon', f'file:{folder}/debug', '-global', 'isa-debugcon.iobase=0x402') as m:
+            m.expect('Shell> ', 200)
+            firmware.wait_picture(m, "the shell's prompt", lambda p: p[:2] == (1280, 800) and
+                                  firmware.has_colour(p, (255, 255, 0), 0.0002), 30)
+            m.type('echo myna says hello\n')
+            m.expect(r'(?<!echo )myna says hello', 20)
+            m.type('reset -s\n')
+            m.wait_exit(30)
+
+
+def variables(myna):
+    """A variable that Linux sets through the firmware's run-time services is there at the next start."""
+    name = '/vars/MynaTest-12345678-1234-1234-1234-123456789abc'
+    task = f'''
+mkdir -p /vars; mount -t efivarfs efivarfs /vars || echo BOOT-FAIL efivarfs
+if [ -e {name} ]; then
+    echo BOOT-KEPT $(busybox tail -c +5 {name})
+else
+    busybox printf '\\007\\000\\000\\000remembered' > {name} && echo BOOT-WRITTEN
+    i=0; while [ $i -lt 30 ]; do busybox printf "\\007\\000\\000\\000%01000d" $i > /vars/MynaFill-12345678-1234-1234-1234-123456789abc || echo BOOT-FAIL $i; i=$(expr $i + 1); done
+fi
+echo BOOT-END
+poweroff -f
+'''
+    with tempfile.TemporaryDirectory() as folder:
+        image = grub_disk(folder, task, ['efivarfs'])
+        for expected in ('BOOT-WRITTEN', 'BOOT-KEPT remembered'):
+            with system(myna, folder, '-drive', f'format=raw,file={image}') as m:
+                m.expect(expected, 300)
+                m.expect('BOOT-END', 60)
+                m.wait_exit(30)
+                if 'BOOT-FAIL' in m.text:
+                    raise machine.Failure('a variable could not be written')
+
+
+USB = ['-drive', 'if=none,id=u,IMAGE', '-device', 'usb-storage,bus=usb.0,drive=u,removable=on']
+TESTS = {
+    'shell': shell,
+    'bios': bios,
+    'stub': stub,
+    'variables': variables,
+    'ide': lambda myna: disk(myna, '-drive', 'IMAGE'),
+    'ahci': lambda myna: disk(myna, '-device', 'ich9-ahci,id=sata', '-drive', 'if=none,id=d,IMAGE',
+                              '-device', 'ide-hd,bus=sata.0,drive=d'),
+    'virtio-blk': lambda myna: disk(myna, '-drive', 'if=virtio,IMAGE'),
+    'virtio-scsi': lambda myna: disk(myna, '-device', 'virtio-scsi-pci,id=s', '-drive', 'if=none,id=d,IMAGE',
+                                     '-device', 'scsi-hd,bus=s.0,drive=d'),
+    'nvme': lambda myna: disk(myna, '-drive', 'if=none,id=d,IMAGE', '-device', 'nvme,serial=1,drive=d'),
+    'usb-uhci': lambda myna: disk(myna, '-device', 'piix3-usb-uhci,id=usb', *USB),
+    'usb-ehci': lambda myna: disk(myna, '-device', 'usb-ehci,id=usb', *USB),
+    'usb-xhci': lambda myna: disk(myna, '-device', 'qemu-xhci,id=usb', *USB),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
