@@ -23,6 +23,8 @@ enum {
     CMOS_BOOT = 0x3d, CMOS_ABOVE_4G = 0x5b, CMOS_CPUS = 0x5f,
 };
 enum { EQUIPMENT_FPU = 0x02, EQUIPMENT_MOUSE = 0x04, EQUIPMENT_FLOPPY = 0x01 };
+enum { PCI_CLASS = 0x0a }; /* and subclass, in configuration space */
+enum { CLASS_SCSI = 0x0100, CLASS_IDE, CLASS_SATA = 0x0106, CLASS_NVME = 0x0108, CLASS_ETHERNET = 0x0200 };
 enum { E820_RAM = 1, E820_RESERVED = 2 };
 
 typedef struct E820Entry {
@@ -174,15 +176,33 @@ static void add_smbios(const Pc *pc)
     smbios_add_tables(pc->fw_cfg, &machine);
 }
 
-/* Of a function and the bridges on the way to it; kind is what SeaBIOS has for any device, or wants of a bridge. */
-static char *pci_boot_path(const PciDevice *pci, const char *kind)
+/* What OVMF wants a function to be called: SeaBIOS looks at the numbers only. */
+static char *pci_boot_name(const PciDevice *pci)
+{
+    switch (load_le16(pci->config + PCI_CLASS)) {
+    case CLASS_SCSI:
+        return g_strdup("scsi");
+    case CLASS_IDE:
+        return g_strdup("ide");
+    case CLASS_ETHERNET:
+        return g_strdup("ethernet");
+    case CLASS_SATA:
+    case CLASS_NVME:
+        return g_strdup_printf("pci%x,%x", load_le16(pci->config), load_le16(pci->config + 2));
+    default:
+        return g_strdup("pci");
+    }
+}
+
+/* Of a function, called `name`, and the bridges on the way to it, which SeaBIOS wants under their own name. */
+static char *pci_boot_path(const PciDevice *pci, const char *name)
 {
     const PciDevice *bridge = pci_bus_bridge(pci->bus);
     g_autofree char *above = bridge ? pci_boot_path(bridge, "pci-bridge") : g_strdup("/pci@i0cf8");
     int fn = PCI_FUNC(pci->devfn);
 
-    return fn ? g_strdup_printf("%s/%s@%x,%x", above, kind, PCI_SLOT(pci->devfn), fn)
-              : g_strdup_printf("%s/%s@%x", above, kind, PCI_SLOT(pci->devfn));
+    return fn ? g_strdup_printf("%s/%s@%x,%x", above, name, PCI_SLOT(pci->devfn), fn)
+              : g_strdup_printf("%s/%s@%x", above, name, PCI_SLOT(pci->devfn));
 }
 
 /* Of USB storage: the controller, the hubs on the way, the port. */
@@ -199,30 +219,64 @@ static char *usb_boot_path(const PciDevice *controller, const UsbDevice *usb)
     return g_string_free(path, FALSE);
 }
 
-/* Where SeaBIOS finds a device, as Open Firmware would name it; NULL if it cannot boot. */
+/* What follows the path of a function that boots by itself, without a device on a bus of its own. */
+static const char *own_unit(const Device *dev)
+{
+    switch (load_le16(((const PciDevice *)dev)->config + PCI_CLASS)) {
+    case CLASS_SCSI: /* virtio-blk; the others have buses */
+        return "/disk@0,0";
+    case CLASS_NVME:
+        return "/namespace@1,0";
+    case CLASS_ETHERNET:
+        return "/ethernet-phy@0";
+    default:
+        return "";
+    }
+}
+
+static char *controller_path(const Device *dev)
+{
+    const Device *owner = dev->bus->owner;
+    g_autofree char *name = NULL;
+
+    if (!owner || !owner->bus || !g_str_equal(owner->bus->kind, "pci")) {
+        return NULL;
+    }
+    name = pci_boot_name((PciDevice *)owner);
+    return pci_boot_path((PciDevice *)owner, name);
+}
+
+/* Where firmware finds a device, as Open Firmware would name it; NULL if it cannot boot. */
 static char *boot_path(Device *dev)
 {
-    if (dev->bus && g_str_equal(dev->bus->kind, "pci")) {
-        return pci_boot_path((PciDevice *)dev, "pci");
+    const char *bus = dev->bus ? dev->bus->kind : "";
+    g_autofree char *controller = dev->bus ? controller_path(dev) : NULL;
+
+    if (g_str_equal(bus, "pci")) {
+        g_autofree char *name = pci_boot_name((PciDevice *)dev);
+        g_autofree char *path = pci_boot_path((PciDevice *)dev, name);
+
+        return g_strconcat(path, own_unit(dev), NULL);
     }
-    if (dev->bus && g_str_equal(dev->bus->kind, "ide") && dev->bus->owner) {
-        g_autofree char *controller = boot_path(dev->bus->owner);
+    if (!controller) {
+        return NULL;
+    }
+    if (g_str_equal(bus, "ide")) {
         g_autofree char *unit = device_get_property(dev, "unit");
 
-        return controller ? g_strdup_printf("%s/drive@%x/disk@%s", controller, ide_bus_number(dev->bus), unit) : NULL;
+        return g_strdup_printf("%s/drive@%x/disk@%s", controller, ide_bus_number(dev->bus), unit);
     }
-    if (dev->bus && g_str_equal(dev->bus->kind, "scsi") && dev->bus->owner) {
-        g_autofree char *controller = boot_path(dev->bus->owner);
+    if (g_str_equal(bus, "scsi")) {
         const ScsiDevice *unit = (ScsiDevice *)dev;
 
-        return controller ? g_strdup_printf("%s/channel@0/disk@%x,%x", controller, scsi_device_target(unit),
-                                            scsi_device_lun(unit))
-                          : NULL;
+        return g_strdup_printf("%s/channel@0/disk@%x,%x", controller, scsi_device_target(unit), scsi_device_lun(unit));
     }
-    if (dev->bus && g_str_equal(dev->bus->kind, "nvme")) {
-        return boot_path(dev->bus->owner);
+    if (g_str_equal(bus, "nvme")) {
+        g_autofree char *number = device_get_property(dev, "nsid");
+
+        return g_strdup_printf("%s/namespace@%x,0", controller, atoi(number));
     }
-    if (dev->bus && g_str_equal(dev->bus->kind, "usb") && ((UsbDevice *)dev)->socket) {
+    if (g_str_equal(bus, "usb") && ((UsbDevice *)dev)->socket) {
         return usb_boot_path((PciDevice *)dev->bus->owner, (UsbDevice *)dev);
     }
     return NULL;

@@ -144,7 +144,9 @@ if [ -e {name} ]; then
     echo BOOT-KEPT $(busybox tail -c +5 {name})
 else
     busybox printf '\\007\\000\\000\\000remembered' > {name} && echo BOOT-WRITTEN
-    i=0; while [ $i -lt 30 ]; do busybox printf "\\007\\000\\000\\000%01000d" $i > /vars/MynaFill-12345678-1234-1234-1234-123456789abc || echo BOOT-FAIL $i; i=$(expr $i + 1); done
+    for i in 1 2 3 4 5 6 7 8 9; do
+        busybox printf "\\007\\000\\000\\000%01000d" $i > /vars/Fill$i-12345678-1234-1234-1234-123456789abc || echo BOOT-FAIL $i
+    done
 fi
 echo BOOT-END
 poweroff -f
@@ -160,12 +162,30 @@ poweroff -f
                     raise machine.Failure('a variable could not be written')
 
 
+def installer(myna):
+    """Debian's installer from its CD: GRUB's graphical menu, a choice by keyboard, and the kernel starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        iso = os.path.join(folder, 'mini.iso')
+        subprocess.run([str(machine.TOP / 'scripts/make-mini-iso'), 'amd64', 'text', iso], check=True, capture_output=True)
+        with system(myna, folder, '-m', 1024, '-cdrom', iso) as m:
+            m.connect()
+            firmware.wait_picture(m, "GRUB's menu", lambda p: p[:2] == (800, 600) and firmware.colours(p)[0] > 500, 200)
+            m.keys('e')
+            firmware.wait_picture(m, "GRUB's editor", lambda p: firmware.has_colour(p, (0, 0, 0), 0.2), 60)
+            m.keys('down', 'down', 'down', 'end')
+            m.type(' console=ttyS0 debian-installer/framebuffer=false')
+            m.keys('ctrl-x')
+            m.expect('EFI stub|Linux version', 300)
+            m.expect('Select a language|Choose language', 300)
+
+
 USB = ['-drive', 'if=none,id=u,IMAGE', '-device', 'usb-storage,bus=usb.0,drive=u,removable=on']
 TESTS = {
     'shell': shell,
     'bios': bios,
     'stub': stub,
     'variables': variables,
+    'installer': installer,
     'ide': lambda myna: disk(myna, '-drive', 'IMAGE'),
     'ahci': lambda myna: disk(myna, '-device', 'ich9-ahci,id=sata', '-drive', 'if=none,id=d,IMAGE',
                               '-device', 'ide-hd,bus=sata.0,drive=d'),
