@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""KVM inside a guest: a Debian kernel with kvm_amd under our translator's SVM, and in it virtual machines.
+
+Usage: nested.py MYNA [test...]
+
+$MYNA_NESTED_IN names another emulator with SVM for the outer machine (qemu-system-x86_64), which tells whose a failure is.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import firmware
+import initramfs
+import linux
+import machine
+
+OUTER_MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', 'kvm_amd']
+INNER_MODULES = ['virtio_pci', 'virtio_blk', 'ata_piix', 'sd_mod', 'virtio_net', 'e1000']
+PATIENCE = 10  # the inner kernel runs two virtualizations below the host
+ROMS = ['bios-256k.bin', 'bios.bin', 'vgabios-stdvga.bin', 'kvmvapic.bin', 'linuxboot_dma.bin', 'pxe-e1000.rom', 'efi-e1000.rom',
+        'efi-virtio.rom', 'pxe-virtio.rom', 'multiboot_dma.bin']
+ROM_FOLDERS = ['/usr/share/seabios', '/usr/share/qemu', '/usr/lib/ipxe/qemu']
+
+# In the outer guest: its disk becomes the root in which emulators run.
+OUTER = '''
+[ -e /dev/kvm ] || { echo BOOT-FAIL no /dev/kvm; dmesg | grep -i kvm; }
+while [ ! -e /dev/vda ]; do sleep 0.1; done
+mkdir /t; mount -t ext4 /dev/vda /t || echo BOOT-FAIL disk
+mount --bind /dev /t/dev; mount --bind /proc /t/proc; mount --bind /sys /t/sys; mount -t tmpfs tmp /t/tmp
+ip link set lo up
+mkdir -p /dev/shm; mount -t tmpfs shm /dev/shm
+echo BOOT-HOST $(uname -r)
+'''
+
+
+def put_program(root, program, name=None):
+    """A program of this host with its libraries, without what only debuggers read."""
+    target = root / 'usr/bin' / (name or os.path.basename(program))
+    shutil.copy(os.path.realpath(program), target)
+    subprocess.run(['strip', target], check=True)
+    for path, source in initramfs.libraries(program).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / path)
+
+
+def put_roms(root, myna):
+    folder = root / 'usr/share/seabios'  # where both emulators look
+    folder.mkdir(parents=True)
+    for name in ROMS:
+        for source in ROM_FOLDERS:
+            if os.path.exists(f'{source}/{name}'):
+                shutil.copy(f'{source}/{name}', folder / name)
+    for rom in pathlib.Path(myna).parents[1].glob('pc-bios/myna-*.bin'):
+        shutil.copy(rom, folder)
+
+
+def tree_image(folder, myna, emulator, files):
+    """The outer guest's disk: an emulator as `emulator`, firmware, and files ({path: file of the host})."""
+    root, image = pathlib.Path(folder) / 'root', os.path.join(folder, 'root.img')
+    for name in ('usr/bin', 'dev', 'proc', 'sys', 'tmp', 'etc'):
+        (root / name).mkdir(parents=True)
+    put_program(root, emulator, 'emulator')
+    put_roms(root, myna)
+    for path, source in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / path)
+    with open(image, 'wb') as f:
+        f.truncate(256 << 20)
+    mkfs = shutil.which('mkfs.ext4', path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
+    if not mkfs:
+        machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
+    subprocess.run([mkfs, '-q', '-F', '-O', '^has_journal', '-d', root, image], check=True)
+    shutil.rmtree(root)
+    return image
+
+
+def outer(folder, myna, task, emulator=None, files=None, smp=2, memory=1024, programs=(), append=''):
+    """The machine whose guest has KVM; `task` is run in it with the emulator's root at /t."""
+    vmlinuz, busybox, root = linux.kernel('amd64')
+    initrd = os.path.join(folder, 'outer.cpio')
+    image = tree_image(folder, myna, emulator or firmware.system(myna), files or {})
+    initramfs.build(initrd, busybox, root, OUTER_MODULES, OUTER + task + '\necho BOOT-END\npoweroff -f\n', programs)
+    binary = os.environ.get('MYNA_NESTED_IN') or firmware.system(myna)
+    return machine.Machine(binary, '-m', memory, '-smp', smp, '-cpu', 'max,+svm', '-kernel', vmlinuz, '-initrd', initrd, '-nic', 'none',
+                           '-no-reboot', '-drive', f'if=none,id=root,file={image},format=raw', '-device', 'virtio-blk-pci,drive=root',
+                           '-append', f'console=ttyS0 panic=-1 mitigations=off {append}')
+
+
+def debian_qemu():
+    path = shutil.which('qemu-system-x86_64')
+    if not path:
+        machine.skip('qemu-system-x86_64 is not installed (Debian package qemu-system-x86)')
+    return path
+
+
+def seabios(myna, emulator=None, irqchip='on'):
+    task = f'''
+timeout -s KILL 300 chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -m 32 -display none -monitor none -net none \\
+    -no-user-config -nodefaults -device VGA -device isa-debugcon,iobase=0x402,chardev=fw -chardev stdio,id=fw < /dev/null &
+'''
+    with tempfile.TemporaryDirectory() as folder, outer(folder, myna, task + 'wait\n', emulator) as m:
+        m.expect('BOOT-HOST', 60 * PATIENCE)
+        m.expect('No bootable device', 30 * PATIENCE)
+
+
+# What the inner guest does with its two processors, two disks and its network; it is asked for a word at its shell.
+INNER = '''
+echo INNER-CPUS $(nproc)
+dmesg | grep -iE "kvm|hypervisor|clocksource: Switched" | sed "s/^/INNER-LOG /"
+while [ ! -e /dev/vda ] || [ ! -e /dev/sda ]; do sleep 0.1; done
+for d in vda sda; do
+    dd if=/dev/urandom of=/tmp/$d bs=64k count=64 2>/dev/null
+    dd if=/tmp/$d of=/dev/$d bs=64k 2>/dev/null; sync; echo 3 > /proc/sys/vm/drop_caches
+    [ "$(dd if=/dev/$d bs=64k count=64 2>/dev/null | md5sum)" = "$(md5sum < /tmp/$d)" ] || echo INNER-FAIL $d
+    echo INNER-SUM $d $(md5sum < /tmp/$d | cut -c1-32)
+done
+for i in 0 1; do
+    ifconfig eth$i up && udhcpc -i eth$i -n -q -s /etc/dhcp || echo INNER-FAIL dhcp
+    wget -q -O /tmp/got http://10.0.2.2:8000/vmlinuz || echo INNER-FAIL wget
+    echo INNER-GOT $(md5sum < /tmp/got | cut -c1-32)
+    ifconfig eth$i 0.0.0.0 down
+done
+(i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done; echo INNER-COUNT $i) & (i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done); wait
+echo INNER-SHELL; read word; echo INNER-READ $word
+poweroff -f
+'''
+
+
+def inner_linux(myna, emulator=None, irqchip='on', append=''):
+    vmlinuz, busybox, root = linux.kernel('amd64')
+    with tempfile.TemporaryDirectory() as folder:
+        inner = os.path.join(folder, 'inner.cpio')
+        initramfs.build(inner, busybox, root, INNER_MODULES, INNER)
+        task = f'''
+cd /t; busybox httpd -p 8000 -h /t
+dd if=/dev/zero of=/t/tmp/a bs=1M count=8 2>/dev/null; dd if=/dev/zero of=/t/tmp/b bs=1M count=8 2>/dev/null
+echo BOOT-VMLINUZ $(md5sum < /t/vmlinuz | cut -c1-32)
+chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -cpu host -smp 2 -m 256 -display none -monitor none -serial stdio -no-reboot \\
+    -kernel /vmlinuz -initrd /initrd -append "console=ttyS0 panic=-1 {append}" -drive if=none,id=a,file=/tmp/a,format=raw \\
+    -device virtio-blk-pci,drive=a -drive if=ide,index=0,file=/tmp/b,format=raw \\
+    -netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile= -netdev user,id=n1 -device e1000,netdev=n1,romfile=
+echo BOOT-STATUS $?
+for d in a b; do echo BOOT-WROTE $d $(dd if=/t/tmp/$d bs=64k count=64 2>/dev/null | md5sum | cut -c1-32); done
+'''
+        with outer(folder, myna, task, emulator, {'vmlinuz': vmlinuz, 'initrd': inner}) as m:
+            m.expect('BOOT-HOST', 60 * PATIENCE)
+            original = m.expect(r'BOOT-VMLINUZ (\w{32})', 60)[1]
+            if m.expect(r'INNER-CPUS (\d+)', 90 * PATIENCE)[1] != '2':
+                raise machine.Failure('the inner guest has not two processors')
+            sums = [m.expect(rf'INNER-SUM {d} (\w{{32}})', 30 * PATIENCE)[1] for d in ('vda', 'sda')]
+            m.expect(rf'(?s)(INNER-GOT {original}.*){{2}}', 30 * PATIENCE)
+            m.expect('INNER-SHELL', 30 * PATIENCE)
+            m.send('typed\n')
+            m.expect('INNER-READ typed', 3 * PATIENCE)
+            m.expect('BOOT-STATUS 0', 10 * PATIENCE)
+            wrote = [m.expect(rf'BOOT-WROTE {d} (\w{{32}})', 60)[1] for d in ('a', 'b')]
+            m.expect('BOOT-END', 10 * PATIENCE)
+            if wrote != sums:
+                raise machine.Failure(f'on disk is {wrote}, not {sums}')
+            if bad := re.search('(INNER|BOOT)-FAIL.*', m.text):
+                raise machine.Failure(bad[0])
+
+
+TESTS = {
+    'seabios': seabios,
+    'seabios-split': lambda myna: seabios(myna, irqchip='split'),
+    'seabios-off': lambda myna: seabios(myna, irqchip='off'),
+    'seabios-qemu': lambda myna: seabios(myna, debian_qemu()),
+    'linux': inner_linux,
+    'linux-off': lambda myna: inner_linux(myna, irqchip='off'),
+    'linux-qemu': lambda myna: inner_linux(myna, debian_qemu()),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
