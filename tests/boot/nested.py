@@ -36,9 +36,9 @@ echo BOOT-HOST $(uname -r)
 '''
 
 
-def put_program(root, program, name=None):
+def put_program(root, program, name):
     """A program of this host with its libraries, without what only debuggers read."""
-    target = root / 'usr/bin' / (name or os.path.basename(program))
+    target = root / 'usr/bin' / name
     shutil.copy(os.path.realpath(program), target)
     subprocess.run(['strip', target], check=True)
     for path, source in initramfs.libraries(program).items():
@@ -57,12 +57,13 @@ def put_roms(root, myna):
         shutil.copy(rom, folder)
 
 
-def tree_image(folder, myna, emulator, files):
-    """The outer guest's disk: an emulator as `emulator`, firmware, and files ({path: file of the host})."""
+def tree_image(folder, myna, programs, files):
+    """The outer guest's disk: programs ({name: file of the host}) in /usr/bin, firmware, and files ({path: file})."""
     root, image = pathlib.Path(folder) / 'root', os.path.join(folder, 'root.img')
     for name in ('usr/bin', 'dev', 'proc', 'sys', 'tmp', 'etc'):
         (root / name).mkdir(parents=True)
-    put_program(root, emulator, 'emulator')
+    for name, program in programs.items():
+        put_program(root, program, name)
     put_roms(root, myna)
     for path, source in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def outer(folder, myna, task, emulator=None, files=None, smp=2, memory=1024, pro
     """The machine whose guest has KVM; `task` is run in it with the emulator's root at /t."""
     vmlinuz, busybox, root = linux.kernel('amd64')
     initrd = os.path.join(folder, 'outer.cpio')
-    image = tree_image(folder, myna, emulator or firmware.system(myna), files or {})
+    image = tree_image(folder, myna, {'emulator': emulator or firmware.system(myna)}, files or {})
     initramfs.build(initrd, busybox, root, OUTER_MODULES, OUTER + task + '\necho BOOT-END\npoweroff -f\n', programs)
     binary = os.environ.get('MYNA_NESTED_IN') or firmware.system(myna)
     return machine.Machine(binary, '-m', memory, '-smp', smp, '-cpu', 'max,+svm', '-kernel', vmlinuz, '-initrd', initrd, '-nic', 'none',
