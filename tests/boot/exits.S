@@ -1,0 +1,255 @@
+# A firmware that measures what leaving a guest costs: loops of one kind of exit each, timed by the time stamp counter. On COM1
+# it prints for each "EXITS name count ticks" in hexadecimal, then leaves through isa-debug-exit (port 0x501).
+# Data: 0x600 interrupts seen, 0x610 the timer's start.
+        .code16
+        .text
+        .globl start
+        .set    COUNT, 2000
+        .set    STRINGS, 20
+        .set    SECTORS, 200
+
+# IRET within a privilege level. A kernel's KVM by page tables, without VT or SVM, has no IRET in protected mode.
+        .macro  return
+        pushl   8(%esp)
+        popf
+        ret     $8
+        .endm
+
+start:
+        cli
+        xor     %ax, %ax
+        mov     %ax, %ss
+        mov     $0x7000, %sp
+        lgdtl   %cs:gdt_pointer
+        mov     %cr0, %eax
+        or      $1, %al
+        mov     %eax, %cr0
+        ljmpl   $8, $protected + 0xf0000
+
+        .code32
+        .macro  measure name count
+        mov     $\count, %esi
+        call    begin
+1:      call    \name
+        dec     %esi
+        jnz     1b
+        mov     $\count, %ebx
+        mov     $name_\name + 0xf0000, %esi
+        call    report
+        .endm
+
+protected:
+        mov     $0x10, %eax
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %ss
+        mov     $0x7000, %esp
+        mov     $0x1000, %edi
+        mov     $256, %ecx
+1:      mov     $on_interrupt + 0xf0000, %eax
+        mov     %ax, (%edi)
+        movw    $8, 2(%edi)
+        movw    $0x8e00, 4(%edi)
+        shr     $16, %eax
+        mov     %ax, 6(%edi)
+        add     $8, %edi
+        loop    1b
+        mov     $on_serial + 0xf0000, %eax
+        mov     %ax, 0x1000 + 8 * 0x24
+        lidt    idt_pointer + 0xf0000
+        movl    $0, 0x600
+        movl    $0x1ff, 0xfee000f0      # the local APIC is on
+
+        mov     $0x3f9, %dx             # COM1: polled, its interrupt enabled at the port's OUT2
+        xor     %al, %al
+        out     %al, %dx
+        mov     $0x3fc, %dx
+        mov     $0x08, %al
+        out     %al, %dx
+        mov     $0x11, %al              # the 8259s: vectors 0x20 and 0x28, only IRQ 4
+        out     %al, $0x20
+        mov     $0x20, %al
+        out     %al, $0x21
+        mov     $4, %al
+        out     %al, $0x21
+        mov     $1, %al
+        out     %al, $0x21
+        mov     $0xef, %al
+        out     %al, $0x21
+        movl    $0x700, 0xfee00350      # LINT0 takes them
+        sti
+
+        measure port COUNT
+        measure string STRINGS
+        measure memory COUNT
+        measure interrupt COUNT
+        measure device COUNT
+        measure disk SECTORS
+        mov     $0x501, %dx
+        mov     $0x10, %al
+        out     %al, %dx
+1:      hlt
+        jmp     1b
+
+# ---- the loops' bodies; they keep esi
+
+port:                                   # a byte of the clock chip
+        in      $0x71, %al
+        ret
+
+string:                                 # 512 bytes to a port that nobody has
+        push    %esi
+        mov     $0x8000, %esi
+        mov     $0x7f0, %edx
+        mov     $512, %ecx
+        rep outsb
+        pop     %esi
+        ret
+
+memory:                                 # the HPET's counter
+        mov     0xfed000f0, %eax
+        ret
+
+interrupt:                              # from the local APIC to itself
+        mov     0x600, %ebx
+        movl    $0x44040, 0xfee00300
+1:      cmp     %ebx, 0x600
+        je      1b
+        ret
+
+device:                                 # a device's, through the 8259: "transmitter empty" as soon as it is asked for
+        mov     0x600, %ebx
+        mov     $0x3f9, %dx
+        mov     $2, %al
+        out     %al, %dx
+1:      cmp     %ebx, 0x600
+        je      1b
+        ret
+
+disk:                                   # a sector of the first IDE disk, by programmed I/O
+        mov     $0x1f2, %dx
+        mov     $1, %al
+        out     %al, %dx
+        inc     %dx
+        mov     %esi, %eax
+        out     %al, %dx
+        inc     %dx
+        mov     %ah, %al
+        out     %al, %dx
+        inc     %dx
+        xor     %al, %al
+        out     %al, %dx
+        inc     %dx
+        mov     $0xe0, %al
+        out     %al, %dx
+        inc     %dx
+        mov     $0x20, %al
+        out     %al, %dx
+1:      in      %dx, %al
+        and     $0x88, %al
+        cmp     $0x08, %al
+        jne     1b
+        mov     $0x8000, %edi
+        mov     $256, %ecx
+        mov     $0x1f0, %edx
+        rep insw
+        ret
+
+on_interrupt:
+        incl    0x600
+        movl    $0, 0xfee000b0
+        return
+
+on_serial:
+        push    %eax
+        push    %edx
+        mov     $0x3fa, %dx             # what it is, then no more of it
+        in      %dx, %al
+        mov     $0x3f9, %dx
+        xor     %al, %al
+        out     %al, %dx
+        mov     $0x20, %al
+        out     %al, $0x20
+        incl    0x600
+        pop     %edx
+        pop     %eax
+        return
+
+# ---- time and text
+
+begin:
+        rdtsc
+        mov     %eax, 0x610
+        mov     %edx, 0x614
+        ret
+
+report:                                 # name esi, count ebx
+        rdtsc
+        sub     0x610, %eax
+        sbb     0x614, %edx
+        push    %eax
+        push    %edx
+        push    %esi
+        mov     $intro + 0xf0000, %esi
+        call    print
+        pop     %esi
+        call    print
+        mov     %ebx, %eax
+        call    print_hex
+        mov     $' ', %al
+        call    print_char
+        pop     %eax
+        call    print_hex
+        pop     %eax
+        call    print_hex
+        mov     $'\n', %al
+
+print_char:
+        mov     %al, %ah
+        mov     $0x3fd, %dx
+1:      in      %dx, %al
+        test    $0x20, %al
+        jz      1b
+        mov     %ah, %al
+        mov     $0x3f8, %dx
+        out     %al, %dx
+        ret
+
+print:
+        mov     (%esi), %al
+        inc     %esi
+        test    %al, %al
+        jz      1f
+        call    print_char
+        jmp     print
+1:      ret
+
+print_hex:                              # eax
+        mov     %eax, %edi
+        mov     $8, %ecx
+1:      rol     $4, %edi
+        mov     %edi, %eax
+        and     $15, %eax
+        add     $'0', %al
+        cmp     $'9', %al
+        jbe     2f
+        add     $'a' - '0' - 10, %al
+2:      call    print_char
+        loop    1b
+        ret
+
+intro:          .asciz "EXITS "
+name_port:      .asciz "port "
+name_string:    .asciz "string "
+name_memory:    .asciz "memory "
+name_interrupt: .asciz "interrupt "
+name_device:    .asciz "device "
+name_disk:      .asciz "disk "
+        .balign 8
+gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdt_pointer:
+        .word   23
+        .long   gdt + 0xf0000
+idt_pointer:
+        .word   0x7ff
+        .long   0x1000
