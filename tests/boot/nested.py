@@ -78,11 +78,15 @@ def tree_image(folder, myna, programs, files):
     return image
 
 
-def outer(folder, myna, task, emulator=None, files=None, smp=2, memory=1024, programs=(), append=''):
+def source(name):
+    return pathlib.Path(__file__).with_name(name)
+
+
+def outer(folder, myna, task, emulators, files=None, smp=2, memory=1024, programs=(), append='quiet'):
     """The machine whose guest has KVM; `task` is run in it with the emulator's root at /t."""
     vmlinuz, busybox, root = linux.kernel('amd64')
     initrd = os.path.join(folder, 'outer.cpio')
-    image = tree_image(folder, myna, {'emulator': emulator or firmware.system(myna)}, files or {})
+    image = tree_image(folder, myna, emulators, files or {})
     initramfs.build(initrd, busybox, root, OUTER_MODULES, OUTER + task + '\necho BOOT-END\npoweroff -f\n', programs)
     binary = os.environ.get('MYNA_NESTED_IN') or firmware.system(myna)
     return machine.Machine(binary, '-m', memory, '-smp', smp, '-cpu', 'max,+svm', '-kernel', vmlinuz, '-initrd', initrd, '-nic', 'none',
@@ -97,13 +101,34 @@ def debian_qemu():
     return path
 
 
+def static_program(folder, name):
+    """A C program of this folder that needs no libraries in the guest; its path."""
+    program = os.path.join(folder, pathlib.Path(name).stem)
+    try:
+        subprocess.run(['gcc', '-O1', '-static', '-pthread', '-o', program, source(name)], check=True,
+                       capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        machine.skip('gcc cannot make a static program (Debian packages gcc and libc6-dev)')
+    return program
+
+
+def one(myna, emulator):
+    return {'emulator': emulator or firmware.system(myna)}
+
+
 def seabios(myna, emulator=None, irqchip='on'):
+    """A static program that uses each part of KVM's interface, then the firmware."""
     task = f'''
-timeout -s KILL 300 chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -m 32 -display none -monitor none -net none \\
-    -no-user-config -nodefaults -device VGA -device isa-debugcon,iobase=0x402,chardev=fw -chardev stdio,id=fw < /dev/null &
+kvm-guest
+chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -m 32 -display none -monitor none -nic none -nodefaults \\
+    -device VGA -device isa-debugcon,iobase=0x402,chardev=fw -chardev stdio,id=fw < /dev/null
 '''
-    with tempfile.TemporaryDirectory() as folder, outer(folder, myna, task + 'wait\n', emulator) as m:
+    with tempfile.TemporaryDirectory() as folder, \
+            outer(folder, myna, task, one(myna, emulator), programs=[static_program(folder, 'kvm-guest.c')]) as m:
         m.expect('BOOT-HOST', 60 * PATIENCE)
+        if m.expect('KVM-(END|FAIL.*)', 30 * PATIENCE)[1] != 'END':
+            raise machine.Failure('kvm-guest failed')
+        print(re.search('KVM-RATE.*', m.text)[0])
         m.expect('No bootable device', 30 * PATIENCE)
 
 
@@ -146,7 +171,7 @@ chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -cpu host -smp 2
 echo BOOT-STATUS $?
 for d in a b; do echo BOOT-WROTE $d $(dd if=/t/tmp/$d bs=64k count=64 2>/dev/null | md5sum | cut -c1-32); done
 '''
-        with outer(folder, myna, task, emulator, {'vmlinuz': vmlinuz, 'initrd': inner}) as m:
+        with outer(folder, myna, task, one(myna, emulator), {'vmlinuz': vmlinuz, 'initrd': inner}) as m:
             m.expect('BOOT-HOST', 60 * PATIENCE)
             original = m.expect(r'BOOT-VMLINUZ (\w{32})', 60)[1]
             if m.expect(r'INNER-CPUS (\d+)', 90 * PATIENCE)[1] != '2':
