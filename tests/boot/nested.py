@@ -132,6 +132,39 @@ chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -m 32 -display n
         m.expect('No bootable device', 30 * PATIENCE)
 
 
+def engine(myna):
+    """The checks of engine.S on real virtualization, with each kind of interrupt controllers, with one processor and four."""
+    task = '''
+for chips in on split off; do for n in 1 4; do
+    chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip=$chips -smp $n -nodefaults -display none -monitor none -m 16 \\
+        -bios /engine.bin -device isa-debug-exit,iobase=0x501 < /dev/null
+    echo BOOT-STATUS $chips $n $?
+done; done
+'''
+    with tempfile.TemporaryDirectory() as folder, \
+            outer(folder, myna, task, one(myna, None), {'engine.bin': firmware.assemble(folder, source('engine.S'))}) as m:
+        m.expect('BOOT-END', 90 * PATIENCE)
+        results = re.findall(r'BOOT-STATUS (\w+) (\d) (\d+)', m.text)
+        if bad := [f'{chips} with {n}: {status}' for chips, n, status in results if int(status) != 0x10 << 1 | 1] or len(results) != 6:
+            raise machine.Failure(f'engine.S: {bad}')
+
+
+def grub(myna):
+    """GRUB's rescue floppy to its prompt, with a command typed."""
+    task = '''
+screen() { for i in $(seq 200); do echo info screen | nc -w 1 127.0.0.1 4444 | grep -E "$1" && return; sleep 0.5; done; echo BOOT-FAIL "$1"; }
+keys() { for k in $*; do echo sendkey $k; sleep 0.3; done | nc -w 1 127.0.0.1 4444 > /dev/null; }
+chroot /t /usr/bin/emulator -accel kvm -m 64 -display none -monitor tcp:127.0.0.1:4444,server=on,wait=off -nic none -fda /floppy -boot a &
+sleep 1
+screen "GNU GRUB"; keys c; screen "grub>"; keys e c h o spc h e l l o ret; screen "^hello" && echo BOOT-GRUB
+kill $!; wait
+'''
+    with tempfile.TemporaryDirectory() as folder, \
+            outer(folder, myna, task, one(myna, None), {'floppy': firmware.grub_folder() / 'grub-rescue-floppy.img'}) as m:
+        m.expect('BOOT-END', 120 * PATIENCE)
+        m.expect('BOOT-GRUB', 0.1)
+
+
 # What the inner guest does with its two processors, two disks and its network; it is asked for a word at its shell.
 INNER = '''
 echo INNER-CPUS $(nproc)
@@ -190,13 +223,71 @@ for d in a b; do echo BOOT-WROTE $d $(dd if=/t/tmp/$d bs=64k count=64 2>/dev/nul
                 raise machine.Failure(bad[0])
 
 
+# Computes, reads a disk and talks to the network over and over until a word is typed, and says how often.
+SWITCHED = '''
+while [ ! -e /dev/vda ]; do sleep 0.1; done
+ifconfig eth0 up && udhcpc -i eth0 -n -q -s /etc/dhcp || echo INNER-FAIL dhcp
+dd if=/dev/urandom of=/tmp/data bs=64k count=16 2>/dev/null; dd if=/tmp/data of=/dev/vda bs=64k 2>/dev/null; sync
+sum=$(md5sum < /tmp/data)
+(read word < /dev/console; touch /tmp/enough) &
+(i=0; while [ ! -e /tmp/enough ]; do i=$((i + 1)); [ $((i * 7 / 7)) = $i ] || echo INNER-FAIL sum; done; echo INNER-SUMS $i) &
+echo ready | nc 10.0.2.2 5555
+echo INNER-READY
+n=0
+while [ ! -e /tmp/enough ]; do
+    echo 3 > /proc/sys/vm/drop_caches
+    [ "$(dd if=/dev/vda bs=64k count=16 2>/dev/null | md5sum)" = "$sum" ] || echo INNER-FAIL disk
+    ping -c 1 -W 20 10.0.2.2 > /dev/null || echo INNER-FAIL ping
+    n=$((n + 1))
+done
+wait
+dmesg | grep -E "lockup|stall|BUG|Call Trace" | sed "s/^/INNER-FAIL /"
+echo INNER-ROUNDS $n
+poweroff -f
+'''
+SWITCHES = 100
+
+
+def switch(myna):
+    """A guest that computes, with a disk and a network, changes between translator and KVM a hundred times."""
+    vmlinuz, busybox, root = linux.kernel('amd64')
+    with tempfile.TemporaryDirectory() as folder:
+        inner = os.path.join(folder, 'inner.cpio')
+        initramfs.build(inner, busybox, root, ['virtio_pci', 'virtio_blk', 'virtio_net'], SWITCHED)
+        task = f'''
+dd if=/dev/zero of=/t/tmp/a bs=1M count=8 2>/dev/null
+(nc -l -p 5555
+i=0; while [ $i -lt {SWITCHES // 2} ]; do
+    for engine in tcg kvm; do echo accel_switch $engine; sleep 0.5; done; i=$((i + 1))
+done | nc 127.0.0.1 4444 | sed "s/^/MONITOR /"
+echo BOOT-SWITCHED) &
+chroot /t /usr/bin/emulator -accel kvm -cpu qemu64 -smp 2 -m 256 -display none -monitor tcp:127.0.0.1:4444,server=on,wait=off \\
+    -serial stdio -no-reboot -kernel /vmlinuz -initrd /initrd -append "console=ttyS0 panic=-1 quiet" \\
+    -drive if=none,id=a,file=/tmp/a,format=raw -device virtio-blk-pci,drive=a \\
+    -netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile=
+echo BOOT-STATUS $?
+'''
+        with outer(folder, myna, task, one(myna, None), {'vmlinuz': vmlinuz, 'initrd': inner}) as m:
+            m.expect('INNER-READY', 150 * PATIENCE)
+            m.expect('BOOT-SWITCHED', 60 * PATIENCE)
+            m.send('enough\n')
+            rounds, sums = (int(m.expect(rf'INNER-{what} (\d+)', 30 * PATIENCE)[1]) for what in ('ROUNDS', 'SUMS'))
+            m.expect('BOOT-STATUS 0', 10 * PATIENCE)
+            if bad := re.search('(INNER|BOOT)-FAIL.*|MONITOR.*(error|cannot|does not).*', m.text):
+                raise machine.Failure(bad[0])
+            print(f'{SWITCHES} switches, {rounds} rounds of disk and network, {sums} sums')
+
+
 TESTS = {
     'seabios': seabios,
     'seabios-split': lambda myna: seabios(myna, irqchip='split'),
     'seabios-off': lambda myna: seabios(myna, irqchip='off'),
     'seabios-qemu': lambda myna: seabios(myna, debian_qemu()),
+    'engine': engine,
+    'grub': grub,
     'linux': inner_linux,
     'linux-off': lambda myna: inner_linux(myna, irqchip='off'),
+    'switch': switch,
     'linux-qemu': lambda myna: inner_linux(myna, debian_qemu()),
 }
 
