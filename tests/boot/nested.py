@@ -89,6 +89,9 @@ def outer(folder, myna, task, emulators, files=None, smp=2, memory=1024, program
     image = tree_image(folder, myna, emulators, files or {})
     initramfs.build(initrd, busybox, root, OUTER_MODULES, OUTER + task + '\necho BOOT-END\npoweroff -f\n', programs)
     binary = os.environ.get('MYNA_NESTED_IN') or firmware.system(myna)
+    question = [binary, '-accel', 'tcg', '-cpu', 'max,+svm', '-display', 'none', '-monitor', 'stdio', '-S']
+    if "feature 'svm' is not available" in subprocess.run(question, input='quit\n', capture_output=True, text=True, timeout=60).stderr:
+        machine.skip('this translator has no SVM')
     return machine.Machine(binary, '-m', memory, '-smp', smp, '-cpu', 'max,+svm', '-kernel', vmlinuz, '-initrd', initrd, '-nic', 'none',
                            '-no-reboot', '-drive', f'if=none,id=root,file={image},format=raw', '-device', 'virtio-blk-pci,drive=root',
                            '-append', f'console=ttyS0 panic=-1 mitigations=off {append}')
