@@ -40,7 +40,8 @@ def put_program(root, program, name):
     """A program of this host with its libraries, without what only debuggers read."""
     target = root / 'usr/bin' / name
     shutil.copy(os.path.realpath(program), target)
-    subprocess.run(['strip', target], check=True)
+    if shutil.which('strip'):
+        subprocess.run(['strip', target], check=True)
     for path, source in initramfs.libraries(program).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, root / path)
