@@ -371,7 +371,7 @@ uint64_t helper_rdtsc(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t 
     if ((s->cr4 & CR4_TSD) && s->cpl) {
         x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
     }
-    return tsc_now(s);
+    return svm_guest_tsc(s, x86_tsc_read(s));
 }
 
 uint64_t helper_tsc_aux(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

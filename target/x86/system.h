@@ -234,6 +234,8 @@ bool x86_pat_ok(uint64_t pat);
 bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value);
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value);
 void x86_tsc_start(void);
+/* For a guest that reads it, on its CPU's thread: timers that are late may run. */
+uint64_t x86_tsc_read(X86State *s);
 void x86_tsc_set(X86State *s, uint64_t value);
 uint64_t x86_tsc_host_offset(const X86State *s); /* what added to the host's counter makes the guest's */
 void x86_tsc_set_host_offset(X86State *s, uint64_t offset);

@@ -56,7 +56,12 @@ uint64_t x86_tsc_frequency(void)
     return frequency;
 }
 
-uint64_t x86_tsc(X86State *s)
+uint64_t x86_tsc(const X86State *s)
+{
+    return (stopped_at ? stopped_at : __rdtsc()) - base + s->tsc_offset;
+}
+
+uint64_t x86_tsc_read(X86State *s)
 {
     static __thread unsigned reads;
 
@@ -65,7 +70,7 @@ uint64_t x86_tsc(X86State *s)
         tcg_fp_sync(s);
         clock_catch_up(NS_PER_MS);
     }
-    return (stopped_at ? stopped_at : __rdtsc()) - base + s->tsc_offset;
+    return x86_tsc(s);
 }
 
 /* The first processor's reset is that of all: they stay in step. */

@@ -218,8 +218,8 @@ void x86_fp_reset(X86State *s);
 /* Boards: a write to port F0. Takes FERR# (ferr_line) back and ignores the x87 exception. */
 void x86_fp_ignne(Cpu *cpu);
 
-/* The time stamp counter as the guest reads it, and its frequency in Hz. */
-uint64_t x86_tsc(X86State *s);
+/* The time stamp counter, from any thread, and its frequency in Hz. */
+uint64_t x86_tsc(const X86State *s);
 uint64_t x86_tsc_frequency(void);
 
 /* Boards: the A20 gate. CPU stopped or its own thread (use accel run_on_cpu otherwise). */
