@@ -2,8 +2,8 @@
  * Raw host instructions under the interpreter, on x86-64 hosts: a stub is generated that loads the
  * guest's FP state, executes the one instruction and stores the FP state again.
  *
- * In the stub: rdi = FXSAVE image before, rcx = image after, rsi = Frame, rdx = memory operand,
- * rax = GPR operand. Stubs are found by their bytes, so that each is generated once per thread.
+ * In the stub: rdi = Image before, rcx = image after, rsi = Frame, rdx = memory operand, rax = GPR
+ * operand. The upper halves of vector registers are moved for VEX instructions only. Stubs are found by their bytes, so that each is generated once per thread.
  */
 #ifdef __x86_64__
 
@@ -16,7 +16,7 @@
 
 #include "interp_private.h"
 
-#define STUB_SIZE  64
+#define STUB_SIZE  512
 #define STUB_COUNT 1024
 #define FX_SIZE    512
 
@@ -25,6 +25,11 @@ typedef struct Frame {
     uint64_t flags;
     uint64_t status; /* fnstsw writes here */
 } Frame;
+
+typedef struct Image {
+    uint8_t fx[FX_SIZE];
+    uint8_t ymm_high[16][16];
+} Image;
 
 typedef struct Code {
     uint8_t bytes[STUB_SIZE];
@@ -48,6 +53,24 @@ static void emit(Code *c, const void *bytes, unsigned n)
 static void emit_byte(Code *c, uint8_t byte)
 {
     c->bytes[c->n++] = byte;
+}
+
+/* vinsertf128 or vextractf128 of all 16, with the Image at rdi (7) or rcx (1). */
+static void emit_upper_halves(Code *c, uint8_t opcode, uint8_t base)
+{
+    enum { VINSERTF128 = 0x18 };
+
+    for (unsigned n = 0; n < 16; n++) {
+        uint32_t offset = offsetof(Image, ymm_high) + 16 * n;
+
+        emit_byte(c, 0xc4);
+        emit_byte(c, (n < 8) << 7 | 3 << 5 | 3);
+        emit_byte(c, (opcode == VINSERTF128 ? ~n & 15 : 15) << 3 | 5);
+        emit_byte(c, opcode);
+        emit_byte(c, 0x80 | (n & 7) << 3 | base);
+        emit(c, &offset, 4);
+        emit_byte(c, 1);
+    }
 }
 
 static uint8_t register_field(uint8_t role, uint8_t number)
@@ -106,10 +129,13 @@ static void emit_stub(Code *c, const IrRaw *raw)
         0x48, 0x89, 0x06,       /* mov [rsi], rax */
         0x9c, 0x8f, 0x46, 0x08, /* pushfq; pop [rsi + 8] */
         0x48, 0x0f, 0xae, 0x01, /* fxsave64 [rcx] */
-        0xc3,
     };
+    static const uint8_t vzeroupper[] = {0xc5, 0xf8, 0x77}, ret = 0xc3;
     static const uint8_t store_status[] = {0xdd, 0x7e, 0x10}; /* fnstsw [rsi + 16] */
 
+    if (raw->vex) {
+        emit_upper_halves(c, 0x18, 7); /* into what FXRSTOR loads below */
+    }
     emit(c, enter, sizeof(enter));
     if (raw->rm_role == RAW_AX_OUT) {
         emit(c, store_status, sizeof(store_status));
@@ -117,6 +143,11 @@ static void emit_stub(Code *c, const IrRaw *raw)
         emit_insn(c, raw);
     }
     emit(c, leave, sizeof(leave));
+    if (raw->vex) {
+        emit_upper_halves(c, 0x19, 1);
+        emit(c, vzeroupper, sizeof(vzeroupper));
+    }
+    emit_byte(c, ret);
 }
 
 static void map_stubs(void)
@@ -164,7 +195,7 @@ static const uint8_t *find_stub(const IrRaw *raw)
 typedef void (*Stub)(const void *before, Frame *frame, void *memory, void *after);
 
 /* Returns false if the instruction trapped: then the image after is what the trap left. */
-static bool run_stub(const uint8_t *stub, const void *before, Frame *frame, void *memory, uint8_t *after)
+static bool run_stub(const uint8_t *stub, const Image *before, Frame *frame, void *memory, Image *after)
 {
     sigjmp_buf jump;
     uint32_t mxcsr;
@@ -172,7 +203,7 @@ static bool run_stub(const uint8_t *stub, const void *before, Frame *frame, void
     bool trapped;
 
     __asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(fcw));
-    trap_image = after;
+    trap_image = after->fx;
     trapped = sigsetjmp(jump, 0);
     if (!trapped) {
         trap_jump = &jump;
@@ -223,8 +254,9 @@ static bool store_suppressed(const IrRaw *raw, const uint8_t *before, const uint
 void interp_raw(void *state, const IrRaw *raw, InterpRaw *r)
 {
     uint8_t memory[FX_SIZE] __attribute__((aligned(64)));
-    uint8_t after[FX_SIZE] __attribute__((aligned(64)));
-    uint8_t *image = (uint8_t *)state + interp_target->fxsave_offset;
+    Image before __attribute__((aligned(64))), after __attribute__((aligned(64)));
+    uint8_t *fx = (uint8_t *)state + interp_target->fxsave_offset;
+    uint8_t *ymm_high = (uint8_t *)state + interp_target->ymm_offset;
     Frame frame = {.gpr = r->gpr, .flags = (r->flags & FLAGS_ALL) | 0x202};
     bool is_memory = raw->rm_role == RAW_MEM;
 
@@ -235,16 +267,23 @@ void interp_raw(void *state, const IrRaw *raw, InterpRaw *r)
     if (is_memory && raw->mem_read) {
         interp_runtime->load_bytes(state, r->addr, memory, raw->mem_size, 0);
     }
-    memcpy(after, image, FX_SIZE);
-    if (!run_stub(find_stub(raw), image, &frame, memory, after)) {
-        memcpy(image, after, FX_SIZE);
+    memcpy(before.fx, fx, sizeof(before.fx));
+    memcpy(after.fx, fx, sizeof(after.fx));
+    if (raw->vex) {
+        memcpy(before.ymm_high, ymm_high, sizeof(before.ymm_high));
+    }
+    if (!run_stub(find_stub(raw), &before, &frame, memory, &after)) {
+        memcpy(fx, after.fx, sizeof(after.fx));
         raise_trap(state);
     }
     /* The store may fault, and the FP state must be the old one then. */
-    if (is_memory && raw->mem_write && !store_suppressed(raw, image, after)) {
+    if (is_memory && raw->mem_write && !store_suppressed(raw, before.fx, after.fx)) {
         interp_runtime->store_bytes(state, r->addr, memory, raw->mem_size, 0);
     }
-    memcpy(image, after, FX_SIZE);
+    memcpy(fx, after.fx, sizeof(after.fx));
+    if (raw->vex) {
+        memcpy(ymm_high, after.ymm_high, sizeof(after.ymm_high));
+    }
     r->gpr = raw->rm_role == RAW_AX_OUT ? (uint16_t)frame.status : frame.gpr;
     r->flags = frame.flags;
 }

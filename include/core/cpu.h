@@ -14,10 +14,13 @@
 typedef struct Cpu Cpu;
 typedef uint64_t VirtAddr;
 
+/* FP_LOADED_YMM: the upper halves of the vector registers too, which are zero in the host's otherwise. */
+enum { FP_LOADED_NOTHING, FP_LOADED_XMM, FP_LOADED_YMM };
+
 /* The first 64 bytes of a state: what translated code touches all the time. */
 typedef struct CpuHot {
     _Atomic int32_t poll;   /* negative: leave translated code at the next poll */
-    uint32_t fp_loaded;     /* nonzero: the guest's vector/x87 state is in the host's registers */
+    uint32_t fp_loaded;     /* FP_LOADED_: how much of the guest's vector/x87 state is in the host's registers */
     uint64_t tlb_mask;      /* (entries - 1) * sizeof(TlbEntry) */
     void *tlb_load;         /* TlbEntry table of the current MMU mode, for loads */
     void *tlb_store;        /* and for stores */

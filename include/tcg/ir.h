@@ -163,7 +163,7 @@ typedef struct IrRaw {
     uint8_t gpr_type;  /* IrType of the GPR operand: I32 or I64 */
     uint16_t mem_size; /* bytes: 1 2 4 8 10 14 16 28 32 94 108 512 */
     bool mem_read, mem_write;
-    uint8_t mem_align; /* 16: misaligned addresses raise the target's alignment fault; else 0 */
+    uint8_t mem_align; /* 16, 32: misaligned addresses raise the target's alignment fault; else 0 */
     bool x87;          /* uses the x87/MMX unit, otherwise vector registers */
     bool may_fault;    /* unmasked FP exceptions are possible */
     bool flags_in;     /* in[1] is a flags value which EFLAGS must hold (fcmovcc), no GPR */

@@ -90,6 +90,7 @@ typedef struct TcgTarget {
     uint32_t n_slots;
     unsigned pc_slot;
     uint32_t fxsave_offset; /* 64-byte aligned offset of a 512-byte FXSAVE image; 0: none */
+    uint32_t ymm_offset;    /* 16-byte aligned offset of 16 upper halves of YMM registers; 0: none */
     bool use_vector_pins;   /* guest vector register n is host vector register n while loaded */
 } TcgTarget;
 

@@ -143,6 +143,7 @@ static void read_memory(Reader *r, X86Insn *in, bool cs64, unsigned rex_x, unsig
 
         in->scale = sib >> 6;
         in->index = index == 4 ? -1 : index;
+        in->vsib = index;
         rm = sib & 7;
         in->base = rm | rex_b;
         if (rm == 5 && in->mod == 0) {
@@ -297,7 +298,7 @@ X86DecodeResult x86_decode(Translation *t, uint64_t mode, uint64_t pc, X86Insn *
 
     memset(in, 0, sizeof(*in));
     in->pc = pc;
-    in->seg_override = in->base = in->index = -1;
+    in->seg_override = in->base = in->index = in->vsib = -1;
     opcode = read_prefixes(&r, in, cs64);
     rxb = in->rex & 7;
     in->w = in->rex & 8;

@@ -81,6 +81,7 @@ struct X86Insn {
     int8_t seg_override;   /* S_ES ..., -1: none (already ignored where 64-bit mode does) */
     uint8_t seg;           /* of the memory operand: override or default */
     int8_t base, index;    /* general registers, -1: none */
+    int8_t vsib;           /* the SIB byte's index as a vector register, -1: there is no SIB byte */
     uint8_t scale;         /* shift of index */
     bool rip_relative;     /* disp is to next_pc */
     int64_t disp;

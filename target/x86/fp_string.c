@@ -88,8 +88,8 @@ static void put_mask(uint8_t *out, unsigned bits, unsigned n, unsigned imm)
 }
 
 /*
- * (opcode | imm << 8 | reg << 16 | rm << 20 | is_mem << 24 | REX.W << 25, memory low, high): EFLAGS
- * in the low half, ECX in the high half. The mask forms write xmm0.
+ * (opcode | imm << 8 | reg << 16 | rm << 20 | is_mem << 24 | REX.W << 25 | VEX << 26, memory low, high): EFLAGS
+ * in the low half, ECX in the high half. The mask forms write xmm0, with VEX its upper half too.
  */
 uint64_t helper_fp_pcmpstr(X86State *s, uint64_t operands, uint64_t low, uint64_t high, uint64_t d)
 {
@@ -122,6 +122,9 @@ uint64_t helper_fp_pcmpstr(X86State *s, uint64_t operands, uint64_t low, uint64_
             (bits & 1 ? FLAG_OF : 0);
     if (!(operands & OPCODE_INDEX)) {
         put_mask(fx->xmm[0], bits, n, imm);
+        if (operands >> 26 & 1) {
+            memset(s->ymm_high, 0, 16);
+        }
         return flags;
     }
     index = !bits ? n : imm & IMM_LAST_OR_WIDE ? 31 - __builtin_clz(bits) : __builtin_ctz(bits);

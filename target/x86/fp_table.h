@@ -28,6 +28,14 @@ typedef enum FpFlags {
     FPF_GPR64 = 1 << 6,   /* the general register is, memory is not affected */
     FPF_STRING = 1 << 7,  /* pcmpXstrX */
     FPF_MASKMOV = 1 << 8, /* stores at DI */
+    /* VEX rows: */
+    FPF_ALIGNED = 1 << 9,   /* the memory operand must be aligned to its size */
+    FPF_MERGE = 1 << 10,    /* VEX.vvvv names a register where there is no memory operand */
+    FPF_REG_AVX2 = 1 << 11, /* without memory operand AVX2 is needed */
+    FPF_IS4 = 1 << 12,      /* the immediate's high half is a register */
+    FPF_MASKED = 1 << 13,   /* vmaskmov, vpmaskmov */
+    FPF_GATHER = 1 << 14,
+    FPF_MXCSR = 1 << 15,    /* vldmxcsr, vstmxcsr */
 } FpFlags;
 
 typedef struct FpRow {
@@ -45,7 +53,17 @@ extern const unsigned x86_fp_row_count;
 /* The row of an opcode under its mandatory prefix (0, 0x66, 0xf3, 0xf2), or NULL. */
 const FpRow *x86_fp_row(unsigned map, unsigned prefix, unsigned opcode);
 
+/* fp_translate.c: one instruction as a host instruction. vex: 0, or VEX.128 (1) or VEX.256 (2); w: REX.W or VEX.W. */
+void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsigned vex, bool w);
+/* Those that need a helper: maskmovq and its like, pcmpXstrX, ldmxcsr or stmxcsr. */
+void x86_translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row);
+void x86_translate_pcmpstr(X86Translator *tr, X86Insn *in);
+void x86_translate_mxcsr(X86Translator *tr, X86Insn *in, bool load);
+
 /* fp_x87.c: D8-DF and FWAIT. */
 bool x86_translate_x87(X86Translator *tr, X86Insn *in);
+
+/* vex_translate.c: VEX forms. */
+bool x86_translate_vex(X86Translator *tr, X86Insn *in);
 
 #endif

@@ -21,7 +21,7 @@ static bool has_feature(const X86State *s, const FpRow *row, bool mmx)
 }
 
 /* Linear address of the implicit operand of maskmovq and maskmovdqu. */
-static void translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
+void x86_translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
 {
     int seg = in->seg_override >= 0 ? in->seg_override : S_DS;
     IrVal di = x86_gpr_get(tr, in, in->addr_type, R_DI);
@@ -32,12 +32,12 @@ static void translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
     ir_call(tr->ir, HELPER_fp_maskmov, addr, ir_const(tr->ir, IR_I64, operands), (IrVal){0}, (IrVal){0});
 }
 
-static void translate_string(X86Translator *tr, X86Insn *in)
+void x86_translate_pcmpstr(X86Translator *tr, X86Insn *in)
 {
     IrBlock *ir = tr->ir;
     IrVal low = ir_const(ir, IR_I64, 0), high = low, result;
     uint64_t operands = in->opcode | (in->imm & 0xff) << 8 | in->reg << 16 | in->rm << 20 |
-                        in->is_mem << 24 | in->w << 25;
+                        in->is_mem << 24 | (in->w && tr->cs64) << 25 | (in->vex != 0) << 26;
 
     if (in->is_mem) {
         int64_t disp;
@@ -55,10 +55,10 @@ static void translate_string(X86Translator *tr, X86Insn *in)
     x86_flags_put_image(tr, result);
 }
 
-static void translate_row(X86Translator *tr, X86Insn *in, const FpRow *row)
+void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsigned vex, bool w)
 {
     bool store = row->flags & FPF_STORE;
-    bool wide = in->w && row->flags & (FPF_Y | FPF_GPR64);
+    bool wide = w && row->flags & (FPF_Y | FPF_GPR64);
     IrVal addr = {0}, gpr = {0};
     int64_t disp = 0;
     IrValFlags result;
@@ -66,7 +66,9 @@ static void translate_row(X86Translator *tr, X86Insn *in, const FpRow *row)
         .prefix = row->prefix,
         .map = row->map,
         .opcode = row->opcode,
-        .w = wide,
+        .w = vex ? w : wide,
+        .vex = vex,
+        .vvvv = in->vvvv,
         .has_imm = row->flags & FPF_IMM,
         .imm = in->imm,
         .gpr_type = wide ? IR_I64 : IR_I32,
@@ -95,7 +97,7 @@ static void translate_row(X86Translator *tr, X86Insn *in, const FpRow *row)
         raw.mem_size = wide && row->flags & FPF_Y ? 8 : row->size;
         raw.mem_read = !store;
         raw.mem_write = store;
-        raw.mem_align = raw.mem_size == 16 && !(row->flags & FPF_LOOSE) ? 16 : 0;
+        raw.mem_align = raw.mem_size >= 16 && !(row->flags & FPF_LOOSE) ? raw.mem_size : 0;
         addr = x86_address_sized(tr, in, raw.mem_size, store, &disp);
     } else if (row->rm == FP_W || row->rm == FP_U) {
         raw.rm_role = RAW_XMM;
@@ -110,7 +112,7 @@ static void translate_row(X86Translator *tr, X86Insn *in, const FpRow *row)
         gpr = x86_gpr_get(tr, in, raw.gpr_type, in->rm);
     }
     /* A pending x87 exception is raised by MMX instructions too. */
-    raw.x87 = row->reg == FP_P || row->rm == FP_Q || row->rm == FP_N || row->rm == FP_NONE;
+    raw.x87 = row->reg == FP_P || row->rm == FP_Q || row->rm == FP_N || (row->rm == FP_NONE && !vex);
     raw.may_fault |= raw.x87;
 
     result = ir_raw(tr->ir, &raw, addr, disp, gpr, row->flags & FPF_EFLAGS);
@@ -129,7 +131,7 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
     const FpRow *row = x86_fp_row(in->map, mandatory_prefix(in), in->opcode);
     bool xmm, mmx;
 
-    if (!row || in->vex) {
+    if (!row) {
         return false;
     }
     if (in->is_mem ? row->rm == FP_U || row->rm == FP_N : row->rm == FP_M) {
@@ -146,11 +148,11 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
     if (tr->mode & MODE_TS) {
         x86_raise_now(tr, EXC_NM);
     } else if (row->flags & FPF_MASKMOV) {
-        translate_maskmov(tr, in, row);
+        x86_translate_maskmov(tr, in, row);
     } else if (row->flags & FPF_STRING) {
-        translate_string(tr, in);
+        x86_translate_pcmpstr(tr, in);
     } else {
-        translate_row(tr, in, row);
+        x86_translate_fp_row(tr, in, row, 0, in->w);
     }
     return true;
 }
@@ -182,23 +184,15 @@ static IrVal feature_mask(X86Translator *tr)
     return ir_op2(ir, IR_or, IR_I64, low, high);
 }
 
-static bool translate_mxcsr(X86Translator *tr, X86Insn *in, bool load)
+void x86_translate_mxcsr(X86Translator *tr, X86Insn *in, bool load)
 {
     IrRaw raw = {
         .map = MAP_0F, .opcode = 0xae, .reg_role = RAW_DIGIT, .reg = load ? 2 : 3, .rm_role = RAW_MEM,
         .mem_size = 4, .mem_read = load, .mem_write = !load,
     };
     int64_t disp;
-    IrVal addr;
+    IrVal addr = x86_address_sized(tr, in, 4, !load, &disp);
 
-    if (!x86_has(tr->s, FEAT_sse) || tr->mode & MODE_EM || !(tr->mode & MODE_OSFXSR)) {
-        return false;
-    }
-    if (tr->mode & MODE_TS) {
-        x86_raise_now(tr, EXC_NM);
-        return true;
-    }
-    addr = x86_address_sized(tr, in, 4, !load, &disp);
     if (load) {
         IrVal value = ir_zext(tr->ir, IR_I64, IR_I32, ir_load(tr->ir, IR_I32, addr, disp, 0));
         IrVal reserved = ir_op2(tr->ir, IR_and, IR_I64, value,
@@ -210,7 +204,6 @@ static bool translate_mxcsr(X86Translator *tr, X86Insn *in, bool load)
         addr = x86_address_sized(tr, in, 4, false, &disp);
     }
     ir_raw(tr->ir, &raw, addr, disp, (IrVal){0}, false);
-    return true;
 }
 
 /* 0F AE with memory: FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, XSAVE, XRSTOR, XSAVEOPT. */
@@ -235,7 +228,15 @@ static bool translate_state(X86Translator *tr, X86Insn *in)
         return true;
     case 2:
     case 3:
-        return translate_mxcsr(tr, in, digit == 2);
+        if (!x86_has(tr->s, FEAT_sse) || tr->mode & MODE_EM || !(tr->mode & MODE_OSFXSR)) {
+            return false;
+        }
+        if (tr->mode & MODE_TS) {
+            x86_raise_now(tr, EXC_NM);
+        } else {
+            x86_translate_mxcsr(tr, in, digit == 2);
+        }
+        return true;
     case 4:
     case 5:
     case 6:
@@ -256,6 +257,9 @@ static bool translate_state(X86Translator *tr, X86Insn *in)
 
 bool x86_translate_fp(X86Translator *tr, X86Insn *in)
 {
+    if (in->vex) {
+        return x86_translate_vex(tr, in);
+    }
     if (in->map == MAP_ONE) {
         return x86_translate_x87(tr, in);
     }

@@ -40,7 +40,7 @@ static const struct {
 #define PMAX PWESTMERE                                                                             \
     " rdrand rdseed fsgsbase smep smap erms pcid invpcid tsc-deadline x2apic movbe"                \
     " bmi1 bmi2 abm adx rdtscp pdpe1gb arat umip clflushopt clwb tsc-adjust rdpid fsrm mmxext"     \
-    " 3dnowprefetch monitor xsave xgetbv1 sha-ni"
+    " 3dnowprefetch monitor xsave xsaveopt xgetbv1 sha-ni avx avx2 fma f16c"
 
 static const struct Model {
     const char *name, *about, *vendor, *model_id;
@@ -95,11 +95,13 @@ static bool host_has(X86Feature f)
     case FEAT_aes:
     case FEAT_pclmulqdq:
     case FEAT_popcnt:
+        return __get_cpuid(1, &a, &b, &c, &d) && (c >> features[f].bit & 1);
     case FEAT_avx:
     case FEAT_f16c:
     case FEAT_fma:
-        return __get_cpuid(1, &a, &b, &c, &d) && (c >> features[f].bit & 1);
+        return __builtin_cpu_supports("avx") && __get_cpuid(1, &a, &b, &c, &d) && (c >> features[f].bit & 1);
     case FEAT_avx2:
+        return __builtin_cpu_supports("avx2"); /* of the processor and of the host's kernel */
     case FEAT_sha_ni:
         return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> features[f].bit & 1);
     case FEAT_sse4a:
@@ -126,11 +128,6 @@ static bool supported_by(X86Feature f, X86HostHasFn *host)
     case FEAT_pn:
     case FEAT_ds:
     case FEAT_acpi:
-    case FEAT_avx:
-    case FEAT_avx2:
-    case FEAT_f16c:
-    case FEAT_fma:
-    case FEAT_xsaveopt:
         return false;
     default:
         return host_has(f);
@@ -331,6 +328,8 @@ static void drop_dependents(X86Features *f)
         { FEAT_vmcb_clean, FEAT_svm }, { FEAT_flushbyasid, FEAT_svm }, { FEAT_decodeassists, FEAT_svm },
         { FEAT_pause_filter, FEAT_svm }, { FEAT_pfthreshold, FEAT_pause_filter },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
+        { FEAT_xsaveopt, FEAT_xsave }, { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx },
+        { FEAT_f16c, FEAT_avx },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -98,6 +98,7 @@ const GuestOps x86_guest_ops = {
         .n_slots = SLOT_COUNT,
         .pc_slot = SLOT_PC,
         .fxsave_offset = offsetof(X86State, fx),
+        .ymm_offset = offsetof(X86State, ymm_high),
         .use_vector_pins = true,
     },
     .helpers = x86_helpers,

@@ -42,7 +42,8 @@ typedef enum Thunk {
     THUNK_CALL,       /* r11 = function; arguments in AREA_X0 X1 X2 SAVE0; result in AREA_X0; r11 changes */
     THUNK_CALL_WRITES, /* the same; the function may change pinned slots */
     THUNK_CALL_FP, THUNK_CALL_FP_WRITES, /* the same, with FP state in memory */
-    THUNK_FP_LOAD,
+    THUNK_FP_LOAD,    /* to FP_LOADED_XMM */
+    THUNK_YMM_LOAD,   /* to FP_LOADED_YMM, from either */
     THUNK_EXIT,       /* jump: r11 = TcgExit */
     THUNK_EXIT_AT,    /* jump: r11 = TcgExit, r13 = pc */
     THUNK_UNCHAINED,  /* jump: r11 = HostExit */
@@ -204,7 +205,7 @@ typedef struct Context {
     uint64_t dirty;       /* mask of slots */
     uint32_t pins_clean;  /* mask of pinned registers whose bits 32-63 are zero */
     uint32_t flags_now;   /* value that EFLAGS holds, 0: none */
-    bool fp_known;        /* FP state is loaded for sure */
+    uint8_t fp_known;     /* FP_LOADED_: so much is loaded for sure */
     int32_t i;            /* current insn */
     uint64_t pc;          /* current guest instruction */
     uint32_t *labels;     /* offsets, UINT32_MAX: not yet */

@@ -57,7 +57,7 @@ static void prepare(Context *c, IrBlock *ir)
     c->n_members = 0;
     c->pins_clean = 0;
     c->flags_now = 0;
-    c->fp_known = false;
+    c->fp_known = FP_LOADED_NOTHING;
     c->pc = 0;
     c->n_places = c->n_cold = c->n_faults = c->n_branches = 0;
     c->temps = (1u << HOST_REGS) - 1;

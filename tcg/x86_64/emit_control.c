@@ -53,7 +53,7 @@ void emit_call(Context *c, const IrInsn *insn)
     thunk_call(c, thunk);
     fault_record(c, asm_offset(&c->a), c->pc, snapshot_take(c, UINT64_MAX));
     unlock_reg(c, R11);
-    c->fp_known = false; /* it is loaded again by whoever needs it */
+    c->fp_known = FP_LOADED_NOTHING; /* it is loaded again by whoever needs it */
     if (insn->out && h->result != IR_VOID && c->values[insn->out].last_use >= 0) {
         int out = out_reg(c, insn->out, 0, 0, 0, false);
 
@@ -246,7 +246,7 @@ static void emit_label(Context *c, uint32_t label)
     slots_flush(c, UINT64_MAX);
     values_forget(c);
     c->flags_now = 0;
-    c->fp_known = false;
+    c->fp_known = FP_LOADED_NOTHING;
     c->labels[label] = asm_offset(&c->a);
 }
 

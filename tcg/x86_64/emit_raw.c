@@ -4,26 +4,27 @@
  */
 #include "backend.h"
 
-/* The guest's FP state must be in the host's registers: tested once, until a label. */
-static void need_fp(Context *c)
+/* The guest's FP state must be in the host's registers, at least so much of it: tested once, until a label. */
+static void need_fp(Context *c, unsigned level)
 {
     ColdStub *stub;
 
-    if (c->fp_known) {
+    if (c->fp_known >= level) {
         return;
     }
     clobber_flags(c);
     stub = cold_new(c, COLD_FP_LOAD);
-    asm_alu_ri(&c->a, ALU_CMP, 4, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, fp_loaded))), 0);
-    stub->jumps[0] = asm_jcc(&c->a, CC_E);
+    stub->bits = level;
+    asm_alu_ri(&c->a, ALU_CMP, 4, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, fp_loaded))), level);
+    stub->jumps[0] = asm_jcc(&c->a, CC_B);
     stub->resume = asm_offset(&c->a);
-    c->fp_known = true;
+    c->fp_known = level;
 }
 
 void cold_fp_load(Context *c, ColdStub *s)
 {
     patch_jumps(c, s);
-    thunk_call(c, THUNK_FP_LOAD);
+    thunk_call(c, s->bits == FP_LOADED_YMM ? THUNK_YMM_LOAD : THUNK_FP_LOAD);
     asm_jmp_offset(&c->a, s->resume);
 }
 
@@ -40,7 +41,11 @@ static void encode(Context *c, const IrRaw *raw, int gpr, Mem mem)
     int reg = register_number(raw->reg_role, raw->reg, gpr);
     Rm rm = raw->rm_role == RAW_MEM ? rm_mem(mem) : rm_reg(register_number(raw->rm_role, raw->rm, gpr));
 
-    if (raw->vex) {
+    if (raw->vex && raw->rm_role == RAW_NONE) { /* vzeroupper, vzeroall */
+        asm_byte(&c->a, 0xc5);
+        asm_byte(&c->a, raw->vex == 2 ? 0xfc : 0xf8);
+        asm_byte(&c->a, raw->opcode);
+    } else if (raw->vex) {
         asm_vex(&c->a, opcode, raw->w, raw->vex == 2, reg, raw->vvvv, rm);
     } else if (raw->reg_role == RAW_NONE && raw->rm_role == RAW_NONE) {
         if (raw->prefix) {
@@ -108,7 +113,7 @@ void emit_raw(Context *c, const IrInsn *insn)
     Mem mem = mem_state(0);
     int gpr;
 
-    need_fp(c);
+    need_fp(c, raw->vex ? FP_LOADED_YMM : FP_LOADED_XMM);
     if (raw->rm_role == RAW_AX_OUT) {
         emit_status_word(c, insn);
         return;

@@ -117,17 +117,29 @@ uintptr_t tcg_caller_pc(void *state)
     return tcg_interp_active() ? 0 : *(uintptr_t *)((uint8_t *)state + AREA_RETURN);
 }
 
+static void store_upper_halves(uint8_t *to)
+{
+#define STORE(n) __asm__ volatile("vextractf128 $1, %%ymm" #n ", %0" : "=m"(*(uint8_t (*)[16])(to + 16 * (n))));
+    STORE(0) STORE(1) STORE(2) STORE(3) STORE(4) STORE(5) STORE(6) STORE(7)
+    STORE(8) STORE(9) STORE(10) STORE(11) STORE(12) STORE(13) STORE(14) STORE(15)
+#undef STORE
+    __asm__ volatile("vzeroupper");
+}
+
 void tcg_fp_sync(void *state)
 {
     CpuHot *hot = state;
     static const uint32_t default_mxcsr = 0x1f80;
 
-    if (!hot->fp_loaded) {
+    if (hot->fp_loaded == FP_LOADED_NOTHING) {
         return;
+    }
+    if (hot->fp_loaded == FP_LOADED_YMM) {
+        store_upper_halves((uint8_t *)state + backend.target.ymm_offset);
     }
     __asm__ volatile("fxsave64 (%0); fninit; ldmxcsr %1"
                      : : "r"((uint8_t *)state + backend.target.fxsave_offset), "m"(default_mxcsr) : "memory");
-    hot->fp_loaded = 0;
+    hot->fp_loaded = FP_LOADED_NOTHING;
 }
 
 void tcg_unwind(void *state, TcgExit why)

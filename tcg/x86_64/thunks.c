@@ -35,6 +35,8 @@ static int32_t pin_offset(int reg)
     return backend.target.slots[backend.reg_slot[reg]].offset;
 }
 
+enum { VINSERTF128 = 0x18, VEXTRACTF128 = 0x19 };
+
 static void store_pins(int32_t rsp_to_state)
 {
     for (int r = 0; r < HOST_REGS; r++) {
@@ -63,15 +65,50 @@ static void fp_insn(unsigned digit, unsigned size, Mem mem)
     asm_op(a, 0xae | MAP_0F, size, digit, rm_mem(mem));
 }
 
-/* FXSAVE, and the FP environment that C expects. base: RSP is that far below the state. */
+/* vextractf128 or vinsertf128 of all upper halves. base: RSP is that far below the state. */
+static void move_upper_halves(uint32_t opcode, int32_t base)
+{
+    for (int n = 0; n < 16; n++) {
+        Mem place = mem_at(RSP, base + (int32_t)backend.target.ymm_offset + 16 * n);
+
+        asm_vex(a, opcode | MAP_3A | 0x66 << 16, false, true, n, opcode == VINSERTF128 ? n : 0, rm_mem(place));
+        asm_byte(a, 1);
+    }
+}
+
+static Mem fp_loaded_at(int32_t base)
+{
+    return mem_at(RSP, base + (int32_t)G_STRUCT_OFFSET(CpuHot, fp_loaded));
+}
+
+/* Upper halves behind, the host's are zero: instructions without VEX are slow otherwise (SDM vol. 1, 14.6). */
+static void save_upper_halves(int32_t base)
+{
+    static const uint8_t vzeroupper[] = { 0xc5, 0xf8, 0x77 };
+    uint32_t none;
+
+    if (!backend.target.ymm_offset) {
+        return;
+    }
+    asm_alu_ri(a, ALU_CMP, 4, rm_mem(fp_loaded_at(base)), FP_LOADED_YMM);
+    none = asm_jcc(a, CC_NE);
+    move_upper_halves(VEXTRACTF128, base);
+    for (unsigned i = 0; i < sizeof(vzeroupper); i++) {
+        asm_byte(a, vzeroupper[i]);
+    }
+    asm_patch_here(a, none);
+}
+
+/* FXSAVE, and the FP environment that C expects. */
 static void save_fp(int32_t base)
 {
+    save_upper_halves(base);
     fp_insn(0, 8, mem_at(RSP, base + (int32_t)backend.target.fxsave_offset));
     asm_byte(a, 0xdb); /* fninit */
     asm_byte(a, 0xe3);
     asm_store_imm(a, 4, mem_at(RSP, base + AREA_FP_WAS + 4), 0x1f80);
     fp_insn(2, 4, mem_at(RSP, base + AREA_FP_WAS + 4)); /* ldmxcsr */
-    asm_store_imm(a, 4, mem_at(RSP, base + (int32_t)G_STRUCT_OFFSET(CpuHot, fp_loaded)), 0);
+    asm_store_imm(a, 4, fp_loaded_at(base), FP_LOADED_NOTHING);
 }
 
 static void load_fp(int32_t base)
@@ -79,7 +116,13 @@ static void load_fp(int32_t base)
     if (backend.target.fxsave_offset) {
         fp_insn(1, 8, mem_at(RSP, base + (int32_t)backend.target.fxsave_offset)); /* fxrstor64 */
     }
-    asm_store_imm(a, 4, mem_at(RSP, base + (int32_t)G_STRUCT_OFFSET(CpuHot, fp_loaded)), 1);
+    asm_store_imm(a, 4, fp_loaded_at(base), FP_LOADED_XMM);
+}
+
+static void load_upper_halves(int32_t base)
+{
+    move_upper_halves(VINSERTF128, base);
+    asm_store_imm(a, 4, fp_loaded_at(base), FP_LOADED_YMM);
 }
 
 static void call_begin(void)
@@ -105,6 +148,14 @@ static void restore_fp(void)
     asm_alu(a, ALU_CMP, 4, RCX, rm_mem(hot_field(G_STRUCT_OFFSET(CpuHot, fp_loaded))));
     loaded = asm_jcc(a, CC_E);
     load_fp(AREA_SIZE);
+    if (backend.target.ymm_offset) {
+        uint32_t none;
+
+        asm_alu_ri(a, ALU_CMP, 4, rm_reg(RCX), FP_LOADED_YMM);
+        none = asm_jcc(a, CC_NE);
+        load_upper_halves(AREA_SIZE);
+        asm_patch_here(a, none);
+    }
     asm_patch_here(a, loaded);
 }
 
@@ -424,6 +475,17 @@ void thunks_init(void)
     begin(THUNK_FP_LOAD);
     load_fp(-AREA_RETURN); /* RSP is one return address below the state */
     asm_ret(a);
+    if (backend.target.ymm_offset) {
+        uint32_t has_xmm;
+
+        begin(THUNK_YMM_LOAD);
+        asm_alu_ri(a, ALU_CMP, 4, rm_mem(fp_loaded_at(-AREA_RETURN)), FP_LOADED_NOTHING);
+        has_xmm = asm_jcc(a, CC_NE);
+        load_fp(-AREA_RETURN);
+        asm_patch_here(a, has_xmm);
+        load_upper_halves(-AREA_RETURN);
+        asm_ret(a);
+    }
     make_exits();
     make_enter();
     buffer_end(a);

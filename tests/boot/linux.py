@@ -130,7 +130,27 @@ def watch(myna, arch='amd64'):
             print('\n'.join(re.findall('WATCH-OK.*', m.text)))
 
 
+def avx(myna):
+    """AVX2 and FMA in processes that are switched and interrupted: avx.c prints the same as on the host."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, 'avx-test')
+        try:
+            subprocess.run(['gcc', '-O2', '-static', '-o', program, pathlib.Path(__file__).parent / 'avx.c'],
+                           check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            machine.skip('gcc cannot make a static program')
+        expected = subprocess.run([program], capture_output=True, text=True)
+        if expected.returncode == 77:
+            machine.skip('the host has no AVX2')
+        task = 'avx-test\necho BOOT-END\npoweroff -f\n'
+        with boot(myna, 'amd64', task, args=['-nic', 'none', '-cpu', 'max'], smp=2, programs=[program]) as m:
+            m.expect('BOOT-END', 200)
+            if set(re.findall('AVX.*', m.text)) != set(expected.stdout.splitlines()):
+                raise machine.Failure(f'the host prints {expected.stdout}')
+
+
 TESTS = {
+    'avx': avx,
     'amd64-smp1': lambda myna: shell(myna, 'amd64', 1),
     'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),
     'i386-smp1': lambda myna: shell(myna, 'i386', 1),

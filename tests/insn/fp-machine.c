@@ -33,7 +33,7 @@ static TlbEntry tlb_load[TLB_SIZE], tlb_store[TLB_SIZE];
 static uint64_t random_state = 0x9e3779b97f4a7c15;
 
 uint64_t fpm_mode = MODE_CS64 | MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_SS32 | MODE_OSFXSR | MODE_LMA |
-                    MODE_OSXMMEXCPT | MODE_OSXSAVE;
+                    MODE_OSXMMEXCPT | MODE_OSXSAVE | MODE_AVX;
 
 /* Where no engine is linked. */
 __attribute__((weak)) EngineOps engine;
@@ -208,6 +208,18 @@ static uint8_t *put_absolute(uint8_t *at, const char *bytes, unsigned size, unsi
     return put(at, &where, 4);
 }
 
+/* vinsertf128 (18) or vextractf128 (19) of all upper halves. */
+static uint8_t *put_upper_halves(uint8_t *at, uint8_t opcode)
+{
+    for (unsigned i = 0; i < 16 && __builtin_cpu_supports("avx"); i++) {
+        uint8_t bytes[] = {0xc4, (i < 8) << 7 | 0x63, (opcode == 0x18 ? ~i & 15 : 15) << 3 | 5, opcode};
+
+        at = put_absolute(at, (char *)bytes, 4, i, native->c.ymm_high[i]);
+        *at++ = 1;
+    }
+    return at;
+}
+
 static void build_stub(const uint8_t *code, unsigned size)
 {
     static const uint8_t enter[] = {0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57};
@@ -215,6 +227,7 @@ static void build_stub(const uint8_t *code, unsigned size)
     uint8_t *at = put(native->code, enter, sizeof(enter));
     FpContext *c = &native->c;
 
+    at = put_upper_halves(at, 0x18);
     at = put_absolute(at, "\x48\x0f\xae", 3, 1, &c->fx); /* fxrstor64 */
     at = put_absolute(at, "\xff", 1, 6, &c->flags);      /* push */
     *at++ = 0x9d;
@@ -232,6 +245,7 @@ static void build_stub(const uint8_t *code, unsigned size)
     *at++ = 0x9c;
     at = put_absolute(at, "\x8f", 1, 0, &c->flags);     /* pop */
     at = put_absolute(at, "\x48\x0f\xae", 3, 0, &c->fx); /* fxsave64 */
+    at = put_upper_halves(at, 0x19);
     put(at, leave, sizeof(leave));
     __builtin___clear_cache((char *)native->code, (char *)native->code + sizeof(native->code));
 }
@@ -286,12 +300,14 @@ void fpm_run_translated(FpEngine how, FpContext *c, const uint8_t *code, unsigne
 
     native->c = *c; /* the data */
     memcpy(s->fx, &c->fx, sizeof(s->fx));
+    memcpy(s->ymm_high, c->ymm_high, sizeof(s->ymm_high));
     memcpy(s->reg, c->gpr, sizeof(s->reg));
     s->eflags = 2;
     x86_set_eflags(s, c->flags, FLAGS_ALL);
     s->pc = GUEST_PC;
     s->mode_flags = fpm_mode;
     s->cr0 = CR0_PE | CR0_NE;
+    s->xcr0 = 7;
     s->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     s->hot.fp_loaded = 0;
     s->exception.vector = -1;
@@ -338,6 +354,7 @@ void fpm_run_translated(FpEngine how, FpContext *c, const uint8_t *code, unsigne
     *c = native->c;
     c->vector = reason == TCG_EXIT_EXCEPTION ? s->exception.vector : -1;
     memcpy(&c->fx, s->fx, sizeof(s->fx));
+    memcpy(c->ymm_high, s->ymm_high, sizeof(s->ymm_high));
     memcpy(c->gpr, s->reg, sizeof(s->reg));
     c->flags = x86_flags(s);
 }
@@ -437,6 +454,7 @@ void fpm_random_context(FpContext *c)
     }
     for (unsigned i = 0; i < 16; i++) {
         random_vector(c->fx.xmm[i]);
+        random_vector(c->ymm_high[i]);
         c->gpr[i] = fpm_random() >> (fpm_below(4) ? 0 : fpm_below(64));
     }
     c->flags = 0x202 | (fpm_random() & FLAGS_ALL);
@@ -479,6 +497,7 @@ char *fpm_difference(const FpContext *want, const FpContext *got, uint32_t flags
     }
     for (unsigned i = 0; i < 16; i++) {
         compare(out, "xmm", i, want->fx.xmm[i], got->fx.xmm[i], 16);
+        compare(out, "ymm_high", i, want->ymm_high[i], got->ymm_high[i], 16);
         if (i != R_SP) {
             compare(out, "gpr", i, &want->gpr[i], &got->gpr[i], 8);
         }

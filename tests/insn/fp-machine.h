@@ -12,6 +12,7 @@ enum { FPM_DATA_SIZE = 1024 };
 /* What an instruction can see and change. */
 typedef struct FpContext {
     FxImage fx __attribute__((aligned(64)));
+    uint8_t ymm_high[16][16]; /* not moved on hosts without AVX */
     uint64_t gpr[16];
     uint64_t flags;
     uint64_t stack; /* the oracle's own */
