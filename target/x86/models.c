@@ -37,6 +37,15 @@ static const struct {
 #define PPENRYN PCORE2 " sse4.1"
 #define PNEHALEM PPENRYN " sse4.2 popcnt"
 #define PWESTMERE PNEHALEM " aes pclmulqdq"
+#define PSANDYBRIDGE PWESTMERE " avx xsave xsaveopt tsc-deadline x2apic rdtscp arat"
+#define PIVYBRIDGE PSANDYBRIDGE " f16c rdrand fsgsbase smep erms"
+#define PHASWELL PIVYBRIDGE " avx2 fma bmi1 bmi2 movbe abm pcid invpcid"
+#define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xgetbv1 pdpe1gb"
+#define PEPYC P64                                                                                  \
+    " ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx avx2 fma f16c bmi1 bmi2 movbe rdrand rdseed adx smap smep" \
+    " fsgsbase clflushopt sha-ni xsave xsaveopt xgetbv1 abm 3dnowprefetch mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
+#define PV2 P64 " ssse3 sse4.1 sse4.2 popcnt"
+#define PV3 PV2 " avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
 #define PMAX PWESTMERE                                                                             \
     " rdrand rdseed fsgsbase smep smap erms pcid invpcid tsc-deadline x2apic movbe"                \
     " bmi1 bmi2 abm adx rdtscp pdpe1gb arat umip clflushopt clwb tsc-adjust rdpid fsrm mmxext"     \
@@ -76,6 +85,19 @@ static const struct Model {
       11, 0x80000008, PNEHALEM },
     { "Westmere", "Intel Xeon E56xx", "GenuineIntel",
       "Westmere E56xx/L56xx/X56xx (Nehalem-C)", 6, 44, 1, 11, 0x80000008, PWESTMERE " pcid arat" },
+    { "SandyBridge", "Intel Xeon E312xx", "GenuineIntel", "Intel Xeon E312xx (Sandy Bridge)", 6, 42, 1, 0xd,
+      0x80000008, PSANDYBRIDGE },
+    { "IvyBridge", "Intel Xeon E3-12xx v2", "GenuineIntel", "Intel Xeon E3-12xx v2 (Ivy Bridge)", 6, 58, 9, 0xd,
+      0x80000008, PIVYBRIDGE },
+    { "Haswell", "Intel Core, 4th generation", "GenuineIntel", "Intel Core Processor (Haswell, no TSX)", 6, 60, 1,
+      0xd, 0x80000008, PHASWELL },
+    { "Skylake-Client", "Intel Core, 6th generation", "GenuineIntel", "Intel Core Processor (Skylake)", 6, 94, 3,
+      0xd, 0x80000008, PSKYLAKE },
+    { "EPYC", "AMD EPYC", "AuthenticAMD", "AMD EPYC Processor", 23, 1, 2, 0xd, 0x8000001e, PEPYC },
+    { "x86-64-v2", "any 64-bit CPU of 2009", "GenuineIntel", "Myna Virtual CPU x86-64-v2", 6, 26, 3, 0xd,
+      0x80000008, PV2 },
+    { "x86-64-v3", "any 64-bit CPU of 2013", "GenuineIntel", "Myna Virtual CPU x86-64-v3", 6, 60, 1, 0xd,
+      0x80000008, PV3 },
     { "max", "everything that this build can do", "GenuineIntel", "Myna Virtual CPU max", 6, 94, 3, 0x16,
       0x80000008, PMAX },
     { "host", "the host's own, under KVM; else as max", "GenuineIntel", "Myna Virtual CPU host", 6, 94, 3, 0x16,
@@ -490,7 +512,7 @@ void x86_model_list(GString *out)
 {
     g_string_append(out, "CPU models:\n");
     for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
-        g_string_append_printf(out, "  %-12s %s\n", models[i].name, models[i].about);
+        g_string_append_printf(out, "  %-14s %s\n", models[i].name, models[i].about);
     }
     g_string_append(out, "\nFeatures:\n ");
     for (unsigned i = 0, column = 1; i < FEAT_COUNT; i++) {
