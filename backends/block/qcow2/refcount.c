@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#define SEARCH_SLACK (1u << 20) /* clusters that may have been allocated and never written, before a crash */
+
 /* ---- entries of 1 to 64 bits ---- */
 
 uint64_t qcow2_refcount_load(const void *block, unsigned order, uint64_t index)
@@ -377,19 +379,29 @@ static int have_blocks(Qcow2 *s, uint64_t cluster, uint64_t clusters, bool *move
     return 0;
 }
 
+/* No sound image has used clusters from here on: a search that comes so far would not end for long. */
+static uint64_t search_end(const Qcow2 *s)
+{
+    return qcow2_clusters(s, MAX(block_image_size(s->image.file), s->fresh_from)) + SEARCH_SLACK;
+}
+
 /* The first run of `least` to `want` free clusters. */
 static int find_run(Qcow2 *s, uint64_t least, uint64_t want, uint64_t *cluster, uint64_t *got)
 {
-    uint64_t at = s->free_hint, length, limit = (QCOW2_OFFSET >> s->cluster_bits) - want;
+    uint64_t at = s->free_hint, length, limit = (QCOW2_OFFSET >> s->cluster_bits) - want, end = search_end(s);
     bool first = true, moved;
     int error;
 
     for (;;) {
-        error = run_length(s, at, UINT64_MAX >> 20, false, &length);
+        error = run_length(s, at, end > at ? end - at : 0, false, &length);
         if (error) {
             return error;
         }
         at += length;
+        if (at >= end) {
+            qcow2_set_corrupt(s, "clusters count as used far behind the end of the file, at", at << s->cluster_bits);
+            return EIO;
+        }
         if (first) {
             s->free_hint = at;
             first = false;
