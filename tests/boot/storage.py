@@ -102,6 +102,7 @@ def boot(myna, kind, task, image, arch='amd64', tools=True, more=(), modules=(),
     disks = ['-drive', f'if=none,id=disk,file={image},format=raw,discard=unmap{drive}'] if image else []
     if tools:
         disks += ['-drive', f'file={tools_image()},format=raw,readonly=on,index=0']
+    named.setdefault('append', 'no_timer_check') # which a busy host's late timer fails
     return linux.boot(myna, arch, FUNCTIONS + (TOOLS if tools else '') + task + '\necho BOOT-END\npoweroff -f\n',
                       modules=[*COMMON, *drivers, *modules], args=['-nic', 'none', *disks, *args, *more], **named)
 
