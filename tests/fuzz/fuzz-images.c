@@ -79,9 +79,9 @@ static void damage(uint8_t *data, gsize *size)
         data[at] = pick(256);
         break;
     case 2: { /* one table's piece over another's */
-        uint64_t to = place(data, *size), n = MIN(1 + pick(64), *size - MAX(at, to));
+        uint64_t to = place(data, *size), n = 1 + pick(64);
 
-        memmove(data + to, data + at, n);
+        memmove(data + to, data + at, MIN(n, *size - MAX(at, to)));
         break;
     }
     case 3:
@@ -104,7 +104,7 @@ static void damage(uint8_t *data, gsize *size)
 
 static void read_some(BlockImage *image)
 {
-    uint64_t size = block_image_size(image), at = 0;
+    uint64_t size = block_image_size(image), at = 0, n;
     g_autofree uint8_t *buf = g_malloc(MAX_TRANSFER);
     BlockExtent extent;
 
@@ -117,7 +117,8 @@ static void read_some(BlockImage *image)
     }
     for (unsigned i = 0; i < 24 && size; i++) {
         at = i ? pick(size) : 0;
-        block_image_read(image, at, buf, MIN(size - at, 1 + pick(MAX_TRANSFER)));
+        n = 1 + pick(MAX_TRANSFER);
+        block_image_read(image, at, buf, MIN(size - at, n));
     }
 }
 
@@ -146,7 +147,7 @@ static void write_some(BlockImage *image)
 
     memset(buf, 0x5a, MAX(MAX_TRANSFER, cluster));
     for (unsigned i = 0; i < 16 && size; i++) {
-        uint64_t at = pick(size), n = MIN(size - at, 1 + pick(MAX_TRANSFER));
+        uint64_t at = pick(size), most = 1 + pick(MAX_TRANSFER), n = MIN(size - at, most);
         BlockSnapshot s = { .name = (char *)"fuzz", .icount = UINT64_MAX };
 
         switch (pick(9)) {
