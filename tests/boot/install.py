@@ -15,8 +15,6 @@ import threading
 import time
 
 import firmware
-import initramfs
-import linux
 import machine
 import udebs
 
@@ -27,8 +25,6 @@ PRESEED = '''
 d-i debian-installer/locale string en_US.UTF-8
 d-i keyboard-configuration/xkb-keymap select us
 d-i netcfg/choose_interface select auto
-d-i netcfg/get_hostname string mynaguest
-d-i netcfg/get_domain string test
 d-i netcfg/wireless_wep string
 d-i mirror/country string manual
 d-i mirror/protocol string http
@@ -168,7 +164,7 @@ def install(myna, form, disk, memory=1024):
                 time.sleep(10)  # QEMU's monitor does not tell what is on the screen
             else:
                 m.wait_screen('boot:', 60)
-            m.type(f'auto url={server.url} {log.arguments} DEBIAN_FRONTEND=text console=ttyS0\n')
+            m.type(f'auto url={server.url} hostname=mynaguest domain=test {log.arguments} DEBIAN_FRONTEND=text console=ttyS0\n')
             for step in STEPS:
                 log.expect(f"'{step}' selected", 7200)
                 print(f'{step} after {watch.text(m.process.pid)}', flush=True)
@@ -210,62 +206,6 @@ def check_image(image, form, folder):
     print(check.stdout.splitlines()[-1].replace(raw, 'hda.img'), f'in {os.stat(image).st_blocks * 512 >> 20} MiB', flush=True)
 
 
-# What the installer does behind its dialogs, for mirrors that carry packages but not the installer's own parts. Busybox's
-# shell and chroot prefer its own dpkg and tar to the real ones, hence dash and coreutils' chroot.
-BOOTSTRAP = '''
-/bin/busybox --install -s /bin
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C
-ip link set lo up
-ip link set eth0 up
-udhcpc -i eth0 -n -q -s /etc/dhcp
-echo ',,L,*' | sfdisk -q /dev/sda && mdev -s && mkfs.ext4 -q /dev/sda1 && mount -t ext4 /dev/sda1 /mnt || echo BOOT-FAIL disk
-dash /usr/sbin/debootstrap --arch=amd64 --variant=minbase --no-check-gpg --include=linux-image-amd64,grub-pc,systemd-sysv,udev bookworm /mnt http://{mirror}{folder} || {{
-    tail -n 20 /mnt/debootstrap/debootstrap.log
-    echo BOOT-FAIL debootstrap
-    poweroff -f
-}}
-echo BOOT-BASE
-echo '/dev/sda1 / ext4 errors=remount-ro 0 1' > /mnt/etc/fstab
-echo mynaguest > /mnt/etc/hostname
-echo 127.0.0.1 localhost mynaguest > /mnt/etc/hosts
-echo GRUB_CMDLINE_LINUX=console=ttyS0 >> /mnt/etc/default/grub
-mount -t proc proc /mnt/proc; mount -t sysfs sysfs /mnt/sys; mount -t devtmpfs dev /mnt/dev
-echo root:installed | chroot /mnt chpasswd
-chroot /mnt grub-install /dev/sda && chroot /mnt update-grub && echo BOOT-GRUB
-umount /mnt/dev /mnt/sys /mnt/proc; umount /mnt && echo BOOT-END
-poweroff -f
-'''
-
-
-def bootstrap(myna, form, disk, memory=1024):
-    """debootstrap, kernel and boot loader over the network onto the image; then the first start from the disk."""
-    host, folder = mirror()
-    programs = [shutil.which(p, path='/usr/sbin:/usr/bin:/sbin:/bin') for p in
-                ('debootstrap', 'perl', 'sfdisk', 'mkfs.ext4', 'tar', 'dpkg-deb', 'sha256sum', 'dash', 'chroot')]
-    if None in programs:
-        machine.skip('needs debootstrap, perl-base, fdisk and e2fsprogs (Debian packages)')
-    files = {}
-    for program in programs:
-        files[program.lstrip('/')] = program
-        if pathlib.Path(program).read_bytes()[:4] == b'\x7fELF':
-            files.update(initramfs.libraries(program))
-    for tree in ('/usr/share/debootstrap', '/usr/lib/x86_64-linux-gnu/perl-base', '/etc/mke2fs.conf'):
-        for path in [pathlib.Path(tree), *pathlib.Path(tree).rglob('*')]:
-            if path.is_file():
-                files[str(path).lstrip('/')] = str(path.resolve())
-    with tempfile.TemporaryDirectory() as temporary:
-        image = new_image(temporary, form)
-        with Stopwatch('installed'), linux.boot(
-                myna, 'amd64', BOOTSTRAP.format(mirror=host, folder=folder), modules=['e1000', *linux.DISK_MODULES],
-                memory=memory, files=files, args=disk(image)) as m:
-            m.expect('BOOT-BASE', 7200)
-            m.expect('BOOT-GRUB', 1800)
-            m.expect('BOOT-END', 300)
-            m.wait_exit(120)
-        start_installed(myna, memory, disk(image))
-        check_image(image, form, temporary)
-
-
 def new_image(folder, form):
     """A disk of 6 GiB in a file that grows, as a user makes it."""
     path = os.path.join(folder, 'hda.img')
@@ -282,7 +222,6 @@ def comparing():
 TESTS = {
     'installer': lambda myna: install(myna, 'qcow', lambda image: ['-hda', image]),
     'installer-virtio': lambda myna: install(myna, 'qcow2', lambda image: ['-drive', f'file={image},if=virtio']),
-    'bootstrap': lambda myna: bootstrap(myna, 'qcow2', lambda image: ['-hda', image]),
 }
 
 if __name__ == '__main__':
