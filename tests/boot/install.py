@@ -140,7 +140,10 @@ def udebs_in_reach(host, folder):
     """The installer's packages and its mini.iso: Debian 12's if the mirror carries all that is needed, else Debian 13's."""
     missing = []
     for release, codename in ((12, 'bookworm'), (13, 'trixie')):
-        found = udebs.Udebs(f'http://{host}{folder}', codename, *machine.installer('amd64', 'text', release))
+        try:
+            found = udebs.Udebs(f'http://{host}{folder}', codename, *machine.installer('amd64', 'text', release))
+        except OSError as error:
+            machine.skip(f'the mirror {host} does not answer: {error}')
         if not found.missing:
             print(f"installer: Debian {release}'s, without {' '.join(found.lacking) or 'nothing'}", flush=True)
             return found, machine.mini_iso('amd64', 'text', release)
