@@ -248,15 +248,15 @@ void e1000_tx_data(E1000Tx *tx, const TxContext *context, const uint8_t *d)
 {
     uint8_t command = d[TXD_COMMAND];
     bool extended = command & TXD_DEXT;
-    uint32_t size = extended ? load_le32(d + 8) & 0xfffff : load_le16(d + 8);
+    uint32_t size = extended ? load_le32(d + 8) & 0xfffff : load_le16(d + 8), start = tx->size;
 
-    if (extended && tx->size == 0) {
+    if (extended && start == 0) {
         tx->options = d[13];
         tx->large = command & TXD_TSE;
     }
-    size = MIN(size, MAX_PACKET - tx->size);
-    pci_dma_read(tx->pci, load_le64(d), tx->packet + tx->size, size);
-    tx->size += size;
+    size = MIN(size, MAX_PACKET - start);
+    pci_dma_read(tx->pci, load_le64(d), tx->packet + start, size);
+    tx->size = start + size; /* reading from the card's own registers may have sent something */
     if (!(command & TXD_EOP)) {
         return;
     }
