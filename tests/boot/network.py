@@ -215,7 +215,8 @@ TESTS = {
     'restrict': restrict,
     'sockets': sockets,
     'vlan': vlan,
-}TESTS |= {f'user-{card}': lambda myna, card=card: user(myna, 'i386' if card in nics.ONLY_I386 else 'amd64', card)
+}
+TESTS |= {f'user-{card}': lambda myna, card=card: user(myna, 'i386' if card in nics.ONLY_I386 else 'amd64', card)
           for card in nics.CARDS}
 
 if __name__ == '__main__':
