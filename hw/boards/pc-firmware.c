@@ -188,7 +188,7 @@ static char *pci_boot_name(const PciDevice *pci)
         return g_strdup("ethernet");
     case CLASS_SATA:
     case CLASS_NVME:
-        return g_strdup_printf("pci%x,%x", load_le16(pci->config), load_le16(pci->config + 2));
+        return g_strdup_printf("pci%04x,%04x", load_le16(pci->config), load_le16(pci->config + 2));
     default:
         return g_strdup("pci");
     }
