@@ -30,6 +30,7 @@ struct Region {
     void *opaque;
     Region *target; /* of an alias */
     PhysAddr target_offset;
+    GArray *doorbells; /* of Doorbell, or NULL */
 };
 
 /*

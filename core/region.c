@@ -97,6 +97,32 @@ Region *region_new_romd(const char *name, const RegionOps *ops, void *opaque, ui
     return region;
 }
 
+static bool doorbells_wanted;
+
+void memory_want_doorbells(void)
+{
+    doorbells_wanted = true;
+}
+
+bool memory_doorbells_wanted(void)
+{
+    return doorbells_wanted;
+}
+
+void region_add_doorbell(Region *region, const Doorbell *doorbell)
+{
+    if (!region->doorbells) {
+        region->doorbells = g_array_new(FALSE, FALSE, sizeof(Doorbell));
+    }
+    g_array_append_val(region->doorbells, *doorbell);
+}
+
+const Doorbell *region_doorbells(const Region *region, unsigned *n)
+{
+    *n = region->doorbells ? region->doorbells->len : 0;
+    return *n ? &g_array_index(region->doorbells, Doorbell, 0) : NULL;
+}
+
 void region_free(Region *region)
 {
     if (!region) {
@@ -114,6 +140,9 @@ void region_free(Region *region)
         ram_block_free(region->ram);
     }
     g_ptr_array_free(region->children, TRUE);
+    if (region->doorbells) {
+        g_array_free(region->doorbells, TRUE);
+    }
     g_free(region->name);
     g_free(region);
 }

@@ -490,6 +490,9 @@ static void add_modern(VirtioDevice *v)
     region_add(v->modern_bar, ISR, v->isr);
     region_add(v->modern_bar, CONFIG, v->config);
     region_add(v->modern_bar, NOTIFY, v->notify);
+    for (unsigned n = 0; n < v->queue_count && v->bell_fd >= 0; n++) {
+        region_add_doorbell(v->notify, &(Doorbell){ .offset = n * NOTIFY_MULTIPLIER, .fd = v->bell_fd });
+    }
     pci_register_bar(&v->pci, BAR_MODERN, PCI_BAR_MEM64 | PCI_BAR_PREFETCH, v->modern_bar);
     add_capability(v, CAP_COMMON, COMMON, PART_SIZE, 16);
     add_capability(v, CAP_ISR, ISR, PART_SIZE, 16);
@@ -515,6 +518,9 @@ static void add_legacy(VirtioDevice *v)
     v->legacy_bar = region_new_io("virtio-legacy", &old_ops, v, size);
     v->legacy_notify = region_new_io("virtio-legacy-notify", &old_notify_ops, v, 2);
     region_add_overlap(v->legacy_bar, OLD_NOTIFY, v->legacy_notify, 1);
+    for (unsigned n = 0; n < v->queue_count && v->bell_fd >= 0; n++) {
+        region_add_doorbell(v->legacy_notify, &(Doorbell){ .size = 2, .match = true, .value = n, .fd = v->bell_fd });
+    }
     pci_register_bar(&v->pci, BAR_LEGACY, PCI_BAR_IO, v->legacy_bar);
 }
 
@@ -573,6 +579,7 @@ bool virtio_pci_realize(VirtioDevice *v, GError **error)
     if (v->vectors && !pci_msix_init_own_bar(&v->pci, v->vectors, BAR_MSIX, error)) {
         return false;
     }
+    virtio_bell_make(v);
     if (v->modern) {
         add_modern(v);
     }
@@ -592,5 +599,6 @@ void virtio_pci_unrealize(VirtioDevice *v)
     region_free(v->notify);
     region_free(v->modern_bar);
     v->legacy_notify = v->legacy_bar = v->common = v->isr = v->config = v->notify = v->modern_bar = NULL;
+    virtio_bell_free(v);
     g_clear_pointer(&v->late_interrupts, g_free);
 }

@@ -283,6 +283,7 @@ void virtio_set_iothread(VirtioDevice *v, IoThread *thread)
 {
     VirtioDoorbell *bell;
 
+    virtio_bell_detach(v);
     if (v->iothread) {
         g_source_destroy(&v->doorbell->source);
         iothread_call_wait(v->iothread, nothing, NULL); /* it may be running a last time */
@@ -291,6 +292,7 @@ void virtio_set_iothread(VirtioDevice *v, IoThread *thread)
         v->doorbell = NULL;
     }
     v->iothread = thread;
+    virtio_bell_attach(v);
     if (!thread) {
         return;
     }
@@ -362,6 +364,7 @@ bool virtio_realize(Device *dev, const VirtioClass *class, GError **error)
     VirtioDevice *v = (VirtioDevice *)dev;
 
     v->class = class;
+    v->bell_fd = -1;
     g_mutex_init(&v->mutex);
     state_reset(core_fields, &v->core);
     if (!class->realize(v, error)) {

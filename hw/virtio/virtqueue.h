@@ -101,6 +101,12 @@ bool virtio_pci_realize(VirtioDevice *v, GError **error);
 void virtio_pci_unrealize(VirtioDevice *v);
 void virtio_pci_interrupt(VirtioDevice *v, VirtQueue *q); /* NULL: the configuration's. Any thread */
 
+/* bell.c: what an engine rings, if there is such a one. Attached to the loop that serves it. */
+void virtio_bell_make(VirtioDevice *v); /* bell_fd is -1: none */
+void virtio_bell_attach(VirtioDevice *v);
+void virtio_bell_detach(VirtioDevice *v);
+void virtio_bell_free(VirtioDevice *v); /* after its regions */
+
 /* The core's, for the transport. */
 void virtio_set_status(VirtioDevice *v, uint8_t status);
 void virtio_set_driver_features(VirtioDevice *v, uint64_t features);

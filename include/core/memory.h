@@ -64,6 +64,22 @@ Region *region_new_alias(const char *name, Region *target, PhysAddr offset, uint
 /* Reads come from `size` bytes of ROM content, writes go to ops: flash, write-protected option ROMs. */
 Region *region_new_romd(const char *name, const RegionOps *ops, void *opaque, uint64_t size,
                         GError **error);
+/*
+ * A doorbell: a store of `size` bytes (0: any) at an offset, of `value` if match, may just add 1 to an eventfd. Engines that can do
+ * that without leaving the guest do so; elsewhere the region's write function is called as ever. Before the region is mapped;
+ * the descriptor stays the caller's and is closed after the region is gone from the map.
+ */
+typedef struct Doorbell {
+    PhysAddr offset;
+    unsigned size;
+    bool match;
+    uint64_t value;
+    int fd;
+} Doorbell;
+void region_add_doorbell(Region *region, const Doorbell *doorbell);
+const Doorbell *region_doorbells(const Region *region, unsigned *n);
+void memory_want_doorbells(void); /* by an engine, before devices are made */
+bool memory_doorbells_wanted(void);
 void region_free(Region *region);
 
 void region_add(Region *parent, PhysAddr offset, Region *child); /* priority 0 */

@@ -109,6 +109,8 @@ struct VirtioDevice {
     IoThread *iothread;
     GMutex mutex;
     struct VirtioDoorbell *doorbell;
+    int bell_fd;   /* rung by an engine; -1: none */
+    GSource *bell; /* of it */
     _Atomic uint64_t *late_interrupts; /* bit per queue: for the main loop to raise; the last is the configuration's */
 };
 
@@ -124,7 +126,7 @@ struct VirtioDevice {
         PROP(Type, v.notify_on_empty, "notify_on_empty", PROP_BOOL, "on", "interrupt when all is used up"),         \
         PROP(Type, v.queue_reset, "queue_reset", PROP_BOOL, "on", "offer the reset of single queues"),              \
         PROP(Type, v.iommu_platform, "iommu_platform", PROP_BOOL, "off", "offer ACCESS_PLATFORM"),                  \
-        PROP(Type, v.ioeventfd, "ioeventfd", PROP_BOOL, "on", "accepted; notifications are always cheap"),          \
+        PROP(Type, v.ioeventfd, "ioeventfd", PROP_BOOL, "on", "notifications by eventfd, where the engine can (KVM)"),          \
         PROP(Type, v.vectors, "vectors", PROP_U32, "4294967295", "MSI-X vectors, 0 for none")
 
 /*

@@ -1,0 +1,86 @@
+/*
+ * Notifications that an engine turns into counts of an eventfd, so that the guest goes on at once: they are served in the main
+ * loop, or in the device's I/O thread. One eventfd a device: all its queues are looked at.
+ */
+#include "hw/virtio/virtqueue.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+typedef struct VirtioBell {
+    GSource source; /* first */
+    VirtioDevice *v;
+    int fd;
+    gpointer tag;
+} VirtioBell;
+
+static gboolean check(GSource *source)
+{
+    VirtioBell *bell = (VirtioBell *)source;
+
+    return g_source_query_unix_fd(source, bell->tag) != 0;
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc fn, gpointer data)
+{
+    VirtioBell *bell = (VirtioBell *)source;
+    VirtioDevice *v = bell->v;
+    eventfd_t count;
+
+    eventfd_read(bell->fd, &count);
+    virtio_lock(v);
+    for (unsigned i = 0; i < v->queue_count && virtio_ready(v); i++) {
+        if (v->queues[i]->s.enabled) {
+            v->class->notify(v, v->queues[i]);
+        }
+    }
+    virtio_unlock(v);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs functions = { .check = check, .dispatch = dispatch };
+
+void virtio_bell_make(VirtioDevice *v)
+{
+    v->bell_fd = v->ioeventfd && memory_doorbells_wanted() ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    virtio_bell_attach(v);
+}
+
+static void nothing(void *opaque)
+{
+}
+
+void virtio_bell_detach(VirtioDevice *v)
+{
+    if (v->bell) {
+        g_source_destroy(v->bell);
+        if (v->iothread) {
+            iothread_call_wait(v->iothread, nothing, NULL); /* it may be running a last time */
+        }
+        g_clear_pointer(&v->bell, g_source_unref);
+    }
+}
+
+void virtio_bell_attach(VirtioDevice *v)
+{
+    VirtioBell *bell;
+
+    if (v->bell_fd < 0) {
+        return;
+    }
+    bell = (VirtioBell *)g_source_new(&functions, sizeof(*bell));
+    bell->v = v;
+    bell->fd = v->bell_fd;
+    bell->tag = g_source_add_unix_fd(&bell->source, bell->fd, G_IO_IN);
+    v->bell = &bell->source;
+    g_source_attach(v->bell, v->iothread ? iothread_context(v->iothread) : NULL);
+}
+
+void virtio_bell_free(VirtioDevice *v)
+{
+    virtio_bell_detach(v);
+    if (v->bell_fd >= 0) {
+        close(v->bell_fd);
+    }
+    v->bell_fd = -1;
+}
