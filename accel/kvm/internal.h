@@ -14,12 +14,12 @@ typedef enum KvmChips { CHIPS_OFF, CHIPS_SPLIT, CHIPS_ON } KvmChips;
 typedef struct Kvm {
     int fd, vm;
     KvmChips chips;
-    bool adjust_clock, tsc_offset, deadline_timer;
+    bool ioeventfd, any_length, adjust_clock, tsc_offset, deadline_timer;
     bool readonly_memory, sregs2, xcrs, debugregs, guest_debug;
     int run_size;   /* bytes of a vCPU's shared page and what follows it */
     int xsave_size; /* bytes that KVM_GET_XSAVE2 fills; 0: only KVM_GET_XSAVE */
     int dirty_ring; /* entries; 0: bitmaps */
-    int max_cpus;
+    int max_cpus, max_slots;
     struct kvm_coalesced_mmio_ring *ring; /* in the first vCPU's mapping; NULL: none */
     int ring_page; /* its offset there, in pages; 0: none */
 } Kvm;
@@ -45,6 +45,8 @@ typedef struct KvmCpu {
     uint64_t deadline;
     _Atomic bool single_step;
     _Atomic bool in_run; /* a kick must interrupt KVM_RUN */
+    struct kvm_dirty_gfn *dirty; /* its ring, or NULL */
+    uint32_t dirty_next;         /* to look at */
     GArray *watchpoints; /* of KvmWatch */
 } KvmCpu;
 
@@ -81,12 +83,27 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **error);
 /* memory.c */
 void kvm_memory_enter(void);
 void kvm_memory_leave(void);
+void kvm_slot_written(uint32_t slot, uint64_t page);
 void kvm_flush_coalesced(void); /* stores that wait in the ring reach their devices */
+
+/* ioeventfd.c */
+void kvm_doorbells_changed(AddressSpace *as);
 
 /* run.c */
 void *kvm_cpu_thread(void *opaque);
 void kvm_kick(Cpu *cpu);
 void kvm_install_kick_signal(void);
+
+/* failure.c: each says what happened and makes the machine stand. */
+void kvm_fail_run(KvmCpu *kc, int number); /* KVM_RUN's errno */
+void kvm_fail_internal(KvmCpu *kc);
+void kvm_fail_entry(KvmCpu *kc);
+void kvm_fail_unknown(KvmCpu *kc);
+
+/* dirty-ring.c */
+bool kvm_ring_enable(GError **error); /* before the first vCPU; nothing if kvm.dirty_ring is 0 */
+bool kvm_ring_map(KvmCpu *kc, GError **error);
+void kvm_ring_collect(void); /* machine lock held */
 
 /* debug.c */
 bool kvm_insert_breakpoint(Cpu *cpu, VirtAddr addr);

@@ -179,7 +179,7 @@ static bool parse_options(const char *text, GError **error)
             return false;
         }
     }
-    return choose_chips(chips, error);
+    return choose_chips(chips, error) && kvm_ring_enable(error);
 }
 
 static bool host_error(GError **error, const char *what)
@@ -209,10 +209,13 @@ static bool make_vm(GError **error)
         return host_error(error, "cannot learn the size of a vCPU's mapping");
     }
     kvm.max_cpus = capability(KVM_CAP_MAX_VCPUS) ? capability(KVM_CAP_MAX_VCPUS) : MAX(capability(KVM_CAP_NR_VCPUS), 4);
+    kvm.max_slots = MAX(capability(KVM_CAP_NR_MEMSLOTS), 32);
     kvm.readonly_memory = capability(KVM_CAP_READONLY_MEM);
     kvm.sregs2 = capability(KVM_CAP_SREGS2);
     kvm.xcrs = capability(KVM_CAP_XCRS);
     kvm.deadline_timer = capability(KVM_CAP_TSC_DEADLINE_TIMER);
+    kvm.ioeventfd = capability(KVM_CAP_IOEVENTFD);
+    kvm.any_length = capability(KVM_CAP_IOEVENTFD_ANY_LENGTH);
     kvm.adjust_clock = capability(KVM_CAP_ADJUST_CLOCK);
     kvm.tsc_offset = capability(KVM_CAP_VCPU_ATTRIBUTES);
     kvm.debugregs = capability(KVM_CAP_DEBUGREGS);
@@ -228,6 +231,9 @@ static bool kvm_init(const char *options, GError **error)
         return false;
     }
     kvm_install_kick_signal();
+    if (kvm.ioeventfd) {
+        memory_want_doorbells();
+    }
     return true;
 }
 
@@ -290,8 +296,8 @@ static bool make_cpu(Cpu *cpu, GError **error)
     KvmCpu *kc = g_new0(KvmCpu, 1);
 
     if (cpu->index >= kvm.max_cpus) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "this kernel's KVM runs at most %d vCPUs a machine, not %d",
-                    kvm.max_cpus, cpu_count());
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "this kernel's KVM runs at most %d vCPUs a machine, not %d: use -smp %d, "
+                    "or -accel tcg", kvm.max_cpus, cpu_count(), kvm.max_cpus);
         return false;
     }
     if (!make_chips(cpu, error)) {
@@ -311,7 +317,7 @@ static bool make_cpu(Cpu *cpu, GError **error)
     }
     kc->watchpoints = g_array_new(FALSE, FALSE, sizeof(KvmWatch));
     cpu->engine = kc;
-    return kvm_cpuid_set(kc, error);
+    return kvm_ring_map(kc, error) && kvm_cpuid_set(kc, error);
 }
 
 static bool start_cpu(Cpu *cpu, GError **error)
@@ -331,8 +337,12 @@ static bool start_cpu(Cpu *cpu, GError **error)
 
 static char *describe(void)
 {
-    return g_strdup_printf("KVM, no translation\nread-only memory %s, coalesced MMIO %s, up to %d vCPUs\n",
-                           kvm.readonly_memory ? "yes" : "no", kvm.ring ? "yes" : "no", kvm.max_cpus);
+    static const char *const chips[] = { [CHIPS_OFF] = "off", [CHIPS_SPLIT] = "split", [CHIPS_ON] = "on" };
+    g_autofree char *log = kvm.dirty_ring ? g_strdup_printf("rings of %d", kvm.dirty_ring) : g_strdup("bitmaps");
+
+    return g_strdup_printf("KVM, no translation\nkernel-irqchip %s, read-only memory %s, coalesced MMIO %s, dirty log in %s, "
+                           "up to %d vCPUs\n", chips[kvm.chips], kvm.readonly_memory ? "yes" : "no",
+                           kvm.ring ? "yes" : "no", log, kvm.max_cpus);
 }
 
 const AccelOps kvm_accel_ops = {

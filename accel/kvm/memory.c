@@ -92,6 +92,7 @@ static void map_changed(void *opaque, AddressSpace *as)
     g_autoptr(GArray) wanted = g_array_new(FALSE, FALSE, sizeof(Slot));
     PhysAddr at = 0;
 
+    kvm_doorbells_changed(as);
     if (as != memory_system()) {
         return;
     }
@@ -125,6 +126,11 @@ static void map_changed(void *opaque, AddressSpace *as)
             g_array_remove_index_fast(slots, i);
         }
     }
+    if (slots->len + wanted->len > (guint)kvm.max_slots) {
+        log_error("KVM: this kernel has %d memory slots, and the machine's memory map wants %u: what is left out is slow; "
+                  "fewer devices or ROMs help", kvm.max_slots, slots->len + wanted->len);
+        g_array_set_size(wanted, kvm.max_slots - slots->len);
+    }
     for (guint i = 0; i < wanted->len; i++) {
         Slot slot = g_array_index(wanted, Slot, i);
 
@@ -147,6 +153,10 @@ static void fetch_dirty(const Slot *slot)
     if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
         return;
     }
+    if (kvm.dirty_ring) {
+        kvm_ring_collect();
+        return;
+    }
     bitmap = g_new0(uint64_t, words);
     log.dirty_bitmap = bitmap;
     if (ioctl(kvm.vm, KVM_GET_DIRTY_LOG, &log) < 0) {
@@ -158,6 +168,18 @@ static void fetch_dirty(const Slot *slot)
             uint64_t page = i * 64 + __builtin_ctzll(bits);
 
             ram_mark_dirty(slot->ram, slot->offset + (page << GUEST_PAGE_BITS), GUEST_PAGE_SIZE);
+        }
+    }
+}
+
+void kvm_slot_written(uint32_t number, uint64_t page)
+{
+    for (guint i = 0; i < slots->len; i++) {
+        const Slot *slot = &g_array_index(slots, Slot, i);
+
+        if (slot->number == number && page < slot->size >> GUEST_PAGE_BITS) {
+            ram_mark_dirty(slot->ram, slot->offset + (page << GUEST_PAGE_BITS), GUEST_PAGE_SIZE);
+            return;
         }
     }
 }
@@ -203,6 +225,7 @@ void kvm_memory_enter(void)
         memory_listen(map_changed, NULL);
         memory_set_log_sync_fn(sync_log, NULL);
         map_changed(NULL, memory_system());
+        map_changed(NULL, memory_ports());
     }
 }
 

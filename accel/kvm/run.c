@@ -194,41 +194,6 @@ static void memory_access(KvmCpu *kc)
     }
 }
 
-/* The machine stands, so that a person can look at it. */
-static void give_up(KvmCpu *kc, const char *why)
-{
-    Cpu *cpu = kc->cpu;
-    g_autofree char *registers = NULL;
-    g_autoptr(GString) code = g_string_new(NULL);
-    uint8_t bytes[15];
-
-    kvm_state_pull(kc);
-    registers = cpu->type->describe(cpu, false);
-    if (accel_debug_read(cpu, guest_ops(cpu)->get_pc(cpu), bytes, sizeof(bytes))) {
-        for (unsigned i = 0; i < sizeof(bytes); i++) {
-            g_string_append_printf(code, " %02x", bytes[i]);
-        }
-    } else {
-        g_string_append(code, " cannot be read");
-    }
-    log_error("KVM: cpu %d: %s\ncode at the instruction pointer:%s\n%s", cpu->index, why, code->str, registers);
-    accel_cpu_pause_self(cpu);
-    machine_request_stop(RUN_INTERNAL_ERROR);
-}
-
-static void internal_error(KvmCpu *kc)
-{
-    struct kvm_run *run = kc->run;
-    g_autofree char *why = NULL;
-
-    if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
-        why = g_strdup("the kernel cannot emulate an instruction; try -accel tcg");
-    } else {
-        why = g_strdup_printf("internal error of the kernel, suberror %u", run->internal.suberror);
-    }
-    give_up(kc, why);
-}
-
 static void triple_fault(KvmCpu *kc)
 {
     kvm_state_pull(kc);
@@ -269,20 +234,18 @@ static void handle_exit(KvmCpu *kc)
         kvm_debug_exit(kc);
         break;
     case KVM_EXIT_INTERNAL_ERROR:
-        internal_error(kc);
+        kvm_fail_internal(kc);
         break;
-    case KVM_EXIT_FAIL_ENTRY: {
-        g_autofree char *why = g_strdup_printf("the processor refuses to enter the guest, reason %" PRIx64,
-                                               (uint64_t)run->fail_entry.hardware_entry_failure_reason);
-
-        give_up(kc, why);
+    case KVM_EXIT_FAIL_ENTRY:
+        kvm_fail_entry(kc);
         break;
-    }
-    default: {
-        g_autofree char *why = g_strdup_printf("the kernel exits for an unknown reason, %u", run->exit_reason);
-
-        give_up(kc, why);
-    }
+    case KVM_EXIT_DIRTY_RING_FULL:
+        machine_lock();
+        kvm_ring_collect();
+        machine_unlock();
+        break;
+    default:
+        kvm_fail_unknown(kc);
     }
 }
 
@@ -324,9 +287,7 @@ static void run_guest(KvmCpu *kc)
     cpu->exits++;
     kc->io_unfinished = false;
     if (result < 0 && errno != EINTR && errno != EAGAIN) {
-        g_autofree char *why = g_strdup_printf("cannot run: %s", g_strerror(errno));
-
-        give_up(kc, why);
+        kvm_fail_run(kc, errno);
         return;
     }
     if (kvm.chips == CHIPS_OFF) {

@@ -27,6 +27,14 @@ static uint32_t supported_word(uint32_t leaf, uint32_t subleaf, unsigned reg)
     return 0;
 }
 
+/* Features whose state X86State does not have, or the kernel keeps to itself: protection keys, a guest in the guest. */
+static bool lacks_state(uint32_t leaf, unsigned reg, unsigned bit)
+{
+    enum { PKU_BIT = 3, SVM_BIT = 2 };
+
+    return reg == 2 && ((leaf == 7 && bit == PKU_BIT) || (leaf == 0x80000001 && bit == SVM_BIT));
+}
+
 static bool has_feature(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit)
 {
     enum { X2APIC_BIT = 21, TSC_DEADLINE_BIT = 24, HYPERVISOR_BIT = 31 };
@@ -41,7 +49,7 @@ static bool has_feature(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned 
             return kvm.chips != CHIPS_OFF && kvm.deadline_timer;
         }
     }
-    return supported_word(leaf, subleaf, reg) >> bit & 1;
+    return !lacks_state(leaf, reg, bit) && supported_word(leaf, subleaf, reg) >> bit & 1;
 }
 
 bool kvm_cpuid_init(GError **error)

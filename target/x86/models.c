@@ -268,11 +268,8 @@ static bool set_feature(X86Features *f, const char *name, bool on, GError **erro
         unknown_name(error, "feature", name, near);
         return false;
     }
-    if (on && !supported(i)) {
-        log_warn("CPU feature '%s' is not available", name);
-        return true;
-    }
-    f->on[i] = on;
+    f->missing[i] = on && !supported(i);
+    f->on[i] = on && supported(i);
     return true;
 }
 
@@ -294,7 +291,7 @@ static bool set_option(X86Features *f, const char *key, const char *value, GErro
 {
     /* Switches of QEMU that change nothing here. */
     static const char *const ignored[] = {
-        "check", "enforce", "migratable", "kvm", "l3_cache", "full_cpuid_auto_level", "host_cache_info",
+        "migratable", "kvm", "l3_cache", "full_cpuid_auto_level", "host_cache_info",
         "host_phys_bits", "phys_bits", "vmware_cpuid_freq", "pmu", "legacy_cache", "tcg_cpuid",
     };
     uint32_t n;
@@ -332,7 +329,38 @@ static bool set_option(X86Features *f, const char *key, const char *value, GErro
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU property '%s' wants on or off, not '%s'", key, value);
         return false;
     }
+    if (!strcmp(key, "check") || !strcmp(key, "enforce")) {
+        *(*key == 'c' ? &f->check : &f->enforce) = on;
+        return true;
+    }
     return set_feature(f, key, on, error);
+}
+
+/* What was asked for and cannot be had: a warning (check=off: none), or with enforce=on an error. */
+static bool report_missing(const X86Features *f, GError **error)
+{
+    static const char *told; /* each CPU has the same */
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        if (f->missing[i]) {
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", features[i].name);
+        }
+    }
+    if (!names->len) {
+        return true;
+    }
+    if (f->enforce) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU model '%s': %s not available %s (enforce=on)", f->name, names->str,
+                    follow_host ? "from KVM here" : "in the translator");
+        return false;
+    }
+    if (f->check && told != f->name) {
+        told = f->name;
+        log_warn("CPU model '%s': %s not available %s, left out", f->name, names->str,
+                 follow_host ? "from KVM here" : "in the translator");
+    }
+    return true;
 }
 
 /* Features that make no sense without another. */
@@ -464,6 +492,7 @@ X86Features *x86_model_parse(const char *spec, GError **error)
     f->level = m->level;
     f->xlevel = m->xlevel;
     f->on[FEAT_hypervisor] = true;
+    f->check = true;
     {
         g_auto(GStrv) names = g_strsplit(m->features, " ", -1);
 
@@ -472,7 +501,11 @@ X86Features *x86_model_parse(const char *spec, GError **error)
 
             g_assert(i >= 0);
             f->on[i] = supported(i);
+            f->missing[i] = follow_host && !f->on[i]; /* the translator's models are what it can do of them */
         }
+    }
+    if (!strcmp(m->name, "host") || !strcmp(m->name, "max")) { /* "what there is" lacks nothing */
+        memset(f->missing, 0, sizeof(f->missing));
     }
     if (follow_host && !strcmp(m->name, "host")) {
         copy_host(f);
@@ -490,9 +523,12 @@ X86Features *x86_model_parse(const char *spec, GError **error)
             if (!set_option(f, *p, equals + 1, error)) {
                 return NULL;
             }
-        } else if (**p && !set_feature(f, *p, true, error)) {
+        } else if (**p && !set_option(f, *p, "on", error)) {
             return NULL;
         }
+    }
+    if (!report_missing(f, error)) {
+        return NULL;
     }
     drop_dependents(f);
     for (unsigned i = 0; i < FEAT_COUNT; i++) {
