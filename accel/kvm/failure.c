@@ -28,7 +28,7 @@ static void put_code(GString *text, KvmCpu *kc)
         run->emulation_failure.ndata >= 3 &&
         (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)) {
         put_bytes(text, run->emulation_failure.insn_bytes, MIN(run->emulation_failure.insn_size, CODE_BYTES));
-    } else if (accel_debug_read(cpu, x86_state(cpu)->seg[S_CS].base + guest_ops(cpu)->get_pc(cpu), bytes, sizeof(bytes))) {
+    } else if (accel_debug_read(cpu, guest_ops(cpu)->get_pc(cpu), bytes, sizeof(bytes))) {
         put_bytes(text, bytes, sizeof(bytes));
     } else {
         g_string_append(text, " cannot be read");
