@@ -92,13 +92,18 @@ static bool event_allowed(uint64_t event)
     }
 }
 
+/* Both kinds of maps are taken to reach two pages on, and must stay below the last address even so. */
+static bool map_allowed(PhysAddr map)
+{
+    return !((map | ((map & ~UINT64_C(0xfff)) + 0x2000)) & ~X86_PHYS_MASK);
+}
+
 static bool controls_allowed(const X86State *s, const Incoming *in)
 {
     bool vmrun = in->intercept[SVM_EXIT_VMRUN / 32] >> SVM_EXIT_VMRUN % 32 & 1;
 
     return vmrun && in->asid != 0 && in->asid < SVM_ASIDS &&
-           !((in->iopm | (in->iopm + 0x2fff)) & ~X86_PHYS_MASK) &&
-           !((in->msrpm | (in->msrpm + 0x1fff)) & ~X86_PHYS_MASK) &&
+           map_allowed(in->iopm) && map_allowed(in->msrpm) &&
            !(in->event & EVENT_VALID && !event_allowed(in->event)) &&
            !(in->nested && (!(s->cr0 & CR0_PG) || in->nested_cr3 & ~X86_PHYS_MASK || !x86_pat_ok(in->pat)));
 }
@@ -110,13 +115,10 @@ static bool state_allowed(X86State *s, Incoming *in)
 
     if (!(in->efer & EFER_SVME) || in->efer & ~x86_allowed_efer(s) || in->cr0 >> 32 ||
         (!(in->cr0 & CR0_CD) && (in->cr0 & CR0_NW)) || in->cr4 & ~x86_allowed_cr4(s) ||
-        in->dr6 >> 32 || in->dr7 >> 32) {
+        in->cr3 & ~X86_PHYS_MASK || in->dr6 >> 32 || in->dr7 >> 32) {
         return false;
     }
     if (lme && paging && (!(in->cr4 & CR4_PAE) || !(in->cr0 & CR0_PE) || ((cs & SEG_L) && (cs & SEG_DB)))) {
-        return false;
-    }
-    if (lme && paging && in->cr3 & ~X86_PHYS_MASK) {
         return false;
     }
     if (paging && !lme && (in->cr4 & CR4_PAE) && !in->nested) {
@@ -422,5 +424,9 @@ void svm_exit(X86State *s, X86SvmExit exit, uintptr_t ra)
     s->hot.cpu->halted = false;
     load_host(s);
     x86_update_mode(s);
+    if (s->eflags & EFL_TF) { /* VMRUN was a single step */
+        s->exception = (X86Exception){ .vector = EXC_DB, .dr6 = 1 << 14 };
+        tcg_unwind(s, TCG_EXIT_EXCEPTION);
+    }
     tcg_unwind(s, TCG_EXIT_MODE);
 }

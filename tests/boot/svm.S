@@ -863,6 +863,9 @@ tests:  test    g_vmmcall, 0x81, rip=g_vmmcall_next
         test    g_vmmcall, -1
         set     CS_ATTR, 0xe9b
         end
+        test    g_vmmcall, -1
+        set     CR3, TABLES | 1 << 40
+        end
         # nested paging
         test    g_vmmcall, 0x81, rip=g_vmmcall_next
         set     NESTED_ON, 1
