@@ -132,6 +132,9 @@ uint64_t helper_svm_check_msr(X86State *s, uint64_t msr, uint64_t is_write, uint
     return 0;
 }
 
+/* A processor's few cycles between the PAUSEs of a loop that spins are many of the host's here. */
+#define PAUSE_SLOWNESS 32
+
 /* With a filter only the last of so many PAUSEs leaves; a threshold begins the count again when they are far apart. */
 uint64_t helper_svm_check_pause(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
@@ -144,7 +147,7 @@ uint64_t helper_svm_check_pause(X86State *s, uint64_t next_pc, uint64_t b, uint6
         if (x86_has(s, FEAT_pfthreshold) && v->pause_threshold) {
             uint64_t now = __rdtsc();
 
-            if (now - v->last_pause > v->pause_threshold) {
+            if (now - v->last_pause > v->pause_threshold * PAUSE_SLOWNESS) {
                 v->pause_left = v->pause_count;
             }
             v->last_pause = now;
