@@ -519,6 +519,27 @@ static void snapshots_keep_everything(void)
     g_assert_cmpstr(before, ==, after);
 }
 
+static void snapshots_keep_virtual_machines(void)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+    X86Svm before;
+
+    fake_start("qemu64,+svm");
+    memset(&s->svm, 0x11, sizeof(s->svm));
+    s->svm.gif = s->svm.guest = s->svm.nested_paging = true;
+    s->svm.vmcb = 0x5000;
+    s->svm.asid = 3;
+    memcpy(&before, &s->svm, sizeof(before));
+    x86_cpu_type.save(cpu, file);
+    x86_cpu_type.reset(cpu);
+    g_assert_true(s->svm.gif);
+    g_assert_false(s->svm.guest);
+    g_assert_true(x86_cpu_type.load(cpu, file, &error));
+    g_assert_no_error(error);
+    g_assert_cmpmem(&before, sizeof(before), &s->svm, sizeof(s->svm));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -538,5 +559,6 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
     g_test_add_func("/x86/snapshot/snapshots_keep_everything", snapshots_keep_everything);
+    g_test_add_func("/x86/snapshot/snapshots_keep_virtual_machines", snapshots_keep_virtual_machines);
     return g_test_run();
 }
