@@ -23,6 +23,7 @@ static unsigned mmu_mode(Cpu *cpu, bool kernel)
  */
 static uint64_t virtual_space(const X86State *s)
 {
+    /* Bits that these registers have at different places, packed into twelve. */
     uint64_t modes = (s->cr0 & (CR0_PG | CR0_WP)) >> 16 |                       /* bits 15, 0 */
                      (s->cr4 & (CR4_PSE | CR4_PAE | CR4_PGE)) >> 3 |            /* bits 1, 2, 4 */
                      (s->cr4 & (CR4_SMEP | CR4_SMAP | CR4_PKE)) >> 12 |         /* bits 8-10 */
