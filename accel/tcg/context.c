@@ -426,7 +426,11 @@ void engine_flush_page(Cpu *cpu, VirtAddr addr)
         return;
     }
     if (large_has(&ec->globals->large, page)) {
-        engine_flush_spaces(cpu, ec->globals->world << 32, UINT64_MAX << 32);
+        /* The other contexts are emptied when they are switched to, those of other worlds too. */
+        ec->n_flushes++;
+        globals_flush(ec->globals);
+        ec->flush_seq += FLUSH_LOG + 1;
+        context_flush(ec, ec->context, false);
         return;
     }
     for (unsigned mode = 0; mode < MMU_MODES; mode++) {
