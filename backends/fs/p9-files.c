@@ -163,8 +163,10 @@ int p9_lcreate(P9Request *r)
     /* The fid of the folder becomes that of the file. */
     g_mutex_lock(&fid->mutex);
     if (fid->kind == FID_PLAIN) {
+        Node *old = fid->node; /* another message may have walked it meanwhile */
+
         fid->node = node_ref(node);
-        node_unref(dir);
+        node_unref(old);
     } else {
         error = EBADF;
     }
