@@ -322,6 +322,11 @@ static bool make_cpu(Cpu *cpu, GError **error)
 
 static bool start_cpu(Cpu *cpu, GError **error)
 {
+    if (x86_state(cpu)->svm.guest) { /* the translator's: the kernel is told nothing of that world */
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "vCPU %d runs a virtual machine of its guest, which KVM cannot carry on: "
+                    "try again later", cpu->index);
+        return false;
+    }
     if (!cpu->engine && !make_cpu(cpu, error)) {
         return false;
     }
