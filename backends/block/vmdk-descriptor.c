@@ -113,8 +113,9 @@ static bool parse_line(VmdkDescriptor *d, const char *text, const char *line, co
         const char *equals = strchr(line, '=');
 
         d->cid = strtoul(cid, NULL, 16);
-        /* It can be changed in place only if it has all its digits. */
-        d->cid_at = strspn(equals + 1, "0123456789abcdefABCDEF") == 8 ? equals + 1 - text : -1;
+        /* Some programs write no leading zeros; it is changed in place, with as many digits as it has. */
+        d->cid_digits = MIN(strspn(equals + 1, "0123456789abcdefABCDEF"), 8);
+        d->cid_at = d->cid_digits ? equals + 1 - text : -1;
     } else if (parent_cid) {
         d->parent_cid = strtoul(parent_cid, NULL, 16);
     } else if (type) {

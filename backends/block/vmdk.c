@@ -28,6 +28,7 @@ typedef struct VmdkImage {
     char *create_type;
     uint32_t cid, parent_cid;
     int64_t cid_at; /* byte of the file, -1: unknown */
+    unsigned cid_digits;
     GMutex lock;
     gint written; /* since it was opened: the identity has changed */
 } VmdkImage;
@@ -150,6 +151,7 @@ static void take_identity(VmdkImage *vmdk, VmdkDescriptor *d, uint64_t at)
     vmdk->cid = d->cid;
     vmdk->parent_cid = d->parent_cid;
     vmdk->cid_at = d->cid_at < 0 ? -1 : (int64_t)at + d->cid_at;
+    vmdk->cid_digits = d->cid_digits;
     if (d->parent_cid != (uint32_t)VMDK_NO_CID && d->parent) {
         vmdk->image.backing_name = g_steal_pointer(&d->parent);
         vmdk->image.backing_format = g_strdup("vmdk");
@@ -318,6 +320,17 @@ static int vmdk_read(BlockImage *image, uint64_t offset, const struct iovec *iov
     return error;
 }
 
+/* Another number of as many digits, and not the one that says `no image`. */
+static uint32_t other_cid(uint32_t old, unsigned digits)
+{
+    uint32_t mask = digits < 8 ? (UINT32_C(1) << 4 * digits) - 1 : UINT32_MAX, cid;
+
+    do {
+        cid = g_random_int() & mask;
+    } while (cid == old || cid == (uint32_t)VMDK_NO_CID);
+    return cid;
+}
+
 /* The first write gives the image a new identity, so that overlays of it notice. */
 static int first_write(VmdkImage *vmdk)
 {
@@ -334,9 +347,11 @@ static int first_write(VmdkImage *vmdk)
                  parent->name, vmdk->image.name);
         error = EINVAL;
     } else if (!vmdk->written) {
-        vmdk->cid = g_random_int_range(1, INT32_MAX);
-        g_snprintf(digits, sizeof(digits), "%08x", vmdk->cid);
-        error = vmdk->cid_at < 0 ? 0 : block_image_write(vmdk->image.file, vmdk->cid_at, digits, 8);
+        if (vmdk->cid_at >= 0) {
+            vmdk->cid = other_cid(vmdk->cid, vmdk->cid_digits);
+            g_snprintf(digits, sizeof(digits), "%0*x", (int)vmdk->cid_digits, vmdk->cid);
+            error = block_image_write(vmdk->image.file, vmdk->cid_at, digits, vmdk->cid_digits);
+        }
         g_atomic_int_set(&vmdk->written, !error);
     }
     g_mutex_unlock(&vmdk->lock);

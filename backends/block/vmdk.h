@@ -29,7 +29,8 @@ typedef struct VmdkDescriptor {
     uint32_t cid, parent_cid;
     char *create_type, *parent;
     GArray *extents; /* of VmdkExtentLine */
-    int64_t cid_at;  /* where its eight digits are in the text; -1: nowhere */
+    int64_t cid_at;  /* where its digits are in the text; -1: nowhere */
+    unsigned cid_digits; /* 1 to 8 */
 } VmdkDescriptor;
 
 bool vmdk_descriptor_parse(VmdkDescriptor *d, const char *text, const char *name, GError **error);

@@ -1,5 +1,7 @@
 """Image formats both ways: what myna-img writes, qemu-img reads and finds clean; what that writes, myna-img reads."""
 import os
+import pathlib
+import re
 
 from tool import check, content, disk, img, img_json, main, need_qemu, noise, patch, qemu, qemu_json, run, same, \
     same_content, write
@@ -127,6 +129,13 @@ def vmdk_backing():
             qemu('check', 'top.vmdk')
     img('create', '-q', '-f', 'vmdk', '-b', 'base.vmdk', '-F', 'vmdk', 'stale.vmdk')
     img('bench', '-w', '-q', '-c', 1, 'base.vmdk')
+    img('bench', '-w', '-q', '-c', 1, 'stale.vmdk', status=1)
+    # An identity without its leading zeros, as qemu-img writes it now and then.
+    img('create', '-q', '-f', 'vmdk', '-o', 'subformat=monolithicFlat', 'short.vmdk', '1M')
+    text = pathlib.Path('short.vmdk').read_text(encoding='latin1')
+    pathlib.Path('short.vmdk').write_text(re.sub(r'(?m)^CID=\w+', 'CID=5', text), encoding='latin1')
+    img('create', '-q', '-f', 'vmdk', '-b', 'short.vmdk', '-F', 'vmdk', 'stale.vmdk')
+    img('bench', '-w', '-q', '-c', 1, 'short.vmdk')
     img('bench', '-w', '-q', '-c', 1, 'stale.vmdk', status=1)
     img('create', '-f', 'vmdk', '-b', 'base.img', '-F', 'raw', 'x.vmdk', status=1)
 
