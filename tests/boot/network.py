@@ -52,7 +52,7 @@ def user(myna, arch='amd64', card='e1000'):
         task = f'''
 ip link set lo up; ip link set eth0 up
 udhcpc -i eth0 -n -q -s /etc/dhcp
-for i in $(seq 40); do ip -6 addr show dev eth0 | grep -q "fec0::.*/64 scope site dynamic" && break; sleep 0.25; done
+for i in $(seq 160); do ip -6 addr show dev eth0 | grep -q "fec0::.*/64 scope site dynamic" && break; sleep 0.25; done
 echo BOOT-IP6 $(ip -6 addr show dev eth0 | sed -n "s/.*inet6 \\(fec0[^ ]*\\).*/\\1/p" | head -n 1)
 ping -c 2 10.0.2.2 >/dev/null && ping -c 1 -s 4000 10.0.2.2 >/dev/null && echo BOOT-PING4
 busybox ping6 -c 2 fec0::2 >/dev/null && echo BOOT-PING6
@@ -80,7 +80,7 @@ poweroff -f
         with linux.boot(myna, arch, task, modules=modules, args=args, parameters=parameters,
                         smp=2 if card in nics.WITH_TWO_CPUS else 1) as m:
             m.expect('BOOT-DHCP 10.0.2.15', 150)
-            same('IPv6 address', m.expect(r'BOOT-IP6 (\S*)', 60)[1], 'fec0::5054:ff:fe12:3456/64')
+            same('IPv6 address', m.expect(r'BOOT-IP6 (\S*)', 100)[1], 'fec0::5054:ff:fe12:3456/64')
             m.expect('BOOT-PING4', 60)
             m.expect('BOOT-PING6', 60)
             same('DNS', m.expect(r'BOOT-DNS (\S*)\n', 60)[1], '10.9.8.7')
