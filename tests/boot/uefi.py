@@ -180,8 +180,7 @@ def installer(myna):
             m.connect()
             firmware.wait_picture(m, "GRUB's menu", lambda p: p[:2] == (800, 600) and firmware.colours(p)[0] > 500, 200)
             m.keys('ret')
-            firmware.wait_picture(m, "the installer's first dialog", lambda p: firmware.has_colour(p, (0, 0, 170), 0.02) and
-                                  firmware.has_colour(p, (170, 170, 170), 0.3), 400)
+            firmware.wait_picture(m, "the kernel's driver of the screen", lambda p: p[:2] == (1024, 768), 400)
 
 
 def order(myna):
