@@ -145,7 +145,7 @@ def avx(myna):
         task = 'avx-test\necho BOOT-END\npoweroff -f\n'
         with boot(myna, 'amd64', task, args=['-nic', 'none', '-cpu', 'max'], smp=2, programs=[program]) as m:
             m.expect('BOOT-END', 200)
-            if set(re.findall('AVX.*', m.text)) != set(expected.stdout.splitlines()):
+            if set(re.findall('(?m)^AVX.*', m.text)) != set(expected.stdout.splitlines()):
                 raise machine.Failure(f'the host prints {expected.stdout}')
 
 
