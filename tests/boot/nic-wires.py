@@ -94,7 +94,9 @@ def wire(myna, name):
         m.expect('BOOT-READY', WAIT)
         threading.Thread(target=serve_vlan, args=('tap0',), daemon=True).start()
         check('no answer', ping('10.5.5.2', '-w', '20'))
-        link = re.search(r'fe80::[0-9a-f:]+', ask(m, 'ip -6 addr show dev eth0'))
+        # The address comes a moment after the kernel has noticed the link.
+        link = re.search(r'fe80::[0-9a-f:]+', ask(m, 'i=0; while ! ip -6 addr show dev eth0 | grep fe80 && [ $i -lt 20 ]; do '
+                                                     'i=$(expr $i + 1); sleep 1; done'))
         check('no answer to IPv6, which finds its neighbour by multicast', link and ping(link[0] + '%tap0', '-w', '20'))
         # A group that nobody joined, and then it is joined.
         check('answers for a group that was not joined', not ping(GROUP))
