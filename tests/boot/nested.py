@@ -212,7 +212,7 @@ for d in a b; do echo BOOT-WROTE $d $(dd if=/t/tmp/$d bs=64k count=64 2>/dev/nul
         with outer(folder, myna, task, one(myna, emulator), {'vmlinuz': vmlinuz, 'initrd': inner}) as m:
             m.expect('BOOT-HOST', 60 * PATIENCE)
             original = m.expect(r'BOOT-VMLINUZ (\w{32})', 60)[1]
-            if m.expect(r'INNER-CPUS (\d+)', 90 * PATIENCE)[1] != '2':
+            if m.expect(r'INNER-CPUS (\d+)\s', 90 * PATIENCE)[1] != '2':
                 raise machine.Failure('the inner guest has not two processors')
             sums = [m.expect(rf'INNER-SUM {d} (\w{{32}})', 30 * PATIENCE)[1] for d in ('vda', 'sda')]
             m.expect(rf'(?s)(INNER-GOT {original}.*){{2}}', 30 * PATIENCE)
@@ -276,7 +276,7 @@ echo BOOT-STATUS $?
             m.expect('INNER-READY', 150 * PATIENCE)
             m.expect('BOOT-SWITCHED', 60 * PATIENCE)
             m.send('enough\n')
-            rounds, sums = (int(m.expect(rf'INNER-{what} (\d+)', 30 * PATIENCE)[1]) for what in ('ROUNDS', 'SUMS'))
+            rounds, sums = (int(m.expect(rf'INNER-{what} (\d+)\s', 30 * PATIENCE)[1]) for what in ('ROUNDS', 'SUMS'))
             m.expect('BOOT-STATUS 0', 10 * PATIENCE)
             if bad := re.search('(INNER|BOOT)-FAIL.*|MONITOR.*(error|cannot|does not).*', m.text):
                 raise machine.Failure(bad[0])

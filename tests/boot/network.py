@@ -80,7 +80,7 @@ poweroff -f
         with linux.boot(myna, arch, task, modules=modules, args=args, parameters=parameters,
                         smp=2 if card in nics.WITH_TWO_CPUS else 1) as m:
             m.expect('BOOT-DHCP 10.0.2.15', 150)
-            same('IPv6 address', m.expect(r'BOOT-IP6 (\S*)', 100)[1], 'fec0::5054:ff:fe12:3456/64')
+            same('IPv6 address', m.expect(r'BOOT-IP6 (\S*)\s', 100)[1], 'fec0::5054:ff:fe12:3456/64')
             m.expect('BOOT-PING4', 60)
             m.expect('BOOT-PING6', 60)
             same('DNS', m.expect(r'BOOT-DNS (\S*)\n', 60)[1], '10.9.8.7')
