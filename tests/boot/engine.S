@@ -4,20 +4,13 @@
         .code16
         .text
         .globl start
+        .include "protected.inc"
 
         .macro leave number
         mov     $\number, %al
         mov     $0x501, %dx
         out     %al, %dx
 99:     jmp     99b
-        .endm
-
-# IRET within a privilege level. The emulator in the kernel, which runs all of this where there is neither VT nor SVM,
-# has no IRET in protected mode.
-        .macro  return
-        pushl   8(%esp)
-        popf
-        ret     $8
         .endm
 
 start:
@@ -58,43 +51,14 @@ start:
         je      1f
         leave   2
 1:
-        lgdtl   %cs:gdt_pointer
-        mov     %cr0, %eax
-        or      $1, %al
-        mov     %eax, %cr0
-        ljmpl   $8, $protected + 0xf0000
-
-        .code32
-protected:
-        mov     $0x10, %eax
-        mov     %eax, %ds
-        mov     %eax, %es
-        mov     %eax, %ss
-        mov     $0x7000, %esp
-        mov     $0x1000, %edi           # the interrupt table: everything goes to on_fault at first
-        mov     $256, %ecx
-1:      mov     $on_fault + 0xf0000, %eax
-        call    set_gate
-        add     $8, %edi
-        loop    1b
-        mov     $0x1000 + 8 * 0x20, %edi
-        mov     $on_tick + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 0x27, %edi # what both controllers say when a request has gone
-        mov     $on_spurious + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 0xff, %edi
-        mov     $on_spurious + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 0x40, %edi
-        mov     $on_apic + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 13, %edi
-        mov     $on_error_fault + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 14, %edi
-        mov     $on_error_fault + 0xf0000, %eax
-        call    set_gate
+        protected_mode
+        all_gates on_fault
+        gate    0x20 on_tick
+        gate    0x27 on_spurious        # what both controllers say when a request has gone
+        gate    0xff on_spurious
+        gate    0x40 on_apic
+        gate    13 on_error_fault
+        gate    14 on_error_fault
         lidt    idt_pointer + 0xf0000
 
 # 3: devices in memory: the APIC's version
@@ -104,16 +68,8 @@ protected:
         leave   3
 
 # 4: ticks of the 8254 through the 8259 wake HLT
-1:      mov     $0x11, %al
-        out     %al, $0x20
-        mov     $0x20, %al
-        out     %al, $0x21
-        mov     $4, %al
-        out     %al, $0x21
-        mov     $1, %al
-        out     %al, $0x21
-        mov     $0xfe, %al
-        out     %al, $0x21
+1:
+        init_8259 0xfe
         mov     $0x34, %al
         out     %al, $0x43
         mov     $0xa9, %al
@@ -249,13 +205,7 @@ protected:
 # 16: good
         leave   0x10
 
-set_gate:                               # of handler eax at edi
-        mov     %ax, (%edi)
-        movw    $8, 2(%edi)
-        movw    $0x8e00, 4(%edi)
-        shr     $16, %eax
-        mov     %ax, 6(%edi)
-        ret
+        gate_routine
 
 on_tick:
         incl    0x600
@@ -291,11 +241,4 @@ ap_start:
         jmp     1b
 ap_end:
 
-        .balign 8
-gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdt_pointer:
-        .word   23
-        .long   gdt + 0xf0000
-idt_pointer:
-        .word   0x7ff
-        .long   0x1000
+        tables

@@ -5,26 +5,8 @@
         .code16
         .text
         .globl start
+        .include "protected.inc"
 
-# IRET within a privilege level. A kernel's KVM by page tables, without VT or SVM, has no IRET in protected mode.
-        .macro  return
-        pushl   8(%esp)
-        popf
-        ret     $8
-        .endm
-
-start:
-        cli
-        xor     %ax, %ax
-        mov     %ax, %ss
-        mov     $0x7000, %sp
-        lgdtl   %cs:gdt_pointer
-        mov     %cr0, %eax
-        or      $1, %al
-        mov     %eax, %cr0
-        ljmpl   $8, $protected + 0xf0000
-
-        .code32
         .macro measure name turns count
         movl    $-1, 0x618
         mov     $\turns, %ebp
@@ -41,24 +23,14 @@ start:
         call    report
         .endm
 
-protected:
-        mov     $0x10, %eax
-        mov     %eax, %ds
-        mov     %eax, %es
-        mov     %eax, %ss
-        mov     $0x7000, %esp
-        mov     $0x1000, %edi
-        mov     $256, %ecx
-1:      mov     $on_interrupt + 0xf0000, %eax
-        mov     %ax, (%edi)
-        movw    $8, 2(%edi)
-        movw    $0x8e00, 4(%edi)
-        shr     $16, %eax
-        mov     %ax, 6(%edi)
-        add     $8, %edi
-        loop    1b
-        mov     $on_serial + 0xf0000, %eax
-        mov     %ax, 0x1000 + 8 * 0x24
+start:
+        cli
+        xor     %ax, %ax
+        mov     %ax, %ss
+        mov     $0x7000, %sp
+        protected_mode
+        all_gates on_interrupt
+        gate    0x24 on_serial
         lidt    idt_pointer + 0xf0000
         movl    $0, 0x600
         movl    $0x1ff, 0xfee000f0      # the local APIC is on
@@ -69,16 +41,7 @@ protected:
         mov     $0x3fc, %dx
         mov     $0x08, %al
         out     %al, %dx
-        mov     $0x11, %al              # the 8259s: vectors 0x20 and 0x28, only IRQ 4
-        out     %al, $0x20
-        mov     $0x20, %al
-        out     %al, $0x21
-        mov     $4, %al
-        out     %al, $0x21
-        mov     $1, %al
-        out     %al, $0x21
-        mov     $0xef, %al
-        out     %al, $0x21
+        init_8259 0xef                  # the 8259s: vectors 0x20 and 0x28, only IRQ 4
         movl    $0x700, 0xfee00350      # LINT0 takes them
         sti
 
@@ -157,6 +120,8 @@ disk:                                   # a sector of the first IDE disk, by pro
         mov     $0x1f0, %edx
         rep insw
         ret
+
+        gate_routine
 
 on_interrupt:
         incl    0x600
@@ -251,11 +216,4 @@ name_memory:    .asciz "memory "
 name_interrupt: .asciz "interrupt "
 name_device:    .asciz "device "
 name_disk:      .asciz "disk "
-        .balign 8
-gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdt_pointer:
-        .word   23
-        .long   gdt + 0xf0000
-idt_pointer:
-        .word   0x7ff
-        .long   0x1000
+        tables

@@ -19,7 +19,7 @@ def assemble(folder, source, start=START):
     """A firmware image whose code, from an assembler source, begins at `start`; its path."""
     paths = [os.path.join(folder, name) for name in ('firmware.o', 'firmware.elf', 'firmware.bin', 'bios')]
     try:
-        subprocess.run(['as', '--32', '-o', paths[0], source], check=True)
+        subprocess.run(['as', '--32', '-I', pathlib.Path(source).parent, '-o', paths[0], source], check=True)
         subprocess.run(['ld', '-m', 'elf_i386', '-N', '--no-warn-rwx-segments', '-Ttext', hex(start), '-e', 'start', '-o',
                         *paths[1::-1]], check=True)
         subprocess.run(['objcopy', '-O', 'binary', '-j', '.text', '-j', '.rodata', *paths[1:3]], check=True)

@@ -5,13 +5,7 @@
         .code16
         .text
         .globl start
-
-# IRET within a privilege level, which an emulator in the kernel may lack (engine.S).
-        .macro  return
-        pushl   8(%esp)
-        popf
-        ret     $8
-        .endm
+        .include "protected.inc"
 
         .macro  say char
         mov     $0x3f8, %dx
@@ -28,49 +22,15 @@ start:
         mov     $0x600, %di
         mov     $0x20, %cx
         rep stosw
-        lgdtl   %cs:gdt_pointer
-        mov     %cr0, %eax
-        or      $1, %al
-        mov     %eax, %cr0
-        ljmpl   $8, $protected + 0xf0000
-
-        .code32
-protected:
-        mov     $0x10, %eax
-        mov     %eax, %ds
-        mov     %eax, %es
-        mov     %eax, %ss
-        mov     $0x7000, %esp
-        mov     $0x1000, %edi
-        mov     $256, %ecx
-1:      mov     $on_fault + 0xf0000, %eax
-        call    set_gate
-        add     $8, %edi
-        loop    1b
-        mov     $0x1000 + 8 * 0x20, %edi
-        mov     $on_tick + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 0x27, %edi
-        mov     $on_spurious + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 0xff, %edi
-        mov     $on_spurious + 0xf0000, %eax
-        call    set_gate
-        mov     $0x1000 + 8 * 0x40, %edi
-        mov     $on_apic + 0xf0000, %eax
-        call    set_gate
+        protected_mode
+        all_gates on_fault
+        gate    0x20 on_tick
+        gate    0x27 on_spurious
+        gate    0xff on_spurious
+        gate    0x40 on_apic
         lidt    idt_pointer + 0xf0000
 
-        mov     $0x11, %al              # 8259: vectors from 20, the timer only
-        out     %al, $0x20
-        mov     $0x20, %al
-        out     %al, $0x21
-        mov     $4, %al
-        out     %al, $0x21
-        mov     $1, %al
-        out     %al, $0x21
-        mov     $0xfe, %al
-        out     %al, $0x21
+        init_8259 0xfe                  # 8259: vectors from 20, the timer only
         mov     $0x34, %al              # 8254: 50 Hz
         out     %al, $0x43
         mov     $0x37, %al
@@ -127,13 +87,7 @@ leave:  mov     $0x501, %dx
         out     %al, %dx
 1:      jmp     1b
 
-set_gate:                               # of handler eax at edi
-        mov     %ax, (%edi)
-        movw    $8, 2(%edi)
-        movw    $0x8e00, 4(%edi)
-        shr     $16, %eax
-        mov     %ax, 6(%edi)
-        ret
+        gate_routine
 
 on_tick:
         incl    0x600
@@ -153,11 +107,4 @@ on_fault:
         mov     $3, %al
         jmp     leave
 
-        .balign 8
-gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdt_pointer:
-        .word   23
-        .long   gdt + 0xf0000
-idt_pointer:
-        .word   0x7ff
-        .long   0x1000
+        tables
