@@ -156,14 +156,14 @@ uint64_t helper_fp_maskmov(X86State *s, uint64_t addr, uint64_t operands, uint64
         if (fx->fsw & FSW_ES) {
             x86_raise_x87(s, retaddr);
         }
-        engine.probe(cpu, addr, size, MMU_STORE, mode, retaddr);
+        x86_fp_probe_store(s, addr, size, retaddr);
         fx->fsw &= ~(7 << FSW_TOP_SHIFT);
         fx->tags = 0xff;
         rotate_registers(fx, top);
         value = fx->st[from];
         mask = fx->st[by];
     } else {
-        engine.probe(cpu, addr, size, MMU_STORE, mode, retaddr);
+        x86_fp_probe_store(s, addr, size, retaddr);
     }
     for (unsigned i = 0; i < size; i++) {
         if (mask[i] & 0x80) {

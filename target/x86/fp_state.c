@@ -80,6 +80,11 @@ static unsigned mmu_mode(X86State *s)
     return guest_ops(s->hot.cpu)->mmu_mode(s->hot.cpu, false);
 }
 
+void x86_fp_probe_store(X86State *s, uint64_t addr, unsigned size, uintptr_t retaddr)
+{
+    engine.probe(s->hot.cpu, addr, size, MMU_STORE, mmu_mode(s), retaddr);
+}
+
 void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr)
 {
     Cpu *cpu = s->hot.cpu;
@@ -180,7 +185,7 @@ uint64_t helper_fp_xsave(X86State *s, uint64_t addr, uint64_t mask, uint64_t c, 
     uint64_t wanted = mask & s->xcr0, present;
     unsigned size = wanted & XSTATE_AVX ? AVX_AT + sizeof(s->ymm_high) : AVX_AT;
 
-    engine.probe(s->hot.cpu, addr, size, MMU_STORE, mmu_mode(s), retaddr);
+    x86_fp_probe_store(s, addr, size, retaddr);
     x86_fp_read(s, addr + HEADER_AT, &present, sizeof(present), retaddr);
     if (wanted & XSTATE_X87) {
         x86_fp_write(s, addr, &fx, MXCSR_AT, retaddr);

@@ -45,5 +45,7 @@ void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw);
 /* Guest memory at a linear address. All faults come before the first byte is written. */
 void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr);
 void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr);
+/* Faults as a store would, writes nothing. */
+void x86_fp_probe_store(X86State *s, uint64_t addr, unsigned size, uintptr_t retaddr);
 
 #endif

@@ -216,11 +216,6 @@ const FpRow x86_fp_rows[] = {
 
 const unsigned x86_fp_row_count = G_N_ELEMENTS(x86_fp_rows);
 
-static unsigned prefix_index(unsigned prefix)
-{
-    return prefix == 0 ? 0 : prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : 3;
-}
-
 const FpRow *x86_fp_row(unsigned map, unsigned prefix, unsigned opcode)
 {
     static const FpRow *rows[3][4][256];
@@ -230,9 +225,9 @@ const FpRow *x86_fp_row(unsigned map, unsigned prefix, unsigned opcode)
         for (unsigned i = 0; i < x86_fp_row_count; i++) {
             const FpRow *row = &x86_fp_rows[i];
 
-            rows[row->map - MAP_0F][prefix_index(row->prefix)][row->opcode] = row;
+            rows[row->map - MAP_0F][x86_prefix_index(row->prefix)][row->opcode] = row;
         }
         g_once_init_leave(&ready, 1);
     }
-    return rows[map - MAP_0F][prefix_index(prefix)][opcode];
+    return rows[map - MAP_0F][x86_prefix_index(prefix)][opcode];
 }

@@ -50,7 +50,13 @@ typedef struct FpRow {
 extern const FpRow x86_fp_rows[];
 extern const unsigned x86_fp_row_count;
 
-/* The row of an opcode under its mandatory prefix (0, 0x66, 0xf3, 0xf2), or NULL. */
+/* A mandatory prefix (0, 0x66, 0xf3, 0xf2) as VEX.pp has it. */
+static inline unsigned x86_prefix_index(unsigned prefix)
+{
+    return prefix == 0 ? 0 : prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : 3;
+}
+
+/* The row of an opcode under its mandatory prefix, or NULL. */
 const FpRow *x86_fp_row(unsigned map, unsigned prefix, unsigned opcode);
 
 /* fp_translate.c: one instruction as a host instruction. vex: 0, or VEX.128 (1) or VEX.256 (2); w: REX.W or VEX.W. */

@@ -27,8 +27,6 @@ uint64_t helper_vex_masked(X86State *s, uint64_t addr, uint64_t operands, uint64
     VexMasked op = {.word = operands};
     uintptr_t retaddr = tcg_caller_pc(s);
     unsigned element = op.wide ? 8 : 4, size = op.l256 ? 32 : 16;
-    Cpu *cpu = s->hot.cpu;
-    unsigned mode = guest_ops(cpu)->mmu_mode(cpu, false);
     uint8_t value[32] = {0};
 
     for (unsigned i = 0; i < size; i += element) {
@@ -36,7 +34,7 @@ uint64_t helper_vex_masked(X86State *s, uint64_t addr, uint64_t operands, uint64
             continue;
         }
         if (op.store) {
-            engine.probe(cpu, addr + i, element, MMU_STORE, mode, retaddr);
+            x86_fp_probe_store(s, addr + i, element, retaddr);
         } else {
             x86_fp_read(s, addr + i, value + i, element, retaddr);
         }

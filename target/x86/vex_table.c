@@ -210,11 +210,6 @@ const VexRow x86_vex_rows[] = {
 
 const unsigned x86_vex_row_count = G_N_ELEMENTS(x86_vex_rows);
 
-static unsigned prefix_index(unsigned prefix)
-{
-    return prefix == 0 ? 0 : prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : 3;
-}
-
 const VexRow *x86_vex_row(unsigned map, unsigned prefix, unsigned opcode, bool w)
 {
     static const VexRow *rows[3][4][256][2];
@@ -223,7 +218,7 @@ const VexRow *x86_vex_row(unsigned map, unsigned prefix, unsigned opcode, bool w
     if (g_once_init_enter(&ready)) {
         for (unsigned i = 0; i < x86_vex_row_count; i++) {
             const VexRow *row = &x86_vex_rows[i];
-            const VexRow **place = rows[row->map - MAP_0F][prefix_index(row->prefix)][row->opcode];
+            const VexRow **place = rows[row->map - MAP_0F][x86_prefix_index(row->prefix)][row->opcode];
 
             if (row->w != VEX_W_1) {
                 place[0] = row;
@@ -234,5 +229,5 @@ const VexRow *x86_vex_row(unsigned map, unsigned prefix, unsigned opcode, bool w
         }
         g_once_init_leave(&ready, 1);
     }
-    return rows[map - MAP_0F][prefix_index(prefix)][opcode][w];
+    return rows[map - MAP_0F][x86_prefix_index(prefix)][opcode][w];
 }

@@ -359,6 +359,19 @@ void fpm_run_translated(FpEngine how, FpContext *c, const uint8_t *code, unsigne
     c->flags = x86_flags(s);
 }
 
+int fpm_vector_in(FpEngine how, uint64_t mode, const uint8_t *code, unsigned size)
+{
+    uint64_t saved = fpm_mode;
+    FpContext c;
+
+    fpm_random_context(&c);
+    c.gpr[R_BX] = fpm_data_address();
+    fpm_mode = mode;
+    fpm_run_translated(how, &c, code, size);
+    fpm_mode = saved;
+    return c.vector;
+}
+
 /* Random contexts. */
 
 uint64_t fpm_random(void)

@@ -31,6 +31,8 @@ uint64_t fpm_data_address(void);
 extern uint64_t fpm_mode;
 void fpm_run_native(FpContext *c, const uint8_t *code, unsigned size);
 void fpm_run_translated(FpEngine engine, FpContext *c, const uint8_t *code, unsigned size);
+/* The exception that code raises in a random context under these MODE_ bits, -1: none. BX is the data's address. */
+int fpm_vector_in(FpEngine engine, uint64_t mode, const uint8_t *code, unsigned size);
 
 /* Random contexts made of the values that matter to FP units. */
 uint64_t fpm_random(void);

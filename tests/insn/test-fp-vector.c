@@ -132,19 +132,6 @@ static void test_rows_are_unique(void)
     }
 }
 
-static int vector_of(FpEngine engine_kind, uint64_t mode, const uint8_t *code, unsigned size)
-{
-    uint64_t saved = fpm_mode;
-    FpContext c;
-
-    fpm_random_context(&c);
-    c.gpr[R_BX] = fpm_data_address();
-    fpm_mode = mode;
-    fpm_run_translated(engine_kind, &c, code, size);
-    fpm_mode = saved;
-    return c.vector;
-}
-
 static void test_mode_checks(void)
 {
     static const uint8_t addps[] = {0x0f, 0x58, 0xc1}, paddb[] = {0x0f, 0xfc, 0xc1}, fadd[] = {0xd8, 0xc1};
@@ -152,7 +139,7 @@ static void test_mode_checks(void)
     static const uint8_t bad[] = {0xf3, 0x0f, 0xfc, 0xc1};
     uint64_t mode = fpm_mode;
 
-#define VECTOR(m, code) vector_of(FPM_INTERPRET, m, code, sizeof(code))
+#define VECTOR(m, code) fpm_vector_in(FPM_INTERPRET, m, code, sizeof(code))
     g_assert_cmpint(VECTOR(mode, addps), ==, -1);
     g_assert_cmpint(VECTOR(mode | MODE_EM, addps), ==, EXC_UD);
     g_assert_cmpint(VECTOR(mode | MODE_TS, addps), ==, EXC_NM);

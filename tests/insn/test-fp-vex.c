@@ -39,7 +39,7 @@ static unsigned build(uint8_t *code, const VexRow *row, Form form)
     unsigned vvvv = uses_vvvv ? random_except(0) : 0, index = random_except(1 << reg);
     bool w = row->w == VEX_W_1 || (row->w == VEX_W_IGNORED && fpm_below(2));
     bool gather = row->flags & FPF_GATHER;
-    uint8_t pp = row->prefix == 0x66 ? 1 : row->prefix == 0xf3 ? 2 : row->prefix == 0xf2 ? 3 : 0;
+    uint8_t pp = x86_prefix_index(row->prefix);
 
     if (gather) {
         vvvv = random_except(1 << reg | 1 << index);
@@ -239,19 +239,6 @@ static void test_sequences(const void *engine_name)
     }
 }
 
-static int vector_of(uint64_t mode, const uint8_t *code, unsigned size)
-{
-    uint64_t saved = fpm_mode;
-    FpContext c;
-
-    fpm_random_context(&c);
-    c.gpr[R_BX] = fpm_data_address();
-    fpm_mode = mode;
-    fpm_run_translated(FPM_INTERPRET, &c, code, size);
-    fpm_mode = saved;
-    return c.vector;
-}
-
 static void test_checks(void)
 {
     static const uint8_t vaddps[] = {0xc5, 0xf4, 0x58, 0xc2};
@@ -267,7 +254,7 @@ static void test_checks(void)
     if (!host_has_avx()) {
         return;
     }
-#define VECTOR(m, code) vector_of(m, code, sizeof(code))
+#define VECTOR(m, code) fpm_vector_in(FPM_INTERPRET, m, code, sizeof(code))
     g_assert_cmpint(VECTOR(mode, vaddps), ==, -1);
     g_assert_cmpint(VECTOR(mode | MODE_EM, vaddps), ==, -1);
     g_assert_cmpint(VECTOR(mode | MODE_TS, vaddps), ==, EXC_NM);
