@@ -110,3 +110,10 @@ Gadget *gadget_new(UsbBus *bus, const char *port, UsbSpeed top)
     g_assert_no_error(error);
     return (Gadget *)dev;
 }
+
+void gadget_start_over(Gadget *gadget)
+{
+    device_reset(&gadget->usb.dev);
+    gadget->answer = 0;
+    gadget->out_size = gadget->in_at = gadget->in_left = gadget->chunk = gadget->transfers = 0;
+}

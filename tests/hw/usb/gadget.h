@@ -18,5 +18,7 @@ typedef struct Gadget {
 
 /* Bulk endpoints 1 IN and 2 OUT, interrupt endpoint 3 IN; speeds up to `top`. */
 Gadget *gadget_new(UsbBus *bus, const char *port, UsbSpeed top);
+/* Reset, with nothing given or taken and data as the answer. */
+void gadget_start_over(Gadget *gadget);
 
 #endif

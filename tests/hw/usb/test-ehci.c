@@ -1,7 +1,7 @@
 /* EHCI: schedules in memory as a driver would write them, and who owns which port. */
 #include "core/clock.h"
-#include "tests/hw/rig.h"
 #include "tests/hw/usb/gadget.h"
+#include "tests/hw/usb/registers.h"
 #include "util/bits.h"
 
 #include <string.h>
@@ -14,26 +14,10 @@ enum { OUT, IN, SETUP };
 enum { END = 1, IS_QH = 2 };
 enum { RUN = 1, PERIODIC_ON = 0x10, ASYNC_ON = 0x20, DOORBELL = 0x40 };
 enum { PED = 4, RESET = 0x100, OWNER = 0x2000 };
-#define BAR 0xf0000000u
 
 static Device *hc, *companion;
 static UsbBus *bus;
 static Gadget *gadget;
-
-static uint8_t *mem(uint32_t at)
-{
-    return rig_ram() + at;
-}
-
-static uint32_t get(unsigned reg)
-{
-    return rig_load(BAR + reg, 4);
-}
-
-static void put(unsigned reg, uint32_t value)
-{
-    rig_store(BAR + reg, value, 4);
-}
 
 static uint32_t qtd(int n)
 {
@@ -84,15 +68,10 @@ static void run_ms(int ms)
 
 static void start(void)
 {
-    int devfn = ((PciDevice *)hc)->devfn;
-
     device_reset(hc);
     device_reset(companion);
-    device_reset(&gadget->usb.dev);
-    gadget->answer = 0;
-    gadget->out_size = gadget->in_at = gadget->in_left = gadget->chunk = gadget->transfers = 0;
-    pci_config_write(rig_pci(), 0, devfn, 0x10, BAR, 4);
-    pci_config_write(rig_pci(), 0, devfn, 0x04, 6, 2);
+    gadget_start_over(gadget);
+    map_registers(hc);
     memset(mem(LIST), 0, 0x100000);
     for (int i = 0; i < 1024; i++) {
         store_le32(mem(LIST + i * 4), END);

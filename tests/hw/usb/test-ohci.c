@@ -1,7 +1,7 @@
 /* OHCI: endpoint and transfer descriptors in memory as a driver would write them. */
 #include "core/clock.h"
-#include "tests/hw/rig.h"
 #include "tests/hw/usb/gadget.h"
+#include "tests/hw/usb/registers.h"
 #include "util/bits.h"
 
 #include <string.h>
@@ -11,27 +11,11 @@ enum { CONTROL = 0x04, COMMAND = 0x08, STATUS = 0x0c, ENABLE = 0x10, HCCA = 0x18
 enum { AREA = 0x10000, EDS = 0x11000, TDS = 0x12000, DATA = 0x40000 };
 enum { OPERATIONAL = 0x80, LISTS = 0x3c };
 enum { SETUP = 0, OUT = 1, IN = 2, ROUNDING = 1 << 18 };
-#define BAR 0xf0000000u
 #define END 20 /* the descriptor that ends every queue */
 
 static Device *hc;
 static UsbBus *bus;
 static Gadget *gadget;
-
-static uint8_t *mem(uint32_t at)
-{
-    return rig_ram() + at;
-}
-
-static uint32_t get(unsigned reg)
-{
-    return rig_load(BAR + reg, 4);
-}
-
-static void put(unsigned reg, uint32_t value)
-{
-    rig_store(BAR + reg, value, 4);
-}
 
 static uint32_t td(int n)
 {
@@ -61,14 +45,9 @@ static unsigned code(int n)
 
 static void start(void)
 {
-    int devfn = ((PciDevice *)hc)->devfn;
-
     device_reset(hc);
-    device_reset(&gadget->usb.dev);
-    gadget->answer = 0;
-    gadget->out_size = gadget->in_at = gadget->in_left = gadget->chunk = gadget->transfers = 0;
-    pci_config_write(rig_pci(), 0, devfn, 0x10, BAR, 4);
-    pci_config_write(rig_pci(), 0, devfn, 0x04, 6, 2);
+    gadget_start_over(gadget);
+    map_registers(hc);
     memset(mem(AREA), 0, 0x100000);
     put(HCCA, AREA);
     put(CONTROL_HEAD, EDS);

@@ -55,9 +55,7 @@ static void start(void)
     int devfn = ((PciDevice *)hc)->devfn;
 
     device_reset(hc);
-    device_reset(&gadget->usb.dev);
-    gadget->answer = 0;
-    gadget->out_size = gadget->in_at = gadget->in_left = gadget->chunk = gadget->transfers = 0;
+    gadget_start_over(gadget);
     pci_config_write(rig_pci(), 0, devfn, 0x20, IO, 4);
     pci_config_write(rig_pci(), 0, devfn, 0x04, 5, 2);
     memset(mem(LIST), 0, 0x100000);

@@ -1,7 +1,7 @@
 /* xHCI: rings and contexts in memory as a driver would write them, good and bad. */
 #include "core/clock.h"
-#include "tests/hw/rig.h"
 #include "tests/hw/usb/gadget.h"
+#include "tests/hw/usb/registers.h"
 #include "util/bits.h"
 
 #include <string.h>
@@ -14,27 +14,11 @@ enum { NORMAL = 1, SETUP, DATA_STAGE, STATUS, LINK = 6, EVENT_DATA, NOOP, ENABLE
        EVALUATE, RESET_EP, STOP_EP, SET_DEQUEUE, RESET_DEVICE, CMD_NOOP = 23 };
 enum { CYCLE = 1, TOGGLE = 2, ISP = 4, CHAIN = 16, IOC = 32, IDT = 64 };
 enum { EVENT_RING = 16, IN = 3, OUT = 4 }; /* endpoint 1 IN, endpoint 2 OUT */
-#define BAR 0xf0000000u
 
 static Device *hc;
 static UsbBus *bus;
 static Gadget *gadget;
 static unsigned commands, ep0, bulk_in, bulk_out, event, event_cycle;
-
-static uint8_t *mem(uint32_t at)
-{
-    return rig_ram() + at;
-}
-
-static uint32_t get(unsigned reg)
-{
-    return rig_load(BAR + reg, 4);
-}
-
-static void put(unsigned reg, uint32_t value)
-{
-    rig_store(BAR + reg, value, 4);
-}
 
 static void put_trb(uint32_t ring, unsigned *n, uint64_t parameter, uint32_t status, unsigned type, uint32_t flags)
 {
@@ -87,15 +71,11 @@ static unsigned transfer_event(uint32_t *left)
 
 static void start(void)
 {
-    int devfn = ((PciDevice *)hc)->devfn;
     uint8_t e[16];
 
     device_reset(hc);
-    device_reset(&gadget->usb.dev);
-    gadget->answer = 0;
-    gadget->out_size = gadget->in_at = gadget->in_left = gadget->chunk = gadget->transfers = 0;
-    pci_config_write(rig_pci(), 0, devfn, 0x10, BAR, 4);
-    pci_config_write(rig_pci(), 0, devfn, 0x04, 6, 2);
+    gadget_start_over(gadget);
+    map_registers(hc);
     memset(mem(CONTEXTS), 0, 0x200000);
     commands = ep0 = bulk_in = bulk_out = event = 0;
     event_cycle = 1;
