@@ -17,7 +17,7 @@ const AccelOps *const accel_types[] = {
 const AccelOps *accel;
 DebugStopFn *accel_debug_stop_fn;
 
-static const AccelOps *find_type(const char *name, size_t length)
+const AccelOps *accel_find_type(const char *name, size_t length)
 {
     for (int i = 0; accel_types[i]; i++) {
         if (strlen(accel_types[i]->name) == length && !memcmp(accel_types[i]->name, name, length)) {
@@ -42,7 +42,7 @@ static bool try_one(const char *text, char **why, GError **error)
 {
     const char *comma = strchr(text, ',');
     size_t length = comma ? comma - text : strlen(text);
-    const AccelOps *type = find_type(text, length);
+    const AccelOps *type = accel_find_type(text, length);
 
     *why = NULL;
     if (!type) {

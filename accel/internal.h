@@ -5,7 +5,12 @@
 #include "accel/accel.h"
 #include "target/guest.h"
 
+#define ACCEL_MAX_CPUS 512
+
 extern const AccelOps tcg_accel_ops, kvm_accel_ops;
+
+/* The engine of this name, which has `length` bytes; NULL if there is none. */
+const AccelOps *accel_find_type(const char *name, size_t length);
 
 /* Makes the CPU known; it begins paused. Before its thread starts. */
 void accel_cpu_add(Cpu *cpu);

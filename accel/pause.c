@@ -10,8 +10,6 @@
 
 #include <stdatomic.h>
 
-#define MAX_CPUS 512
-
 typedef struct Work {
     void (*fn)(Cpu *cpu, void *data);
     void *data;
@@ -25,20 +23,20 @@ typedef struct AccelCpu {
     GQueue work;
 } AccelCpu;
 
-static AccelCpu *parked[MAX_CPUS]; /* by Cpu.index */
+static AccelCpu *parked[ACCEL_MAX_CPUS]; /* by Cpu.index */
 static GMutex lock;
 static GCond changed;
 
 static AccelCpu *accel_cpu(Cpu *cpu)
 {
-    return cpu->index >= 0 && cpu->index < MAX_CPUS ? parked[cpu->index] : NULL;
+    return cpu->index >= 0 && cpu->index < ACCEL_MAX_CPUS ? parked[cpu->index] : NULL;
 }
 
 void accel_cpu_add(Cpu *cpu)
 {
-    AccelCpu *a = parked[cpu->index];
+    AccelCpu *a = accel_cpu(cpu);
 
-    g_assert(cpu->index >= 0 && cpu->index < MAX_CPUS);
+    g_assert(cpu->index >= 0 && cpu->index < ACCEL_MAX_CPUS);
     if (!a) {
         a = g_new0(AccelCpu, 1);
         g_queue_init(&a->work);
@@ -169,7 +167,7 @@ void accel_cpu_run(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data)
 /* A CPU that pauses the machine itself stands when it comes back to its loop. */
 static bool all_stand(void *data)
 {
-    for (int i = 0; i < MAX_CPUS; i++) {
+    for (int i = 0; i < ACCEL_MAX_CPUS; i++) {
         AccelCpu *a = parked[i];
 
         if (a && a->pause && !a->standing && cpu_current() != a->cpu) {

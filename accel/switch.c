@@ -12,9 +12,9 @@
 
 #include <string.h>
 
-enum { MAX_ENGINES = 4, MAX_CPUS = 512 };
+enum { MAX_ENGINES = 4 };
 
-static void *kept[MAX_ENGINES][MAX_CPUS];
+static void *kept[MAX_ENGINES][ACCEL_MAX_CPUS];
 static bool initialised[MAX_ENGINES];
 
 static int index_of(const AccelOps *type)
@@ -25,16 +25,6 @@ static int index_of(const AccelOps *type)
         }
     }
     return -1;
-}
-
-static const AccelOps *find(const char *name)
-{
-    for (int i = 0; accel_types[i]; i++) {
-        if (!strcmp(accel_types[i]->name, name)) {
-            return accel_types[i];
-        }
-    }
-    return NULL;
 }
 
 /* It can run this machine; what it needs once is done. */
@@ -110,7 +100,7 @@ static void switch_now(void *opaque)
 
 bool accel_switch(const char *name, GError **error)
 {
-    Switch s = { .to = find(name) };
+    Switch s = { .to = accel_find_type(name, strlen(name)) };
 
     if (!s.to) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "there is no engine '%s' (tcg, kvm)", name);
