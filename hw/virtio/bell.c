@@ -4,30 +4,16 @@
  */
 #include "hw/virtio/virtqueue.h"
 
+#include <glib-unix.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-typedef struct VirtioBell {
-    GSource source; /* first */
-    VirtioDevice *v;
-    int fd;
-    gpointer tag;
-} VirtioBell;
-
-static gboolean check(GSource *source)
+static gboolean rung(int fd, GIOCondition condition, gpointer opaque)
 {
-    VirtioBell *bell = (VirtioBell *)source;
-
-    return g_source_query_unix_fd(source, bell->tag) != 0;
-}
-
-static gboolean dispatch(GSource *source, GSourceFunc fn, gpointer data)
-{
-    VirtioBell *bell = (VirtioBell *)source;
-    VirtioDevice *v = bell->v;
+    VirtioDevice *v = opaque;
     eventfd_t count;
 
-    eventfd_read(bell->fd, &count);
+    eventfd_read(fd, &count);
     virtio_lock(v);
     for (unsigned i = 0; i < v->queue_count && virtio_ready(v); i++) {
         if (v->queues[i]->s.enabled) {
@@ -37,8 +23,6 @@ static gboolean dispatch(GSource *source, GSourceFunc fn, gpointer data)
     virtio_unlock(v);
     return G_SOURCE_CONTINUE;
 }
-
-static GSourceFuncs functions = { .check = check, .dispatch = dispatch };
 
 void virtio_bell_make(VirtioDevice *v)
 {
@@ -63,16 +47,11 @@ void virtio_bell_detach(VirtioDevice *v)
 
 void virtio_bell_attach(VirtioDevice *v)
 {
-    VirtioBell *bell;
-
     if (v->bell_fd < 0) {
         return;
     }
-    bell = (VirtioBell *)g_source_new(&functions, sizeof(*bell));
-    bell->v = v;
-    bell->fd = v->bell_fd;
-    bell->tag = g_source_add_unix_fd(&bell->source, bell->fd, G_IO_IN);
-    v->bell = &bell->source;
+    v->bell = g_unix_fd_source_new(v->bell_fd, G_IO_IN);
+    g_source_set_callback(v->bell, G_SOURCE_FUNC(rung), v, NULL);
     g_source_attach(v->bell, v->iothread ? iothread_context(v->iothread) : NULL);
 }
 
