@@ -13,6 +13,7 @@
 
 #include "interp_private.h"
 #include "ir_private.h"
+#include "pic.h"
 
 const TcgTarget *interp_target;
 const TcgRuntime *interp_runtime;
@@ -66,6 +67,12 @@ static void write_slot(void *state, const IrSlot *slot, IrType type, uint64_t v)
 static void write_pc(void *state, uint64_t pc)
 {
     write_slot(state, &interp_target->slots[interp_target->pc_slot], IR_I64, pc);
+}
+
+/* A pc of the IR. */
+static void write_known_pc(void *state, const IrBlock *ir, uint64_t pc)
+{
+    write_pc(state, pic_pc(ir->pic_bits, state, pc));
 }
 
 /* Constants may be used across labels, so they are values from the start. */
@@ -307,7 +314,7 @@ static TcgExit run(void *state, const IrBlock *ir)
             do_call(state, ir, insn);
             break;
         case IR_insn_start:
-            write_pc(state, insn->imm);
+            write_known_pc(state, ir, insn->imm);
             break;
         case IR_brcc:
         case IR_brcond:
@@ -324,7 +331,7 @@ static TcgExit run(void *state, const IrBlock *ir)
             }
             /* fall through */
         case IR_exit_jump:
-            write_pc(state, insn->imm);
+            write_known_pc(state, ir, insn->imm);
             return TCG_EXIT_LOOKUP;
         case IR_exit_lookup:
             write_pc(state, values[insn->in[0]]);
@@ -333,7 +340,7 @@ static TcgExit run(void *state, const IrBlock *ir)
             return insn->bits;
         case IR_poll:
             if (*poll < 0) {
-                write_pc(state, insn->imm);
+                write_known_pc(state, ir, insn->imm);
                 return TCG_EXIT_POLL;
             }
             break;

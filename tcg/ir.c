@@ -48,6 +48,7 @@ void ir_block_reset(IrBlock *ir)
     ir->n_values = 1;
     ir->n_labels = 0;
     ir->n_raws = 0;
+    ir->pic_bits = 0;
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;
     g_array_set_size(ir->exit_dead, 0);

@@ -41,7 +41,7 @@ static uint32_t hash_of(const BlockKey *key, const uint8_t *host)
 static bool is_for(const Block *block, const BlockKey *key, unsigned variant, const uint8_t *host)
 {
     return block->host == host && block->key.pc == key->pc && block->key.base == key->base &&
-           block->key.flags == key->flags && block->variant == variant;
+           block->key.flags == key->flags && block->key.pic_bits == key->pic_bits && block->variant == variant;
 }
 
 Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *host, const uint8_t *host2)
@@ -156,6 +156,7 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
         block = block->page_next[list];
     }
     if (!cp->first) {
+        cp->pc_page = PAGE_NOWHERE;
         atomic_fetch_and(&ram->page_flags[page], (uint8_t)~PAGE_CODE);
     }
 }
@@ -264,6 +265,24 @@ void blocks_kill_all(void)
             code_block_kill(hash[h]);
         }
     }
+}
+
+bool code_page_is_shared(RamBlock *ram, uint64_t page, uint64_t pc)
+{
+    CodePage *cp = code_page(ram, page, true);
+    uint64_t pc_page = pc & PAGE_MASK;
+
+    if (cp->pc_page == PAGE_NOWHERE) {
+        cp->pc_page = pc_page;
+    } else if (cp->pc_page != pc_page && cp->pc_page != PAGE_ANYWHERE) {
+        for (Block *block = cp->first, *next; block; block = next) {
+            next = block->page_next[list_of(block, ram, page)];
+            code_block_kill(block);
+        }
+        cp->pc_page = PAGE_ANYWHERE;
+        code_stats.shared++;
+    }
+    return cp->pc_page == PAGE_ANYWHERE;
 }
 
 /* The back-end gives code of a region out in rising order, so this keeps the index sorted. */

@@ -144,7 +144,7 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
     if (jumps->entries[index].pc != JUMP_CACHE_EMPTY && jumps->entries[index].pc != pc) {
         jumps_move(jumps, index);
     }
-    jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->code : NULL };
+    jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->entry : NULL };
     jumps->blocks[index] = block;
     filter_add(jumps, page);
     if (block->host2) {

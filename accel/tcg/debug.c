@@ -49,6 +49,19 @@ bool debug_has_breakpoint(VirtAddr addr)
     return has_breakpoint(addr, false) || has_breakpoint(addr, true);
 }
 
+bool debug_has_breakpoints(void)
+{
+    bool any;
+
+    if (!breakpoints) {
+        return false;
+    }
+    g_mutex_lock(&breakpoint_mutex);
+    any = breakpoints->len > 0;
+    g_mutex_unlock(&breakpoint_mutex);
+    return any;
+}
+
 static void drop_blocks(void)
 {
     g_mutex_lock(&tb_lock);

@@ -192,7 +192,7 @@ static inline EngineCpu *engine_of(void *state)
  */
 typedef struct Block {
     /* What a lookup reads, on one cache line. */
-    BlockKey key;
+    BlockKey key;             /* pic_bits: of this block; its pc then is one within the page */
     const uint8_t *host;      /* first byte of guest code; with the key, what identifies it */
     const uint8_t *host2;     /* the second page's start, or NULL */
     struct Block *hash_next;
@@ -210,10 +210,15 @@ typedef struct Block {
     HostExit *in;             /* linked exits of other blocks */
 } Block;
 
+/* Of a CodePage.pc_page, no page of the pc; nothing has been translated yet. */
+#define PAGE_ANYWHERE 1
+#define PAGE_NOWHERE  0
+
 /* A page that blocks derive from, in RamBlock.page_data. Never freed. */
 typedef struct CodePage {
     _Atomic uint64_t bytes[GUEST_PAGE_SIZE / 64]; /* which bytes blocks cover; may say too much */
     Block *first;     /* blocks, by page_next[0] if they begin here, else page_next[1] */
+    uint64_t pc_page; /* where the blocks here run that could be position-independent; PAGE_ANYWHERE: are */
     uint32_t rewrites;
 } CodePage;
 
@@ -289,6 +294,11 @@ Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *hos
 /* Whether there is one that goes on in a second page. */
 bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host);
 void code_block_insert(Block *block);
+/*
+ * Whether blocks of this key, whose code is on the page, are to be position-independent. They are when
+ * code of the page has been seen at two places; its blocks for one place are dropped then.
+ */
+bool code_page_is_shared(RamBlock *ram, uint64_t page, uint64_t pc);
 void code_block_kill(Block *block);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
 void blocks_kill_all(void);
@@ -302,6 +312,7 @@ extern uint64_t eviction_count;
 extern _Atomic uint32_t dead_interpreted;
 typedef struct BlockStats {
     uint64_t blocks, killed, translated, linked, insns, evicted;
+    uint64_t shared; /* pages whose blocks became position-independent */
 } BlockStats;
 extern BlockStats code_stats;
 
@@ -311,12 +322,13 @@ typedef struct Lookup {
     bool once;   /* for one run, not in the index */
     bool global; /* its page is mapped so */
 } Lookup;
-Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant);
+Lookup translate_lookup(EngineCpu *ec, const BlockKey *key, unsigned variant);
 void translate_discard(Block *block); /* after a run of one for once */
 
 /* debug.c */
 bool debug_in_use(void); /* by a debugger */
 bool debug_has_breakpoint(VirtAddr addr);
+bool debug_has_breakpoints(void); /* any, anywhere */
 bool debug_insert_breakpoint(Cpu *cpu, VirtAddr addr);
 bool debug_remove_breakpoint(Cpu *cpu, VirtAddr addr);
 bool debug_insert_watchpoint(Cpu *cpu, VirtAddr addr, VirtAddr size, bool on_read, bool on_write);

@@ -353,7 +353,7 @@ static Block *cached_block(EngineCpu *ec, const BlockKey *key)
 static void log_block(EngineCpu *ec, const Block *block)
 {
     log_if(LOG_EXEC, "cpu %d runs %" PRIx64 ":%" PRIx64 " flags %" PRIx64 " phys %" PRIx64 "\n",
-           ec->cpu->index, block->key.base, block->key.pc, block->key.flags,
+           ec->cpu->index, block->key.base, ec->ops->get_pc(ec->cpu) - block->key.base, block->key.flags,
            (uint64_t)block->key.phys);
     if (log_enabled(LOG_CPU) && ec->cpu->type->describe) {
         g_autofree char *text = ec->cpu->type->describe(ec->cpu, false);
@@ -371,7 +371,7 @@ static void try_link(HostExit *exit, Block *to)
     from = exit->block->engine;
     if (!exit->link && !from->dead && !to->dead && !from->variant && !to->variant && to->code &&
         !to->host2 && exit->pc == to->key.pc && from->key.flags == to->key.flags &&
-        from->key.base == to->key.base &&
+        from->key.base == to->key.base && from->key.pic_bits == to->key.pic_bits &&
         ((uintptr_t)from->host & PAGE_MASK) == ((uintptr_t)to->host & PAGE_MASK)) {
         code_block_link(exit, to);
     }
@@ -382,6 +382,9 @@ static TcgExit execute(EngineCpu *ec, Block *block, HostExit **exit)
 {
     TcgExit why;
 
+    if (block->key.pic_bits) {
+        ec->cpu->hot->pic_page = ec->ops->get_pc(ec->cpu) & PAGE_MASK;
+    }
     if (verify_wanted(block)) {
         return verify_run(ec, block, exit);
     }

@@ -22,7 +22,8 @@ typedef struct FetchPage {
 
 typedef struct Fetch {
     EngineCpu *ec;
-    uint64_t vaddr; /* of the block's first byte */
+    uint64_t vaddr;  /* of the block's first byte */
+    uint64_t origin; /* of the pcs in the translation: added to one, it gives the virtual address */
     unsigned variant;
     FetchPage page[2];
     bool wanted_second;
@@ -39,7 +40,7 @@ static bool on_first_page(const Fetch *f, uint64_t vaddr)
 static bool fetch_byte(Translation *t, uint64_t pc, uint8_t *byte)
 {
     Fetch *f = t->engine;
-    uint64_t vaddr = t->key->base + pc;
+    uint64_t vaddr = f->origin + pc;
     FetchPage *page = &f->page[!on_first_page(f, vaddr)];
     unsigned offset = vaddr & (GUEST_PAGE_SIZE - 1);
 
@@ -64,7 +65,7 @@ static bool has_breakpoint(Translation *t, uint64_t pc)
 {
     Fetch *f = t->engine;
 
-    return !(f->variant & VARIANT_SINGLE) && debug_has_breakpoint(t->key->base + pc);
+    return !(f->variant & VARIANT_SINGLE) && debug_has_breakpoint(f->origin + pc);
 }
 
 /*
@@ -75,9 +76,10 @@ static bool is_far(void *opaque, uint64_t pc)
 {
     enum { LONGEST_INSN = 15 };
     Translation *t = opaque;
-    uint64_t addr = t->key->base + pc;
+    Fetch *f = t->engine;
+    uint64_t addr = f->origin + pc;
 
-    return !on_first_page(t->engine, addr) || (addr & (GUEST_PAGE_SIZE - 1)) > GUEST_PAGE_SIZE - LONGEST_INSN;
+    return !on_first_page(f, addr) || (addr & (GUEST_PAGE_SIZE - 1)) > GUEST_PAGE_SIZE - LONGEST_INSN;
 }
 
 /* Devices want the machine lock, which is not to be had once tb_lock is held. */
@@ -175,6 +177,7 @@ static void build_ir(Translation *t)
         scratch = ir_block_new(ops->tcg.slots, ops->tcg.n_slots, ops->helpers, ops->n_helpers);
     }
     ir_block_reset(scratch);
+    scratch->pic_bits = t->pic_bits;
     t->ir = scratch;
     ops->translate(t);
     if (log_enabled(LOG_IN_ASM)) {
@@ -231,6 +234,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .cpu = f->ec->cpu,
         .key = key,
         .max_insns = limit,
+        .pic_bits = key->pic_bits,
         .single_step = f->variant & VARIANT_STEP,
         .fetch = fetch_byte,
         .has_breakpoint = has_breakpoint,
@@ -305,7 +309,7 @@ static Block *remembered(EngineCpu *ec, const BlockKey *key, unsigned variant, c
 {
     Block *block = variant ? NULL : ec->jumps->blocks[jump_cache_index(key->pc)];
 
-    if (block && !block->dead && block->host == host && block->key.pc == key->pc &&
+    if (block && !block->dead && block->host == host && (block->key.pic_bits || block->key.pc == key->pc) &&
         block->key.flags == key->flags && block->key.base == key->base && !block->host2 &&
         !block->variant) {
         return block;
@@ -313,8 +317,24 @@ static Block *remembered(EngineCpu *ec, const BlockKey *key, unsigned variant, c
     return NULL;
 }
 
-Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant)
+/* Under tb_lock: the key of the block to look for or make, for this pc or for all that are so far into a page. */
+static void choose_place(Fetch *f, BlockKey *key)
 {
+    const PageEntry *entry = &f->page[0].entry;
+
+    if (key->pic_bits && entry->host && !f->variant && !debug_has_breakpoints() &&
+        code_page_is_shared(entry->ram, entry->flags - entry->ram->page_flags, key->pc)) {
+        f->origin = key->pc & PAGE_MASK;
+        key->pc &= ~PAGE_MASK;
+    } else {
+        f->origin = key->base;
+        key->pic_bits = 0;
+    }
+}
+
+Lookup translate_lookup(EngineCpu *ec, const BlockKey *wanted, unsigned variant)
+{
+    BlockKey place = *wanted, *key = &place;
     Fetch f = { .ec = ec, .vaddr = key->base + key->pc, .variant = variant };
     const uint8_t *host, *host2 = NULL;
     Lookup found = { 0 };
@@ -330,14 +350,15 @@ Lookup translate_lookup(EngineCpu *ec, BlockKey *key, unsigned variant)
     if (host && (found.block = remembered(ec, key, variant, host))) {
         return found;
     }
+    g_mutex_lock(&tb_lock);
+    choose_place(&f, key);
     if (host) {
-        g_mutex_lock(&tb_lock);
         found.block = code_block_find(key, variant, host, NULL);
         crosses = !found.block && code_block_crosses(key, variant, host);
-        g_mutex_unlock(&tb_lock);
-        if (found.block) {
-            return found;
-        }
+    }
+    g_mutex_unlock(&tb_lock);
+    if (found.block) {
+        return found;
     }
     limit = insn_limit(&f);
     protect_page(&f, 0);

@@ -26,7 +26,8 @@ typedef struct CpuHot {
     void *tlb_store;        /* and for stores */
     void *jump_cache;       /* JumpCacheEntry table of the current address space and mode */
     Cpu *cpu;
-    uint64_t scratch[2];
+    uint64_t pic_page;      /* page of the pc, for blocks that run at any (IrBlock.pic_bits) */
+    uint64_t scratch;
 } CpuHot;
 
 G_STATIC_ASSERT(sizeof(CpuHot) == 64);

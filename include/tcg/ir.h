@@ -183,6 +183,11 @@ typedef struct IrBlock {
     uint32_t n_slots;
     const IrHelper *helpers;
     uint32_t n_helpers;
+    /*
+     * Position-independent code: 0, or the width, 32 or 64, that sums of pcs wrap at. Then the pcs in
+     * operations are distances from the page in CpuHot.pic_page, but exit_lookup's is what it is.
+     */
+    uint32_t pic_bits;
     /* Slots that the successors are known to overwrite before reading: dead at exits. Per block,
      * applied to every exit unless exit_dead has an entry for its insn. */
     GArray *exit_dead; /* of IrExitDead, by rising insn index; may be empty */

@@ -39,7 +39,7 @@ static inline uint32_t jump_cache_second(uint64_t pc)
 
 /* A direct exit: rel32 at `patch` (in the writable view) goes to the stub until it is linked. */
 typedef struct HostExit {
-    uint64_t pc;
+    uint64_t pc; /* as in the IR */
     uint32_t patch; /* offset of the rel32 from HostBlock.code */
     uint32_t stub;  /* offset of the code that returns this exit to the engine */
     struct HostBlock *block; /* the block that this exit is in */
@@ -50,6 +50,8 @@ typedef struct HostExit {
 /* What compilation made. Allocated with exits and fault map by tcg_compile. */
 typedef struct HostBlock {
     const uint8_t *code; /* executable view */
+    const uint8_t *entry; /* where the jump cache leads, with the pc in a register: sets CpuHot.pic_page first */
+    uint32_t pic_bits;   /* as the IrBlock had it */
     uint32_t size;       /* bytes of code */
     uint32_t hot_size;   /* of these, before what is out of line */
     uint16_t n_exits;
@@ -119,7 +121,8 @@ void tcg_code_usage(uint64_t *used, uint64_t *size);
 
 /*
  * Runs translated code until it leaves: TcgExit, or for TCG_EXIT_UNCHAINED the HostExit in *exit.
- * The state must be complete in memory before and is complete after, pc slot included.
+ * The state must be complete in memory before and is complete after, pc slot included; so must
+ * CpuHot.pic_page for a block that is position-independent.
  */
 TcgExit tcg_enter(void *state, const void *code, HostExit **exit);
 
@@ -141,7 +144,7 @@ void tcg_fp_sync(void *state);
 /* Linking. Atomic against running code. */
 void tcg_link(HostExit *exit, const HostBlock *to);
 void tcg_unlink(HostExit *exit);
-/* Makes the start of a dead block jump to the engine (TCG_EXIT_LOOKUP with its pc). */
+/* Makes the start of a dead block jump to the engine (TCG_EXIT_LOOKUP with its pc, given as in its IR). */
 void tcg_retire(HostBlock *block, uint64_t pc);
 
 /* The portable engine: runs IR directly with the same results. Uses the same runtime. */

@@ -3,23 +3,55 @@
 
 #define NONE ((IrVal){0})
 
-static uint64_t target_of(const X86Insn *in)
+bool x86_branch_target(const X86Translator *tr, const X86Insn *in, uint64_t *target)
 {
-    uint64_t target = in->next_pc + in->imm;
+    *target = (in->next_pc + in->imm) & tr->pc_mask;
+    if (in->type == IR_I16) {
+        *target &= 0xffff;
+        return !tr->t->pic_bits;
+    }
+    return true;
+}
 
-    return in->type == IR_I16 ? target & 0xffff : target;
+/* The target that x86_branch_target does not know. */
+static IrVal target_of_16(X86Translator *tr, const X86Insn *in)
+{
+    return x86_arg(tr, IR_I16, x86_pc(tr, IR_I16, in->next_pc + in->imm));
+}
+
+static void branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags)
+{
+    uint64_t target;
+
+    if (x86_branch_target(tr, in, &target)) {
+        x86_branch_if(tr, in, cc, flags, target);
+    } else {
+        x86_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, target_of_16(tr, in),
+                                       x86_pc(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+    }
+}
+
+static void branch(X86Translator *tr, const X86Insn *in)
+{
+    uint64_t target;
+
+    if (x86_branch_target(tr, in, &target)) {
+        x86_end_jump(tr, target);
+    } else {
+        x86_end_lookup(tr, target_of_16(tr, in), BRANCH_JUMP);
+    }
 }
 
 void x86_emit_jcc(X86Translator *tr, X86Insn *in)
 {
     IrCc cc = in->opcode & 15;
 
-    x86_branch_if(tr, in, cc, x86_flags_for(tr, cc), target_of(in));
+    branch_if(tr, in, cc, x86_flags_for(tr, cc));
 }
 
 void x86_emit_jmp(X86Translator *tr, X86Insn *in)
 {
-    x86_end_jump(tr, target_of(in));
+    branch(tr, in);
 }
 
 void x86_emit_jmp_ev(X86Translator *tr, X86Insn *in)
@@ -29,15 +61,15 @@ void x86_emit_jmp_ev(X86Translator *tr, X86Insn *in)
 
 void x86_emit_call(X86Translator *tr, X86Insn *in)
 {
-    x86_push(tr, in, in->type, x86_const(tr, in->type, in->next_pc));
-    x86_end_jump(tr, target_of(in));
+    x86_push(tr, in, in->type, x86_pc(tr, in->type, in->next_pc));
+    branch(tr, in);
 }
 
 void x86_emit_call_ev(X86Translator *tr, X86Insn *in)
 {
     IrVal target = x86_arg(tr, in->type, x86_operand_get(tr, in, 0));
 
-    x86_push(tr, in, in->type, x86_const(tr, in->type, in->next_pc));
+    x86_push(tr, in, in->type, x86_pc(tr, in->type, in->next_pc));
     x86_end_lookup(tr, target, BRANCH_CALL);
 }
 
@@ -68,7 +100,7 @@ void x86_emit_loop(X86Translator *tr, X86Insn *in)
         flags = ir_opf(ir, IR_test, type, left, left, NONE).flags;
     }
     ir_put(ir, type, SLOT_CX, left);
-    x86_branch_if(tr, in, CC_NE, flags, target_of(in));
+    branch_if(tr, in, CC_NE, flags);
 }
 
 void x86_emit_jcxz(X86Translator *tr, X86Insn *in)
@@ -76,7 +108,7 @@ void x86_emit_jcxz(X86Translator *tr, X86Insn *in)
     IrVal count = ir_get(tr->ir, in->addr_type, SLOT_CX);
     IrVal flags = ir_opf(tr->ir, IR_test, in->addr_type, count, count, NONE).flags;
 
-    x86_branch_if(tr, in, CC_E, flags, target_of(in));
+    branch_if(tr, in, CC_E, flags);
 }
 
 /* Far transfers. */
@@ -88,7 +120,7 @@ static IrVal type_arg(X86Translator *tr, const X86Insn *in)
 
 static IrVal next_arg(X86Translator *tr, const X86Insn *in)
 {
-    return x86_const(tr, IR_I64, in->next_pc);
+    return x86_pc(tr, IR_I64, in->next_pc);
 }
 
 static void emit_far(X86Translator *tr, X86Insn *in, X86Helper helper, IrVal selector, IrVal offset)

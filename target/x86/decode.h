@@ -187,6 +187,11 @@ void x86_raise_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type
 /* If a <cond> b, emit does the whole instruction instead, and the block ends with it. */
 void x86_emit_other_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b, X86Emit *emit);
 
+/* Where a near branch goes. False: it is known only at run time. */
+bool x86_branch_target(const X86Translator *tr, const X86Insn *in, uint64_t *target);
+/* A pc as a value, for code that stores it or passes it on. */
+IrVal x86_pc(X86Translator *tr, IrType type, uint64_t pc);
+
 /* End the block: at a known pc in the same mode; at a computed pc (I64), also when the mode may have
  * changed; at the pc that a helper put into the slot; back in the engine. */
 void x86_end_jump(X86Translator *tr, uint64_t pc);

@@ -99,13 +99,6 @@ static bool has_room(const X86Translator *tr, unsigned n, unsigned branches)
            tr->n_cold + X86_COLD_PER_INSN <= X86_MAX_COLD;
 }
 
-static uint64_t branch_target(const X86Translator *tr, const X86Insn *in)
-{
-    uint64_t target = in->next_pc + in->imm;
-
-    return in->type == IR_I16 ? target & 0xffff : target & tr->pc_mask;
-}
-
 /* groups: those for which readers have a value; 0 in another block. */
 static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
 {
@@ -127,17 +120,19 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
                 return true; /* from registers, and defines all */
             }
             if (in->row->emit == x86_emit_jcc) {
-                uint64_t target = branch_target(tr, in);
+                uint64_t target;
 
                 branches++;
                 pc = in->next_pc;
-                if (!dead_in_other_block(tr, target)) {
+                if (!x86_branch_target(tr, in, &target) || !dead_in_other_block(tr, target)) {
                     return false;
                 }
                 continue;
             }
         } else if (in->row->emit == x86_emit_jmp || in->row->emit == x86_emit_call) {
-            pc = branch_target(tr, in);
+            if (!x86_branch_target(tr, in, &pc)) {
+                return false;
+            }
             groups = 0;
             continue;
         } else if (in->row->attr & A_FLW || is_plain_shift(in)) {

@@ -21,12 +21,12 @@ void x86_emit_fp(X86Translator *tr, X86Insn *in)
 
 static void end_next(X86Translator *tr, const X86Insn *in)
 {
-    x86_end_lookup(tr, x86_const(tr, IR_I64, in->next_pc), BRANCH_JUMP);
+    x86_end_lookup(tr, x86_pc(tr, IR_I64, in->next_pc), BRANCH_JUMP);
 }
 
 static IrVal next_arg(X86Translator *tr, const X86Insn *in)
 {
-    return x86_const(tr, IR_I64, in->next_pc);
+    return x86_pc(tr, IR_I64, in->next_pc);
 }
 
 static IrVal get32(X86Translator *tr, unsigned slot)

@@ -11,6 +11,19 @@ IrVal x86_const(X86Translator *tr, IrType type, uint64_t value)
     return ir_const(tr->ir, type, value);
 }
 
+IrVal x86_pc(X86Translator *tr, IrType type, uint64_t pc)
+{
+    IrType sum_type = MIN(type, tr->addr_type); /* sums wrap in 32-bit code */
+    IrVal sum;
+
+    if (!tr->t->pic_bits) {
+        return x86_const(tr, type, pc);
+    }
+    sum = ir_op2(tr->ir, IR_add, sum_type, ir_get(tr->ir, sum_type, SLOT_PIC_PAGE),
+                 x86_const(tr, sum_type, pc & ir_mask(sum_type)));
+    return type == sum_type ? sum : ir_zext(tr->ir, type, sum_type, sum);
+}
+
 IrVal x86_arg(X86Translator *tr, IrType type, IrVal value)
 {
     return type == IR_I64 ? value : ir_zext(tr->ir, IR_I64, type, value);
@@ -52,22 +65,23 @@ void x86_gpr_put(X86Translator *tr, const X86Insn *in, IrType type, unsigned reg
 
 /* Addresses. */
 
-static uint64_t type_mask(IrType type)
-{
-    return ir_mask(type);
-}
-
 static IrVal add_const(X86Translator *tr, IrType type, IrVal value, int64_t disp)
 {
     return disp ? ir_op2(tr->ir, IR_add, type, value, x86_const(tr, type, disp)) : value;
 }
 
-/* base + (index << scale) at the given type, without the displacement; id 0: there is neither. */
+/*
+ * base + (index << scale) at the given type, without the displacement; id 0: there is neither. The base
+ * of an address relative to the pc is the page that a position-independent block runs at.
+ */
 static IrVal registers_of(X86Translator *tr, const X86Insn *in, IrType type)
 {
     IrBlock *ir = tr->ir;
     IrVal sum = {0};
 
+    if (in->rip_relative && tr->t->pic_bits) {
+        return ir_get(ir, type, SLOT_PIC_PAGE);
+    }
     if (in->index >= 0) {
         sum = ir_get(ir, type, SLOT_AX + in->index);
         if (in->scale) {
@@ -93,7 +107,7 @@ IrVal x86_effective(X86Translator *tr, X86Insn *in)
     IrVal sum = registers_of(tr, in, type);
 
     if (!sum.id) {
-        return x86_const(tr, type, displacement(in) & type_mask(type));
+        return x86_const(tr, type, displacement(in) & ir_mask(type));
     }
     return add_const(tr, type, sum, displacement(in));
 }
@@ -208,7 +222,7 @@ IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool writ
 
         in->address_disp = displacement(in);
         if (!sum.id) {
-            sum = x86_const(tr, in->addr_type, in->address_disp & type_mask(in->addr_type));
+            sum = x86_const(tr, in->addr_type, in->address_disp & ir_mask(in->addr_type));
             in->address_disp = 0;
         }
         in->address = x86_linear(tr, in, in->seg, sum, in->addr_type, size, write);

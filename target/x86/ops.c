@@ -1,6 +1,21 @@
 /* What the translating engine calls of the x86 target. */
 #include "target/x86/system.h"
 
+/*
+ * Code of processes, in flat segments and in no mode that looks at each instruction: shared libraries
+ * and programs are at another address in each process.
+ */
+static unsigned x86_pic_bits(const X86State *s)
+{
+    const uint64_t each = MODE_TF | MODE_SHADOW | MODE_BREAKPOINTS | MODE_GUEST | MODE_VM;
+    uint64_t mode = s->mode_flags;
+
+    if ((mode & each) || (mode >> MODE_CPL_SHIFT & 3) != 3 || !(mode & MODE_FLAT_CS)) {
+        return 0;
+    }
+    return mode & MODE_CS64 ? 64 : mode & MODE_CS32 ? 32 : 0;
+}
+
 void x86_block_key(Cpu *cpu, BlockKey *key)
 {
     X86State *s = x86_state(cpu);
@@ -8,6 +23,7 @@ void x86_block_key(Cpu *cpu, BlockKey *key)
     key->pc = s->pc;
     key->base = is_code64(s) ? 0 : s->seg[S_CS].base;
     key->flags = s->mode_flags;
+    key->pic_bits = x86_pic_bits(s);
 }
 
 static unsigned mmu_mode(Cpu *cpu, bool kernel)

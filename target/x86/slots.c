@@ -29,6 +29,7 @@ const IrSlot x86_slots[SLOT_COUNT] = {
     [SLOT_CC_AUX_DST] = FIELD("cc_aux_dst", cc_aux_dst, IR_I64),
     [SLOT_DF] = FIELD("df", df, IR_I32),
     [SLOT_EFLAGS] = FIELD("eflags", eflags, IR_I32),
+    [SLOT_PIC_PAGE] = FIELD("pic_page", hot.pic_page, IR_I64),
     [SLOT_ES_BASE] = BASE("es", S_ES),
     [SLOT_CS_BASE] = BASE("cs", S_CS),
     [SLOT_SS_BASE] = BASE("ss", S_SS),

@@ -9,7 +9,7 @@ static IrVal word(X86Translator *tr, uint64_t value)
 
 static IrVal next_pc(X86Translator *tr, const X86Insn *in)
 {
-    return word(tr, in->next_pc);
+    return x86_pc(tr, IR_I64, in->next_pc);
 }
 
 static void check(X86Translator *tr, const X86Insn *in, unsigned code, uint64_t info1)

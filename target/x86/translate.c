@@ -65,7 +65,7 @@ void x86_end_jump(X86Translator *tr, uint64_t pc)
 {
     pc &= tr->pc_mask;
     if (x86_each_insn_exits(tr) && tr->n_insns) {
-        x86_end_lookup(tr, x86_const(tr, IR_I64, pc), BRANCH_JUMP);
+        x86_end_lookup(tr, x86_pc(tr, IR_I64, pc), BRANCH_JUMP);
         return;
     }
     ir_exit_jump(tr->ir, pc);
@@ -75,7 +75,7 @@ void x86_end_jump(X86Translator *tr, uint64_t pc)
 
 void x86_end_main(X86Translator *tr, uint64_t pc, TcgExit why)
 {
-    ir_put(tr->ir, IR_I64, SLOT_PC, x86_const(tr, IR_I64, pc & tr->pc_mask));
+    ir_put(tr->ir, IR_I64, SLOT_PC, x86_pc(tr, IR_I64, pc & tr->pc_mask));
     ir_exit_main(tr->ir, why);
     tr->done = true;
 }
@@ -84,8 +84,8 @@ void x86_branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags, u
 {
     target &= tr->pc_mask;
     if (x86_each_insn_exits(tr)) {
-        x86_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, x86_const(tr, IR_I64, target),
-                                       x86_const(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+        x86_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, x86_pc(tr, IR_I64, target),
+                                       x86_pc(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
         return;
     }
     ir_exit_if(tr->ir, cc, flags, target);
@@ -105,7 +105,7 @@ static void emit_cold(X86Translator *tr)
         } else if (cold->vector == COLD_EMIT) {
             x86_flags_forget(tr);
             cold->emit(tr, &cold->insn);
-            x86_end_lookup(tr, x86_const(tr, IR_I64, cold->insn.next_pc), BRANCH_JUMP);
+            x86_end_lookup(tr, x86_pc(tr, IR_I64, cold->insn.next_pc), BRANCH_JUMP);
         } else if (cold->has_error) {
             X86_CALL2(tr, raise_error, x86_const(tr, IR_I64, cold->vector), x86_const(tr, IR_I64, 0));
             ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
@@ -198,6 +198,12 @@ bool x86_fits_block(X86Translator *tr, uint64_t pc)
            tr->n_insns < tr->t->max_insns;
 }
 
+static IrVal linear_pc(X86Translator *tr, uint64_t pc)
+{
+    return tr->t->pic_bits ? x86_pc(tr, IR_I64, pc)
+                           : x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc));
+}
+
 /* False: the block ends before pc. */
 static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
 {
@@ -218,8 +224,7 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
         begin(tr, pc);
     }
     if (tr->mode & MODE_BREAKPOINTS) {
-        X86_CALL1(tr, check_breakpoint,
-                  x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc)));
+        X86_CALL1(tr, check_breakpoint, linear_pc(tr, pc));
     }
     tr->n_insns++;
     tr->next_pc = in->next_pc;
@@ -233,8 +238,7 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
         break;
     case DECODE_FETCH:
         in->next_pc = pc + 1;
-        X86_CALL1(tr, raise_fetch_fault,
-                  x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc)));
+        X86_CALL1(tr, raise_fetch_fault, linear_pc(tr, pc));
         ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
         tr->done = true;
         break;

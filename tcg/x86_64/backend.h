@@ -27,7 +27,7 @@ enum {
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
     AREA_SIZE = 0x500,
-    RETIRE_STUB = 16,     /* bytes at the end of a block for tcg_retire */
+    RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
 };
 
 /* Features of the host. */
@@ -47,6 +47,7 @@ typedef enum Thunk {
     THUNK_EXIT,       /* jump: r11 = TcgExit */
     THUNK_EXIT_AT,    /* jump: r11 = TcgExit, r13 = pc */
     THUNK_UNCHAINED,  /* jump: r11 = HostExit */
+    THUNK_UNCHAINED_PIC64, THUNK_UNCHAINED_PIC32, /* the same, of position-independent blocks */
     THUNK_SECOND,     /* jump: r13 = pc: the second place in the jump cache, then THUNK_LOOKUP */
     THUNK_LOOKUP,     /* jump: r13 = pc; TCG_EXIT_LOOKUP */
     THUNK_COUNT,
@@ -366,6 +367,8 @@ void cold_fp_load(Context *c, ColdStub *s);
 void emit_call(Context *c, const IrInsn *insn);
 void emit_control(Context *c, const IrInsn *insn);
 void cold_exit(Context *c, ColdStub *s);
+/* A pc of the IR as it is at the page that a block of these pic_bits runs at. */
+void pc_to_r13(Asm *a, unsigned pic_bits, uint64_t pc);
 void cold_poll(Context *c, ColdStub *s);
 
 /* compile.c */

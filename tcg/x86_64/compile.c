@@ -69,6 +69,22 @@ static void prepare(Context *c, IrBlock *ir)
     }
 }
 
+/*
+ * What comes before a position-independent block's code: the pc in R13 says at which page it runs. The
+ * length is a multiple of 8, see tcg_retire.
+ */
+static void emit_pic_entry(Context *c)
+{
+    enum { PIC_ENTRY = 16, ITS_CODE = 12 };
+    uint8_t *start = c->a.p;
+
+    asm_nop(&c->a, PIC_ENTRY - ITS_CODE);
+    asm_alu_ri(&c->a, ALU_AND, 8, rm_reg(R13), -4096);
+    asm_store(&c->a, 8, mem_state(G_STRUCT_OFFSET(CpuHot, pic_page)), R13);
+    g_assert(c->a.p - start == PIC_ENTRY);
+    c->a.start = c->a.p; /* offsets count from the code proper */
+}
+
 static HostBlock *block_new(const IrBlock *ir)
 {
     unsigned exits = 0, insns = 0;
@@ -296,6 +312,7 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
 {
     Context *c = &context;
     HostBlock *block;
+    const uint8_t *entry;
 
     prepare(c, ir);
     c->far_exit = far_exit;
@@ -305,12 +322,18 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
     if (!has_room(c)) {
         return NULL;
     }
+    entry = c->a.p + c->a.to_exec;
+    if (ir->pic_bits) {
+        emit_pic_entry(c);
+    }
     block = c->block = block_new(ir);
     if (!emit_all(c)) {
         g_free(block);
         return NULL;
     }
     block->code = c->a.start + c->a.to_exec;
+    block->entry = entry;
+    block->pic_bits = ir->pic_bits;
     asm_nop(&c->a, RETIRE_STUB); /* tcg_retire writes here */
     block->size = asm_offset(&c->a);
     for (unsigned k = 0; k < block->n_exits; k++) {

@@ -75,9 +75,12 @@ static void align_rel32(Context *c, unsigned opcode_bytes)
 /* The code that returns an exit to the engine: where its branch leads until it is linked. */
 static void exit_stub(Context *c, HostExit *exit)
 {
+    unsigned bits = c->ir->pic_bits;
+    Thunk thunk = bits == 64 ? THUNK_UNCHAINED_PIC64 : bits == 32 ? THUNK_UNCHAINED_PIC32 : THUNK_UNCHAINED;
+
     exit->stub = asm_offset(&c->a);
     asm_mov_ri(&c->a, R11, (uintptr_t)exit);
-    asm_jmp_to(&c->a, backend.thunks[THUNK_UNCHAINED]);
+    asm_jmp_to(&c->a, backend.thunks[thunk]);
 }
 
 static HostExit *exit_new(Context *c, uint64_t pc)
@@ -99,34 +102,64 @@ static void chained_jump(Context *c, uint64_t pc)
     exit_stub(c, exit);
 }
 
-static void compare_cached_pc(Context *c, uint64_t pc, Mem entry)
+/*
+ * Through the jump cache, if the entry at this distance from R11 is for the pc in R13, where
+ * HostBlock.entry wants it.
+ */
+static void jump_by_entry(Context *c, int32_t entry)
 {
-    if (fits_s32(pc) && pc != JUMP_CACHE_EMPTY) { /* see signal.c */
-        asm_alu_ri(&c->a, ALU_CMP, 8, rm_mem(entry), pc);
-    } else {
-        asm_mov_ri(&c->a, R13, pc);
-        asm_alu_mr(&c->a, ALU_CMP, 8, rm_mem(entry), R13);
-    }
+    uint32_t miss;
+
+    asm_alu_mr(&c->a, ALU_CMP, 8, rm_mem(mem_at(R11, entry)), R13);
+    miss = asm_jcc(&c->a, CC_NE);
+    asm_op(&c->a, 0xff, 4, 4, rm_mem(mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code))));
+    asm_patch_here(&c->a, miss);
+    asm_jmp_to(&c->a, backend.thunks[THUNK_SECOND]);
 }
 
 /* To another page: only through the jump cache, whose index is known now. All temporaries are free. */
 static void far_jump(Context *c, uint64_t pc)
 {
-    int32_t entry = jump_cache_index(pc) * sizeof(JumpCacheEntry);
-    uint32_t miss;
-
     asm_load(&c->a, 8, R11, mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache)));
-    compare_cached_pc(c, pc, mem_at(R11, entry));
-    miss = asm_jcc(&c->a, CC_NE);
-    asm_op(&c->a, 0xff, 4, 4, rm_mem(mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code))));
-    asm_patch_here(&c->a, miss);
     asm_mov_ri(&c->a, R13, pc);
-    asm_jmp_to(&c->a, backend.thunks[THUNK_SECOND]);
+    jump_by_entry(c, jump_cache_index(pc) * sizeof(JumpCacheEntry));
+}
+
+/* The same to the pc in R13. */
+static void lookup_jump(Context *c)
+{
+    Asm *a = &c->a;
+
+    asm_mov_rr(a, 8, R11, R13);
+    asm_shift_imm(a, SH_SHR, 8, R11, JUMP_CACHE_BITS);
+    asm_alu(a, ALU_XOR, 4, R11, rm_reg(R13));
+    asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), JUMP_CACHE_SIZE - 1);
+    asm_shift_imm(a, SH_SHL, 4, R11, 4);
+    asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
+    jump_by_entry(c, 0);
+}
+
+void pc_to_r13(Asm *a, unsigned pic_bits, uint64_t pc)
+{
+    const Mem page = mem_state(G_STRUCT_OFFSET(CpuHot, pic_page));
+
+    if (!pic_bits) {
+        asm_mov_ri(a, R13, pc);
+    } else if (pic_bits == 32 || fits_s32(pc)) {
+        asm_load(a, 8, R13, page);
+        asm_alu_ri(a, ALU_ADD, pic_bits / 8, rm_reg(R13), (int32_t)pc);
+    } else {
+        asm_mov_ri(a, R13, pc);
+        asm_alu(a, ALU_ADD, 8, R13, rm_mem(page));
+    }
 }
 
 static void jump_out(Context *c, uint64_t pc)
 {
-    if (c->far_exit(c->opaque, pc)) {
+    if (c->far_exit(c->opaque, pc) && c->ir->pic_bits) {
+        pc_to_r13(&c->a, c->ir->pic_bits, pc);
+        lookup_jump(c);
+    } else if (c->far_exit(c->opaque, pc)) {
         far_jump(c, pc);
     } else {
         chained_jump(c, pc);
@@ -153,8 +186,6 @@ static void flush_for_exit(Context *c)
 static void emit_exit_lookup(Context *c, const IrInsn *insn)
 {
     uint32_t id = insn->in[0];
-    Asm *a = &c->a;
-    uint32_t miss;
 
     /* The target first, where no flush disturbs it. */
     if (c->values[id].is_const) {
@@ -165,17 +196,7 @@ static void emit_exit_lookup(Context *c, const IrInsn *insn)
     slots_flush(c, c->live_slots[c->i]);
     c->locked = 0;
     value_move_zext(c, id, R13, MIN(ir_type_size(insn->type), ir_type_size(c->values[id].type)));
-    asm_mov_rr(a, 8, R11, R13);
-    asm_shift_imm(a, SH_SHR, 8, R11, JUMP_CACHE_BITS);
-    asm_alu(a, ALU_XOR, 4, R11, rm_reg(R13));
-    asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), JUMP_CACHE_SIZE - 1);
-    asm_shift_imm(a, SH_SHL, 4, R11, 4);
-    asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
-    asm_alu_mr(a, ALU_CMP, 8, rm_mem(mem_at(R11, 0)), R13);
-    miss = asm_jcc(a, CC_NE);
-    asm_op(a, 0xff, 4, 4, rm_mem(mem_at(R11, G_STRUCT_OFFSET(JumpCacheEntry, code))));
-    asm_patch_here(a, miss);
-    asm_jmp_to(a, backend.thunks[THUNK_SECOND]);
+    lookup_jump(c);
 }
 
 static void emit_exit_if(Context *c, const IrInsn *insn)
@@ -228,7 +249,7 @@ void cold_poll(Context *c, ColdStub *s)
     patch_jumps(c, s);
     snapshot_flush(c, s->snapshot);
     asm_mov_ri(&c->a, R11, TCG_EXIT_POLL);
-    asm_mov_ri(&c->a, R13, s->imm);
+    pc_to_r13(&c->a, c->ir->pic_bits, s->imm);
     asm_jmp_to(&c->a, backend.thunks[THUNK_EXIT_AT]);
 }
 

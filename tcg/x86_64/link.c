@@ -30,7 +30,7 @@ void tcg_retire(HostBlock *block, uint64_t pc)
         .to_exec = (intptr_t)stub - (intptr_t)buffer_writable(stub),
     };
 
-    asm_mov_ri(&a, R13, pc);
+    pc_to_r13(&a, block->pic_bits, pc);
     asm_jmp_to(&a, backend.thunks[THUNK_LOOKUP]);
     /* The entry's first instruction is this long, and blocks are aligned: one store. */
     memcpy(&first, entry, 8);

@@ -4,6 +4,7 @@
  */
 #include "backend.h"
 #include "tcg/interp.h"
+#include "tcg/pic.h"
 
 static uint64_t get_varint(const uint8_t **p)
 {
@@ -105,7 +106,7 @@ bool tcg_restore(void *state, uintptr_t host_pc)
             restore_place(state, &p, here);
         }
         if (here) {
-            store_slot(state, backend.target.pc_slot, pc);
+            store_slot(state, backend.target.pc_slot, pic_pc(block->pic_bits, state, pc));
             return true;
         }
     }

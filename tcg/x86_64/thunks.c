@@ -387,6 +387,20 @@ static void store_pc(int reg)
     asm_store(a, ir_type_size(backend.target.slots[slot].type), slot_home(slot), reg);
 }
 
+/* pic_size: of the addition of CpuHot.pic_page to the exit's pc; 0: none. */
+static void make_unchained(Thunk thunk, unsigned pic_size)
+{
+    begin(thunk);
+    asm_load(a, 8, R13, mem_state(AREA_EXIT));
+    asm_store(a, 8, mem_at(R13, 0), R11);
+    asm_load(a, 8, R13, mem_at(R11, G_STRUCT_OFFSET(HostExit, pc)));
+    if (pic_size) {
+        asm_alu(a, ALU_ADD, pic_size, R13, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, pic_page))));
+    }
+    asm_mov_ri(a, R11, TCG_EXIT_UNCHAINED);
+    asm_jmp_to(a, backend.thunks[THUNK_EXIT_AT]);
+}
+
 static void make_exits(void)
 {
     uint32_t not_loaded, miss;
@@ -421,12 +435,9 @@ static void make_exits(void)
     asm_load(a, 8, RSP, mem_state(AREA_HOST_RSP));
     pop_callee_saved();
 
-    begin(THUNK_UNCHAINED);
-    asm_load(a, 8, R13, mem_state(AREA_EXIT));
-    asm_store(a, 8, mem_at(R13, 0), R11);
-    asm_load(a, 8, R13, mem_at(R11, G_STRUCT_OFFSET(HostExit, pc)));
-    asm_mov_ri(a, R11, TCG_EXIT_UNCHAINED);
-    asm_jmp_to(a, backend.thunks[THUNK_EXIT_AT]);
+    make_unchained(THUNK_UNCHAINED, 0);
+    make_unchained(THUNK_UNCHAINED_PIC64, 8);
+    make_unchained(THUNK_UNCHAINED_PIC32, 4);
 }
 
 static const void *aligned_here(void)

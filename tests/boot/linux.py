@@ -113,16 +113,21 @@ def reboot(myna):
         m.expect(r'(?s)BOOT-END.*BOOT-UP x86_64.*BOOT-END', 200)
 
 
+def compile_for(arch, folder, source, *options):
+    """A program of this folder for the guest; the test is skipped where there is no compiler for it."""
+    compiler = 'gcc' if arch == 'amd64' else 'i686-linux-gnu-gcc'
+    program = os.path.join(folder, source.replace('.c', '-test'))
+    try:
+        subprocess.run([compiler, '-O1', *options, '-o', program, pathlib.Path(__file__).parent / source], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        machine.skip(f'{compiler} cannot make a static program')
+    return program
+
+
 def watch(myna, arch='amd64'):
     """The debug registers as ptrace uses them: watch.c counts traps."""
-    compiler = 'gcc' if arch == 'amd64' else 'i686-linux-gnu-gcc'
     with tempfile.TemporaryDirectory() as folder:
-        program = os.path.join(folder, 'watch-test')
-        source = pathlib.Path(__file__).parent / 'watch.c'
-        try:
-            subprocess.run([compiler, '-O1', '-static', '-msse2', '-o', program, source], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            machine.skip(f'{compiler} cannot make a static program')
+        program = compile_for(arch, folder, 'watch.c', '-static', '-msse2')
         with boot(myna, arch, 'watch-test\necho BOOT-END\npoweroff -f\n', args=['-nic', 'none'], programs=[program]) as m:
             m.expect('BOOT-END', 150)
             if 'WATCH-END' not in m.text or re.search('WATCH-FAIL|BOOT-FAIL', m.text):
@@ -133,12 +138,7 @@ def watch(myna, arch='amd64'):
 def avx(myna):
     """AVX2 and FMA in processes that are switched and interrupted: avx.c prints the same as on the host."""
     with tempfile.TemporaryDirectory() as folder:
-        program = os.path.join(folder, 'avx-test')
-        try:
-            subprocess.run(['gcc', '-O2', '-static', '-o', program, pathlib.Path(__file__).parent / 'avx.c'],
-                           check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            machine.skip('gcc cannot make a static program')
+        program = compile_for('amd64', folder, 'avx.c', '-O2', '-static')
         expected = subprocess.run([program], capture_output=True, text=True)
         if expected.returncode == 77:
             machine.skip('the host has no AVX2')
@@ -149,7 +149,20 @@ def avx(myna):
                 raise machine.Failure(f'the host prints {expected.stdout}')
 
 
+def aslr(myna, arch='amd64'):
+    """A program that is at another address each time it runs: aslr.c looks at what it sees of that."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_for(arch, folder, 'aslr.c', '-static-pie', '-fPIE')
+        task = 'aslr-test & aslr-test\nwait\necho BOOT-END\npoweroff -f\n'
+        with boot(myna, arch, task, args=['-nic', 'none'], smp=2, append='no_timer_check', programs=[program]) as m:
+            m.expect('BOOT-END', 150)
+            if m.text.count('ASLR-OK 40') != 2 or 'ASLR-FAIL' in m.text:
+                raise machine.Failure('a program sees itself at a wrong address')
+
+
 TESTS = {
+    'aslr': aslr,
+    'aslr-i386': lambda myna: aslr(myna, 'i386'),
     'avx': avx,
     'amd64-smp1': lambda myna: shell(myna, 'amd64', 1),
     'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),

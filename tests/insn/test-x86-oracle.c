@@ -781,7 +781,7 @@ static void *engine_probe(Cpu *c, VirtAddr addr, unsigned size, MmuAccess access
 
 static bool fetch(Translation *t, uint64_t pc, uint8_t *out)
 {
-    *out = *(uint8_t *)(t->key->base + pc);
+    *out = *(uint8_t *)(*(uint64_t *)t->engine + pc);
     return true;
 }
 
@@ -789,7 +789,7 @@ static uint64_t end_of_code;
 
 static bool has_breakpoint(Translation *t, uint64_t pc)
 {
-    return pc == end_of_code;
+    return (t->pic_bits ? *(uint64_t *)t->engine : 0) + pc == end_of_code;
 }
 
 /* Half of the pages are reached inline, the others through the runtime. */
@@ -813,6 +813,7 @@ static void set_tables(CpuHot *hot)
 typedef struct Variant {
     unsigned max_insns;
     bool optimise, compile;
+    bool pic; /* position-independent, where the mode has that */
 } Variant;
 
 static bool never_far(void *opaque, uint64_t pc)
@@ -823,7 +824,7 @@ static bool never_far(void *opaque, uint64_t pc)
 static TcgExit run_compiled(X86State *s)
 {
     HostBlock *block = tcg_compile(ir, never_far, NULL);
-    HostExit *out = NULL;
+    HostExit *out;
     TcgExit why;
 
     if (!block) { /* the buffer is full: nothing in it is needed any more */
@@ -832,9 +833,6 @@ static TcgExit run_compiled(X86State *s)
     }
     compiled = block;
     why = tcg_enter(s, block->code, &out);
-    if (why == TCG_EXIT_UNCHAINED) {
-        s->pc = out->pc;
-    }
     compiled = NULL;
     tcg_free(block);
     return why;
@@ -856,11 +854,18 @@ static TcgExit run_block(const Variant *variant)
 {
     X86State *s = x86_state(cpu);
     BlockKey key = {.pc = s->pc, .base = s->seg[S_CS].base, .flags = s->mode_flags};
+    uint64_t origin = key.base;
     Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = variant->max_insns, .fetch = fetch,
-                     .has_breakpoint = has_breakpoint};
+                     .has_breakpoint = has_breakpoint, .engine = &origin};
     uint64_t pc;
 
+    if (variant->pic && s->mode_flags & (MODE_CS64 | MODE_CS32)) {
+        s->hot.pic_page = origin = s->pc & ~(uint64_t)0xfff;
+        key.pc = s->pc & 0xfff;
+        t.pic_bits = s->mode_flags & MODE_CS64 ? 64 : 32;
+    }
     ir_block_reset(ir);
+    ir->pic_bits = t.pic_bits;
     x86_translate(&t);
     check_block("translated");
     if (variant->optimise) {
@@ -1026,6 +1031,7 @@ static void run_random(NativeMode mode, bool real)
 {
     static const Variant variants[] = {
         {64, true, false}, {1, false, false}, {64, false, false}, {64, true, true}, {2, true, true},
+        {64, true, false, .pic = true}, {64, true, true, .pic = true}, {2, true, true, .pic = true},
     };
     const char *seed_text = g_getenv("MYNA_SEED"), *rounds_text = g_getenv("MYNA_ROUNDS");
     uint32_t seed = seed_text ? strtoul(seed_text, NULL, 0) : 1;

@@ -43,7 +43,7 @@ REGISTERS_ONLY static void fault(void *state, uint64_t addr, bool is_store, uint
     TestState *s = state;
 
     tcg_restore(s, retaddr);
-    s->hot.scratch[0] = addr << 1 | is_store;
+    s->hot.scratch = addr << 1 | is_store;
     tcg_unwind(s, TCG_EXIT_EXCEPTION);
 }
 
@@ -311,7 +311,7 @@ void test_result_compare(const TestResult *expected, const TestResult *got, cons
         }
     }
     if (expected->exit == TCG_EXIT_EXCEPTION) {
-        show(text, "fault address", a->hot.scratch[0], b->hot.scratch[0]);
+        show(text, "fault address", a->hot.scratch, b->hot.scratch);
     }
     show(text, "fp_loaded", 0, b->hot.fp_loaded);
     if (!same_fx(a->fx, b->fx)) {
