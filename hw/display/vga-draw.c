@@ -2,6 +2,7 @@
 #include "hw/display/vga.h"
 
 #include "core/clock.h"
+#include "util/bits.h"
 
 #include <string.h>
 
@@ -307,8 +308,15 @@ static void draw_graphics(Vga *vga)
 
 /* ---- Bochs modes ---- */
 
+static unsigned pixel16(const Vga *vga, const uint8_t *p)
+{
+    return vga->s.big_endian ? load_be16(p) : load_le16(p);
+}
+
 static void draw_line_linear(const Vga *vga, const uint8_t *from, uint32_t *out, int width)
 {
+    bool big = vga->s.big_endian;
+
     switch (vga->s.vbe[VBE_BPP]) {
     case 8:
         for (int x = 0; x < width; x++) {
@@ -317,7 +325,7 @@ static void draw_line_linear(const Vga *vga, const uint8_t *from, uint32_t *out,
         break;
     case 15:
         for (int x = 0; x < width; x++) {
-            unsigned v = from[2 * x] | from[2 * x + 1] << 8;
+            unsigned v = pixel16(vga, from + 2 * x);
             unsigned r = v >> 10 & 31, g = v >> 5 & 31, b = v & 31;
 
             out[x] = (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 | (b << 3 | b >> 2);
@@ -325,7 +333,7 @@ static void draw_line_linear(const Vga *vga, const uint8_t *from, uint32_t *out,
         break;
     case 16:
         for (int x = 0; x < width; x++) {
-            unsigned v = from[2 * x] | from[2 * x + 1] << 8;
+            unsigned v = pixel16(vga, from + 2 * x);
             unsigned r = v >> 11, g = v >> 5 & 63, b = v & 31;
 
             out[x] = (r << 3 | r >> 2) << 16 | (g << 2 | g >> 4) << 8 | (b << 3 | b >> 2);
@@ -333,11 +341,13 @@ static void draw_line_linear(const Vga *vga, const uint8_t *from, uint32_t *out,
         break;
     case 24:
         for (int x = 0; x < width; x++) {
-            out[x] = from[3 * x] | from[3 * x + 1] << 8 | from[3 * x + 2] << 16;
+            out[x] = from[3 * x + 1] << 8 | from[3 * x + (big ? 2 : 0)] | from[3 * x + (big ? 0 : 2)] << 16;
         }
         break;
     default:
-        memcpy(out, from, (size_t)width * 4);
+        for (int x = 0; x < width; x++) {
+            out[x] = big ? load_be32(from + 4 * x) : load_le32(from + 4 * x);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ typedef struct VgaPci {
     PciDevice pci;
     Vga vga;
     uint32_t vram_mb;
+    bool big_endian; /* at reset */
     Region *mmio;
 } VgaPci;
 
@@ -18,6 +19,10 @@ static const PciInfo vga_info = {
     .subsystem = 0x1100,
     .rom = "vgabios-stdvga.bin",
 };
+
+/* What the register at 604h holds, in either byte order. */
+#define ENDIAN_IS_LITTLE 0x1e1e1e1eu
+#define ENDIAN_IS_BIG    0xbebebebeu
 
 enum { MMIO_PORTS = 0x400, MMIO_VBE = 0x500, MMIO_EXT = 0x600, MMIO_ENDIAN = 0x604 };
 
@@ -36,7 +41,7 @@ static uint64_t mmio_read(void *opaque, PhysAddr offset, unsigned size)
     case MMIO_EXT:
         return 8u >> (offset & 3) * 8; /* the size of this block in bytes */
     case MMIO_ENDIAN:
-        return 0x1e1e1e1eu >> (offset & 3) * 8; /* little-endian framebuffer */
+        return (dev->vga.s.big_endian ? ENDIAN_IS_BIG : ENDIAN_IS_LITTLE) >> (offset & 3) * 8;
     default:
         return size == 1 ? 0xff : 0xffff;
     }
@@ -53,6 +58,10 @@ static void mmio_write(void *opaque, PhysAddr offset, uint64_t value, unsigned s
         }
     } else if (offset >= MMIO_VBE && offset < MMIO_VBE + VBE_REGS * 2 && !(offset & 1)) {
         vbe_write(&dev->vga, (offset - MMIO_VBE) / 2, value);
+    } else if (offset == MMIO_ENDIAN) {
+        dev->vga.s.big_endian = (uint8_t)value == (uint8_t)ENDIAN_IS_BIG ? true :
+                                (uint8_t)value == (uint8_t)ENDIAN_IS_LITTLE ? false : dev->vga.s.big_endian;
+        dev->vga.redraw = true;
     }
 }
 
@@ -80,7 +89,10 @@ static bool vga_pci_realize(Device *dev, GError **error)
 
 static void vga_pci_reset(Device *dev)
 {
-    vga_reset(&((VgaPci *)dev)->vga);
+    VgaPci *v = (VgaPci *)dev;
+
+    v->vga.s.big_endian = v->big_endian;
+    vga_reset(&v->vga);
 }
 
 static bool vga_pci_loaded(Device *dev, GError **error)
@@ -90,13 +102,14 @@ static bool vga_pci_loaded(Device *dev, GError **error)
     s->seq_index &= 7;
     s->gr_index &= 15;
     s->dac_step %= 3;
-    vga_pci_reset(dev);
+    vga_reset(&((VgaPci *)dev)->vga);
     return true;
 }
 
 static const Prop vga_pci_props[] = {
     PCI_PROPS(VgaPci),
     PROP(VgaPci, vram_mb, "vgamem_mb", PROP_U32, "16", "video memory in MiB, a power of two"),
+    PROP(VgaPci, big_endian, "big-endian-framebuffer", PROP_BOOL, "off", "byte order of pixels at reset"),
     { 0 },
 };
 

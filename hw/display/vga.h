@@ -42,7 +42,8 @@ enum { AR_MODE_GRAPHICS = 0x01, AR_MODE_MONO = 0x02, AR_MODE_LINE_GRAPHICS = 0x0
     ARRAY(uint8_t, dac_cache, 4, 0)                                                 \
     FIELD(uint32_t, latch, 0)    /* the four plane bytes of the last read */        \
     ARRAY(uint16_t, vbe, 16, 0)                                                     \
-    FIELD(uint16_t, vbe_index, 0)
+    FIELD(uint16_t, vbe_index, 0)                                                   \
+    FIELD(bool, big_endian, false) /* pixels of 15 bits and more in linear modes */
 
 typedef struct VgaRegs {
     VGA_STATE(STATE_MEMBER, STATE_MEMBER_ARRAY)
