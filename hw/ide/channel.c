@@ -409,6 +409,26 @@ static void control_write(void *opaque, PhysAddr offset, uint64_t value, unsigne
 static const RegionOps command_ops = { command_read, command_write, 1, 4, ENDIAN_LITTLE };
 static const RegionOps control_ops = { control_read, control_write, 1, 1, ENDIAN_LITTLE };
 
+uint32_t ide_channel_read(IdeChannel *ch, unsigned reg, unsigned size)
+{
+    return command_read(ch, reg, size);
+}
+
+void ide_channel_write(IdeChannel *ch, unsigned reg, uint32_t value, unsigned size)
+{
+    command_write(ch, reg, value, size);
+}
+
+uint8_t ide_channel_read_control(IdeChannel *ch)
+{
+    return control_read(ch, 0, 1);
+}
+
+void ide_channel_write_control(IdeChannel *ch, uint8_t value)
+{
+    control_write(ch, 0, value, 1);
+}
+
 /* ---- the bus ---- */
 
 static bool channel_attach(Bus *bus, Device *dev, GError **error)

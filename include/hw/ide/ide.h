@@ -31,6 +31,11 @@ void ide_channel_reset(IdeChannel *ch);
 /* The eight command registers and the control register (device control, alternate status). */
 Region *ide_channel_command(IdeChannel *ch);
 Region *ide_channel_control(IdeChannel *ch);
+/* The same by number (0-7) and the control register, for controllers that lay registers out otherwise. */
+uint32_t ide_channel_read(IdeChannel *ch, unsigned reg, unsigned size);
+void ide_channel_write(IdeChannel *ch, unsigned reg, uint32_t value, unsigned size);
+uint8_t ide_channel_read_control(IdeChannel *ch);
+void ide_channel_write_control(IdeChannel *ch, uint8_t value);
 /* Bus master: started or stopped. */
 void ide_channel_dma_start(IdeChannel *ch);
 void ide_channel_dma_stop(IdeChannel *ch);
