@@ -690,13 +690,18 @@ static void describe_bus(PciBus *bus, GString *out)
     }
 }
 
+static void describe_host(Bus *bus, void *out)
+{
+    if (g_str_equal(bus->kind, "pci") && !((PciBus *)bus)->bridge) {
+        describe_bus((PciBus *)bus, out);
+    }
+}
+
+/* Of every host: a machine may have several, each with a bus 0. */
 char *pci_describe(void)
 {
     GString *out = g_string_new(NULL);
-    PciBus *bus = (PciBus *)bus_find_kind("pci");
 
-    if (bus) {
-        describe_bus(bus, out);
-    }
+    bus_for_each(describe_host, out);
     return g_string_free(out, FALSE);
 }
