@@ -35,7 +35,8 @@ typedef struct FwCfg {
     Device dev;
     FwCfgState s;
     uint32_t iobase, dma_iobase;
-    Region *ports, *dma_ports;
+    uint64_t mem_base;
+    Region *ports, *dma_ports, *memory;
     GHashTable *items; /* key -> Item */
     int files;
 } FwCfg;
@@ -229,6 +230,14 @@ static void select_write(void *opaque, PhysAddr offset, uint64_t value, unsigned
 
 static const RegionOps port_ops = { .read = data_read, .write = select_write, .max_size = 2 };
 
+/* In memory, where there are no ports: the selector is big-endian, and the data byte follows it. */
+static uint64_t memory_data_read(void *opaque, PhysAddr offset, unsigned size)
+{
+    return offset == 2 && size == 1 ? data_read(opaque, 1, 1) : 0;
+}
+
+static const RegionOps memory_ops = { .read = memory_data_read, .write = select_write, .max_size = 2, .endian = ENDIAN_BIG };
+
 static void write_item(FwCfg *fw, PhysAddr from, uint32_t length, bool *bad)
 {
     Item *item = item_find(fw, fw->s.key);
@@ -316,8 +325,13 @@ static bool fw_cfg_realize(Device *dev, GError **error)
     fw_cfg_add(dev, FW_CFG_SIGNATURE, "QEMU", 4);
     fw_cfg_add_u32(dev, FW_CFG_ID, fw->dma_iobase ? 3 : 1);
     build_directory(fw);
-    fw->ports = region_new_io("fw_cfg", &port_ops, fw, 2);
-    region_add(memory_ports_root(), fw->iobase, fw->ports);
+    if (fw->mem_base) {
+        fw->memory = region_new_io("fw_cfg", &memory_ops, fw, 4);
+        region_add(memory_system_root(), fw->mem_base, fw->memory);
+    } else {
+        fw->ports = region_new_io("fw_cfg", &port_ops, fw, 2);
+        region_add(memory_ports_root(), fw->iobase, fw->ports);
+    }
     if (fw->dma_iobase) {
         fw->dma_ports = region_new_io("fw_cfg-dma", &dma_ops, fw, 8);
         region_add(memory_ports_root(), fw->dma_iobase, fw->dma_ports);
@@ -327,6 +341,7 @@ static bool fw_cfg_realize(Device *dev, GError **error)
 
 static const Prop fw_cfg_props[] = {
     PROP(FwCfg, iobase, "iobase", PROP_U32, "0x510", "selector port; data is the next one"),
+    PROP(FwCfg, mem_base, "mem-base", PROP_U64, "0", "address in memory, instead of ports"),
     PROP(FwCfg, dma_iobase, "dma_iobase", PROP_U32, "0x514", "DMA address ports, 0: none"),
     { NULL },
 };
