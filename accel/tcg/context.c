@@ -357,6 +357,7 @@ void engine_update_mode(Cpu *cpu)
     }
     ec->mode = ec->ops->mmu_mode(cpu, false);
     ec->kernel_mode = ec->ops->mmu_mode(cpu, true);
+    ec->fetch_mode = ec->ops->fetch_mode ? ec->ops->fetch_mode(cpu) : ec->mode;
     tlb_publish(ec);
     ec->ops->block_key(cpu, &key);
     choose_jumps(ec, key.flags, key.base);

@@ -144,7 +144,7 @@ typedef struct EngineCpu {
     bool was_busy;
     uint64_t evictions_seen;
 
-    unsigned mode, kernel_mode;
+    unsigned mode, kernel_mode, fetch_mode;
     MmuContext *context;
     JumpCache *jumps;
     MmuContext contexts[MMU_CONTEXTS];

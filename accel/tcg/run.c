@@ -231,7 +231,7 @@ static uint64_t call_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c
 {
     EngineCpu *ec = engine_of(state);
 
-    ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, ec->mode);
+    ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, ec->fetch_mode);
     return 0;
 }
 

@@ -95,7 +95,7 @@ static bool open_page(Fetch *f, unsigned which)
 {
     FetchPage *page = &f->page[which];
     uint64_t vaddr = which ? (f->vaddr & PAGE_MASK) + GUEST_PAGE_SIZE : f->vaddr;
-    PageEntry *entry = mmu_page_or_null(f->ec, vaddr, MMU_FETCH, f->ec->mode);
+    PageEntry *entry = mmu_page_or_null(f->ec, vaddr, MMU_FETCH, f->ec->fetch_mode);
 
     page->known = true;
     page->readable = entry != NULL;

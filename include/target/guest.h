@@ -23,7 +23,7 @@ typedef enum MmuAccess { MMU_LOAD, MMU_STORE, MMU_FETCH } MmuAccess;
 #define GUEST_WATCHES 4
 
 /* MMU modes have a TLB each. Targets number them from 0. */
-#define MMU_MODES 4
+#define MMU_MODES 6
 
 typedef struct MmuResult {
     PhysAddr phys;      /* of the page's first byte, 4 KiB pages */
@@ -69,6 +69,8 @@ typedef struct GuestOps {
 
     /* The MMU mode of ordinary accesses now, and of IRM_KERNEL accesses. */
     unsigned (*mmu_mode)(Cpu *cpu, bool kernel);
+    /* That of instruction fetches, where it is another than that of ordinary accesses; may be NULL. */
+    unsigned (*fetch_mode)(Cpu *cpu);
     /* An identifier of the current address space (x86: PCID, and ASID of a virtual machine); TLB
      * contexts are kept by it. Global pages are shared by those whose upper 32 bits are equal. */
     uint64_t (*address_space_id)(Cpu *cpu);
