@@ -1,0 +1,136 @@
+/* Branches (Power ISA, Book I, 2.4). */
+#include "target/ppc/insns.h"
+
+/* BO: what the branch depends on. */
+enum { BO_ANY_CONDITION = 16, BO_IF_TRUE = 8, BO_NO_COUNT = 4, BO_IF_ZERO = 2 };
+
+static void put_link(PpcTranslator *tr, const PpcInsn *in)
+{
+    ir_put(tr->ir, IR_I64, SLOT_LR, ppc_const(tr, IR_I64, in->next_pc));
+}
+
+static void emit_b(PpcTranslator *tr, const PpcInsn *in)
+{
+    int64_t li = (int32_t)((in->word & 0x03fffffc) << 6) >> 6;
+
+    if (IS_LK(in)) {
+        put_link(tr, in);
+    }
+    ppc_end_jump(tr, (IS_AA(in) ? 0 : in->pc) + li);
+}
+
+/* CTR - 1, put into it, and flags that tell whether it is zero in the current mode. */
+static IrVal count_down(PpcTranslator *tr)
+{
+    IrVal ctr = ir_op2(tr->ir, IR_sub, tr->width, ir_get(tr->ir, tr->width, SLOT_CTR), ppc_const(tr, tr->width, 1));
+
+    ir_put(tr->ir, tr->width, SLOT_CTR, ctr);
+    return ir_opf(tr->ir, IR_cmp, tr->address, ctr, ppc_const(tr, tr->address, 0), (IrVal){ 0 }).flags;
+}
+
+/* The flags and condition that the branch is taken on. False: always. */
+static bool branch_condition(PpcTranslator *tr, const PpcInsn *in, IrVal *flags, IrCc *cc)
+{
+    unsigned bo = F_BO(in);
+    IrVal condition = { 0 }, count;
+    IrCc condition_cc = CC_NE, count_cc = bo & BO_IF_ZERO ? CC_E : CC_NE;
+
+    if (!(bo & BO_ANY_CONDITION)) {
+        condition = ppc_cr_bit_flags(tr, F_BI(in), &condition_cc);
+        condition_cc ^= bo & BO_IF_TRUE ? 0 : 1;
+    }
+    if (bo & BO_NO_COUNT) {
+        *flags = condition;
+        *cc = condition_cc;
+        return !(bo & BO_ANY_CONDITION);
+    }
+    count = count_down(tr);
+    if (bo & BO_ANY_CONDITION) {
+        *flags = count;
+        *cc = count_cc;
+        return true;
+    }
+    *flags = ir_opf(tr->ir, IR_test, IR_I8, ir_setcc(tr->ir, condition_cc, condition), ir_setcc(tr->ir, count_cc, count),
+                    (IrVal){ 0 }).flags;
+    *cc = CC_NE;
+    return true;
+}
+
+static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
+{
+    uint64_t target = (IS_AA(in) ? 0 : in->pc) + (uint64_t)F_DS(in);
+    IrVal flags;
+    IrCc cc;
+    bool conditional = branch_condition(tr, in, &flags, &cc);
+
+    if (IS_LK(in)) {
+        put_link(tr, in);
+    }
+    if (conditional) {
+        ppc_branch_if(tr, in, cc, flags, target);
+    } else {
+        ppc_end_jump(tr, target);
+    }
+}
+
+/* bclr, bcctr, bctar: op is the slot, or the SPR of TAR. */
+static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrBranchHint hint = IS_LK(in) ? BRANCH_CALL : in->row->op == SLOT_LR ? BRANCH_RETURN : BRANCH_JUMP;
+    IrVal target, flags;
+    IrCc cc;
+    bool conditional;
+
+    if (in->row->op == SLOT_LR || in->row->op == SLOT_CTR) {
+        target = ir_get(ir, IR_I64, in->row->op);
+    } else {
+        target = PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, in->row->op));
+    }
+    conditional = branch_condition(tr, in, &flags, &cc);
+    if (IS_LK(in)) {
+        put_link(tr, in);
+    }
+    target = ir_op2(ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
+    if (conditional) {
+        ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
+    }
+    ppc_end_lookup(tr, target, hint);
+}
+
+/* The same where every instruction is a block of its own. */
+static void emit_branch_register_single(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal target = in->row->op == SLOT_LR || in->row->op == SLOT_CTR
+                       ? ir_get(ir, IR_I64, in->row->op) : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, in->row->op));
+    IrVal flags;
+    IrCc cc;
+
+    target = ir_op2(ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
+    if (branch_condition(tr, in, &flags, &cc)) {
+        target = ir_selectcc(ir, IR_I64, cc, flags, target, ppc_const(tr, IR_I64, in->next_pc));
+    }
+    if (IS_LK(in)) {
+        put_link(tr, in);
+    }
+    ppc_end_lookup(tr, target, BRANCH_JUMP);
+}
+
+static void emit_bclr(PpcTranslator *tr, const PpcInsn *in)
+{
+    if (ppc_each_insn_exits(tr) || (tr->mode & MODE_BE)) {
+        emit_branch_register_single(tr, in);
+    } else {
+        emit_branch_register(tr, in);
+    }
+}
+
+const PpcRow ppc_rows_branch[] = {
+    { "bc", OPCD(16), emit_bc, A_BRANCH },
+    { "b", OPCD(18), emit_b, A_BRANCH },
+    { "bclr", X_FORM(19, 16), emit_bclr, A_BRANCH, .op = SLOT_LR },
+    { "bcctr", X_FORM(19, 528), emit_bclr, A_BRANCH, .op = SLOT_CTR },
+    { "bctar", X_FORM(19, 560), emit_bclr, A_BRANCH, ISA_V207, .op = SPR_TAR },
+    { NULL },
+};

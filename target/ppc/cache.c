@@ -1,0 +1,67 @@
+/* Cache and storage control, synchronisation (Power ISA, Book II, 4.3 and 4.6). */
+#include "target/ppc/insns.h"
+
+static void emit_nop(PpcTranslator *tr, const PpcInsn *in)
+{
+}
+
+/* dcbz: the whole line that the address is in. */
+static void emit_dcbz(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned line = tr->s->model->cache_line;
+    IrVal addr = ir_op2(tr->ir, IR_and, tr->address, ppc_address_x(tr, in), ppc_const(tr, tr->address, -(uint64_t)line));
+
+    if (tr->isa & ISA_970 && !(in->word >> 21 & 1) && (tr->s->spr[SPR_HID5] >> 7 & 1)) {
+        line = 32; /* HID5[DCBZ_size] */
+        addr = ir_op2(tr->ir, IR_and, tr->address, ppc_address_x(tr, in), ppc_const(tr, tr->address, -(uint64_t)line));
+    }
+    for (unsigned i = 0; i < line; i += 8) {
+        ir_store(tr->ir, IR_I64, addr, i, ppc_const(tr, IR_I64, 0), 0);
+    }
+}
+
+/* dcbst, dcbf, dcbi, icbi: as loads, so that they fault as loads. */
+static void emit_touch(PpcTranslator *tr, const PpcInsn *in)
+{
+    ir_load(tr->ir, IR_I8, ppc_address_x(tr, in), 0, IRM_ZX);
+}
+
+/* sync, and its kinds: only the heavy one orders stores before loads, which hosts of this engine may swap. */
+static void emit_sync(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned kind = ppc_bits(in->word, 9, 10);
+
+    if (kind != 1 && cpu_count() > 1) {
+        ir_fence(tr->ir);
+    }
+}
+
+/* isync: what has been changed of the context counts from here on. Code is always what memory has. */
+static void emit_isync(PpcTranslator *tr, const PpcInsn *in)
+{
+    if (tr->mode & MODE_PR) {
+        return;
+    }
+    PPC_CALL0(tr, context_sync);
+    ppc_end_mode(tr, in->next_pc);
+}
+
+const PpcRow ppc_rows_cache[] = {
+    { "dcbst", X_FORM(31, 54), emit_touch },
+    { "dcbf", X_FORM(31, 86), emit_touch },
+    { "dcbtst", X_FORM(31, 246), emit_nop },
+    { "dcbt", X_FORM(31, 278), emit_nop },
+    { "dcbi", X_FORM(31, 470), emit_touch, A_PRIV },
+    { "dcba", X_FORM(31, 758), emit_nop },
+    { "icbi", X_FORM(31, 982), emit_touch },
+    { "icbt", X_FORM(31, 22), emit_nop, .isa = ISA_BOOKE | ISA_V207 },
+    { "dcbz", X_FORM(31, 1014), emit_dcbz },
+    { "dss", X_FORM(31, 822), emit_nop, .isa = ISA_ALTIVEC },
+    { "dst", X_FORM(31, 342), emit_nop, .isa = ISA_ALTIVEC },
+    { "dstst", X_FORM(31, 374), emit_nop, .isa = ISA_ALTIVEC },
+    { "sync", X_FORM(31, 598), emit_sync },
+    { "eieio", X_FORM(31, 854), emit_nop },
+    { "isync", X_FORM(19, 150), emit_isync },
+    { "cp_abort", X_FORM(31, 838), emit_nop, .isa = ISA_V300 },
+    { NULL },
+};

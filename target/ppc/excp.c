@@ -1,0 +1,465 @@
+/* Interrupts as the architecture calls them: raising, delivering, returning (Power ISA, Book III, chapter 7; PEM, chapter 6). */
+#include "core/lock.h"
+#include "target/ppc/internal.h"
+
+#include <stdatomic.h>
+
+void ppc_raise(PpcState *s, uint32_t vector, uint64_t flags, uintptr_t retaddr)
+{
+    s->exception.vector = vector;
+    s->exception.flags = flags;
+    if (retaddr) {
+        tcg_restore(s, retaddr);
+    }
+    tcg_unwind(s, TCG_EXIT_EXCEPTION);
+}
+
+void ppc_program(PpcState *s, uint64_t flags, uintptr_t retaddr)
+{
+    ppc_raise(s, PPC_PROGRAM, flags, retaddr);
+}
+
+uint64_t ppc_helper_raise(PpcState *s, uint64_t vector, uint64_t flags, uint64_t c, uint64_t d)
+{
+    ppc_raise(s, vector, flags, tcg_caller_pc(s));
+}
+
+uint64_t ppc_helper_raise_fetch_fault(PpcState *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
+{
+    tcg_restore(s, tcg_caller_pc(s));
+    ppc_raise_mmu_fault(s->hot.cpu, addr, MMU_FETCH, ppc_fetch_mode(s));
+    return 0;
+}
+
+/* Trace: behind the instruction, the pc slot has been put. */
+uint64_t ppc_helper_trace(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    ppc_raise(s, PPC_TRACE, 0, 0);
+}
+
+uint64_t ppc_helper_unaligned(PpcState *s, uint64_t addr, uint64_t is_store, uint64_t c, uint64_t d)
+{
+    tcg_restore(s, tcg_caller_pc(s));
+    ppc_raise_alignment(s->hot.cpu, addr, is_store);
+    return 0;
+}
+
+void ppc_update_mode(PpcState *s)
+{
+    uint64_t msr = s->msr, m = 0;
+
+    m |= msr & MSR_LE ? MODE_LE : 0;
+    m |= msr & MSR_PR ? MODE_PR : 0;
+    m |= msr & MSR_FP ? MODE_FP : 0;
+    m |= msr & MSR_VEC ? MODE_VEC : 0;
+    m |= msr & MSR_VSX ? MODE_VSX : 0;
+    m |= msr & MSR_IR ? MODE_IR : 0;
+    m |= msr & MSR_DR ? MODE_DR : 0;
+    m |= msr & (MSR_FE0 | MSR_FE1) ? MODE_FE : 0;
+    if (!ppc_isa(s, ISA_BOOKE)) {
+        m |= msr & MSR_SE ? MODE_SE : 0;
+        m |= msr & MSR_BE ? MODE_BE : 0;
+    }
+    if (ppc_isa(s, ISA_64)) {
+        m |= msr & MSR_SF ? MODE_SF : 0;
+        m |= msr & MSR_HV ? MODE_HV : 0;
+    }
+    s->mode_flags = m;
+    ppc_poll_interrupts(s);
+    if (engine.update_mode) {
+        engine.update_mode(s->hot.cpu);
+    }
+}
+
+void ppc_context_sync(PpcState *s)
+{
+    if (s->sr_changed) {
+        s->space_id = ppc_space_id(s);
+        s->sr_changed = false;
+        if (engine.update_mode) {
+            engine.update_mode(s->hot.cpu);
+        }
+    }
+}
+
+uint64_t ppc_helper_context_sync(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    ppc_context_sync(s);
+    return 0;
+}
+
+/* The 603's handlers of TLB misses have r0 to r3 of their own. */
+static void swap_tgpr(PpcState *s)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t other = s->tgpr[i];
+
+        s->tgpr[i] = s->gpr[i];
+        s->gpr[i] = other;
+    }
+}
+
+void ppc_set_msr(PpcState *s, uint64_t value)
+{
+    value &= s->msr_mask;
+    /* Problem state has interrupts and translation on in the 64-bit architecture (Book III, 4.2.1). */
+    if ((value & MSR_PR) && ppc_isa(s, ISA_64) && ppc_isa(s, ISA_V206)) {
+        value |= MSR_EE | MSR_IR | MSR_DR;
+    }
+    if (s->model->mmu == PPC_MMU_603 && ((s->msr ^ value) & MSR_TGPR)) {
+        swap_tgpr(s);
+    }
+    s->msr = value & ~MSR_POW;
+    s->sr_changed |= !s->space_id;
+    ppc_context_sync(s);
+    ppc_update_mode(s);
+}
+
+uint64_t ppc_helper_mfmsr(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return s->msr;
+}
+
+/* Whether MSR[POW] does anything: HID0 has DOZE, NAP or SLEEP set (on the 970, without that). */
+static bool may_nap(const PpcState *s)
+{
+    enum { HID0_DOZE = 0x800000, HID0_NAP = 0x400000, HID0_SLEEP = 0x200000 };
+
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return true;
+    }
+    if (ppc_isa(s, ISA_64)) {
+        return (s->spr[SPR_HID0] >> 32 & (HID0_DOZE | HID0_NAP | HID0_SLEEP)) != 0;
+    }
+    return (s->spr[SPR_HID0] & (HID0_DOZE | HID0_NAP | HID0_SLEEP)) != 0;
+}
+
+static void go_to_sleep(PpcState *s)
+{
+    Cpu *cpu = s->hot.cpu;
+
+    atomic_store(&cpu->halted, true);
+    /* An interrupt that is pending already wakes at once: has_work looks. */
+    atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
+}
+
+uint64_t ppc_helper_mtmsr(PpcState *s, uint64_t value, uint64_t mask, uint64_t c, uint64_t d)
+{
+    bool pow = (value & mask & MSR_POW & s->msr_mask) != 0;
+
+    ppc_set_msr(s, (s->msr & ~mask) | (value & mask));
+    if (pow && may_nap(s)) {
+        s->napping = true;
+        go_to_sleep(s);
+    }
+    return 0;
+}
+
+uint64_t ppc_helper_nap(PpcState *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
+{
+    s->pc = next_pc;
+    s->napping = true;
+    go_to_sleep(s);
+    return 0;
+}
+
+/* Delivery. */
+
+static bool is_hypervisor_vector(uint32_t vector)
+{
+    return vector == PPC_HDEC || (vector >= PPC_HDSI && vector < PPC_PERF) || vector == PPC_HFAC;
+}
+
+/* MSR that a handler begins with. */
+static uint64_t handler_msr(const PpcState *s, uint32_t vector)
+{
+    uint64_t old = s->msr, msr = old & (MSR_ME | MSR_IP | MSR_ILE);
+    bool little;
+
+    if (ppc_isa(s, ISA_BOOKE)) {
+        bool critical = vector == PPC_CRITICAL || vector == PPC_WATCHDOG || vector == PPC_DEBUG;
+
+        return old & (MSR_ME | (critical || vector == PPC_MCHECK ? 0 : MSR_CE | MSR_BE));
+    }
+    if (vector == PPC_MCHECK) {
+        msr &= ~MSR_ME;
+    }
+    if (ppc_isa(s, ISA_64)) {
+        enum { LPCR_ILE = 1 << 25 };
+        unsigned ail = s->spr[SPR_LPCR] >> 23 & 3;
+
+        msr |= MSR_SF | (old & MSR_HV);
+        if (is_hypervisor_vector(vector) || (vector == PPC_RESET && !s->hypercall)) {
+            msr |= MSR_HV;
+        }
+        little = ppc_isa(s, ISA_V206) && (s->spr[SPR_LPCR] & LPCR_ILE);
+        if (ail >= 2 && ppc_isa(s, ISA_V207) && (old & MSR_IR) && (old & MSR_DR) && vector != PPC_RESET && vector != PPC_MCHECK) {
+            msr |= MSR_IR | MSR_DR;
+        }
+    } else {
+        little = old & MSR_ILE;
+        if (vector == PPC_IMISS || vector == PPC_DLMISS || vector == PPC_DSMISS) {
+            msr |= MSR_TGPR;
+        }
+    }
+    return msr | (little ? MSR_LE : 0);
+}
+
+static unsigned booke_ivor(uint32_t vector)
+{
+    switch (vector) {
+    case PPC_CRITICAL: return 0;
+    case PPC_MCHECK: return 1;
+    case PPC_DSI: return 2;
+    case PPC_ISI: return 3;
+    case PPC_EXTERNAL: return 4;
+    case PPC_ALIGN: return 5;
+    case PPC_PROGRAM: return 6;
+    case PPC_FPU: return 7;
+    case PPC_SC: return 8;
+    case PPC_APU: return 9;
+    case PPC_DEC: return 10;
+    case PPC_FIT: return 11;
+    case PPC_WATCHDOG: return 12;
+    case PPC_DTLB: return 13;
+    case PPC_ITLB: return 14;
+    case PPC_DEBUG: return 15;
+    case PPC_SPE: return 32;
+    case PPC_SPE_FP: return 33;
+    case PPC_SPE_ROUND: return 34;
+    default: return 35; /* performance monitor */
+    }
+}
+
+static uint64_t handler_pc(const PpcState *s, uint32_t vector, uint64_t msr)
+{
+    if (ppc_isa(s, ISA_BOOKE)) {
+        unsigned n = booke_ivor(vector);
+
+        return (s->spr[SPR_IVPR] & 0xffff0000) | (s->spr[n < 16 ? SPR_IVOR0 + n : 528 + n - 32] & 0xfff0);
+    }
+    if (!ppc_isa(s, ISA_64)) {
+        return (msr & MSR_IP ? 0xfff00000 : 0) + vector;
+    }
+    if (msr & MSR_IR) { /* LPCR[AIL] */
+        return ((s->spr[SPR_LPCR] >> 23 & 3) == 2 ? UINT64_C(0x18000) : UINT64_C(0xc000000000004000)) + vector;
+    }
+    return vector;
+}
+
+/* Bits of SRR1 that hold the cause, not the MSR: all that are implemented have these (PEM, 6.2.1: 1-4 and 10-15). */
+#define SRR1_CAUSE UINT64_C(0x783f0000)
+
+static void save_return(PpcState *s, uint32_t vector)
+{
+    uint64_t mask = ppc_isa(s, ISA_BOOKE) ? UINT64_MAX : ~SRR1_CAUSE;
+    uint64_t srr1 = (s->msr & mask) | s->exception.flags;
+    unsigned srr0 = SPR_SRR0;
+
+    if (ppc_isa(s, ISA_BOOKE) && (vector == PPC_CRITICAL || vector == PPC_WATCHDOG || vector == PPC_DEBUG || vector == PPC_MCHECK)) {
+        srr0 = vector == PPC_MCHECK ? 570 /* MCSRR0 */ : SPR_CSRR0;
+        srr1 = s->msr;
+    } else if (ppc_isa(s, ISA_BOOKE)) {
+        srr1 = s->msr; /* causes are in ESR */
+        s->spr[SPR_ESR] = 0;
+        if (vector == PPC_PROGRAM) {
+            s->spr[SPR_ESR] = s->exception.flags & PROGRAM_ILLEGAL ? 0x08000000 : s->exception.flags & PROGRAM_PRIVILEGED ? 0x04000000
+                              : s->exception.flags & PROGRAM_TRAP ? 0x02000000 : 0;
+        } else if (vector == PPC_DSI || vector == PPC_DTLB || vector == PPC_ALIGN) {
+            s->spr[SPR_ESR] = s->exception.flags;
+        }
+    } else if (is_hypervisor_vector(vector)) {
+        srr0 = SPR_HSRR0;
+    }
+    s->spr[srr0] = s->pc;
+    s->spr[srr0 + 1] = srr1;
+}
+
+static void enter(PpcState *s, uint32_t vector)
+{
+    uint64_t msr = handler_msr(s, vector);
+
+    save_return(s, vector);
+    s->exception.vector = PPC_NO_EXCEPTION;
+    s->pc = handler_pc(s, vector, msr);
+    s->napping = false;
+    ppc_set_msr(s, msr);
+}
+
+void ppc_deliver_exception(Cpu *cpu)
+{
+    PpcState *s = ppc_state(cpu);
+    uint32_t vector = s->exception.vector;
+
+    if (vector == PPC_NO_EXCEPTION) {
+        return;
+    }
+    enter(s, vector);
+}
+
+/* What to take now of what is pending; 0: nothing. */
+static uint32_t wanted(PpcState *s)
+{
+    uint32_t pending = atomic_load(&s->pending);
+    bool ee = s->msr & MSR_EE;
+
+    if (pending & PPC_INT_RESET) {
+        return PPC_RESET;
+    }
+    if ((pending & PPC_INT_MCHECK) && (s->msr & MSR_ME)) {
+        return PPC_MCHECK;
+    }
+    if ((pending & PPC_INT_CRITICAL) && (s->msr & MSR_CE)) {
+        return PPC_CRITICAL;
+    }
+    if ((pending & PPC_INT_WATCHDOG) && (s->msr & MSR_CE)) {
+        return PPC_WATCHDOG;
+    }
+    if ((pending & PPC_INT_HDEC) && (ee || !(s->msr & MSR_HV))) {
+        return PPC_HDEC;
+    }
+    if (!ee) {
+        return 0;
+    }
+    if (pending & PPC_INT_SMI) {
+        return PPC_SMI;
+    }
+    if (pending & PPC_INT_EXTERNAL) {
+        return PPC_EXTERNAL;
+    }
+    if (pending & PPC_INT_DEC) {
+        return PPC_DEC;
+    }
+    if (pending & PPC_INT_FIT) {
+        return PPC_FIT;
+    }
+    if (pending & PPC_INT_DOORBELL) {
+        return PPC_DOORBELL;
+    }
+    return pending & PPC_INT_PERF ? PPC_PERF : 0;
+}
+
+/* A napping processor of the 64-bit architecture wakes whatever MSR[EE] says, through the system reset vector or, where
+ * PAPR's H_CEDE put it to sleep, by going on. */
+bool ppc_has_work(Cpu *cpu)
+{
+    PpcState *s = ppc_state(cpu);
+    uint32_t pending = atomic_load(&s->pending);
+
+    if (s->napping && ppc_isa(s, ISA_64) && pending) {
+        return true;
+    }
+    return wanted(s) != 0;
+}
+
+void ppc_poll_interrupts(PpcState *s)
+{
+    if (atomic_load_explicit(&s->pending, memory_order_relaxed)) {
+        atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
+        atomic_fetch_or(&s->hot.cpu->requests, CPU_REQ_INTR);
+    }
+}
+
+static void forget(PpcState *s, uint32_t vector)
+{
+    switch (vector) {
+    case PPC_RESET:
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_RESET);
+        break;
+    case PPC_MCHECK:
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_MCHECK);
+        break;
+    case PPC_DEC:
+        if (!s->model->level_decrementer && !ppc_isa(s, ISA_BOOKE)) {
+            atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
+        }
+        break;
+    case PPC_HDEC:
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_HDEC);
+        break;
+    case PPC_DOORBELL:
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DOORBELL);
+        break;
+    case PPC_PERF:
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_PERF);
+        break;
+    default:
+        break;
+    }
+}
+
+void ppc_service(Cpu *cpu)
+{
+    PpcState *s = ppc_state(cpu);
+    uint32_t vector;
+
+    cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_TIMER);
+    vector = wanted(s);
+    if (!vector) {
+        return;
+    }
+    forget(s, vector);
+    s->exception = (PpcException){ .vector = vector };
+    enter(s, vector);
+}
+
+/* sc: LEV 1 goes to the hypervisor that a board is, if there is one. */
+uint64_t ppc_helper_syscall(PpcState *s, uint64_t lev, uint64_t next_pc, uint64_t c, uint64_t d)
+{
+    Cpu *cpu = s->hot.cpu;
+
+    tcg_restore(s, tcg_caller_pc(s));
+    s->pc = next_pc;
+    if ((lev & 1) && s->hypercall && !(s->msr & MSR_HV)) {
+        if (s->msr & MSR_PR && ppc_isa(s, ISA_64)) {
+            s->pc = next_pc - 4;
+            ppc_program(s, PROGRAM_PRIVILEGED, 0);
+        }
+        s->hypercall(cpu, s->hypercall_opaque);
+        if (cpu->halted) {
+            tcg_unwind(s, TCG_EXIT_HALT);
+        }
+        return 0;
+    }
+    s->exception = (PpcException){ .vector = PPC_SC };
+    if ((lev & 1) && ppc_isa(s, ISA_HV)) {
+        enter(s, PPC_SC);
+        ppc_set_msr(s, s->msr | MSR_HV);
+        return 0;
+    }
+    enter(s, PPC_SC);
+    return 0;
+}
+
+uint64_t ppc_helper_rfi(PpcState *s, uint64_t kind, uint64_t b, uint64_t c, uint64_t d)
+{
+    static const unsigned from[] = { SPR_SRR0, SPR_SRR0, SPR_HSRR0, SPR_CSRR0 };
+    uint64_t pc = s->spr[from[kind]], msr = s->spr[from[kind] + 1];
+
+    if (!ppc_isa(s, ISA_BOOKE)) { /* ILE stays, and the 603's TGPR ends */
+        msr = (msr & ~SRR1_CAUSE) | (s->msr & MSR_ILE);
+    }
+    if (ppc_isa(s, ISA_64) && kind != 2) {
+        msr = (msr & ~MSR_HV) | (s->msr & msr & MSR_HV);
+    }
+    s->pc = pc & ~UINT64_C(3);
+    if (!(msr & MSR_SF) || !ppc_isa(s, ISA_64)) {
+        s->pc &= UINT32_MAX;
+    }
+    ppc_set_msr(s, msr);
+    return 0;
+}
+
+/* Pins. */
+
+void ppc_set_interrupt(Cpu *cpu, PpcInterrupt which, bool level)
+{
+    PpcState *s = ppc_state(cpu);
+
+    if (level) {
+        atomic_fetch_or(&s->pending, which);
+        cpu_request(cpu, CPU_REQ_INTR);
+    } else if (which != PPC_INT_MCHECK && which != PPC_INT_RESET) {
+        atomic_fetch_and(&s->pending, ~(uint32_t)which);
+    }
+}

@@ -1,0 +1,173 @@
+/* Shared by the files of target/ppc and nobody else. */
+#ifndef TARGET_PPC_INTERNAL_H
+#define TARGET_PPC_INTERNAL_H
+
+#include "target/guest.h"
+#include "target/ppc/cpu.h"
+
+/* Slots, in the order of ppc_slots[]. */
+typedef enum PpcSlot {
+    SLOT_R0 = 0,
+    SLOT_PC = 32, SLOT_LR, SLOT_CTR,
+    SLOT_CA, SLOT_OV, SLOT_SO, SLOT_CA32, SLOT_OV32,
+    SLOT_CR0, SLOT_CR7 = SLOT_CR0 + 7,
+    SLOT_RESERVE_ADDR, SLOT_RESERVE_VALUE, SLOT_RESERVE_VALUE2, SLOT_RESERVE_SIZE,
+    SLOT_VRSAVE, SLOT_FPSCR, SLOT_VSCR,
+    SLOT_COUNT
+} PpcSlot;
+#define SLOT_MASK(slot) (UINT64_C(1) << (slot))
+#define SLOTS_CR (UINT64_C(0xff) << SLOT_CR0)
+
+/* What a processor implements. A row of the decoder names those that have its instruction: any will do. */
+enum {
+    ISA_ALL = 0,                    /* rows: every processor */
+    ISA_CLASSIC = 1 << 0,           /* 32-bit segment registers, BATs: 603 to 7450 */
+    ISA_64 = 1 << 1,
+    ISA_FPU = 1 << 2,               /* FPRs */
+    ISA_FP_OPTIONAL = 1 << 3,       /* fres, frsqrte, fsel */
+    ISA_FSQRT = 1 << 4,
+    ISA_ALTIVEC = 1 << 5,
+    ISA_602TLB = 1 << 6,            /* tlbld, tlbli: software table search of the 603 and 7450 */
+    ISA_SLB = 1 << 7,
+    ISA_V202 = 1 << 8,              /* popcntb, mfocrf: POWER5 (970: without popcntb) */
+    ISA_V205 = 1 << 9,              /* POWER6 */
+    ISA_V206 = 1 << 10,             /* POWER7, VSX */
+    ISA_V207 = 1 << 11,             /* POWER8 */
+    ISA_V300 = 1 << 12,             /* POWER9 */
+    ISA_V310 = 1 << 13,             /* POWER10 */
+    ISA_BOOKE = 1 << 14,
+    ISA_440 = 1 << 15,
+    ISA_E500 = 1 << 16,             /* SPE */
+    ISA_DFP = 1 << 17,
+    ISA_TM = 1 << 18,
+    ISA_ECIWX = 1 << 19,
+    ISA_7450 = 1 << 20,
+    ISA_HV = 1 << 21,               /* hypervisor state */
+    ISA_MFTB = 1 << 22,             /* (all but some embedded) */
+    ISA_ISEL = 1 << 23,
+    ISA_970 = 1 << 24,
+};
+
+typedef enum PpcMmu { PPC_MMU_REAL, PPC_MMU_32, PPC_MMU_603, PPC_MMU_HASH64, PPC_MMU_RADIX, PPC_MMU_440, PPC_MMU_E500 } PpcMmu;
+
+typedef struct PpcModel {
+    const char *name, *about;
+    uint32_t pvr;
+    uint64_t isa;
+    PpcMmu mmu;
+    uint64_t msr_mask;
+    uint16_t cache_line; /* bytes, of dcbz */
+    bool prefix_high;    /* leaves reset with MSR[IP] */
+    bool level_decrementer;
+} PpcModel;
+
+const PpcModel *ppc_model_find(const char *name, GError **error);
+void ppc_model_list(GString *out);
+static inline bool ppc_isa(const PpcState *s, uint64_t isa)
+{
+    return (s->model->isa & isa) != 0;
+}
+
+/* BlockKey.flags. */
+enum {
+    MODE_LE = 1 << 0,
+    MODE_PR = 1 << 1,
+    MODE_SF = 1 << 2,       /* 64-bit addresses */
+    MODE_FP = 1 << 3,
+    MODE_VEC = 1 << 4,
+    MODE_VSX = 1 << 5,
+    MODE_IR = 1 << 6,
+    MODE_DR = 1 << 7,
+    MODE_HV = 1 << 8,
+    MODE_SE = 1 << 9,       /* single-step trace */
+    MODE_BE = 1 << 10,      /* branch trace */
+    MODE_FE = 1 << 11,      /* enabled FP exceptions are taken: FE0 | FE1 */
+    MODE_TM_SHIFT = 12,     /* 2 bits: transaction state */
+    MODE_FACILITIES_SHIFT = 16, /* FSCR bits that ppcfp and others want to know of */
+    MODE_TARGET_SHIFT = 24, /* 8 bits for files that need more */
+};
+
+/* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */
+enum { MMU_KERNEL, MMU_USER, MMU_REAL, MMU_FETCH_KERNEL, MMU_FETCH_USER, MMU_FETCH_REAL };
+
+typedef enum PpcHelper {
+#define HELPER(name, result, args, effects, reads, writes) HELPER_##name,
+#include "helpers.def"
+#undef HELPER
+    HELPER_COUNT
+} PpcHelper;
+
+#define HELPER(name, result, args, effects, reads, writes) \
+    uint64_t ppc_helper_##name(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+#include "helpers.def"
+#undef HELPER
+
+extern const IrSlot ppc_slots[SLOT_COUNT];
+extern const IrHelper ppc_helpers[HELPER_COUNT];
+extern const GuestOps ppc_guest_ops;
+
+/* Interrupt vectors, as offsets (Power ISA, Book III, 7.5; BookE: an index of IVORs is derived). */
+enum {
+    PPC_RESET = 0x100, PPC_MCHECK = 0x200, PPC_DSI = 0x300, PPC_DSEG = 0x380, PPC_ISI = 0x400, PPC_ISEG = 0x480,
+    PPC_EXTERNAL = 0x500, PPC_ALIGN = 0x600, PPC_PROGRAM = 0x700, PPC_FPU = 0x800, PPC_DEC = 0x900,
+    PPC_HDEC = 0x980, PPC_DOORBELL = 0xa00, PPC_SC = 0xc00, PPC_TRACE = 0xd00, PPC_HDSI = 0xe00, PPC_HISI = 0xe20,
+    PPC_HEMU = 0xe40, PPC_HMI = 0xe60, PPC_HDOORBELL = 0xe80, PPC_PERF = 0xf00, PPC_VPU = 0xf20, PPC_VSU = 0xf40,
+    PPC_FAC = 0xf60, PPC_HFAC = 0xf80, PPC_IMISS = 0x1000, PPC_DLMISS = 0x1100, PPC_DSMISS = 0x1200,
+    PPC_IABR = 0x1300, PPC_SMI = 0x1400, PPC_VASSIST_603 = 0x1600, PPC_SOFT_PATCH = 0x1500, PPC_VASSIST = 0x1700,
+    PPC_SCV = 0x3000,
+    /* BookE only: beyond all offsets. */
+    PPC_CRITICAL = 0x10000, PPC_DTLB = 0x10100, PPC_ITLB = 0x10200, PPC_WATCHDOG = 0x10300, PPC_FIT = 0x10400,
+    PPC_APU = 0x10500, PPC_DEBUG = 0x10600, PPC_SPE = 0x10700, PPC_SPE_FP = 0x10800, PPC_SPE_ROUND = 0x10900,
+};
+/* SRR1 flags of program interrupts. */
+enum {
+    PROGRAM_FP = 0x100000, PROGRAM_ILLEGAL = 0x80000, PROGRAM_PRIVILEGED = 0x40000, PROGRAM_TRAP = 0x20000,
+    PROGRAM_TM = 0x200000,
+};
+
+/* Raises an interrupt at the current instruction. retaddr: tcg_caller_pc(s) in a helper, so that the state is
+ * completed first; 0 where it is complete. */
+void ppc_raise(PpcState *s, uint32_t vector, uint64_t flags, uintptr_t retaddr) G_GNUC_NORETURN;
+void ppc_program(PpcState *s, uint64_t flags, uintptr_t retaddr) G_GNUC_NORETURN;
+
+void ppc_deliver_exception(Cpu *cpu);
+void ppc_service(Cpu *cpu);
+bool ppc_has_work(Cpu *cpu);
+void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at the next poll */
+void ppc_update_mode(PpcState *s);     /* MSR or what modes derive from changed */
+void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
+/* Does fn in a place where translated code called, with the FP state in memory and libraries allowed. */
+
+/* mmu.c and the MMUs. Addresses are effective. */
+bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
+void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode);
+void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store);
+uint64_t ppc_space_id(PpcState *s);
+unsigned ppc_data_mode(const PpcState *s);
+unsigned ppc_fetch_mode(const PpcState *s);
+void ppc_mmu_init(PpcState *s);
+void ppc_mmu_reset(PpcState *s);
+
+/* Time base (timebase.c). */
+uint64_t ppc_tb(PpcState *s);
+void ppc_tb_set(PpcState *s, uint64_t value);
+uint64_t ppc_dec_read(PpcState *s);
+void ppc_dec_write(PpcState *s, uint64_t value);
+void ppc_hdec_write(PpcState *s, uint64_t value);
+uint64_t ppc_hdec_read(PpcState *s);
+bool ppc_dec_negative(PpcState *s);
+void ppc_timers_init(Cpu *cpu);
+void ppc_timers_update(PpcState *s);
+
+/* spr.c */
+void ppc_spr_reset(PpcState *s);
+void ppc_sprs_init(const PpcModel *model);
+
+unsigned ppc_disassemble(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text);
+char *ppc_describe(Cpu *cpu, bool with_fpu);
+const char *ppc_gdb_xml(Cpu *cpu, const char *annex);
+int ppc_gdb_read(Cpu *cpu, int number, uint8_t *buf);
+int ppc_gdb_write(Cpu *cpu, int number, const uint8_t *buf);
+#define PPC_GDB_REGISTERS 71
+
+#endif

@@ -1,0 +1,68 @@
+/* Registers, addresses and helper calls for emitters. */
+#include "target/ppc/insns.h"
+
+IrVal ppc_const(PpcTranslator *tr, IrType type, uint64_t value)
+{
+    return ir_const(tr->ir, type, value);
+}
+
+IrVal ppc_gpr_as(PpcTranslator *tr, IrType type, unsigned n)
+{
+    return ir_get(tr->ir, type, SLOT_R0 + n);
+}
+
+IrVal ppc_gpr(PpcTranslator *tr, unsigned n)
+{
+    return ppc_gpr_as(tr, tr->width, n);
+}
+
+IrVal ppc_gpr_or_0(PpcTranslator *tr, unsigned n)
+{
+    return n ? ppc_gpr(tr, n) : ppc_const(tr, tr->width, 0);
+}
+
+void ppc_put_gpr(PpcTranslator *tr, unsigned n, IrVal value)
+{
+    ir_put(tr->ir, tr->width, SLOT_R0 + n, value);
+}
+
+IrVal ppc_base(PpcTranslator *tr, unsigned ra)
+{
+    return ra ? ppc_gpr_as(tr, tr->address, ra) : ppc_const(tr, tr->address, 0);
+}
+
+IrVal ppc_address_x(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal rb = ppc_gpr_as(tr, tr->address, F_RB(in));
+
+    return F_RA(in) ? ir_op2(tr->ir, IR_add, tr->address, ppc_base(tr, F_RA(in)), rb) : rb;
+}
+
+IrVal ppc_address_xu(PpcTranslator *tr, const PpcInsn *in)
+{
+    return ir_op2(tr->ir, IR_add, tr->address, ppc_gpr_as(tr, tr->address, F_RA(in)),
+                  ppc_gpr_as(tr, tr->address, F_RB(in)));
+}
+
+void ppc_put_address(PpcTranslator *tr, unsigned ra, IrVal address)
+{
+    ir_put(tr->ir, tr->address, SLOT_R0 + ra, address);
+}
+
+IrVal ppc_arg(PpcTranslator *tr, IrVal value, IrType type)
+{
+    return type == IR_I64 ? value : ir_zext(tr->ir, IR_I64, type, value);
+}
+
+IrVal ppc_call(PpcTranslator *tr, PpcHelper helper, IrVal a, IrVal b, IrVal c, IrVal d)
+{
+    const IrHelper *h = &ppc_helpers[helper];
+
+    if (h->writes & SLOTS_CR) {
+        ppc_cr_forget(tr);
+    }
+    if (h->writes & SLOT_MASK(SLOT_CA)) {
+        tr->carry = (IrVal){ 0 };
+    }
+    return ir_call(tr->ir, helper, a, b, c, d);
+}

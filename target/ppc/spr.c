@@ -1,0 +1,359 @@
+/* Special purpose registers: which there are, who may touch them, what happens then. */
+#include "target/ppc/internal.h"
+
+#include <inttypes.h>
+#include "util/bits.h"
+#include "util/log.h"
+
+enum { UR = 1, UW = 2, SR = 4, SW = 8, HR = 16, HW = 32 };
+enum { USER = UR | UW | SR | SW, READ = UR | SR, SUPER = SR | SW, SUPER_READ = SR, HYPER = HR | HW, USER_READ_SUPER = UR | SR | SW };
+
+typedef uint64_t ReadSpr(PpcState *s, unsigned n);
+typedef void WriteSpr(PpcState *s, unsigned n, uint64_t value);
+
+typedef struct SprRow {
+    uint16_t first, count;
+    uint8_t access;
+    uint64_t isa; /* any of these; ISA_ALL */
+    ReadSpr *read;   /* NULL: from spr[] */
+    WriteSpr *write; /* NULL: to spr[] */
+} SprRow;
+
+static void ignore(PpcState *s, unsigned n, uint64_t value)
+{
+}
+
+static uint64_t read_xer(PpcState *s, unsigned n)
+{
+    return ppc_get_xer(s);
+}
+
+static void write_xer(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_set_xer(s, value);
+}
+
+static uint64_t read_tb(PpcState *s, unsigned n)
+{
+    return ppc_isa(s, ISA_64) ? ppc_tb(s) : (uint32_t)ppc_tb(s);
+}
+
+static uint64_t read_tbu(PpcState *s, unsigned n)
+{
+    return ppc_tb(s) >> 32;
+}
+
+static void write_tbl(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_tb_set(s, (ppc_tb(s) & ~(uint64_t)UINT32_MAX) | (uint32_t)value);
+}
+
+static void write_tbu(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_tb_set(s, (ppc_tb(s) & UINT32_MAX) | value << 32);
+}
+
+static void write_tbu40(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_tb_set(s, (ppc_tb(s) & 0xffffff) | (value & ~UINT64_C(0xffffff)));
+}
+
+static uint64_t read_dec(PpcState *s, unsigned n)
+{
+    return ppc_dec_read(s);
+}
+
+static void write_dec(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_dec_write(s, value);
+}
+
+static uint64_t read_hdec(PpcState *s, unsigned n)
+{
+    return ppc_hdec_read(s);
+}
+
+static void write_hdec(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_hdec_write(s, value);
+}
+
+static uint64_t read_sprg3_user(PpcState *s, unsigned n)
+{
+    return s->spr[SPR_SPRG3];
+}
+
+static uint64_t read_vrsave(PpcState *s, unsigned n)
+{
+    return s->vrsave;
+}
+
+static void write_vrsave(PpcState *s, unsigned n, uint64_t value)
+{
+    s->vrsave = value;
+}
+
+/* Another name of a register, for user programs. */
+static uint64_t read_amr_user(PpcState *s, unsigned n)
+{
+    return s->spr[SPR_AMR];
+}
+
+static void write_amr_user(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[SPR_AMR] = value;
+}
+
+static uint64_t read_dscr_user(PpcState *s, unsigned n)
+{
+    return s->spr[SPR_DSCR];
+}
+
+static void write_dscr_user(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[SPR_DSCR] = value;
+}
+
+static void write_sdr1(PpcState *s, unsigned n, uint64_t value)
+{
+    if (s->spr[n] != value) {
+        s->spr[n] = value;
+        engine.flush_all(s->hot.cpu);
+    }
+}
+
+/* What address translation derives from: the address space is another one then, or all entries are wrong. */
+static void write_translation(PpcState *s, unsigned n, uint64_t value)
+{
+    if (s->spr[n] != value) {
+        s->spr[n] = value;
+        s->sr_changed = true;
+        ppc_context_sync(s);
+    }
+}
+
+static void write_and_flush(PpcState *s, unsigned n, uint64_t value)
+{
+    if (s->spr[n] != value) {
+        s->spr[n] = value;
+        engine.flush_all(s->hot.cpu);
+        ppc_update_mode(s);
+    }
+}
+
+static void write_mode(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[n] = value;
+    ppc_update_mode(s);
+}
+
+/* L2CR: an invalidation that has begun is done at once. */
+static void write_l2cr(PpcState *s, unsigned n, uint64_t value)
+{
+    enum { L2I = 0x00200000, L2IP = 1 };
+
+    s->spr[n] = value & ~(uint64_t)(L2I | L2IP);
+}
+
+/* HID0: cache flash invalidations (ICFI, DCFI) reset themselves on some. */
+static void write_hid0(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[n] = ppc_isa(s, ISA_64) ? value : value & ~(uint64_t)0xc00;
+}
+
+/* 603: the registers that its table search software compares and loads from. */
+static uint64_t read_pir(PpcState *s, unsigned n)
+{
+    return s->spr[SPR_PIR];
+}
+
+/* POWER5 on: PURR and SPURR count with the time base. */
+static uint64_t read_purr(PpcState *s, unsigned n)
+{
+    return s->spr[n] + ppc_tb(s);
+}
+
+static void write_purr(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[n] = value - ppc_tb(s);
+}
+
+static void write_ctrl(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[SPR_CTRL] = value & 1;
+}
+
+static uint64_t read_ctrl(PpcState *s, unsigned n)
+{
+    return s->spr[SPR_CTRL];
+}
+
+static const SprRow rows[] = {
+    { SPR_XER, 1, USER, ISA_ALL, read_xer, write_xer },
+    { SPR_DSCR_USER, 1, USER, ISA_V206, read_dscr_user, write_dscr_user },
+    { SPR_AMR_USER, 1, USER, ISA_V206, read_amr_user, write_amr_user },
+    { SPR_DSCR, 1, SUPER, ISA_V206 },
+    { SPR_DSISR, 2, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_DEC, 1, SUPER, ISA_ALL, read_dec, write_dec },
+    { SPR_SDR1, 1, SUPER, ISA_CLASSIC | ISA_64, NULL, write_sdr1 },
+    { SPR_SRR0, 2, SUPER, ISA_ALL },
+    { SPR_CFAR, 1, SUPER, ISA_V205 },
+    { SPR_AMR, 1, SUPER, ISA_V206 },
+    { SPR_PID, 1, SUPER, ISA_V300 | ISA_BOOKE, NULL, write_translation },
+    { SPR_IAMR, 1, SUPER, ISA_V207 },
+    { SPR_CTRL_READ, 1, READ, ISA_64, read_ctrl },
+    { SPR_CTRL, 1, SUPER, ISA_64, read_ctrl, write_ctrl },
+    { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_mode },
+    { SPR_UAMOR, 1, SUPER, ISA_V206 },
+    { SPR_PSPB, 1, SUPER, ISA_V207 },
+    { SPR_DPDES, 1, SUPER, ISA_V207 },
+    { 180, 1, SUPER, ISA_V207 }, /* DAWR0 */
+    { 181, 1, SUPER, ISA_V310 }, /* DAWR1 */
+    { 186, 3, SUPER, ISA_V207 }, /* RPR, CIABR, DAWRX0 */
+    { 189, 1, SUPER, ISA_V310 },
+    { 190, 1, HYPER, ISA_V207 }, /* HFSCR */
+    { SPR_VRSAVE, 1, USER, ISA_ALTIVEC, read_vrsave, write_vrsave },
+    { SPR_SPRG3_USER, 1, UR | SR, ISA_64, read_sprg3_user },
+    { SPR_TBL_USER, 1, READ, ISA_ALL, read_tb },
+    { SPR_TBU_USER, 1, READ, ISA_ALL, read_tbu },
+    { SPR_SPRG0, 4, SUPER, ISA_ALL },
+    { SPR_SPRG4, 4, SUPER, ISA_BOOKE | ISA_602TLB | ISA_7450 },
+    { SPR_ASR, 1, SUPER, ISA_970 },
+    { SPR_EAR, 1, SUPER, ISA_ECIWX },
+    { SPR_TBL, 1, SUPER, ISA_ALL, read_tb, write_tbl },
+    { SPR_TBU, 1, SUPER, ISA_ALL, read_tbu, write_tbu },
+    { SPR_TBU40, 1, SUPER, ISA_V206, read_tb, write_tbu40 },
+    { SPR_PVR, 1, SUPER, ISA_ALL, NULL, ignore },
+    { SPR_HSPRG0, 2, HYPER, ISA_HV },
+    { SPR_HDSISR, 2, HYPER, ISA_HV },
+    { SPR_SPURR, 2, SUPER, ISA_V202, read_purr, write_purr },
+    { SPR_HDEC, 1, HYPER, ISA_HV, read_hdec, write_hdec },
+    { SPR_RMOR, 4, HYPER, ISA_HV },
+    { SPR_LPCR, 1, HYPER, ISA_HV, NULL, write_and_flush },
+    { SPR_LPIDR, 1, HYPER, ISA_HV, NULL, write_translation },
+    { SPR_HMER, 4, HYPER, ISA_V206 },
+    { SPR_AMOR, 1, HYPER, ISA_V206 },
+    { SPR_PTCR, 1, HYPER, ISA_V300, NULL, write_and_flush },
+    { SPR_IBAT0U, 16, SUPER, ISA_CLASSIC, NULL, write_translation },
+    { SPR_IBAT4U, 8, SUPER, ISA_7450, NULL, write_translation },
+    { SPR_DBAT4U, 8, SUPER, ISA_7450, NULL, write_translation },
+    /* Performance monitor of the servers: user and supervisor names. */
+    { 768, 1, READ, ISA_V206 }, { 769, 11, READ, ISA_64 }, { 780, 4, READ, ISA_64 },
+    { 784, 1, SUPER, ISA_V206 }, { 785, 11, SUPER, ISA_64 }, { 796, 4, SUPER, ISA_64 },
+    { 800, 6, USER, ISA_V207 }, /* BESCR, EBB */
+    { SPR_TAR, 1, USER, ISA_V207 },
+    { 848, 1, SUPER, ISA_V207 }, /* IC */
+    { 849, 1, SUPER, ISA_V207 }, /* VTB */
+    { SPR_PPR, 1, USER, ISA_V205 },
+    { 898, 1, USER, ISA_V206 }, /* PPR32 */
+    /* The same of the 7xx and 74xx. */
+    { 928, 1, READ, ISA_CLASSIC }, { 935, 9, READ, ISA_CLASSIC }, { 944, 1, SUPER, ISA_CLASSIC }, { 951, 9, SUPER, ISA_CLASSIC },
+    { SPR_DMISS, 1, SUPER, ISA_602TLB | ISA_7450 }, { SPR_DCMP, 3, SUPER, ISA_602TLB | ISA_7450 },
+    { SPR_IMISS, 3, SUPER, ISA_602TLB | ISA_7450 },
+    { SPR_HID0, 1, SUPER, ISA_ALL, NULL, write_hid0 },
+    { SPR_HID1, 1, SUPER, ISA_ALL },
+    { SPR_IABR, 1, SUPER, ISA_CLASSIC | ISA_64 },
+    { 1011, 1, SUPER, ISA_CLASSIC | ISA_64 }, /* ICTRL, HID2 */
+    { SPR_HID4, 1, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_DABR, 1, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_MSSCR0, 3, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_L2CR, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr },
+    { 1018, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr }, /* L3CR */
+    { SPR_ICTC, 4, SUPER, ISA_CLASSIC },
+    { SPR_PIR, 1, SUPER, ISA_ALL, read_pir },
+};
+
+typedef struct Spr {
+    uint8_t access;
+    ReadSpr *read;
+    WriteSpr *write;
+} Spr;
+
+/* Of the processor's family; one machine has one kind of CPU. */
+static Spr sprs[1024];
+static const PpcModel *sprs_of;
+
+void ppc_sprs_init(const PpcModel *model)
+{
+    if (sprs_of == model) {
+        return;
+    }
+    sprs_of = model;
+    memset(sprs, 0, sizeof(sprs));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const SprRow *row = &rows[i];
+
+        for (unsigned n = row->first; n < row->first + row->count; n++) {
+            if (row->isa == ISA_ALL || (row->isa & model->isa)) {
+                sprs[n] = (Spr){ row->access, row->read, row->write };
+            }
+        }
+    }
+}
+
+void ppc_spr_reset(PpcState *s)
+{
+    memset(s->spr, 0, sizeof(s->spr));
+    s->spr[SPR_PVR] = s->model->pvr;
+    s->spr[SPR_PIR] = s->hot.cpu->index;
+    s->spr[SPR_CTRL] = 1;
+    if (ppc_isa(s, ISA_V207)) {
+        s->spr[SPR_FSCR] = 0x180; /* TAR and EBB; the rest is the operating system's */
+    }
+}
+
+/* The access that the current state asks for, of a register that is there. */
+static bool allowed(const PpcState *s, unsigned access, bool write)
+{
+    unsigned needs = s->msr & MSR_PR ? (write ? UW : UR) : (write ? SW : SR);
+
+    if (access & needs) {
+        return true;
+    }
+    return !(s->msr & MSR_PR) && (access & (write ? HW : HR)) && ((s->msr & MSR_HV) || !ppc_isa(s, ISA_HV));
+}
+
+/* A register that is not there, or not for this state. Some numbers do nothing on newer processors (Book III, 5.4.4). */
+static bool refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
+{
+    if ((s->msr & MSR_PR) && (n & 16)) {
+        ppc_program(s, PROGRAM_PRIVILEGED, retaddr);
+    }
+    if (!(s->msr & MSR_PR) && ppc_isa(s, ISA_V206) && n != 0 && n != 4 && n != 5 && n != 6) {
+        return false;
+    }
+    if (!(s->msr & MSR_PR)) {
+        log_if(LOG_GUEST_ERRORS, "%s of SPR %u, which the %s does not have, at %" PRIx64 "\n", write ? "write" : "read", n,
+               s->model->name, s->pc);
+    }
+    ppc_program(s, PROGRAM_ILLEGAL, retaddr);
+    return true;
+}
+
+uint64_t ppc_helper_mfspr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint64_t d)
+{
+    const Spr *spr = &sprs[n & 1023];
+
+    if (!allowed(s, spr->access, false)) {
+        refuse(s, n, false, tcg_caller_pc(s));
+        return 0;
+    }
+    return spr->read ? spr->read(s, n) : s->spr[n];
+}
+
+uint64_t ppc_helper_mtspr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, uint64_t d)
+{
+    const Spr *spr = &sprs[n & 1023];
+
+    if (!allowed(s, spr->access, true)) {
+        refuse(s, n, true, tcg_caller_pc(s));
+        return 0;
+    }
+    value = ppc_isa(s, ISA_64) ? value : (uint32_t)value;
+    if (spr->write) {
+        spr->write(s, n, value);
+    } else {
+        s->spr[n] = value;
+    }
+    return 0;
+}

@@ -1,0 +1,222 @@
+/* System instructions: calls, returns from interrupts, MSR, SPRs, segments, TLB (Power ISA, Book III). */
+#include "target/ppc/insns.h"
+
+static void emit_sc(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, syscall, ppc_const(tr, IR_I64, ppc_bits(in->word, 20, 26)), ppc_const(tr, IR_I64, in->next_pc));
+    ppc_end_at_slot(tr);
+}
+
+/* rfi, rfid, hrfid, rfci: op as in ppc_helper_rfi. */
+static void emit_rfi(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL1(tr, rfi, ppc_const(tr, IR_I64, in->row->op));
+    ppc_end_at_slot(tr);
+}
+
+static void emit_mfmsr(PpcTranslator *tr, const PpcInsn *in)
+{
+    ppc_put_gpr(tr, F_RT(in), PPC_CALL0(tr, mfmsr));
+}
+
+/* mtmsr, mtmsrd: L = 1 changes EE and RI only. */
+static void emit_mtmsr(PpcTranslator *tr, const PpcInsn *in)
+{
+    bool l = ppc_bits(in->word, 15, 15);
+    uint64_t mask = l ? MSR_EE | MSR_RI : in->row->op ? ~MSR_HV : UINT32_MAX;
+
+    PPC_CALL2(tr, mtmsr, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_const(tr, IR_I64, mask));
+    ppc_end_mode(tr, in->next_pc);
+}
+
+/* wrtee, wrteei */
+static void emit_wrtee(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal value = in->row->op ? ppc_const(tr, IR_I64, in->word & MSR_EE) : ppc_gpr_as(tr, IR_I64, F_RS(in));
+
+    PPC_CALL2(tr, mtmsr, value, ppc_const(tr, IR_I64, MSR_EE));
+    ppc_end_mode(tr, in->next_pc);
+}
+
+static IrVal xer(PpcTranslator *tr)
+{
+    return PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, SPR_XER));
+}
+
+static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned n = F_SPR(in);
+    IrVal value;
+
+    switch (n) {
+    case SPR_LR:
+        value = ir_get(tr->ir, tr->width, SLOT_LR);
+        break;
+    case SPR_CTR:
+        value = ir_get(tr->ir, tr->width, SLOT_CTR);
+        break;
+    case SPR_XER:
+        value = xer(tr);
+        break;
+    default:
+        value = PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));
+        break;
+    }
+    ppc_put_gpr(tr, F_RT(in), value);
+}
+
+static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned n = F_SPR(in);
+
+    switch (n) {
+    case SPR_LR:
+        ir_put(tr->ir, tr->width, SLOT_LR, ppc_gpr(tr, F_RS(in)));
+        break;
+    case SPR_CTR:
+        ir_put(tr->ir, tr->width, SLOT_CTR, ppc_gpr(tr, F_RS(in)));
+        break;
+    default:
+        PPC_CALL2(tr, mtspr, ppc_const(tr, IR_I64, n), ppc_gpr_as(tr, IR_I64, F_RS(in)));
+        /* SPRs that modes derive from or that raise interrupts; the others are problem state's or scratch. */
+        if (n & 16 && !(n >= SPR_SPRG0 && n <= SPR_SPRG7)) {
+            ppc_end_mode(tr, in->next_pc);
+        }
+        break;
+    }
+}
+
+static void emit_mftb(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned n = F_SPR(in);
+
+    if (n != SPR_TBL_USER && n != SPR_TBU_USER) {
+        emit_mfspr(tr, in); /* the same instruction on newer processors */
+        return;
+    }
+    ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mftb, ppc_const(tr, IR_I64, n == SPR_TBU_USER)));
+}
+
+/* Segment registers. */
+
+static void emit_mtsr(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal number = in->row->op ? ir_op2(tr->ir, IR_shr, IR_I32, ppc_gpr_as(tr, IR_I32, F_RB(in)), ppc_const(tr, IR_I8, 28))
+                               : ppc_const(tr, IR_I32, ppc_bits(in->word, 12, 15));
+
+    PPC_CALL2(tr, mtsr, ir_zext(tr->ir, IR_I64, IR_I32, number), ppc_gpr_as(tr, IR_I64, F_RS(in)));
+}
+
+static void emit_mfsr(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal number = in->row->op ? ir_op2(tr->ir, IR_shr, IR_I32, ppc_gpr_as(tr, IR_I32, F_RB(in)), ppc_const(tr, IR_I8, 28))
+                               : ppc_const(tr, IR_I32, ppc_bits(in->word, 12, 15));
+
+    ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mfsr, ir_zext(tr->ir, IR_I64, IR_I32, number)));
+}
+
+/* TLB. */
+
+static void emit_tlbie(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, tlbie, ppc_gpr_as(tr, IR_I64, F_RB(in)), ppc_const(tr, IR_I64, in->word));
+    ppc_end_mode(tr, in->next_pc);
+}
+
+static void emit_tlbia(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL0(tr, tlbia);
+    ppc_end_mode(tr, in->next_pc);
+}
+
+static void emit_tlbsync(PpcTranslator *tr, const PpcInsn *in)
+{
+}
+
+static void emit_tlbld(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, tlbld, ppc_gpr_as(tr, IR_I64, F_RB(in)), ppc_const(tr, IR_I64, in->row->op));
+    ppc_end_mode(tr, in->next_pc);
+}
+
+/* slbie, slbia, slbmte, slbmfee, slbmfev, slbfee., slbieg: op is the extended opcode. */
+static void emit_slb(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned op = in->row->op;
+    IrVal rb = ppc_gpr_as(tr, IR_I64, F_RB(in)), result;
+
+    result = PPC_CALL3(tr, slb, ppc_const(tr, IR_I64, op | (uint64_t)in->word << 32), ppc_gpr_as(tr, IR_I64, F_RS(in)), rb);
+    if (op == 851 || op == 915) {
+        ppc_put_gpr(tr, F_RT(in), result);
+        return;
+    }
+    if (op == 979) { /* slbfee.: all ones for none, which no entry has */
+        IrVal found = ir_setcond(tr->ir, COND_NE, IR_I64, result, ppc_const(tr, IR_I64, UINT64_MAX));
+
+        ppc_put_gpr(tr, F_RT(in), ir_select(tr->ir, IR_I64, found, result, ppc_const(tr, IR_I64, 0)));
+        ppc_put_cr(tr, 0, ir_op2(tr->ir, IR_or, IR_I8, ir_op2(tr->ir, IR_shl, IR_I8, found, ppc_const(tr, IR_I8, 1)),
+                                 ir_get(tr->ir, IR_I8, SLOT_SO)));
+        return;
+    }
+    ppc_end_mode(tr, in->next_pc);
+}
+
+/* doze, nap, sleep, rvwinkle, stop, wait: until an interrupt. */
+static void emit_nap(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL1(tr, nap, ppc_const(tr, IR_I64, in->next_pc));
+    ppc_end_at_slot(tr);
+}
+
+/* wait of user programs: a hint. */
+static void emit_wait(PpcTranslator *tr, const PpcInsn *in)
+{
+}
+
+/* pnop, any suffix */
+static void emit_pnop(PpcTranslator *tr, const PpcInsn *in)
+{
+}
+
+const PpcRow ppc_rows_system[] = {
+    { "sc", 17u << 26 | 2, 0xfc000003, emit_sc },
+    { "rfid", X_FORM(19, 18), emit_rfi, A_PRIV, ISA_64, 1 },
+    { "rfci", X_FORM(19, 51), emit_rfi, A_PRIV, ISA_BOOKE, 3 },
+    { "rfi", X_FORM(19, 50), emit_rfi, A_PRIV, ISA_CLASSIC | ISA_BOOKE, 0 },
+    { "hrfid", X_FORM(19, 274), emit_rfi, A_HV, ISA_HV, 2 },
+    { "stop", X_FORM(19, 370), emit_nap, A_PRIV, ISA_V300 },
+    { "doze", X_FORM(19, 402), emit_nap, A_HV, ISA_V206 },
+    { "nap", X_FORM(19, 434), emit_nap, A_HV, ISA_V206 },
+    { "sleep", X_FORM(19, 466), emit_nap, A_HV, ISA_V206 },
+    { "rvwinkle", X_FORM(19, 498), emit_nap, A_HV, ISA_V206 },
+    { "wait", X_FORM(31, 30), emit_wait, .isa = ISA_V300 },
+    { "wait", X_FORM(31, 62), emit_wait, .isa = ISA_BOOKE | ISA_V206 },
+    { "mfmsr", X_FORM(31, 83), emit_mfmsr, A_PRIV },
+    { "wrtee", X_FORM(31, 131), emit_wrtee, A_PRIV, ISA_BOOKE, 0 },
+    { "mtmsr", X_FORM(31, 146), emit_mtmsr, A_PRIV },
+    { "wrteei", X_FORM(31, 163), emit_wrtee, A_PRIV, ISA_BOOKE, 1 },
+    { "mtmsrd", X_FORM(31, 178), emit_mtmsr, A_PRIV, ISA_64, 1 },
+    { "mtsr", X_FORM(31, 210), emit_mtsr, A_PRIV, ISA_CLASSIC | ISA_970, 0 },
+    { "mtsrin", X_FORM(31, 242), emit_mtsr, A_PRIV, ISA_CLASSIC | ISA_970, 1 },
+    { "tlbiel", X_FORM(31, 274), emit_tlbie, A_PRIV, ISA_64 },
+    { "tlbie", X_FORM(31, 306), emit_tlbie, A_PRIV, ISA_CLASSIC | ISA_64 },
+    { "mfspr", X_FORM(31, 339), emit_mfspr },
+    { "tlbia", X_FORM(31, 370), emit_tlbia, A_PRIV, ISA_CLASSIC },
+    { "mftb", X_FORM(31, 371), emit_mftb },
+    { "slbmte", X_FORM(31, 402), emit_slb, A_PRIV, ISA_SLB, 402 },
+    { "slbie", X_FORM(31, 434), emit_slb, A_PRIV, ISA_SLB, 434 },
+    { "slbieg", X_FORM(31, 466), emit_slb, A_PRIV, ISA_V300, 466 },
+    { "mtspr", X_FORM(31, 467), emit_mtspr },
+    { "slbia", X_FORM(31, 498), emit_slb, A_PRIV, ISA_SLB, 498 },
+    { "tlbsync", X_FORM(31, 566), emit_tlbsync, A_PRIV },
+    { "slbsync", X_FORM(31, 338), emit_tlbsync, A_PRIV, ISA_V300 },
+    { "mfsr", X_FORM(31, 595), emit_mfsr, A_PRIV, ISA_CLASSIC | ISA_970, 0 },
+    { "mfsrin", X_FORM(31, 659), emit_mfsr, A_PRIV, ISA_CLASSIC | ISA_970, 1 },
+    { "slbmfev", X_FORM(31, 851), emit_slb, A_PRIV, ISA_SLB, 851 },
+    { "slbmfee", X_FORM(31, 915), emit_slb, A_PRIV, ISA_SLB, 915 },
+    { "slbfee.", X_RC(31, 979), emit_slb, A_PRIV, ISA_V205, 979 },
+    { "tlbld", X_FORM(31, 978), emit_tlbld, A_PRIV, ISA_602TLB | ISA_7450, 0 },
+    { "tlbli", X_FORM(31, 1010), emit_tlbld, A_PRIV, ISA_602TLB | ISA_7450, 1 },
+    { "pnop", 0, 0, emit_pnop, A_PREFIXED, ISA_V310, .prefix_match = 0x07000000, .prefix_mask = 0xff000000 },
+    { NULL },
+};

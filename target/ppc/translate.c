@@ -1,0 +1,298 @@
+/* Translates a block: instructions from a pc on until something ends it. */
+#include "target/ppc/insns.h"
+
+#include "util/bits.h"
+
+enum { MAX_INSNS = 64 };
+
+bool ppc_each_insn_exits(const PpcTranslator *tr)
+{
+    return (tr->mode & MODE_SE) || tr->t->single_step;
+}
+
+/* Ends of blocks. */
+
+static void end_single(PpcTranslator *tr)
+{
+    if (tr->mode & MODE_SE) {
+        PPC_CALL0(tr, trace);
+        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    } else {
+        ir_exit_main(tr->ir, TCG_EXIT_DEBUG);
+    }
+    tr->done = true;
+}
+
+/* A branch under branch trace, whether taken or not. */
+static bool traces_branch(const PpcTranslator *tr)
+{
+    return tr->mode & MODE_BE;
+}
+
+static void end_branch_trace(PpcTranslator *tr, IrVal pc)
+{
+    ir_put(tr->ir, IR_I64, SLOT_PC, pc);
+    PPC_CALL0(tr, trace);
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
+void ppc_end_lookup(PpcTranslator *tr, IrVal pc, IrBranchHint hint)
+{
+    if (ppc_each_insn_exits(tr)) {
+        ir_put(tr->ir, IR_I64, SLOT_PC, pc);
+        end_single(tr);
+    } else if (traces_branch(tr)) {
+        end_branch_trace(tr, pc);
+    } else {
+        ir_exit_lookup(tr->ir, pc, hint);
+        tr->done = true;
+    }
+}
+
+void ppc_end_at_slot(PpcTranslator *tr)
+{
+    if (tr->t->single_step) {
+        ir_exit_main(tr->ir, TCG_EXIT_DEBUG);
+    } else {
+        ir_exit_lookup(tr->ir, ir_get(tr->ir, IR_I64, SLOT_PC), BRANCH_JUMP);
+    }
+    tr->done = true;
+}
+
+/* To the code behind the last instruction, which was no branch. */
+static void end_fall_through(PpcTranslator *tr, uint64_t pc)
+{
+    if (ppc_each_insn_exits(tr) && tr->n_insns) {
+        ir_put(tr->ir, IR_I64, SLOT_PC, ppc_const(tr, IR_I64, pc & tr->pc_mask));
+        end_single(tr);
+        return;
+    }
+    ir_exit_jump(tr->ir, pc & tr->pc_mask);
+    tr->done = true;
+}
+
+void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
+{
+    pc &= tr->pc_mask;
+    if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
+        ppc_end_lookup(tr, ppc_const(tr, IR_I64, pc), BRANCH_JUMP);
+        return;
+    }
+    ir_exit_jump(tr->ir, pc);
+    tr->done = true;
+}
+
+void ppc_end_mode(PpcTranslator *tr, uint64_t pc)
+{
+    IrVal next = ppc_const(tr, IR_I64, pc & tr->pc_mask);
+
+    if (ppc_each_insn_exits(tr)) {
+        ir_put(tr->ir, IR_I64, SLOT_PC, next);
+        end_single(tr);
+        return;
+    }
+    /* The engine has chosen another jump cache if the modes did change; interrupts make the poll there. */
+    ir_exit_lookup(tr->ir, next, BRANCH_JUMP);
+    tr->done = true;
+}
+
+void ppc_branch_if(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uint64_t target)
+{
+    target &= tr->pc_mask;
+    if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
+        ppc_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, ppc_const(tr, IR_I64, target),
+                                       ppc_const(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+        return;
+    }
+    ir_exit_if(tr->ir, cc, flags, target);
+    tr->n_side_exits++;
+}
+
+void ppc_emit_raise(PpcTranslator *tr, uint32_t vector, uint64_t flags)
+{
+    PPC_CALL2(tr, raise, ppc_const(tr, IR_I64, vector), ppc_const(tr, IR_I64, flags));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
+void ppc_emit_illegal(PpcTranslator *tr)
+{
+    ppc_emit_raise(tr, PPC_PROGRAM, PROGRAM_ILLEGAL);
+}
+
+void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type, IrVal a, IrVal b, PpcEmit *emit)
+{
+    PpcCold *cold = &tr->cold[tr->n_cold++];
+
+    g_assert(tr->n_cold <= PPC_MAX_COLD);
+    cold->label = ir_new_label(tr->ir);
+    cold->insn = *in;
+    cold->emit = emit;
+    ir_brcond(tr->ir, cond, type, a, b, cold->label);
+}
+
+static void emit_cold(PpcTranslator *tr)
+{
+    for (unsigned i = 0; i < tr->n_cold; i++) {
+        PpcCold *cold = &tr->cold[i];
+
+        ir_label(tr->ir, cold->label);
+        ir_insn_start(tr->ir, cold->insn.pc);
+        ppc_cr_forget(tr);
+        tr->carry = (IrVal){ 0 };
+        tr->done = false;
+        cold->emit(tr, &cold->insn);
+        if (!tr->done) {
+            end_fall_through(tr, cold->insn.next_pc);
+        }
+    }
+}
+
+/* One instruction. */
+
+/* The interrupt that the row's facility asks for, if it is off; 0: none. */
+static uint32_t unavailable(const PpcTranslator *tr, const PpcInsn *in)
+{
+    uint32_t attr = in->row->attr;
+
+    if ((attr & A_FP) && !(tr->mode & MODE_FP)) {
+        return PPC_FPU;
+    }
+    if ((attr & A_VEC) && !(tr->mode & MODE_VEC)) {
+        return PPC_VPU;
+    }
+    if ((attr & A_SPE) && !(tr->mode & MODE_VEC)) {
+        return PPC_SPE;
+    }
+    if ((attr & A_VSX) && !(tr->mode & MODE_VSX)) {
+        return PPC_VSU;
+    }
+    if ((attr & A_VSX_VEC) && (in->word & 1) && !(tr->mode & MODE_VEC)) {
+        return PPC_VPU;
+    }
+    if ((attr & A_VSX_VEC) && !(in->word & 1) && !(tr->mode & MODE_VSX)) {
+        return PPC_VSU;
+    }
+    return 0;
+}
+
+static void translate_insn(PpcTranslator *tr, PpcInsn *in)
+{
+    const PpcRow *row = ppc_decode(tr->isa, in->prefix, in->word);
+    uint32_t vector;
+
+    in->row = row;
+    if (!row || !row->emit) {
+        ppc_emit_illegal(tr);
+    } else if ((row->attr & (A_PRIV | A_HV)) && (tr->mode & MODE_PR)) {
+        ppc_emit_raise(tr, PPC_PROGRAM, PROGRAM_PRIVILEGED);
+    } else if ((row->attr & A_HV) && (tr->isa & ISA_HV) && !(tr->mode & MODE_HV)) {
+        ppc_emit_raise(tr, PPC_PROGRAM, tr->isa & ISA_V206 ? PROGRAM_PRIVILEGED : PROGRAM_ILLEGAL);
+    } else if ((vector = unavailable(tr, in))) {
+        ppc_emit_raise(tr, vector, 0);
+    } else {
+        row->emit(tr, in);
+    }
+}
+
+typedef enum FetchResult { FETCHED, NOT_FETCHED, CROSSES } FetchResult;
+
+/* MSR[LE] decides the order of words in memory, not that of prefix and suffix. */
+static bool fetch_word(PpcTranslator *tr, uint64_t pc, uint32_t *word)
+{
+    uint8_t bytes[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (!tr->t->fetch(tr->t, pc + i, &bytes[i])) {
+            return false;
+        }
+    }
+    *word = tr->mode & MODE_LE ? load_le32(bytes) : load_be32(bytes);
+    return true;
+}
+
+static bool fetch(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
+{
+    *in = (PpcInsn){ .pc = pc, .next_pc = (pc + 4) & tr->pc_mask };
+    if (!fetch_word(tr, pc, &in->word)) {
+        return false;
+    }
+    if (in->word >> 26 == 1 && (tr->isa & ISA_V310) && (pc & 63) != 60) {
+        in->prefix = in->word;
+        in->next_pc = (pc + 8) & tr->pc_mask;
+        return fetch_word(tr, (pc + 4) & tr->pc_mask, &in->word);
+    }
+    return true;
+}
+
+static void set_mode(PpcTranslator *tr, Translation *t)
+{
+    uint64_t mode = t->key->flags;
+
+    memset(tr, 0, offsetof(PpcTranslator, cold));
+    tr->t = t;
+    tr->ir = t->ir;
+    tr->s = ppc_state(t->cpu);
+    tr->mode = mode;
+    tr->isa = tr->s->model->isa;
+    tr->is64 = tr->isa & ISA_64;
+    tr->sf = mode & MODE_SF;
+    tr->width = tr->is64 ? IR_I64 : IR_I32;
+    tr->address = tr->sf ? IR_I64 : IR_I32;
+    tr->order = mode & MODE_LE ? 0 : IRM_BE;
+    tr->pc_mask = tr->sf ? UINT64_MAX : UINT32_MAX;
+}
+
+static uint64_t page_of(uint64_t pc)
+{
+    return pc >> GUEST_PAGE_BITS;
+}
+
+/* False: the block ends before pc. */
+static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
+{
+    bool fetched = fetch(tr, pc, in);
+
+    if (tr->n_insns && !fetched) {
+        return false;
+    }
+    ir_insn_start(tr->ir, pc);
+    tr->n_insns++;
+    tr->next_pc = in->next_pc;
+    if (fetched) {
+        translate_insn(tr, in);
+    } else {
+        PPC_CALL1(tr, raise_fetch_fault, ppc_const(tr, IR_I64, pc));
+        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        tr->done = true;
+    }
+    return true;
+}
+
+void ppc_translate(Translation *t)
+{
+    PpcTranslator tr;
+    uint64_t pc = t->key->pc;
+    PpcInsn in;
+
+    set_mode(&tr, t);
+    tr.limit = ppc_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
+    ir_poll(t->ir, pc);
+    while (!tr.done) {
+        if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
+            ir_put(tr.ir, IR_I64, SLOT_PC, ppc_const(&tr, IR_I64, pc));
+            ir_exit_main(tr.ir, TCG_EXIT_DEBUG);
+            break;
+        }
+        if (tr.n_insns >= tr.limit || tr.n_side_exits >= PPC_MAX_SIDE_EXITS || tr.n_cold + 2 > PPC_MAX_COLD ||
+            page_of(pc) != page_of(t->key->pc) || !next_insn(&tr, pc, &in)) {
+            end_fall_through(&tr, pc);
+            break;
+        }
+        pc = in.next_pc;
+    }
+    emit_cold(&tr);
+    t->end_pc = pc;
+    t->n_insns = tr.n_insns;
+}

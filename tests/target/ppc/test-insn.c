@@ -1,0 +1,185 @@
+/* PowerPC instructions by what the manual says of them: a few of each kind. */
+#include "tests/target/ppc/rig.h"
+
+#include "util/bits.h"
+
+#define R rig_state->gpr
+
+static void a_loop_adds_up(void)
+{
+    rig_reset(0);
+    RIG_RUN(LI(3, 0), LIS(4, 1), MTSPR(SPR_CTR, 4), ADDI(3, 3, 3), BC(16, 0, -4));
+    g_assert_cmphex(R[3], ==, 3 << 16);
+    g_assert_cmphex(rig_state->ctr, ==, 0);
+    g_assert_cmphex(rig_state->pc, ==, RIG_CODE + 24);
+}
+
+static void loads_and_stores_are_big_endian(void)
+{
+    rig_reset(0);
+    RIG_RUN(LIS(3, 0x1122), ORI(3, 3, 0x3344), LIS(4, 2), STW(3, 8, 4), D_(34, 5, 4, 8) /* lbz */,
+            D_(40, 6, 4, 10) /* lhz */, D_(44, 3, 4, 16) /* sth */, LWZ(7, 14, 4), X_(31, 8, 0, 4, 534) /* lwbrx */);
+    g_assert_cmphex(load_be32(rig_ram + 0x20008), ==, 0x11223344);
+    g_assert_cmphex(R[5], ==, 0x11);
+    g_assert_cmphex(R[6], ==, 0x3344);
+    g_assert_cmphex(R[7], ==, 0x3344);
+}
+
+static void little_endian_mode_swaps_nothing(void)
+{
+    rig_reset(MSR_LE);
+    RIG_RUN(LIS(3, 0x1122), ORI(3, 3, 0x3344), LIS(4, 2), STW(3, 8, 4), D_(34, 5, 4, 8), D_(40, 6, 4, 8));
+    g_assert_cmphex(load_le32(rig_ram + 0x20008), ==, 0x11223344);
+    g_assert_cmphex(R[5], ==, 0x44);
+    g_assert_cmphex(R[6], ==, 0x3344);
+}
+
+static void update_forms_move_the_base(void)
+{
+    rig_reset(0);
+    RIG_RUN(LIS(1, 2), LI(3, 77), D_(37, 3, 1, -16) /* stwu */, D_(33, 4, 1, 0) /* lwzu */, D_(46, 30, 1, 0) /* lmw */);
+    g_assert_cmphex(R[1], ==, 0x1fff0);
+    g_assert_cmpint(R[4], ==, 77);
+    g_assert_cmpint(R[30], ==, 77);
+    g_assert_cmpint(R[31], ==, 0);
+}
+
+static void comparisons_set_fields(void)
+{
+    rig_reset(0);
+    RIG_RUN(LI(3, -1), LI(4, 1), X_(31, 0, 3, 4, 0) /* cmpw cr0 */, X_(31, 4, 3, 4, 32) /* cmplw cr1 */,
+            X_(31, 8, 3, 3, 0) /* cr2 */, BC(12, 0, 8) /* blt */, LI(5, 1), LI(6, 1), BC(12, 5, 8) /* bgt cr1 */, LI(7, 1),
+            X_(19, 31, 0, 5, 257) /* crand so7, lt0, gt1 */, X_(31, 8, 0, 0, 19) /* mfcr */);
+    g_assert_cmphex(rig_state->cr[0], ==, 8);
+    g_assert_cmphex(rig_state->cr[1], ==, 4);
+    g_assert_cmphex(rig_state->cr[2], ==, 2);
+    g_assert_cmphex(R[5], ==, 0);
+    g_assert_cmphex(R[6], ==, 1);
+    g_assert_cmphex(R[7], ==, 0);
+    g_assert_cmphex(R[8], ==, 0x84200001);
+}
+
+static void carries_go_from_one_to_the_next(void)
+{
+    rig_reset(0);
+    RIG_RUN(LI(3, -1), LI(4, 1), X_(31, 5, 3, 4, 10) /* addc */, X_(31, 6, 4, 4, 138) /* adde: 3 */,
+            X_(31, 7, 4, 3, 8) /* subfc: -1 - 1 */, X_(31, 8, 4, 4, 136) /* subfe: 1 - 1 */, D_(8, 9, 3, 0) /* subfic: 0 - -1 */,
+            X_(31, 10, 4, 4, 136) /* 1 - 1 - 1 */, X_(31, 11, 0, 0, 202) /* addze: 0 */);
+    if (ppc_is_64bit(rig_cpu)) {
+        g_assert_cmphex(R[5], ==, 0);
+        g_assert_cmphex(R[10], ==, UINT64_MAX);
+    } else {
+        g_assert_cmphex(R[10], ==, UINT32_MAX);
+    }
+    g_assert_cmphex(R[6], ==, 3);
+    g_assert_cmphex(R[8], ==, 0);
+    g_assert_cmphex(R[9], ==, 1);
+    g_assert_cmphex(R[11], ==, 0);
+    g_assert_false(rig_state->ca);
+}
+
+static void reservations_are_kept_and_lost(void)
+{
+    rig_reset(0);
+    RIG_RUN(LIS(4, 2), LI(5, 7), STW(5, 0, 4), X_(31, 6, 0, 4, 20) /* lwarx */, ADDI(6, 6, 1), X_(31, 6, 0, 4, 150) | 1,
+            X_(31, 8, 0, 0, 19), X_(31, 6, 0, 4, 150) | 1, X_(31, 9, 0, 0, 19), LWZ(7, 0, 4));
+    g_assert_cmpint(R[7], ==, 8);
+    g_assert_cmphex(R[8], ==, 0x20000000);
+    g_assert_cmphex(R[9], ==, 0);
+}
+
+static void rotates_and_masks(void)
+{
+    rig_reset(0);
+    RIG_RUN(LIS(3, 0x1234), ORI(3, 3, 0x5678), D_(21, 3, 4, 8 << 11 | 0 << 6 | 31 << 1) /* rotlwi 8 */,
+            D_(21, 3, 5, 16 << 11 | 24 << 6 | 31 << 1), D_(21, 3, 6, 0 << 11 | 28 << 6 | 3 << 1), LI(7, -1),
+            D_(20, 3, 7, 4 << 11 | 8 << 6 | 15 << 1) /* rlwimi */, LI(8, 33), X_(31, 3, 9, 8, 24) /* slw */,
+            X_(31, 3, 10, 4, 26) /* cntlzw */);
+    g_assert_cmphex((uint32_t)R[4], ==, 0x34567812);
+    g_assert_cmphex((uint32_t)R[5], ==, 0x34);
+    g_assert_cmphex((uint32_t)R[6], ==, 0x10000008);
+    g_assert_cmphex((uint32_t)R[7], ==, 0xff45ffff);
+    g_assert_cmphex(R[9], ==, 0);
+    g_assert_cmpint(R[10], ==, 3);
+}
+
+static void a_system_call_comes_back(void)
+{
+    static const uint32_t handler[] = { MFSPR(5, SPR_SRR0), MFSPR(6, SPR_SRR1), ADDI(3, 3, 1), RFI };
+    static const uint32_t handler64[] = { MFSPR(5, SPR_SRR0), MFSPR(6, SPR_SRR1), ADDI(3, 3, 1), RFID };
+
+    rig_reset(MSR_EE | MSR_RI);
+    rig_words(0xc00, ppc_is_64bit(rig_cpu) ? handler64 : handler, 4);
+    RIG_RUN(LI(3, 41), 0x44000002, ADDI(3, 3, 100));
+    g_assert_cmpint(R[3], ==, 142);
+    g_assert_cmphex(R[5], ==, RIG_CODE + 8);
+    g_assert_cmphex((uint32_t)R[6], ==, MSR_EE | MSR_RI);
+}
+
+static void what_is_no_instruction_is_a_program_interrupt(void)
+{
+    static const uint32_t handler[] = { MFSPR(5, SPR_SRR0), MFSPR(6, SPR_SRR1), RIG_END };
+
+    rig_reset(0);
+    rig_words(0x700, handler, 3);
+    RIG_RUN(LI(3, 1), 0, LI(3, 2));
+    g_assert_cmpint(R[3], ==, 1);
+    g_assert_cmphex(R[5], ==, RIG_CODE + 4);
+    g_assert_cmphex((uint32_t)R[6], ==, 0x80000);
+    rig_reset(0);
+    rig_words(0x700, handler, 3);
+    RIG_RUN(LI(3, 5), D_(3, 16, 3, 6) /* twlti r3, 6 */);
+    g_assert_cmphex(R[5], ==, RIG_CODE + 4);
+    g_assert_cmphex((uint32_t)R[6], ==, 0x20000);
+}
+
+static void the_decrementer_interrupts(void)
+{
+    static const uint32_t handler[] = { LI(3, 99), RIG_END };
+
+    rig_reset(0);
+    rig_words(0x900, handler, 2);
+    RIG_RUN(LI(4, 1000), MTSPR(SPR_DEC, 4), LI(5, 0), ORI(5, 5, 0x8000), MTMSR(5), B(0));
+    g_assert_cmpint(R[3], ==, 99);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 20);
+}
+
+static void doublewords_are_for_64_bits(void)
+{
+    if (!ppc_is_64bit(rig_cpu)) {
+        return;
+    }
+    rig_reset(0);
+    RIG_RUN(LI(3, -1), D_(30, 3, 4, 0x20) /* clrldi r4, r3, 32 */, LIS(5, 2), D_(62, 3, 5, 8) /* std */,
+            D_(58, 6, 5, 8) /* ld */, D_(58, 7, 5, 8 | 2) /* lwa */, X_(31, 8, 3, 3, 233) /* mulld */, X_(31, 9, 3, 3, 9) /* mulhdu */,
+            LI(10, 65), X_(31, 3, 11, 10, 539) /* srd */, X_(31, 3, 12, 10, 794) /* srad */);
+    g_assert_cmphex(R[4], ==, UINT32_MAX);
+    g_assert_cmphex(R[6], ==, UINT64_MAX);
+    g_assert_cmphex(R[7], ==, UINT64_MAX);
+    g_assert_cmphex(R[8], ==, 1);
+    g_assert_cmphex(R[9], ==, UINT64_MAX - 1);
+    g_assert_cmphex(R[11], ==, 0);
+    g_assert_cmphex(R[12], ==, UINT64_MAX);
+    g_assert_true(rig_state->ca);
+}
+
+int main(int argc, char **argv)
+{
+    const char *model = argc > 1 ? argv[1] : "750";
+
+    g_test_init(&argc, &argv, NULL);
+    rig_start(model);
+    g_test_add_func("/ppc/loop", a_loop_adds_up);
+    g_test_add_func("/ppc/memory", loads_and_stores_are_big_endian);
+    g_test_add_func("/ppc/little-endian", little_endian_mode_swaps_nothing);
+    g_test_add_func("/ppc/update", update_forms_move_the_base);
+    g_test_add_func("/ppc/compare", comparisons_set_fields);
+    g_test_add_func("/ppc/carry", carries_go_from_one_to_the_next);
+    g_test_add_func("/ppc/reservation", reservations_are_kept_and_lost);
+    g_test_add_func("/ppc/rotate", rotates_and_masks);
+    g_test_add_func("/ppc/syscall", a_system_call_comes_back);
+    g_test_add_func("/ppc/illegal", what_is_no_instruction_is_a_program_interrupt);
+    g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
+    g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
+    return g_test_run();
+}
