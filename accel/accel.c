@@ -15,6 +15,7 @@ const AccelOps *const accel_types[] = {
 };
 
 const AccelOps *accel;
+bool accel_guest_is_host = true;
 DebugStopFn *accel_debug_stop_fn;
 
 const AccelOps *accel_find_type(const char *name, size_t length)
@@ -51,6 +52,10 @@ static bool try_one(const char *text, char **why, GError **error)
         *why = g_strdup_printf("this build has only %s", names);
         return false;
     }
+    if (type == &kvm_accel_ops && !accel_guest_is_host) {
+        *why = g_strdup("it runs guests with the host's instructions only");
+        return false;
+    }
     if (type->available && !type->available(why)) {
         return false;
     }
@@ -76,6 +81,9 @@ static const char *choose(void)
 {
     g_autofree char *why = NULL;
 
+    if (!accel_guest_is_host) {
+        return tcg_accel_ops.name;
+    }
     if (!kvm_accel_ops.available(&why)) {
         log_info("KVM: %s; using the translator", why);
         return tcg_accel_ops.name;

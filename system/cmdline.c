@@ -9,6 +9,7 @@
 #include "core/device.h"
 #include "core/incident.h"
 #include "system/startup.h"
+#include "system/targets.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -87,7 +88,12 @@ static void print_machines(void)
     for (int i = 0; board_types[i]; i++) {
         const BoardType *b = board_types[i];
 
-        printf("%-20s %s%s\n", b->name, b->about, b->is_default ? " (default)" : "");
+        if (!system_target_offers(cmdline.target, b)) {
+            continue;
+        }
+        printf("%-20s %s%s\n", b->name, b->about,
+               cmdline.target->default_board ? (g_str_equal(b->name, cmdline.target->default_board) ? " (default)" : "")
+               : b->is_default ? " (default)" : "");
         if (b->alias) {
             printf("%-20s (alias of %s)\n", b->alias, b->name);
         }
@@ -160,10 +166,9 @@ static bool opt_machine(const char *arg, GError **error)
 static bool opt_cpu(const char *arg, GError **error)
 {
     if (g_str_equal(arg, "help") || g_str_equal(arg, "?")) {
-        extern const CpuType x86_cpu_type;
         g_autoptr(GString) text = g_string_new(NULL);
 
-        x86_cpu_type.list_models(text);
+        cmdline.target->cpu_type->list_models(text);
         fputs(text->str, stdout);
         exit(0);
     }
@@ -846,9 +851,9 @@ bool cmdline_parse(int argc, char **argv, GError **error)
     g_autofree char *program = g_path_get_basename(argv[0]);
 
     set_defaults();
-    if (g_str_equal(program, "myna-system-i386")) {
-        cmdline.default_cpu = "qemu32";
-    } else if (g_str_equal(program, "kvm")) {
+    cmdline.target = system_target_find(program);
+    accel_guest_is_host = cmdline.target->has_kvm;
+    if (g_str_equal(program, "kvm")) {
         cmdline.accel = "kvm:tcg";
     }
     for (int i = 1; i < argc; i++) {

@@ -10,7 +10,7 @@
 typedef struct Cmdline {
     const char *machine;        /* board name, or NULL for the default */
     const char *accel;          /* -accel's text, or NULL */
-    const char *default_cpu;    /* by the name of the program; NULL: the board's */
+    const struct SystemTarget *target; /* by the name of the program */
     GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *objects;
     GPtrArray *monitors, *qmps, *mons, *gdbs; /* of char * */
     GPtrArray *usbdevices;      /* -usbdevice */

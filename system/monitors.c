@@ -6,6 +6,7 @@
 #include "system/gdbstub.h"
 #include "system/old-usb.h"
 #include "system/startup.h"
+#include "system/targets.h"
 #include "util/error.h"
 #include "util/options.h"
 
@@ -104,14 +105,13 @@ static bool add_usb(const char *spec, GError **error)
 bool monitors_start(GError **error)
 {
     static MonitorHooks hooks;
-    g_autofree char *program = g_path_get_basename(g_get_prgname());
 
     hooks.add_device = add_device;
     hooks.add_usb = add_usb;
     hooks.add_drive = drive_hot_add;
     hooks.start_gdbserver = gdbstub_start;
     hooks.boards = board_types;
-    hooks.target = g_str_has_suffix(program, "i386") ? "i386" : "x86_64";
+    hooks.target = cmdline.target->name;
     monitor_set_hooks(&hooks);
     for (guint i = 0; i < cmdline.mons->len; i++) {
         if (!start_mon(g_ptr_array_index(cmdline.mons, i), error)) {

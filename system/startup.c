@@ -13,6 +13,7 @@
 #include "system/cmdline.h"
 #include "system/monitors.h"
 #include "system/old-usb.h"
+#include "system/targets.h"
 #include "ui/ui.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -59,12 +60,15 @@ static void *resolve_netdev(const char *id, GError **error)
 static const BoardType *choose_board(GError **error)
 {
     GPtrArray *names = g_ptr_array_new();
-    const char *wanted = cmdline.machine;
+    const char *wanted = cmdline.machine ? cmdline.machine : cmdline.target->default_board;
     const BoardType *best = NULL;
 
     for (int i = 0; board_types[i]; i++) {
         const BoardType *b = board_types[i];
 
+        if (!system_target_offers(cmdline.target, b)) {
+            continue;
+        }
         if (wanted ? g_str_equal(b->name, wanted) || (b->alias && g_str_equal(b->alias, wanted))
                    : b->is_default) {
             best = b;
@@ -80,7 +84,7 @@ static const BoardType *choose_board(GError **error)
         g_autofree char *hint = options_hint(wanted, (const char *const *)names->pdata);
 
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "no machine type '%s'%s; -M help lists them",
-                    wanted, hint);
+                    wanted ? wanted : "default", hint);
     }
     g_ptr_array_free(names, TRUE);
     return best;
@@ -95,7 +99,7 @@ static bool build_board(GError **error)
         return false;
     }
     if (!m->cpu_model) {
-        m->cpu_model = cmdline.default_cpu ? cmdline.default_cpu : board->cpu_default;
+        m->cpu_model = cmdline.target->default_cpu ? cmdline.target->default_cpu : board->cpu_default;
     }
     if (!m->ram_size) {
         m->ram_size = board->ram_default;

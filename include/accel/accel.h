@@ -28,6 +28,7 @@ typedef struct AccelOps {
 
 extern const AccelOps *const accel_types[]; /* ends with NULL */
 extern const AccelOps *accel;               /* the chosen one */
+extern bool accel_guest_is_host;            /* the guest's instructions are the host's: KVM can run them */
 
 /* spec is -accel's text, "tcg,thread=multi" or "kvm:tcg"; NULL: the best that works. */
 bool accel_init(const char *spec, GError **error);
