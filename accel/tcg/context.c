@@ -208,10 +208,9 @@ static void context_flush_page(EngineCpu *ec, MmuContext *context, uint64_t page
     for (unsigned mode = 0; mode < MMU_MODES; mode++) {
         PageEntry *entry;
 
-        if (!context->tlb[mode].load) {
-            continue;
+        if (context->tlb[mode].load) { /* modes of fetches have none */
+            tlb_drop_page(&context->tlb[mode], page);
         }
-        tlb_drop_page(&context->tlb[mode], page);
         if ((entry = pages_find(&context->pages, page | mode))) {
             entry->generation = 0;
         }

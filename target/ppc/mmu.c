@@ -1,6 +1,43 @@
 /* Address translation: what all MMUs share, and real mode. */
 #include "target/ppc/mmu.h"
 
+bool ppc_mmu_fault(PpcState *s, uint32_t vector, uint64_t flags)
+{
+    s->fault_vector = vector;
+    s->fault_flags = flags;
+    return false;
+}
+
+uint8_t *ppc_table(PpcState *s, PhysAddr addr, unsigned size)
+{
+    PpcTableRam *t = &s->table_ram;
+    uint64_t generation = memory_generation();
+    MemoryRange range;
+
+    if (G_LIKELY(t->generation == generation && addr - t->start < t->size && t->size - (addr - t->start) >= size)) {
+        return t->host + (addr - t->start);
+    }
+    tcg_fp_sync(s);
+    range = address_space_find(s->hot.cpu->memory, addr);
+    if (!range.ram || range.readonly || range.last - addr < size - 1) {
+        return NULL;
+    }
+    *t = (PpcTableRam){ generation, range.start, range.last - range.start + 1, range.ram, range.offset,
+                        range.ram->host + range.offset };
+    return t->host + (addr - t->start);
+}
+
+void ppc_table_written(PpcState *s, PhysAddr addr, unsigned size)
+{
+    PpcTableRam *t = &s->table_ram;
+    uint64_t offset = t->offset + (addr - t->start);
+
+    if (G_UNLIKELY(__atomic_load_n((uint8_t *)&t->ram->page_flags[offset >> GUEST_PAGE_BITS], __ATOMIC_RELAXED))) {
+        tcg_fp_sync(s);
+        ram_mark_dirty(t->ram, offset, size);
+    }
+}
+
 unsigned ppc_data_mode(const PpcState *s)
 {
     return !(s->msr & MSR_DR) ? MMU_REAL : s->msr & MSR_PR ? MMU_USER : MMU_KERNEL;
@@ -17,7 +54,7 @@ static bool real_walk(PpcState *s, VirtAddr addr, MmuResult *out)
     uint64_t mask = ppc_isa(s, ISA_64) ? UINT64_C(0x0fffffffffffffff) : UINT32_MAX;
 
     *out = (MmuResult){ .phys = addr & mask & ~(uint64_t)(GUEST_PAGE_SIZE - 1), .page_size = GUEST_PAGE_SIZE,
-                        .readable = true, .writable = true, .executable = true };
+                        .readable = true, .writable = true, .executable = true, .global = true };
     return true;
 }
 
@@ -32,6 +69,9 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
         return real_walk(s, addr, out);
     }
     switch (s->model->mmu) {
+    case PPC_MMU_32:
+    case PPC_MMU_603:
+        return ppc_walk_32(s, addr, access, mode, debug, out);
     default:
         return real_walk(s, addr, out);
     }
@@ -41,12 +81,17 @@ void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
 {
     PpcState *s = ppc_state(cpu);
 
+    if (!s->fault_vector) {
+        ppc_raise_miss_603(s, addr, access);
+    }
     if (access == MMU_FETCH) {
-        ppc_raise(s, PPC_ISI, 0x40000000, 0);
+        ppc_raise(s, s->fault_vector == PPC_DSEG ? PPC_ISEG : PPC_ISI, s->fault_flags & ~(uint64_t)FAULT_STORE, 0);
     }
     s->spr[SPR_DAR] = addr;
-    s->spr[SPR_DSISR] = 0x40000000 | (access == MMU_STORE ? 0x02000000 : 0);
-    ppc_raise(s, PPC_DSI, 0, 0);
+    if (s->fault_vector != PPC_DSEG) {
+        s->spr[SPR_DSISR] = s->fault_flags;
+    }
+    ppc_raise(s, s->fault_vector, 0, 0);
 }
 
 /* DSISR of alignment interrupts is derived from the instruction, which software reads itself if it wants it. */
@@ -61,7 +106,7 @@ void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)
 
 uint64_t ppc_space_id(PpcState *s)
 {
-    return 1;
+    return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : 1;
 }
 
 void ppc_mmu_init(PpcState *s)
@@ -88,7 +133,11 @@ uint64_t ppc_helper_mfsr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint64
 
 uint64_t ppc_helper_tlbie(PpcState *s, uint64_t addr, uint64_t word, uint64_t c, uint64_t d)
 {
-    engine.flush_all(s->hot.cpu);
+    if (ppc_isa(s, ISA_CLASSIC)) {
+        ppc_tlbie_32(s, addr);
+    } else {
+        engine.flush_all(s->hot.cpu);
+    }
     return 0;
 }
 
@@ -100,6 +149,7 @@ uint64_t ppc_helper_tlbia(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint6
 
 uint64_t ppc_helper_tlbld(PpcState *s, uint64_t addr, uint64_t is_insn, uint64_t c, uint64_t d)
 {
+    ppc_load_tlb_603(s, addr, is_insn);
     return 0;
 }
 

@@ -4,4 +4,31 @@
 
 #include "target/ppc/internal.h"
 
+/* Why a walk failed: DSISR has these bits, and SRR1 of instruction storage interrupts most of them. */
+enum {
+    FAULT_NO_PAGE = 0x40000000, FAULT_PROTECTION = 0x08000000, FAULT_DIRECT = 0x04000000, FAULT_STORE = 0x02000000,
+    FAULT_NO_EXECUTE = 0x10000000, FAULT_KEY = 0x00200000, FAULT_BAD_TABLE = 0x00080000,
+};
+
+/* Notes the fault for ppc_raise_mmu_fault; false. vector: PPC_DSI or PPC_DSEG, their instruction forms are derived. */
+bool ppc_mmu_fault(PpcState *s, uint32_t vector, uint64_t flags);
+
+/* Host memory behind a table in guest RAM, `size` bytes (within 64 KiB) from addr on; NULL if that is no RAM. */
+uint8_t *ppc_table(PpcState *s, PhysAddr addr, unsigned size);
+void ppc_table_written(PpcState *s, PhysAddr addr, unsigned size); /* after a store to it */
+
+bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
+uint64_t ppc_space_32(PpcState *s);
+void ppc_tlbie_32(PpcState *s, uint32_t addr);
+bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
+uint64_t ppc_space_hash64(PpcState *s);
+/* 603: the software's TLB. */
+void ppc_load_tlb_603(PpcState *s, uint32_t addr, bool is_insn);
+void ppc_raise_miss_603(PpcState *s, uint32_t addr, MmuAccess access) G_GNUC_NORETURN;
+
+static inline bool mode_is_user(unsigned mode)
+{
+    return mode == MMU_USER || mode == MMU_FETCH_USER;
+}
+
 #endif

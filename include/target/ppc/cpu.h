@@ -75,6 +75,16 @@ typedef struct PpcException {
     uint32_t vector;   /* offset: 0x300 ...; PPC_NO_EXCEPTION */
     uint64_t flags;    /* into SRR1 */
 } PpcException;
+/* The RAM that page tables were found in last. */
+typedef struct PpcTableRam {
+    uint64_t generation;
+    PhysAddr start;
+    uint64_t size;
+    RamBlock *ram;
+    PhysAddr offset;
+    uint8_t *host;
+} PpcTableRam;
+
 #define PPC_NO_EXCEPTION UINT32_MAX
 #define PPC_NO_RESERVATION UINT64_MAX
 
@@ -119,6 +129,9 @@ typedef struct PpcState {
     bool napping;                   /* in doze, nap or sleep by MSR[POW] */
     bool sr_changed;                /* segment registers differ from the address space in use */
     uint64_t space_id;              /* derived: of the current address space */
+    uint32_t fault_vector;          /* of the walk that failed last; 0: a miss of the 603's TLB */
+    uint64_t fault_flags;           /* DSISR */
+    PpcTableRam table_ram;
 
     /* Wiring: not guest state. */
     const struct PpcModel *model;

@@ -1,0 +1,196 @@
+/* The 32-bit MMU: BATs, segments, hashed page table, faults, what tlbie and segment changes do. */
+#include "tests/target/ppc/rig.h"
+
+#include "util/bits.h"
+
+#define R rig_state->gpr
+
+enum { HTAB = 0x200000, PTE_R = 0x100, PTE_C = 0x80, VIRTUAL = MSR_IR | MSR_DR };
+enum { PROTECTION = 0x08000000, NO_PAGE = 0x40000000, NO_EXECUTE = 0x10000000, STORE = 0x02000000 };
+
+/* An entry in the page table (64 KiB); returns its address. slot: of eight in the group. */
+static uint32_t map(uint32_t vsid, uint32_t addr, uint32_t pte1, unsigned slot, bool second)
+{
+    uint32_t page = addr >> 12 & 0xffff, hash = vsid ^ page;
+    uint32_t at = HTAB + ((second ? ~hash : hash) & 0x3ff) * 64 + slot * 8;
+
+    store_be32(rig_ram + at, 0x80000000 | vsid << 7 | (second ? 0x40 : 0) | page >> 10);
+    store_be32(rig_ram + at + 4, pte1);
+    return at;
+}
+
+/* Handlers that end, r31 telling which; code in a BAT of its own so that it runs with translation on. */
+static void start(void)
+{
+    static const uint32_t dsi[] = { LI(31, 0x300), RIG_END }, isi[] = { LI(31, 0x400), RIG_END };
+
+    rig_reset(0);
+    rig_words(0x300, dsi, 2);
+    rig_words(0x400, isi, 2);
+    rig_state->spr[SPR_SDR1] = HTAB;
+    for (int i = 0; i < 16; i++) {
+        rig_state->sr[i] = 0x100 + i;
+    }
+    rig_state->spr[SPR_IBAT0U] = 3; /* 128 KiB at 0 */
+    rig_state->spr[SPR_IBAT0U + 1] = 2;
+    ppc_set_msr(rig_state, VIRTUAL);
+    rig_state->sr_changed = true;
+    ppc_context_sync(rig_state);
+}
+
+static void pages_are_found_by_both_hashes(void)
+{
+    start();
+    map(0x103, 0x30005000, 0x300000 | 2, 7, false);
+    map(0x103, 0x30006000, 0x301000 | 2, 5, true);
+    store_be32(rig_ram + 0x300010, 0x11223344);
+    store_be32(rig_ram + 0x301010, 0x55667788);
+    RIG_RUN(LIS(4, 0x3000), ORI(4, 4, 0x5000), LWZ(5, 0x10, 4), LWZ(6, 0x1010, 4), LI(31, 0));
+    g_assert_cmphex(R[5], ==, 0x11223344);
+    g_assert_cmphex(R[6], ==, 0x55667788);
+    g_assert_cmpint(R[31], ==, 0);
+}
+
+static void what_is_not_mapped_faults(void)
+{
+    start();
+    RIG_RUN(LIS(4, 0x3000), LI(5, 1), LWZ(5, 0x10, 4));
+    g_assert_cmphex(R[31], ==, 0x300);
+    g_assert_cmphex(rig_state->spr[SPR_DAR], ==, 0x30000010);
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, NO_PAGE);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 8);
+    g_assert_cmphex(rig_state->spr[SPR_SRR1], ==, VIRTUAL);
+    g_assert_cmphex(rig_state->msr & VIRTUAL, ==, 0);
+    g_assert_cmpint(R[5], ==, 1);
+    start();
+    RIG_RUN(LIS(4, 0x3000), STW(5, 0x10, 4));
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, NO_PAGE | STORE);
+}
+
+static void rights_come_from_key_and_pp(void)
+{
+    static const struct {
+        uint32_t sr, pp;
+        bool load, store;
+    } cases[] = {
+        { 0, 0, true, true }, { 0, 3, true, false }, { 0x40000000, 0, false, false }, { 0x40000000, 1, true, false },
+        { 0x40000000, 2, true, true }, { 0x40000000, 3, true, false }, { 0x20000000, 0, true, true },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        start();
+        rig_state->sr[3] |= cases[i].sr;
+        rig_state->sr_changed = true;
+        ppc_context_sync(rig_state);
+        map(0x103, 0x30000000, 0x300000 | cases[i].pp, 0, false);
+        RIG_RUN(LI(31, 0), LIS(4, 0x3000), LWZ(5, 0, 4));
+        g_assert_cmphex(R[31], ==, cases[i].load ? 0 : 0x300);
+        ppc_set_msr(rig_state, VIRTUAL);
+        RIG_RUN(LI(31, 0), LIS(4, 0x3000), STW(5, 0, 4));
+        g_assert_cmphex(R[31], ==, cases[i].store ? 0 : 0x300);
+        if (!cases[i].store) {
+            g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, PROTECTION | STORE);
+        }
+    }
+}
+
+static void references_and_changes_are_noted(void)
+{
+    uint32_t at;
+
+    start();
+    at = map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+    RIG_RUN(LIS(4, 0x3000), LWZ(5, 0, 4));
+    g_assert_cmphex(load_be32(rig_ram + at + 4), ==, 0x300000 | 2 | PTE_R);
+    RIG_RUN(LIS(4, 0x3000), STW(5, 0, 4));
+    g_assert_cmphex(load_be32(rig_ram + at + 4), ==, 0x300000 | 2 | PTE_R | PTE_C);
+}
+
+static void a_bat_goes_before_segments(void)
+{
+    start();
+    rig_state->spr[SPR_DBAT0U + 2] = 0x30000000 | 0x3 << 2 | 2; /* 512 KiB, supervisor */
+    rig_state->spr[SPR_DBAT0U + 3] = 0x00400000 | 2;
+    rig_state->sr_changed = true;
+    ppc_context_sync(rig_state);
+    store_be32(rig_ram + 0x470010, 77);
+    RIG_RUN(LIS(4, 0x3007), LWZ(5, 0x10, 4), STW(5, 0x14, 4));
+    g_assert_cmpint(R[5], ==, 77);
+    g_assert_cmpint(load_be32(rig_ram + 0x470014), ==, 77);
+    rig_state->spr[SPR_DBAT0U + 3] = 0x00400000 | 1;
+    rig_state->sr_changed = true;
+    ppc_context_sync(rig_state);
+    RIG_RUN(LIS(4, 0x3007), STW(5, 0x18, 4));
+    g_assert_cmphex(R[31], ==, 0x300);
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, PROTECTION | STORE);
+}
+
+static void fetches_fault_in_their_own_way(void)
+{
+    static const uint32_t end_word = RIG_END;
+
+    start();
+    rig_run(0x30000000);
+    g_assert_cmphex(R[31], ==, 0x400);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, 0x30000000);
+    g_assert_cmphex(rig_state->spr[SPR_SRR1], ==, NO_PAGE | VIRTUAL);
+    start();
+    map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+    rig_words(0x300000, &end_word, 1);
+    rig_run(0x30000000);
+    g_assert_cmphex(R[31], ==, 0);
+    start();
+    map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+    rig_state->sr[3] |= 0x10000000;
+    rig_state->sr_changed = true;
+    ppc_context_sync(rig_state);
+    rig_run(0x30000000);
+    g_assert_cmphex(rig_state->spr[SPR_SRR1], ==, NO_EXECUTE | VIRTUAL);
+}
+
+/* tlbie r4: the page is read again from the table; without it the old one may stay. */
+static void tlbie_makes_a_new_entry_count(void)
+{
+    start();
+    map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+    store_be32(rig_ram + 0x300000, 1);
+    store_be32(rig_ram + 0x301000, 2);
+    rig_state->gpr[7] = HTAB + (0x103 & 0x3ff) * 64; /* of the page's group; tables are in a data BAT */
+    rig_state->spr[SPR_DBAT0U] = HTAB | 2;
+    rig_state->spr[SPR_DBAT0U + 1] = HTAB | 2;
+    rig_state->sr_changed = true;
+    ppc_context_sync(rig_state);
+    RIG_RUN(LIS(4, 0x3000), LWZ(5, 0, 4), LIS(6, 0x30), ORI(6, 6, 0x1002), STW(6, 4, 7), X_(31, 0, 0, 4, 306), LWZ(6, 0, 4));
+    g_assert_cmpint(R[5], ==, 1);
+    g_assert_cmpint(R[6], ==, 2);
+}
+
+/* mtsr r3, isync: another address space; and back, where all is as it was. */
+static void segment_changes_switch_address_spaces(void)
+{
+    start();
+    map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+    map(0x203, 0x30000000, 0x301000 | 2, 0, false);
+    store_be32(rig_ram + 0x300000, 1);
+    store_be32(rig_ram + 0x301000, 2);
+    RIG_RUN(LIS(4, 0x3000), LI(8, 0x203), LI(9, 0x103), LWZ(5, 0, 4), X_(31, 8, 3, 0, 210), ISYNC, LWZ(6, 0, 4),
+            X_(31, 9, 3, 0, 210), ISYNC, LWZ(7, 0, 4));
+    g_assert_cmpint(R[5], ==, 1);
+    g_assert_cmpint(R[6], ==, 2);
+    g_assert_cmpint(R[7], ==, 1);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rig_start(argc > 1 ? argv[1] : "750");
+    g_test_add_func("/mmu32/hashes", pages_are_found_by_both_hashes);
+    g_test_add_func("/mmu32/faults", what_is_not_mapped_faults);
+    g_test_add_func("/mmu32/rights", rights_come_from_key_and_pp);
+    g_test_add_func("/mmu32/changes", references_and_changes_are_noted);
+    g_test_add_func("/mmu32/bats", a_bat_goes_before_segments);
+    g_test_add_func("/mmu32/fetches", fetches_fault_in_their_own_way);
+    g_test_add_func("/mmu32/tlbie", tlbie_makes_a_new_entry_count);
+    g_test_add_func("/mmu32/segments", segment_changes_switch_address_spaces);
+    return g_test_run();
+}
