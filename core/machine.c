@@ -24,6 +24,8 @@ MachineConfig machine_config = {
     .default_devices = true,
 };
 
+const BoardType *machine_board;
+
 static RunState run_state = RUN_PRELAUNCH;
 static void (*pause_cpus)(void);
 static void (*resume_cpus)(void);

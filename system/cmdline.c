@@ -154,6 +154,7 @@ static bool opt_machine(const char *arg, GError **error)
     if (chips) {
         machine_config.kernel_irqchip = g_strdup(chips);
     }
+    machine_config.via = g_strdup(options_get(o, "via"));
     options_get(o, "graphics");
     options_get(o, "dump-guest-core");
     options_get(o, "mem-merge");
@@ -409,6 +410,39 @@ static bool opt_global(const char *arg, GError **error)
     } else {
         log_warn("-global %s: there is no device type '%s'", arg, type);
     }
+    return true;
+}
+
+/* WIDTHxHEIGHT[xDEPTH], as the firmware of a Macintosh shall set its screen up. */
+static bool opt_screen(const char *arg, GError **error)
+{
+    MachineConfig *m = &machine_config;
+    char rest;
+    int n = sscanf(arg, "%dx%dx%d%c", &m->width, &m->height, &m->depth, &rest);
+
+    if (n == 2 && sscanf(arg, "%dx%d%c", &m->width, &m->height, &rest) == 2) {
+        m->depth = 32;
+    } else if (n != 3) {
+        return fail(error, "-g %s: not WIDTHxHEIGHT or WIDTHxHEIGHTxDEPTH", arg);
+    }
+    if (m->width < 8 || m->width > 2560 || m->height < 8 || m->height > 1600) {
+        return fail(error, "-g %s: from 8x8 to 2560x1600", arg);
+    }
+    if (m->depth != 8 && m->depth != 15 && m->depth != 16 && m->depth != 24 && m->depth != 32) {
+        return fail(error, "-g %s: the depth is 8, 15, 16, 24 or 32", arg);
+    }
+    return true;
+}
+
+static bool opt_prom_env(const char *arg, GError **error)
+{
+    if (!strchr(arg, '=')) {
+        return fail(error, "-prom-env %s: not NAME=VALUE", arg);
+    }
+    if (!machine_config.prom_env) {
+        machine_config.prom_env = g_ptr_array_new();
+    }
+    g_ptr_array_add(machine_config.prom_env, g_strdup(arg));
     return true;
 }
 

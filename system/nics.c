@@ -26,7 +26,7 @@ static const char *model_device(const char *model)
             return names[i][1];
         }
     }
-    return model ? model : bus_find_kind("pci") ? "e1000" : "ne2k_isa";
+    return model ? model : machine_board->nic;
 }
 
 static bool is_card(const DeviceType *type)
@@ -358,7 +358,7 @@ bool nics_create(GError **error)
         return false;
     }
     if (!nic_count && !cmdline.no_net && !cmdline.netdevs->len && machine_config.default_devices &&
-        (bus_find_kind("pci") || bus_find_kind("isa"))) {
+        machine_board->nic) {
         return net_new("user,id=net0", error) && add_card(NULL, "net0", error);
     }
     return true;

@@ -98,6 +98,7 @@ static bool build_board(GError **error)
     if (!board) {
         return false;
     }
+    machine_board = board;
     if (!m->cpu_model) {
         m->cpu_model = cmdline.target->default_cpu ? cmdline.target->default_cpu : board->cpu_default;
     }
@@ -107,6 +108,10 @@ static bool build_board(GError **error)
     if (m->cpus > board->max_cpus) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "machine '%s' has at most %d CPUs, not %d",
                     board->name, board->max_cpus, m->cpus);
+        return false;
+    }
+    if (m->via && !board->has_via) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine via=%s: machine '%s' has no such part", m->via, board->name);
         return false;
     }
     return board->build(board, error);
@@ -220,22 +225,28 @@ static bool add_if_there(GError **error, const char *format, ...)
 }
 
 /* "-serial X" as the n-th port: its character device is called serialN. */
-static bool create_ports(GPtrArray *specs, const char *what, GError **error)
+static bool open_ports(GPtrArray *specs, const char *what, GError **error)
 {
     for (guint i = 0; i < specs->len; i++) {
         const char *spec = g_ptr_array_index(specs, i);
         g_autofree char *id = g_strdup_printf("%s%u", what, i);
-        CharBackend *chr;
 
-        if (g_str_equal(spec, "none")) {
-            continue;
-        }
-        chr = char_new(id, spec, error);
-        if (!chr) {
+        if (!g_str_equal(spec, "none") && !char_new(id, spec, error)) {
             g_prefix_error(error, "-%s %s: ", what, spec);
             return false;
         }
-        if (!add_if_there(error, "isa-%s,index=%u,chardev=%s", what, i, char_id(chr))) {
+    }
+    return true;
+}
+
+/* Boards with ports of their own have taken these. */
+static bool create_ports(GPtrArray *specs, const char *what, GError **error)
+{
+    for (guint i = 0; i < specs->len; i++) {
+        g_autofree char *id = g_strdup_printf("%s%u", what, i);
+        const char *spec = g_ptr_array_index(specs, i);
+
+        if (!g_str_equal(spec, "none") && !add_if_there(error, "isa-%s,index=%u,chardev=%s", what, i, id)) {
             return false;
         }
     }
@@ -280,7 +291,7 @@ static bool create_debugcon(GError **error)
 
 static bool create_devices(GError **error)
 {
-    if (!create_display(error) || !create_ports(cmdline.serials, "serial", error) ||
+    if (!create_display(error) || (!machine_board->own_serials && !create_ports(cmdline.serials, "serial", error)) ||
         !create_ports(cmdline.parallels, "parallel", error) || !create_debugcon(error) ||
         !nics_create(error) || !old_usb_create(error)) {
         return false;
@@ -501,7 +512,8 @@ bool startup(GError **error)
     if (ui_wants_window(cmdline.display)) {
         vc_init();
     }
-    if (!set_clock(error) || !open_backends(error) || !accel_init(cmdline.accel, error) ||
+    if (!set_clock(error) || !open_backends(error) || !open_ports(cmdline.serials, "serial", error) ||
+        !open_ports(cmdline.parallels, "parallel", error) || !accel_init(cmdline.accel, error) ||
         !build_board(error) || !drives_add_devices(error) || !create_devices(error) || !drives_check(error) || !write_pidfile(error)) {
         return false;
     }

@@ -56,6 +56,7 @@ const BoardType isapc_board = {
     .about = "ISA-only PC",
     .target = "x86",
     .cpu_default = "486",
+    .nic = "ne2k_isa",
     .max_cpus = 1,
     .ram_default = UINT64_C(128) << 20,
     .build = build,

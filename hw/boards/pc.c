@@ -69,6 +69,7 @@ const BoardType pc_board = {
     .is_default = true,
     .target = "x86",
     .cpu_default = "qemu64",
+    .nic = "e1000",
     .max_cpus = 255,
     .ram_default = UINT64_C(128) << 20,
     .build = build,

@@ -33,6 +33,7 @@ struct PciBus {
     int irq_count;
     int *asserted; /* functions that hold each interrupt input, behind bridges too */
     Region *memory, *ports;
+    int first_slot; /* for functions without an address */
     PciDevice *at[MAX_DEVFN];
 };
 
@@ -459,7 +460,7 @@ static bool pci_attach(Bus *b, Device *dev, GError **error)
     PciDevice *pci = (PciDevice *)dev;
 
     if (pci->devfn < 0) {
-        int slot = 0;
+        int slot = bus->first_slot;
 
         while (slot < 32 && slot_taken(bus, slot)) {
             slot++;
@@ -629,6 +630,11 @@ PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, 
 PciDevice *pci_bus_bridge(const PciBus *bus)
 {
     return bus->bridge;
+}
+
+void pci_bus_set_first_slot(PciBus *bus, int slot)
+{
+    bus->first_slot = slot;
 }
 
 Bus *pci_bus_bus(PciBus *bus)

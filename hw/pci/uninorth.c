@@ -148,6 +148,7 @@ PciBus *uninorth_pci_new(const DeviceType *type, const char *name, PhysAddr base
     UninorthPci *host = (UninorthPci *)dev;
     PciBus *bus = pci_bus_new(name, dev, memory, ports, map_irq, set_irq, host, 4);
 
+    pci_bus_set_first_slot(bus, FIRST_SLOT);
     host->pci.devfn = PCI_DEVFN(type == &uninorth_internal_type ? 0x0e : 0x0b, 0);
     host->config_address = region_new_io("pci-config-address", &address_ops, host, CONFIG_WINDOW);
     host->config_data = region_new_io("pci-config-data", &data_ops, host, CONFIG_WINDOW);

@@ -70,6 +70,9 @@ typedef struct MachineConfig {
     int boot_menu_timeout_ms, reboot_timeout_ms; /* -1: unset */
     const char *vga;         /* "std", "cirrus", "none", ... or NULL */
     bool acpi, hpet, usb, nographic, vmport;
+    int width, height, depth; /* -g, or 0 */
+    GPtrArray *prom_env;     /* of char *: Open Firmware's settings, "name=value"; NULL: none */
+    const char *via;         /* -machine via=, or NULL */
     const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
     bool rtc_localtime;
     bool no_reboot, no_shutdown;
@@ -88,12 +91,16 @@ typedef struct BoardType {
     bool is_default;
     const char *target;       /* "x86": which myna-system-* offers it */
     const char *cpu_default;
+    const char *nic;          /* the network card that is there by default */
+    bool own_serials;         /* it has serial ports, which are connected to "serial0" ... if these exist */
+    bool has_via;             /* it knows -machine via= */
     int max_cpus;
     uint64_t ram_default;
     bool (*build)(const struct BoardType *type, GError **error);
 } BoardType;
 
 extern const BoardType *const board_types[]; /* hw/boards/boards.def; ends with NULL */
+extern const BoardType *machine_board;       /* the chosen one; NULL until then */
 
 /* Firmware by name along -L, the build's data folder and the Debian packages' folders. */
 char *firmware_find(const char *name); /* caller frees; NULL if nowhere */

@@ -93,6 +93,7 @@ PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *por
 PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, Region *ports);
 PciDevice *pci_bus_bridge(const PciBus *bus); /* NULL: it is the host's */
 uint8_t pci_bus_number(const PciBus *bus);    /* as the guest set it; 0 is the host's */
+void pci_bus_set_first_slot(PciBus *bus, int slot); /* where functions without an address of their own go from */
 Bus *pci_bus_bus(PciBus *bus);
 Region *pci_bus_memory(PciBus *bus); /* what functions on the bus are mapped into */
 Region *pci_bus_ports(PciBus *bus);
