@@ -6,10 +6,20 @@ bool x86_has(const X86State *s, X86Feature feature)
     return s->features->on[feature];
 }
 
+bool x86_is_amd(const X86State *s)
+{
+    return !strcmp(s->features->vendor, "AuthenticAMD");
+}
+
+/* Present writable expand-up data (or what real mode left) of 4 GiB. */
+static bool unlimited_data(const X86Segment *seg)
+{
+    return seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+}
+
 static bool flat_data(const X86Segment *seg)
 {
-    /* Present writable expand-up data (or what real mode left), base 0, 4 GiB. */
-    return seg->base == 0 && seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+    return seg->base == 0 && unlimited_data(seg);
 }
 
 /* Instruction breakpoint i is on: R/W and LEN are zero. */
@@ -143,6 +153,12 @@ void x86_update_mode(X86State *s)
         }
         if (flat_data(ss) && flat_data(&s->seg[S_DS]) && flat_data(&s->seg[S_ES])) {
             m |= MODE_FLAT;
+        }
+        if (unlimited_data(&s->seg[S_FS])) {
+            m |= MODE_FLAT_FS;
+        }
+        if (unlimited_data(&s->seg[S_GS])) {
+            m |= MODE_FLAT_GS;
         }
         if (cs->base == 0 && cs->limit == UINT32_MAX) {
             m |= MODE_FLAT_CS;

@@ -233,7 +233,7 @@ void x86_emit_mov_from_seg(X86Translator *tr, X86Insn *in)
 void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector)
 {
     X86_CALL2(tr, load_seg, x86_const(tr, IR_I64, seg), x86_arg(tr, IR_I16, selector));
-    if (seg == S_SS || (!tr->cs64 && seg != S_FS && seg != S_GS)) {
+    if (seg == S_SS || (!tr->cs64 && (seg <= S_DS || (tr->pe && !tr->vm)))) {
         in->row = NULL; /* the caller ends the block */
     }
 }

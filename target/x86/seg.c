@@ -235,7 +235,7 @@ uint64_t helper_load_seg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
         seg_load_protected(s, &loaded, seg, selector, s->cpl, 0, tcg_caller_pc(s));
         s->seg[seg] = loaded;
     }
-    if (seg <= S_DS) {
+    if (seg <= S_DS || !(s->mode_flags & MODE_CS64)) {
         x86_update_mode(s);
     }
     return 0;

@@ -41,7 +41,7 @@ void x86_emit_popa(X86Translator *tr, X86Insn *in)
     int64_t size = x86_size(in->type);
     IrVal values[8];
 
-    for (unsigned reg = R_AX; reg <= R_DI; reg++) {
+    for (int reg = R_DI; reg >= R_AX; reg--) {
         values[reg] = x86_stack_load(tr, in, in->type, R_SP, size * (R_DI - reg));
     }
     for (unsigned reg = R_AX; reg <= R_DI; reg++) {
@@ -93,6 +93,7 @@ void x86_emit_enter(X86Translator *tr, X86Insn *in)
 
         x86_stack_store(tr, in, in->type, -size * (level + 1), value);
     }
+    x86_stack_probe(tr, in, in->type, -size * (level + 1) - (int64_t)in->imm); /* the new frame has to be writable */
     x86_stack_move(tr, -size * (level + 1) - (int64_t)in->imm);
     if (in->type < pointer) {
         ir_put(ir, in->type, SLOT_BP, frame);
