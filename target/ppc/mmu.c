@@ -72,6 +72,9 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
     case PPC_MMU_32:
     case PPC_MMU_603:
         return ppc_walk_32(s, addr, access, mode, debug, out);
+    case PPC_MMU_HASH64:
+    case PPC_MMU_RADIX: /* which can do both */
+        return ppc_walk_hash64(s, addr, access, mode, debug, out);
     default:
         return real_walk(s, addr, out);
     }
@@ -106,7 +109,7 @@ void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)
 
 uint64_t ppc_space_id(PpcState *s)
 {
-    return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : 1;
+    return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : ppc_isa(s, ISA_SLB) ? ppc_space_hash64(s) : 1;
 }
 
 void ppc_mmu_init(PpcState *s)
@@ -115,6 +118,9 @@ void ppc_mmu_init(PpcState *s)
 
 void ppc_mmu_reset(PpcState *s)
 {
+    if (ppc_isa(s, ISA_SLB)) {
+        ppc_reset_hash64(s);
+    }
     s->space_id = ppc_space_id(s);
     s->sr_changed = false;
 }
@@ -123,6 +129,9 @@ uint64_t ppc_helper_mtsr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, ui
 {
     s->sr_changed |= s->sr[n & 15] != (uint32_t)value;
     s->sr[n & 15] = (uint32_t)value;
+    if (ppc_isa(s, ISA_SLB)) {
+        ppc_write_sr_hash64(s, n & 15, value);
+    }
     return 0;
 }
 
@@ -136,7 +145,7 @@ uint64_t ppc_helper_tlbie(PpcState *s, uint64_t addr, uint64_t word, uint64_t c,
     if (ppc_isa(s, ISA_CLASSIC)) {
         ppc_tlbie_32(s, addr);
     } else {
-        engine.flush_all(s->hot.cpu);
+        ppc_tlbie_hash64(s, addr, word);
     }
     return 0;
 }
@@ -150,10 +159,5 @@ uint64_t ppc_helper_tlbia(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint6
 uint64_t ppc_helper_tlbld(PpcState *s, uint64_t addr, uint64_t is_insn, uint64_t c, uint64_t d)
 {
     ppc_load_tlb_603(s, addr, is_insn);
-    return 0;
-}
-
-uint64_t ppc_helper_slb(PpcState *s, uint64_t op, uint64_t rs, uint64_t rb, uint64_t d)
-{
     return 0;
 }
