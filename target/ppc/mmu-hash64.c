@@ -462,29 +462,47 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     return true;
 }
 
-/* tlbie names a virtual page; those are its addresses in the spaces that have its segment. */
-void ppc_tlbie_hash64(PpcState *s, uint64_t rb, uint32_t word)
+/* Flushes the page of `va`, the low 64 bits of its virtual address, where a segment has it. */
+static void flush_in_segment(PpcState *s, const Pair *pair, uint64_t va, unsigned shift)
 {
-    Mmu64 *m = mmu_of(s);
-    bool large = word >> 21 & 1 || (rb & 1), tera = (rb >> 8 & 3) == 1; /* L, B */
-    unsigned shift = tera ? 40 : 28;
-    uint64_t va = rb & ~UINT64_C(0xfff);
+    uint64_t vsid = (pair->vsid & UINT64_C(0x3ffffffffffff000)) >> (shift == 40 ? 24 : 12);
 
-    if (large || (rb >> 10 & 3)) { /* a page of any size, all of the TLB, or a partition */
-        engine.flush_all(s->hot.cpu);
-        return;
+    if (segment_shift(pair->vsid) == shift && !((vsid << shift ^ va) >> shift)) {
+        engine.flush_page_everywhere(s->hot.cpu, pair->esid | (va & ((UINT64_C(1) << shift) - 1)));
     }
-    for (int i = -1; i < SPACES; i++) {
+}
+
+/* The segments that some processor has translations of; it may be adding one now, but of a page that is gone already. */
+static void flush_in_segments_of(PpcState *s, const PpcState *other, uint64_t va, unsigned shift)
+{
+    const Mmu64 *m = other->mmu;
+    Pair pair;
+
+    for (int i = -1; m && i < SPACES; i++) {
         const Pair *pairs = i < 0 ? m->kernel : m->space[i].pair;
         uint32_t n = i < 0 ? m->n_kernel : m->space[i].id ? m->space[i].n : 0;
 
         for (uint32_t k = 0; k < n; k++) {
-            uint64_t vsid = (pairs[k].vsid & UINT64_C(0x3ffffffffffff000)) >> (tera ? 24 : 12);
-
-            /* Of the virtual address only the low 64 bits are given. */
-            if (segment_shift(pairs[k].vsid) == shift && !((vsid << shift ^ va) >> shift)) {
-                engine.flush_page(s->hot.cpu, pairs[k].esid | (va & ((UINT64_C(1) << shift) - 1)));
-            }
+            flush_in_segment(s, &pairs[k], va, shift);
         }
+    }
+    for (int i = 0; i < SLB_SIZE; i++) {
+        if (slb_pair(other, i, &pair)) {
+            flush_in_segment(s, &pair, va, shift);
+        }
+    }
+}
+
+/* tlbie names a virtual page; those are its addresses in the spaces that have its segment. */
+void ppc_tlbie_hash64(PpcState *s, uint64_t rb, uint32_t word)
+{
+    bool large = word >> 21 & 1 || (rb & 1), tera = (rb >> 8 & 3) == 1; /* L, B */
+
+    if (large || (rb >> 10 & 3)) { /* a page of any size, all of the TLB, or a partition */
+        engine.flush_all_everywhere(s->hot.cpu);
+        return;
+    }
+    for (int i = 0; i < cpu_count(); i++) {
+        flush_in_segments_of(s, ppc_state(cpu_get(i)), rb & ~UINT64_C(0xfff), tera ? 40 : 28);
     }
 }

@@ -152,7 +152,7 @@ uint64_t ppc_helper_tlbie(PpcState *s, uint64_t addr, uint64_t word, uint64_t c,
 
 uint64_t ppc_helper_tlbia(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    engine.flush_all(s->hot.cpu);
+    engine.flush_all_everywhere(s->hot.cpu);
     return 0;
 }
 
@@ -160,4 +160,9 @@ uint64_t ppc_helper_tlbld(PpcState *s, uint64_t addr, uint64_t is_insn, uint64_t
 {
     ppc_load_tlb_603(s, addr, is_insn);
     return 0;
+}
+
+void ppc_invalidate_virtual_page(Cpu *cpu, uint64_t rb)
+{
+    ppc_tlbie_hash64(ppc_state(cpu), rb, 0);
 }
