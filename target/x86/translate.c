@@ -104,6 +104,7 @@ static void emit_cold(X86Translator *tr)
             ir_exit_jump(tr->ir, cold->pc);
         } else if (cold->vector == COLD_EMIT) {
             x86_flags_forget(tr);
+            tr->keep_flags = true; /* what follows in another block reads them */
             cold->emit(tr, &cold->insn);
             x86_end_lookup(tr, x86_pc(tr, IR_I64, cold->insn.next_pc), BRANCH_JUMP);
         } else if (cold->has_error) {
