@@ -104,11 +104,16 @@ void x86_update_watches(X86State *s)
     }
 }
 
-/* Data and I/O breakpoints are traps; an instruction that faults will be done again. */
+/* Data and I/O breakpoints are traps, late ones at MOV SS; an instruction that faults will be done again. */
 bool x86_watch_hits(Cpu *cpu, unsigned hits, bool raised)
 {
     X86State *s = x86_state(cpu);
 
+    if (s->interrupt_shadow == 2) {
+        s->pending_debug |= hits;
+        x86_update_mode(s);
+        return false;
+    }
     if (!raised) {
         s->exception = (X86Exception){ .vector = EXC_DB, .dr6 = hits };
     } else if (s->exception.vector == EXC_DB) {
@@ -126,7 +131,7 @@ uint64_t helper_check_breakpoint(X86State *s, uint64_t addr, uint64_t b, uint64_
         return 0;
     }
     hits = x86_breakpoint_hits(s, addr);
-    if (hits) {
+    if (hits && s->interrupt_shadow != 2) {
         s->exception.dr6 = hits;
         x86_raise(s, EXC_DB, tcg_caller_pc(s));
     }
@@ -170,7 +175,7 @@ void x86_update_mode(X86State *s)
     if (s->eflags & EFL_VM) {
         m |= MODE_VM;
     }
-    if (s->eflags & EFL_TF) {
+    if (s->eflags & EFL_TF || s->pending_debug) {
         m |= MODE_TF;
     }
     if (s->cr0 & CR0_EM) {

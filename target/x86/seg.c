@@ -207,6 +207,7 @@ void seg_drop_privileged(X86State *s, unsigned cpl)
         bool conforming = (seg->attr & 0xc) == 0xc;
 
         if (is_null(seg->selector) && !(seg->attr & SEG_P)) {
+            seg->selector = 0; /* whatever its RPL; the base stays */
             continue;
         }
         if (!conforming && (seg->attr >> SEG_DPL_SHIFT & 3u) < cpl) {

@@ -264,6 +264,7 @@ uint64_t helper_svm_vmrun(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_t
     }
     tcg_restore(s, ra);
     s->interrupt_shadow = 0;
+    s->pending_debug = 0;
     read_incoming(page.host, &in);
     in.nested = in.nested && x86_has(s, FEAT_npt);
     if (!controls_allowed(s, &in) || !state_allowed(s, &in)) {
@@ -361,6 +362,7 @@ static void load_host(X86State *s)
     s->pat = v->host.pat;
     s->cpl = 0;
     s->interrupt_shadow = 0;
+    s->pending_debug = 0;
 }
 
 void svm_exit(X86State *s, X86SvmExit exit, uintptr_t ra)
