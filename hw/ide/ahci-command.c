@@ -146,15 +146,15 @@ static void map_regions(AhciPort *p, const AhciHeader *header, DmaList *list, bo
         uint32_t size;
 
         if (i % 64 == 0) {
-            memory_read(memory_system(), header->table + TABLE_PRDT + i * 16, entries,
-                        MIN(header->prdtl - i, 64) * 16);
+            pci_dma_read(&p->ahci->pci, header->table + TABLE_PRDT + i * 16, entries,
+                         MIN(header->prdtl - i, 64) * 16);
         }
         size = (load_le32(entry + 12) & 0x3fffff) + 1;
         /* 64 MiB are more than 65536 sectors: nobody needs the rest. */
         if (list->size > UINT64_C(64) << 20) {
             break;
         }
-        if (!dma_list_add(list, load_le64(entry) & ~1ull, size, to_guest)) {
+        if (!pci_dma_list_add(&p->ahci->pci, list, load_le64(entry) & ~1ull, size, to_guest)) {
             break;
         }
     }

@@ -121,7 +121,8 @@ static NvmeStatus doorbell_buffer(NvmeRequest *r)
     if ((shadow | eventidx) & (page - 1) || !shadow || !eventidx || size > page) {
         return NVME_INVALID_FIELD | NVME_DNR;
     }
-    fine = dma_list_add(&probe, shadow, size, true) && dma_list_add(&probe, eventidx, size, true);
+    fine = pci_dma_list_add(&n->pci, &probe, shadow, size, true) &&
+           pci_dma_list_add(&n->pci, &probe, eventidx, size, true);
     dma_list_free(&probe);
     if (!fine) {
         return NVME_INVALID_FIELD | NVME_DNR;

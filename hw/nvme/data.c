@@ -15,7 +15,7 @@ bool nvme_read_memory(Nvme *n, PhysAddr addr, void *buf, uint64_t size)
 
     while (size) {
         uint64_t part = size;
-        void *host = memory_map(memory_system(), addr, &part, false, NULL, NULL);
+        void *host = pci_dma_map(&n->pci, addr, &part, false, NULL, NULL);
 
         if (!host || !pci_bus_master(&n->pci)) {
             return false;
@@ -35,7 +35,7 @@ bool nvme_write_memory(Nvme *n, PhysAddr addr, const void *buf, uint64_t size)
     while (size) {
         uint64_t part = size, offset;
         RamBlock *ram;
-        void *host = memory_map(memory_system(), addr, &part, true, &ram, &offset);
+        void *host = pci_dma_map(&n->pci, addr, &part, true, &ram, &offset);
 
         if (!host || !pci_bus_master(&n->pci)) {
             return false;
@@ -51,7 +51,7 @@ bool nvme_write_memory(Nvme *n, PhysAddr addr, const void *buf, uint64_t size)
 
 static NvmeStatus add(NvmeRequest *r, uint64_t addr, uint64_t size)
 {
-    if (!pci_bus_master(&r->n->pci) || !dma_list_add(&r->list, addr, size, r->reads)) {
+    if (!pci_bus_master(&r->n->pci) || !pci_dma_list_add(&r->n->pci, &r->list, addr, size, r->reads)) {
         return NVME_DATA_ERROR;
     }
     return NVME_OK;

@@ -93,6 +93,25 @@ void pci_msi_notify(PciDevice *pci, unsigned vector)
     machine_unlock_if(taken);
 }
 
+unsigned pci_msi_vectors(const PciDevice *pci)
+{
+    return pci->msi_cap ? 1u << (control_of(pci, pci->msi_cap) >> 1 & 7) : 0;
+}
+
+/* granted: 1, 2, 4 ... */
+void pci_msi_set_message(PciDevice *pci, uint64_t address, uint16_t data, unsigned granted)
+{
+    uint8_t *cap = pci->config + pci->msi_cap;
+    uint16_t control = load_le16(cap + CONTROL);
+
+    store_le32(cap + MSI_ADDRESS, address & ~3ull);
+    if (control & MSI_64) {
+        store_le32(cap + MSI_ADDRESS + 4, address >> 32);
+    }
+    store_le16(cap + (control & MSI_64 ? 12 : 8), data);
+    store_le16(cap + CONTROL, (control & ~(7 << 4)) | (__builtin_ctz(granted) & 7) << 4);
+}
+
 /* ---- MSI-X ---- */
 
 static bool is_masked(const PciMsix *x, unsigned vector)
@@ -125,6 +144,21 @@ static void send_pending(PciMsix *x, unsigned vector)
     if (is_pending(x, vector) && pci_msix_enabled(x->pci) && pci_bus_master(x->pci) && !is_masked(x, vector)) {
         set_pending(x, vector, false);
         send_entry(x, vector);
+    }
+}
+
+unsigned pci_msix_vectors(const PciDevice *pci)
+{
+    return pci->msix ? pci->msix->vectors : 0;
+}
+
+void pci_msix_set_message(PciDevice *pci, unsigned vector, uint64_t address, uint32_t data)
+{
+    PciMsix *x = pci->msix;
+
+    if (x && vector < x->vectors) {
+        store_le64(x->table + vector * ENTRY_SIZE, address & ~3ull);
+        store_le32(x->table + vector * ENTRY_SIZE + ENTRY_DATA, data);
     }
 }
 

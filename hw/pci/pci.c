@@ -5,6 +5,7 @@
  */
 #include "hw/pci/pci.h"
 
+#include "core/dma.h"
 #include "core/machine.h"
 #include "hw/pci/msi.h"
 #include "util/bits.h"
@@ -34,6 +35,8 @@ struct PciBus {
     int *asserted; /* functions that hold each interrupt input, behind bridges too */
     Region *memory, *ports;
     int first_slot; /* for functions without an address */
+    PciTranslate *translate; /* NULL: functions see memory as it is */
+    void *translate_opaque;
     PciDevice *at[MAX_DEVFN];
 };
 
@@ -61,7 +64,7 @@ static uint64_t bar_address(const PciDevice *pci, int index)
         limit = UINT64_C(1) << 32;
         if (bar->kind & PCI_BAR_MEM64) {
             value |= (uint64_t)load_le32(pci->config + bar_offset(index) + 4) << 32;
-            limit = UINT64_C(1) << 40;
+            limit = UINT64_C(1) << 48;
         }
         if (!(command & COMMAND_MEMORY) || (index == ROM_BAR && !(value & 1))) {
             return UNMAPPED;
@@ -423,22 +426,87 @@ bool pci_bus_master(const PciDevice *pci)
     return master;
 }
 
-bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size)
+void pci_bus_set_translate(PciBus *bus, PciTranslate *translate, void *opaque)
 {
-    if (!pci_bus_master(pci)) {
-        memset(buf, 0xff, size);
+    bus->translate = translate;
+    bus->translate_opaque = opaque;
+}
+
+/* Where an access of at most *left bytes begins; *left shrinks to what lies together. */
+static bool translate(PciDevice *pci, PhysAddr *addr, bool is_write, uint64_t *left)
+{
+    PciBus *host = host_bus(pci->bus);
+    uint64_t room = *left;
+
+    if (!host->translate) {
+        return true;
+    }
+    if (!host->translate(host->translate_opaque, *addr, is_write, addr, &room)) {
+        guest_error(pci->dev.id, "may not %s %" G_GINT64_MODIFIER "x", is_write ? "write" : "read", *addr);
         return false;
     }
-    memory_read(memory_system(), addr, buf, size);
+    *left = MIN(*left, room);
     return true;
+}
+
+/* What the bridge refuses reads as ones. */
+bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size)
+{
+    bool good = pci_bus_master(pci);
+
+    for (uint8_t *to = buf; size;) {
+        PhysAddr phys = addr;
+        uint64_t left = size;
+
+        if (!good || !translate(pci, &phys, false, &left)) {
+            memset(to, 0xff, size);
+            return false;
+        }
+        memory_read(memory_system(), phys, to, left);
+        to += left;
+        addr += left;
+        size -= left;
+    }
+    return good;
 }
 
 bool pci_dma_write(PciDevice *pci, PhysAddr addr, const void *buf, uint64_t size)
 {
-    if (!pci_bus_master(pci)) {
-        return false;
+    bool good = pci_bus_master(pci);
+
+    for (const uint8_t *from = buf; size;) {
+        PhysAddr phys = addr;
+        uint64_t left = size;
+
+        if (!good || !translate(pci, &phys, true, &left)) {
+            return false;
+        }
+        memory_write(memory_system(), phys, from, left);
+        from += left;
+        addr += left;
+        size -= left;
     }
-    memory_write(memory_system(), addr, buf, size);
+    return good;
+}
+
+void *pci_dma_map(PciDevice *pci, PhysAddr addr, uint64_t *size, bool is_write, RamBlock **ram, uint64_t *offset)
+{
+    return translate(pci, &addr, is_write, size) ? memory_map(memory_system(), addr, size, is_write, ram, offset) : NULL;
+}
+
+bool pci_dma_list_add(PciDevice *pci, DmaList *list, PhysAddr addr, uint64_t size, bool is_write)
+{
+    PhysAddr phys = addr;
+    uint64_t left = size;
+
+    if (!host_bus(pci->bus)->translate) {
+        return dma_list_add(list, addr, size, is_write);
+    }
+    for (; size; size -= left, addr += left, phys = addr, left = size) {
+        if (!translate(pci, &phys, is_write, &left) || !dma_list_add(list, phys, left, is_write)) {
+            return false;
+        }
+    }
     return true;
 }
 

@@ -34,6 +34,12 @@ void pci_msix_notify(PciDevice *pci, unsigned vector);
 /* The device takes back what it asked for: clears the pending bit. Under the machine lock. */
 void pci_msix_clear_pending(PciDevice *pci, unsigned vector);
 
+/* How many vectors the function has, and what firmware or a hypervisor makes them send. Under the machine lock. */
+unsigned pci_msi_vectors(const PciDevice *pci);
+unsigned pci_msix_vectors(const PciDevice *pci);
+void pci_msi_set_message(PciDevice *pci, uint64_t address, uint16_t data, unsigned granted);
+void pci_msix_set_message(PciDevice *pci, unsigned vector, uint64_t address, uint32_t data);
+
 /* For the PCI layer. All under the machine lock. */
 void pci_msi_config_written(PciDevice *pci, unsigned offset, unsigned size);
 void pci_msi_reset(PciDevice *pci);

@@ -84,6 +84,16 @@ void pci_set_intx(PciDevice *pci, bool level);
 bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size);
 bool pci_dma_write(PciDevice *pci, PhysAddr addr, const void *buf, uint64_t size);
 bool pci_bus_master(const PciDevice *pci);
+/* As memory_map, where the function's accesses lead; does not look at the bus-master bit. */
+void *pci_dma_map(PciDevice *pci, PhysAddr addr, uint64_t *size, bool is_write, RamBlock **ram, uint64_t *offset);
+/* As dma_list_add; after false the list may have a part of it. */
+struct DmaList;
+bool pci_dma_list_add(PciDevice *pci, struct DmaList *list, PhysAddr addr, uint64_t size, bool is_write);
+/*
+ * A host bridge that translates what its functions access: where `addr` leads, and how many bytes from there lie
+ * together; false: nowhere. Messages (MSI) are not translated.
+ */
+typedef bool PciTranslate(void *opaque, PhysAddr addr, bool is_write, PhysAddr *phys, uint64_t *left);
 
 /* Host bridges: a bus with the map from (devfn, pin 0-3) to interrupt input number. */
 typedef int PciMapIrq(PciDevice *pci, int pin);
@@ -91,6 +101,8 @@ PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *por
                     PciMapIrq *map_irq, LineFn *set_irq, void *irq_opaque, int irq_count);
 /* The bus behind a bridge, named after it; memory and ports are what the bridge shows parts of. */
 PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, Region *ports);
+/* The host's bus only, before functions are on it. */
+void pci_bus_set_translate(PciBus *bus, PciTranslate *translate, void *opaque);
 PciDevice *pci_bus_bridge(const PciBus *bus); /* NULL: it is the host's */
 uint8_t pci_bus_number(const PciBus *bus);    /* as the guest set it; 0 is the host's */
 void pci_bus_set_first_slot(PciBus *bus, int slot); /* where functions without an address of their own go from */
