@@ -121,9 +121,7 @@ typedef struct Globals {
 
 #define WORLDS 8
 
-enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
-
-#define REMOTE_PAGES 64
+enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2 };
 
 typedef struct Watchpoint {
     VirtAddr addr, size;
@@ -155,9 +153,6 @@ typedef struct EngineCpu {
     uint64_t clock;            /* for replacement */
     uint64_t flush_seq;
     VirtAddr flush_log[FLUSH_LOG];
-    VirtAddr remote_pages[REMOTE_PAGES]; /* that other CPUs want flushed here; under remote_mutex */
-    unsigned n_remote_pages;
-    bool await_flushes;        /* before the next block: others do what this CPU wanted of them */
 
     struct Block *current;     /* under the interpreter: what runs */
     unsigned next_variant;     /* of the block to run next */
@@ -246,8 +241,6 @@ void exclusive_begin(EngineCpu *ec);
 void exclusive_end(EngineCpu *ec);
 /* All CPUs: do this before running code again. wait: until none runs code that has not. Not in code. */
 void cpus_pend(EngineCpu *self, uint32_t what, bool wait);
-void cpus_flush_page(Cpu *cpu, VirtAddr addr);
-void cpus_flush_all(Cpu *cpu);
 
 /* mmu.c, compiled for general registers only: memory accesses of translated code and helpers. */
 extern const TcgRuntime mmu_runtime;
@@ -277,6 +270,7 @@ void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
 void jumps_clear(JumpCache *jumps, bool keep_global);
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
 void engine_flush_all(Cpu *cpu);
+void engine_flush_everywhere(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
 void engine_flush_page(Cpu *cpu, VirtAddr addr);

@@ -120,9 +120,22 @@ static bool enter_code(EngineCpu *ec)
     return true;
 }
 
-/* Until no other CPU runs code that has not done so. Not in code. */
-static void wait_for_pending(EngineCpu *self, uint32_t what)
+void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
 {
+    if (!tcg_active()) {
+        return;
+    }
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *ec = cpu_get(i)->engine;
+
+        /* One that is not in code looks before it enters: the idle sleep on. */
+        if (ec && ec != self && !(atomic_fetch_or(&ec->pending, what) & what) && atomic_load(&ec->in_code)) {
+            cpu_request(ec->cpu, CPU_REQ_EXIT);
+        }
+    }
+    if (!wait || cpu_count() == 1) {
+        return;
+    }
     atomic_fetch_add(&waiters, 1);
     g_mutex_lock(&wait_mutex);
     for (int i = 0; i < cpu_count(); i++) {
@@ -134,83 +147,6 @@ static void wait_for_pending(EngineCpu *self, uint32_t what)
     }
     g_mutex_unlock(&wait_mutex);
     atomic_fetch_sub(&waiters, 1);
-}
-
-void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
-{
-    if (!tcg_active()) {
-        return;
-    }
-    for (int i = 0; i < cpu_count(); i++) {
-        EngineCpu *ec = cpu_get(i)->engine;
-
-        if (ec && ec != self && !(atomic_fetch_or(&ec->pending, what) & what)) {
-            cpu_request(ec->cpu, CPU_REQ_EXIT);
-        }
-    }
-    if (!wait || cpu_count() == 1) {
-        return;
-    }
-    wait_for_pending(self, what);
-}
-
-/* What other CPUs want of this one's translations. */
-static GMutex remote_mutex;
-
-static void leave_soon_and_wait(EngineCpu *ec)
-{
-    ec->await_flushes = true;
-    atomic_store(&ec->cpu->hot->poll, -1);
-}
-
-void cpus_flush_page(Cpu *cpu, VirtAddr addr)
-{
-    EngineCpu *self = cpu->engine;
-
-    engine_flush_page(cpu, addr);
-    if (cpu_count() == 1 || !self) {
-        return;
-    }
-    g_mutex_lock(&remote_mutex);
-    for (int i = 0; i < cpu_count(); i++) {
-        EngineCpu *ec = cpu_get(i)->engine;
-        uint32_t what = PENDING_FLUSH_PAGES;
-
-        if (!ec || ec == self) {
-            continue;
-        }
-        if (ec->n_remote_pages == REMOTE_PAGES) {
-            what = PENDING_FLUSH_ALL;
-        } else {
-            ec->remote_pages[ec->n_remote_pages++] = addr;
-        }
-        if (!(atomic_fetch_or(&ec->pending, what) & what)) {
-            cpu_request(ec->cpu, CPU_REQ_EXIT);
-        }
-    }
-    g_mutex_unlock(&remote_mutex);
-    leave_soon_and_wait(self);
-}
-
-void cpus_flush_all(Cpu *cpu)
-{
-    EngineCpu *self = cpu->engine;
-
-    engine_flush_all(cpu);
-    if (cpu_count() > 1 && self) {
-        cpus_pend(self, PENDING_FLUSH_ALL, false);
-        leave_soon_and_wait(self);
-    }
-}
-
-static void flush_remote_pages(EngineCpu *ec)
-{
-    g_mutex_lock(&remote_mutex);
-    for (unsigned i = 0; i < ec->n_remote_pages; i++) {
-        engine_flush_page(ec->cpu, ec->remote_pages[i]);
-    }
-    ec->n_remote_pages = 0;
-    g_mutex_unlock(&remote_mutex);
 }
 
 /* No other CPU is busy with blocks from here to exclusive_end. Nests. */
@@ -269,11 +205,39 @@ static void do_pending(EngineCpu *ec)
     if (what & PENDING_FLUSH_ALL) {
         engine_flush_all(ec->cpu);
     }
-    if (what & (PENDING_FLUSH_PAGES | PENDING_FLUSH_ALL)) {
-        flush_remote_pages(ec);
-    }
     if (what & PENDING_STORES) {
         context_drop_flagged_stores(ec);
+    }
+}
+
+/*
+ * From a helper. Others that do the same meanwhile do not wait for this CPU, which then looks at what they asked for; and
+ * those that need the machine lock to leave their code get it.
+ */
+void engine_flush_everywhere(Cpu *cpu)
+{
+    EngineCpu *ec = cpu->engine;
+    bool locked, in_code;
+
+    if (!ec) {
+        return;
+    }
+    engine_flush_all(cpu);
+    if (cpu_count() == 1) {
+        return;
+    }
+    locked = machine_locked();
+    in_code = atomic_load(&ec->in_code);
+    if (locked) {
+        machine_unlock();
+    }
+    leave_code(ec);
+    cpus_pend(ec, PENDING_FLUSH_ALL, true);
+    while (in_code && !enter_code(ec)) {
+        do_pending(ec);
+    }
+    if (locked) {
+        machine_lock();
     }
 }
 
@@ -365,10 +329,6 @@ static bool attend(EngineCpu *ec)
     }
     if (atomic_load(&ec->pending)) {
         do_pending(ec);
-    }
-    if (ec->await_flushes) {
-        ec->await_flushes = false;
-        wait_for_pending(ec, PENDING_FLUSH_PAGES | PENDING_FLUSH_ALL);
     }
     if (atomic_load(&cpu->halted)) {
         if (!cpu->type->has_work(cpu)) {
