@@ -10,6 +10,7 @@
 #include "core/lock.h"
 #include "core/machine.h"
 #include "core/mainloop.h"
+#include "hw/papr/vio.h"
 #include "hw/pci/pci.h"
 #include "tests/hw/rig.h"
 
@@ -57,7 +58,6 @@ static const char *const extra[] = {
     "isa-parallel,index=0,chardev=c1",
     "isa-debugcon,iobase=0xe9,chardev=c2",
     "isa-debug-exit",
-    "pc-testdev",
     "isa-ide,iobase=0x1e8,iobase2=0x3ee,irq=11,index=2",
     "isa-vga",
     "VGA",
@@ -121,6 +121,16 @@ static const char *const extra[] = {
     "usb-serial,chardev=usb-line",
     "usb-uas",
     "usb-tablet",
+    /* A logical partition's, whose bus build_machine makes. */
+    "spapr-irq",
+    "spapr-xics",
+    "spapr-xive",
+    "spapr-rtas",
+    "spapr-pci-host-bridge,index=1",
+    "spapr-vty,chardev=c5",
+    "spapr-nvram",
+    "spapr-vlan",
+    "spapr-vscsi",
     "virtconsole,chardev=c3,bus=virtio-serial0.0",
     "virtserialport,chardev=c4,name=org.test,bus=virtio-serial0.0",
     NULL,
@@ -184,6 +194,7 @@ static void build_machine(void)
     rig_char("c2");
     rig_char("c3");
     rig_char("c4");
+    rig_char("c5");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     rig_drive("cd", "none", 0, 1 << 20, true, true);
     rig_drive("sata-disk", "none", 0, 1 << 20, false, false);
@@ -204,6 +215,7 @@ static void build_machine(void)
     rig_drive("flash1", "pflash", 1, 132 << 10, false, false);
     pc_board.build(&pc_board, &error);
     g_assert_no_error(error);
+    vio_bus_new();
     for (int i = 0; extra[i]; i++) {
         if (type_exists(extra[i])) {
             add_extra(extra[i]);
@@ -332,8 +344,7 @@ static GArray *find_targets(AddressSpace *as, PhysAddr last)
     for (;;) {
         MemoryRange r = address_space_find(as, addr);
 
-        /* Not where lines are moved by hand that other devices have: they would not come back. */
-        if (r.region && !r.ram && strcmp(region_name(r.region), "pc-testdev-irqs") != 0) {
+        if (r.region && !r.ram) {
             Target t = { as, r.start, r.last - r.start + 1 };
 
             g_array_append_val(targets, t);

@@ -1,0 +1,179 @@
+/* spapr-nvram: memory that survives power-off, read and written by RTAS (LoPAPR 1.1, 7.3.1). */
+#include "backends/block.h"
+#include "hw/papr/vio.h"
+#include "util/bits.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <string.h>
+
+enum { DEFAULT_SIZE = 64 << 10, MIN_SIZE = 8 << 10, MAX_SIZE = 1 << 20, SECTOR = 512 };
+
+/* The contents are no state that a reset clears. */
+typedef struct NvramState {
+    VioState vio;
+} NvramState;
+
+static const StateField *nvram_fields(size_t *count)
+{
+    typedef NvramState Owner;
+    static const StateField rows[] = { VIO_STATE(VIO_ROW, VIO_ROW_ARRAY) };
+
+    *count = G_N_ELEMENTS(rows);
+    return rows;
+}
+
+typedef struct Nvram {
+    VioDevice vio;
+    NvramState s;
+    BlockBackend *blk; /* NULL: forgotten with the machine */
+    uint8_t *bytes;
+    uint32_t size;
+    bool writing, dirty; /* a write to the image is under way; there is more to write */
+    struct iovec iov;
+} Nvram;
+
+/* ---- the image: one request at a time, of everything ---- */
+
+static void write_back(Nvram *n);
+
+static void written(void *opaque, int error)
+{
+    Nvram *n = opaque;
+
+    n->writing = false;
+    if (error) {
+        log_warn("nvram '%s': cannot write its image: %s", n->vio.dev.id, g_strerror(error));
+    } else if (n->dirty) {
+        write_back(n);
+    }
+}
+
+static void write_back(Nvram *n)
+{
+    n->dirty = n->writing;
+    if (n->blk && !n->writing && !block_readonly(n->blk)) {
+        n->writing = true;
+        n->iov = (struct iovec){ n->bytes, n->size };
+        block_write(n->blk, 0, &n->iov, 1, 0, written, n);
+    }
+}
+
+/* ---- calls: offset, address, length; how many bytes moved ---- */
+
+static bool in_range(const Nvram *n, const PaprRtas *call)
+{
+    return call->args[0] < n->size && call->args[2] <= n->size - call->args[0];
+}
+
+static int32_t rtas_fetch(void *opaque, PaprRtas *call)
+{
+    Nvram *n = opaque;
+
+    if (!in_range(n, call)) {
+        call->rets[1] = 0;
+        return RTAS_BAD;
+    }
+    memory_write(memory_system(), call->args[1], n->bytes + call->args[0], call->args[2]);
+    call->rets[1] = call->args[2];
+    return RTAS_OK;
+}
+
+static int32_t rtas_store(void *opaque, PaprRtas *call)
+{
+    Nvram *n = opaque;
+
+    if (!in_range(n, call)) {
+        call->rets[1] = 0;
+        return RTAS_BAD;
+    }
+    memory_read(memory_system(), call->args[1], n->bytes + call->args[0], call->args[2]);
+    write_back(n);
+    call->rets[1] = call->args[2];
+    return RTAS_OK;
+}
+
+/* ---- device ---- */
+
+static void put_props(VioDevice *vio, PaprPutProp *put, void *node)
+{
+    uint8_t size[4];
+
+    store_be32(size, ((Nvram *)vio)->size);
+    put(node, "#bytes", size, sizeof(size));
+}
+
+static const VioInfo info = {
+    .name = "nvram", .device_type = "nvram", .compatible = "qemu,spapr-nvram", .put_props = put_props,
+};
+
+static bool nvram_realize(Device *dev, GError **error)
+{
+    Nvram *n = (Nvram *)dev;
+    uint64_t size = n->blk ? block_size(n->blk) : DEFAULT_SIZE;
+
+    if (size < MIN_SIZE || size > MAX_SIZE || size % SECTOR) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "nvram '%s': its image has %" G_GUINT64_FORMAT
+                    " bytes, not 8 KiB to 1 MiB", dev->id, size);
+        return false;
+    }
+    n->size = size;
+    n->bytes = g_malloc0(size);
+    if (n->blk && !block_read_sync(n->blk, 0, n->bytes, size, error)) {
+        return false;
+    }
+    papr_rtas_add("nvram-fetch", 3, 2, rtas_fetch, n);
+    papr_rtas_add("nvram-store", 3, 2, rtas_store, n);
+    return vio_init(&n->vio, &info, &n->s.vio, error);
+}
+
+static void nvram_reset(Device *dev)
+{
+    vio_reset(&((Nvram *)dev)->vio);
+}
+
+static void nvram_save(Device *dev, GKeyFile *out)
+{
+    Nvram *n = (Nvram *)dev;
+    g_autofree char *text = g_base64_encode(n->bytes, n->size);
+
+    g_key_file_set_string(out, dev->id, "nvram.data", text);
+}
+
+static bool nvram_load(Device *dev, GKeyFile *in, GError **error)
+{
+    Nvram *n = (Nvram *)dev;
+    g_autofree char *text = g_key_file_get_string(in, dev->id, "nvram.data", NULL);
+    g_autofree uint8_t *bytes = NULL;
+    gsize size = 0;
+
+    bytes = text ? g_base64_decode(text, &size) : NULL;
+    if (size != n->size) {
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad contents of '%s'", dev->id);
+        return false;
+    }
+    memcpy(n->bytes, bytes, size);
+    write_back(n);
+    return true;
+}
+
+static const Prop nvram_props[] = {
+    VIO_PROPS(Nvram),
+    PROP(Nvram, blk, "drive", PROP_DRIVE, NULL, "image of its contents"),
+    { 0 },
+};
+
+const DeviceType spapr_nvram_type = {
+    .name = "spapr-nvram",
+    .about = "nonvolatile memory of a logical partition",
+    .bus = VIO_BUS,
+    .user = true,
+    .size = sizeof(Nvram),
+    .state_at = offsetof(Nvram, s),
+    .state = nvram_fields,
+    .props = nvram_props,
+    .realize = nvram_realize,
+    .reset = nvram_reset,
+    .save_extra = nvram_save,
+    .load_extra = nvram_load,
+};
