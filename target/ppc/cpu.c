@@ -55,6 +55,10 @@ static void ppc_reset(Cpu *cpu)
         s->pc = s->reset_state.pc;
         s->msr = s->reset_state.msr & s->msr_mask;
         memcpy(s->gpr, s->reset_state.gpr, sizeof(s->reset_state.gpr));
+        if (s->hypercall) {
+            s->spr[SPR_SDR1] = s->reset_state.sdr1;
+            s->spr[SPR_LPCR] = s->reset_state.lpcr;
+        }
     }
     cpu->halted = s->reset_state.halted;
     atomic_store(&s->pending, levels);

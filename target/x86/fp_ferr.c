@@ -2,7 +2,6 @@
 #include <signal.h>
 
 #include "target/x86/fp_state.h"
-#include "tcg/tcg.h"
 
 /* Behind FNCLEX and FNINIT. */
 
@@ -28,7 +27,7 @@ void x86_raise_host_fp(Cpu *cpu, int signal, int code)
         x86_raise(s, EXC_DE, 0);
     }
     tcg_fp_sync(s);
-    if (code != TCG_FAULT_SIMD && fx_image(s)->fsw & FSW_ES) {
+    if (fx_image(s)->fsw & FSW_ES) {
         x86_raise_x87(s, 0);
     }
     x86_raise(s, s->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD, 0);

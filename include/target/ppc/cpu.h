@@ -94,6 +94,7 @@ typedef struct PpcResetState {
     bool halted;   /* waits until ppc_start is called, or a system reset comes */
     uint64_t pc, msr;
     uint64_t gpr[8]; /* r0 to r7 */
+    uint64_t sdr1, lpcr; /* of a board that is a hypervisor */
 } PpcResetState;
 struct PpcModel;
 
@@ -182,13 +183,6 @@ void ppc_set_interrupt(Cpu *cpu, PpcInterrupt which, bool level);
 /* The hypervisor that a board is: called for `sc 1` in the CPU's thread, lock not held, with registers in the state,
  * pc behind the instruction; it changes what it likes. cpu->halted makes the CPU wait. */
 void ppc_set_hypercall(Cpu *cpu, void (*fn)(Cpu *cpu, void *opaque), void *opaque);
-
-/*
- * For hypervisors: what tlbie RB would do on every processor, of a page of the hashed page table (rb: low 64 bits of the
- * virtual address, B in bits 8 and 9, L in bit 0: all pages then). In a hypercall of `cpu`; the others have done it before
- * `cpu` runs guest code again.
- */
-void ppc_invalidate_virtual_page(Cpu *cpu, uint64_t rb);
 
 /* Model facts. */
 bool ppc_is_64bit(const Cpu *cpu);
