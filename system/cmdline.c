@@ -121,6 +121,20 @@ static bool set_accel(const char *text)
     return true;
 }
 
+/* pseries: cap-htm=off and its like say what a guest is told of a host's processor; there is no host's here. */
+static void ignore_capabilities(const Options *o)
+{
+    static const char *const names[] = {
+        "cap-htm", "cap-vsx", "cap-dfp", "cap-cfpc", "cap-sbbc", "cap-ibs", "cap-hpt-max-page-size", "cap-nested-hv",
+        "cap-large-decr", "cap-ccf-assist", "cap-fwnmi", "cap-rpt-invalidate", "cap-ail-mode-3", "max-cpu-compat", "resize-hpt",
+        "kvm-type",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        options_get(o, names[i]);
+    }
+}
+
 static bool opt_machine(const char *arg, GError **error)
 {
     g_autoptr(Options) o = options_parse(arg, "type", error);
@@ -144,9 +158,12 @@ static bool opt_machine(const char *arg, GError **error)
     if (!options_get_bool(o, "usb", &machine_config.usb, error) ||
         !options_get_bool(o, "vmport", &machine_config.vmport, error) ||
         !options_get_bool(o, "hpet", &machine_config.hpet, error) ||
-        !options_get_bool(o, "acpi", &machine_config.acpi, error)) {
+        !options_get_bool(o, "acpi", &machine_config.acpi, error) ||
+        !options_get_bool(o, "x-vof", &machine_config.own_firmware, error)) {
         return false;
     }
+    machine_config.ic_mode = g_strdup(options_get(o, "ic-mode"));
+    machine_config.dump_dtb = g_strdup(options_get(o, "dumpdtb"));
     machine_config.pflash[0] = g_strdup(options_get(o, "pflash0"));
     machine_config.pflash[1] = g_strdup(options_get(o, "pflash1"));
     chips = options_get(o, "kernel_irqchip");
@@ -161,6 +178,7 @@ static bool opt_machine(const char *arg, GError **error)
     options_get(o, "smm");
     options_get(o, "pcspk-audiodev");
     options_get(o, "hmat");
+    ignore_capabilities(o);
     return options_check_unknown(o, "-machine", error);
 }
 

@@ -355,13 +355,9 @@ static bool pmu_realize(Device *dev, GError **error)
     return adb_bus_add_defaults(p->adb, error);
 }
 
-/* Port B as a Macintosh's own ROM leaves it, which OpenBIOS counts on. */
 static void pmu_reset(Device *dev)
 {
-    Via *via = &((Pmu *)dev)->via;
-
-    via_reset(via);
-    via->s.b = via->s.ddrb = TREQ;
+    via_reset(&((Pmu *)dev)->via);
 }
 
 static void pmu_save(Device *dev, GKeyFile *out)

@@ -74,6 +74,9 @@ typedef struct MachineConfig {
     GPtrArray *prom_env;     /* of char *: Open Firmware's settings, "name=value"; NULL: none */
     const char *via;         /* -machine via=, or NULL */
     const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
+    bool own_firmware;       /* pseries, x-vof=on: the built-in Open Firmware client interface, no SLOF */
+    const char *ic_mode;     /* pseries: "xics", "xive", "dual" or NULL */
+    const char *dump_dtb;    /* write the device tree there and leave, or NULL */
     bool rtc_localtime;
     bool no_reboot, no_shutdown;
     int exit_status;         /* of a shutdown: 1 after a panic with -action panic=exit-failure */
@@ -91,7 +94,6 @@ typedef struct BoardType {
     bool is_default;
     const char *target;       /* "x86": which myna-system-* offers it */
     const char *cpu_default;
-    const char *cpu_default_64; /* in the family's 64-bit program, if that is another */
     const char *nic;          /* the network card that is there by default */
     bool own_serials;         /* it has serial ports, which are connected to "serial0" ... if these exist */
     bool has_via;             /* it knows -machine via= */

@@ -1,0 +1,213 @@
+/*
+ * Files of the pseries board: firmware, kernel and initial RAM disk, and where they go.
+ *
+ * Linux kernels are ELF files (System V ABI, chapter 4) that run wherever they are put; these go to 4 MiB, above SLOF.
+ */
+#include "hw/boards/kernel-internal.h"
+#include "hw/boards/pseries.h"
+#include "util/bits.h"
+#include "util/error.h"
+
+#include <elf.h>
+#include <string.h>
+
+enum { KERNEL_AT = 0x400000, INITRD_ALIGN = 0x20000, FIRMWARE_ROOM = 0x400000 };
+#define PHYSICAL UINT64_C(0x0fffffff) /* of the addresses that kernels are linked to */
+
+/* Part of a file, and where in memory it goes; the rest up to `size` is zero. */
+typedef struct KernelSegment {
+    uint64_t addr, offset, file_size, size;
+} KernelSegment;
+
+static GBytes *read_bytes(const char *what, const char *path, GError **error)
+{
+    char *data;
+    gsize size;
+
+    return kernel_read_file(what, path, &data, &size, error) ? g_bytes_new_take(data, size) : NULL;
+}
+
+/* ---- the kernel ---- */
+
+typedef struct Elf {
+    const uint8_t *data;
+    size_t size;
+    bool is64, little;
+} Elf;
+
+static uint64_t field(const Elf *e, uint64_t offset, unsigned size)
+{
+    const uint8_t *p = e->data + offset;
+
+    if (offset > e->size || e->size - offset < size) {
+        return 0;
+    }
+    switch (size) {
+    case 2:
+        return e->little ? load_le16(p) : load_be16(p);
+    case 4:
+        return e->little ? load_le32(p) : load_be32(p);
+    default:
+        return e->little ? load_le64(p) : load_be64(p);
+    }
+}
+
+#define FIELD_OF(e, at, type, member)                                                                          \
+    ((e)->is64 ? field((e), (at) + offsetof(Elf64_##type, member), sizeof(((Elf64_##type *)0)->member))        \
+               : field((e), (at) + offsetof(Elf32_##type, member), sizeof(((Elf32_##type *)0)->member)))
+
+static bool refuse(const char *why, GError **error)
+{
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "kernel '%s' %s", machine_config.kernel, why);
+    return false;
+}
+
+static bool check_elf(Elf *e, GError **error)
+{
+    uint16_t machine;
+
+    if (e->size < sizeof(Elf32_Ehdr) || memcmp(e->data, ELFMAG, SELFMAG) != 0) {
+        return refuse("is no ELF file: the pseries board starts vmlinux or zImage.pseries", error);
+    }
+    e->is64 = e->data[EI_CLASS] == ELFCLASS64;
+    e->little = e->data[EI_DATA] == ELFDATA2LSB;
+    machine = FIELD_OF(e, 0, Ehdr, e_machine);
+    if (machine != EM_PPC64 && machine != EM_PPC) {
+        return refuse("is for another processor, not for PowerPC", error);
+    }
+    return machine == EM_PPC64 || !e->little || refuse("is 32-bit and little-endian, which no PowerPC machine runs", error);
+}
+
+static bool add_segment(Pseries *m, const Elf *e, uint64_t at, GError **error)
+{
+    KernelSegment seg = {
+        .addr = KERNEL_AT + (FIELD_OF(e, at, Phdr, p_paddr) & PHYSICAL), .offset = FIELD_OF(e, at, Phdr, p_offset),
+        .file_size = FIELD_OF(e, at, Phdr, p_filesz), .size = FIELD_OF(e, at, Phdr, p_memsz),
+    };
+
+    if (FIELD_OF(e, at, Phdr, p_type) != PT_LOAD || !seg.size) {
+        return true;
+    }
+    if (seg.offset > e->size || seg.file_size > e->size - seg.offset || seg.file_size > seg.size) {
+        return refuse("is cut short", error);
+    }
+    if (seg.addr > machine_config.ram_size || seg.size > machine_config.ram_size - seg.addr) {
+        return refuse("does not fit into memory", error);
+    }
+    m->kernel_size = MAX(m->kernel_size, seg.addr + seg.size - KERNEL_AT);
+    g_array_append_val(m->segments, seg);
+    return true;
+}
+
+static bool load_kernel(Pseries *m, GError **error)
+{
+    Elf e = { 0 };
+    uint64_t headers, step;
+    unsigned count;
+
+    m->kernel = read_bytes("kernel", machine_config.kernel, error);
+    if (!m->kernel) {
+        return false;
+    }
+    e.data = g_bytes_get_data(m->kernel, &e.size);
+    if (!check_elf(&e, error)) {
+        return false;
+    }
+    m->segments = g_array_new(FALSE, FALSE, sizeof(KernelSegment));
+    m->kernel_addr = KERNEL_AT;
+    m->kernel_little = e.little;
+    m->kernel_entry = KERNEL_AT + (FIELD_OF(&e, 0, Ehdr, e_entry) & PHYSICAL);
+    headers = FIELD_OF(&e, 0, Ehdr, e_phoff);
+    step = FIELD_OF(&e, 0, Ehdr, e_phentsize);
+    count = FIELD_OF(&e, 0, Ehdr, e_phnum);
+    for (unsigned i = 0; i < count; i++) {
+        if (!add_segment(m, &e, headers + i * step, error)) {
+            return false;
+        }
+    }
+    return m->segments->len || refuse("has nothing to load", error);
+}
+
+static bool load_initrd(Pseries *m, GError **error)
+{
+    gsize size;
+
+    m->initrd = read_bytes("initrd", machine_config.initrd, error);
+    if (!m->initrd) {
+        return false;
+    }
+    size = g_bytes_get_size(m->initrd);
+    m->initrd_addr = round_up(m->kernel_addr + m->kernel_size, INITRD_ALIGN);
+    if (m->initrd_addr + size > MIN(machine_config.ram_size - PSERIES_TREE_MAX, UINT32_MAX)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "initrd '%s' of %zu KiB does not fit into %" G_GUINT64_FORMAT " MiB of memory",
+                    machine_config.initrd, size / 1024, machine_config.ram_size >> 20);
+        return false;
+    }
+    return true;
+}
+
+/* ---- the firmware ---- */
+
+static bool load_firmware(Pseries *m, GError **error)
+{
+    const char *name = machine_config.bios ? machine_config.bios : "slof.bin";
+    g_autofree char *path = firmware_find(name);
+
+    if (!path) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                    "firmware '%s' not found (Debian package qemu-system-data); -machine x-vof=on with -kernel does without",
+                    name);
+        return false;
+    }
+    m->firmware = read_bytes("firmware", path, error);
+    if (m->firmware && g_bytes_get_size(m->firmware) > FIRMWARE_ROOM) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' is larger than 4 MiB", path);
+        return false;
+    }
+    return m->firmware != NULL;
+}
+
+bool pseries_load_files(Pseries *m, GError **error)
+{
+    if (!machine_config.kernel && (machine_config.initrd || machine_config.append)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s needs -kernel", machine_config.initrd ? "-initrd" : "-append");
+        return false;
+    }
+    if ((machine_config.kernel && !load_kernel(m, error)) || (machine_config.initrd && !load_initrd(m, error))) {
+        return false;
+    }
+    if (m->own_firmware) {
+        if (!m->kernel) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine x-vof=on needs -kernel: it has no firmware to boot from disks");
+            return false;
+        }
+        return true;
+    }
+    return load_firmware(m, error);
+}
+
+static void place(uint64_t addr, GBytes *bytes)
+{
+    gsize size;
+    const void *data = g_bytes_get_data(bytes, &size);
+
+    memory_write(memory_system(), addr, data, size);
+}
+
+void pseries_place_files(const Pseries *m)
+{
+    const uint8_t *kernel = m->kernel ? g_bytes_get_data(m->kernel, NULL) : NULL;
+
+    for (guint i = 0; kernel && i < m->segments->len; i++) {
+        const KernelSegment *seg = &g_array_index(m->segments, KernelSegment, i);
+
+        memory_write(memory_system(), seg->addr, kernel + seg->offset, seg->file_size);
+        memory_fill(memory_system(), seg->addr + seg->file_size, 0, seg->size - seg->file_size);
+    }
+    if (m->initrd) {
+        place(m->initrd_addr, m->initrd);
+    }
+    if (m->firmware) {
+        place(0, m->firmware);
+    }
+}
