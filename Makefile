@@ -11,6 +11,7 @@ help:
 	@echo "make check               build and test (under 25 minutes)"
 	@echo "make check-full          that, the sanitizer build and the long guests"
 	@echo "make fuzz-images         damaged disk images, without end"
+	@echo "make fuzz-cpu            the host processor as oracle for x86, without end [SEED=n MODE=64|32|16]"
 	@echo "make bench               speed against Debian's qemu-system"
 	@echo "make install, make clean"
 
@@ -29,6 +30,12 @@ check-full: all
 fuzz-images: all
 	ninja -C $(BUILD) fuzz-images
 
+SEED ?= $(shell date +%s)
+MODE ?= all
+fuzz-cpu: $(BUILD)/build.ninja
+	ninja -C $(BUILD) tests/fuzz-cpu
+	$(BUILD)/tests/fuzz-cpu --keep-going --seed $(SEED) --mode $(MODE)
+
 bench: all
 	scripts/bench $(BUILD)
 
@@ -38,4 +45,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-sanitize
 
-.PHONY: all help run check check-full fuzz-images bench install clean
+.PHONY: all help run check check-full fuzz-images fuzz-cpu bench install clean

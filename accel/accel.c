@@ -242,6 +242,8 @@ static void ignore_page(Cpu *cpu, VirtAddr addr)
         .flush_all = ignore_cpu,             \
         .flush_space = ignore_space,         \
         .flush_page = ignore_page,           \
+        .flush_page_everywhere = ignore_page, \
+        .flush_all_everywhere = ignore_cpu,  \
         .update_mode = ignore_cpu,           \
         .breakpoints_changed = ignore_cpu,   \
     }

@@ -90,6 +90,14 @@ static const BoardType *choose_board(GError **error)
     return best;
 }
 
+static const char *default_cpu(const BoardType *board)
+{
+    if (cmdline.target->default_cpu) {
+        return cmdline.target->default_cpu;
+    }
+    return board->cpu_default_64 && g_str_has_suffix(cmdline.target->name, "64") ? board->cpu_default_64 : board->cpu_default;
+}
+
 static bool build_board(GError **error)
 {
     const BoardType *board = choose_board(error);
@@ -100,7 +108,7 @@ static bool build_board(GError **error)
     }
     machine_board = board;
     if (!m->cpu_model) {
-        m->cpu_model = cmdline.target->default_cpu ? cmdline.target->default_cpu : board->cpu_default;
+        m->cpu_model = default_cpu(board);
     }
     if (!m->ram_size) {
         m->ram_size = board->ram_default;

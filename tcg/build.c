@@ -386,6 +386,19 @@ IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrV
     return v;
 }
 
+IrVal ir_get_field(IrBlock *ir, IrType type, uint32_t offset)
+{
+    IrVal v = new_value(ir, type);
+
+    append(ir, IR_get_field, type, 0, NONE, NONE, NONE, offset)->out = v.id;
+    return v;
+}
+
+void ir_put_field(IrBlock *ir, IrType type, uint32_t offset, IrVal value)
+{
+    append(ir, IR_put_field, type, 0, value, NONE, NONE, offset);
+}
+
 void ir_fence(IrBlock *ir)
 {
     append(ir, IR_fence, IR_VOID, 0, NONE, NONE, NONE, 0);

@@ -162,6 +162,14 @@ static void dump_insn(const IrBlock *ir, const IrInsn *insn, GString *text)
             dump_input(ir, insn->in[0], text);
         }
         break;
+    case IR_get_field:
+    case IR_put_field:
+        g_string_append_printf(text, ".%s 0x%" PRIx64, type_names[insn->type], insn->imm);
+        if (insn->in[0]) {
+            g_string_append(text, ", ");
+            dump_input(ir, insn->in[0], text);
+        }
+        break;
     case IR_load:
     case IR_store:
     case IR_probe_store:

@@ -279,6 +279,13 @@ static TcgExit run(void *state, const IrBlock *ir)
         case IR_put8h:
             ((uint8_t *)state)[ir->slots[insn->bits].offset + 1] = values[insn->in[0]];
             break;
+        case IR_get_field:
+            values[insn->out] = 0;
+            memcpy(&values[insn->out], (const uint8_t *)state + insn->imm, ir_type_size(insn->type));
+            break;
+        case IR_put_field:
+            memcpy((uint8_t *)state + insn->imm, &values[insn->in[0]], ir_type_size(insn->type));
+            break;
         case IR_load:
             do_load(state, ir, insn);
             break;

@@ -227,6 +227,21 @@ static bool check_label_number(Check *c, const IrInsn *insn)
     return true;
 }
 
+static bool check_field(Check *c, const IrInsn *insn)
+{
+    if (insn->type > IR_I64) {
+        return fail(c, "not of an integer type");
+    }
+    for (unsigned i = 0; i < c->ir->n_slots; i++) {
+        const IrSlot *slot = &c->ir->slots[i];
+
+        if (insn->imm < slot->offset + ir_type_size(slot->type) && slot->offset < insn->imm + ir_type_size(insn->type)) {
+            return fail(c, "the field is slot %s", slot->name);
+        }
+    }
+    return true;
+}
+
 static bool check_insn(Check *c, const IrInsn *insn)
 {
     if (insn->op >= IR_OP_COUNT) {
@@ -242,6 +257,10 @@ static bool check_insn(Check *c, const IrInsn *insn)
     case IR_put:
     case IR_put8h:
         return check_slot(c, insn) && check_input(c, 0, insn->type);
+    case IR_get_field:
+        return check_field(c, insn) && define(c, insn->out, insn->type);
+    case IR_put_field:
+        return check_field(c, insn) && check_input(c, 0, insn->type);
     case IR_divu2_checked:
     case IR_divs2_checked:
         return (insn->type == IR_I32 || insn->type == IR_I64 || fail(c, "not of 32 or 64 bits")) && check_pure(c, insn);

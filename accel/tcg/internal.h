@@ -121,7 +121,9 @@ typedef struct Globals {
 
 #define WORLDS 8
 
-enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2 };
+enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
+
+#define REMOTE_PAGES 64
 
 typedef struct Watchpoint {
     VirtAddr addr, size;
@@ -153,6 +155,9 @@ typedef struct EngineCpu {
     uint64_t clock;            /* for replacement */
     uint64_t flush_seq;
     VirtAddr flush_log[FLUSH_LOG];
+    VirtAddr remote_pages[REMOTE_PAGES]; /* that other CPUs want flushed here; under remote_mutex */
+    unsigned n_remote_pages;
+    bool await_flushes;        /* before the next block: others do what this CPU wanted of them */
 
     struct Block *current;     /* under the interpreter: what runs */
     unsigned next_variant;     /* of the block to run next */
@@ -241,6 +246,8 @@ void exclusive_begin(EngineCpu *ec);
 void exclusive_end(EngineCpu *ec);
 /* All CPUs: do this before running code again. wait: until none runs code that has not. Not in code. */
 void cpus_pend(EngineCpu *self, uint32_t what, bool wait);
+void cpus_flush_page(Cpu *cpu, VirtAddr addr);
+void cpus_flush_all(Cpu *cpu);
 
 /* mmu.c, compiled for general registers only: memory accesses of translated code and helpers. */
 extern const TcgRuntime mmu_runtime;

@@ -120,6 +120,22 @@ static bool enter_code(EngineCpu *ec)
     return true;
 }
 
+/* Until no other CPU runs code that has not done so. Not in code. */
+static void wait_for_pending(EngineCpu *self, uint32_t what)
+{
+    atomic_fetch_add(&waiters, 1);
+    g_mutex_lock(&wait_mutex);
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *ec = cpu_get(i)->engine;
+
+        while (ec && ec != self && atomic_load(&ec->in_code) && atomic_load(&ec->pending) & what) {
+            g_cond_wait(&wait_cond, &wait_mutex);
+        }
+    }
+    g_mutex_unlock(&wait_mutex);
+    atomic_fetch_sub(&waiters, 1);
+}
+
 void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
 {
     if (!tcg_active()) {
@@ -136,17 +152,66 @@ void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
     if (!wait || cpu_count() == 1) {
         return;
     }
-    atomic_fetch_add(&waiters, 1);
-    g_mutex_lock(&wait_mutex);
+    wait_for_pending(self, what);
+}
+
+/* What other CPUs want of this one's translations. */
+static GMutex remote_mutex;
+
+static void leave_soon_and_wait(EngineCpu *ec)
+{
+    ec->await_flushes = true;
+    atomic_store(&ec->cpu->hot->poll, -1);
+}
+
+void cpus_flush_page(Cpu *cpu, VirtAddr addr)
+{
+    EngineCpu *self = cpu->engine;
+
+    engine_flush_page(cpu, addr);
+    if (cpu_count() == 1 || !self) {
+        return;
+    }
+    g_mutex_lock(&remote_mutex);
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
+        uint32_t what = PENDING_FLUSH_PAGES;
 
-        while (ec && ec != self && atomic_load(&ec->in_code) && atomic_load(&ec->pending) & what) {
-            g_cond_wait(&wait_cond, &wait_mutex);
+        if (!ec || ec == self) {
+            continue;
+        }
+        if (ec->n_remote_pages == REMOTE_PAGES) {
+            what = PENDING_FLUSH_ALL;
+        } else {
+            ec->remote_pages[ec->n_remote_pages++] = addr;
+        }
+        if (!(atomic_fetch_or(&ec->pending, what) & what)) {
+            cpu_request(ec->cpu, CPU_REQ_EXIT);
         }
     }
-    g_mutex_unlock(&wait_mutex);
-    atomic_fetch_sub(&waiters, 1);
+    g_mutex_unlock(&remote_mutex);
+    leave_soon_and_wait(self);
+}
+
+void cpus_flush_all(Cpu *cpu)
+{
+    EngineCpu *self = cpu->engine;
+
+    engine_flush_all(cpu);
+    if (cpu_count() > 1 && self) {
+        cpus_pend(self, PENDING_FLUSH_ALL, false);
+        leave_soon_and_wait(self);
+    }
+}
+
+static void flush_remote_pages(EngineCpu *ec)
+{
+    g_mutex_lock(&remote_mutex);
+    for (unsigned i = 0; i < ec->n_remote_pages; i++) {
+        engine_flush_page(ec->cpu, ec->remote_pages[i]);
+    }
+    ec->n_remote_pages = 0;
+    g_mutex_unlock(&remote_mutex);
 }
 
 /* No other CPU is busy with blocks from here to exclusive_end. Nests. */
@@ -204,6 +269,9 @@ static void do_pending(EngineCpu *ec)
 
     if (what & PENDING_FLUSH_ALL) {
         engine_flush_all(ec->cpu);
+    }
+    if (what & (PENDING_FLUSH_PAGES | PENDING_FLUSH_ALL)) {
+        flush_remote_pages(ec);
     }
     if (what & PENDING_STORES) {
         context_drop_flagged_stores(ec);
@@ -329,6 +397,10 @@ static bool attend(EngineCpu *ec)
     }
     if (atomic_load(&ec->pending)) {
         do_pending(ec);
+    }
+    if (ec->await_flushes) {
+        ec->await_flushes = false;
+        wait_for_pending(ec, PENDING_FLUSH_PAGES | PENDING_FLUSH_ALL);
     }
     if (atomic_load(&cpu->halted)) {
         if (!cpu->type->has_work(cpu)) {

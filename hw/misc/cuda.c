@@ -375,9 +375,13 @@ static bool cuda_realize(Device *dev, GError **error)
     return adb_bus_add_defaults(c->adb, error);
 }
 
+/* A Macintosh's own ROM sets the directions of port B up: firmware that stands in for it counts on that. */
 static void cuda_reset(Device *dev)
 {
-    via_reset(&((Cuda *)dev)->via);
+    Via *via = &((Cuda *)dev)->via;
+
+    via_reset(via);
+    via->s.b = via->s.ddrb = TACK | TIP;
 }
 
 static void cuda_save(Device *dev, GKeyFile *out)

@@ -355,9 +355,13 @@ static bool pmu_realize(Device *dev, GError **error)
     return adb_bus_add_defaults(p->adb, error);
 }
 
+/* Port B as a Macintosh's own ROM leaves it, which OpenBIOS counts on. */
 static void pmu_reset(Device *dev)
 {
-    via_reset(&((Pmu *)dev)->via);
+    Via *via = &((Pmu *)dev)->via;
+
+    via_reset(via);
+    via->s.b = via->s.ddrb = TREQ;
 }
 
 static void pmu_save(Device *dev, GKeyFile *out)

@@ -110,6 +110,7 @@ static uint64_t via_read(void *opaque, PhysAddr offset, unsigned size)
     ViaState *s = &via->s;
     uint8_t value = 0;
 
+    clock_catch_up(0); /* software waits for flags in tight loops, which leave others little time */
     settle(via);
     switch (offset >> 9 & 15) {
     case B:

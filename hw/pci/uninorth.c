@@ -1,8 +1,9 @@
 /*
  * UniNorth and U3: PCI hosts of NewWorld Macintoshes, and the controller's own registers.
  *
- * A configuration address names its slot by a bit of its own (11 and up) on the host's bus, or, with bit 0 set, by number
- * on a bus behind bridges. The sources of Linux (arch/powerpc/platforms/powermac/pci.c) tell of both forms.
+ * A configuration address names its slot by a bit of its own (11 to 30) on the host's bus, or, with bit 0 set, by number
+ * on a bus behind bridges. The sources of Linux (arch/powerpc/platforms/powermac/pci.c) tell of both forms. With bit 31
+ * set it has the form of configuration mechanism 1, which is what OpenBIOS writes.
  */
 #include "hw/pci/uninorth.h"
 
@@ -10,6 +11,7 @@
 
 enum { CONFIG_ADDRESS = 0x800000, CONFIG_DATA = 0xc00000, CONFIG_WINDOW = 0x1000 };
 enum { ADDRESS_TYPE_1 = 1, FIRST_SLOT = 11 };
+#define ADDRESS_MECHANISM_1 0x80000000u
 enum { REGISTERS = 64, REG_VERSION = 0, VERSION = 7 };
 
 #define UNINORTH_PCI_STATE(FIELD, ARRAY) FIELD(uint32_t, address, 0)
@@ -34,7 +36,7 @@ static Target target(uint32_t address)
 {
     uint32_t slots = address >> FIRST_SLOT;
 
-    if (address & ADDRESS_TYPE_1) {
+    if (address & (ADDRESS_TYPE_1 | ADDRESS_MECHANISM_1)) {
         return (Target){ address >> 16, address >> 8 & 0xff };
     }
     if (!slots) {
@@ -43,10 +45,12 @@ static Target target(uint32_t address)
     return (Target){ 0, PCI_DEVFN(FIRST_SLOT + __builtin_ctz(slots), address >> 8 & 7) };
 }
 
-/* The data register is as wide as the bus: bit 2 may come from either side. */
+/* The data register is as wide as the bus, so its own place says which half; mechanism 1 knows 32 bits only. */
 static unsigned config_offset(const UninorthPci *host, PhysAddr offset)
 {
-    return (host->s.address & 0xfc) | (offset & 7);
+    uint32_t address = host->s.address;
+
+    return address & ADDRESS_MECHANISM_1 ? (address & 0xfc) | (offset & 3) : (address & 0xf8) | (offset & 7);
 }
 
 static uint64_t data_read(void *opaque, PhysAddr offset, unsigned size)
@@ -78,6 +82,7 @@ static uint64_t address_read(void *opaque, PhysAddr offset, unsigned size)
 static void address_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
     if (offset == 0) {
+        trace("uninorth_address", "%08x", (unsigned)value);
         ((UninorthPci *)opaque)->s.address = value;
     }
 }

@@ -94,6 +94,7 @@ typedef struct BoardType {
     bool is_default;
     const char *target;       /* "x86": which myna-system-* offers it */
     const char *cpu_default;
+    const char *cpu_default_64; /* in the family's 64-bit program, if that is another */
     const char *nic;          /* the network card that is there by default */
     bool own_serials;         /* it has serial ports, which are connected to "serial0" ... if these exist */
     bool has_via;             /* it knows -machine via= */

@@ -62,6 +62,7 @@ typedef struct HostBlock {
     void *engine;        /* the engine's block */
 } HostBlock;
 
+enum { TCG_FAULT_SIMD = -1 }; /* a SIGFPE of a vector instruction, not of the x87 unit */
 #define TCG_ATOMIC(op, size) ((op) << 8 | (size))
 
 /* What the engine lends to compiled code. All functions may unwind. retaddr: host pc to restore by. */
@@ -80,7 +81,8 @@ typedef struct TcgRuntime {
     uint64_t (*atomic)(void *state, uint64_t addr, unsigned op_size, uint64_t b, uint64_t c, uintptr_t retaddr);
     /* Misaligned address for an aligned access; never returns. */
     void (*unaligned)(void *state, uint64_t addr, bool is_store, uintptr_t retaddr);
-    /* Host SIGFPE or SIGSEGV/SIGBUS at a host pc inside translated code; state already restored. Never returns. */
+    /* Host SIGFPE or SIGSEGV/SIGBUS at a host pc inside translated code; state already restored. Never returns. code: the
+     * signal's si_code, or TCG_FAULT_SIMD. */
     void (*host_fault)(void *state, int signal, int code, uintptr_t host_pc);
     /* Finds the block that holds a host pc (binary search in the engine's index). */
     const HostBlock *(*find_block)(uintptr_t host_pc);

@@ -75,6 +75,9 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
     case PPC_MMU_32:
     case PPC_MMU_603:
         return ppc_walk_32(s, addr, access, mode, debug, out);
+    case PPC_MMU_HASH64:
+    case PPC_MMU_RADIX: /* which can do both */
+        return ppc_walk_hash64(s, addr, access, mode, debug, out);
     default:
         return real_walk(s, addr, out);
     }
@@ -112,7 +115,7 @@ uint64_t ppc_space_id(PpcState *s)
     if (ppc_radix_on(s)) {
         return ppc_space_radix(s);
     }
-    return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : 1;
+    return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : ppc_isa(s, ISA_SLB) ? ppc_space_hash64(s) : 1;
 }
 
 void ppc_mmu_init(PpcState *s)
@@ -121,6 +124,9 @@ void ppc_mmu_init(PpcState *s)
 
 void ppc_mmu_reset(PpcState *s)
 {
+    if (ppc_isa(s, ISA_SLB)) {
+        ppc_reset_hash64(s);
+    }
     s->space_id = ppc_space_id(s);
     s->sr_changed = false;
 }
@@ -129,6 +135,9 @@ uint64_t ppc_helper_mtsr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, ui
 {
     s->sr_changed |= s->sr[n & 15] != (uint32_t)value;
     s->sr[n & 15] = (uint32_t)value;
+    if (ppc_isa(s, ISA_SLB)) {
+        ppc_write_sr_hash64(s, n & 15, value);
+    }
     return 0;
 }
 
@@ -144,14 +153,14 @@ uint64_t ppc_helper_tlbie(PpcState *s, uint64_t addr, uint64_t word, uint64_t c,
     } else if (ppc_radix_on(s)) {
         ppc_tlbie_radix(s, addr, s->gpr[word >> 21 & 31], word);
     } else {
-        engine.flush_all(s->hot.cpu);
+        ppc_tlbie_hash64(s, addr, word);
     }
     return 0;
 }
 
 uint64_t ppc_helper_tlbia(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    engine.flush_all(s->hot.cpu);
+    engine.flush_all_everywhere(s->hot.cpu);
     return 0;
 }
 
@@ -161,7 +170,7 @@ uint64_t ppc_helper_tlbld(PpcState *s, uint64_t addr, uint64_t is_insn, uint64_t
     return 0;
 }
 
-uint64_t ppc_helper_slb(PpcState *s, uint64_t op, uint64_t rs, uint64_t rb, uint64_t d)
+void ppc_invalidate_virtual_page(Cpu *cpu, uint64_t rb)
 {
-    return 0;
+    ppc_tlbie_hash64(ppc_state(cpu), rb, 0);
 }

@@ -22,6 +22,9 @@ uint64_t ppc_space_32(PpcState *s);
 void ppc_tlbie_32(PpcState *s, uint32_t addr);
 bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 uint64_t ppc_space_hash64(PpcState *s);
+void ppc_tlbie_hash64(PpcState *s, uint64_t rb, uint32_t word);
+void ppc_write_sr_hash64(PpcState *s, unsigned n, uint32_t value);
+void ppc_reset_hash64(PpcState *s);
 /* Whether the partition uses radix trees: LPCR[HR] of a processor that has them. */
 bool ppc_radix_on(const PpcState *s);
 bool ppc_walk_radix(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);

@@ -137,9 +137,9 @@ void ppc_tlbie_32(PpcState *s, uint32_t addr)
         }
     }
     if (addr < CLASSES_END) {
-        engine.flush_all(s->hot.cpu);
+        engine.flush_all_everywhere(s->hot.cpu);
     } else {
-        engine.flush_page(s->hot.cpu, addr & ~UINT32_C(0xfff));
+        engine.flush_page_everywhere(s->hot.cpu, addr & ~UINT32_C(0xfff));
     }
     forget_other_worlds(s, m);
 }

@@ -60,6 +60,16 @@ static IrVal locked(X86Translator *tr, X86Insn *in, IrOp op, IrType type, IrVal 
     return ir_atomic(tr->ir, op, type, address, disp, b, NONE);
 }
 
+/* What is in memory, for store_if_same: a fault is that of a store. */
+static IrVal load_for_store(X86Translator *tr, X86Insn *in, IrType type)
+{
+    int64_t disp;
+    IrVal address = x86_address_sized(tr, in, x86_size(type), true, &disp);
+
+    ir_probe_store(tr->ir, type, address, disp, 0);
+    return ir_load(tr->ir, type, address, disp, 0);
+}
+
 /* What lock add, or, and, sub, xor find in memory; they have done their work then. */
 static IrVal locked_alu(X86Translator *tr, X86Insn *in, X86AluOp op, IrType type, IrVal b)
 {
@@ -106,7 +116,7 @@ void x86_emit_alu(X86Translator *tr, X86Insn *in)
         a = locked_alu(tr, in, op, type, b);
         r = compute(tr, op, type, a, b);
     } else {
-        a = op == ALU_CMP || in->lock ? x86_operand_get(tr, in, 0) : x86_operand_update(tr, in);
+        a = in->lock ? load_for_store(tr, in, type) : op == ALU_CMP ? x86_operand_get(tr, in, 0) : x86_operand_update(tr, in);
         r = compute(tr, op, type, a, b);
         if (in->lock) {
             store_if_same(tr, in, type, a, r.value);
@@ -166,7 +176,7 @@ void x86_emit_not(X86Translator *tr, X86Insn *in)
 void x86_emit_neg(X86Translator *tr, X86Insn *in)
 {
     IrType type = x86_operand_type(in, 0);
-    IrVal old = in->lock ? x86_operand_get(tr, in, 0) : x86_operand_update(tr, in);
+    IrVal old = in->lock ? load_for_store(tr, in, type) : x86_operand_update(tr, in);
     IrValFlags new = ir_opf(tr->ir, IR_neg, type, old, NONE, NONE);
 
     if (in->lock) {

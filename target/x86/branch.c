@@ -227,9 +227,15 @@ void x86_emit_bound(X86Translator *tr, X86Insn *in)
 
 /* System calls. */
 
+/* Of AMD's processors outside of 64-bit code too. */
+static bool has_syscall(const X86Translator *tr)
+{
+    return x86_feature(tr, FEAT_syscall) && (tr->cs64 || x86_is_amd(tr->s));
+}
+
 void x86_emit_syscall(X86Translator *tr, X86Insn *in)
 {
-    if (!x86_feature(tr, FEAT_syscall)) {
+    if (!has_syscall(tr)) {
         x86_ud(tr);
         return;
     }
@@ -239,7 +245,7 @@ void x86_emit_syscall(X86Translator *tr, X86Insn *in)
 
 void x86_emit_sysret(X86Translator *tr, X86Insn *in)
 {
-    if (!x86_feature(tr, FEAT_syscall)) {
+    if (!has_syscall(tr)) {
         x86_ud(tr);
         return;
     }

@@ -6,10 +6,20 @@ bool x86_has(const X86State *s, X86Feature feature)
     return s->features->on[feature];
 }
 
+bool x86_is_amd(const X86State *s)
+{
+    return !strcmp(s->features->vendor, "AuthenticAMD");
+}
+
+/* Present writable expand-up data (or what real mode left) of 4 GiB. */
+static bool unlimited_data(const X86Segment *seg)
+{
+    return seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+}
+
 static bool flat_data(const X86Segment *seg)
 {
-    /* Present writable expand-up data (or what real mode left), base 0, 4 GiB. */
-    return seg->base == 0 && seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+    return seg->base == 0 && unlimited_data(seg);
 }
 
 /* Instruction breakpoint i is on: R/W and LEN are zero. */
@@ -94,11 +104,16 @@ void x86_update_watches(X86State *s)
     }
 }
 
-/* Data and I/O breakpoints are traps; an instruction that faults will be done again. */
+/* Data and I/O breakpoints are traps, late ones at MOV SS; an instruction that faults will be done again. */
 bool x86_watch_hits(Cpu *cpu, unsigned hits, bool raised)
 {
     X86State *s = x86_state(cpu);
 
+    if (s->interrupt_shadow == 2) {
+        s->pending_debug |= hits;
+        x86_update_mode(s);
+        return false;
+    }
     if (!raised) {
         s->exception = (X86Exception){ .vector = EXC_DB, .dr6 = hits };
     } else if (s->exception.vector == EXC_DB) {
@@ -116,7 +131,7 @@ uint64_t helper_check_breakpoint(X86State *s, uint64_t addr, uint64_t b, uint64_
         return 0;
     }
     hits = x86_breakpoint_hits(s, addr);
-    if (hits) {
+    if (hits && s->interrupt_shadow != 2) {
         s->exception.dr6 = hits;
         x86_raise(s, EXC_DB, tcg_caller_pc(s));
     }
@@ -144,6 +159,12 @@ void x86_update_mode(X86State *s)
         if (flat_data(ss) && flat_data(&s->seg[S_DS]) && flat_data(&s->seg[S_ES])) {
             m |= MODE_FLAT;
         }
+        if (unlimited_data(&s->seg[S_FS])) {
+            m |= MODE_FLAT_FS;
+        }
+        if (unlimited_data(&s->seg[S_GS])) {
+            m |= MODE_FLAT_GS;
+        }
         if (cs->base == 0 && cs->limit == UINT32_MAX) {
             m |= MODE_FLAT_CS;
         }
@@ -154,7 +175,7 @@ void x86_update_mode(X86State *s)
     if (s->eflags & EFL_VM) {
         m |= MODE_VM;
     }
-    if (s->eflags & EFL_TF) {
+    if (s->eflags & EFL_TF || s->pending_debug) {
         m |= MODE_TF;
     }
     if (s->cr0 & CR0_EM) {

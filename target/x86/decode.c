@@ -241,6 +241,7 @@ static bool read_vex(Reader *r, X86Insn *in, uint8_t opcode, bool cs64, unsigned
         in->map = first & 0x1f;
         in->w = second & 0x80;
     }
+    in->vvvv_unused = (second >> 3 & 15) == 15;
     if (!cs64) {
         *rxb = 0;
         second |= 0x40; /* registers 8-15 do not exist */

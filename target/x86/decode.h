@@ -74,6 +74,7 @@ struct X86Insn {
     uint8_t vex;           /* 0: legacy, 1: VEX.128, 2: VEX.256; then the prefix is in vex_pp */
     uint8_t vex_pp;        /* 0, 0x66, 0xf3, 0xf2 */
     uint8_t vvvv;
+    bool vvvv_unused;      /* all of its bits are ones; outside of 64-bit code vvvv lacks the top one */
     uint8_t modrm;         /* the byte as it is */
     uint8_t mod;
     uint8_t reg, rm;       /* with REX.R, and REX.B in the register form */
@@ -159,6 +160,8 @@ X86DecodeResult x86_decode(Translation *t, uint64_t mode, uint64_t pc, X86Insn *
  */
 IrVal x86_address(X86Translator *tr, X86Insn *in, int64_t *disp);
 IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool write, int64_t *disp);
+/* Whether accesses in the segment need no check of its limit. */
+bool x86_is_unlimited(const X86Translator *tr, int seg);
 /* The offset alone (lea), of the address size. */
 IrVal x86_effective(X86Translator *tr, X86Insn *in);
 /* Offset (of the address size) in a segment to linear address, checked. */

@@ -2,7 +2,7 @@
 #include "core/machine.h"
 #include "target/x86/svm.h"
 
-enum { DR6_BS = 1 << 14, DR7_GD = 1 << 13 };
+enum { DR7_GD = 1 << 13 };
 
 static void G_GNUC_NORETURN raise_event(X86State *s, int vector, bool has_error, uint32_t error,
                                         uintptr_t ra)
@@ -43,9 +43,14 @@ uint64_t helper_raise_error(X86State *s, uint64_t a, uint64_t b, uint64_t c, uin
     x86_raise_error(s, a, b, tcg_caller_pc(s));
 }
 
+/* Behind an instruction with TF, or with a trap that waited for it. Behind MOV SS there is none (SDM vol. 3, 6.8.3). */
 uint64_t helper_single_step(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    s->exception.dr6 = DR6_BS;
+    if (s->interrupt_shadow == 2) {
+        return 0;
+    }
+    s->exception.dr6 = s->pending_debug ? s->pending_debug : DR6_BS;
+    s->pending_debug = 0;
     x86_raise(s, EXC_DB, 0);
 }
 
@@ -78,6 +83,17 @@ uint64_t tss_rsp(X86State *s, unsigned level, unsigned ist, unsigned ext, uintpt
         x86_raise_error(s, EXC_SS, ext, ra);
     }
     return rsp;
+}
+
+/* INT1, which counts as an event from outside of the program; INT 1 is like any other. */
+static bool is_int1(const X86Exception *e)
+{
+    return e->software && e->vector == EXC_DB && e->by_opcode;
+}
+
+static bool is_debug_exception(const X86Exception *e)
+{
+    return e->vector == EXC_DB && !e->external && (!e->software || e->by_opcode);
 }
 
 /* EFLAGS as the handler's frame shows them. */
@@ -171,7 +187,7 @@ static void enter_protected(X86State *s, const X86Exception *e, uint64_t return_
     if ((gate.high & DESC_S) || (type != SYS_TASK_GATE && (type & 7) != 6 && (type & 7) != 7)) {
         x86_raise_error(s, EXC_GP, idt_error, 0);
     }
-    if (e->software && vector != EXC_DB && desc_dpl(&gate) < s->cpl) {
+    if (e->software && !is_int1(e) && desc_dpl(&gate) < s->cpl) {
         x86_raise_error(s, EXC_GP, idt_error, 0);
     }
     if (!(gate.high & DESC_P)) {
@@ -282,7 +298,7 @@ static void enter_long(X86State *s, const X86Exception *e, uint64_t return_pc, u
     if ((gate.high & DESC_S) || (type != SYS_INT32 && type != SYS_TRAP32)) {
         x86_raise_error(s, EXC_GP, idt_error, 0);
     }
-    if (e->software && vector != EXC_DB && desc_dpl(&gate) < s->cpl) {
+    if (e->software && !is_int1(e) && desc_dpl(&gate) < s->cpl) {
         x86_raise_error(s, EXC_GP, idt_error, 0);
     }
     if (!(gate.high & DESC_P)) {
@@ -329,6 +345,9 @@ static void enter_long(X86State *s, const X86Exception *e, uint64_t return_pc, u
 
 void x86_enter_debug(X86State *s, const X86Exception *e)
 {
+    if (!e->software) {
+        s->dr[6] &= ~(uint64_t)DR6_HITS; /* the other bits are the guest's to clear */
+    }
     s->dr[6] |= e->dr6;
     s->dr[7] &= ~(uint64_t)DR7_GD;
 }
@@ -336,12 +355,11 @@ void x86_enter_debug(X86State *s, const X86Exception *e)
 static void enter(X86State *s, const X86Exception *e)
 {
     uint64_t return_pc = e->software ? e->next_pc : s->pc;
-    /* INT1 counts as an event from outside of the program. */
-    unsigned ext = !e->software || e->vector == EXC_DB;
+    unsigned ext = !e->software || is_int1(e);
 
     if (e->vector == EXC_PF && !e->software && !e->external) {
         s->cr2 = e->cr2;
-    } else if (e->vector == EXC_DB && !e->software && !e->external) {
+    } else if (is_debug_exception(e)) {
         x86_enter_debug(s, e);
     }
     if (!(s->cr0 & CR0_PE)) {
@@ -397,6 +415,10 @@ void x86_interrupt(X86State *s, const X86Exception *event)
 {
     X86Exception e = *event;
 
+    if (s->pending_debug && is_debug_exception(&e)) {
+        e.dr6 |= s->pending_debug & DR6_HITS;
+        s->pending_debug = 0;
+    }
     x86_log(s, LOG_INT,
             "cpu %d: v=%02x e=%04x %s cpl=%u pc=%04x:%016" PRIx64 " sp=%04x:%016" PRIx64
             " cr2=%016" PRIx64 " ax=%016" PRIx64 "\n",
@@ -429,6 +451,13 @@ void x86_interrupt(X86State *s, const X86Exception *event)
     s->delivering = NULL;
     s->exception = (X86Exception){ .vector = -1 };
     s->interrupt_shadow = 0;
+    if (s->pending_debug) { /* at the handler's first instruction */
+        X86Exception trap = { .vector = EXC_DB, .dr6 = s->pending_debug & DR6_HITS };
+
+        s->pending_debug = 0;
+        x86_interrupt(s, &trap);
+        return;
+    }
     x86_update_mode(s);
 }
 

@@ -582,11 +582,21 @@ static void set_flat(X86State *s, int seg, uint16_t selector, unsigned dpl, unsi
 
 enum { TYPE_DATA = 3, TYPE_CODE = 11 };
 
+typedef enum Vendor { VENDOR_INTEL, VENDOR_AMD } Vendor;
+
+/* Intel's have SYSCALL in 64-bit code only, AMD's have SYSENTER outside of long mode only; an unknown one has what it can. */
+static bool has_call(const X86State *s, Vendor whose)
+{
+    const char *vendor = s->features->vendor;
+
+    return whose == VENDOR_AMD ? is_code64(s) || strcmp(vendor, "GenuineIntel") : strcmp(vendor, "AuthenticAMD") != 0;
+}
+
 uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     uint16_t selector = s->star >> 32;
 
-    if (!(s->efer & EFER_SCE)) {
+    if (!(s->efer & EFER_SCE) || !has_call(s, VENDOR_AMD)) {
         x86_raise(s, EXC_UD, tcg_caller_pc(s));
     }
     if (is_long(s)) {
@@ -617,7 +627,7 @@ uint64_t helper_sysret(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uin
     uintptr_t ra = tcg_caller_pc(s);
     uint16_t selector = s->star >> 48;
 
-    if (!(s->efer & EFER_SCE)) {
+    if (!(s->efer & EFER_SCE) || !has_call(s, VENDOR_AMD)) {
         x86_raise(s, EXC_UD, ra);
     }
     if (!(s->cr0 & CR0_PE) || s->cpl) {
@@ -655,6 +665,9 @@ uint64_t helper_sysenter(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
 {
     bool lma = is_long(s);
 
+    if (lma && !has_call(s, VENDOR_INTEL)) {
+        x86_raise(s, EXC_UD, tcg_caller_pc(s));
+    }
     if (!(s->cr0 & CR0_PE) || is_null(s->sysenter_cs)) {
         gp(s, 0, tcg_caller_pc(s));
     }
@@ -673,6 +686,9 @@ uint64_t helper_sysexit(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, ui
     uintptr_t ra = tcg_caller_pc(s);
     uint16_t selector = s->sysenter_cs & 0xfffc;
 
+    if (is_long(s) && !has_call(s, VENDOR_INTEL)) {
+        x86_raise(s, EXC_UD, ra);
+    }
     if (!(s->cr0 & CR0_PE) || is_null(s->sysenter_cs) || s->cpl) {
         gp(s, 0, ra);
     }

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "target/x86/fp_state.h"
+#include "tcg/tcg.h"
 
 /* Behind FNCLEX and FNINIT. */
 
@@ -27,7 +28,7 @@ void x86_raise_host_fp(Cpu *cpu, int signal, int code)
         x86_raise(s, EXC_DE, 0);
     }
     tcg_fp_sync(s);
-    if (fx_image(s)->fsw & FSW_ES) {
+    if (code != TCG_FAULT_SIMD && fx_image(s)->fsw & FSW_ES) {
         x86_raise_x87(s, 0);
     }
     x86_raise(s, s->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD, 0);

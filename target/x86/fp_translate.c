@@ -26,7 +26,8 @@ void x86_translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
     int seg = in->seg_override >= 0 ? in->seg_override : S_DS;
     IrVal di = x86_gpr_get(tr, in, in->addr_type, R_DI);
     IrVal addr = x86_linear(tr, in, seg, di, in->addr_type, row->size, true);
-    uint64_t operands = in->reg | in->rm << 4 | row->size << 8;
+    unsigned last = row->size == 8 ? 7 : 15; /* REX chooses among vector registers only */
+    uint64_t operands = (in->reg & last) | (in->rm & last) << 4 | row->size << 8;
 
     addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);
     ir_call(tr->ir, HELPER_fp_maskmov, addr, ir_const(tr->ir, IR_I64, operands), (IrVal){0}, (IrVal){0});
@@ -61,6 +62,8 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
     bool wide = w && row->flags & (FPF_Y | FPF_GPR64);
     IrVal addr = {0}, gpr = {0};
     int64_t disp = 0;
+    /* A pending x87 exception is raised by MMX instructions too. */
+    bool mmx = row->reg == FP_P || row->rm == FP_Q || row->rm == FP_N || (row->rm == FP_NONE && !vex);
     IrValFlags result;
     IrRaw raw = {
         .prefix = row->prefix,
@@ -72,8 +75,13 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
         .has_imm = row->flags & FPF_IMM,
         .imm = in->imm,
         .gpr_type = wide ? IR_I64 : IR_I32,
-        .may_fault = row->flags & FPF_EXC,
+        .x87 = mmx,
+        .may_fault = mmx || row->flags & FPF_EXC,
     };
+
+    if (mmx) {
+        x86_wait_before_limit(tr, in);
+    }
 
     switch (row->reg) {
     case FP_V:
@@ -111,10 +119,6 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
         raw.rm_role = RAW_GPR_IN;
         gpr = x86_gpr_get(tr, in, raw.gpr_type, in->rm);
     }
-    /* A pending x87 exception is raised by MMX instructions too. */
-    raw.x87 = row->reg == FP_P || row->rm == FP_Q || row->rm == FP_N || (row->rm == FP_NONE && !vex);
-    raw.may_fault |= raw.x87;
-
     result = ir_raw(tr->ir, &raw, addr, disp, gpr, row->flags & FPF_EFLAGS);
     if (raw.reg_role == RAW_GPR_OUT) {
         x86_gpr_put(tr, in, raw.gpr_type, in->reg, result.value);

@@ -74,6 +74,18 @@ static void translate_environment(X86Translator *tr, X86Insn *in, X87Kind kind)
     ir_call(ir, helper, addr, ir_const(ir, IR_I64, wide), (IrVal){0}, (IrVal){0});
 }
 
+/* FWAIT as FNOP, which looks for pending exceptions and does nothing else. */
+static const IrRaw fnop = {
+    .opcode = 0xd9, .reg_role = RAW_DIGIT, .reg = 2, .rm_role = RAW_ST, .x87 = true, .may_fault = true,
+};
+
+void x86_wait_before_limit(X86Translator *tr, const X86Insn *in)
+{
+    if (in->is_mem && !x86_is_unlimited(tr, in->seg)) {
+        ir_raw(tr->ir, &fnop, (IrVal){0}, 0, (IrVal){0}, false);
+    }
+}
+
 static bool translate_memory(X86Translator *tr, X86Insn *in)
 {
     const X87Memory *form = &memory_forms[in->opcode & 7][in->reg & 7];
@@ -92,6 +104,9 @@ static bool translate_memory(X86Translator *tr, X86Insn *in)
     if (tr->mode & (MODE_EM | MODE_TS)) {
         x86_raise_now(tr, EXC_NM);
         return true;
+    }
+    if (form->kind != X87_STORE_NOWAIT && form->kind != X87_FNSTENV && form->kind != X87_FNSAVE) {
+        x86_wait_before_limit(tr, in);
     }
     if (form->kind >= X87_FLDENV) {
         translate_environment(tr, in, form->kind);
@@ -156,11 +171,6 @@ static bool translate_register(X86Translator *tr, X86Insn *in)
 
 bool x86_translate_x87(X86Translator *tr, X86Insn *in)
 {
-    /* FWAIT as FNOP, which looks for pending exceptions and does nothing else. */
-    static const IrRaw fnop = {
-        .opcode = 0xd9, .reg_role = RAW_DIGIT, .reg = 2, .rm_role = RAW_ST, .x87 = true, .may_fault = true,
-    };
-
     if (in->opcode == 0x9b) {
         if ((tr->mode & (MODE_MP | MODE_TS)) == (MODE_MP | MODE_TS)) {
             x86_raise_now(tr, EXC_NM);

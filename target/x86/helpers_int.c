@@ -369,6 +369,9 @@ uint64_t helper_set_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t
 uint64_t helper_set_shadow(X86State *s, uint64_t shadow, uint64_t pc, uint64_t c, uint64_t d)
 {
     s->interrupt_shadow = shadow;
+    if (s->pending_debug && s->eflags & EFL_TF) {
+        s->pending_debug |= DR6_BS;
+    }
     s->svm.shadow_pc = shadow ? UINT64_MAX : pc;
     x86_update_mode(s);
     if (!shadow) {

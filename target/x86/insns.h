@@ -63,6 +63,7 @@ IrType x86_stack_type(const X86Translator *tr);
 unsigned x86_size(IrType type);
 /* Stack: the value is at the top, the pointer is not yet moved; then move it, last of all. */
 void x86_stack_store(X86Translator *tr, const X86Insn *in, IrType type, int64_t disp, IrVal value);
+void x86_stack_probe(X86Translator *tr, const X86Insn *in, IrType type, int64_t disp); /* faults as a store would */
 IrVal x86_stack_load(X86Translator *tr, const X86Insn *in, IrType type, unsigned reg, int64_t disp);
 void x86_stack_move(X86Translator *tr, int64_t by);
 /* push in one go */

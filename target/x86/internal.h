@@ -45,6 +45,8 @@ enum {
     MODE_OSXMMEXCPT = 1 << 24,
     MODE_AVX = 1 << 25,     /* XCR0 enables YMM */
     MODE_GUEST = 1 << 26,   /* of a VMRUN: what can be intercepted asks first */
+    MODE_FLAT_FS = 1 << 27, /* outside of 64-bit code: as MODE_FLAT, but any base */
+    MODE_FLAT_GS = 1 << 28,
 };
 
 /* MMU modes. */
@@ -100,5 +102,6 @@ typedef enum X86Feature {
     FEAT_COUNT
 } X86Feature;
 bool x86_has(const X86State *s, X86Feature feature);
+bool x86_is_amd(const X86State *s);
 
 #endif

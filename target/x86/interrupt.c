@@ -189,6 +189,9 @@ static void halt(X86State *s, uint64_t next_pc)
         s->interrupt_shadow = 0;
         x86_update_mode(s);
     }
+    if (s->mode_flags & MODE_TF) {
+        helper_single_step(s, 0, 0, 0, 0); /* the trap ends the halt as it begins */
+    }
     s->hot.cpu->halted = true;
 }
 

@@ -31,6 +31,12 @@ static void report_breakpoints(X86State *s, uint32_t port, unsigned size)
     }
 }
 
+uint64_t helper_check_io(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64_t d)
+{
+    x86_check_io(s, port & 0xffff, size, tcg_caller_pc(s));
+    return 0;
+}
+
 uint64_t helper_in(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64_t d)
 {
     port &= 0xffff;

@@ -203,6 +203,8 @@ void x86_emit_mov_cr(X86Translator *tr, X86Insn *in)
 
     if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8) {
         x86_ud(tr);
+    } else if (tr->cpl) {
+        x86_gp0(tr);
     } else if (in->row->op == 0) {
         x86_gpr_put(tr, in, type, in->rm, X86_CALL1(tr, mov_from_cr, n));
     } else {
@@ -218,6 +220,8 @@ void x86_emit_mov_dr(X86Translator *tr, X86Insn *in)
 
     if (in->reg > 7) {
         x86_ud(tr);
+    } else if (tr->cpl) {
+        x86_gp0(tr);
     } else if (in->row->op == 0) {
         x86_gpr_put(tr, in, type, in->rm, X86_CALL1(tr, mov_from_dr, n));
     } else {

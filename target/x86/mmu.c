@@ -1,4 +1,6 @@
 /* Address translation: all paging modes, from tables in guest RAM (SDM vol. 3, chapter 4). */
+#include "target/x86/faulting.h"
+#include "target/x86/fp_state.h"
 #include "target/x86/paging.h"
 #include "target/x86/svm.h"
 
@@ -391,15 +393,15 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
 void x86_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode)
 {
     X86State *s = x86_state(cpu);
+    bool known;
+    X86Insn in;
 
     if (s->fault_is_nested) {
         svm_exit(s, (X86SvmExit){ SVM_EXIT_NPF, s->nested_info, s->fault_addr, 0 }, 0);
     }
-    if (s->fault_is_gp) {
-        x86_raise_error(s, EXC_GP, 0, 0);
-    }
-    s->exception.cr2 = s->fault_addr;
-    x86_raise_error(s, EXC_PF, s->fault_code, 0);
+    tcg_fp_sync(s);
+    known = access != MMU_FETCH && (s->fault_is_gp || fx_image(s)->fsw & FSW_ES) && x86_insn_at_pc(s, &in);
+    x86_raise_memory_fault(s, known ? &in : NULL, s->fault_addr, s->fault_code, s->fault_is_gp);
 }
 
 bool x86_read_pdptes(X86State *s, uint64_t cr3, uint64_t pdpte[4])

@@ -43,29 +43,41 @@ void x86_emit_movsx(X86Translator *tr, X86Insn *in)
     emit_extend(tr, in, x86_operand_type(in, 1), true);
 }
 
-/* ARPL: raises the RPL of the destination selector to that of the source. */
+/* ZF, the only flag that ARPL changes. */
+static void put_zf(X86Translator *tr, bool zf)
+{
+    IrBlock *ir = tr->ir;
+    IrVal image = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
+
+    image = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, ~FLAG_ZF));
+    x86_flags_put_image(tr, ir_op2(ir, IR_or, IR_I32, image, x86_const(tr, IR_I32, zf ? FLAG_ZF : 0)));
+}
+
+static void emit_arpl_raising(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal dst = ir_op2(ir, IR_and, IR_I16, x86_rm_get(tr, in, IR_I16), x86_const(tr, IR_I16, 0xfffc));
+    IrVal rpl = ir_op2(ir, IR_and, IR_I16, x86_gpr_get(tr, in, IR_I16, in->reg), x86_const(tr, IR_I16, 3));
+
+    x86_rm_put(tr, in, IR_I16, ir_op2(ir, IR_or, IR_I16, dst, rpl));
+    put_zf(tr, true);
+}
+
+/* ARPL: raises the RPL of the destination selector to that of the source; without a need to, it does not write. */
 static void emit_arpl(X86Translator *tr, X86Insn *in)
 {
     IrBlock *ir = tr->ir;
-    IrVal dst, src, flags, image, mask, raised;
+    IrVal dst, src, mask;
 
     if (!tr->pe || tr->vm) {
         x86_ud(tr);
         return;
     }
-    dst = x86_rm_get(tr, in, IR_I16);
-    src = x86_gpr_get(tr, in, IR_I16, in->reg);
     mask = x86_const(tr, IR_I16, 3);
-    image = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
-    flags = ir_opf(ir, IR_cmp, IR_I16, ir_op2(ir, IR_and, IR_I16, dst, mask),
-                   ir_op2(ir, IR_and, IR_I16, src, mask), NONE).flags;
-    raised = ir_op2(ir, IR_or, IR_I16, ir_op2(ir, IR_and, IR_I16, dst, x86_const(tr, IR_I16, 0xfffc)),
-                    ir_op2(ir, IR_and, IR_I16, src, mask));
-    image = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, ~FLAG_ZF));
-    image = ir_op2(ir, IR_or, IR_I32, image,
-                   ir_selectcc(ir, IR_I32, CC_B, flags, x86_const(tr, IR_I32, FLAG_ZF), x86_const(tr, IR_I32, 0)));
-    x86_rm_put(tr, in, IR_I16, ir_selectcc(ir, IR_I16, CC_B, flags, raised, dst));
-    x86_flags_put_image(tr, image);
+    dst = ir_op2(ir, IR_and, IR_I16, x86_rm_get(tr, in, IR_I16), mask);
+    src = ir_op2(ir, IR_and, IR_I16, x86_gpr_get(tr, in, IR_I16, in->reg), mask);
+    x86_emit_other_if(tr, in, COND_LTU, IR_I16, dst, src, emit_arpl_raising);
+    put_zf(tr, false);
 }
 
 void x86_emit_movsxd(X86Translator *tr, X86Insn *in)
@@ -233,7 +245,7 @@ void x86_emit_mov_from_seg(X86Translator *tr, X86Insn *in)
 void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector)
 {
     X86_CALL2(tr, load_seg, x86_const(tr, IR_I64, seg), x86_arg(tr, IR_I16, selector));
-    if (seg == S_SS || (!tr->cs64 && seg != S_FS && seg != S_GS)) {
+    if (seg == S_SS || (!tr->cs64 && (seg <= S_DS || (tr->pe && !tr->vm)))) {
         in->row = NULL; /* the caller ends the block */
     }
 }

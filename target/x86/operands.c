@@ -152,13 +152,19 @@ static bool is_flat(const X86Translator *tr, int seg, bool write)
 {
     switch (seg) {
     case S_FS:
+        return tr->mode & MODE_FLAT_FS;
     case S_GS:
-        return tr->flat;
+        return tr->mode & MODE_FLAT_GS;
     case S_CS:
         return tr->flat_cs && !(write && tr->pe && !tr->vm);
     default:
         return tr->flat;
     }
+}
+
+bool x86_is_unlimited(const X86Translator *tr, int seg)
+{
+    return tr->cs64 || is_flat(tr, seg, false);
 }
 
 static IrVal check_with_helper(X86Translator *tr, int seg, IrVal offset, IrType addr_type, unsigned size, bool write)
@@ -409,6 +415,14 @@ void x86_stack_store(X86Translator *tr, const X86Insn *in, IrType type, int64_t 
     IrVal address = stack_address(tr, in, R_SP, disp, x86_size(type), true, &rest);
 
     ir_store(tr->ir, type, address, rest, value, IRM_STACK | alignment(tr));
+}
+
+void x86_stack_probe(X86Translator *tr, const X86Insn *in, IrType type, int64_t disp)
+{
+    int64_t rest;
+    IrVal address = stack_address(tr, in, R_SP, disp, x86_size(type), true, &rest);
+
+    ir_probe_store(tr->ir, type, address, rest, IRM_STACK);
 }
 
 IrVal x86_stack_load(X86Translator *tr, const X86Insn *in, IrType type, unsigned reg, int64_t disp)

@@ -1,4 +1,5 @@
 /* What the translating engine calls of the x86 target. */
+#include "target/x86/faulting.h"
 #include "target/x86/system.h"
 
 /*
@@ -69,12 +70,13 @@ static uint64_t address_space_id(Cpu *cpu)
 static void raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)
 {
     X86State *s = x86_state(cpu);
+    X86Insn in;
 
     /* Vector operands want their alignment whatever AC says. */
     if (s->mode_flags & MODE_AC) {
         x86_raise_error(s, EXC_AC, 0, 0);
     }
-    x86_raise_error(s, EXC_GP, 0, 0);
+    x86_raise_misaligned(s, x86_insn_at_pc(s, &in) ? &in : NULL);
 }
 
 static bool guest_debug_exception(Cpu *cpu)

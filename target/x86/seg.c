@@ -207,6 +207,7 @@ void seg_drop_privileged(X86State *s, unsigned cpl)
         bool conforming = (seg->attr & 0xc) == 0xc;
 
         if (is_null(seg->selector) && !(seg->attr & SEG_P)) {
+            seg->selector = 0; /* whatever its RPL; the base stays */
             continue;
         }
         if (!conforming && (seg->attr >> SEG_DPL_SHIFT & 3u) < cpl) {
@@ -235,7 +236,7 @@ uint64_t helper_load_seg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
         seg_load_protected(s, &loaded, seg, selector, s->cpl, 0, tcg_caller_pc(s));
         s->seg[seg] = loaded;
     }
-    if (seg <= S_DS) {
+    if (seg <= S_DS || !(s->mode_flags & MODE_CS64)) {
         x86_update_mode(s);
     }
     return 0;

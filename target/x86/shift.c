@@ -159,11 +159,36 @@ void x86_emit_shift(X86Translator *tr, X86Insn *in)
     }
 }
 
+/*
+ * 16-bit SHLD and SHRD as rotations of both operands in 32 bits. A count of 16 moves the source over; beyond, where the
+ * manual leaves the result undefined, the destination's own bits follow, as on Intel's processors.
+ */
+static void emit_double_16(X86Translator *tr, X86Insn *in, bool right)
+{
+    IrBlock *ir = tr->ir;
+    bool is_const;
+    IrVal count = get_count(tr, in, 2, IR_I16, &is_const);
+    IrVal a = x86_operand_update(tr, in), b = x86_operand_get(tr, in, 1);
+    IrVal sixteen = x86_const(tr, IR_I8, 16), one = x86_const(tr, IR_I8, 1);
+    IrVal high = ir_op2(ir, IR_shl, IR_I32, ir_zext(ir, IR_I32, IR_I16, right ? b : a), sixteen);
+    IrVal both = ir_op2(ir, IR_or, IR_I32, high, ir_zext(ir, IR_I32, IR_I16, right ? a : b));
+    IrVal safe = ir_select(ir, IR_I8, count, count, one);
+    IrVal less = ir_op2(ir, IR_sub, IR_I8, safe, one);
+    IrVal result = ir_op2(ir, right ? IR_ror : IR_rol, IR_I32, both, count);
+    IrVal before = ir_op2(ir, right ? IR_ror : IR_rol, IR_I32, both, less);
+
+    if (!right) {
+        result = ir_op2(ir, IR_shr, IR_I32, result, sixteen);
+        before = ir_op2(ir, IR_shr, IR_I32, before, sixteen);
+    }
+    x86_operand_put(tr, in, 0, result);
+    x86_flags_put_if(tr, count, right ? CC_SHR : CC_SHL, IR_I16, result, before);
+}
+
 static void emit_double(X86Translator *tr, X86Insn *in, bool right)
 {
     IrBlock *ir = tr->ir;
     IrType type = in->type;
-    unsigned width = 8 * x86_size(type);
     IrOp op = right ? IR_shrd : IR_shld;
     X86CcOp cc = right ? CC_SHR : CC_SHL;
     bool is_const;
@@ -175,7 +200,6 @@ static void emit_double(X86Translator *tr, X86Insn *in, bool right)
 
     if (is_const) {
         ir_is_const(ir, count, &n);
-        n &= width - 1; /* 16-bit forms are undefined beyond their width */
         if (n == 0) {
             x86_operand_put(tr, in, 0, a);
         } else {
@@ -187,7 +211,6 @@ static void emit_double(X86Translator *tr, X86Insn *in, bool right)
         }
         return;
     }
-    count = ir_op2(ir, IR_and, IR_I8, count, x86_const(tr, IR_I8, width - 1));
     safe = ir_select(ir, IR_I8, count, count, x86_const(tr, IR_I8, 1));
     less = ir_op2(ir, IR_sub, IR_I8, safe, x86_const(tr, IR_I8, 1));
     result = ir_select(ir, type, count, ir_op3(ir, op, type, a, b, safe), a);
@@ -198,12 +221,20 @@ static void emit_double(X86Translator *tr, X86Insn *in, bool right)
 
 void x86_emit_shld(X86Translator *tr, X86Insn *in)
 {
-    emit_double(tr, in, false);
+    if (in->type == IR_I16) {
+        emit_double_16(tr, in, false);
+    } else {
+        emit_double(tr, in, false);
+    }
 }
 
 void x86_emit_shrd(X86Translator *tr, X86Insn *in)
 {
-    emit_double(tr, in, true);
+    if (in->type == IR_I16) {
+        emit_double_16(tr, in, true);
+    } else {
+        emit_double(tr, in, true);
+    }
 }
 
 /* SHLX, SHRX, SARX: no flags. */
@@ -226,7 +257,7 @@ void x86_emit_rorx(X86Translator *tr, X86Insn *in)
     IrType type = in->type_y;
     unsigned count = in->imm & (type == IR_I64 ? 63 : 31);
 
-    if (!x86_feature(tr, FEAT_bmi2) || in->vex != 1 || in->vvvv) {
+    if (!x86_feature(tr, FEAT_bmi2) || in->vex != 1 || !in->vvvv_unused) {
         x86_ud(tr);
         return;
     }

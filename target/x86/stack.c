@@ -41,7 +41,7 @@ void x86_emit_popa(X86Translator *tr, X86Insn *in)
     int64_t size = x86_size(in->type);
     IrVal values[8];
 
-    for (unsigned reg = R_AX; reg <= R_DI; reg++) {
+    for (int reg = R_DI; reg >= R_AX; reg--) {
         values[reg] = x86_stack_load(tr, in, in->type, R_SP, size * (R_DI - reg));
     }
     for (unsigned reg = R_AX; reg <= R_DI; reg++) {
@@ -82,23 +82,23 @@ void x86_emit_enter(X86Translator *tr, X86Insn *in)
     IrType pointer = x86_stack_type(tr);
     int64_t size = x86_size(in->type);
     unsigned level = in->imm2 & 31;
+    int64_t move = -size * (level + 1) - (int64_t)in->imm;
     IrVal frame = ir_op2(ir, IR_sub, pointer, ir_get(ir, pointer, SLOT_SP), x86_const(tr, pointer, size));
 
+    if (in->type > pointer) { /* SP moves, the frame pointer is all of ESP */
+        frame = ir_op2(ir, IR_or, IR_I32, ir_zext(ir, IR_I32, pointer, frame),
+                       ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_SP), x86_const(tr, IR_I32, 0xffff0000)));
+    }
     x86_stack_store(tr, in, in->type, -size, x86_gpr_get(tr, in, in->type, R_BP));
     for (unsigned i = 1; i < level; i++) {
         x86_stack_store(tr, in, in->type, -size * (i + 1), x86_stack_load(tr, in, in->type, R_BP, -size * i));
     }
     if (level) {
-        IrVal value = in->type > pointer ? ir_zext(ir, in->type, pointer, frame) : frame;
-
-        x86_stack_store(tr, in, in->type, -size * (level + 1), value);
+        x86_stack_store(tr, in, in->type, -size * (level + 1), frame);
     }
-    x86_stack_move(tr, -size * (level + 1) - (int64_t)in->imm);
-    if (in->type < pointer) {
-        ir_put(ir, in->type, SLOT_BP, frame);
-    } else {
-        ir_put(ir, pointer, SLOT_BP, frame);
-    }
+    x86_stack_probe(tr, in, in->type, move); /* the new frame has to be writable */
+    x86_stack_move(tr, move);
+    ir_put(ir, in->type, SLOT_BP, frame);
 }
 
 void x86_emit_leave(X86Translator *tr, X86Insn *in)

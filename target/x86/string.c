@@ -9,6 +9,7 @@
 #include "target/x86/string.h"
 
 #include "target/x86/insns.h"
+#include "target/x86/system.h"
 
 typedef struct Repeat {
     X86State *s;
@@ -19,6 +20,8 @@ typedef struct Repeat {
     int source_seg;
     unsigned mode;      /* MMU mode */
     uintptr_t ra;
+    bool compared;      /* and these two values last */
+    uint64_t a, b;
 } Repeat;
 
 static uint64_t get_pointer(const Repeat *r, unsigned reg)
@@ -77,9 +80,13 @@ static uint64_t find_run(const Repeat *r, int seg, unsigned reg, bool write, uin
     return r->backward ? linear - (*elements - 1) * r->size : linear;
 }
 
-/* Host address of a run, or NULL if the elements have to go one by one through the slow path. */
+/* Host address of a run, or NULL if the elements have to go one by one through the slow path. A fault is that of the
+ * element that comes first. */
 static void *probe(const Repeat *r, uint64_t linear, uint64_t elements, MmuAccess access)
 {
+    if (r->backward && elements > 1) {
+        engine.probe(r->s->hot.cpu, linear + (elements - 1) * r->size, r->size, access, r->mode, r->ra);
+    }
     if ((linear & 0xfff) + elements * r->size > 0x1000) {
         return NULL;
     }
@@ -182,8 +189,8 @@ static void run_movs(const Repeat *r, uint64_t n)
         from = find_run(r, r->source_seg, R_SI, false, &n);
     }
     host_from = probe(r, from, n, MMU_LOAD);
-    host_to = probe(r, to, n, MMU_STORE);
-    if (host_from && host_to) {
+    host_to = host_from ? probe(r, to, n, MMU_STORE) : NULL;
+    if (host_to) {
         copy_run(r, host_to, host_from, n);
     } else {
         n = 1;
@@ -230,28 +237,38 @@ static void run_lods(const Repeat *r, uint64_t n)
     done(r, n);
 }
 
-static void put_compare(const Repeat *r, uint64_t a, uint64_t b)
+/* Flags change when the instruction is done; a fault leaves them as they were (SDM volume 2, REP). */
+static void put_compare(const Repeat *r)
 {
     X86State *s = r->s;
 
-    s->cc_op = X86_CC(CC_CMP, __builtin_ctz(r->size));
-    s->cc_dst = a;
-    s->cc_src = b;
+    if (r->compared) {
+        s->cc_op = X86_CC(CC_CMP, __builtin_ctz(r->size));
+        s->cc_dst = r->a;
+        s->cc_src = r->b;
+    }
+}
+
+static void keep_compare(Repeat *r, uint64_t a, uint64_t b)
+{
+    r->compared = true;
+    r->a = a;
+    r->b = b;
 }
 
 /* True if the comparison ended the repetition. */
-static bool run_cmps(const Repeat *r, uint64_t n)
+static bool run_cmps(Repeat *r, uint64_t n)
 {
     uint64_t mask = UINT64_MAX >> (64 - 8 * r->size);
-    uint64_t first = find_run(r, r->source_seg, R_SI, false, &n);
     uint64_t second = find_run(r, S_ES, R_DI, false, &n);
+    uint64_t first = find_run(r, r->source_seg, R_SI, false, &n);
     const uint8_t *host_first, *host_second;
     uint64_t a, b, i = 0;
 
-    first = find_run(r, r->source_seg, R_SI, false, &n);
-    host_first = probe(r, first, n, MMU_LOAD);
-    host_second = probe(r, second, n, MMU_LOAD);
-    if (host_first && host_second) {
+    second = find_run(r, S_ES, R_DI, false, &n);
+    host_second = probe(r, second, n, MMU_LOAD); /* processors look at the destination first */
+    host_first = host_second ? probe(r, first, n, MMU_LOAD) : NULL;
+    if (host_first) {
         do {
             uint64_t at = (r->backward ? n - 1 - i : i) * r->size;
 
@@ -261,18 +278,18 @@ static bool run_cmps(const Repeat *r, uint64_t n)
         } while (i < n && (a == b) != r->repne);
     } else {
         n = 1;
-        a = load(r, find_run(r, r->source_seg, R_SI, false, &n));
         b = load(r, find_run(r, S_ES, R_DI, false, &n));
+        a = load(r, find_run(r, r->source_seg, R_SI, false, &n));
         i = 1;
     }
-    put_compare(r, a, b);
+    keep_compare(r, a, b);
     advance(r, R_SI, i);
     advance(r, R_DI, i);
     done(r, i);
     return ((a ^ b) & mask) == 0 ? r->repne : !r->repne;
 }
 
-static bool run_scas(const Repeat *r, uint64_t n)
+static bool run_scas(Repeat *r, uint64_t n)
 {
     uint64_t mask = UINT64_MAX >> (64 - 8 * r->size);
     uint64_t a = r->s->reg[R_AX] & mask;
@@ -289,7 +306,7 @@ static bool run_scas(const Repeat *r, uint64_t n)
         n = i = 1;
         b = load(r, find_run(r, S_ES, R_DI, false, &n));
     }
-    put_compare(r, a, b);
+    keep_compare(r, a, b);
     advance(r, R_DI, i);
     done(r, i);
     return a == b ? r->repne : !r->repne;
@@ -302,6 +319,7 @@ static void run_ins(const Repeat *r)
     unsigned first = MIN(r->size, 0x1000 - (to & 0xfff));
     uint64_t value;
 
+    x86_check_io(r->s, r->s->reg[R_DX] & 0xffff, r->size, r->ra);
     /* A port is not read for nothing. */
     engine.probe(r->s->hot.cpu, to, first, MMU_STORE, r->mode, r->ra);
     if (first < r->size) {
@@ -315,9 +333,10 @@ static void run_ins(const Repeat *r)
 
 static void run_outs(const Repeat *r)
 {
-    uint64_t n = 1;
-    uint64_t value = load(r, find_run(r, r->source_seg, R_SI, false, &n));
+    uint64_t n = 1, value;
 
+    x86_check_io(r->s, r->s->reg[R_DX] & 0xffff, r->size, r->ra);
+    value = load(r, find_run(r, r->source_seg, R_SI, false, &n));
     helper_out(r->s, r->s->reg[R_DX] & 0xffff, value, r->size, 0);
     advance(r, R_SI, 1);
     done(r, 1);
@@ -447,15 +466,38 @@ static uint64_t repeat(X86State *s, uint64_t how, unsigned seg)
             break;
         }
         if (left && s->hot.poll < 0) {
+            put_compare(&r);
             return 1;
         }
     }
+    put_compare(&r);
     return 0;
+}
+
+/* With 32-bit addresses in 64-bit code, also if nothing is repeated; as Intel's processors do it. */
+static void clear_upper_halves(X86State *s, X86StringOp op)
+{
+    s->reg[R_CX] = (uint32_t)s->reg[R_CX];
+    if (op == STRING_MOVS) {
+        s->reg[R_SI] = (uint32_t)s->reg[R_SI];
+    }
+    if (op == STRING_MOVS || op == STRING_STOS) {
+        s->reg[R_DI] = (uint32_t)s->reg[R_DI];
+    }
 }
 
 /* 1: interrupted, to be begun again with what is left. */
 uint64_t helper_string_rep(X86State *s, uint64_t how, uint64_t seg, uint64_t c, uint64_t d)
 {
+    X86StringOp op = STRING_OP(how);
+
+    if ((op == STRING_INS || op == STRING_OUTS) && !(s->reg[R_CX] & ir_mask(STRING_ADDR_TYPE(how)))) {
+        /* Permission is asked for before the count. */
+        x86_check_io(s, s->reg[R_DX] & 0xffff, 1u << STRING_TYPE(how), tcg_caller_pc(s));
+    }
+    if (STRING_ADDR_TYPE(how) == IR_I32) {
+        clear_upper_halves(s, op);
+    }
     if (!(s->reg[R_CX] & ir_mask(STRING_ADDR_TYPE(how))) || do_at_once(s, how, seg)) {
         return 0;
     }

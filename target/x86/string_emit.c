@@ -45,6 +45,9 @@ static void emit_once(X86Translator *tr, X86Insn *in, X86StringOp op, IrType typ
     IrBlock *ir = tr->ir;
     IrVal a = NONE, b = NONE, address;
 
+    if ((op == STRING_INS || op == STRING_OUTS) && tr->cpl > tr->iopl) { /* before memory is looked at */
+        X86_CALL2(tr, check_io, x86_arg(tr, IR_I16, ir_get(ir, IR_I16, SLOT_DX)), x86_const(tr, IR_I64, x86_size(type)));
+    }
     switch (op) {
     case STRING_MOVS:
         a = load_from(tr, in, type, R_SI);
@@ -57,8 +60,8 @@ static void emit_once(X86Translator *tr, X86Insn *in, X86StringOp op, IrType typ
         ir_put(ir, type, SLOT_AX, load_from(tr, in, type, R_SI));
         break;
     case STRING_CMPS:
+        b = load_from(tr, in, type, R_DI); /* which processors look at first */
         a = load_from(tr, in, type, R_SI);
-        b = load_from(tr, in, type, R_DI);
         break;
     case STRING_SCAS:
         a = ir_get(ir, type, SLOT_AX);

@@ -6,6 +6,7 @@
  */
 #include <stdatomic.h>
 
+#include "target/x86/faulting.h"
 #include "target/x86/paging.h"
 #include "target/x86/svm.h"
 #include "util/bits.h"
@@ -263,6 +264,7 @@ uint64_t helper_svm_vmrun(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_t
     }
     tcg_restore(s, ra);
     s->interrupt_shadow = 0;
+    s->pending_debug = 0;
     read_incoming(page.host, &in);
     in.nested = in.nested && x86_has(s, FEAT_npt);
     if (!controls_allowed(s, &in) || !state_allowed(s, &in)) {
@@ -299,33 +301,6 @@ uint64_t svm_event_info(const X86Exception *e)
 
     return EVENT_VALID | e->vector | type << 8 |
            (e->has_error ? EVENT_HAS_ERROR | (uint64_t)e->error_code << 32 : 0);
-}
-
-/* Decode assist (15.8.4): the bytes at the instruction that made a data access. */
-static unsigned read_instruction(X86State *s, uint8_t bytes[15])
-{
-    VirtAddr pc = linear(s, (is_code64(s) ? 0 : s->seg[S_CS].base) + s->pc);
-    unsigned n = 0;
-
-    while (n < 15) {
-        unsigned mode = data_mode(s, s->cpl), left = 0x1000 - (pc + n) % 0x1000;
-        struct X86TableRam *ram;
-        MmuResult page;
-        PhysAddr at;
-
-        if (!x86_walk(s->hot.cpu, linear(s, pc + n), MMU_FETCH, mode, true, &page)) {
-            break;
-        }
-        at = page.phys | ((pc + n) & 0xfff);
-        ram = x86_table_ram(s, at);
-        if (!ram) {
-            break;
-        }
-        for (unsigned end = MIN(n + left, 15); n < end; n++, at++) {
-            bytes[n] = ram->host[at - ram->start];
-        }
-    }
-    return n;
 }
 
 static void store_guest(X86State *s, const X86SvmExit *exit, uint8_t *p)
@@ -387,6 +362,7 @@ static void load_host(X86State *s)
     s->pat = v->host.pat;
     s->cpl = 0;
     s->interrupt_shadow = 0;
+    s->pending_debug = 0;
 }
 
 void svm_exit(X86State *s, X86SvmExit exit, uintptr_t ra)
@@ -402,7 +378,7 @@ void svm_exit(X86State *s, X86SvmExit exit, uintptr_t ra)
     }
     if (exit.code == SVM_EXIT_NPF || exit.code == SVM_EXIT_EXCEPTION + EXC_PF) {
         if (x86_has(s, FEAT_decodeassists) && !(exit.info1 & PF_I)) {
-            length = read_instruction(s, bytes);
+            length = x86_read_instruction(s, bytes); /* decode assist, 15.8.4 */
         }
     }
     x86_log(s, LOG_INT, "cpu %d: #VMEXIT %#" PRIx64 " info %#" PRIx64 " %#" PRIx64 " pc=%04x:%016" PRIx64 "\n",

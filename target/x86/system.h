@@ -12,6 +12,9 @@
 #define X86_PHYS_BITS 40
 #define X86_PHYS_MASK ((UINT64_C(1) << X86_PHYS_BITS) - 1)
 
+/* Of DR6: the breakpoints that were hit, and a single step. */
+enum { DR6_HITS = 0xf, DR6_BS = 1 << 14 };
+
 /* Messages may use vector registers: the guest's are put away first. */
 #define x86_log(s, mask, ...)               \
     do {                                    \

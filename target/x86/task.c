@@ -163,7 +163,7 @@ void task_switch(X86State *s, Descriptor *d, TaskSource source, uint64_t next_pc
         x86_set_cr3(s, t.cr3, ra);
     }
     s->pc = t.pc;
-    x86_set_eflags(s, t.flags, is32 ? ~0u : 0xffffu);
+    x86_set_eflags(s, t.flags, ~0u); /* a 16-bit task leaves virtual-8086 mode */
     for (int i = 0; i < 8; i++) {
         s->reg[i] = t.reg[i];
     }

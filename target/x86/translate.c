@@ -34,7 +34,7 @@ static void end_single(X86Translator *tr)
 {
     if (tr->mode & MODE_TF) {
         X86_CALL0(tr, single_step);
-        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        ir_exit_main(tr->ir, TCG_EXIT_MODE);
     } else {
         ir_exit_main(tr->ir, tr->t->single_step ? TCG_EXIT_DEBUG : TCG_EXIT_MODE);
     }
@@ -104,6 +104,7 @@ static void emit_cold(X86Translator *tr)
             ir_exit_jump(tr->ir, cold->pc);
         } else if (cold->vector == COLD_EMIT) {
             x86_flags_forget(tr);
+            tr->keep_flags = true; /* what follows in another block reads them */
             cold->emit(tr, &cold->insn);
             x86_end_lookup(tr, x86_pc(tr, IR_I64, cold->insn.next_pc), BRANCH_JUMP);
         } else if (cold->has_error) {
@@ -220,11 +221,11 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
         return false; /* begins a block of its own, which then faults or spans pages */
     }
     ir_insn_start(tr->ir, pc);
+    if (tr->mode & MODE_BREAKPOINTS) { /* while it is known that MOV SS was before */
+        X86_CALL1(tr, check_breakpoint, linear_pc(tr, pc));
+    }
     if (first) {
         begin(tr, pc);
-    }
-    if (tr->mode & MODE_BREAKPOINTS) {
-        X86_CALL1(tr, check_breakpoint, linear_pc(tr, pc));
     }
     tr->n_insns++;
     tr->next_pc = in->next_pc;

@@ -21,8 +21,21 @@ static void put_register(X86State *s, unsigned reg, const uint8_t value[32])
     memcpy(&s->ymm_high[reg * 16], value + 16, 16);
 }
 
-/* (linear address, VexMasked) */
-uint64_t helper_vex_masked(X86State *s, uint64_t addr, uint64_t operands, uint64_t c, uint64_t d)
+/* Where an element is; its segment's limit is checked. */
+static uint64_t linear_address(X86State *s, VexMasked op, uint64_t offset, bool write, uintptr_t retaddr)
+{
+    offset &= ir_mask(op.addr_type);
+    if (s->mode_flags & MODE_CS64) {
+        return op.seg < S_FS ? offset : s->seg[op.seg].base + offset;
+    }
+    if (s->mode_flags & MODE_FLAT && op.seg < S_FS && op.seg != S_CS) {
+        return offset;
+    }
+    return x86_segment_linear(s, op.seg, offset, op.wide ? 8 : 4, write, retaddr);
+}
+
+/* (offset in the segment, VexMasked) */
+uint64_t helper_vex_masked(X86State *s, uint64_t offset, uint64_t operands, uint64_t c, uint64_t d)
 {
     VexMasked op = {.word = operands};
     uintptr_t retaddr = tcg_caller_pc(s);
@@ -34,9 +47,9 @@ uint64_t helper_vex_masked(X86State *s, uint64_t addr, uint64_t operands, uint64
             continue;
         }
         if (op.store) {
-            x86_fp_probe_store(s, addr + i, element, retaddr);
+            x86_fp_probe_store(s, linear_address(s, op, offset + i, true, retaddr), element, retaddr);
         } else {
-            x86_fp_read(s, addr + i, value + i, element, retaddr);
+            x86_fp_read(s, linear_address(s, op, offset + i, false, retaddr), value + i, element, retaddr);
         }
     }
     if (!op.store) {
@@ -45,7 +58,7 @@ uint64_t helper_vex_masked(X86State *s, uint64_t addr, uint64_t operands, uint64
     }
     for (unsigned i = 0; i < size; i += element) {
         if (masked_in(s, op.mask, i, element)) {
-            x86_fp_write(s, addr + i, register_at(s, op.reg, i), element, retaddr);
+            x86_fp_write(s, linear_address(s, op, offset + i, true, retaddr), register_at(s, op.reg, i), element, retaddr);
         }
     }
     return 0;
@@ -58,8 +71,14 @@ uint64_t helper_vex_gather(X86State *s, uint64_t offset, uint64_t operands, uint
     uintptr_t retaddr = tcg_caller_pc(s);
     unsigned element = op.wide ? 8 : 4, index_size = op.wide_index ? 8 : 4;
     unsigned n = (op.l256 ? 32 : 16) / MAX(element, index_size);
-    uint64_t base = s->mode_flags & MODE_CS64 && op.seg < S_FS ? 0 : s->seg[op.seg].base;
     uint8_t zero[32] = {0};
+
+    /* A fault shows the mask as it is used: each element all ones or zero. */
+    for (unsigned at = 0; at < 32; at += element) {
+        bool on = at < (op.l256 ? 32 : 16) && masked_in(s, op.mask, at, element);
+
+        memset(register_at(s, op.mask, at), on ? 0xff : 0, element);
+    }
 
     for (unsigned i = 0; i < n; i++) {
         unsigned at = i * element;
@@ -74,10 +93,12 @@ uint64_t helper_vex_gather(X86State *s, uint64_t offset, uint64_t operands, uint
         if (!op.wide_index) {
             index = (int32_t)index;
         }
-        addr = offset + ((uint64_t)index << op.scale);
-        addr = base + (op.addr32 ? (uint32_t)addr : addr);
+        addr = linear_address(s, op, offset + ((uint64_t)index << op.scale), false, retaddr);
         x86_fp_read(s, addr, register_at(s, op.reg, at), element, retaddr);
         memset(mask, 0, element);
+        if (!op.l256) {
+            memset(register_at(s, op.reg, 16), 0, 16);
+        }
     }
     for (unsigned at = n * element; at < 32; at++) {
         *register_at(s, op.reg, at) = 0;

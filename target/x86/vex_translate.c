@@ -12,20 +12,21 @@ static IrVal masked_operands(X86Translator *tr, VexMasked operands)
     return ir_const(tr->ir, IR_I64, operands.word);
 }
 
+static IrVal offset_of(X86Translator *tr, X86Insn *in)
+{
+    return ir_zext(tr->ir, IR_I64, in->addr_type, x86_effective(tr, in));
+}
+
 static void translate_masked(X86Translator *tr, X86Insn *in, const VexRow *row, unsigned size)
 {
     /* 2C to 2F say the size of elements, 8C and 8E leave it to VEX.W. */
     bool wide = row->opcode >= 0x80 ? in->w : row->opcode & 1;
-    bool store = row->flags & FPF_STORE;
     VexMasked operands = {
-        .reg = in->reg, .mask = in->vvvv, .l256 = size == 32, .wide = wide, .store = store,
+        .reg = in->reg, .mask = in->vvvv, .l256 = size == 32, .wide = wide, .store = !!(row->flags & FPF_STORE),
+        .seg = in->seg, .addr_type = in->addr_type,
     };
-    int64_t disp;
-    IrVal addr = x86_address_sized(tr, in, size, store, &disp);
 
-    addr = ir_op2(tr->ir, IR_add, tr->addr_type, addr, ir_const(tr->ir, tr->addr_type, disp));
-    addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);
-    ir_call(tr->ir, HELPER_vex_masked, addr, masked_operands(tr, operands), (IrVal){0}, (IrVal){0});
+    ir_call(tr->ir, HELPER_vex_masked, offset_of(tr, in), masked_operands(tr, operands), (IrVal){0}, (IrVal){0});
 }
 
 /* False: #UD. The index is a vector register and needs a SIB byte; all three registers must differ. */
@@ -33,7 +34,7 @@ static bool translate_gather(X86Translator *tr, X86Insn *in, const VexRow *row)
 {
     VexMasked operands = {
         .reg = in->reg, .mask = in->vvvv, .index = in->vsib, .l256 = in->vex == 2, .wide = in->w,
-        .wide_index = row->opcode & 1, .scale = in->scale, .seg = in->seg, .addr32 = in->addr_type != IR_I64,
+        .wide_index = row->opcode & 1, .scale = in->scale, .seg = in->seg, .addr_type = in->addr_type,
     };
     IrVal offset;
 
@@ -41,7 +42,7 @@ static bool translate_gather(X86Translator *tr, X86Insn *in, const VexRow *row)
         return false;
     }
     in->index = -1;
-    offset = ir_zext(tr->ir, IR_I64, in->addr_type, x86_effective(tr, in));
+    offset = offset_of(tr, in);
     ir_call(tr->ir, HELPER_vex_gather, offset, masked_operands(tr, operands), (IrVal){0}, (IrVal){0});
     return true;
 }
@@ -74,7 +75,7 @@ static bool is_defined(const X86Translator *tr, const X86Insn *in, const VexRow 
     if (in->is_mem ? row->rm == FP_U : row->rm == FP_M) {
         return false;
     }
-    if ((row->length == VEX_L_128 && l256) || (row->length == VEX_L_256 && !l256) || (in->vvvv && !uses_vvvv)) {
+    if ((row->length == VEX_L_128 && l256) || (row->length == VEX_L_256 && !l256) || (!in->vvvv_unused && !uses_vvvv)) {
         return false;
     }
     if (row->digits && !(row->digits >> (in->reg & 7) & 1)) {

@@ -282,6 +282,8 @@ void slot_get(Context *c, const IrInsn *insn);
 void slot_put(Context *c, const IrInsn *insn);
 void slot_get8h(Context *c, const IrInsn *insn);
 void slot_put8h(Context *c, const IrInsn *insn);
+void field_get(Context *c, const IrInsn *insn);
+void field_put(Context *c, const IrInsn *insn);
 void slots_flush(Context *c, uint64_t mask);  /* dirty ones to memory */
 void slots_forget(Context *c, uint64_t mask); /* before a call changes their homes */
 void values_forget(Context *c);               /* at labels */

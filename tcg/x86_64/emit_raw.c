@@ -151,6 +151,27 @@ void emit_raw(Context *c, const IrInsn *insn)
     }
 }
 
+/*
+ * After an x87 store to the buffer: an unmasked exception other than precision stored nothing, and what the buffer has is
+ * older. Returns the jump that is taken then.
+ */
+static uint32_t skip_if_nothing_stored(Context *c)
+{
+    enum { SAVED = AREA_BOUNCE + 64, CONTROL = SAVED + 8, STATUS = CONTROL + 2, NO_RESULT = 0x1f };
+    enum { FNSTCW = 0xd9, FNSTSW = 0xdd, DIGIT_7 = 7, DIGIT_NOT = 2 };
+    Asm *a = &c->a;
+
+    asm_store(a, 8, mem_state(SAVED), RAX);
+    asm_op(a, FNSTCW, 4, DIGIT_7, rm_mem(mem_state(CONTROL)));
+    asm_op(a, FNSTSW, 4, DIGIT_7, rm_mem(mem_state(STATUS)));
+    asm_load(a, 4, RAX, mem_state(CONTROL));
+    asm_group3(a, DIGIT_NOT, 4, rm_reg(RAX));
+    asm_alu(a, ALU_AND, 4, RAX, rm_mem(mem_state(STATUS)));
+    asm_test_imm(a, 4, rm_reg(RAX), NO_RESULT);
+    asm_load(a, 8, RAX, mem_state(SAVED));
+    return asm_jcc(a, CC_NE);
+}
+
 /* The operand goes through a buffer. A store is known to be possible before the instruction runs. */
 void cold_raw(Context *c, ColdStub *s)
 {
@@ -168,7 +189,12 @@ void cold_raw(Context *c, ColdStub *s)
     fault_record(c, asm_offset(&c->a) + 1, s->pc, s->snapshot);
     encode(c, raw, s->out, mem_state(AREA_BOUNCE));
     if (raw->mem_write) {
+        uint32_t skip = raw->x87 && raw->may_fault ? skip_if_nothing_stored(c) : 0;
+
         cold_call(c, s, THUNK_STORE_BYTES);
+        if (skip) {
+            asm_patch_here(&c->a, skip);
+        }
     }
     asm_jmp_offset(&c->a, s->resume);
 }

@@ -11,6 +11,7 @@
 
 #define ALT_STACK_SIZE (64 * 1024)
 
+enum { TRAP_SIMD = 19 }; /* #XM; the signal and its code are those of x87 exceptions */
 static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL };
 static struct sigaction previous[G_N_ELEMENTS(signals)];
 
@@ -79,17 +80,17 @@ static void chain(int signal, siginfo_t *info, void *context)
 static void handle(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
-
     greg_t *gregs = uc->uc_mcontext.gregs;
+    int code = signal == SIGFPE && gregs[REG_TRAPNO] == TRAP_SIMD ? TCG_FAULT_SIMD : info->si_code;
 
-    tcg_interp_signal(signal, info->si_code, context);
+    tcg_interp_signal(signal, code, context);
     if (gregs[REG_RIP] == 0 && (uint64_t)gregs[REG_R13] == JUMP_CACHE_EMPTY) {
         /* A guest jumped to the one pc that an empty jump cache entry seems to have. */
         gregs[REG_RIP] = (uintptr_t)backend.thunks[THUNK_LOOKUP];
         return;
     }
     if (info->si_code > 0 && buffer_contains(gregs[REG_RIP])) {
-        deliver(uc, signal, info->si_code);
+        deliver(uc, signal, code);
     } else {
         chain(signal, info, context);
     }

@@ -1035,7 +1035,7 @@ static void run_random(NativeMode mode, bool real)
     };
     const char *seed_text = g_getenv("MYNA_SEED"), *rounds_text = g_getenv("MYNA_ROUNDS");
     uint32_t seed = seed_text ? strtoul(seed_text, NULL, 0) : 1;
-    unsigned rounds = rounds_text ? strtoul(rounds_text, NULL, 0) : 20000;
+    unsigned rounds = rounds_text ? strtoul(rounds_text, NULL, 0) : 6000;
     g_autofree uint8_t *initial = g_malloc(NATIVE_DATA_SIZE), *result = g_malloc(NATIVE_DATA_SIZE);
     Case one = {.text = g_string_new(NULL)};
     GRand *rand = g_rand_new();

@@ -43,6 +43,11 @@ static IrType any_type(Random *r)
     return types[below(r, G_N_ELEMENTS(types))];
 }
 
+static uint32_t any_field(Random *r)
+{
+    return G_STRUCT_OFFSET(TestState, fields) + below(r, sizeof(((TestState *)0)->fields) - 8);
+}
+
 static void keep(Random *r, IrVal v)
 {
     r->values[r->n_values < MAX_VALUES ? r->n_values++ : below(r, MAX_VALUES)] = v;
@@ -409,6 +414,11 @@ static void put(Random *r)
     IrType type = any_type(r);
     IrVal v;
 
+    if (below(r, 8) == 0) {
+        ir_put_field(r->ir, type, any_field(r), value(r, type));
+        r->put = true;
+        return;
+    }
     type = MIN(type, test_target.slots[slot].type);
     v = value(r, type);
     if (below(r, 10) == 0) {
@@ -599,6 +609,7 @@ static void operation(Random *r)
             call(r);
         } else {
             keep(r, ir_get8h(r->ir, below(r, 16)));
+            keep(r, ir_get_field(r->ir, any_type(r), any_field(r)));
         }
         break;
     case 22 ... 27:

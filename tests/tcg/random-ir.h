@@ -13,6 +13,7 @@ typedef struct TestState {
     uint64_t reg[16];
     uint64_t pc;
     uint8_t fx[512] __attribute__((aligned(64)));
+    uint8_t fields[64]; /* in no slot */
     uint8_t tail[256]; /* nobody writes here */
 } TestState;
 

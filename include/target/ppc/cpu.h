@@ -184,6 +184,13 @@ void ppc_set_interrupt(Cpu *cpu, PpcInterrupt which, bool level);
  * pc behind the instruction; it changes what it likes. cpu->halted makes the CPU wait. */
 void ppc_set_hypercall(Cpu *cpu, void (*fn)(Cpu *cpu, void *opaque), void *opaque);
 
+/*
+ * For hypervisors: what tlbie RB would do on every processor, of a page of the hashed page table (rb: low 64 bits of the
+ * virtual address, B in bits 8 and 9, L in bit 0: all pages then). In a hypercall of `cpu`; the others have done it before
+ * `cpu` runs guest code again.
+ */
+void ppc_invalidate_virtual_page(Cpu *cpu, uint64_t rb);
+
 /* Model facts. */
 bool ppc_is_64bit(const Cpu *cpu);
 uint32_t ppc_pvr(const Cpu *cpu);

@@ -139,6 +139,7 @@ typedef struct X86State {
     uint64_t pdpte[4];    /* PAE: loaded on CR3 writes */
     uint32_t cpl;         /* == SS.DPL in protected mode, 3 in V86, 0 in real mode */
     uint8_t interrupt_shadow; /* 1: STI, 2: MOV SS; interrupts blocked for one more instruction */
+    uint16_t pending_debug; /* DR6 bits of a trap at MOV SS, which comes behind the next instruction */
     bool nmi_blocked;
     bool in_smm;
     bool a20_masked;      /* address line 20 forced low; changed only by x86_set_a20 */

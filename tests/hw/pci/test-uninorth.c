@@ -42,15 +42,19 @@ static void bytes_are_where_they_are(void)
 {
     g_assert_cmphex(read_at(MAIN, slot_address(15, 0), 2, 2), ==, 0x100e);
     g_assert_cmphex(read_at(MAIN, slot_address(15, 0), 0, 1), ==, 0x86);
-    /* Bit 2 of the register comes with the address, with the data register's place, or both. */
+    /* Which half of the data register is used says which half of eight bytes is meant, whatever the address says. */
     rig_store(MAIN + ADDRESS, slot_address(15, 4), 4);
-    rig_store(MAIN + DATA, 0x0006, 2);
+    rig_store(MAIN + DATA + 4, 0x0006, 2);
     g_assert_cmphex(read_at(MAIN, slot_address(15, 0), 4, 2), ==, 0x0006);
     g_assert_cmphex(read_at(MAIN, slot_address(15, 4), 4, 2), ==, 0x0006);
+    g_assert_cmphex(read_at(MAIN, slot_address(15, 4), 0, 2), ==, 0x8086);
+    /* In OpenBIOS's form it is the address that says it. */
+    g_assert_cmphex(read_at(MAIN, 0x80000000 | PCI_DEVFN(15, 0) << 8 | 4, 0, 2), ==, 0x0006);
 }
 
 static void buses_behind_bridges_are_numbered(void)
 {
+    g_assert_cmphex(read_at(MAIN, 0x80000000 | PCI_DEVFN(15, 0) << 8, 0, 4), ==, 0x100e8086); /* OpenBIOS's form */
     g_assert_cmphex(read_at(MAIN, 0 << 16 | PCI_DEVFN(15, 0) << 8 | 1, 0, 4), ==, 0x100e8086);
     g_assert_cmphex(read_at(MAIN, 3 << 16 | PCI_DEVFN(15, 0) << 8 | 1, 0, 4), ==, 0xffffffff);
 }

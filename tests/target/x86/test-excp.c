@@ -115,11 +115,13 @@ static void inner_level_frames(void)
     g_assert_cmphex(s->eflags & EFL_IF, ==, 0);
 
     s->seg[S_FS].attr &= ~(3 << SEG_DPL_SHIFT); /* a kernel segment does not survive the return */
+    seg_set_null(&s->seg[S_GS], 3); /* nor does a null selector's RPL */
     helper_iret(s, IR_I32, 0, 0, 0);
     g_assert_cmphex(s->cpl, ==, 3);
     g_assert_cmphex(s->pc, ==, 0x1236);
     g_assert_cmphex(s->reg[R_SP], ==, STACK3);
     g_assert_cmphex(s->seg[S_FS].selector, ==, 0);
+    g_assert_cmphex(s->seg[S_GS].selector, ==, 0);
     g_assert_cmphex(s->seg[S_DS].selector, ==, DATA3);
     g_assert_cmphex(s->eflags & EFL_IF, ==, EFL_IF);
 }
@@ -254,6 +256,29 @@ static void tasks_nest(void)
     g_assert_cmphex(get32(TSS2 + 0x20), ==, 0x7779);
 }
 
+/* By an interrupt's task gate. */
+static void a_16_bit_task_ends_virtual_8086_mode(void)
+{
+    protected_mode();
+    put64(GDT + TSS2_SEL, descriptor(TSS2, 0x2b, 0x81, 0));
+    put64(GDT + GATE, descriptor(0x700, 0xffff, 0x9b, 0));
+    put32(TSS2 + 0x0e, 0x7777 | 2 << 16);
+    put32(TSS2 + 0x22, DATA0 | GATE << 16);
+    put32(TSS2 + 0x26, DATA0 | DATA0 << 16);
+    put32(TSS2 + 0x2a, 0);
+    put64(IDT + 8 * 0x28, (uint64_t)TSS2_SEL << 16 | UINT64_C(0xe500) << 32);
+    s->eflags |= EFL_VM | 3 << 12;
+    s->cpl = 3;
+    x86_update_mode(s);
+    X86Exception e = { .vector = 0x28, .software = true, .next_pc = 0x1236 };
+    x86_interrupt(s, &e);
+    g_assert_cmphex(s->pc, ==, 0x7777);
+    g_assert_cmphex(s->seg[S_TR].selector, ==, TSS2_SEL);
+    g_assert_cmphex(s->eflags & EFL_VM, ==, 0);
+    g_assert_cmphex(s->seg[S_CS].base, ==, 0x700);
+    g_assert_cmphex(get32(TSS + 0x24) & EFL_VM, ==, EFL_VM);
+}
+
 /* Identity-mapped by one 1 GiB page. */
 static void long_mode(void)
 {
@@ -328,6 +353,87 @@ static void system_calls_go_in_and_out(void)
     g_assert_cmphex(s->seg[S_CS].selector, ==, 0x23);
     g_assert_cmphex(s->seg[S_SS].selector, ==, 0x1b);
     g_assert_cmphex(s->eflags & EFL_IF, ==, EFL_IF);
+}
+
+static void call_amd(void)
+{
+    helper_syscall(s, 0x400125, 0, 0, 0);
+}
+
+static void call_intel(void)
+{
+    helper_sysenter(s, 0, 0, 0, 0);
+}
+
+static void system_calls_are_the_makers(void)
+{
+    for (int amd = 0; amd < 2; amd++) {
+        long_mode();
+        g_strlcpy((char *)s->features->vendor, amd ? "AuthenticAMD" : "GenuineIntel", sizeof(s->features->vendor));
+        s->efer |= EFER_SCE;
+        s->sysenter_cs = CODE0;
+        set_segment(S_CS, CODE3, descriptor(0, 0xfffff, 0xfb, 0xc)); /* compatibility mode */
+        g_assert_cmpint(raised_by(amd ? call_intel : call_amd), ==, EXC_UD);
+        g_assert_cmpint(raised_by(amd ? call_amd : call_intel), ==, -1);
+        g_assert_cmpint(s->cpl, ==, 0);
+    }
+}
+
+static void software_interrupt_1(void)
+{
+    X86Exception e = { .vector = EXC_DB, .software = true, .next_pc = 0x1236 };
+
+    x86_interrupt(s, &e);
+}
+
+/* Only the opcode F1 does not ask for the gate's level. */
+static void int_1_is_not_int1(void)
+{
+    X86Exception opcode = { .vector = EXC_DB, .software = true, .by_opcode = true, .next_pc = 0x1235 };
+
+    protected_mode();
+    at_user_level();
+    idt_gate(EXC_DB, CODE0, 0x5000, 0x8e);
+    idt_gate(EXC_GP, CODE0, 0x6000, 0x8e);
+    software_interrupt_1();
+    g_assert_cmphex(s->pc, ==, 0x6000);
+    g_assert_cmphex(get32(s->reg[R_SP]), ==, EXC_DB * 8 + 2);
+
+    protected_mode();
+    at_user_level();
+    idt_gate(EXC_DB, CODE0, 0x5000, 0x8e);
+    x86_interrupt(s, &opcode);
+    g_assert_cmphex(s->pc, ==, 0x5000);
+    g_assert_cmphex(get32(s->reg[R_SP]), ==, 0x1235);
+}
+
+/* A data breakpoint at MOV SS comes at the first instruction of what the next one enters, or together with another trap. */
+static void traps_at_mov_ss_come_late(void)
+{
+    X86Exception call = { .vector = 0x20, .software = true, .next_pc = 0x1236 };
+    X86Exception opcode = { .vector = EXC_DB, .software = true, .by_opcode = true, .next_pc = 0x1235 };
+
+    protected_mode();
+    idt_gate(EXC_DB, CODE0, 0x5000, 0x8e);
+    idt_gate(0x20, CODE0, 0x6000, 0x8e);
+    s->interrupt_shadow = 2;
+    g_assert_false(x86_watch_hits(cpu, 1, false));
+    helper_set_shadow(s, 0, 0x1234, 0, 0);
+    x86_interrupt(s, &call);
+    g_assert_cmphex(s->pc, ==, 0x5000);
+    g_assert_cmphex(s->dr[6] & 0xf00f, ==, 1);
+    g_assert_cmphex(get32(s->reg[R_SP]), ==, 0x6000);
+    g_assert_cmphex(get32(s->reg[R_SP] + 12), ==, 0x1236);
+
+    protected_mode();
+    idt_gate(EXC_DB, CODE0, 0x5000, 0x8e);
+    s->interrupt_shadow = 2;
+    g_assert_false(x86_watch_hits(cpu, 4, false));
+    helper_set_shadow(s, 0, 0x1234, 0, 0);
+    x86_interrupt(s, &opcode);
+    g_assert_cmphex(s->dr[6] & 0xf00f, ==, 4);
+    g_assert_cmphex(get32(s->reg[R_SP]), ==, 0x1235);
+    g_assert_cmphex(s->pending_debug, ==, 0);
 }
 
 static void load_null_stack(void)
@@ -551,6 +657,10 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/excp/virtual_8086_mode", virtual_8086_mode);
     g_test_add_func("/x86/excp/call_gates_copy_parameters", call_gates_copy_parameters);
     g_test_add_func("/x86/excp/tasks_nest", tasks_nest);
+    g_test_add_func("/x86/excp/a_16_bit_task_ends_virtual_8086_mode", a_16_bit_task_ends_virtual_8086_mode);
+    g_test_add_func("/x86/excp/system_calls_are_the_makers", system_calls_are_the_makers);
+    g_test_add_func("/x86/excp/int_1_is_not_int1", int_1_is_not_int1);
+    g_test_add_func("/x86/excp/traps_at_mov_ss_come_late", traps_at_mov_ss_come_late);
     g_test_add_func("/x86/excp/long_mode_frames", long_mode_frames);
     g_test_add_func("/x86/excp/system_calls_go_in_and_out", system_calls_go_in_and_out);
     g_test_add_func("/x86/excp/segment_loads_are_checked", segment_loads_are_checked);

@@ -1,0 +1,217 @@
+/* What the boards of both kinds of Macintosh share: memory, processor, firmware and what it is told. */
+#include "hw/boards/mac.h"
+
+#include "backends/char.h"
+#include "hw/misc/macio.h"
+#include "hw/nvram/fw_cfg.h"
+#include "target/ppc/cpu.h"
+#include "util/bits.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <elf.h>
+#include <string.h>
+
+#define FW_CFG_BASE 0xf0000510
+/* Items that OpenBIOS reads on Macintoshes. */
+enum {
+    ITEM_WIDTH = 0x8000, ITEM_HEIGHT, ITEM_DEPTH, ITEM_TIMEBASE, ITEM_CLOCK, ITEM_IS_KVM, ITEM_NVRAM_ADDR = 0x8008,
+    ITEM_BUS_CLOCK, ITEM_VIA = 0x800b,
+};
+static const char ndrv_file[] = "qemu_vga.ndrv"; /* the card's driver for Mac OS */
+
+bool mac_make_memory(Mac *mac, uint64_t most, GError **error)
+{
+    uint64_t size = machine_config.ram_size;
+
+    if (size < 16 << 20 || size > most) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "machine '%s' has from 16 to %u MiB of memory", mac->board->name,
+                    (unsigned)(most >> 20));
+        return false;
+    }
+    mac->ram = region_new_ram("mac.ram", size, error);
+    if (!mac->ram) {
+        return false;
+    }
+    region_add(memory_system_root(), 0, mac->ram);
+    return true;
+}
+
+bool mac_make_cpu(Mac *mac, GError **error)
+{
+    Cpu *cpu = cpu_new(&ppc_cpu_type, machine_config.cpu_model, 0, error);
+
+    if (!cpu) {
+        return false;
+    }
+    ppc_set_timebase(cpu, mac->timebase_hz);
+    if (ppc_is_64bit(cpu)) { /* whose reset vector is in RAM: the board starts it in its ROM */
+        ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = 0xfff00100, .msr = 0 });
+    }
+    return true;
+}
+
+/* ---- firmware ---- */
+
+static bool rom_error(const char *path, const char *what, GError **error)
+{
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' %s", path, what);
+    return false;
+}
+
+/* The segments of a 32-bit big-endian ELF program, at the addresses that it names. */
+static bool load_elf(Mac *mac, const char *path, const uint8_t *data, gsize size, GError **error)
+{
+    const Elf32_Ehdr *h = (const Elf32_Ehdr *)data;
+    uint64_t table = load_be32(&h->e_phoff);
+    unsigned count = load_be16(&h->e_phnum), step = load_be16(&h->e_phentsize);
+
+    if (data[EI_CLASS] != ELFCLASS32 || data[EI_DATA] != ELFDATA2MSB || load_be16(&h->e_machine) != EM_PPC) {
+        return rom_error(path, "is not for a 32-bit big-endian PowerPC", error);
+    }
+    if (step < sizeof(Elf32_Phdr) || table + (uint64_t)count * step > size) {
+        return rom_error(path, "is damaged", error);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const Elf32_Phdr *p = (const Elf32_Phdr *)(data + table + i * step);
+        uint64_t from = load_be32(&p->p_offset), length = load_be32(&p->p_filesz), to = load_be32(&p->p_paddr);
+
+        if (load_be32(&p->p_type) != PT_LOAD) {
+            continue;
+        }
+        if (from + length > size || to < mac->rom_base || to + length > mac->rom_base + mac->rom_size) {
+            return rom_error(path, "does not fit into the ROM", error);
+        }
+        memcpy(region_host(mac->rom) + (to - mac->rom_base), data + from, length);
+    }
+    return true;
+}
+
+bool mac_load_firmware(Mac *mac, GError **error)
+{
+    const char *name = machine_config.bios ? machine_config.bios : "openbios-ppc";
+    g_autofree char *path = firmware_find(name), *data = NULL;
+    gsize size;
+
+    mac->rom = region_new_rom("mac.rom", mac->rom_size, error);
+    if (!mac->rom) {
+        return false;
+    }
+    region_add(memory_system_root(), mac->rom_base, mac->rom);
+    if (!path) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' not found%s", name,
+                    machine_config.bios ? "" : " (Debian package qemu-system-data)");
+        return false;
+    }
+    if (!g_file_get_contents(path, &data, &size, error)) {
+        return false;
+    }
+    if (size >= sizeof(Elf32_Ehdr) && memcmp(data, ELFMAG, SELFMAG) == 0) {
+        return load_elf(mac, path, (const uint8_t *)data, size, error);
+    }
+    if (size > mac->rom_size) {
+        return rom_error(path, "is larger than the ROM", error);
+    }
+    memcpy(region_host(mac->rom) + mac->rom_size - size, data, size); /* a plain image ends where the ROM does */
+    return true;
+}
+
+/* ---- wiring ---- */
+
+void mac_make_pci_window(PhysAddr at, uint64_t size, Region *target, const char *name)
+{
+    region_add(memory_system_root(), at, region_new_alias(name, target, target == memory_ports_root() ? 0 : at, size));
+}
+
+Line **mac_pci_lines(Mac *mac, int first_pci)
+{
+    Line **lines = g_new(Line *, 4);
+
+    for (int n = 0; n < 4; n++) {
+        lines[n] = macio_interrupt(mac->macio, first_pci + n);
+    }
+    return lines;
+}
+
+bool mac_make_macio(Mac *mac, const char *type, const char *addr, GError **error)
+{
+    Device *dev = device_new(device_type_find(type), "macio");
+
+    device_set_pointer(dev, "chrA", char_find("serial0"));
+    device_set_pointer(dev, "chrB", char_find("serial1"));
+    mac->macio = dev;
+    if ((addr && !device_set_property(dev, "addr", addr, error)) ||
+        (mac->board->has_via && !device_set_property(dev, "via", machine_config.via ? machine_config.via : "cuda", error)) ||
+        !device_realize(dev, pci_bus_bus(mac->pci), error)) {
+        return false;
+    }
+    macio_connect(dev, 0, ppc_interrupt_line(cpu_get(0), PPC_INT_EXTERNAL));
+    return true;
+}
+
+/* ---- what firmware is told ---- */
+
+/* One letter: OpenBIOS looks at the first; "m" starts what is in memory. */
+static uint16_t boot_device(const Mac *mac)
+{
+    const char *order = machine_config.boot_once ? machine_config.boot_once : machine_config.boot_order;
+
+    return mac->kernel_size ? 'm' : order && *order ? *order : 'c';
+}
+
+static void tell_kernel(Mac *mac)
+{
+    Device *fw = mac->fw_cfg;
+
+    fw_cfg_add_u32(fw, FW_CFG_KERNEL_ADDR, mac->kernel_addr);
+    fw_cfg_add_u32(fw, FW_CFG_KERNEL_SIZE, mac->kernel_size);
+    fw_cfg_add_u32(fw, FW_CFG_KERNEL_CMDLINE, mac->cmdline_addr);
+    fw_cfg_add_u32(fw, FW_CFG_INITRD_ADDR, mac->initrd_addr);
+    fw_cfg_add_u32(fw, FW_CFG_INITRD_SIZE, mac->initrd ? g_bytes_get_size(mac->initrd) : 0);
+}
+
+static void add_ndrv(Mac *mac)
+{
+    g_autofree char *path = firmware_find(ndrv_file), *data = NULL;
+    gsize size;
+
+    if (path && g_file_get_contents(path, &data, &size, NULL)) {
+        fw_cfg_add_file(mac->fw_cfg, "ndrv/qemu_vga.ndrv", data, size);
+    }
+}
+
+bool mac_make_fw_cfg(Mac *mac, GError **error)
+{
+    const MachineConfig *m = &machine_config;
+    g_autofree char *base = g_strdup_printf("0x%x", FW_CFG_BASE);
+    Device *fw = mac->fw_cfg = device_new(&fw_cfg_type, "fw_cfg");
+
+    if (!device_set_property(fw, "mem-base", base, error) || !device_set_property(fw, "dma_iobase", "0", error) ||
+        !device_realize(fw, NULL, error)) {
+        return false;
+    }
+    fw_cfg_add(fw, FW_CFG_UUID, m->uuid, sizeof(m->uuid));
+    fw_cfg_add_u64(fw, FW_CFG_RAM_SIZE, m->ram_size);
+    fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, m->nographic);
+    fw_cfg_add_u16(fw, FW_CFG_NB_CPUS, m->cpus);
+    fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, m->cpus);
+    fw_cfg_add_u16(fw, FW_CFG_MACHINE_ID, mac->machine_id);
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, m->boot_menu);
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_DEVICE, boot_device(mac));
+    fw_cfg_add_u16(fw, ITEM_WIDTH, m->width ? m->width : 800);
+    fw_cfg_add_u16(fw, ITEM_HEIGHT, m->height ? m->height : 600);
+    fw_cfg_add_u16(fw, ITEM_DEPTH, m->depth ? m->depth : 32);
+    fw_cfg_add_u32(fw, ITEM_TIMEBASE, mac->timebase_hz);
+    fw_cfg_add_u32(fw, ITEM_CLOCK, mac->cpu_hz);
+    fw_cfg_add_u32(fw, ITEM_BUS_CLOCK, mac->bus_hz);
+    fw_cfg_add_u32(fw, ITEM_IS_KVM, 0);
+    if (mac->nvram_base) {
+        fw_cfg_add_u32(fw, ITEM_NVRAM_ADDR, mac->nvram_base);
+    }
+    if (mac->board->has_via) {
+        fw_cfg_add_u32(fw, ITEM_VIA, mac->via);
+    }
+    tell_kernel(mac);
+    add_ndrv(mac);
+    return true;
+}

@@ -1,0 +1,76 @@
+/*
+ * Floating point and vectors of the PowerPC: instruction fields, registers, FPSCR.
+ *
+ * Instructions are C functions of the state and the instruction word; fp_table.c lists them.
+ */
+#ifndef PPC_FP_H
+#define PPC_FP_H
+
+#include "softfp.h"
+#include "target/ppc/cpu.h"
+
+typedef void PpcFpExec(PpcState *s, uint32_t insn);
+
+/* Fields of an instruction word. */
+static inline unsigned field_t(uint32_t insn) { return insn >> 21 & 31; }
+static inline unsigned field_a(uint32_t insn) { return insn >> 16 & 31; }
+static inline unsigned field_b(uint32_t insn) { return insn >> 11 & 31; }
+static inline unsigned field_c(uint32_t insn) { return insn >> 6 & 31; }
+static inline unsigned field_bf(uint32_t insn) { return insn >> 23 & 7; }
+static inline unsigned field_xt(uint32_t insn) { return (insn >> 21 & 31) | (insn & 1) << 5; }
+static inline unsigned field_xa(uint32_t insn) { return (insn >> 16 & 31) | (insn >> 2 & 1) << 5; }
+static inline unsigned field_xb(uint32_t insn) { return (insn >> 11 & 31) | (insn >> 1 & 1) << 5; }
+static inline unsigned field_xc(uint32_t insn) { return (insn >> 6 & 31) | (insn >> 3 & 1) << 5; }
+
+static inline FpRound fp_rn(const PpcState *s)
+{
+    return s->fpscr & FPSCR_RN;
+}
+
+/* What an instruction wants of FPSCR besides the sticky bits. */
+enum { FP_SET_CLASS = 1, FP_SET_FR_FI = 2, FP_SCALAR = 3 };
+
+/* Adds exceptions (FPSCR bits, with FR and FI) to FPSCR. False: the result must not be written. */
+bool fp_note(PpcState *s, uint32_t flags, unsigned what);
+/* Recomputes VX and FEX. */
+void fp_summarise(PpcState *s);
+/* CR1 of a recording instruction, then the program interrupt if an enabled exception is there. */
+void fp_end(PpcState *s, uint32_t insn);
+void fp_trap(PpcState *s);
+/* Writes a double to a register with its class, if flags allow. */
+void fp_write(PpcState *s, unsigned reg, uint64_t value, uint32_t fprf, uint32_t flags);
+
+/* The NaN that an operation of up to three operands gives: the first, quiet. False: there is none. */
+bool fp_pick_nan(const FpNum *const *operands, unsigned n, FpNum *out, uint32_t *flags);
+
+/* Load and store single (Power ISA, book I, 4.6.2, 4.6.3): no rounding, SNaNs stay what they are. */
+uint64_t fp_single_to_double(uint32_t bits);
+uint32_t fp_double_to_single(uint64_t bits);
+
+typedef enum FpArith { FP_ADD, FP_SUB, FP_MUL, FP_DIV, FP_SQRT, FP_MADD, FP_MSUB, FP_NMADD, FP_NMSUB } FpArith;
+/* One operation on packed numbers: a, b as in a + b, a - b, a / b; a * c + b. The result in `format`'s
+ * precision, packed as `in`. A NaN is not rounded unless cut_nan. */
+U128 fp_arith(PpcState *s, FpArith op, const FpFormat *in, const FpFormat *format, FpRound round, U128 a, U128 b,
+              U128 c, uint32_t *flags);
+/* To an integer of so many bits. */
+uint64_t fp_convert_to_int(const FpFormat *format, U128 bits, unsigned width, bool is_unsigned, FpRound round,
+                           uint32_t *flags);
+/* LT GT EQ UN as a CR field; *flags: VXSNAN, and VXVC of an ordered comparison. */
+unsigned fp_compare_bits(const FpFormat *format, U128 a, U128 b, bool ordered, unsigned ve, uint32_t *flags);
+
+/* Interrupts, by the CPU's core. */
+void ppc_raise_fp_enabled(PpcState *s);
+
+/* fp_ops.c: opcodes 59 and 63. */
+#define FP_EXECS(X)                                                                                             \
+    X(fadd) X(fadds) X(fsub) X(fsubs) X(fmul) X(fmuls) X(fdiv) X(fdivs) X(fsqrt) X(fsqrts) X(fmadd) X(fmadds)   \
+    X(fmsub) X(fmsubs) X(fnmadd) X(fnmadds) X(fnmsub) X(fnmsubs) X(fre) X(fres) X(frsqrte) X(frsqrtes) X(fsel)  \
+    X(frsp) X(fctiw) X(fctiwz) X(fctiwu) X(fctiwuz) X(fctid) X(fctidz) X(fctidu) X(fctiduz) X(fcfid) X(fcfidu)  \
+    X(fcfids) X(fcfidus) X(frin) X(friz) X(frip) X(frim) X(fcmpu) X(fcmpo) X(ftdiv) X(ftsqrt) X(fmr) X(fneg)    \
+    X(fabs) X(fnabs) X(fcpsgn) X(fmrgew) X(fmrgow) X(mffs) X(mffsce) X(mffscdrn) X(mffscdrni) X(mffscrn)        \
+    X(mffscrni) X(mffsl) X(mcrfs) X(mtfsb0) X(mtfsb1) X(mtfsfi) X(mtfsf)
+#define X(name) PpcFpExec ppc_exec_##name;
+FP_EXECS(X)
+#undef X
+
+#endif

@@ -1,0 +1,196 @@
+/*
+ * FPSCR: what instructions leave in it, and those that move it (Power ISA, book I, 4.2.2, 4.6.10).
+ */
+#include "fp.h"
+#include "vec_ops.h"
+
+void fp_summarise(PpcState *s)
+{
+    uint32_t f = s->fpscr & ~(FPSCR_VX | FPSCR_FEX);
+
+    if (f & FPSCR_VX_ALL) {
+        f |= FPSCR_VX;
+    }
+    if ((f & FPSCR_VX && f & FPSCR_VE) || (f & FPSCR_OX && f & FPSCR_OE) || (f & FPSCR_UX && f & FPSCR_UE) ||
+        (f & FPSCR_ZX && f & FPSCR_ZE) || (f & FPSCR_XX && f & FPSCR_XE)) {
+        f |= FPSCR_FEX;
+    }
+    s->fpscr = (s->fpscr & ~UINT64_C(0xffffffff)) | f;
+}
+
+bool fp_note(PpcState *s, uint32_t flags, unsigned what)
+{
+    uint32_t f = s->fpscr;
+    bool stopped = (flags & FPSCR_VX_ALL && f & FPSCR_VE) || (flags & FPSCR_ZX && f & FPSCR_ZE);
+
+    if (flags & (FPSCR_VX_ALL | FPSCR_ZX)) {
+        flags &= FPSCR_VX_ALL | FPSCR_ZX;
+    }
+    if (what & FP_SET_FR_FI) {
+        s->fpscr = (s->fpscr & ~(uint64_t)(FPSCR_FR | FPSCR_FI)) | (flags & (FPSCR_FR | FPSCR_FI));
+    }
+    flags &= FPSCR_EXCEPTIONS;
+    if (flags) {
+        s->fpscr |= flags | (flags & ~f ? FPSCR_FX : 0);
+        fp_summarise(s);
+    }
+    return !stopped;
+}
+
+uint32_t fp_sticky(uint32_t flags)
+{
+    return flags & (flags & (FPSCR_VX_ALL | FPSCR_ZX) ? FPSCR_VX_ALL | FPSCR_ZX : FPSCR_EXCEPTIONS);
+}
+
+bool fp_note_vector(PpcState *s, uint32_t flags)
+{
+    uint32_t f = s->fpscr;
+
+    flags &= FPSCR_EXCEPTIONS;
+    if (flags) {
+        s->fpscr |= flags | (flags & ~f ? FPSCR_FX : 0);
+        fp_summarise(s);
+    }
+    return !((flags & FPSCR_VX_ALL && f & FPSCR_VE) || (flags & FPSCR_OX && f & FPSCR_OE) ||
+             (flags & FPSCR_UX && f & FPSCR_UE) || (flags & FPSCR_ZX && f & FPSCR_ZE) ||
+             (flags & FPSCR_XX && f & FPSCR_XE));
+}
+
+void fp_trap(PpcState *s)
+{
+    if (s->fpscr & FPSCR_FEX && s->msr & (MSR_FE0 | MSR_FE1)) {
+        ppc_raise_fp_enabled(s);
+    }
+}
+
+void fp_end(PpcState *s, uint32_t insn)
+{
+    if (insn & 1) {
+        s->cr[1] = s->fpscr >> 28 & 15;
+    }
+    fp_trap(s);
+}
+
+void fp_write(PpcState *s, unsigned reg, uint64_t value, uint32_t fprf, uint32_t flags)
+{
+    if (fp_note(s, flags, FP_SCALAR)) {
+        s->vsr[reg][0] = value;
+        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | fprf;
+    }
+}
+
+/* The bits that moves to FPSCR reach: all but the summaries, the reserved one, and DRN with the left word. */
+#define WRITABLE (UINT64_C(0x700000000) | (0xffffffff & ~(FPSCR_FEX | FPSCR_VX | 0x800)))
+
+static void set_fpscr(PpcState *s, uint64_t value, uint64_t mask)
+{
+    mask &= WRITABLE;
+    s->fpscr = (s->fpscr & ~mask) | (value & mask);
+    fp_summarise(s);
+}
+
+void ppc_exec_mffs(PpcState *s, uint32_t insn)
+{
+    s->vsr[field_t(insn)][0] = s->fpscr;
+    fp_end(s, insn);
+}
+
+/* Reads, and clears the enables. */
+void ppc_exec_mffsce(PpcState *s, uint32_t insn)
+{
+    s->vsr[field_t(insn)][0] = s->fpscr;
+    set_fpscr(s, 0, FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE);
+}
+
+/* The control bits are read; a field of them is replaced. */
+static void read_control(PpcState *s, uint32_t insn, uint64_t value, uint64_t mask)
+{
+    s->vsr[field_t(insn)][0] = s->fpscr & UINT64_C(0x7000000ff);
+    set_fpscr(s, value, mask);
+}
+
+void ppc_exec_mffscdrn(PpcState *s, uint32_t insn)
+{
+    read_control(s, insn, s->vsr[field_b(insn)][0], UINT64_C(7) << 32);
+}
+
+void ppc_exec_mffscdrni(PpcState *s, uint32_t insn)
+{
+    read_control(s, insn, (uint64_t)(insn >> 11 & 7) << 32, UINT64_C(7) << 32);
+}
+
+void ppc_exec_mffscrn(PpcState *s, uint32_t insn)
+{
+    read_control(s, insn, s->vsr[field_b(insn)][0], FPSCR_RN);
+}
+
+void ppc_exec_mffscrni(PpcState *s, uint32_t insn)
+{
+    read_control(s, insn, insn >> 11 & 3, FPSCR_RN);
+}
+
+/* Without the sticky bits. */
+void ppc_exec_mffsl(PpcState *s, uint32_t insn)
+{
+    s->vsr[field_t(insn)][0] = s->fpscr & (UINT64_C(0x700000000) | FPSCR_FR | FPSCR_FI | FPSCR_FPRF | 0xff);
+}
+
+void ppc_exec_mcrfs(PpcState *s, uint32_t insn)
+{
+    unsigned shift = 28 - 4 * (insn >> 18 & 7);
+    uint32_t bits = s->fpscr & 15u << shift;
+
+    s->cr[field_bf(insn)] = bits >> shift;
+    s->fpscr &= ~(uint64_t)(bits & (FPSCR_FX | FPSCR_EXCEPTIONS));
+    fp_summarise(s);
+}
+
+/* FEX and VX cannot be set by hand. */
+static uint32_t bit_of(uint32_t insn)
+{
+    return (0x80000000u >> field_t(insn)) & WRITABLE;
+}
+
+void ppc_exec_mtfsb0(PpcState *s, uint32_t insn)
+{
+    set_fpscr(s, 0, bit_of(insn));
+    fp_end(s, insn);
+}
+
+void ppc_exec_mtfsb1(PpcState *s, uint32_t insn)
+{
+    uint32_t bit = bit_of(insn);
+
+    if (bit & FPSCR_EXCEPTIONS & ~s->fpscr) {
+        s->fpscr |= FPSCR_FX;
+    }
+    set_fpscr(s, bit, bit);
+    fp_end(s, insn);
+}
+
+/* W chooses the left word, where only DRN is. */
+void ppc_exec_mtfsfi(PpcState *s, uint32_t insn)
+{
+    unsigned shift = 28 - 4 * field_bf(insn) + (insn & 0x10000 ? 32 : 0);
+
+    set_fpscr(s, (uint64_t)(insn >> 12 & 15) << shift, UINT64_C(15) << shift);
+    fp_end(s, insn);
+}
+
+void ppc_exec_mtfsf(PpcState *s, uint32_t insn)
+{
+    uint64_t mask = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        if (insn >> 17 & 1u << i) {
+            mask |= UINT64_C(15) << 4 * i;
+        }
+    }
+    if (insn & 0x02000000) { /* L: all of it */
+        mask = UINT64_MAX;
+    } else if (insn & 0x10000) {
+        mask <<= 32;
+    }
+    set_fpscr(s, s->vsr[field_b(insn)][0], mask);
+    fp_end(s, insn);
+}

@@ -1,0 +1,111 @@
+/*
+ * The rows of floating-point and vector instructions that are C functions of state and word, and the call of them.
+ */
+#include "target/ppc/fp.h"
+#include "target/ppc/insns.h"
+#include "target/ppc/vec_ops.h"
+
+enum {
+#define ROW(name, ...) EXEC_##name,
+#include "target/ppc/fp.def"
+#include "target/ppc/altivec.def"
+#include "target/ppc/vsx.def"
+#undef ROW
+};
+
+static PpcFpExec *const execs[] = {
+#define ROW(name, ...) [EXEC_##name] = ppc_exec_##name,
+#include "target/ppc/fp.def"
+#include "target/ppc/altivec.def"
+#include "target/ppc/vsx.def"
+#undef ROW
+};
+
+void ppc_raise_fp_enabled(PpcState *s)
+{
+    ppc_program(s, PROGRAM_FP, tcg_caller_pc(s));
+}
+
+/* (row, word): FPRs, vector registers, FPSCR and VSCR only. */
+uint64_t ppc_helper_fp_exec(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
+{
+    execs[row](s, word);
+    return 0;
+}
+
+/* The same; writes condition fields too. */
+uint64_t ppc_helper_fp_exec_cr(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
+{
+    execs[row](s, word);
+    return 0;
+}
+
+/* The same; reads and writes general registers too. */
+uint64_t ppc_helper_fp_exec_gpr(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
+{
+    execs[row](s, word);
+    return 0;
+}
+
+static bool touches_gprs(unsigned row)
+{
+    switch (row) {
+    case EXEC_vextublx:
+    case EXEC_vextuhlx:
+    case EXEC_vextuwlx:
+    case EXEC_vextubrx:
+    case EXEC_vextuhrx:
+    case EXEC_vextuwrx:
+    case EXEC_vclzlsbb:
+    case EXEC_vctzlsbb:
+    case EXEC_xsxexpdp:
+    case EXEC_xsxsigdp:
+    case EXEC_xsiexpdp:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether it writes a condition field: comparisons, tests, and the recording forms. */
+static bool touches_cr(const PpcInsn *in)
+{
+    uint32_t mask = in->row->mask, word = in->word;
+
+    switch (word >> 26) {
+    case 4: return !(mask & 0x400) && word & 0x400;
+    case 59: return word & 1;
+    case 60: return (!(mask & 0x400) && word & 0x400) || in->row->name[1] == 's' || in->row->name[1] == 'v';
+    default: return true; /* 63: Rc, comparisons, mcrfs */
+    }
+}
+
+static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal row = ppc_const(tr, IR_I64, in->row->op), word = ppc_const(tr, IR_I64, in->word);
+
+    if (touches_gprs(in->row->op)) {
+        PPC_CALL2(tr, fp_exec_gpr, row, word);
+    } else if (touches_cr(in)) {
+        PPC_CALL2(tr, fp_exec_cr, row, word);
+    } else {
+        PPC_CALL2(tr, fp_exec, row, word);
+    }
+}
+
+#define ROW(name, match, mask, unit, since) { #name, match, mask, emit_exec, A_##unit, ISA_##since, EXEC_##name, 0, 0 },
+
+const PpcRow ppc_rows_fp[] = {
+#include "target/ppc/fp.def"
+    { NULL },
+};
+
+const PpcRow ppc_rows_altivec[] = {
+#include "target/ppc/altivec.def"
+    { NULL },
+};
+
+const PpcRow ppc_rows_vsx[] = {
+#include "target/ppc/vsx.def"
+    { NULL },
+};

@@ -1,0 +1,23 @@
+/* The vector instructions' functions by group. */
+#ifndef PPC_VEC_OPS_H
+#define PPC_VEC_OPS_H
+
+#include "fp.h"
+#include "vec.h"
+
+/* CR6 of a recording comparison. */
+void vec_record(PpcState *s, uint32_t insn, const PpcVec *r);
+
+/* Exceptions of one element as FPSCR keeps them. */
+uint32_t fp_sticky(uint32_t flags);
+/* Adds exceptions of all elements to FPSCR. False: one of them is enabled, and nothing is written. */
+bool fp_note_vector(PpcState *s, uint32_t flags);
+/* Test data class: CR field and FPCC. */
+void vsx_test_class(PpcState *s, uint32_t insn, const FpFormat *format, U128 bits, bool not_single);
+
+#define ROW(name, ...) PpcFpExec ppc_exec_##name;
+#include "altivec.def"
+#include "vsx.def"
+#undef ROW
+
+#endif

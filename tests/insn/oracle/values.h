@@ -1,0 +1,17 @@
+/* Values that matter: boundary integers, FP numbers of every class, places in memory. */
+#ifndef TESTS_INSN_ORACLE_VALUES_H
+#define TESTS_INSN_ORACLE_VALUES_H
+
+#include "generate.h"
+
+uint64_t values_integer(Random *r);
+void values_fp(OracleFp *fp, bool unmasked, Random *r);
+void values_memory(uint8_t *data, unsigned size, Random *r);
+/* A linear address in the data, or in 16-bit code an offset in it; sometimes where nothing is mapped. */
+uint64_t values_target(Random *r, OracleMode mode);
+/* An offset in the code that is not near the instruction. */
+uint64_t values_code(OracleMode mode, Random *r);
+/* Of the case's memory operand, in its segment (generate.c). */
+uint64_t values_segment_offset(const Case *one, Random *r);
+
+#endif

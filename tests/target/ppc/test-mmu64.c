@@ -1,0 +1,122 @@
+/* The hashed 64-bit MMU: SLB misses, both segment sizes, rights, address spaces by what the SLB holds. */
+#include "tests/target/ppc/rig.h"
+
+#include "util/bits.h"
+
+#define R rig_state->gpr
+
+enum { HPT = 0x200000, VIRTUAL = MSR_IR | MSR_DR };
+#define SLBMTE(rs, rb) X_(31, rs, 0, rb, 402)
+#define SLBIA          X_(31, 0, 0, 0, 498)
+#define SLBIE(rb)      X_(31, 0, 0, rb, 434)
+#define LD(rt, d, ra)  D_(58, rt, ra, d)
+#define STD(rt, d, ra) D_(62, rt, ra, d)
+
+static void map(uint64_t vsid, bool tera, uint64_t offset, uint64_t r, unsigned slot, bool second)
+{
+    uint64_t hash = vsid ^ (tera ? vsid << 25 : 0) ^ offset >> 12;
+    uint64_t at = HPT + ((second ? ~hash : hash) & 0x7ff) * 128 + slot * 16;
+    uint64_t avpn = vsid << (tera ? 17 : 5) | offset >> 23;
+
+    store_be64(rig_ram + at, (uint64_t)tera << 62 | avpn << 7 | (second ? 2 : 0) | 1);
+    store_be64(rig_ram + at + 8, r);
+}
+
+/* Code is in segment 0, VSID 0x100; handlers end with their vector in r31. */
+static void start(void)
+{
+    static const uint32_t vectors[] = { 0x300, 0x380, 0x400, 0x480 };
+
+    rig_reset(0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        uint32_t words[] = { LI(31, vectors[i]), RIG_END };
+
+        rig_words(vectors[i], words, 2);
+    }
+    rig_state->spr[SPR_SDR1] = HPT;
+    for (uint64_t page = 0; page < 0x20000; page += 0x1000) {
+        map(0x100, false, page, page | 2, 0, false);
+    }
+    rig_state->slb_esid[0] = 0x08000000;
+    rig_state->slb_vsid[0] = 0x100 << 12;
+    rig_cpu->type->replaced(rig_cpu);
+    ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+}
+
+static void a_segment_that_is_not_there_misses(void)
+{
+    start();
+    RIG_RUN(LIS(4, 0x4000), LD(5, 0, 4));
+    g_assert_cmphex(R[31], ==, 0x380);
+    g_assert_cmphex(rig_state->spr[SPR_DAR], ==, 0x40000000);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 4);
+    start();
+    rig_run(0x40000000);
+    g_assert_cmphex(R[31], ==, 0x480);
+}
+
+static void both_segment_sizes_translate(void)
+{
+    start();
+    map(0x234, false, 0x123000, 0x300000 | 2, 3, false);
+    map(0x77, true, 0x3456789000, 0x301000 | 2, 6, true);
+    store_be64(rig_ram + 0x300008, 11);
+    store_be64(rig_ram + 0x301010, 22);
+    rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
+    rig_state->gpr[11] = 0x234 << 12;
+    rig_state->gpr[12] = UINT64_C(0x50000000000) | 0x08000000 | 2;
+    rig_state->gpr[13] = UINT64_C(1) << 62 | 0x77 << 24;
+    rig_state->gpr[4] = 0x40123000;
+    rig_state->gpr[6] = UINT64_C(0x53456789000);
+    RIG_RUN(SLBMTE(11, 10), SLBMTE(13, 12), ISYNC, LD(5, 8, 4), LD(7, 16, 6), STD(5, 24, 6));
+    g_assert_cmphex(R[31], ==, 0);
+    g_assert_cmpint(R[5], ==, 11);
+    g_assert_cmpint(R[7], ==, 22);
+    g_assert_cmpint(load_be64(rig_ram + 0x301018), ==, 11);
+}
+
+static void faults_say_why(void)
+{
+    start();
+    map(0x234, false, 0, 0x300000 | 3, 0, false);
+    rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
+    rig_state->gpr[11] = 0x234 << 12;
+    RIG_RUN(SLBMTE(11, 10), LIS(4, 0x4000), LD(5, 0, 4), STD(5, 0, 4));
+    g_assert_cmphex(R[31], ==, 0x300);
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, 0x0a000000);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 12);
+    ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+    RIG_RUN(LIS(4, 0x4000), LD(5, 0x1000, 4));
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, 0x40000000);
+}
+
+/* The same address in two processes, switched as Linux does it. */
+static void spaces_are_told_apart(void)
+{
+    start();
+    map(0x234, false, 0, 0x300000 | 2, 0, false);
+    map(0x235, false, 0, 0x301000 | 2, 0, false);
+    store_be64(rig_ram + 0x300000, 1);
+    store_be64(rig_ram + 0x301000, 2);
+    rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
+    rig_state->gpr[11] = 0x234 << 12;
+    rig_state->gpr[12] = 0x235 << 12;
+    RIG_RUN(LIS(4, 0x4000), SLBMTE(11, 10), LD(5, 0, 4), SLBIA, ISYNC, SLBMTE(12, 10), LD(6, 0, 4), SLBIE(10), SLBMTE(11, 10),
+            LD(7, 0, 4), SLBMTE(12, 10), LD(8, 0, 4), SLBIA, LD(9, 0, 4));
+    g_assert_cmpint(R[5], ==, 1);
+    g_assert_cmpint(R[6], ==, 2);
+    g_assert_cmpint(R[7], ==, 1);
+    g_assert_cmpint(R[8], ==, 2);
+    g_assert_cmphex(R[31], ==, 0x380);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rig_start(argc > 1 ? argv[1] : "power8");
+    g_test_add_func("/mmu64/misses", a_segment_that_is_not_there_misses);
+    g_test_add_func("/mmu64/sizes", both_segment_sizes_translate);
+    g_test_add_func("/mmu64/faults", faults_say_why);
+    g_test_add_func("/mmu64/spaces", spaces_are_told_apart);
+    return g_test_run();
+}
