@@ -21,6 +21,15 @@ static void put_half(PpcTranslator *tr, unsigned reg, unsigned half, IrVal value
     ir_put_field(tr->ir, IR_I64, vsr_offset(reg, half), value);
 }
 
+/* With VSX the right doubleword becomes zero (v3.1; undefined before). */
+static void put_scalar(PpcTranslator *tr, unsigned reg, IrVal value)
+{
+    put_half(tr, reg, HIGH, value);
+    if (tr->isa & ISA_V206) {
+        put_half(tr, reg, LOW, ppc_const(tr, IR_I64, 0));
+    }
+}
+
 static bool is_le(const PpcTranslator *tr)
 {
     return tr->mode & MODE_LE;
@@ -112,14 +121,11 @@ static void emit_load(PpcTranslator *tr, const PpcInsn *in)
         ppc_put_address(tr, F_RA(in), addr);
     }
     if (how & F_PAIR) { /* doublewords in memory order: the first register is the left one */
-        put_half(tr, reg & ~1, HIGH, is_le(tr) ? second : value);
-        put_half(tr, reg | 1, HIGH, is_le(tr) ? value : second);
+        put_scalar(tr, reg & ~1, is_le(tr) ? second : value);
+        put_scalar(tr, reg | 1, is_le(tr) ? value : second);
         return;
     }
-    put_half(tr, reg, HIGH, value);
-    if (how & (F_VSX | F_VR)) {
-        put_half(tr, reg, LOW, ppc_const(tr, IR_I64, 0));
-    }
+    put_scalar(tr, reg, value);
 }
 
 static void emit_store(PpcTranslator *tr, const PpcInsn *in)

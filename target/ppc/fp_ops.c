@@ -94,6 +94,13 @@ uint32_t fp_double_to_single(uint64_t bits)
     return bits >> 32 & 0x80000000;
 }
 
+/* The right doubleword, which only VSX can see, becomes zero (v3.1; undefined before). */
+static void put_fpr(PpcState *s, unsigned reg, uint64_t value)
+{
+    s->vsr[reg][0] = value;
+    s->vsr[reg][1] = 0;
+}
+
 static void arith(PpcState *s, uint32_t insn, FpArith op, const FpFormat *format)
 {
     unsigned b = op == FP_MUL ? field_c(insn) : field_b(insn);
@@ -192,7 +199,7 @@ void ppc_exec_fsel(PpcState *s, uint32_t insn)
     FpNum x = fp_unpack(&fp_double, s->vsr[field_a(insn)][0]);
     bool positive = !fp_is_nan(x) && (!x.negative || x.kind == FP_IS_ZERO);
 
-    s->vsr[field_t(insn)][0] = s->vsr[positive ? field_c(insn) : field_b(insn)][0];
+    put_fpr(s, field_t(insn), s->vsr[positive ? field_c(insn) : field_b(insn)][0]);
     fp_end(s, insn);
 }
 
@@ -216,7 +223,7 @@ static void to_int(PpcState *s, uint32_t insn, unsigned width, bool is_unsigned,
     uint64_t r = fp_convert_to_int(&fp_double, s->vsr[field_b(insn)][0], width, is_unsigned, round, &flags);
 
     if (fp_note(s, flags, FP_SET_FR_FI)) {
-        s->vsr[field_t(insn)][0] = r;
+        put_fpr(s, field_t(insn), r);
     }
     fp_end(s, insn);
 }
@@ -324,7 +331,7 @@ void ppc_exec_ftsqrt(PpcState *s, uint32_t insn)
 
 static void move(PpcState *s, uint32_t insn, uint64_t value)
 {
-    s->vsr[field_t(insn)][0] = value;
+    put_fpr(s, field_t(insn), value);
     fp_end(s, insn);
 }
 
@@ -342,12 +349,12 @@ void ppc_exec_fmrgew(PpcState *s, uint32_t insn)
 {
     uint64_t a = s->vsr[field_a(insn)][0], b = s->vsr[field_b(insn)][0];
 
-    s->vsr[field_t(insn)][0] = (a & UINT64_C(0xffffffff00000000)) | b >> 32;
+    put_fpr(s, field_t(insn), (a & UINT64_C(0xffffffff00000000)) | b >> 32);
 }
 
 void ppc_exec_fmrgow(PpcState *s, uint32_t insn)
 {
     uint64_t a = s->vsr[field_a(insn)][0], b = s->vsr[field_b(insn)][0];
 
-    s->vsr[field_t(insn)][0] = a << 32 | (uint32_t)b;
+    put_fpr(s, field_t(insn), a << 32 | (uint32_t)b);
 }

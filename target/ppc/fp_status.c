@@ -75,6 +75,7 @@ void fp_write(PpcState *s, unsigned reg, uint64_t value, uint32_t fprf, uint32_t
 {
     if (fp_note(s, flags, FP_SCALAR)) {
         s->vsr[reg][0] = value;
+        s->vsr[reg][1] = 0;
         s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | fprf;
     }
 }
@@ -89,23 +90,29 @@ static void set_fpscr(PpcState *s, uint64_t value, uint64_t mask)
     fp_summarise(s);
 }
 
+static void put_control(PpcState *s, uint32_t insn, uint64_t value)
+{
+    s->vsr[field_t(insn)][0] = value;
+    s->vsr[field_t(insn)][1] = 0;
+}
+
 void ppc_exec_mffs(PpcState *s, uint32_t insn)
 {
-    s->vsr[field_t(insn)][0] = s->fpscr;
+    put_control(s, insn, s->fpscr);
     fp_end(s, insn);
 }
 
 /* Reads, and clears the enables. */
 void ppc_exec_mffsce(PpcState *s, uint32_t insn)
 {
-    s->vsr[field_t(insn)][0] = s->fpscr;
+    put_control(s, insn, s->fpscr);
     set_fpscr(s, 0, FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE);
 }
 
 /* The control bits are read; a field of them is replaced. */
 static void read_control(PpcState *s, uint32_t insn, uint64_t value, uint64_t mask)
 {
-    s->vsr[field_t(insn)][0] = s->fpscr & UINT64_C(0x7000000ff);
+    put_control(s, insn, s->fpscr & UINT64_C(0x7000000ff));
     set_fpscr(s, value, mask);
 }
 
@@ -132,7 +139,7 @@ void ppc_exec_mffscrni(PpcState *s, uint32_t insn)
 /* Without the sticky bits. */
 void ppc_exec_mffsl(PpcState *s, uint32_t insn)
 {
-    s->vsr[field_t(insn)][0] = s->fpscr & (UINT64_C(0x700000000) | FPSCR_FR | FPSCR_FI | FPSCR_FPRF | 0xff);
+    put_control(s, insn, s->fpscr & (UINT64_C(0x700000000) | FPSCR_FR | FPSCR_FI | FPSCR_FPRF | 0xff));
 }
 
 void ppc_exec_mcrfs(PpcState *s, uint32_t insn)

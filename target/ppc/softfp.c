@@ -137,7 +137,7 @@ FpNum fp_round(const FpFormat *format, FpNum n, FpRound round, unsigned mode, ui
         if (mode & FPSCR_OE) {
             n.exp -= format->adjust;
         } else {
-            bool to_inf = round == ROUND_NEAREST || round == ROUND_AWAY || (round == ROUND_UP && !n.negative) ||
+            bool to_inf = round == ROUND_NEAREST || round == ROUND_AWAY || round == ROUND_ODD || (round == ROUND_UP && !n.negative) ||
                           (round == ROUND_DOWN && n.negative);
 
             *flags = (*flags & ~FPSCR_FR) | FPSCR_XX | FPSCR_FI | (to_inf ? FPSCR_FR : 0);

@@ -197,7 +197,7 @@ QUAD(vsraq, (U128)((S128)a >> (b >> 64 & 127)))
 QUAD(vrlq, b >> 64 & 127 ? a << (b >> 64 & 127) | a >> (-(b >> 64) & 127) : a)
 /* Products of quadwords and ten, for decimal conversions. */
 QUAD(vmul10uq, a * 10)
-QUAD(vmul10euq, a * 10 + ((b & 15) > 9 ? 0 : (b & 15)))
+QUAD(vmul10euq, a * 10 + (b & 15))
 QUAD(vmsumudm, (a >> 64) * (b >> 64) + (U128)(uint64_t)a * (uint64_t)b + c)
 
 /* What a * 10 + digit has above 128 bits. */
@@ -209,7 +209,7 @@ static unsigned mul10_carry(U128 a, unsigned digit)
 }
 
 QUAD(vmul10cuq, mul10_carry(a, 0))
-QUAD(vmul10ecuq, mul10_carry(a, (b & 15) > 9 ? 0 : (b & 15)))
+QUAD(vmul10ecuq, mul10_carry(a, b & 15))
 
 /* Shifts by a byte each, of that byte and its neighbour. */
 void ppc_exec_vslv(PpcState *s, uint32_t insn)
@@ -249,7 +249,7 @@ static uint64_t mask_of(unsigned first, unsigned last, unsigned width)
 
 static uint64_t rotated(uint64_t a, uint64_t control, unsigned width, uint64_t *mask)
 {
-    unsigned last = control & (width - 1), first = control >> 8 & (width - 1), by = control >> 16 & (width - 1);
+    unsigned by = control & (width - 1), last = control >> 8 & (width - 1), first = control >> 16 & (width - 1);
 
     *mask = mask_of(first, last, width);
     return width == 64 ? a << by | a >> (-by & 63) : (uint32_t)((uint32_t)a << by | (uint32_t)a >> (-by & 31));

@@ -82,12 +82,15 @@ void ppc_exec_xscvspdpn(PpcState *s, uint32_t insn)
 
 void ppc_exec_xvcvdpsp(PpcState *s, uint32_t insn)
 {
-    uint32_t flags = 0, r[2];
+    uint32_t all = 0, r[2];
 
     for (unsigned i = 0; i < 2; i++) {
+        uint32_t flags = 0;
+
         r[i] = reformat(s, &fp_double, &fp_single, s->vsr[field_xb(insn)][i], &flags);
+        all |= fp_sticky(flags);
     }
-    if (fp_note_vector(s, fp_sticky(flags))) {
+    if (fp_note_vector(s, all)) {
         s->vsr[field_xt(insn)][0] = twice(r[0]);
         s->vsr[field_xt(insn)][1] = twice(r[1]);
     }

@@ -86,7 +86,11 @@ __asm__(
 #if defined(HAVE_VEC) && !defined(HAVE_VSX)
     "each_vsr lvx, 0, 31, AT_VECTORS\n"
 #endif
+#ifdef HAVE_VSX
+    "lfd 0, AT_FPSCR(31)\n .long 0xfffe058e\n" /* mtfsf 0xff, 0, 1, 0: with the left word */
+#else
     "lfd 0, AT_FPSCR(31)\n mtfsf 0xff, 0\n"
+#endif
 #ifdef HAVE_VSX
     "each_vsr lxvd2x, 0, 63, AT_VSR\n"
 #else
