@@ -54,6 +54,7 @@ static const char *const extra[] = {
     "u3-agp,addr=18.6",
     "grackle,addr=18.7",
     "uni-north",
+    "sungem",
     "isa-serial,index=0,chardev=c0",
     "isa-parallel,index=0,chardev=c1",
     "isa-debugcon,iobase=0xe9,chardev=c2",
