@@ -341,7 +341,7 @@ static TcgExit run(void *state, const IrBlock *ir)
             write_known_pc(state, ir, insn->imm);
             return TCG_EXIT_LOOKUP;
         case IR_exit_lookup:
-            write_pc(state, values[insn->in[0]]);
+            write_pc(state, values[insn->in[0]] & ir_mask(insn->type));
             return TCG_EXIT_LOOKUP;
         case IR_exit_main:
             return insn->bits;

@@ -5,8 +5,8 @@
  *
  * Needs: nothing.  Keeps: value ids; the insns are renumbered.  Leaves dead values for ir_pass_dead.
  *
- * A get is replaced only by a value of its own type: gets are free for pinned slots, and an extra
- * extension would not be.
+ * A get of a pinned slot is replaced only by a value of its own type: it is free, and an extra extension
+ * would not be. One of a slot in memory costs a load, often of what was stored just before.
  */
 #include "passes.h"
 
@@ -77,6 +77,45 @@ static void forget_slots(Forward *f, uint64_t slots)
     }
 }
 
+static bool is_in_memory(const IrBlock *ir, unsigned slot)
+{
+    return ir->slots[slot].pin < 0;
+}
+
+/* Whether bits 32 to 63 of a value are seen to be zero. */
+static bool upper_half_is_zero(const IrBlock *ir, uint32_t id)
+{
+    const IrInsn *def = &ir->insns[ir->value_def[id]];
+    uint64_t mask;
+
+    switch (def->op) {
+    case IR_load:
+        return !(def->bits & IRM_SX) && def->type <= IR_I32;
+    case IR_zext:
+        return def->bits <= IR_I32;
+    case IR_and:
+        return ir_is_const(ir, (IrVal){def->in[1]}, &mask) && mask <= UINT32_MAX;
+    default:
+        return false;
+    }
+}
+
+/* A slot in memory that is read in another width than it was put in: from the value, not from memory. */
+static bool convert_get(Forward *f, IrInsn *insn, const Known *k)
+{
+    IrBlock *ir = f->ir;
+    IrType held = ir->value_type[k->id];
+    bool narrower = insn->type <= k->type && insn->type < held;
+    bool wider = insn->type == IR_I64 && k->type == IR_I32 && k->zero_above && held == IR_I32;
+
+    if (insn->type > IR_I64 || !is_in_memory(ir, insn->bits) || !(narrower || wider)) {
+        return false;
+    }
+    /* From its own type: a copy of the low part. */
+    emit(f, &(IrInsn){.op = IR_zext, .type = insn->type, .bits = narrower ? insn->type : IR_I32, .in = {k->id}, .out = insn->out});
+    return true;
+}
+
 static void forward_get(Forward *f, IrInsn *insn)
 {
     const IrBlock *ir = f->ir;
@@ -90,6 +129,9 @@ static void forward_get(Forward *f, IrInsn *insn)
         }
         if (insn->type == k->type && ir->value_type[k->id] == insn->type) {
             f->replace[insn->out] = k->id;
+            return;
+        }
+        if (convert_get(f, insn, k)) {
             return;
         }
     }
@@ -107,6 +149,10 @@ static void forward_put(Forward *f, IrInsn *insn)
     Known *k = &f->slots[insn->bits];
     bool whole = insn->type >= IR_I32 || insn->type == ir->slots[insn->bits].type;
 
+    if (insn->type == IR_I32 && ir->slots[insn->bits].type == IR_I64 && is_in_memory(ir, insn->bits) &&
+        ir->value_type[insn->in[0]] == IR_I64 && upper_half_is_zero(ir, insn->in[0])) {
+        insn->type = IR_I64; /* the same, and no half of a value that has to be extended */
+    }
     /* Constants are put again: a put of the pc is no news to us, but insn_start may have been. */
     if (k->id == insn->in[0] && !ir_is_const(ir, (IrVal){k->id}, NULL) &&
         (whole ? k->type == insn->type && k->zero_above : k->type >= insn->type)) {

@@ -181,15 +181,21 @@ static void emit_extend(Context *c, const IrInsn *insn)
     unsigned from = ir_type_size(insn->bits), to = MAX(4, ir_type_size(insn->type));
     uint32_t a = insn->in[0];
     Value *v = &c->values[a];
+    bool is_copy = false;
     Rm rm;
     int out;
 
     if (from >= ir_type_size(insn->type)) { /* a copy of the low part */
         from = to;
+        is_copy = true;
     }
     if (insn->op == IR_zext && from >= 4 && v->reg != NO_REG && !v->is_const && v->type == IR_I32 &&
         v->clean && c->values[insn->out].wish < 0) {
         value_set_reg(c, insn->out, v->reg, insn->type == IR_I32);
+        return;
+    }
+    if (is_copy && v->reg != NO_REG && !v->is_const && c->values[insn->out].wish < 0) {
+        value_set_reg(c, insn->out, v->reg, false);
         return;
     }
     if (v->is_const) {
