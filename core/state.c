@@ -58,6 +58,19 @@ void state_reset(StateFields *fields, void *state)
     }
 }
 
+/* As %x: devices have tens of thousands of numbers, and printf takes its time. */
+static void append_hex(GString *text, uint64_t value)
+{
+    char digits[16];
+    unsigned n = sizeof(digits);
+
+    do {
+        digits[--n] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    } while (value);
+    g_string_append_len(text, digits + n, sizeof(digits) - n);
+}
+
 void state_save(StateFields *fields, const void *state, GKeyFile *out, const char *id)
 {
     size_t count;
@@ -67,8 +80,10 @@ void state_save(StateFields *fields, const void *state, GKeyFile *out, const cha
         g_autoptr(GString) text = g_string_new(NULL);
 
         for (size_t k = 0; k < rows[i].count; k++) {
-            g_string_append_printf(text, k ? " %" G_GINT64_MODIFIER "x" : "%" G_GINT64_MODIFIER "x",
-                                   (guint64)state_get(element(&rows[i], state, k), rows[i].size));
+            if (k) {
+                g_string_append_c(text, ' ');
+            }
+            append_hex(text, state_get(element(&rows[i], state, k), rows[i].size));
         }
         g_key_file_set_string(out, id, rows[i].name, text->str);
     }
