@@ -2,6 +2,7 @@
 #include "core/irqchip.h"
 
 #include "core/device.h"
+#include "core/irqwire.h"
 
 const IrqchipOps *irqchip;
 
@@ -20,7 +21,9 @@ static void hand_over(Device *dev, void *opaque)
 
 void irqchip_switch(const IrqchipOps *ops)
 {
+    irq_wires_cut(); /* what they sent is in the state that is fetched */
     device_for_each(fetch, NULL);
     irqchip = ops;
     device_for_each(hand_over, NULL);
+    irq_wires_join();
 }

@@ -14,12 +14,12 @@ typedef enum KvmChips { CHIPS_OFF, CHIPS_SPLIT, CHIPS_ON } KvmChips;
 typedef struct Kvm {
     int fd, vm;
     KvmChips chips;
-    bool ioeventfd, any_length, adjust_clock, tsc_offset, deadline_timer;
+    bool ioeventfd, irqfd, any_length, adjust_clock, tsc_offset, deadline_timer;
     bool readonly_memory, sregs2, xcrs, debugregs, guest_debug;
     int run_size;   /* bytes of a vCPU's shared page and what follows it */
     int xsave_size; /* bytes that KVM_GET_XSAVE2 fills; 0: only KVM_GET_XSAVE */
     int dirty_ring; /* entries; 0: bitmaps */
-    int max_cpus, max_slots;
+    int max_cpus, max_slots, max_routes;
     struct kvm_coalesced_mmio_ring *ring; /* in the first vCPU's mapping; NULL: none */
     int ring_page; /* its offset there, in pages; 0: none */
 } Kvm;
@@ -75,6 +75,16 @@ const IrqchipOps *kvm_irqchip_ops(void);
 void kvm_irqchip_push_deadline(KvmCpu *kc);
 void kvm_irqchip_run(bool run); /* the machine goes on, or stands; also when KVM becomes its engine */
 void kvm_irqchip_leave(void);
+/* Routes of interrupts: those of a PC's wires, at most, and of inputs of the I/O APIC, which come first. */
+enum { KVM_PINS = 24, KVM_FIXED_ROUTES = 16 + KVM_PINS };
+bool kvm_set_routes(void); /* false: errno */
+void kvm_add_message_route(struct kvm_irq_routing *table, uint32_t gsi, uint64_t address, uint32_t data);
+
+/* irqfd.c: of IrqchipOps */
+int kvm_irqfd_connect(int fd, uint64_t address, uint32_t data);
+void kvm_irqfd_disconnect(int route, int fd);
+unsigned kvm_irqfd_count(void); /* most routes that it adds */
+void kvm_irqfd_add_routes(struct kvm_irq_routing *table);
 
 /* x86-cpuid.c */
 bool kvm_cpuid_init(GError **error); /* tells the target which features there are */

@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-enum { PINS = 24, PIC_PINS = 16, CASCADE = 2, ROUTES = PIC_PINS + PINS };
+enum { PINS = KVM_PINS, PIC_PINS = KVM_FIXED_ROUTES - PINS, CASCADE = 2 };
 enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
 enum { PIT_IDLE = 0xff }; /* mode of a channel that does nothing */
 
@@ -64,29 +64,35 @@ static void add_wires(struct kvm_irq_routing *table)
     }
 }
 
+void kvm_add_message_route(struct kvm_irq_routing *table, uint32_t gsi, uint64_t address, uint32_t data)
+{
+    struct kvm_irq_routing_entry *entry = add_route(table, gsi, KVM_IRQ_ROUTING_MSI);
+
+    entry->u.msi.address_lo = address;
+    entry->u.msi.address_hi = address >> 32;
+    entry->u.msi.data = data;
+}
+
 static void add_pins(struct kvm_irq_routing *table)
 {
     for (uint32_t pin = 0; pin < PINS; pin++) {
         if (pins[pin].address) {
-            struct kvm_irq_routing_entry *entry = add_route(table, pin, KVM_IRQ_ROUTING_MSI);
-
-            entry->u.msi.address_lo = pins[pin].address;
-            entry->u.msi.address_hi = pins[pin].address >> 32;
-            entry->u.msi.data = pins[pin].data;
+            kvm_add_message_route(table, pin, pins[pin].address, pins[pin].data);
         }
     }
 }
 
-static bool set_routes(void)
+bool kvm_set_routes(void)
 {
     g_autofree struct kvm_irq_routing *table =
-        g_malloc0(sizeof(*table) + ROUTES * sizeof(struct kvm_irq_routing_entry));
+        g_malloc0(sizeof(*table) + (KVM_FIXED_ROUTES + kvm_irqfd_count()) * sizeof(struct kvm_irq_routing_entry));
 
     if (kvm.chips == CHIPS_ON) {
         add_wires(table);
     } else {
         add_pins(table);
     }
+    kvm_irqfd_add_routes(table);
     return ioctl(kvm.vm, KVM_SET_GSI_ROUTING, table) >= 0;
 }
 
@@ -95,7 +101,7 @@ static void route_pin(int pin, uint64_t address, uint32_t data)
     if (pins[pin].address != address || pins[pin].data != data) {
         pins[pin].address = address;
         pins[pin].data = data;
-        if (!set_routes()) {
+        if (!kvm_set_routes()) {
             complain("route an input of the I/O APIC");
         }
     }
@@ -290,6 +296,8 @@ static const IrqchipOps split_ops = {
     .set_line = set_line,
     .send_msi = send_msi,
     .route_pin = route_pin,
+    .connect = kvm_irqfd_connect,
+    .disconnect = kvm_irqfd_disconnect,
     .get = get_state,
     .set = set_state,
     .get_apic = get_apic,
@@ -300,6 +308,8 @@ static const IrqchipOps all_ops = {
     .all = true,
     .set_line = set_line,
     .send_msi = send_msi,
+    .connect = kvm_irqfd_connect,
+    .disconnect = kvm_irqfd_disconnect,
     .get = get_state,
     .set = set_state,
     .get_apic = get_apic,
@@ -382,7 +392,7 @@ static bool make_all(GError **error)
     if (ioctl(kvm.vm, KVM_CREATE_PIT2, &pit) < 0) {
         return cannot(error, "make the kernel's timer");
     }
-    return set_routes() || cannot(error, "route interrupts");
+    return kvm_set_routes() || cannot(error, "route interrupts");
 }
 
 static bool make_split(GError **error)

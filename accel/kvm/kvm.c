@@ -215,6 +215,8 @@ static bool make_vm(GError **error)
     kvm.xcrs = capability(KVM_CAP_XCRS);
     kvm.deadline_timer = capability(KVM_CAP_TSC_DEADLINE_TIMER);
     kvm.ioeventfd = capability(KVM_CAP_IOEVENTFD);
+    kvm.irqfd = capability(KVM_CAP_IRQFD);
+    kvm.max_routes = capability(KVM_CAP_IRQ_ROUTING);
     kvm.any_length = capability(KVM_CAP_IOEVENTFD_ANY_LENGTH);
     kvm.adjust_clock = capability(KVM_CAP_ADJUST_CLOCK);
     kvm.tsc_offset = capability(KVM_CAP_VCPU_ATTRIBUTES);

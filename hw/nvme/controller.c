@@ -387,6 +387,7 @@ static bool nvme_realize(Device *dev, GError **error)
     bus_init(&n->bus, NVME_BUS, dev->id, dev);
     if (n->thread) {
         iothread_ref(n->thread);
+        pci_msix_want_wires(&n->pci);
     }
     return add_first_namespace(n, error);
 }

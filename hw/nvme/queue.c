@@ -79,6 +79,22 @@ void nvme_update_intx(Nvme *n)
     }
 }
 
+/* Those messages for which there is a wire leave at once; the others' bits remain. */
+static bool send_past_lock(Nvme *n, uint64_t *due, unsigned words)
+{
+    bool all = true;
+
+    for (unsigned word = 0; word < words; word++) {
+        for (uint64_t bits = due[word]; bits; bits &= bits - 1) {
+            if (pci_msix_send(&n->pci, word * 64 + __builtin_ctzll(bits))) {
+                due[word] &= ~(bits & -bits);
+            }
+        }
+        all &= !due[word];
+    }
+    return all;
+}
+
 /* Wires and messages are the machine's: its lock is taken after ours was dropped. */
 void nvme_unlock(Nvme *n)
 {
@@ -93,6 +109,9 @@ void nvme_unlock(Nvme *n)
     memset(n->vectors_due, 0, sizeof(due));
     n->interrupts_due = false;
     g_mutex_unlock(&n->lock);
+    if (send_past_lock(n, due, G_N_ELEMENTS(due)) && !n->intx && !n->pci.intx) {
+        return;
+    }
     taken = machine_lock_if();
     for (unsigned word = 0; word < G_N_ELEMENTS(due); word++) {
         while (due[word]) {

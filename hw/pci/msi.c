@@ -5,6 +5,7 @@
  */
 #include "hw/pci/msi.h"
 
+#include "core/irqwire.h"
 #include "core/lock.h"
 #include "util/bits.h"
 #include "util/error.h"
@@ -18,9 +19,16 @@ enum { MSIX_ENABLE = 0x8000, MSIX_MASK_ALL = 0x4000, MSIX_TABLE = 4, MSIX_PBA = 
 enum { ENTRY_SIZE = 16, ENTRY_DATA = 8, ENTRY_CONTROL = 12, ENTRY_MASKED = 1 };
 enum { MAX_MSI = 32, MAX_MSIX = 2048 };
 
+typedef struct MsixWire {
+    PciDevice *pci;
+    unsigned vector;
+    IrqWire *_Atomic wire; /* NULL: not opened yet */
+} MsixWire;
+
 typedef struct PciMsix {
     PciDevice *pci;
     unsigned vectors;
+    MsixWire *wires;   /* vectors of them, or NULL: nobody wants any */
     uint8_t *table;    /* vectors entries */
     uint64_t *pending; /* one bit each */
     Region *table_region, *pba_region, *own_bar;
@@ -138,12 +146,76 @@ static void send_entry(PciMsix *x, unsigned vector)
     send(x->pci, load_le64(entry), load_le32(entry + ENTRY_DATA));
 }
 
-/* What waited for a mask to go away. */
-static void send_pending(PciMsix *x, unsigned vector)
+static bool may_send(const PciMsix *x, unsigned vector)
 {
-    if (is_pending(x, vector) && pci_msix_enabled(x->pci) && pci_bus_master(x->pci) && !is_masked(x, vector)) {
+    return pci_msix_enabled(x->pci) && pci_bus_master(x->pci) && !is_masked(x, vector);
+}
+
+/* ---- MSI-X from threads without the machine lock ---- */
+
+static void relay(void *opaque)
+{
+    const MsixWire *w = opaque;
+
+    pci_msix_notify(w->pci, w->vector);
+}
+
+static void update_wire(PciMsix *x, unsigned vector)
+{
+    const uint8_t *entry = x->table + vector * ENTRY_SIZE;
+    MsixWire *w;
+
+    if (!x->wires) {
+        return;
+    }
+    w = &x->wires[vector];
+    if (may_send(x, vector)) {
+        if (!w->wire) {
+            w->pci = x->pci;
+            w->vector = vector;
+            w->wire = irq_wire_new(relay, w);
+        }
+        if (w->wire) {
+            irq_wire_open(w->wire, load_le64(entry), load_le32(entry + ENTRY_DATA));
+        }
+    } else if (w->wire) {
+        irq_wire_close(w->wire);
+    }
+}
+
+void pci_msix_want_wires(PciDevice *pci)
+{
+    PciMsix *x = pci->msix;
+
+    if (x && !x->wires) {
+        x->wires = g_new0(MsixWire, x->vectors);
+    }
+}
+
+bool pci_msix_send(PciDevice *pci, unsigned vector)
+{
+    const PciMsix *x = pci->msix;
+    IrqWire *wire = x && x->wires && vector < x->vectors ? x->wires[vector].wire : NULL;
+
+    return wire && irq_wire_send(wire);
+}
+
+/* ---- MSI-X: what the guest changes ---- */
+
+/* What waited for a mask to go away is sent. */
+static void vector_changed(PciMsix *x, unsigned vector)
+{
+    if (is_pending(x, vector) && may_send(x, vector)) {
         set_pending(x, vector, false);
         send_entry(x, vector);
+    }
+    update_wire(x, vector);
+}
+
+static void all_changed(PciMsix *x)
+{
+    for (unsigned vector = 0; vector < x->vectors; vector++) {
+        vector_changed(x, vector);
     }
 }
 
@@ -205,7 +277,7 @@ static void table_write(void *opaque, PhysAddr offset, uint64_t value, unsigned 
     }
     store_le32(entry, load_le32(entry) & ~3u);
     store_le32(entry + ENTRY_CONTROL, load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED);
-    send_pending(x, offset / ENTRY_SIZE);
+    vector_changed(x, offset / ENTRY_SIZE);
 }
 
 static uint64_t pba_read(void *opaque, PhysAddr offset, unsigned size)
@@ -286,9 +358,7 @@ void pci_msi_config_written(PciDevice *pci, unsigned offset, unsigned size)
     PciMsix *x = pci->msix;
 
     if (x && (touches(offset, size, pci->msix_cap + CONTROL, 2) || touches(offset, size, COMMAND, 2))) {
-        for (unsigned vector = 0; vector < x->vectors; vector++) {
-            send_pending(x, vector);
-        }
+        all_changed(x);
     }
     if ((x && touches(offset, size, pci->msix_cap, MSIX_SIZE)) ||
         (pci->msi_cap && touches(offset, size, pci->msi_cap, 4))) {
@@ -317,6 +387,7 @@ void pci_msi_reset(PciDevice *pci)
         memset(x->pending, 0, pba_bytes(x->vectors));
         for (unsigned vector = 0; vector < x->vectors; vector++) {
             x->table[vector * ENTRY_SIZE + ENTRY_CONTROL] = ENTRY_MASKED;
+            update_wire(x, vector);
         }
     }
 }
@@ -329,6 +400,11 @@ void pci_msi_save(PciDevice *pci, GKeyFile *out)
 
     if (!x) {
         return;
+    }
+    for (unsigned i = 0; x->wires && i < x->vectors; i++) {
+        if (x->wires[i].wire) {
+            irq_wire_flush(x->wires[i].wire);
+        }
     }
     text = g_string_new(NULL);
     for (unsigned i = 0; i < x->vectors * 4; i++) {
@@ -378,6 +454,9 @@ bool pci_msi_load(PciDevice *pci, GKeyFile *in, GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad MSI-X table of '%s'", pci->dev.id);
         return false;
     }
+    for (unsigned i = 0; i < x->vectors; i++) {
+        update_wire(x, i);
+    }
     return true;
 }
 
@@ -386,6 +465,10 @@ void pci_msi_free(PciDevice *pci)
     PciMsix *x = pci->msix;
 
     if (x) {
+        for (unsigned i = 0; x->wires && i < x->vectors; i++) {
+            irq_wire_free(x->wires[i].wire);
+        }
+        g_free(x->wires);
         region_free(x->table_region);
         region_free(x->pba_region);
         region_free(x->own_bar);

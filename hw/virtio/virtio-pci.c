@@ -31,10 +31,15 @@ void virtio_update(Device *dev)
     pci_set_intx(&v->pci, v->core.isr != 0);
 }
 
+static uint16_t vector_of(const VirtioDevice *v, const VirtQueue *q)
+{
+    return q ? q->s.vector : v->core.config_vector;
+}
+
 static void raise_locked(VirtioDevice *v, VirtQueue *q)
 {
     if (pci_msix_enabled(&v->pci)) {
-        uint16_t vector = q ? q->s.vector : v->core.config_vector;
+        uint16_t vector = vector_of(v, q);
 
         if (vector != NO_VECTOR) {
             pci_msix_notify(&v->pci, vector);
@@ -66,13 +71,18 @@ static void raise_late(void *opaque)
     }
 }
 
-/* An I/O thread does not wait for the machine lock, whose owner may wait for it: if it is taken the main loop does it. */
+/*
+ * An I/O thread does not wait for the machine lock, whose owner may wait for it: if no wire leads past that and it is taken, the
+ * main loop does it.
+ */
 void virtio_pci_interrupt(VirtioDevice *v, VirtQueue *q)
 {
     unsigned n = q ? q->index : v->queue_count;
 
     if (machine_locked()) {
         raise_locked(v, q);
+    } else if (pci_msix_send(&v->pci, vector_of(v, q))) {
+        return;
     } else if (machine_trylock()) {
         raise_locked(v, q);
         machine_unlock();
@@ -578,6 +588,9 @@ bool virtio_pci_realize(VirtioDevice *v, GError **error)
     }
     if (v->vectors && !pci_msix_init_own_bar(&v->pci, v->vectors, BAR_MSIX, error)) {
         return false;
+    }
+    if (v->iothread) {
+        pci_msix_want_wires(&v->pci);
     }
     virtio_bell_make(v);
     if (v->modern) {

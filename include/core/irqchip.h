@@ -27,6 +27,9 @@ typedef struct IrqchipOps {
     void (*send_msi)(uint64_t address, uint32_t data); /* any thread */
     /* Without all: what a level-triggered entry of the I/O APIC sends, so that its end is reported. Address 0: nothing. */
     void (*route_pin)(int pin, uint64_t address, uint32_t data);
+    /* What is written to the eventfd from now on is that message. Its route, or -1: it cannot be. NULL: never. */
+    int (*connect)(int fd, uint64_t address, uint32_t data);
+    void (*disconnect)(int route, int fd); /* messages under way have arrived when it returns */
     /* count_load_time is the age of the load in ns, by which it does not matter whether the machine stands. */
     void (*get)(IrqchipPart part, void *state);
     void (*set)(IrqchipPart part, void *state);

@@ -195,6 +195,7 @@ poweroff -f
 
 def inner_linux(myna, emulator=None, irqchip='on', append=''):
     vmlinuz, busybox, root = linux.kernel('amd64')
+    trace = '' if emulator else '-D /tmp/log -trace kvm_irqfd'
     with tempfile.TemporaryDirectory() as folder:
         inner = os.path.join(folder, 'inner.cpio')
         initramfs.build(inner, busybox, root, INNER_MODULES, INNER)
@@ -203,10 +204,11 @@ cd /t; busybox httpd -p 8000 -h /t
 dd if=/dev/zero of=/t/tmp/a bs=1M count=8 2>/dev/null; dd if=/dev/zero of=/t/tmp/b bs=1M count=8 2>/dev/null
 echo BOOT-VMLINUZ $(md5sum < /t/vmlinuz | cut -c1-32)
 chroot /t /usr/bin/emulator -accel kvm,kernel-irqchip={irqchip} -cpu host -smp 2 -m 256 -display none -monitor none -serial stdio -no-reboot \\
-    -kernel /vmlinuz -initrd /initrd -append "console=ttyS0 panic=-1 {append}" -drive if=none,id=a,file=/tmp/a,format=raw \\
-    -device virtio-blk-pci,drive=a -drive if=ide,index=0,file=/tmp/b,format=raw \\
-    -netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile= -netdev user,id=n1 -device e1000,netdev=n1,romfile=
+    -kernel /vmlinuz -initrd /initrd -append "console=ttyS0 panic=-1 {append}" -object iothread,id=io \\
+    -drive if=none,id=a,file=/tmp/a,format=raw -device virtio-blk-pci,drive=a,iothread=io -drive if=ide,index=0,file=/tmp/b,format=raw \\
+    -netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile= -netdev user,id=n1 -device e1000,netdev=n1,romfile= {trace}
 echo BOOT-STATUS $?
+[ -z "{trace}" ] || echo BOOT-WIRES $(grep -c "kvm_irqfd.*fee" /t/tmp/log)
 for d in a b; do echo BOOT-WROTE $d $(dd if=/t/tmp/$d bs=64k count=64 2>/dev/null | md5sum | cut -c1-32); done
 '''
         with outer(folder, myna, task, one(myna, emulator), {'vmlinuz': vmlinuz, 'initrd': inner}) as m:
@@ -222,6 +224,9 @@ for d in a b; do echo BOOT-WROTE $d $(dd if=/t/tmp/$d bs=64k count=64 2>/dev/nul
             m.expect('BOOT-STATUS 0', 10 * PATIENCE)
             wrote = [m.expect(rf'BOOT-WROTE {d} (\w{{32}})', 60)[1] for d in ('a', 'b')]
             m.expect('BOOT-END', 10 * PATIENCE)
+            wires = re.search(r'BOOT-WIRES (\d+)', m.text)
+            if wires and (int(wires[1]) > 0) != (irqchip != 'off'):
+                raise machine.Failure(f'the I/O thread had {wires[1]} wires into the kernel')
             if wrote != sums:
                 raise machine.Failure(f'on disk is {wrote}, not {sums}')
             if bad := re.search('(INNER|BOOT)-FAIL.*', m.text):
@@ -291,6 +296,7 @@ TESTS = {
     'engine': engine,
     'grub': grub,
     'linux': inner_linux,
+    'linux-split': lambda myna: inner_linux(myna, irqchip='split'),
     'linux-off': lambda myna: inner_linux(myna, irqchip='off'),
     'switch': switch,
     'linux-qemu': lambda myna: inner_linux(myna, debian_qemu()),

@@ -31,6 +31,13 @@ bool pci_msix_enabled(const PciDevice *pci);
  */
 void pci_msi_notify(PciDevice *pci, unsigned vector);
 void pci_msix_notify(PciDevice *pci, unsigned vector);
+/*
+ * For a device with an I/O thread: interrupts that need no machine lock. want_wires, under that lock, once MSI-X is there and
+ * before the thread begins; its wires last until the device is gone. send is for any thread: false if the engine cannot do
+ * that, or the vector is masked or off: then pci_msix_notify does it.
+ */
+void pci_msix_want_wires(PciDevice *pci);
+bool pci_msix_send(PciDevice *pci, unsigned vector);
 /* The device takes back what it asked for: clears the pending bit. Under the machine lock. */
 void pci_msix_clear_pending(PciDevice *pci, unsigned vector);
 

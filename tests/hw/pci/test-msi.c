@@ -1,7 +1,11 @@
 /* MSI and MSI-X as a driver uses them; messages are stores to memory that the test reads. */
 #include "hw/pci/msi.h"
+#include "core/irqchip.h"
+#include "core/mainloop.h"
 #include "tests/hw/rig.h"
 #include "util/bits.h"
+
+#include <sys/eventfd.h>
 
 enum { VECTORS = 5, TABLE = 0x100, PBA = 0x200, MAILBOX = 0x8000 };
 #define BAR 0xf0000000u
@@ -140,6 +144,117 @@ static void masked_vectors_wait(void)
     g_assert_cmphex(rig_load(BAR + PBA, 4), ==, 0);
 }
 
+/* ---- an engine that takes messages from eventfds ---- */
+
+enum { APIC = 0xfee00000, LAST_ROUTE = 25 };
+
+static int connected_fd = -1, routes = 24;
+static uint32_t connected_data;
+
+static int connect_wire(int fd, uint64_t address, uint32_t data)
+{
+    if (routes == LAST_ROUTE) {
+        return -1;
+    }
+    g_assert_cmphex(address, ==, APIC);
+    connected_fd = fd;
+    connected_data = data;
+    return routes++;
+}
+
+static void disconnect_wire(int route, int fd)
+{
+    g_assert_cmpint(route, ==, routes - 1);
+    g_assert_cmpint(fd, ==, connected_fd);
+    connected_fd = -1;
+    routes--;
+}
+
+static const IrqchipOps wiring_chip = { .connect = connect_wire, .disconnect = disconnect_wire };
+
+static uint64_t arrived(void)
+{
+    eventfd_t count = 0;
+
+    eventfd_read(connected_fd, &count);
+    return count;
+}
+
+static void program_wire(int n, uint32_t address, uint32_t control)
+{
+    rig_store(BAR + TABLE + n * 16, address, 4);
+    rig_store(BAR + TABLE + n * 16 + 8, 200 + n, 4);
+    rig_store(BAR + TABLE + n * 16 + 12, control, 4);
+}
+
+static void start_wired(void)
+{
+    start();
+    pci_msix_want_wires(pci);
+    irqchip_switch(&wiring_chip);
+    put(pci->msix_cap + 2, 0x8000, 2);
+}
+
+static void an_open_vector_has_a_wire(void)
+{
+    start_wired();
+    g_assert_false(pci_msix_send(pci, 1));
+    program_wire(1, APIC, 0);
+    g_assert_cmpint(connected_data, ==, 201);
+    g_assert_true(pci_msix_send(pci, 1));
+    g_assert_cmpint(arrived(), ==, 1);
+    rig_store(BAR + TABLE + 16 + 8, 0x77, 4); /* rewritten though open */
+    g_assert_cmphex(connected_data, ==, 0x77);
+    g_assert_false(pci_msix_send(pci, VECTORS));
+    program_wire(2, APIC, 0); /* the engine has no route left */
+    g_assert_false(pci_msix_send(pci, 2));
+    irqchip_switch(NULL);
+}
+
+static void what_ends_a_wire(void)
+{
+    start_wired();
+    program_wire(1, APIC, 0);
+    put(pci->msix_cap + 2, 0xc000, 2);
+    g_assert_false(pci_msix_send(pci, 1));
+    put(pci->msix_cap + 2, 0x8000, 2);
+    g_assert_true(pci_msix_send(pci, 1));
+    put(4, 2, 2); /* no master of the bus */
+    g_assert_false(pci_msix_send(pci, 1));
+    put(4, 6, 2);
+    program_wire(1, MAILBOX, 0); /* memory, which is no interrupt controller's */
+    g_assert_false(pci_msix_send(pci, 1));
+    program_wire(1, APIC, 0);
+    irqchip_switch(NULL);
+    g_assert_cmpint(connected_fd, ==, -1);
+    irqchip_switch(&wiring_chip);
+    g_assert_true(pci_msix_send(pci, 1));
+    device_reset(&pci->dev);
+    g_assert_cmpint(connected_fd, ==, -1);
+    irqchip_switch(NULL);
+}
+
+/* A thread may write at the moment in which the guest masks its vector. */
+static void what_comes_too_late_is_pending(void)
+{
+    int fd;
+
+    start_wired();
+    program_wire(1, APIC, 0);
+    fd = connected_fd;
+    program_wire(1, APIC, 1);
+    eventfd_write(fd, 1);
+    main_loop_step(false);
+    g_assert_cmphex(rig_load(BAR + PBA, 4), ==, 2);
+    rig_store(BAR + PBA, 0, 4);
+    start_wired();
+    program_wire(1, APIC, 1);
+    eventfd_write(fd, 1);
+    rig_save_and_load(&pci->dev); /* also if nobody had the time to look */
+    g_assert_cmphex(rig_load(BAR + PBA, 4), ==, 2);
+    irqchip_switch(NULL);
+}
+
 static void reset_masks_all(void)
 {
     start();
@@ -195,6 +310,9 @@ int main(int argc, char **argv)
     ADD(the_wire_is_low_while_messages_are_on);
     ADD(msix_entries_are_messages);
     ADD(masked_vectors_wait);
+    ADD(an_open_vector_has_a_wire);
+    ADD(what_ends_a_wire);
+    ADD(what_comes_too_late_is_pending);
     ADD(reset_masks_all);
     ADD(a_snapshot_keeps_table_and_pending_bits);
     ADD(a_damaged_snapshot_is_refused);
