@@ -410,6 +410,15 @@ static void a_fetch_fault_is_raised(void)
     g_assert_cmphex(s->pc, ==, 0x5000);
 }
 
+/* An entry of the jump cache that is empty has this pc. */
+static void the_last_pc_of_all_is_not_remembered(void)
+{
+    start();
+    s->pc = UINT64_MAX;
+    run();
+    g_assert_cmphex(s->fault, ==, UINT64_MAX);
+}
+
 static void a_fetch_fault_in_the_second_page_is_raised(void)
 {
     start();
@@ -747,6 +756,7 @@ static const Case cases[] = {
     CASE(a_fault_leaves_the_pc_at_its_instruction),
     CASE(a_crossing_store_that_faults_writes_nothing),
     CASE(a_fetch_fault_is_raised),
+    CASE(the_last_pc_of_all_is_not_remembered),
     CASE(a_fetch_fault_in_the_second_page_is_raised),
     CASE(the_next_instruction_sees_a_changed_one),
     CASE(changed_code_in_another_block_is_seen),
