@@ -169,6 +169,7 @@ typedef struct Member {
     uint32_t at, end; /* offsets of the access on the usual path */
     int32_t disp, imm;
     int8_t addr_reg, out, value_reg;
+    uint8_t addr_size;
     bool value_is_imm, keep_flags;
 } Member;
 
@@ -363,6 +364,10 @@ void cold_group(Context *c, ColdStub *s);
 /* emit_raw.c */
 void emit_raw(Context *c, const IrInsn *insn);
 void cold_raw(Context *c, ColdStub *s);
+/* The instruction itself; gpr is its general register, mem its memory operand, if it has them. */
+void raw_encode(Context *c, const IrRaw *raw, int gpr, Mem mem);
+/* Its memory operand by way of a buffer: the address is in AREA_X0. */
+void raw_through_buffer(Context *c, const IrRaw *raw, int gpr, uint64_t pc, Snapshot snapshot);
 void cold_fp_load(Context *c, ColdStub *s);
 
 /* emit_control.c */

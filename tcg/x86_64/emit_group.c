@@ -4,6 +4,9 @@
  * The check is that the whole span lies in one page of the table. Where it fails all of the group
  * goes the slow way, access by access; the code between them is repeated there. So nothing between
  * the first and the last access may leave the block, call or touch other memory.
+ *
+ * Raw instructions with vector operands form groups of their own: all load or all store, with one
+ * alignment, and of one kind of encoding, so that the test for loaded FP state is not needed again.
  */
 #include "backend.h"
 
@@ -13,6 +16,47 @@ enum { OTHER_KINDS = IRM_BE | IRM_ALIGNED | IRM_KERNEL | IRM_UPDATE };
 static bool is_plain(const IrInsn *insn)
 {
     return (insn->op == IR_load || insn->op == IR_store) && !(insn->bits & OTHER_KINDS);
+}
+
+static const IrRaw *raw_of(const Context *c, const IrInsn *insn)
+{
+    return insn->op == IR_raw ? &c->ir->raws[insn->bits & ~IRB_FLAGS] : NULL;
+}
+
+/* One of two vector registers, or of a register and the role of the other operand. No flags. */
+static bool is_vector(const IrInsn *insn, const IrRaw *raw, RawRole rm)
+{
+    return !raw->x87 && !raw->flags_in && !ir_insn_defines_flags(insn) && raw->reg_role == RAW_XMM && raw->rm_role == rm;
+}
+
+static unsigned access_size(const Context *c, const IrInsn *insn)
+{
+    return insn->op == IR_raw ? raw_of(c, insn)->mem_size : ir_type_size(insn->type);
+}
+
+static bool may_begin(const Context *c, const IrInsn *insn)
+{
+    enum { MAX_OPERAND = 64 };
+    const IrRaw *raw = raw_of(c, insn);
+
+    return raw ? is_vector(insn, raw, RAW_MEM) && raw->mem_read != raw->mem_write && raw->mem_size <= MAX_OPERAND
+               : is_plain(insn);
+}
+
+static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first)
+{
+    const IrRaw *a = raw_of(c, insn), *b = raw_of(c, first);
+
+    return may_begin(c, insn) && insn->op == first->op &&
+           (!a || (a->mem_write == b->mem_write && a->mem_align == b->mem_align && !a->vex == !b->vex));
+}
+
+/* A vector instruction on registers, within a group of such ones. */
+static bool is_raw_between(const Context *c, const IrInsn *insn, const IrInsn *first)
+{
+    const IrRaw *raw = raw_of(c, insn), *other = raw_of(c, first);
+
+    return raw && other && is_vector(insn, raw, RAW_XMM) && !raw->vex == !other->vex;
 }
 
 /* The address as a value and a constant. */
@@ -45,14 +89,15 @@ static uint32_t plan(const Context *c, const IrInsn *first, int64_t *low, int64_
     uint32_t root = root_of(ir, first, &offset);
 
     *low = offset;
-    *high = offset + ir_type_size(first->type) - 1;
+    *high = offset + access_size(c, first) - 1;
     for (uint32_t i = c->i + 1; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
 
-        if (is_plain(insn) && insn->op == first->op && root_of(ir, insn, &offset) == root) {
-            int64_t from = MIN(*low, offset), to = MAX(*high, offset + (int64_t)ir_type_size(insn->type) - 1);
+        if (is_of_kind(c, insn, first) && root_of(ir, insn, &offset) == root) {
+            int64_t from = MIN(*low, offset), to = MAX(*high, offset + (int64_t)access_size(c, insn) - 1);
+            const IrRaw *raw = raw_of(c, insn);
 
-            if (to - from >= MAX_SPAN) {
+            if (to - from >= MAX_SPAN || (raw && raw->mem_align && (offset - *low) % raw->mem_align)) {
                 break;
             }
             *low = from;
@@ -60,7 +105,7 @@ static uint32_t plan(const Context *c, const IrInsn *first, int64_t *low, int64_
             last = i;
             n++;
         } else if (!may_be_between(insn->op) && insn->op != IR_put && insn->op != IR_put8h &&
-                   insn->op != IR_insn_start && !c->dead[i]) {
+                   insn->op != IR_insn_start && !is_raw_between(c, insn, first) && !c->dead[i]) {
             break;
         }
     }
@@ -71,21 +116,22 @@ static Member *member_new(Context *c, const IrInsn *insn, Address addr)
 {
     Member *m = CONTEXT_PUSH(c, members);
 
-    *m = (Member){ .insn = insn, .addr_reg = addr.reg, .disp = addr.disp, .pc = c->pc };
+    *m = (Member){ .insn = insn, .addr_reg = addr.reg, .disp = addr.disp, .pc = c->pc,
+                   .addr_size = c->ir->value_type[insn->in[0]] == IR_I32 ? 4 : 8 };
     return m;
 }
 
 /* The access itself, and what is needed to do it the slow way. */
 static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
 {
-    unsigned size = ir_type_size(insn->type);
+    unsigned size = access_size(c, insn);
     Mem mem = mem_index(c->group_addend, addr.reg, addr.disp);
     Member *m = member_new(c, insn, addr);
     int32_t imm = 0;
 
     if (insn->op == IR_load) {
         m->out = out;
-    } else {
+    } else if (insn->op == IR_store) {
         m->value_is_imm = value_imm(c, insn->in[1], size, &imm);
         m->imm = imm;
         m->value_reg = m->value_is_imm ? NO_REG : value_use(c, insn->in[1]);
@@ -95,6 +141,9 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     m->at = asm_offset(&c->a);
     if (insn->op == IR_load) {
         emit_loaded(c, insn, out, mem);
+    } else if (insn->op == IR_raw) {
+        fault_record(c, m->at + 1, c->pc, m->snapshot);
+        raw_encode(c, raw_of(c, insn), RAX, mem);
     } else if (m->value_is_imm) {
         asm_store_imm(&c->a, size, mem, imm);
     } else {
@@ -143,6 +192,7 @@ bool emit_group(Context *c, const IrInsn *insn)
 {
     int64_t low, high, offset;
     Address addr, span;
+    const IrRaw *raw = raw_of(c, insn);
     ColdStub *stub;
     uint32_t last;
     int32_t imm;
@@ -153,7 +203,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         emit_access(c, insn, addr, load_out(c, insn));
         return true;
     }
-    if (c->held || !is_plain(insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
+    if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
         return false;
     }
     clobber_flags(c);
@@ -163,17 +213,42 @@ bool emit_group(Context *c, const IrInsn *insn)
     }
     out = insn->op == IR_load && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
               ? load_out(c, insn) : NO_REG;
-    stub = begin_access(c, insn, COLD_GROUP, insn->op == IR_store);
+    stub = begin_access(c, insn, COLD_GROUP, raw ? raw->mem_write : insn->op == IR_store);
     c->group_stub = stub - c->cold;
     stub->first_member = c->n_members;
     root_of(c->ir, insn, &offset);
     span = addr;
     span.disp += low - offset;
-    c->group_addend = emit_probe(c, stub, span, high - low + 1, insn->op == IR_store, 1).base;
+    c->group_addend = emit_probe(c, stub, span, high - low + 1, stub->is_store, raw ? raw->mem_align : 1).base;
+    if (stub->jumps[1]) { /* the first one is then misaligned too, and faults before any has been made */
+        ColdStub *other = cold_new(c, COLD_UNALIGNED);
+
+        stub = &c->cold[c->group_stub];
+        *other = *stub;
+        other->kind = COLD_UNALIGNED;
+        other->addr_reg = addr.reg;
+        other->disp = addr.disp;
+        other->snapshot = snapshot_take(c, UINT64_MAX);
+    }
     c->held = 1u << c->group_addend;
     c->group_last = last;
     emit_access(c, insn, addr, out == NO_REG ? load_out(c, insn) : out);
     return true;
+}
+
+/* The code between two accesses, with what can fault in it. */
+static void repeat_between(Context *c, const Member *before, const Member *m)
+{
+    uint32_t from = before->end, to = m->at, here = asm_offset(&c->a), n = c->n_faults;
+
+    repeat_code(c, from, to);
+    for (uint32_t k = 0; k < n; k++) {
+        FaultRecord f = c->faults[k];
+
+        if (f.offset > from && f.offset <= to) {
+            fault_record(c, here + (f.offset - from), f.pc, f.snapshot);
+        }
+    }
 }
 
 void cold_group(Context *c, ColdStub *s)
@@ -184,17 +259,19 @@ void cold_group(Context *c, ColdStub *s)
     patch_jumps(c, s);
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
-        unsigned size = ir_type_size(m->insn->type);
+        unsigned size = access_size(c, m->insn);
 
         if (k) {
-            repeat_code(c, m[-1].end, m->at);
+            repeat_between(c, &m[-1], m);
         }
         if (m->keep_flags) {
-            save_flags(c, AREA_X2);
+            save_flags(c, AREA_UPDATE);
         }
-        emit_effective(c, scratch, m->addr_reg, m->disp, c->ir->value_type[m->insn->in[0]] == IR_I32 ? 4 : 8);
+        emit_effective(c, scratch, m->addr_reg, m->disp, m->addr_size);
         asm_store(a, 8, mem_state(AREA_X0), scratch);
-        if (m->insn->op == IR_load) {
+        if (m->insn->op == IR_raw) {
+            raw_through_buffer(c, raw_of(c, m->insn), RAX, m->pc, m->snapshot);
+        } else if (m->insn->op == IR_load) {
             thunk_call(c, sized(THUNK_LOAD1, size));
         } else if (m->value_is_imm) {
             asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
@@ -203,12 +280,14 @@ void cold_group(Context *c, ColdStub *s)
             asm_store(a, 8, mem_state(AREA_X1), m->value_reg);
             thunk_call(c, sized(THUNK_STORE1, size));
         }
-        fault_record(c, asm_offset(a), m->pc, m->snapshot);
+        if (m->insn->op != IR_raw) {
+            fault_record(c, asm_offset(a), m->pc, m->snapshot);
+        }
         if (m->insn->op == IR_load) {
             emit_loaded(c, m->insn, m->out, mem_state(AREA_X0));
         }
         if (m->keep_flags) {
-            restore_flags(c, AREA_X2);
+            restore_flags(c, AREA_UPDATE);
         }
     }
     asm_jmp_offset(a, c->members[s->first_member + s->n_members - 1].end);

@@ -35,7 +35,7 @@ static int register_number(uint8_t role, uint8_t number, int gpr)
                                                                                : number;
 }
 
-static void encode(Context *c, const IrRaw *raw, int gpr, Mem mem)
+void raw_encode(Context *c, const IrRaw *raw, int gpr, Mem mem)
 {
     uint32_t opcode = raw->opcode | raw->map << 8 | (uint32_t)raw->prefix << 16;
     int reg = register_number(raw->reg_role, raw->reg, gpr);
@@ -118,6 +118,9 @@ void emit_raw(Context *c, const IrInsn *insn)
         emit_status_word(c, insn);
         return;
     }
+    if (is_mem && emit_group(c, insn)) {
+        return;
+    }
     if (!raw->flags_in && (is_mem || ir_insn_defines_flags(insn))) {
         clobber_flags(c);
     }
@@ -139,7 +142,7 @@ void emit_raw(Context *c, const IrInsn *insn)
     if (raw->may_fault || is_mem) {
         fault_record(c, asm_offset(&c->a) + 1, c->pc, is_mem ? stub->snapshot : snapshot_take(c, UINT64_MAX));
     }
-    encode(c, raw, gpr, mem);
+    raw_encode(c, raw, gpr, mem);
     if (stub) {
         end_access(c, stub);
     }
@@ -172,29 +175,38 @@ static uint32_t skip_if_nothing_stored(Context *c)
     return asm_jcc(a, CC_NE);
 }
 
-/* The operand goes through a buffer. A store is known to be possible before the instruction runs. */
-void cold_raw(Context *c, ColdStub *s)
+static void call_with_record(Context *c, Thunk thunk, uint64_t pc, Snapshot snapshot)
 {
-    const IrRaw *raw = &c->ir->raws[s->insn->bits & ~IRB_FLAGS];
+    thunk_call(c, thunk);
+    fault_record(c, asm_offset(&c->a), pc, snapshot);
+}
 
-    patch_jumps(c, s);
-    cold_address(c, s);
-    cold_size(c, s, s->size);
+/* A store is known to be possible before the instruction runs. */
+void raw_through_buffer(Context *c, const IrRaw *raw, int gpr, uint64_t pc, Snapshot snapshot)
+{
+    asm_store_imm(&c->a, 8, mem_state(AREA_X2), raw->mem_size);
     if (raw->mem_write) {
-        cold_call(c, s, THUNK_PROBE_STORE);
+        call_with_record(c, THUNK_PROBE_STORE, pc, snapshot);
     }
     if (raw->mem_read) {
-        cold_call(c, s, THUNK_LOAD_BYTES);
+        call_with_record(c, THUNK_LOAD_BYTES, pc, snapshot);
     }
-    fault_record(c, asm_offset(&c->a) + 1, s->pc, s->snapshot);
-    encode(c, raw, s->out, mem_state(AREA_BOUNCE));
+    fault_record(c, asm_offset(&c->a) + 1, pc, snapshot);
+    raw_encode(c, raw, gpr, mem_state(AREA_BOUNCE));
     if (raw->mem_write) {
         uint32_t skip = raw->x87 && raw->may_fault ? skip_if_nothing_stored(c) : 0;
 
-        cold_call(c, s, THUNK_STORE_BYTES);
+        call_with_record(c, THUNK_STORE_BYTES, pc, snapshot);
         if (skip) {
             asm_patch_here(&c->a, skip);
         }
     }
+}
+
+void cold_raw(Context *c, ColdStub *s)
+{
+    patch_jumps(c, s);
+    cold_address(c, s);
+    raw_through_buffer(c, &c->ir->raws[s->insn->bits & ~IRB_FLAGS], s->out, s->pc, s->snapshot);
     asm_jmp_offset(&c->a, s->resume);
 }

@@ -123,6 +123,64 @@ static void test_rows(const void *engine_name)
 }
 
 /* Each opcode has one meaning: a second row would be dead. */
+/* Loads and stores off one register, which share TLB checks, with other instructions between them. */
+static void test_groups(const void *engine_name)
+{
+    static const struct {
+        uint8_t size, bytes[5];
+        bool aligned;
+    } accesses[] = {
+        {3, {0x0f, 0x10, 0x43}, false}, {3, {0x0f, 0x28, 0x43}, true}, {3, {0x0f, 0x11, 0x43}, false},
+        {3, {0x0f, 0x29, 0x43}, true}, {4, {0xf3, 0x0f, 0x6f, 0x43}, false}, {4, {0x66, 0x0f, 0x7f, 0x43}, true},
+        {4, {0xf2, 0x0f, 0x10, 0x43}, false}, {4, {0x66, 0x0f, 0x58, 0x43}, true}, {4, {0x66, 0x0f, 0xfe, 0x43}, true},
+        {4, {0xf2, 0x0f, 0x11, 0x43}, false}, {4, {0x66, 0x0f, 0xd6, 0x43}, false},
+    }, others[] = {
+        {3, {0x0f, 0x58, 0xc1}, false}, {4, {0x66, 0x0f, 0xfe, 0xd0}, false}, {2, {0x39, 0xc8}, false}, /* cmp eax, ecx */
+        {3, {0x83, 0xd2, 0x00}, false}, /* adc edx, 0 */ {3, {0x48, 0x01, 0xc6}, false}, {3, {0x0f, 0x94, 0xc2}, false},
+    };
+
+    how = GPOINTER_TO_INT(engine_name);
+    for (unsigned round = 0; round < 600 && !g_test_failed(); round++) {
+        FpContext before, want, got;
+        unsigned n = 0, kind = fpm_below(G_N_ELEMENTS(accesses));
+        uint8_t code[80];
+        char *difference;
+
+        for (unsigned k = 0; k < 9; k++) {
+            if (fpm_below(3)) {
+                unsigned i = fpm_below(4) ? kind : fpm_below(G_N_ELEMENTS(accesses));
+
+                memcpy(code + n, accesses[i].bytes, accesses[i].size);
+                n += accesses[i].size;
+                code[n - 1] |= fpm_below(8) << 3;
+                code[n++] = (accesses[i].aligned ? 16 * fpm_below(16) : fpm_below(240)) - 128;
+            } else {
+                unsigned i = fpm_below(G_N_ELEMENTS(others));
+
+                memcpy(code + n, others[i].bytes, others[i].size);
+                n += others[i].size;
+            }
+        }
+        fpm_random_context(&before);
+        before.gpr[R_BX] = fpm_data_address() + 256;
+        want = got = before;
+        fpm_run_native(&want, code, n);
+        fpm_run_translated(how, &got, code, n);
+        difference = fpm_difference(&want, &got, FLAGS_ALL);
+        if (difference) {
+            fpm_fail("sequence differs from the host", code, n, &before, difference);
+        }
+    }
+}
+
+/* movaps xmm0, [rbx+1]; movaps xmm1, [rbx+17]: the first of them faults. */
+static void test_misaligned_group(void)
+{
+    static const uint8_t loads[] = {0x0f, 0x28, 0x43, 0x01, 0x0f, 0x28, 0x4b, 0x11};
+
+    g_assert_cmpint(fpm_vector_in(FPM_COMPILE, fpm_mode, loads, sizeof(loads)), ==, EXC_GP);
+}
+
 static void test_rows_are_unique(void)
 {
     for (unsigned i = 0; i < x86_fp_row_count; i++) {
@@ -189,6 +247,9 @@ int main(int argc, char **argv)
     fpm_init();
     g_test_add_func("/insn/fp/vector/unique", test_rows_are_unique);
     g_test_add_func("/insn/fp/vector/mode", test_mode_checks);
+    g_test_add_func("/insn/fp/vector/misaligned-group", test_misaligned_group);
+    g_test_add_data_func("/insn/fp/vector/groups-interpreted", GINT_TO_POINTER(FPM_INTERPRET), test_groups);
+    g_test_add_data_func("/insn/fp/vector/groups-compiled", GINT_TO_POINTER(FPM_COMPILE), test_groups);
     g_test_add_data_func("/insn/fp/vector/rows-interpreted", GINT_TO_POINTER(FPM_INTERPRET), test_rows);
     g_test_add_data_func("/insn/fp/vector/unmasked-interpreted", GINT_TO_POINTER(FPM_INTERPRET), test_unmasked);
     g_test_add_data_func("/insn/fp/vector/rows-compiled", GINT_TO_POINTER(FPM_COMPILE), test_rows);
