@@ -277,7 +277,6 @@ void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
 void jumps_clear(JumpCache *jumps, bool keep_global);
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
 void engine_flush_all(Cpu *cpu);
-void engine_flush_everywhere(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
 void engine_flush_page(Cpu *cpu, VirtAddr addr);

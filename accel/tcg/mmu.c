@@ -623,7 +623,6 @@ const EngineOps tcg_engine_ops = {
     .store = helper_store,
     .probe = helper_probe,
     .flush_all = engine_flush_all,
-    .flush_everywhere = engine_flush_everywhere,
     .flush_space = engine_flush_space,
     .flush_spaces = engine_flush_spaces,
     .flush_page = engine_flush_page,

@@ -278,37 +278,6 @@ static void do_pending(EngineCpu *ec)
     }
 }
 
-/*
- * From a helper. Others that do the same meanwhile do not wait for this CPU, which then looks at what they asked for; and
- * those that need the machine lock to leave their code get it.
- */
-void engine_flush_everywhere(Cpu *cpu)
-{
-    EngineCpu *ec = cpu->engine;
-    bool locked, in_code;
-
-    if (!ec) {
-        return;
-    }
-    engine_flush_all(cpu);
-    if (cpu_count() == 1) {
-        return;
-    }
-    locked = machine_locked();
-    in_code = atomic_load(&ec->in_code);
-    if (locked) {
-        machine_unlock();
-    }
-    leave_code(ec);
-    cpus_pend(ec, PENDING_FLUSH_ALL, true);
-    while (in_code && !enter_code(ec)) {
-        do_pending(ec);
-    }
-    if (locked) {
-        machine_lock();
-    }
-}
-
 enum { CALL_DELIVER, CALL_SERVICE, CALL_FETCH_FAULT };
 
 static uint64_t call_deliver(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -130,8 +130,6 @@ typedef struct EngineOps {
      * access == MMU_STORE. */
     void *(*probe)(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode, uintptr_t retaddr);
     void (*flush_all)(Cpu *cpu);               /* every context, also global entries */
-    /* flush_all of every CPU, complete on return. From this CPU's helpers; drops the machine lock meanwhile. */
-    void (*flush_everywhere)(Cpu *cpu);
     void (*flush_space)(Cpu *cpu, uint64_t space_id, bool keep_global);
     /* Those whose id, as far as mask goes, is this; mask has all of the upper bits that tell worlds
      * of global pages apart, or a prefix of them. */

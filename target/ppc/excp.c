@@ -431,10 +431,35 @@ uint64_t ppc_helper_syscall(PpcState *s, uint64_t lev, uint64_t next_pc, uint64_
     return 0;
 }
 
+/*
+ * scv (Book III, 6.5.27): the return address goes to LR, MSR to CTR, and interrupts stay as they are. The handlers are apart
+ * from the others: at 17000, or where translated ones are with LPCR[AIL].
+ */
+uint64_t ppc_helper_scv(PpcState *s, uint64_t level, uint64_t next_pc, uint64_t c, uint64_t d)
+{
+    enum { FSCR_SCV = 1 << 12, FACILITY_SCV = 12, FSCR_CAUSE = 56 };
+    uint64_t old, msr;
+
+    if (!(s->spr[SPR_FSCR] & FSCR_SCV)) {
+        s->spr[SPR_FSCR] = (s->spr[SPR_FSCR] << 8 >> 8) | (uint64_t)FACILITY_SCV << FSCR_CAUSE;
+        ppc_raise(s, PPC_FAC, 0, tcg_caller_pc(s));
+    }
+    tcg_restore(s, tcg_caller_pc(s));
+    old = s->msr;
+    msr = handler_msr(s, PPC_SCV) | (old & (MSR_EE | MSR_RI));
+    s->lr = next_pc;
+    s->ctr = old & ~SRR1_CAUSE;
+    s->pc = (msr & MSR_IR ? UINT64_C(0xc000000000003000) : UINT64_C(0x17000)) + level * 0x20;
+    ppc_set_msr(s, msr);
+    return 0;
+}
+
 uint64_t ppc_helper_rfi(PpcState *s, uint64_t kind, uint64_t b, uint64_t c, uint64_t d)
 {
-    static const unsigned from[] = { SPR_SRR0, SPR_SRR0, SPR_HSRR0, SPR_CSRR0 };
-    uint64_t pc = s->spr[from[kind]], msr = s->spr[from[kind] + 1];
+    enum { VECTORED = 4 }; /* rfscv returns by LR and CTR */
+    static const unsigned from[] = { SPR_SRR0, SPR_SRR0, SPR_HSRR0, SPR_CSRR0, SPR_SRR0 };
+    uint64_t pc = kind == VECTORED ? s->lr : s->spr[from[kind]];
+    uint64_t msr = kind == VECTORED ? s->ctr : s->spr[from[kind] + 1];
 
     if (!ppc_isa(s, ISA_BOOKE)) { /* ILE stays, and the 603's TGPR ends */
         msr = (msr & ~SRR1_CAUSE) | (s->msr & MSR_ILE);

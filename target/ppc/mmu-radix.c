@@ -158,8 +158,12 @@ void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn)
     if (ric == RIC_WALKS) {
         return;
     }
-    if (!is_local(insn) && engine.flush_everywhere && cpu_count() > 1) {
-        engine.flush_everywhere(cpu);
+    if (!is_local(insn) && cpu_count() > 1) {
+        if (scope == ONE_PAGE) {
+            engine.flush_page_everywhere(cpu, rb & ~UINT64_C(0xfff));
+        } else {
+            engine.flush_all_everywhere(cpu);
+        }
     } else if (scope == ONE_PAGE) {
         engine.flush_page(cpu, rb & ~UINT64_C(0xfff));
     } else if (scope == ONE_PROCESS && rs >> 32) {

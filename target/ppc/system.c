@@ -7,7 +7,13 @@ static void emit_sc(PpcTranslator *tr, const PpcInsn *in)
     ppc_end_at_slot(tr);
 }
 
-/* rfi, rfid, hrfid, rfci: op as in ppc_helper_rfi. */
+static void emit_scv(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, scv, ppc_const(tr, IR_I64, ppc_bits(in->word, 20, 26)), ppc_const(tr, IR_I64, in->next_pc));
+    ppc_end_at_slot(tr);
+}
+
+/* rfi, rfid, hrfid, rfci, rfscv: op as in ppc_helper_rfi. */
 static void emit_rfi(PpcTranslator *tr, const PpcInsn *in)
 {
     PPC_CALL1(tr, rfi, ppc_const(tr, IR_I64, in->row->op));
@@ -180,6 +186,8 @@ static void emit_pnop(PpcTranslator *tr, const PpcInsn *in)
 
 const PpcRow ppc_rows_system[] = {
     { "sc", 17u << 26 | 2, 0xfc000003, emit_sc },
+    { "scv", 17u << 26 | 1, 0xfc000003, emit_scv, .isa = ISA_V300 },
+    { "rfscv", X_FORM(19, 82), emit_rfi, A_PRIV, ISA_V300, 4 },
     { "rfid", X_FORM(19, 18), emit_rfi, A_PRIV, ISA_64, 1 },
     { "rfci", X_FORM(19, 51), emit_rfi, A_PRIV, ISA_BOOKE, 3 },
     { "rfi", X_FORM(19, 50), emit_rfi, A_PRIV, ISA_CLASSIC | ISA_BOOKE, 0 },
