@@ -5,6 +5,7 @@
  */
 #include "core/lock.h"
 #include "hw/boards/pseries.h"
+#include "hw/papr/hpt.h"
 #include "target/guest.h"
 #include "target/ppc/cpu.h"
 #include "util/bits.h"
@@ -37,12 +38,29 @@ static void change_lpcr(uint64_t clear, uint64_t set)
     }
 }
 
-void pseries_flush(void *opaque)
+static void flush_everything(Cpu *cpu)
 {
+    if (cpu && engine.flush_all_everywhere) {
+        engine.flush_all_everywhere(cpu);
+    }
+}
+
+/*
+ * An entry has the virtual address but for 11 bits of the page's number, which follow from the group that it is in (Power
+ * ISA 2.07, Book III-S, 5.7.7.3): its number is the segment's, exclusive-or the page's, or the complement of that.
+ */
+void pseries_flush(void *opaque, uint64_t index, uint64_t v)
+{
+    enum { V_SECONDARY = 2, V_LARGE = 4, LOW_BITS = 0x7ff };
+    uint64_t va = (v & UINT64_C(0x3fffffffffffff80)) << 16, size = v >> 62, group = index / 8;
     Cpu *cpu = cpu_current();
 
-    if (cpu && engine.flush_everywhere) {
-        engine.flush_everywhere(cpu);
+    if (index == HPT_ALL || (v & V_LARGE)) {
+        flush_everything(cpu);
+    } else if (cpu) {
+        group = v & V_SECONDARY ? ~group : group;
+        va |= ((group ^ va >> (size ? 40 : 28)) & LOW_BITS) << 12;
+        ppc_invalidate_virtual_page(cpu, va | size << 8);
     }
 }
 
@@ -106,7 +124,7 @@ static int64_t h_register_process_table(void *opaque, uint64_t opcode, uint64_t 
         ppc_state(cpu_get(n))->spr[SPR_PTCR] = entry;
         ppc_state(cpu_get(n))->sr_changed = true;
     }
-    pseries_flush(NULL);
+    flush_everything(cpu);
     ppc_set_msr(ppc_state(cpu), ppc_state(cpu)->msr);
     return H_SUCCESS;
 }

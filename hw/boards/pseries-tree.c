@@ -367,6 +367,7 @@ static void put_root(Tree *t)
     TREE_CELLS(t, "#address-cells", 2);
     TREE_CELLS(t, "#size-cells", 2);
     if (t->m->s.use_xive) {
+        TREE_CELLS(t, "ibm,plat-res-int-priorities", 7, 0xf8); /* first and how many that are not the guest's */
         put_xive(t);
     } else {
         put_xics(t);

@@ -4,8 +4,9 @@
 
 #include "core/memory.h"
 
-/* A translation went away or changed. */
-typedef void HptFlushFn(void *opaque);
+/* The translation by entry number index, whose first half was v, went away or changes. UINT64_MAX: all did. */
+typedef void HptFlushFn(void *opaque, uint64_t index, uint64_t v);
+#define HPT_ALL UINT64_MAX
 
 /*
  * table: 2^shift bytes, entries of 16 bytes in big-endian order as the processor has them; borrowed.
