@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""The pseries board: SLOF, Debian's ppc64el kernel and installer, disks and networks of a logical partition.
+
+Usage: pseries.py MYNA [test...]
+"""
+import hashlib
+import os
+import pathlib
+import tempfile
+
+import initramfs
+import machine
+
+ARCH = 'ppc64el'
+MODULES = {'vscsi': ['ibmvscsi', 'sd_mod'], 'virtio': ['virtio_pci', 'virtio_blk'], 'vlan': ['ibmveth'],
+           'virtio-net': ['virtio_pci', 'virtio_net']}
+NO_FIRMWARE = ['-machine', 'pseries,x-vof=on']
+SLOF = ['-machine', 'pseries']
+
+
+def program(myna):
+    return str(pathlib.Path(myna).parent / 'myna-system-ppc64')
+
+
+def need_slof():
+    if not any(os.path.exists(f'{folder}/slof.bin') for folder in ('/usr/share/qemu', '/usr/share/slof')):
+        machine.skip('slof.bin is not installed (Debian package qemu-system-data)')
+
+
+def boot(myna, task, way, *args, modules=(), cpu='power9', cpus=1):
+    """A busybox system that runs `task`, started through SLOF or directly."""
+    root = machine.guest('linux-ppc64el')
+    busybox = machine.guest('busybox-ppc64el') / 'bin/busybox'
+    if way == 'slof':
+        need_slof()
+    name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
+    initramfs.build(name, busybox, root, modules, task)
+    m = machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-smp', cpus, '-m', 512,
+                        '-vga', 'none', '-no-reboot', '-kernel', machine.one(root / 'boot/vmlinux-*'), '-initrd', name, '-append',
+                        'console=hvc0 panic=-1', *args)
+    m.initramfs = name
+    return m
+
+
+def slof(myna):
+    """The firmware's prompt; Forth is typed in."""
+    need_slof()
+    with machine.Machine(program(myna), *SLOF, '-m', 256, '-vga', 'none', '-nic', 'none') as m:
+        m.expect(r'0 > ', 200)
+        m.send('d# 1234 d# 5678 * .d\r')
+        m.expect('7006652', 60)
+        m.send('dev /cpus/PowerPC,POWER9@0 .properties\r')
+        m.expect('timebase-frequency', 60)
+
+
+def shell(myna, way, cpu, cpus):
+    task = '''
+echo BOOT-CPUS $(nproc)
+grep -E "^(cpu|machine|MMU)" /proc/cpuinfo | sort | uniq | sed "s/^/BOOT-INFO /"
+i=0; while [ $i -lt 300 ]; do i=$(expr $i + 1); true; done
+echo BOOT-SUM $i
+sh -c "echo BOOT-SHELL; read word; echo BOOT-READ \\$word"
+poweroff -f
+'''
+    with boot(myna, task, way, '-nic', 'none', cpu=cpu, cpus=cpus) as m:
+        m.expect('BOOT-UP ppc64le', 600)
+        if int(m.expect(r'BOOT-CPUS (\d+)\n', 60)[1]) != cpus:
+            raise machine.Failure('wrong number of processors')
+        m.expect(r'BOOT-INFO MMU\s*: ' + ('Hash' if cpu == 'power8' else 'Radix'), 60)
+        m.expect('BOOT-SUM 300', 200)
+        m.expect('BOOT-SHELL', 60)
+        m.send('typed\r')
+        m.expect('BOOT-READ typed', 60)
+        if m.wait_exit(60) != 0:
+            raise machine.Failure('power off did not end with status 0')
+
+
+def installer(myna, way, cpu):
+    """Debian's installer, to its first dialog."""
+    if way == 'slof':
+        need_slof()
+    kernel, initrd = machine.installer(ARCH)
+    with machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-m', 1024, '-vga', 'none', '-kernel',
+                         kernel.parent / 'vmlinux', '-initrd', initrd, '-append', 'console=hvc0', '-nic', 'none') as m:
+        m.expect('Choose the language', 900)
+
+
+def disk(myna, kind):
+    device = {'vscsi': '/dev/sda', 'virtio': '/dev/vda'}[kind]
+    task = f'''
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -b {device} ] && break; sleep 1; done
+echo BOOT-FOUND $(head -c 9 {device})
+dd if=/dev/urandom of=/tmp/random bs=64k count=64 2>/dev/null
+dd if=/tmp/random of={device} bs=64k seek=16 2>/dev/null; sync
+echo 3 > /proc/sys/vm/drop_caches
+dd if={device} of=/tmp/again bs=64k skip=16 count=64 2>/dev/null
+cmp /tmp/random /tmp/again && echo BOOT-SAME
+echo BOOT-SUM $(md5sum < /tmp/random)
+poweroff -f
+'''
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'disk.img')
+        with open(image, 'wb') as f:
+            f.write(b'greetings')
+            f.truncate(16 << 20)
+        interface = {'vscsi': 'scsi', 'virtio': 'virtio'}[kind]
+        with boot(myna, task, 'kernel', '-nic', 'none', '-drive', f'file={image},format=raw,if={interface}',
+                  modules=MODULES[kind]) as m:
+            m.expect('BOOT-FOUND greetings', 600)
+            m.expect('BOOT-SAME', 120)
+            expected = m.expect(r'BOOT-SUM (\w+)', 60)[1]
+            m.wait_exit(60)
+        with open(image, 'rb') as f:
+            f.seek(1 << 20)
+            if hashlib.md5(f.read(4 << 20)).hexdigest() != expected:
+                raise machine.Failure('the image has something else')
+
+
+def net(myna, kind):
+    """An address from the user network's DHCP, then a ping of its gateway."""
+    task = '''
+ifconfig eth0 up
+udhcpc -i eth0 -s /etc/dhcp -n -q -t 10 >/dev/null 2>&1
+ping -c 3 10.0.2.2 && echo BOOT-PING
+poweroff -f
+'''
+    model = {'vlan': 'spapr-vlan', 'virtio': 'virtio-net-pci'}[kind]
+    modules = MODULES[{'vlan': 'vlan', 'virtio': 'virtio-net'}[kind]] + ['af_packet']
+    with boot(myna, task, 'kernel', '-nic', f'user,model={model}', modules=modules) as m:
+        m.expect(r'BOOT-DHCP 10\.0\.2\.15', 600)
+        m.expect('BOOT-PING', 120)
+        m.wait_exit(60)
+
+
+TESTS = {
+    'slof': slof,
+    'disk-vscsi': lambda myna: disk(myna, 'vscsi'),
+    'disk-virtio': lambda myna: disk(myna, 'virtio'),
+    'net-vlan': lambda myna: net(myna, 'vlan'),
+    'net-virtio': lambda myna: net(myna, 'virtio'),
+}
+for way_ in ('kernel', 'slof'):
+    for cpu_ in ('power8', 'power9', 'power10'):
+        TESTS[f'installer-{way_}-{cpu_}'] = lambda myna, way=way_, cpu=cpu_: installer(myna, way, cpu)
+        for cpus_ in (1, 4):
+            TESTS[f'{way_}-{cpu_}-{cpus_}'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: shell(myna, way, cpu, cpus)
+
+if __name__ == '__main__':
+    machine.main(TESTS)
