@@ -179,7 +179,7 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
     if (load) {
         tlb->load[index] = (TlbEntry){ page, addend };
     }
-    if (store) {
+    if (store && entry->prot & PROT_LOAD) { /* groups of accesses load by it too */
         tlb->store[index] = (TlbEntry){ page, addend };
         tlb->store_flags[index] = entry->flags;
     }

@@ -5,10 +5,14 @@
  * goes the slow way, access by access; the code between them is repeated there. So nothing between
  * the first and the last access may leave the block, call or touch other memory.
  *
- * Raw instructions with vector operands form groups of their own: all load or all store, with one
- * alignment, and of one kind of encoding, so that the test for loaded FP state is not needed again.
+ * A group with a store among its members is checked against the table for stores, whose pages can be
+ * loaded from too.
+ *
+ * Raw instructions with vector operands form groups of their own, of one kind of encoding, so that the
+ * test for loaded FP state is not needed again, and with no alignment that the first one does not have.
  */
 #include "backend.h"
+#include "util/bits.h"
 
 enum { MAX_SPAN = 256, MAX_MEMBERS = 16, NEAR = 96, MAX_DEPTH = 24 };
 enum { OTHER_KINDS = IRM_BE | IRM_ALIGNED | IRM_KERNEL | IRM_UPDATE };
@@ -47,8 +51,20 @@ static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first
 {
     const IrRaw *a = raw_of(c, insn), *b = raw_of(c, first);
 
-    return may_begin(c, insn) && insn->op == first->op &&
-           (!a || (a->mem_write == b->mem_write && a->mem_align == b->mem_align && !a->vex == !b->vex));
+    return may_begin(c, insn) && !a == !b && (!a || !a->vex == !b->vex);
+}
+
+static bool is_store(const Context *c, const IrInsn *insn)
+{
+    return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op == IR_store;
+}
+
+/* Whether an access at this distance is aligned if the first one is. */
+static bool is_aligned_with(const Context *c, const IrInsn *insn, const IrInsn *first, int64_t distance)
+{
+    unsigned align = insn->op == IR_raw ? raw_of(c, insn)->mem_align : 0;
+
+    return !align || (align == raw_of(c, first)->mem_align && distance % align == 0);
 }
 
 /* A vector instruction on registers, within a group of such ones. */
@@ -79,27 +95,28 @@ static uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset
     return id;
 }
 
-/* The last access of the group that begins here, 0 if there is none; *low and *high are the span. */
-static uint32_t plan(const Context *c, const IrInsn *first, int64_t *low, int64_t *high)
+/* The last access of the group that begins here, 0 if there is none; *low and *high are the span, *stores: it has a store. */
+static uint32_t plan(const Context *c, const IrInsn *first, int64_t *low, int64_t *high, bool *stores)
 {
     const IrBlock *ir = c->ir;
     uint32_t end = MIN(ir->n_insns, (uint32_t)c->i + NEAR), last = 0;
     unsigned n = 1;
-    int64_t offset;
-    uint32_t root = root_of(ir, first, &offset);
+    int64_t offset, first_offset;
+    uint32_t root = root_of(ir, first, &first_offset);
 
-    *low = offset;
-    *high = offset + access_size(c, first) - 1;
+    *low = first_offset;
+    *stores = is_store(c, first);
+    *high = first_offset + access_size(c, first) - 1;
     for (uint32_t i = c->i + 1; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
 
         if (is_of_kind(c, insn, first) && root_of(ir, insn, &offset) == root) {
             int64_t from = MIN(*low, offset), to = MAX(*high, offset + (int64_t)access_size(c, insn) - 1);
-            const IrRaw *raw = raw_of(c, insn);
 
-            if (to - from >= MAX_SPAN || (raw && raw->mem_align && (offset - *low) % raw->mem_align)) {
+            if (to - from >= MAX_SPAN || !is_aligned_with(c, insn, first, offset - first_offset)) {
                 break;
             }
+            *stores |= is_store(c, insn);
             *low = from;
             *high = to;
             last = i;
@@ -108,6 +125,9 @@ static uint32_t plan(const Context *c, const IrInsn *first, int64_t *low, int64_
                    insn->op != IR_insn_start && !is_raw_between(c, insn, first) && !c->dead[i]) {
             break;
         }
+    }
+    if (first->op == IR_raw && raw_of(c, first)->mem_align) { /* the check looks at the span's first byte */
+        *low = first_offset - (int64_t)round_up(first_offset - *low, raw_of(c, first)->mem_align);
     }
     return last;
 }
@@ -193,6 +213,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     int64_t low, high, offset;
     Address addr, span;
     const IrRaw *raw = raw_of(c, insn);
+    bool stores;
     ColdStub *stub;
     uint32_t last;
     int32_t imm;
@@ -203,7 +224,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         emit_access(c, insn, addr, load_out(c, insn));
         return true;
     }
-    if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high)) == 0) {
+    if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high, &stores)) == 0) {
         return false;
     }
     clobber_flags(c);
@@ -213,13 +234,13 @@ bool emit_group(Context *c, const IrInsn *insn)
     }
     out = insn->op == IR_load && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
               ? load_out(c, insn) : NO_REG;
-    stub = begin_access(c, insn, COLD_GROUP, raw ? raw->mem_write : insn->op == IR_store);
+    stub = begin_access(c, insn, COLD_GROUP, stores);
     c->group_stub = stub - c->cold;
     stub->first_member = c->n_members;
     root_of(c->ir, insn, &offset);
     span = addr;
     span.disp += low - offset;
-    c->group_addend = emit_probe(c, stub, span, high - low + 1, stub->is_store, raw ? raw->mem_align : 1).base;
+    c->group_addend = emit_probe(c, stub, span, high - low + 1, stores, raw ? raw->mem_align : 1).base;
     if (stub->jumps[1]) { /* the first one is then misaligned too, and faults before any has been made */
         ColdStub *other = cold_new(c, COLD_UNALIGNED);
 
@@ -228,6 +249,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         other->kind = COLD_UNALIGNED;
         other->addr_reg = addr.reg;
         other->disp = addr.disp;
+        other->is_store = raw->mem_write;
         other->snapshot = snapshot_take(c, UINT64_MAX);
     }
     c->held = 1u << c->group_addend;

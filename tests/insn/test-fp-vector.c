@@ -123,7 +123,7 @@ static void test_rows(const void *engine_name)
 }
 
 /* Each opcode has one meaning: a second row would be dead. */
-/* Loads and stores off one register, which share TLB checks, with other instructions between them. */
+/* Loads and stores off one register share TLB checks, with other instructions between them. */
 static void test_groups(const void *engine_name)
 {
     static const struct {
