@@ -335,7 +335,7 @@ static void stop_clock(void)
     }
 }
 
-static bool runs;
+static bool runs, has_pit;
 
 void kvm_irqchip_run(bool run)
 {
@@ -345,12 +345,12 @@ void kvm_irqchip_run(bool run)
     runs = run;
     if (run) {
         start_clock();
-        if (kvm.chips == CHIPS_ON) {
+        if (has_pit) {
             write_pit(&kept_pit);
         }
     } else {
         stop_clock();
-        if (kvm.chips == CHIPS_ON) {
+        if (has_pit) {
             read_pit(&kept_pit);
             stop_pit();
         }
@@ -392,6 +392,7 @@ static bool make_all(GError **error)
     if (ioctl(kvm.vm, KVM_CREATE_PIT2, &pit) < 0) {
         return cannot(error, "make the kernel's timer");
     }
+    has_pit = true;
     return kvm_set_routes() || cannot(error, "route interrupts");
 }
 

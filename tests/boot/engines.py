@@ -103,8 +103,19 @@ def switches(myna, chips):
                     time.sleep(0.01)
             m.send('q')
             status = m.wait_exit(20 * PATIENCE)
+            if 'KVM: cannot' in m.text:
+                raise machine.Failure(m.text)
             if status != GOOD:
                 raise machine.Failure(f'check {status >> 1} of switch.S failed')
+
+
+def refused_switch(myna):
+    """A processor with AMD-V stays with the translator: KVM is told nothing of a guest's guests."""
+    need_kvm()
+    with machine.Machine(myna, '-accel', 'tcg', '-cpu', 'qemu64,+svm,-pni', '-nodefaults', '-m', 16, serial=False) as m:
+        said = m.command('human-monitor-command', **{'command-line': 'accel_switch kvm'})
+        if "KVM here lacks what the guest's CPU has: svm" not in said or m.command('query-kvm')['enabled']:
+            raise machine.Failure(said)
 
 
 TESTS = {
@@ -119,6 +130,7 @@ TESTS = {
     'seabios-split': lambda myna: seabios(myna, 'split'),
     'seabios-off': lambda myna: seabios(myna, 'off'),
     'grub': grub,
+    'refused-switch': refused_switch,
     'switches': lambda myna: switches(myna, 'on'),
     'switches-split': lambda myna: switches(myna, 'split'),
     'switches-off': lambda myna: switches(myna, 'off'),
