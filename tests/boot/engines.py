@@ -109,6 +109,26 @@ def switches(myna, chips):
                 raise machine.Failure(f'check {status >> 1} of switch.S failed')
 
 
+def vectors(myna, chips):
+    """A disk with an I/O thread: each request's message arrives, whether by irqfd or by way of the machine lock."""
+    if chips:
+        need_kvm()
+    with tempfile.TemporaryDirectory() as folder:
+        bios = firmware.assemble(folder, pathlib.Path(__file__).with_name('vectors.S'))
+        disk, log = pathlib.Path(folder) / 'disk', pathlib.Path(folder) / 'log'
+        disk.write_bytes(b'data'.ljust(1 << 20, b'\0'))
+        with machine.Machine(myna, '-accel', f'kvm,kernel-irqchip={chips}' if chips else 'tcg', '-nodefaults', '-m', 16, '-bios', bios,
+                             '-device', 'isa-debug-exit,iobase=0x501', '-object', 'iothread,id=io',
+                             '-drive', f'if=none,id=d,format=raw,file={disk}', '-trace', 'kvm_irqfd', '-D', log,
+                             '-device', 'virtio-blk-pci,drive=d,iothread=io,addr=4,disable-modern=on,queue-size=256', serial=False) as m:
+            status = m.wait_exit(20 * PATIENCE)
+            if status != GOOD:
+                raise machine.Failure(f'step {status >> 1} of vectors.S failed: {m.text}')
+        wires = log.read_text().count('to fee') if log.exists() else 0  # at first, unmasked, rewritten
+        if wires != (3 if chips in ('on', 'split') else 0):
+            raise machine.Failure(f'the vector was connected {wires} times')
+
+
 def refused_switch(myna):
     """A processor with AMD-V stays with the translator: KVM is told nothing of a guest's guests."""
     need_kvm()
@@ -130,6 +150,10 @@ TESTS = {
     'seabios-split': lambda myna: seabios(myna, 'split'),
     'seabios-off': lambda myna: seabios(myna, 'off'),
     'grub': grub,
+    'vectors': lambda myna: vectors(myna, None),
+    'vectors-on': lambda myna: vectors(myna, 'on'),
+    'vectors-split': lambda myna: vectors(myna, 'split'),
+    'vectors-off': lambda myna: vectors(myna, 'off'),
     'refused-switch': refused_switch,
     'switches': lambda myna: switches(myna, 'on'),
     'switches-split': lambda myna: switches(myna, 'split'),
