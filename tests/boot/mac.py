@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Macintoshes: OpenBIOS at its prompt, Linux with disk, network, keyboard and screen.
+
+Usage: mac.py MYNA [test...]
+
+Kernels and initial RAM disks are those of scripts/make-ppc-guests.
+"""
+import hashlib
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+
+import machine
+
+PATIENCE = 250  # seconds for a kernel to come up, on a busy host too
+
+
+def binary(myna, name='myna-system-ppc'):
+    return str(pathlib.Path(myna).parent / name)
+
+
+def ppc_guest(name):
+    folder = pathlib.Path(os.environ.get('MYNA_GUESTS') or
+                          pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'myna-guests')
+    path = folder / 'ppc' / name
+    if not path.exists():
+        machine.skip(f'{path} is not there (scripts/make-ppc-guests builds it)')
+    return path
+
+
+def need_firmware():
+    if not pathlib.Path('/usr/share/qemu/openbios-ppc').exists():
+        machine.skip('openbios-ppc is not installed (Debian package qemu-system-data)')
+
+
+def openbios(myna, board):
+    """Firmware that does sums, knows its settings, and powers off."""
+    need_firmware()
+    with machine.Machine(binary(myna), '-M', board, '-prom-env', 'auto-boot?=false', '-prom-env', 'boot-command=words',
+                         '-nic', 'none') as m:
+        m.expect(r'0 > ', 120)
+        m.send('2 3 * 1 + .\r')
+        m.expect(r'\. 7  ok', 30)
+        m.send('printenv boot-command\r')
+        m.expect(r'boot-command\s+words', 30)
+        m.send('" /" select-dev " model" active-package get-package-property . type\r')
+        m.expect(r'0 > ', 30)
+        m.send('power-off\r')
+        if m.wait_exit(60) != 0:
+            raise machine.Failure('power-off did not end with status 0')
+
+
+def boot(myna, board, task, kernel='vmlinux-pmac32', initrd='initrd-ppc32.gz', program='myna-system-ppc', args=(), append=''):
+    need_firmware()
+    return machine.Machine(binary(myna, program), '-M', board, '-kernel', ppc_guest(kernel), '-initrd', ppc_guest(initrd),
+                           '-append', f'console=ttyPZ0 t={task} {append}', *args)
+
+
+def finish(m):
+    m.expect('CORPUS-POWEROFF', 60)
+    if m.wait_exit(60) != 0:
+        raise machine.Failure('power off did not end with status 0')
+    bad = re.findall(r'CORPUS-\w+ .*bad.*', m.text)
+    if bad:
+        raise machine.Failure('; '.join(bad))
+
+
+def linux(myna, board, model, **how):
+    """A kernel with hashing, floating point, a pipeline; the clock is right; power off."""
+    with boot(myna, board, 'poweroff', **how) as m:
+        m.expect('CORPUS-READY', PATIENCE)
+        if not re.search(model, m.text):
+            raise machine.Failure(f'no {model} in /proc/cpuinfo')
+        for what in ('MD5', 'FP', 'PIPE'):
+            m.expect(f'CORPUS-{what} ok', 5)
+        finish(m)
+
+
+def restart(myna):
+    with boot(myna, 'mac99', 'reboot') as m:
+        m.expect(r'(?s)CORPUS-READY.*OpenBIOS.*CORPUS-READY', 2 * PATIENCE)
+
+
+def corpus_disk(path):
+    """Sector 0 names it, sector 1 has the MD5 sum of the 4 MiB at 1 MiB."""
+    body = random.Random(1).randbytes(4 << 20)
+    with open(path, 'wb') as f:
+        f.truncate(32 << 20)
+        f.write(b'CORPUS-DISK')
+        f.seek(512)
+        f.write(hashlib.md5(body).hexdigest().encode())
+        f.seek(1 << 20)
+        f.write(body)
+
+
+def disk(myna, board):
+    """Two IDE disks by DMA: read, written, with a file system that the host's e2fsck finds clean."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = [os.path.join(folder, name) for name in ('a.img', 'b.img')]
+        for image in images:
+            corpus_disk(image)
+        with boot(myna, board, 'disk', args=['-drive', f'file={images[0]},format=raw', '-drive', f'file={images[1]},format=raw',
+                                             '-nic', 'none']) as m:
+            m.expect(r'CORPUS-DISKS-DONE 2', PATIENCE + 120)
+            for what in ('READ', 'WRITE', 'EXT2'):
+                for name in ('sda', 'sdb'):
+                    m.expect(f'CORPUS-{what} {name} ok', 5)
+            finish(m)
+        for image in images:
+            check = subprocess.run(['/sbin/e2fsck', '-fn', f'{image}?offset=12582912'], capture_output=True, text=True)
+            if check.returncode != 0:
+                raise machine.Failure(f'e2fsck: {check.stdout}{check.stderr}')
+
+
+def net(myna, board, card=None):
+    """DHCP and echoes of the user network, by the board's own card or another."""
+    args = ['-nic', 'user' + (f',model={card}' if card else '')]
+    with boot(myna, board, 'net', args=args) as m:
+        m.expect('CORPUS-LEASE 10.0.2.15 10.0.2.2', PATIENCE)
+        m.expect(r'CORPUS-PING eth\d ok', 60)
+        finish(m)
+
+
+def screen(myna, board, keyboard):
+    """The framebuffer console: a command typed on the keyboard that the board has; colours are where they belong."""
+    need_firmware()
+    with machine.Machine(binary(myna), '-M', board, '-kernel', ppc_guest('vmlinux-pmac32'), '-initrd', ppc_guest('initrd-ppc32.gz'),
+                         '-append', 'console=ttyPZ0 console=tty0', '-g', '800x600x32', '-nic', 'none') as m:
+        m.expect('CORPUS-READY', PATIENCE)
+        if not re.search(keyboard, m.text):
+            raise machine.Failure('no keyboard')
+        m.expect(r'fb0: Open Firmware frame buffer', 1)
+        m.keys('ret')
+        m.type('echo typed | md5sum > /dev/ttyPZ0\n')
+        m.expect(hashlib.md5(b'typed\n').hexdigest(), 60)
+        width, height, pixels = m.screenshot()
+        if (width, height) != (800, 600):
+            raise machine.Failure(f'the screen has {width}x{height} pixels')
+        colours = {pixels[i:i + 3] for i in range(0, len(pixels), 3)}
+        if not {b'\x00\x00\x00', b'\xaa\xaa\xaa'} <= colours:
+            raise machine.Failure('no grey text on black')
+
+
+G5 = {'kernel': 'vmlinux-g5', 'initrd': 'initrd-ppc64.gz', 'program': 'myna-system-ppc64', 'args': ['-m', '256']}
+TESTS = {
+    'openbios-mac99': lambda myna: openbios(myna, 'mac99'),
+    'openbios-g3beige': lambda myna: openbios(myna, 'g3beige'),
+    'mac99': lambda myna: linux(myna, 'mac99', r'cpu\s*: 7400, altivec supported'),
+    'mac99-pmu': lambda myna: linux(myna, 'mac99,via=pmu', r'model\s*: PowerMac3,1'),
+    'mac99-pmu-adb': lambda myna: linux(myna, 'mac99,via=pmu-adb', r'model\s*: PowerMac3,1'),
+    'g3beige': lambda myna: linux(myna, 'g3beige', r'cpu\s*: 740/750'),
+    'g5': lambda myna: linux(myna, 'mac99', r'cpu\s*: PPC970FX', **G5),
+    'reboot': restart,
+    'disk-mac99': lambda myna: disk(myna, 'mac99'),
+    'disk-g3beige': lambda myna: disk(myna, 'g3beige'),
+    'net-mac99': lambda myna: net(myna, 'mac99'),
+    'net-g3beige': lambda myna: net(myna, 'g3beige'),
+    'net-mac99-e1000': lambda myna: net(myna, 'mac99', 'e1000'),
+    'screen-mac99': lambda myna: screen(myna, 'mac99', 'ADB keyboard'),
+    'screen-mac99-usb': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID'),
+    'screen-g3beige': lambda myna: screen(myna, 'g3beige', 'ADB keyboard'),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
