@@ -133,11 +133,14 @@ static void adb_answer(PmuState *s, uint8_t why, const uint8_t *packet, int size
     s->why = (s->why & ~WHY_AUTOPOLL) | WHY_ADB | why;
 }
 
-/* The bytes are command, flags, number of bytes, bytes. */
+/*
+ * The bytes are command, flags, number of bytes, bytes. OpenBIOS finds the answer behind a status and its number of bytes,
+ * or a zero where nobody answered; what devices say by themselves comes behind its command byte.
+ */
 static void adb_command(Pmu *p)
 {
     PmuState *s = &p->s;
-    uint8_t request[ADB_PACKET_MAX + 1] = { s->data[0] }, packet[ADB_PACKET_MAX] = { s->data[0] };
+    uint8_t request[ADB_PACKET_MAX + 1] = { s->data[0] }, packet[2 + ADB_DATA_MAX] = { 0 };
     int size = s->received > 3 ? MIN(s->received - 3, ADB_DATA_MAX) : 0, n = -1;
 
     if (s->received < 2) {
@@ -149,9 +152,11 @@ static void adb_command(Pmu *p)
     }
     memcpy(request + 1, s->data + 3, size);
     if (p->adb) {
-        n = adb_request(p->adb, request, 1 + size, packet + 1);
+        n = adb_request(p->adb, request, 1 + size, packet + 2);
     }
-    adb_answer(s, 0, packet, 1 + MAX(n, 0));
+    packet[0] = n > 0;
+    packet[1] = MAX(n, 0);
+    adb_answer(s, 0, packet, n > 0 ? 2 + n : 1);
 }
 
 static void answer_why(PmuState *s)
@@ -379,7 +384,7 @@ static bool pmu_load(Device *dev, GKeyFile *in, GError **error)
 
     p->clock_ahead = (int32_t)g_key_file_get_int64(in, dev->id, "clock.ahead", NULL);
     s->phase &= 3;
-    s->adb_length = MIN(s->adb_length, ADB_PACKET_MAX);
+    s->adb_length = MIN(s->adb_length, 2 + ADB_DATA_MAX);
     s->length = MIN(s->length, DATA_MAX);
     if (s->sent >= s->length && s->phase == PHASE_ANSWER) {
         s->phase = PHASE_COMMAND;

@@ -324,10 +324,11 @@ static void the_pmu_tells_what_its_bus_answers(void)
     g_assert_true(pmu_gpio);
     pmu_adb(talk, sizeof(talk));
     g_assert_false(pmu_gpio);
-    g_assert_cmpint(pmu_why(data), ==, 4);
+    g_assert_cmpint(pmu_why(data), ==, 5);
     g_assert_cmphex(data[0], ==, 0x10);
-    g_assert_cmphex(data[1], ==, 0x2f);
-    g_assert_cmphex(data[2] & 15, ==, 2);
+    g_assert_cmphex(data[1], ==, 1);
+    g_assert_cmphex(data[2], ==, 2);
+    g_assert_cmphex(data[3] & 15, ==, 2);
     g_assert_true(pmu_gpio);
     pmu_adb(nobody, sizeof(nobody));
     g_assert_cmpint(pmu_why(data), ==, 2);
