@@ -19,6 +19,49 @@ static IrVal target_of_16(X86Translator *tr, const X86Insn *in)
     return x86_arg(tr, IR_I16, x86_pc(tr, IR_I16, in->next_pc + in->imm));
 }
 
+/* Where code has a limit a target (I64) beyond it faults here, not where it leads. */
+static bool has_limit(const X86Translator *tr, const X86Insn *in)
+{
+    return !tr->cs64 && !tr->flat_cs && (in->type != IR_I16 || (tr->pe && !tr->vm));
+}
+
+static void check_target(X86Translator *tr, const X86Insn *in, IrVal target)
+{
+    if (has_limit(tr, in)) {
+        X86_CALL1(tr, check_pc, target);
+    }
+}
+
+static IrVal direct_target(X86Translator *tr, const X86Insn *in)
+{
+    uint64_t target;
+
+    return x86_branch_target(tr, in, &target) ? x86_pc(tr, IR_I64, target) : target_of_16(tr, in);
+}
+
+static void check_direct_target(X86Translator *tr, const X86Insn *in)
+{
+    if (has_limit(tr, in)) {
+        check_target(tr, in, direct_target(tr, in));
+    }
+}
+
+/* Before a conditional branch has changed anything. Afterwards *cc of the value returned is the condition. */
+static IrVal check_if_taken(X86Translator *tr, const X86Insn *in, IrCc *cc, IrVal flags)
+{
+    IrBlock *ir = tr->ir;
+    IrVal taken, target;
+
+    if (!has_limit(tr, in)) {
+        return flags;
+    }
+    taken = ir_setcc(ir, *cc, flags);
+    target = ir_select(ir, IR_I64, taken, direct_target(tr, in), x86_const(tr, IR_I64, 0));
+    check_target(tr, in, target);
+    *cc = CC_NE;
+    return ir_opf(ir, IR_test, IR_I8, taken, taken, NONE).flags;
+}
+
 static void branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags)
 {
     uint64_t target;
@@ -45,31 +88,43 @@ static void branch(X86Translator *tr, const X86Insn *in)
 void x86_emit_jcc(X86Translator *tr, X86Insn *in)
 {
     IrCc cc = in->opcode & 15;
+    IrVal flags = check_if_taken(tr, in, &cc, x86_flags_for(tr, cc));
 
-    branch_if(tr, in, cc, x86_flags_for(tr, cc));
+    branch_if(tr, in, cc, flags);
 }
 
 void x86_emit_jmp(X86Translator *tr, X86Insn *in)
 {
+    check_direct_target(tr, in);
     branch(tr, in);
 }
 
 void x86_emit_jmp_ev(X86Translator *tr, X86Insn *in)
 {
-    x86_end_lookup(tr, x86_arg(tr, in->type, x86_operand_get(tr, in, 0)), BRANCH_JUMP);
+    IrVal target = x86_arg(tr, in->type, x86_operand_get(tr, in, 0));
+
+    check_target(tr, in, target);
+    x86_end_lookup(tr, target, BRANCH_JUMP);
 }
 
 void x86_emit_call(X86Translator *tr, X86Insn *in)
 {
-    x86_push(tr, in, in->type, x86_pc(tr, in->type, in->next_pc));
+    int64_t size = x86_size(in->type);
+
+    x86_stack_store(tr, in, in->type, -size, x86_pc(tr, in->type, in->next_pc));
+    check_direct_target(tr, in);
+    x86_stack_move(tr, -size);
     branch(tr, in);
 }
 
 void x86_emit_call_ev(X86Translator *tr, X86Insn *in)
 {
     IrVal target = x86_arg(tr, in->type, x86_operand_get(tr, in, 0));
+    int64_t size = x86_size(in->type);
 
-    x86_push(tr, in, in->type, x86_pc(tr, in->type, in->next_pc));
+    x86_stack_store(tr, in, in->type, -size, x86_pc(tr, in->type, in->next_pc));
+    check_target(tr, in, target);
+    x86_stack_move(tr, -size);
     x86_end_lookup(tr, target, BRANCH_CALL);
 }
 
@@ -77,6 +132,7 @@ void x86_emit_ret(X86Translator *tr, X86Insn *in)
 {
     IrVal target = x86_arg(tr, in->type, x86_stack_load(tr, in, in->type, R_SP, 0));
 
+    check_target(tr, in, target);
     x86_stack_move(tr, x86_size(in->type) + (in->row->operand[0] == O_Iw ? in->imm : 0));
     x86_end_lookup(tr, target, BRANCH_RETURN);
 }
@@ -87,6 +143,7 @@ void x86_emit_loop(X86Translator *tr, X86Insn *in)
     IrBlock *ir = tr->ir;
     IrType type = in->addr_type;
     IrVal condition = NONE, left, flags;
+    IrCc cc = CC_NE;
 
     if (in->row->op != 2) {
         condition = ir_setcc(ir, in->row->op == 0 ? CC_NE : CC_E, x86_flags_for(tr, CC_E));
@@ -99,16 +156,19 @@ void x86_emit_loop(X86Translator *tr, X86Insn *in)
     } else {
         flags = ir_opf(ir, IR_test, type, left, left, NONE).flags;
     }
+    flags = check_if_taken(tr, in, &cc, flags);
     ir_put(ir, type, SLOT_CX, left);
-    branch_if(tr, in, CC_NE, flags);
+    branch_if(tr, in, cc, flags);
 }
 
 void x86_emit_jcxz(X86Translator *tr, X86Insn *in)
 {
     IrVal count = ir_get(tr->ir, in->addr_type, SLOT_CX);
     IrVal flags = ir_opf(tr->ir, IR_test, in->addr_type, count, count, NONE).flags;
+    IrCc cc = CC_E;
 
-    branch_if(tr, in, CC_E, flags);
+    flags = check_if_taken(tr, in, &cc, flags);
+    branch_if(tr, in, cc, flags);
 }
 
 /* Far transfers. */

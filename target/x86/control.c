@@ -1,4 +1,5 @@
 /* Control and debug registers, the translation mode derived from them, and TLB instructions. */
+#include "target/x86/fp_state.h"
 #include "target/x86/svm.h"
 
 bool x86_has(const X86State *s, X86Feature feature)
@@ -566,13 +567,37 @@ uint64_t helper_xgetbv(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t
     if (index > 1 || (index == 1 && !x86_has(s, FEAT_xgetbv1))) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
-    return s->xcr0;
+    tcg_fp_sync(s);
+    return index ? s->xcr0 & x86_xsave_in_use(s) : s->xcr0;
+}
+
+static void check_pkru(X86State *s, uint32_t index, uint32_t high, uintptr_t ra)
+{
+    if (!(s->cr4 & CR4_PKE)) {
+        x86_raise(s, EXC_UD, ra);
+    }
+    if (index || high) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+}
+
+uint64_t helper_rdpkru(X86State *s, uint64_t index, uint64_t b, uint64_t c, uint64_t d)
+{
+    check_pkru(s, index, 0, tcg_caller_pc(s));
+    return s->pkru;
+}
+
+uint64_t helper_wrpkru(X86State *s, uint64_t index, uint64_t value, uint64_t c, uint64_t d)
+{
+    check_pkru(s, index, value >> 32, tcg_caller_pc(s));
+    x86_set_pkru(s, value);
+    return 0;
 }
 
 uint64_t helper_xsetbv(X86State *s, uint64_t index, uint64_t value, uint64_t c, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
-    uint64_t supported = x86_has(s, FEAT_avx) ? 7 : 3;
+    uint64_t supported = x86_xsave_supported(s);
 
     if (!(s->cr4 & CR4_OSXSAVE)) {
         x86_raise(s, EXC_UD, ra);

@@ -1,5 +1,6 @@
 /* What CPUID answers, from the model and the machine's topology (SDM vol. 2, CPUID). */
 #include "core/machine.h"
+#include "target/x86/fp_state.h"
 #include "target/x86/svm.h"
 
 /* Bits that an identifier of n things needs. */
@@ -73,20 +74,24 @@ static void topology_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
 static void xsave_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
 {
     const X86Features *f = s->features;
-    bool avx = f->on[FEAT_avx];
+    uint64_t supported = x86_xsave_supported(s);
 
     if (!f->on[FEAT_xsave]) {
         return;
     }
     if (subleaf == 0) {
-        out[0] = avx ? 7 : 3;
-        out[1] = (s->xcr0 & 4) ? 576 + 256 : 576;
-        out[2] = avx ? 576 + 256 : 576;
+        out[0] = supported;
+        out[1] = x86_xsave_size(s->xcr0, false);
+        out[2] = x86_xsave_size(supported, false);
     } else if (subleaf == 1) {
         out[0] = f->words[WORD_D_1_EAX];
-    } else if (subleaf == 2 && avx) {
-        out[0] = 256;
-        out[1] = 576;
+        if (f->on[FEAT_xsavec]) {
+            out[1] = x86_xsave_size(s->xcr0, true);
+        }
+    } else if (subleaf < 32 && supported & ~UINT64_C(3) & 1ull << subleaf) { /* an extended component: size and offset */
+        out[1] = x86_xsave_size(1ull << subleaf, true);
+        out[0] = out[1] - x86_xsave_size(0, true);
+        out[1] = x86_xsave_size(1ull << subleaf, false) - out[0];
     }
 }
 

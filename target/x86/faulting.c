@@ -72,8 +72,8 @@ static bool waits_for_x87(const X86Insn *in)
         return !control;
     }
     row = x86_fp_row(in->map, prefix, in->opcode);
-    if (in->map == MAP_0F && in->opcode == 0x2a && prefix == 0x66) {
-        return false; /* CVTPI2PD: with memory it is no MMX instruction */
+    if (in->map == MAP_0F && in->opcode == 0x2a) {
+        return false; /* CVTPI2PS and CVTPI2PD look at memory first */
     }
     return row && (row->reg == FP_P || row->rm == FP_Q || row->rm == FP_N);
 }

@@ -1,5 +1,5 @@
 /*
- * Storing and loading FP state: FXSAVE, XSAVE and their opposites, pending exceptions.
+ * Storing and loading FP state: FXSAVE and FXRSTOR, pending exceptions.
  *
  * The helpers here work on the image in the state; the call stores it from the host's registers
  * before and loads it after (EFFECT_FP). Instruction and data pointers read as zero: the host's own
@@ -15,13 +15,8 @@
 enum { FERR_ASSERTED = 1, FERR_IGNNE = 2 };
 
 enum {
-    X87_BYTES = 160,       /* of an FXSAVE image up to the XMM registers */
-    MXCSR_AT = 24,
-    ST_AT = 32,
     XMM_BYTES_32 = 8 * 16, /* outside of 64-bit mode */
     XMM_BYTES_64 = 16 * 16,
-    HEADER_AT = 512,
-    AVX_AT = 576,
 };
 
 uint32_t x86_mxcsr_mask(void)
@@ -120,13 +115,12 @@ void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, ui
     }
 }
 
-static unsigned xmm_bytes(const X86State *s)
+unsigned x86_fx_xmm_bytes(const X86State *s)
 {
     return s->mode_flags & MODE_CS64 ? XMM_BYTES_64 : XMM_BYTES_32;
 }
 
-/* What the guest may see of the head of the image. */
-static FxImage guest_image(X86State *s)
+FxImage x86_fx_guest_image(X86State *s)
 {
     FxImage fx = *fx_image(s);
 
@@ -140,20 +134,20 @@ static FxImage guest_image(X86State *s)
 /* (linear address) */
 uint64_t helper_fp_fxsave(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
-    FxImage fx = guest_image(s);
+    FxImage fx = x86_fx_guest_image(s);
 
-    x86_fp_write(s, addr, &fx, X87_BYTES + xmm_bytes(s), tcg_caller_pc(s));
+    x86_fp_write(s, addr, &fx, FX_X87_BYTES + x86_fx_xmm_bytes(s), tcg_caller_pc(s));
     return 0;
 }
 
-static void check_mxcsr(X86State *s, uint32_t mxcsr, uintptr_t retaddr)
+void x86_fx_check_mxcsr(X86State *s, uint32_t mxcsr, uintptr_t retaddr)
 {
     if (mxcsr & ~x86_mxcsr_mask()) {
         x86_raise_error(s, EXC_GP, 0, retaddr);
     }
 }
 
-static void load_x87(FxImage *fx, const FxImage *from)
+void x86_fx_load_x87(FxImage *fx, const FxImage *from)
 {
     x86_fx_set_words(fx, from->fcw, from->fsw);
     fx->tags = from->tags;
@@ -169,79 +163,11 @@ uint64_t helper_fp_fxrstor(X86State *s, uint64_t addr, uint64_t b, uint64_t c, u
     uintptr_t retaddr = tcg_caller_pc(s);
     FxImage *fx = fx_image(s), from;
 
-    x86_fp_read(s, addr, &from, X87_BYTES + xmm_bytes(s), retaddr);
-    check_mxcsr(s, from.mxcsr, retaddr);
-    load_x87(fx, &from);
+    x86_fp_read(s, addr, &from, FX_X87_BYTES + x86_fx_xmm_bytes(s), retaddr);
+    x86_fx_check_mxcsr(s, from.mxcsr, retaddr);
+    x86_fx_load_x87(fx, &from);
     fx->mxcsr = from.mxcsr;
-    memcpy(fx->xmm, from.xmm, xmm_bytes(s));
-    return 0;
-}
-
-/* (linear address, EDX:EAX): all components count as in use, so none is ever left out. */
-uint64_t helper_fp_xsave(X86State *s, uint64_t addr, uint64_t mask, uint64_t c, uint64_t d)
-{
-    uintptr_t retaddr = tcg_caller_pc(s);
-    FxImage fx = guest_image(s);
-    uint64_t wanted = mask & s->xcr0, present;
-    unsigned size = wanted & XSTATE_AVX ? AVX_AT + sizeof(s->ymm_high) : AVX_AT;
-
-    x86_fp_probe_store(s, addr, size, retaddr);
-    x86_fp_read(s, addr + HEADER_AT, &present, sizeof(present), retaddr);
-    if (wanted & XSTATE_X87) {
-        x86_fp_write(s, addr, &fx, MXCSR_AT, retaddr);
-        x86_fp_write(s, addr + ST_AT, fx.st, sizeof(fx.st), retaddr);
-    }
-    if (wanted & (XSTATE_SSE | XSTATE_AVX)) {
-        x86_fp_write(s, addr + MXCSR_AT, &fx.mxcsr, 8, retaddr);
-    }
-    if (wanted & XSTATE_SSE) {
-        x86_fp_write(s, addr + X87_BYTES, fx.xmm, xmm_bytes(s), retaddr);
-    }
-    if (wanted & XSTATE_AVX) {
-        x86_fp_write(s, addr + AVX_AT, s->ymm_high, xmm_bytes(s), retaddr);
-    }
-    present |= wanted;
-    x86_fp_write(s, addr + HEADER_AT, &present, sizeof(present), retaddr);
-    return 0;
-}
-
-/* (linear address, EDX:EAX) */
-uint64_t helper_fp_xrstor(X86State *s, uint64_t addr, uint64_t mask, uint64_t c, uint64_t d)
-{
-    uintptr_t retaddr = tcg_caller_pc(s);
-    uint64_t wanted = mask & s->xcr0, header[3];
-    uint8_t high[sizeof(s->ymm_high)];
-    FxImage *fx = fx_image(s), from;
-
-    x86_fp_read(s, addr + HEADER_AT, header, sizeof(header), retaddr);
-    if (header[0] & ~s->xcr0 || header[1] || header[2]) {
-        x86_raise_error(s, EXC_GP, 0, retaddr);
-    }
-    x86_fp_read(s, addr, &from, X87_BYTES + XMM_BYTES_64, retaddr);
-    if (wanted & header[0] & XSTATE_AVX) {
-        x86_fp_read(s, addr + AVX_AT, high, sizeof(high), retaddr);
-    } else {
-        memset(high, 0, sizeof(high));
-    }
-    if (wanted & (XSTATE_SSE | XSTATE_AVX)) {
-        check_mxcsr(s, from.mxcsr, retaddr);
-        fx->mxcsr = from.mxcsr;
-    }
-    if (wanted & header[0] & XSTATE_X87) {
-        load_x87(fx, &from);
-    } else if (wanted & XSTATE_X87) {
-        x86_fx_init_x87(fx);
-        memset(fx->st, 0, sizeof(fx->st));
-    }
-    if (wanted & XSTATE_SSE) {
-        if (!(header[0] & XSTATE_SSE)) {
-            memset(from.xmm, 0, sizeof(from.xmm));
-        }
-        memcpy(fx->xmm, from.xmm, xmm_bytes(s));
-    }
-    if (wanted & XSTATE_AVX) {
-        memcpy(s->ymm_high, high, xmm_bytes(s));
-    }
+    memcpy(fx->xmm, from.xmm, x86_fx_xmm_bytes(s));
     return 0;
 }
 

@@ -24,7 +24,9 @@ enum {
     FCW_MASKS = 0x3f, FCW_INIT = 0x37f, FCW_WRITABLE = 0x1f3f, FCW_ALWAYS = 0x40,
     FSW_EXCEPTIONS = 0x3f, FSW_ES = 0x80, FSW_TOP_SHIFT = 11, FSW_B = 0x8000,
     MXCSR_INIT = 0x1f80,
-    XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_AVX = 4,
+    XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_AVX = 4, XSTATE_PKRU = 1 << 9,
+    FX_X87_BYTES = 160, /* of an FXSAVE image up to the XMM registers */
+    FX_MXCSR_AT = 24, FX_ST_AT = 32,
 };
 
 static inline FxImage *fx_image(X86State *s)
@@ -41,6 +43,19 @@ static inline unsigned fx_top(const FxImage *fx)
 void x86_fx_init_x87(FxImage *fx);
 /* The control and status word of a load: reserved bits dropped, ES and B as they follow. */
 void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw);
+
+/* What the guest may see of the image, and bytes of it that hold XMM registers in the current mode. */
+FxImage x86_fx_guest_image(X86State *s);
+unsigned x86_fx_xmm_bytes(const X86State *s);
+void x86_fx_check_mxcsr(X86State *s, uint32_t mxcsr, uintptr_t retaddr); /* #GP(0) */
+void x86_fx_load_x87(FxImage *fx, const FxImage *from);
+
+/* xsave.c. State components that XCR0 may enable on this model, those that are not as after a reset, and the size of an
+ * area for some of them. */
+uint64_t x86_xsave_supported(const X86State *s);
+uint64_t x86_xsave_in_use(X86State *s);
+unsigned x86_xsave_size(uint64_t components, bool compacted);
+void x86_set_pkru(X86State *s, uint32_t value);
 
 /* Guest memory at a linear address. All faults come before the first byte is written. */
 void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr);

@@ -68,7 +68,7 @@ void x86_translate_mxcsr(X86Translator *tr, X86Insn *in, bool load);
 
 /* A pending x87 exception comes before a fault of the memory operand: where a segment's limit is checked in translated
  * code, this goes first. (Page faults: faulting.c.) */
-void x86_wait_before_limit(X86Translator *tr, const X86Insn *in);
+void x86_wait_before_limit(X86Translator *tr, int seg);
 
 /* fp_x87.c: D8-DF and FWAIT. */
 bool x86_translate_x87(X86Translator *tr, X86Insn *in);

@@ -5,6 +5,7 @@
  * #NM. Unmasked exceptions are the host's: it runs with the guest's control words.
  */
 #include "target/x86/fp_table.h"
+#include "target/x86/insns.h"
 
 /* The prefix that is part of the opcode: F2 and F3 win over 66. */
 static unsigned mandatory_prefix(const X86Insn *in)
@@ -24,11 +25,14 @@ static bool has_feature(const X86State *s, const FpRow *row, bool mmx)
 void x86_translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
 {
     int seg = in->seg_override >= 0 ? in->seg_override : S_DS;
-    IrVal di = x86_gpr_get(tr, in, in->addr_type, R_DI);
-    IrVal addr = x86_linear(tr, in, seg, di, in->addr_type, row->size, true);
+    IrVal di = x86_gpr_get(tr, in, in->addr_type, R_DI), addr;
     unsigned last = row->size == 8 ? 7 : 15; /* REX chooses among vector registers only */
     uint64_t operands = (in->reg & last) | (in->rm & last) << 4 | row->size << 8;
 
+    if (row->size == 8) {
+        x86_wait_before_limit(tr, seg);
+    }
+    addr = x86_linear(tr, in, seg, di, in->addr_type, row->size, true);
     addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);
     ir_call(tr->ir, HELPER_fp_maskmov, addr, ir_const(tr->ir, IR_I64, operands), (IrVal){0}, (IrVal){0});
 }
@@ -56,6 +60,21 @@ void x86_translate_pcmpstr(X86Translator *tr, X86Insn *in)
     x86_flags_put_image(tr, result);
 }
 
+/* A misaligned operand is #GP, also where the stack's limit would make it #SS. */
+static void align_before_limit(X86Translator *tr, X86Insn *in, unsigned align)
+{
+    IrBlock *ir = tr->ir;
+    IrVal linear;
+
+    if (x86_is_unlimited(tr, in->seg) || in->seg != S_SS) {
+        return;
+    }
+    linear = ir_op2(ir, IR_add, IR_I32, ir_zext(ir, IR_I32, in->addr_type, x86_effective(tr, in)),
+                    ir_get(ir, IR_I32, SLOT_ES_BASE + S_SS));
+    x86_raise_if(tr, in, COND_NE, IR_I32, ir_op2(ir, IR_and, IR_I32, linear, x86_const(tr, IR_I32, align - 1)),
+                 x86_const(tr, IR_I32, 0), EXC_GP, true);
+}
+
 void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsigned vex, bool w)
 {
     bool store = row->flags & FPF_STORE;
@@ -79,8 +98,8 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
         .may_fault = mmx || row->flags & FPF_EXC,
     };
 
-    if (mmx) {
-        x86_wait_before_limit(tr, in);
+    if (mmx && in->is_mem && row->opcode != 0x2a) { /* CVTPI2PS and CVTPI2PD look at memory first */
+        x86_wait_before_limit(tr, in->seg);
     }
 
     switch (row->reg) {
@@ -106,6 +125,9 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
         raw.mem_read = !store;
         raw.mem_write = store;
         raw.mem_align = raw.mem_size >= 16 && !(row->flags & FPF_LOOSE) ? raw.mem_size : 0;
+        if (raw.mem_align) {
+            align_before_limit(tr, in, raw.mem_align);
+        }
         addr = x86_address_sized(tr, in, raw.mem_size, store, &disp);
     } else if (row->rm == FP_W || row->rm == FP_U) {
         raw.rm_role = RAW_XMM;
@@ -161,9 +183,9 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
     return true;
 }
 
-/* helper(linear address, argument) for a memory area of `size` bytes, aligned to `align`. */
+/* helper(linear address, argument, second) for a memory area of `size` bytes, aligned to `align`. */
 static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned size, bool write,
-                      unsigned align, IrVal argument)
+                      unsigned align, IrVal argument, IrVal second)
 {
     IrBlock *ir = tr->ir;
     int64_t disp;
@@ -174,7 +196,7 @@ static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned
     x86_raise_if(tr, in, COND_NE, IR_I64,
                  ir_op2(ir, IR_and, IR_I64, addr, ir_const(ir, IR_I64, align - 1)),
                  ir_const(ir, IR_I64, 0), EXC_GP, true);
-    ir_call(ir, helper, addr, argument, (IrVal){0}, (IrVal){0});
+    ir_call(ir, helper, addr, argument, second, (IrVal){0});
 }
 
 /* EDX:EAX */
@@ -228,7 +250,8 @@ static bool translate_state(X86Translator *tr, X86Insn *in)
             x86_raise_now(tr, EXC_NM);
             return true;
         }
-        call_area(tr, in, digit ? HELPER_fp_fxrstor : HELPER_fp_fxsave, 512, !digit, 16, (IrVal){0});
+        call_area(tr, in, digit ? HELPER_fp_fxrstor : HELPER_fp_fxsave, 512, !digit, 16, (IrVal){0},
+                  (IrVal){0});
         return true;
     case 2:
     case 3:
@@ -251,12 +274,34 @@ static bool translate_state(X86Translator *tr, X86Insn *in)
             x86_raise_now(tr, EXC_NM);
             return true;
         }
-        call_area(tr, in, digit == 5 ? HELPER_fp_xrstor : HELPER_fp_xsave, 576, digit != 5, 64,
-                  feature_mask(tr));
+        call_area(tr, in, digit == 5 ? HELPER_fp_xrstor : HELPER_fp_xsave, 576, digit != 5, 64, feature_mask(tr),
+                  ir_const(tr->ir, IR_I64, digit == 6));
         return true;
     default:
         return false;
     }
+}
+
+/* 0F C7: XRSTORS, XSAVEC, XSAVES. */
+static bool translate_compacted(X86Translator *tr, X86Insn *in)
+{
+    enum { XRSTORS = 3, XSAVEC = 4 };
+    unsigned digit = in->reg & 7;
+    bool store = digit != XRSTORS;
+
+    if (!in->is_mem || mandatory_prefix(in) || !(tr->mode & MODE_OSXSAVE) ||
+        !x86_has(tr->s, digit == XSAVEC ? FEAT_xsavec : FEAT_xsaves)) {
+        return false;
+    }
+    if (digit != XSAVEC && tr->cpl) {
+        x86_gp0(tr);
+    } else if (tr->mode & MODE_TS) {
+        x86_raise_now(tr, EXC_NM);
+    } else {
+        call_area(tr, in, store ? HELPER_fp_xsavec : HELPER_fp_xrstor, 576, store, 64, feature_mask(tr),
+                  store ? (IrVal){0} : ir_const(tr->ir, IR_I64, true));
+    }
+    return true;
 }
 
 bool x86_translate_fp(X86Translator *tr, X86Insn *in)
@@ -269,6 +314,9 @@ bool x86_translate_fp(X86Translator *tr, X86Insn *in)
     }
     if (in->map == MAP_0F && in->opcode == 0xae) {
         return translate_state(tr, in);
+    }
+    if (in->map == MAP_0F && in->opcode == 0xc7) {
+        return translate_compacted(tr, in);
     }
     return translate_vector(tr, in);
 }

@@ -79,9 +79,9 @@ static const IrRaw fnop = {
     .opcode = 0xd9, .reg_role = RAW_DIGIT, .reg = 2, .rm_role = RAW_ST, .x87 = true, .may_fault = true,
 };
 
-void x86_wait_before_limit(X86Translator *tr, const X86Insn *in)
+void x86_wait_before_limit(X86Translator *tr, int seg)
 {
-    if (in->is_mem && !x86_is_unlimited(tr, in->seg)) {
+    if (!tr->cs64 && (seg == S_CS || !x86_is_unlimited(tr, seg))) { /* code cannot be written */
         ir_raw(tr->ir, &fnop, (IrVal){0}, 0, (IrVal){0}, false);
     }
 }
@@ -106,7 +106,7 @@ static bool translate_memory(X86Translator *tr, X86Insn *in)
         return true;
     }
     if (form->kind != X87_STORE_NOWAIT && form->kind != X87_FNSTENV && form->kind != X87_FNSAVE) {
-        x86_wait_before_limit(tr, in);
+        x86_wait_before_limit(tr, in->seg);
     }
     if (form->kind >= X87_FLDENV) {
         translate_environment(tr, in, form->kind);

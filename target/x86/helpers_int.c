@@ -294,6 +294,9 @@ uint64_t x86_segment_room(const X86State *s, int seg, uint64_t offset, bool writ
             last = segment->attr & SEG_DB ? UINT32_MAX : 0xffff;
         }
     }
+    if (segment->limit == UINT32_MAX) {
+        return UINT64_MAX; /* an operand across the end goes on at 0 */
+    }
     return offset > last ? 0 : last - offset + 1;
 }
 

@@ -376,6 +376,17 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
             end_next(tr, in);
         }
         break;
+    case 0xee:
+    case 0xef:
+        if (!x86_feature(tr, FEAT_pku)) {
+            x86_ud(tr);
+        } else if (in->modrm == 0xee) {
+            put_pair(tr, X86_CALL1(tr, rdpkru, get32(tr, SLOT_CX)));
+        } else {
+            X86_CALL2(tr, wrpkru, get32(tr, SLOT_CX), get_pair(tr));
+            end_next(tr, in);
+        }
+        break;
     case 0xd8 ... 0xdf:
         if (!x86_feature(tr, FEAT_svm)) {
             x86_ud(tr);

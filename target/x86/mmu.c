@@ -362,6 +362,7 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
             can_fetch = false;
         }
         if (G_UNLIKELY((s->cr4 & CR4_PKE) && is_long(s) && user_page)) {
+            s->keys_cached |= 1u << (leaf >> PTE_KEY_SHIFT & 15);
             if (can_read && access == MMU_LOAD && key_forbids(s, leaf, false, mode)) {
                 code = PF_PK;
             } else if (can_write && access == MMU_STORE && key_forbids(s, leaf, true, mode)) {

@@ -40,16 +40,17 @@ static const struct {
 #define PSANDYBRIDGE PWESTMERE " avx xsave xsaveopt tsc-deadline x2apic rdtscp arat"
 #define PIVYBRIDGE PSANDYBRIDGE " f16c rdrand fsgsbase smep erms"
 #define PHASWELL PIVYBRIDGE " avx2 fma bmi1 bmi2 movbe abm pcid invpcid"
-#define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xgetbv1 pdpe1gb"
+#define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xsavec xgetbv1 pdpe1gb"
 #define PEPYC P64                                                                                  \
     " ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx avx2 fma f16c bmi1 bmi2 movbe rdrand rdseed adx smap smep" \
-    " fsgsbase clflushopt sha-ni xsave xsaveopt xgetbv1 abm 3dnowprefetch mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
+    " fsgsbase clflushopt sha-ni xsave xsaveopt xsavec xgetbv1 abm 3dnowprefetch mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
 #define PV2 P64 " ssse3 sse4.1 sse4.2 popcnt"
 #define PV3 PV2 " avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
 #define PMAX PWESTMERE                                                                             \
     " rdrand rdseed fsgsbase smep smap erms pcid invpcid tsc-deadline x2apic movbe"                \
     " bmi1 bmi2 abm adx rdtscp pdpe1gb arat umip clflushopt clwb tsc-adjust rdpid fsrm mmxext"     \
-    " 3dnowprefetch monitor xsave xsaveopt xgetbv1 sha-ni avx avx2 fma f16c"
+    " 3dnowprefetch monitor xsave xsaveopt xsavec xgetbv1 xsaves sha-ni avx avx2 fma f16c"\
+    " pku"
 
 static const struct Model {
     const char *name, *about, *vendor, *model_id;
@@ -378,7 +379,8 @@ static void drop_dependents(X86Features *f)
         { FEAT_vmcb_clean, FEAT_svm }, { FEAT_flushbyasid, FEAT_svm }, { FEAT_decodeassists, FEAT_svm },
         { FEAT_pause_filter, FEAT_svm }, { FEAT_pfthreshold, FEAT_pause_filter },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
-        { FEAT_xsaveopt, FEAT_xsave }, { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx },
+        { FEAT_xsaveopt, FEAT_xsave }, { FEAT_xsavec, FEAT_xsave }, { FEAT_xsaves, FEAT_xsavec }, { FEAT_pku, FEAT_lm },
+        { FEAT_vaes, FEAT_avx }, { FEAT_vpclmulqdq, FEAT_avx }, { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx },
         { FEAT_f16c, FEAT_avx },
     };
 

@@ -98,7 +98,7 @@ static uint64_t *plain(X86State *s, uint32_t msr)
     case MSR_BIOS_SIGN_ID:
         return &s->bios_sign_id;
     case MSR_XSS:
-        return x86_has(s, FEAT_xsave) ? &s->xss : NULL;
+        return x86_has(s, FEAT_xsaves) ? &s->xss : NULL;
     case MSR_STAR:
         return x86_has(s, FEAT_syscall) ? &s->star : NULL;
     case MSR_LSTAR:

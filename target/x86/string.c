@@ -260,13 +260,16 @@ static void keep_compare(Repeat *r, uint64_t a, uint64_t b)
 static bool run_cmps(Repeat *r, uint64_t n)
 {
     uint64_t mask = UINT64_MAX >> (64 - 8 * r->size);
-    uint64_t second = find_run(r, S_ES, R_DI, false, &n);
-    uint64_t first = find_run(r, r->source_seg, R_SI, false, &n);
+    uint64_t first, second, one = 1, a, b, i = 0;
     const uint8_t *host_first, *host_second;
-    uint64_t a, b, i = 0;
 
+    if (!(r->s->mode_flags & MODE_CS64)) { /* processors look at the destination first, then at the other segment */
+        load(r, find_run(r, S_ES, R_DI, false, &one));
+    }
+    first = find_run(r, r->source_seg, R_SI, false, &n);
     second = find_run(r, S_ES, R_DI, false, &n);
-    host_second = probe(r, second, n, MMU_LOAD); /* processors look at the destination first */
+    first = find_run(r, r->source_seg, R_SI, false, &n);
+    host_second = probe(r, second, n, MMU_LOAD);
     host_first = host_second ? probe(r, first, n, MMU_LOAD) : NULL;
     if (host_first) {
         do {
@@ -319,7 +322,6 @@ static void run_ins(const Repeat *r)
     unsigned first = MIN(r->size, 0x1000 - (to & 0xfff));
     uint64_t value;
 
-    x86_check_io(r->s, r->s->reg[R_DX] & 0xffff, r->size, r->ra);
     /* A port is not read for nothing. */
     engine.probe(r->s->hot.cpu, to, first, MMU_STORE, r->mode, r->ra);
     if (first < r->size) {
@@ -333,10 +335,9 @@ static void run_ins(const Repeat *r)
 
 static void run_outs(const Repeat *r)
 {
-    uint64_t n = 1, value;
+    uint64_t n = 1;
+    uint64_t value = load(r, find_run(r, r->source_seg, R_SI, false, &n));
 
-    x86_check_io(r->s, r->s->reg[R_DX] & 0xffff, r->size, r->ra);
-    value = load(r, find_run(r, r->source_seg, R_SI, false, &n));
     helper_out(r->s, r->s->reg[R_DX] & 0xffff, value, r->size, 0);
     advance(r, R_SI, 1);
     done(r, 1);
@@ -491,8 +492,7 @@ uint64_t helper_string_rep(X86State *s, uint64_t how, uint64_t seg, uint64_t c, 
 {
     X86StringOp op = STRING_OP(how);
 
-    if ((op == STRING_INS || op == STRING_OUTS) && !(s->reg[R_CX] & ir_mask(STRING_ADDR_TYPE(how)))) {
-        /* Permission is asked for before the count. */
+    if (op == STRING_INS || op == STRING_OUTS) { /* permission is asked for before the count */
         x86_check_io(s, s->reg[R_DX] & 0xffff, 1u << STRING_TYPE(how), tcg_caller_pc(s));
     }
     if (STRING_ADDR_TYPE(how) == IR_I32) {

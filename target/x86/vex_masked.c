@@ -24,7 +24,9 @@ static void put_register(X86State *s, unsigned reg, const uint8_t value[32])
 /* Where an element is; its segment's limit is checked. */
 static uint64_t linear_address(X86State *s, VexMasked op, uint64_t offset, bool write, uintptr_t retaddr)
 {
-    offset &= ir_mask(op.addr_type);
+    if (op.addr_type != IR_I16) { /* an operand does not wrap at 64 KiB */
+        offset &= ir_mask(op.addr_type);
+    }
     if (s->mode_flags & MODE_CS64) {
         return op.seg < S_FS ? offset : s->seg[op.seg].base + offset;
     }

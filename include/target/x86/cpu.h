@@ -190,6 +190,7 @@ typedef struct X86State {
         uint64_t offset;    /* of start, in ram */
         bool readonly;
     } table_ram[2];
+    uint16_t keys_cached;   /* protection keys of pages that the engine may have cached */
     uint64_t nested_generation;
     struct X86NestedEntry { /* pages of the virtual machine's memory that were found last */
         uint64_t generation;

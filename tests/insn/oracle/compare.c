@@ -84,6 +84,9 @@ static bool same(const Instance *i)
     Undefined undefined;
     uint32_t flags = flags_mask(i, &undefined);
 
+    if (guest->cr2 - ORACLE_CONTROL < ORACLE_CONTROL_SIZE) {
+        return true; /* a page of the host's own */
+    }
     if (same_but_late(host, guest) || undefined_order(i->one, host, guest)) {
         return true;
     }

@@ -84,8 +84,10 @@ static void put_prefixes(Case *one, Random *r)
         if (one_in(r, 3)) {
             list[n++] = 0x66;
         }
-        if (is_string(row) ? !one_in(r, 3) : one_in(r, 12)) {
-            list[n++] = 0xf2 + random_below(r, 2);
+        bool popcnt = row->general && row->general->emit == x86_emit_popcnt;
+
+        if (is_string(row) || popcnt ? !one_in(r, 3) : one_in(r, 12)) {
+            list[n++] = popcnt ? 0xf3 : 0xf2 + random_below(r, 2);
         }
     } else if (row->prefix) {
         list[n++] = row->prefix;
@@ -205,7 +207,8 @@ static bool leads_home(const X86Insn *in)
 static void aim_offset(Case *one, Random *r)
 {
     X86Insn *in = &one->in;
-    uint32_t offset = values_target(r, one->mode);
+    bool gather = one->row->vex && one->row->vex->flags & FPF_GATHER;
+    uint32_t offset;
     uint8_t *at = one->code + one->disp_at;
 
     if (in->row->operand[0] == O_Ob || in->row->operand[0] == O_Ov || in->row->operand[1] == O_Ob || in->row->operand[1] == O_Ov) {
@@ -214,7 +217,7 @@ static void aim_offset(Case *one, Random *r)
         memcpy(one->code + in->length - (1u << in->addr_type), &wide, 1u << in->addr_type);
         return;
     }
-    if (!in->is_mem || in->base >= 0 || in->index >= 0 || one->disp_size < 2) {
+    if (!in->is_mem || in->base >= 0 || (in->index >= 0 && !gather) || one->disp_size < 2) {
         return;
     }
     offset = values_segment_offset(one, r);
@@ -322,12 +325,21 @@ static uint64_t divide(uint64_t value, unsigned by)
     return by == 2 ? value >> 1 : value * inverse[by];
 }
 
+static bool is_gather(const Row *row)
+{
+    return row->vex && row->vex->flags & FPF_GATHER;
+}
+
 static void aim_operand(const Case *one, OracleState *s, Random *r)
 {
-    const X86Insn *in = &one->in;
+    X86Insn plain = one->in;
+    const X86Insn *in = &plain;
     uint64_t mask = offset_mask(one), offset;
 
-    if (!in->is_mem || (in->base < 0 && in->index < 0) || one->row->digit == -2) {
+    if (is_gather(one->row)) {
+        plain.index = -1; /* a vector */
+    }
+    if (!in->is_mem || (in->base < 0 && in->index < 0)) {
         return;
     }
     offset = values_segment_offset(one, r) - in->disp;
@@ -402,7 +414,7 @@ static bool sets_pc(const X86Insn *in)
     return emit == x86_emit_jmp_ev || emit == x86_emit_call_ev || emit == x86_emit_ret;
 }
 
-void generate_state(const Case *one, OracleState *s, Random *r)
+void generate_state(const Case *one, OracleState *s, bool first, Random *r)
 {
     const X86Insn *in = &one->in;
 
@@ -414,7 +426,7 @@ void generate_state(const Case *one, OracleState *s, Random *r)
         s->flags |= EFL_DF;
     }
     if (one->with_fp) {
-        values_fp(&s->fp, one->unmasked, r);
+        values_fp(&s->fp, one->unmasked, first, r);
     }
     aim_implicit(one, s, r);
     if (sets_pc(in) && !in->is_mem && !one_in(r, 8)) {
@@ -428,7 +440,7 @@ void generate_state(const Case *one, OracleState *s, Random *r)
         }
     }
     aim_operand(one, s, r);
-    if (one->row->vex && one->row->vex->flags & FPF_GATHER && in->vsib >= 0) {
+    if (is_gather(one->row) && in->vsib >= 0) {
         aim_gather(one, s, r);
     }
     if (one->row->fp || one->row->vex) {
@@ -450,6 +462,11 @@ void generate_state(const Case *one, OracleState *s, Random *r)
 void generate_memory(const Case *one, uint8_t *data, Random *r)
 {
     values_memory(data, ORACLE_DATA_SIZE, r);
+    if (one->in.row->emit == x86_emit_grp15) { /* what FXRSTOR takes for MXCSR has no reserved bits */
+        for (unsigned i = 8; i < ORACLE_DATA_SIZE; i += 16) {
+            memset(data + i + 2, 0, 2);
+        }
+    }
     if (sets_pc(&one->in)) {
         for (unsigned i = 0; i < ORACLE_DATA_SIZE; i += 8) {
             uint64_t to = values_code(one->mode, r);

@@ -25,8 +25,8 @@ typedef struct Case {
 
 /* False: no legal bytes came of it, try again. */
 bool generate_case(Case *one, Row *row, OracleMode mode, Random *r);
-/* Registers; memory stays as generate_memory made it. */
-void generate_state(const Case *one, OracleState *s, Random *r);
+/* Registers; memory stays as generate_memory made it. first: nothing of s is kept. */
+void generate_state(const Case *one, OracleState *s, bool first, Random *r);
 void generate_memory(const Case *one, uint8_t *data, Random *r);
 
 #endif

@@ -44,7 +44,7 @@ G_STATIC_ASSERT(offsetof(Control, data_selector) == 0xb0 && offsetof(Control, gs
                 offsetof(Control, with_fp) == 0xc8 && offsetof(Control, gs_base) == 0xd0 && offsetof(Control, fp) == 0x400);
 
 static Control *const control = (Control *)(uintptr_t)ORACLE_CONTROL;
-enum { JUMP32 = ORACLE_CONTROL + 0x1000, CONTROL_SIZE = 0x2000 };
+enum { JUMP32 = ORACLE_CONTROL + 0x1000 };
 
 void host_enter_64(void);
 void host_enter_32(void);
@@ -224,7 +224,7 @@ const char *host_init(void)
     if (!(getauxval(AT_HWCAP2) & 2) || !__builtin_cpu_supports("avx")) {
         return "the host has no AVX or no FSGSBASE";
     }
-    if (!map(ORACLE_CONTROL, CONTROL_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) ||
+    if (!map(ORACLE_CONTROL, ORACLE_CONTROL_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) ||
         !map(ORACLE_CODE, ORACLE_CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) ||
         !map(ORACLE_DATA, ORACLE_DATA_SIZE, PROT_READ | PROT_WRITE)) {
         return "addresses are taken";

@@ -205,6 +205,9 @@ static bool stores_pointers(const Row *row)
     if (row->x87) {
         return row->digit == 6 && (row->opcode == 0xd9 || row->opcode == 0xdd);
     }
+    if (row->map == MAP_0F && row->opcode == 0xc7) {
+        return row->digit == 4;
+    }
     return row->map == MAP_0F && row->opcode == 0xae && !row->is_vex && (row->digit == 0 || (row->digit >= 4 && row->digit <= 6));
 }
 
@@ -246,7 +249,7 @@ bool row_is_fp(const Row *row)
 static bool always_faults(const Row *row)
 {
     static X86Emit *const emitters[] = {
-        x86_emit_in, x86_emit_out, x86_emit_cli, x86_emit_sti, x86_emit_mov_cr, x86_emit_mov_dr,
+        x86_emit_in, x86_emit_out, x86_emit_cli, x86_emit_sti, x86_emit_mov_cr, x86_emit_mov_dr, x86_emit_sysret,
     };
     X86Emit *emit = row->general ? row->general->emit : NULL;
 
@@ -257,6 +260,9 @@ static bool always_faults(const Row *row)
     }
     if (emit == x86_emit_string && (row->general->op == STRING_INS || row->general->op == STRING_OUTS)) {
         return true;
+    }
+    if (row->map == MAP_0F && row->opcode == 0xc7 && (row->digit == 3 || row->digit == 5)) {
+        return true; /* XRSTORS, XSAVES */
     }
     return emit == x86_emit_bls && (row->digit == 0 || row->digit > 3);
 }

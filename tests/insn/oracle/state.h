@@ -17,6 +17,7 @@ typedef enum OracleMode {
 /* Low enough for 32-bit absolute addresses; what is between is not mapped. */
 enum {
     ORACLE_CONTROL = 0x20000000, /* host.c's own */
+    ORACLE_CONTROL_SIZE = 0x2000,
     ORACLE_CODE = 0x20010000,
     ORACLE_CODE_SIZE = 0x1000,
     ORACLE_START = 0x800,        /* the instruction's offset in the code; all around it is INT3 */

@@ -75,9 +75,9 @@ static void extended(uint8_t *to, Random *r)
     memcpy(to + 8, &exponent, 2);
 }
 
-void values_fp(OracleFp *fp, bool unmasked, Random *r)
+void values_fp(OracleFp *fp, bool unmasked, bool all, Random *r)
 {
-    uint64_t bits = random_next(r);
+    uint64_t bits = random_next(r), keep;
 
     memset(&fp->fx, 0, offsetof(FxImage, st));
     fp->fx.fcw = 0x7f | (bits & 3) << 8 | (bits >> 2 & 3) << 10;
@@ -100,14 +100,19 @@ void values_fp(OracleFp *fp, bool unmasked, Random *r)
         fp->fx.mxcsr &= ~(bits >> 33 & 0x1f80);
     }
     fp->fx.mxcsr_mask = x86_mxcsr_mask();
+    keep = all ? 0 : random_next(r) | random_next(r);
     for (unsigned i = 0; i < 8; i++) {
-        extended(fp->fx.st[i], r);
+        if (!(keep >> i & 1)) {
+            extended(fp->fx.st[i], r);
+        }
     }
     for (unsigned i = 0; i < 16; i++) {
-        uint64_t v[4] = {single_or_double(r), single_or_double(r), single_or_double(r), single_or_double(r)};
+        for (unsigned at = 0; at < 16 && !(keep >> (i + 8) & 1); at += 8) {
+            uint64_t low = single_or_double(r), high = single_or_double(r);
 
-        memcpy(fp->fx.xmm[i], v, 16);
-        memcpy(fp->ymm_high[i], v + 2, 16);
+            memcpy(fp->fx.xmm[i] + at, &low, 8);
+            memcpy(fp->ymm_high[i] + at, &high, 8);
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 #include "generate.h"
 
 uint64_t values_integer(Random *r);
-void values_fp(OracleFp *fp, bool unmasked, Random *r);
+/* all: of registers some keep what they have otherwise. */
+void values_fp(OracleFp *fp, bool unmasked, bool all, Random *r);
 void values_memory(uint8_t *data, unsigned size, Random *r);
 /* A linear address in the data, or in 16-bit code an offset in it; sometimes where nothing is mapped. */
 uint64_t values_target(Random *r, OracleMode mode);

@@ -1,0 +1,188 @@
+/*
+ * XSAVE, XSAVEOPT, XSAVEC, XSAVES and their opposites (SDM volume 1, chapter 13).
+ *
+ * A component is in use when its registers differ from what a reset leaves. XSAVEOPT has no memory of
+ * what it stored last: it only leaves out what is not in use. There are no supervisor components.
+ */
+#include "target/x86/fp_state.h"
+#include "target/x86/system.h"
+
+enum { HEADER_AT = 512, EXTENDED_AT = 576, AVX_BYTES = 256, PKRU_BYTES = 8 };
+#define XCOMP_COMPACTED (UINT64_C(1) << 63)
+enum { XSTATE_LEGACY = XSTATE_X87 | XSTATE_SSE };
+
+static unsigned pkru_offset(uint64_t components, bool compacted)
+{
+    return EXTENDED_AT + (compacted && !(components & XSTATE_AVX) ? 0 : AVX_BYTES);
+}
+
+unsigned x86_xsave_size(uint64_t components, bool compacted)
+{
+    if (components & XSTATE_PKRU) {
+        return pkru_offset(components, compacted) + PKRU_BYTES;
+    }
+    return EXTENDED_AT + (components & XSTATE_AVX ? AVX_BYTES : 0);
+}
+
+uint64_t x86_xsave_supported(const X86State *s)
+{
+    return XSTATE_LEGACY | (x86_has(s, FEAT_avx) ? XSTATE_AVX : 0) | (x86_has(s, FEAT_pku) ? XSTATE_PKRU : 0);
+}
+
+static bool all_zero(const uint8_t *bytes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (bytes[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t x86_xsave_in_use(X86State *s)
+{
+    const FxImage *fx = fx_image(s);
+    uint64_t used = 0;
+
+    if (fx->fcw != FCW_INIT || fx->fsw || fx->tags || !all_zero(fx->st[0], sizeof(fx->st))) {
+        used |= XSTATE_X87;
+    }
+    if (fx->mxcsr != MXCSR_INIT || !all_zero(fx->xmm[0], sizeof(fx->xmm))) {
+        used |= XSTATE_SSE;
+    }
+    if (!all_zero(s->ymm_high, sizeof(s->ymm_high))) {
+        used |= XSTATE_AVX;
+    }
+    return used | (s->pkru ? XSTATE_PKRU : 0);
+}
+
+/* Cached translations were checked under the old rights: those of keys that matter go. */
+void x86_set_pkru(X86State *s, uint32_t value)
+{
+    uint32_t changed = s->pkru ^ value;
+
+    s->pkru = value;
+    for (unsigned key = 0; key < 16; key++) {
+        if (changed >> 2 * key & 3 && s->keys_cached >> key & 1) {
+            s->keys_cached = 0;
+            if (engine.flush_all) {
+                engine.flush_all(s->hot.cpu);
+            }
+            return;
+        }
+    }
+}
+
+/* The data of these components, to an area that holds `layout`. */
+static void store_components(X86State *s, uint64_t addr, uint64_t what, uint64_t layout, bool compacted, uintptr_t ra)
+{
+    FxImage fx = x86_fx_guest_image(s);
+    uint64_t pkru = s->pkru;
+
+    if (what & XSTATE_X87) {
+        x86_fp_write(s, addr, &fx, FX_MXCSR_AT, ra);
+        x86_fp_write(s, addr + FX_ST_AT, fx.st, sizeof(fx.st), ra);
+    }
+    if (what & XSTATE_SSE || (!compacted && what & XSTATE_AVX)) {
+        x86_fp_write(s, addr + FX_MXCSR_AT, &fx.mxcsr, 8, ra);
+    }
+    if (what & XSTATE_SSE) {
+        x86_fp_write(s, addr + FX_X87_BYTES, fx.xmm, x86_fx_xmm_bytes(s), ra);
+    }
+    if (what & XSTATE_AVX) {
+        x86_fp_write(s, addr + EXTENDED_AT, s->ymm_high, x86_fx_xmm_bytes(s), ra);
+    }
+    if (what & XSTATE_PKRU) {
+        x86_fp_write(s, addr + pkru_offset(layout, compacted), &pkru, PKRU_BYTES, ra);
+    }
+}
+
+/* (linear address, EDX:EAX, whether only what is in use is stored: XSAVEOPT) */
+uint64_t helper_fp_xsave(X86State *s, uint64_t addr, uint64_t mask, uint64_t optimised, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    uint64_t wanted = mask & s->xcr0, used = wanted & x86_xsave_in_use(s), present;
+
+    x86_fp_probe_store(s, addr, x86_xsave_size(wanted, false), ra);
+    x86_fp_read(s, addr + HEADER_AT, &present, sizeof(present), ra);
+    store_components(s, addr, optimised ? used : wanted, wanted, false, ra);
+    present = (present & ~wanted) | used;
+    x86_fp_write(s, addr + HEADER_AT, &present, sizeof(present), ra);
+    return 0;
+}
+
+/* (linear address, EDX:EAX): XSAVEC and XSAVES. */
+uint64_t helper_fp_xsavec(X86State *s, uint64_t addr, uint64_t mask, uint64_t c, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    uint64_t wanted = mask & s->xcr0, used = wanted & x86_xsave_in_use(s);
+    uint64_t header[2] = {used, wanted | XCOMP_COMPACTED};
+
+    x86_fp_probe_store(s, addr, x86_xsave_size(wanted, true), ra);
+    store_components(s, addr, used, wanted, true, ra);
+    x86_fp_write(s, addr + HEADER_AT, header, sizeof(header), ra);
+    return 0;
+}
+
+static void check_header(X86State *s, const uint64_t header[8], bool only_compacted, uintptr_t ra)
+{
+    bool compacted = header[1] & XCOMP_COMPACTED;
+    uint64_t layout = header[1] & ~XCOMP_COMPACTED;
+    bool bad = compacted ? header[0] & ~layout || layout & ~s->xcr0 : header[0] & ~s->xcr0 || header[1] || only_compacted;
+
+    for (unsigned i = 2; i < (compacted ? 8 : 3); i++) {
+        bad |= header[i] != 0;
+    }
+    if (bad) {
+        x86_raise_error(s, EXC_GP, 0, ra);
+    }
+}
+
+/* (linear address, EDX:EAX, whether the compacted format is the only one: XRSTORS) */
+uint64_t helper_fp_xrstor(X86State *s, uint64_t addr, uint64_t mask, uint64_t only_compacted, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    uint64_t wanted = mask & s->xcr0, header[8], present, pkru = 0;
+    bool compacted;
+    uint8_t high[sizeof(s->ymm_high)];
+    FxImage *fx = fx_image(s), from;
+
+    x86_fp_read(s, addr + HEADER_AT, header, sizeof(header), ra);
+    check_header(s, header, only_compacted, ra);
+    compacted = header[1] & XCOMP_COMPACTED;
+    present = wanted & header[0];
+    x86_fp_read(s, addr, &from, FX_X87_BYTES + sizeof(from.xmm), ra);
+    memset(high, 0, sizeof(high));
+    if (present & XSTATE_AVX) {
+        x86_fp_read(s, addr + EXTENDED_AT, high, sizeof(high), ra);
+    }
+    if (present & XSTATE_PKRU) {
+        x86_fp_read(s, addr + pkru_offset(header[1], compacted), &pkru, PKRU_BYTES, ra);
+    }
+    if (compacted && !(present & XSTATE_SSE)) {
+        from.mxcsr = MXCSR_INIT;
+    }
+    if (wanted & XSTATE_SSE || (!compacted && wanted & XSTATE_AVX)) {
+        x86_fx_check_mxcsr(s, from.mxcsr, ra);
+        fx->mxcsr = from.mxcsr;
+    }
+    if (present & XSTATE_X87) {
+        x86_fx_load_x87(fx, &from);
+    } else if (wanted & XSTATE_X87) {
+        x86_fx_init_x87(fx);
+        memset(fx->st, 0, sizeof(fx->st));
+    }
+    if (wanted & XSTATE_SSE) {
+        if (!(present & XSTATE_SSE)) {
+            memset(from.xmm, 0, sizeof(from.xmm));
+        }
+        memcpy(fx->xmm, from.xmm, x86_fx_xmm_bytes(s));
+    }
+    if (wanted & XSTATE_AVX) {
+        memcpy(s->ymm_high, high, x86_fx_xmm_bytes(s));
+    }
+    if (wanted & XSTATE_PKRU) {
+        x86_set_pkru(s, pkru);
+    }
+    return 0;
+}
