@@ -426,6 +426,20 @@ IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal
     return (IrValFlags){has_out ? out : NONE, flags ? flags_out : NONE};
 }
 
+IrVal ir_fast(IrBlock *ir, const IrFast *fast)
+{
+    IrVal out = fast->kind == FAST_COMPARE ? new_value(ir, IR_I8) : NONE;
+
+    if (ir->n_fasts == ir->max_fasts) {
+        ir->max_fasts = MAX(16, ir->max_fasts * 2);
+        ir->fasts = g_renew(IrFast, ir->fasts, ir->max_fasts);
+    }
+    g_assert(ir->n_fasts < IRB_FLAGS);
+    ir->fasts[ir->n_fasts] = *fast;
+    append(ir, IR_fast, out.id ? IR_I8 : IR_VOID, ir->n_fasts++, NONE, NONE, NONE, 0)->out = out.id;
+    return out;
+}
+
 IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, IrVal d)
 {
     IrType result = ir->helpers[helper].result;

@@ -184,6 +184,9 @@ static void dump_insn(const IrBlock *ir, const IrInsn *insn, GString *text)
     case IR_raw:
         dump_raw(ir, insn, text);
         break;
+    case IR_fast:
+        g_string_append_printf(text, " %s 0x%x", ir->helpers[ir->fasts[insn->bits].helper].name, ir->fasts[insn->bits].args[1]);
+        break;
     case IR_call:
         g_string_append_printf(text, " %s", insn->bits < ir->n_helpers ? ir->helpers[insn->bits].name : "?");
         dump_plain_inputs(ir, insn, text);

@@ -206,6 +206,18 @@ static G_GNUC_NO_INLINE bool quotient_fits(const IrInsn *insn, uint64_t low, uin
     return quotient >= -top && quotient < top;
 }
 
+static void do_fast(void *state, const IrBlock *ir, const IrInsn *insn)
+{
+    const IrFast *fast = &ir->fasts[insn->bits];
+    uint64_t (*fn)(void *, uint64_t, uint64_t, uint64_t, uint64_t) =
+        (uint64_t (*)(void *, uint64_t, uint64_t, uint64_t, uint64_t))ir->helpers[fast->helper].fn;
+    uint64_t v = fn(state, fast->args[0], fast->args[1], 0, 0);
+
+    if (insn->out) {
+        values[insn->out] = v & 0xff;
+    }
+}
+
 static void do_checked_division(void *state, const IrInsn *insn)
 {
     IrInsn plain = *insn;
@@ -319,6 +331,9 @@ static TcgExit run(void *state, const IrBlock *ir)
             break;
         case IR_call:
             do_call(state, ir, insn);
+            break;
+        case IR_fast:
+            do_fast(state, ir, insn);
             break;
         case IR_insn_start:
             write_known_pc(state, ir, insn->imm);

@@ -48,6 +48,7 @@ void ir_block_reset(IrBlock *ir)
     ir->n_values = 1;
     ir->n_labels = 0;
     ir->n_raws = 0;
+    ir->n_fasts = 0;
     ir->pic_bits = 0;
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;
@@ -62,6 +63,7 @@ void ir_block_free(IrBlock *ir)
     }
     g_free(ir->insns);
     g_free(ir->raws);
+    g_free(ir->fasts);
     g_free(ir->value_type);
     g_free(ir->value_def);
     g_array_free(ir->exit_dead, TRUE);
@@ -80,6 +82,7 @@ IrBlock *ir_block_copy(const IrBlock *ir)
     full->scratch = NULL;
     full->scratch_size = 0;
     copy->insns = g_memdup2(ir->insns, ir->max_insns * sizeof(*ir->insns));
+    copy->fasts = g_memdup2(ir->fasts, ir->max_fasts * sizeof(*ir->fasts));
     copy->raws = g_memdup2(ir->raws, ir->max_raws * sizeof(*ir->raws));
     copy->value_type = g_memdup2(ir->value_type, ir->max_values * sizeof(*ir->value_type));
     copy->value_def = g_memdup2(ir->value_def, ir->max_values * sizeof(*ir->value_def));
@@ -139,6 +142,8 @@ bool ir_op_faults(const IrBlock *ir, const IrInsn *insn)
 
         return raw->may_fault || raw->rm_role == RAW_MEM;
     }
+    case IR_fast:
+        return true;
     case IR_call:
         return ir->helpers[insn->bits].effects & EFFECT_FAULT;
     default:

@@ -51,6 +51,9 @@ static inline bool ir_defines_flags(const IrInsn *insn)
 
 static inline unsigned ir_count_ids(const IrInsn *insn)
 {
+    if (insn->op == IR_fast && !insn->out) {
+        return 0;
+    }
     return ir_facts[insn->op].outputs + (insn->op == IR_raw || ir_defines_flags(insn));
 }
 

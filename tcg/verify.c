@@ -257,6 +257,11 @@ static bool check_insn(Check *c, const IrInsn *insn)
     case IR_put:
     case IR_put8h:
         return check_slot(c, insn) && check_input(c, 0, insn->type);
+    case IR_fast:
+        if (insn->bits >= c->ir->n_fasts || c->ir->fasts[insn->bits].helper >= c->ir->n_helpers) {
+            return fail(c, "no such operation or helper");
+        }
+        return insn->out == 0 || define(c, insn->out, insn->type);
     case IR_get_field:
         return check_field(c, insn) && define(c, insn->out, insn->type);
     case IR_put_field:

@@ -169,6 +169,35 @@ typedef struct IrRaw {
     bool flags_in;     /* in[1] is a flags value which EFLAGS must hold (fcmovcc), no GPR */
 } IrRaw;
 
+/*
+ * A floating-point or vector operation on fields of the state, which a helper does completely and exactly. A host may
+ * do it itself where it knows the same outcome: FAST_VECTOR always; the others where the byte `gate` is not zero
+ * (rounding to nearest, inexactness noted already, nothing enabled) and the result is a normal number.
+ */
+typedef enum IrFastKind {
+    FAST_VECTOR,   /* t = a op b, 128 bits */
+    FAST_DOUBLE,   /* t = a op b, doubles; a is -1 for a square root */
+    FAST_DOUBLES,  /* two of them */
+    FAST_FUSED,    /* t = +-(a * c +- b) */
+    FAST_FUSED2,   /* two of them */
+    FAST_ROUND,    /* t = b rounded to a single */
+    FAST_TO_INT,   /* t = b as an integer of `size` bytes, toward zero, sign-extended */
+    FAST_FROM_INT, /* t = the 64-bit integer b */
+    FAST_COMPARE,  /* out (I8) = a < b ? 8 : a > b ? 4 : 2; no t */
+} IrFastKind;
+
+typedef struct IrFast {
+    uint8_t kind;             /* IrFastKind */
+    uint8_t prefix, map, opcode; /* of the host instruction, as in IrRaw; the fused ones are VEX */
+    uint8_t size;
+    bool single;              /* the result is rounded to a single */
+    bool clear;               /* the doubleword behind t becomes zero */
+    bool record;              /* args and operands go to `last`: what the status bits can be made of */
+    int32_t t, a, b, c, gate, last; /* offsets in the state; last: two words, three doublewords, a byte (zero) */
+    uint16_t helper;
+    uint32_t args[2];
+} IrFast;
+
 typedef struct IrBlock {
     IrInsn *insns;
     uint32_t n_insns, max_insns;
@@ -176,6 +205,8 @@ typedef struct IrBlock {
     uint32_t n_labels;
     IrRaw *raws;
     uint32_t n_raws, max_raws;
+    IrFast *fasts;
+    uint32_t n_fasts, max_fasts;
     uint8_t *value_type;   /* IrType by id */
     uint32_t *value_def;   /* index of the defining insn by id */
     uint32_t max_values;
@@ -236,6 +267,8 @@ void ir_fence(IrBlock *ir);
 /* Copies raw. Returns the GPR output and flags, where the instruction has them. gpr is in[1]: the GPR
  * input, or the flags input with raw->flags_in. */
 IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags);
+/* Copies fast. Returns the output of a comparison. */
+IrVal ir_fast(IrBlock *ir, const IrFast *fast);
 IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, IrVal d);
 void ir_insn_start(IrBlock *ir, uint64_t pc);
 unsigned ir_new_label(IrBlock *ir);

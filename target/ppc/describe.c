@@ -66,6 +66,7 @@ char *ppc_describe(Cpu *cpu, bool with_fpu)
                                s->vsr[i + 1][0], s->vsr[i + 2][0], s->vsr[i + 3][0]);
     }
     if (with_fpu) {
+        ppc_fp_settle(s);
         g_string_append_printf(text, "FPSCR %08" PRIx64 "\n", s->fpscr);
     }
     return g_string_free(text, FALSE);

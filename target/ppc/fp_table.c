@@ -2,16 +2,9 @@
  * The rows of floating-point and vector instructions that are C functions of state and word, and the call of them.
  */
 #include "target/ppc/fp.h"
+#include "target/ppc/fp_rows.h"
 #include "target/ppc/insns.h"
 #include "target/ppc/vec_ops.h"
-
-enum {
-#define ROW(name, ...) EXEC_##name,
-#include "target/ppc/fp.def"
-#include "target/ppc/altivec.def"
-#include "target/ppc/vsx.def"
-#undef ROW
-};
 
 static PpcFpExec *const execs[] = {
 #define ROW(name, ...) [EXEC_##name] = ppc_exec_##name,
@@ -26,25 +19,51 @@ void ppc_raise_fp_enabled(PpcState *s)
     ppc_program(s, PROGRAM_FP, tcg_caller_pc(s));
 }
 
+void ppc_fp_execute(PpcState *s, unsigned row, uint32_t word)
+{
+    ppc_fp_settle(s);
+    execs[row](s, word);
+    ppc_fp_update_fast(s);
+}
+
+void ppc_fp_execute_again(PpcState *s, unsigned row, uint32_t word)
+{
+    execs[row](s, word);
+}
+
 /* (row, word): FPRs, vector registers, FPSCR and VSCR only. */
 uint64_t ppc_helper_fp_exec(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
 {
-    execs[row](s, word);
+    ppc_fp_execute(s, row, word);
     return 0;
 }
 
 /* The same; writes condition fields too. */
 uint64_t ppc_helper_fp_exec_cr(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
 {
-    execs[row](s, word);
+    ppc_fp_execute(s, row, word);
     return 0;
 }
 
 /* The same; reads and writes general registers too. */
 uint64_t ppc_helper_fp_exec_gpr(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
 {
-    execs[row](s, word);
+    ppc_fp_execute(s, row, word);
     return 0;
+}
+
+/* A comparison whose field is the result; the slot is left alone. */
+uint64_t ppc_helper_fp_compare(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
+{
+    unsigned field = field_bf(word);
+    uint8_t old = s->cr[field], result;
+
+    ppc_fp_settle(s);
+    execs[row](s, word);
+    ppc_fp_update_fast(s);
+    result = s->cr[field];
+    s->cr[field] = old;
+    return result;
 }
 
 static bool touches_gprs(unsigned row)
@@ -84,6 +103,10 @@ static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal row = ppc_const(tr, IR_I64, in->row->op), word = ppc_const(tr, IR_I64, in->word);
 
+    if (ppc_emit_fp_fast(tr, in)) {
+        return;
+    }
+    tr->fp_last = -1;
     if (touches_gprs(in->row->op)) {
         PPC_CALL2(tr, fp_exec_gpr, row, word);
     } else if (touches_cr(in)) {

@@ -100,7 +100,10 @@ int ppc_gdb_read(Cpu *cpu, int number, uint8_t *buf)
     case GDB_LR: value = s->lr; break;
     case GDB_CTR: value = s->ctr; break;
     case GDB_XER: value = ppc_get_xer(s); break;
-    case GDB_FPSCR: value = s->fpscr; break;
+    case GDB_FPSCR:
+        ppc_fp_settle(s);
+        value = s->fpscr;
+        break;
     default:
         if (!size) {
             return 0;
@@ -124,7 +127,11 @@ int ppc_gdb_write(Cpu *cpu, int number, const uint8_t *buf)
     case GDB_LR: s->lr = value; break;
     case GDB_CTR: s->ctr = value; break;
     case GDB_XER: ppc_set_xer(s, value); break;
-    case GDB_FPSCR: s->fpscr = value; break;
+    case GDB_FPSCR:
+        ppc_fp_settle(s);
+        s->fpscr = value;
+        ppc_fp_update_fast(s);
+        break;
     default:
         if (size && number < GDB_F0) {
             s->gpr[number] = value;

@@ -113,6 +113,8 @@ struct PpcTranslator {
     uint64_t next_pc;
     bool done;       /* the block has its end */
     unsigned n_insns, limit, n_side_exits, n_cold;
+    int fp_last;     /* index in ir->fasts of the operation that FPSCR's status comes from, -1: none in reach */
+    unsigned fp_last_exits; /* n_side_exits then */
     PpcCompare compare[8];
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
     bool carry_inverted; /* it has CA as a borrow: CF = !CA */

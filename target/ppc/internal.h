@@ -138,6 +138,10 @@ void ppc_update_mode(PpcState *s);     /* MSR or what modes derive from changed 
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
 /* Does fn in a place where translated code called, with the FP state in memory and libraries allowed. */
 
+/* fp_fast.c: FPRF, FR and FI of what the host did go to FPSCR; before anybody reads or writes that. */
+void ppc_fp_settle(PpcState *s);
+void ppc_fp_update_fast(PpcState *s); /* after FPSCR has changed */
+
 /* mmu.c and the MMUs. Addresses are effective. */
 bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode);

@@ -141,6 +141,7 @@ static void emit_cold(PpcTranslator *tr)
         ir_insn_start(tr->ir, cold->insn.pc);
         ppc_cr_forget(tr);
         tr->carry = (IrVal){ 0 };
+        tr->fp_last = -1;
         tr->done = false;
         cold->emit(tr, &cold->insn);
         if (!tr->done) {
@@ -241,6 +242,7 @@ static void set_mode(PpcTranslator *tr, Translation *t)
     tr->width = tr->is64 ? IR_I64 : IR_I32;
     tr->address = tr->sf ? IR_I64 : IR_I32;
     tr->order = mode & MODE_LE ? 0 : IRM_BE;
+    tr->fp_last = -1;
     tr->pc_mask = tr->sf ? UINT64_MAX : UINT32_MAX;
 }
 

@@ -31,7 +31,7 @@ enum {
 };
 
 /* Features of the host. */
-enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4 };
+enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5 };
 
 /* Calls out of translated code. */
 typedef enum Thunk {
@@ -136,7 +136,7 @@ typedef struct Snapshot {
 } Snapshot;
 
 typedef enum ColdKind {
-    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
+    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
 } ColdKind;
 
 typedef struct ColdStub {
@@ -147,7 +147,7 @@ typedef struct ColdStub {
     bool value_is_imm, is_store;
     uint16_t bits;     /* IrMem, or the raw index, or op_size, or TcgExit */
     int32_t disp;
-    uint32_t jumps[2]; /* rel32 offsets that lead here; 0: none */
+    uint32_t jumps[4]; /* rel32 offsets that lead here; 0: none */
     uint32_t resume;
     uint64_t imm;      /* value, pc of exits */
     uint64_t pc;       /* guest pc of a faulting access */
@@ -360,6 +360,10 @@ static inline Thunk sized(Thunk first, unsigned size)
 /* emit_group.c */
 bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
 void cold_group(Context *c, ColdStub *s);
+
+/* emit_fast.c */
+void emit_fast(Context *c, const IrInsn *insn);
+void cold_fast(Context *c, ColdStub *s);
 
 /* emit_raw.c */
 void emit_raw(Context *c, const IrInsn *insn);

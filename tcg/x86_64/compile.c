@@ -207,6 +207,9 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_raw:
         emit_raw(c, insn);
         break;
+    case IR_fast:
+        emit_fast(c, insn);
+        break;
     case IR_call:
         emit_call(c, insn);
         break;
@@ -270,6 +273,7 @@ static void emit_cold(Context *c, ColdStub *s)
     case COLD_ATOMIC: cold_atomic(c, s); break;
     case COLD_UNALIGNED: cold_unaligned(c, s); break;
     case COLD_RAW: cold_raw(c, s); break;
+    case COLD_FAST: cold_fast(c, s); break;
     case COLD_FP_LOAD: cold_fp_load(c, s); break;
     case COLD_EXIT: cold_exit(c, s); break;
     case COLD_POLL: cold_poll(c, s); break;

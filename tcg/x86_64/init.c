@@ -15,7 +15,7 @@ static const int8_t reg_of_rank[] = { RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9,
 
 static const struct { const char *name; uint32_t feature; } feature_names[] = {
     { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },
-    { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE },
+    { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE }, { "fma", HOST_FMA },
 };
 
 static uint32_t detect_features(void)
@@ -26,6 +26,7 @@ static uint32_t detect_features(void)
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         features |= ecx & bit_POPCNT ? HOST_POPCNT : 0;
         features |= ecx & bit_MOVBE ? HOST_MOVBE : 0;
+        features |= ecx & bit_FMA && ecx & bit_OSXSAVE && __builtin_cpu_supports("fma") ? HOST_FMA : 0;
     }
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
         features |= ebx & bit_BMI ? HOST_BMI1 : 0;
@@ -45,6 +46,9 @@ static bool mask_features(const char *mask, GError **error)
         const char *name = **item == '-' ? *item + 1 : *item;
         bool known = **item == '\0' || g_str_has_prefix(name, "avx");
 
+        if (strcmp(name, "avx") == 0) {
+            backend.features &= ~(uint32_t)HOST_FMA;
+        }
         for (unsigned k = 0; k < G_N_ELEMENTS(feature_names); k++) {
             if (strcmp(name, feature_names[k].name) == 0) {
                 known = true;

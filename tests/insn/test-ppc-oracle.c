@@ -258,6 +258,9 @@ static void fill_state(OracleState *s)
     if (below(3) == 0) {
         s->fpscr |= next() & (FPSCR_EXCEPTIONS | FPSCR_FX | FPSCR_FPRF | FPSCR_FI);
     }
+    if (below(4) == 0) {
+        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_RN) | FPSCR_XX | FPSCR_FX; /* what the host may compute in */
+    }
     s->vscr = setup->has_vec ? next() & (0x10000 | 1) : 0;
     s->vrsave = setup->has_vec ? (uint32_t)next() : 0;
     for (unsigned i = 0; i < sizeof(s->memory); i += 8) {
@@ -428,6 +431,9 @@ static void load_state(const OracleState *s)
     state->ctr = s->ctr;
     state->fpscr = s->fpscr;
     fp_summarise(state);
+    ppc_fp_update_fast(state);
+    state->fp_last[1] = 0;
+    state->fp_last_fpcc = 0;
     state->vscr = s->vscr;
     state->vrsave = s->vrsave;
     memset(page, 0, sizeof(page));
@@ -460,6 +466,7 @@ static void save_state(OracleState *s)
     s->xer = ppc_get_xer(state);
     s->lr = is64() ? state->lr : (uint32_t)state->lr;
     s->ctr = is64() ? state->ctr : (uint32_t)state->ctr;
+    ppc_fp_settle(state);
     s->fpscr = state->fpscr;
     s->vscr = state->vscr;
     s->vrsave = state->vrsave;
@@ -863,7 +870,7 @@ static unsigned compare_all(const OracleCase *cases, const OracleState *results,
 
             what |= row ? leniency_of(row->name, &cases[i]) : L_SKIP;
         }
-        if (what & L_DIVISION && !divides_badly(&cases[i])) {
+        if (what & L_DIVISION && cases[i].n_insns == 1 && !divides_badly(&cases[i])) {
             what &= ~L_DIVISION;
         }
         if (cases[i].n_insns > 1) {
@@ -878,6 +885,15 @@ static unsigned compare_all(const OracleCase *cases, const OracleState *results,
         if (results[i].signal == 4 && got[0].signal != 4) {
             r->illegal++; /* reserved bits, mostly */
             continue;
+        }
+        /* The two engines agree in all bits; but where one was left in the midst, FPSCR may show older status. */
+        if (!got[0].signal && !(what & L_DIVISION) && memcmp(&got[0], &got[1], sizeof(got[0]))) {
+            g_autofree char *text = difference(&cases[i], &got[0], &got[1], 0);
+
+            g_print("case %u, %s, the engines differ\n%s", i, r->row->name, text ? text : "");
+            describe_case(&cases[i]);
+            r->wrong++;
+            wrong += n; /* a failure in any case */
         }
         if (what & L_SKIP) {
             continue;

@@ -1,0 +1,323 @@
+/*
+ * Floating point by the host: which instructions it can do, and FPSCR afterwards.
+ *
+ * While FPSCR says round to nearest, XX is set and nothing is enabled (fp_fast), the host's result is the guest's and
+ * no sticky bit changes, if the result is a normal number by a margin: overflow, underflow and NaNs are not. Only the
+ * status of the last operation is missing, FPRF, FR and FI. It is computed by doing that operation again when somebody
+ * looks. Of a block's operations only the last one is noted: a fault between them shows older status.
+ */
+#include "target/ppc/fp.h"
+#include "target/ppc/fp_rows.h"
+
+/* As IrFast.last says. */
+G_STATIC_ASSERT(offsetof(PpcState, fp_last_operands) == offsetof(PpcState, fp_last) + 8);
+G_STATIC_ASSERT(offsetof(PpcState, fp_last_fpcc) == offsetof(PpcState, fp_last) + 32);
+
+void ppc_fp_update_fast(PpcState *s)
+{
+    s->fp_fast = (s->fpscr & (FPSCR_RN | FPSCR_XX | FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE)) == FPSCR_XX;
+}
+
+enum { ADD = 0x58, MUL = 0x59, SUB = 0x5c, DIV = 0x5e, SQRT = 0x51 };          /* 0f map, as scalars and in pairs */
+enum { FMADD = 0xa8, FMSUB = 0xaa, FNMADD = 0xac, FNMSUB = 0xae };             /* 0f38 map: 213 forms; scalars + 1 */
+
+static int32_t left(unsigned reg)
+{
+    return offsetof(PpcState, vsr) + reg * sizeof(PpcVsr);
+}
+
+/* a op b; a is -1 for a root. */
+static bool two(IrFast *f, unsigned opcode, int a, unsigned b)
+{
+    f->prefix = f->kind == FAST_DOUBLES ? 0x66 : 0xf2;
+    f->map = 1;
+    f->opcode = opcode;
+    f->a = a < 0 ? -1 : left(a);
+    f->b = left(b);
+    return true;
+}
+
+/* a * c with b added or subtracted. The host's "nmadd" is the product negated. */
+static bool fused(IrFast *f, unsigned opcode, unsigned a, unsigned c, unsigned b)
+{
+    f->kind = f->kind == FAST_DOUBLES ? FAST_FUSED2 : FAST_FUSED;
+    f->prefix = 0x66;
+    f->map = 2;
+    f->opcode = opcode + (f->kind == FAST_FUSED);
+    f->a = left(a);
+    f->c = left(c);
+    f->b = left(b);
+    return true;
+}
+
+static bool plan_fpr(unsigned row, uint32_t word, IrFast *f)
+{
+    unsigned a = field_a(word), b = field_b(word), c = field_c(word);
+
+    f->t = left(field_t(word));
+    f->single = word >> 26 == 59;
+    switch (row) {
+    case EXEC_fadd:
+    case EXEC_fadds: return two(f, ADD, a, b);
+    case EXEC_fsub:
+    case EXEC_fsubs: return two(f, SUB, a, b);
+    case EXEC_fmul:
+    case EXEC_fmuls: return two(f, MUL, a, c);
+    case EXEC_fdiv:
+    case EXEC_fdivs: return two(f, DIV, a, b);
+    case EXEC_fsqrt:
+    case EXEC_fsqrts: return two(f, SQRT, -1, b);
+    case EXEC_fmadd:
+    case EXEC_fmadds: return fused(f, FMADD, a, c, b);
+    case EXEC_fmsub:
+    case EXEC_fmsubs: return fused(f, FMSUB, a, c, b);
+    case EXEC_fnmadd:
+    case EXEC_fnmadds: return fused(f, FNMSUB, a, c, b);
+    case EXEC_fnmsub:
+    case EXEC_fnmsubs: return fused(f, FNMADD, a, c, b);
+    case EXEC_frsp:
+        f->kind = FAST_ROUND;
+        f->single = true;
+        f->b = left(b);
+        return true;
+    case EXEC_fctiwz:
+    case EXEC_fctidz:
+        f->kind = FAST_TO_INT;
+        f->size = row == EXEC_fctiwz ? 4 : 8;
+        f->b = left(b);
+        return true;
+    case EXEC_fcfid:
+        f->kind = FAST_FROM_INT;
+        f->b = left(b);
+        return true;
+    case EXEC_fcmpu:
+    case EXEC_fcmpo:
+        f->kind = FAST_COMPARE;
+        f->a = left(a);
+        f->b = left(b);
+        f->t = offsetof(PpcState, fp_last_fpcc);
+        return true;
+    default: return false;
+    }
+}
+
+static bool plan_vsx(unsigned row, uint32_t word, IrFast *f)
+{
+    unsigned t = field_xt(word), a = field_xa(word), b = field_xb(word);
+
+    f->t = left(t);
+    f->kind = word >> 3 & 0x40 ? FAST_DOUBLES : FAST_DOUBLE;
+    switch (row) {
+    case EXEC_xsadddp:
+    case EXEC_xvadddp: return two(f, ADD, a, b);
+    case EXEC_xssubdp:
+    case EXEC_xvsubdp: return two(f, SUB, a, b);
+    case EXEC_xsmuldp:
+    case EXEC_xvmuldp: return two(f, MUL, a, b);
+    case EXEC_xsdivdp:
+    case EXEC_xvdivdp: return two(f, DIV, a, b);
+    case EXEC_xsmaddadp:
+    case EXEC_xvmaddadp: return fused(f, FMADD, a, b, t);
+    case EXEC_xsmaddmdp:
+    case EXEC_xvmaddmdp: return fused(f, FMADD, a, t, b);
+    case EXEC_xsmsubadp:
+    case EXEC_xvmsubadp: return fused(f, FMSUB, a, b, t);
+    case EXEC_xsmsubmdp:
+    case EXEC_xvmsubmdp: return fused(f, FMSUB, a, t, b);
+    case EXEC_xsnmaddadp:
+    case EXEC_xvnmaddadp: return fused(f, FNMSUB, a, b, t);
+    case EXEC_xsnmaddmdp:
+    case EXEC_xvnmaddmdp: return fused(f, FNMSUB, a, t, b);
+    case EXEC_xsnmsubadp:
+    case EXEC_xvnmsubadp: return fused(f, FNMADD, a, b, t);
+    case EXEC_xsnmsubmdp:
+    case EXEC_xvnmsubmdp: return fused(f, FNMADD, a, t, b);
+    case EXEC_xssqrtdp:
+        f->kind = FAST_DOUBLE;
+        return two(f, SQRT, -1, b);
+    case EXEC_xscvsxddp:
+        f->kind = FAST_FROM_INT;
+        f->b = left(b);
+        return true;
+    case EXEC_xscvdpsxds:
+        f->kind = FAST_TO_INT;
+        f->size = 8;
+        f->b = left(b);
+        return true;
+    case EXEC_xsrsp:
+        f->kind = FAST_ROUND;
+        f->single = true;
+        f->b = left(b);
+        return true;
+    case EXEC_xscmpudp:
+    case EXEC_xscmpodp:
+        f->kind = FAST_COMPARE;
+        f->a = left(a);
+        f->b = left(b);
+        f->t = offsetof(PpcState, fp_last_fpcc);
+        return true;
+    default: return false;
+    }
+}
+
+/* Integer operations whose elements are where the host's are, whatever their order. */
+static bool plan_vector(unsigned row, uint32_t word, IrFast *f)
+{
+    static const struct {
+        uint16_t row;
+        uint8_t map, opcode;
+        bool swapped; /* the host negates its first operand: a & ~b */
+    } hosts[] = {
+        { EXEC_vaddubm, 1, 0xfc }, { EXEC_vadduhm, 1, 0xfd }, { EXEC_vadduwm, 1, 0xfe }, { EXEC_vaddudm, 1, 0xd4 },
+        { EXEC_vsububm, 1, 0xf8 }, { EXEC_vsubuhm, 1, 0xf9 }, { EXEC_vsubuwm, 1, 0xfa }, { EXEC_vsubudm, 1, 0xfb },
+        { EXEC_vand, 1, 0xdb }, { EXEC_vor, 1, 0xeb }, { EXEC_vxor, 1, 0xef }, { EXEC_vandc, 1, 0xdf, true },
+        { EXEC_vmaxub, 1, 0xde }, { EXEC_vminub, 1, 0xda }, { EXEC_vmaxsh, 1, 0xee }, { EXEC_vminsh, 1, 0xea },
+        { EXEC_vavgub, 1, 0xe0 }, { EXEC_vavguh, 1, 0xe3 },
+        { EXEC_xxland, 1, 0xdb }, { EXEC_xxlor, 1, 0xeb }, { EXEC_xxlxor, 1, 0xef }, { EXEC_xxlandc, 1, 0xdf, true },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        if (hosts[i].row == row) {
+            bool is_vsx = word >> 26 == 60;
+            unsigned a = is_vsx ? field_xa(word) : 32 + field_a(word), b = is_vsx ? field_xb(word) : 32 + field_b(word);
+
+            f->kind = FAST_VECTOR;
+            f->prefix = 0x66;
+            f->map = hosts[i].map;
+            f->opcode = hosts[i].opcode;
+            f->t = left(is_vsx ? field_xt(word) : 32 + field_t(word));
+            f->a = left(hosts[i].swapped ? b : a);
+            f->b = left(hosts[i].swapped ? a : b);
+            f->gate = -1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool plan(unsigned row, uint32_t word, IrFast *f)
+{
+    unsigned op = word >> 26;
+
+    *f = (IrFast){ .kind = FAST_DOUBLE, .a = -1, .b = -1, .c = -1, .gate = offsetof(PpcState, fp_fast),
+                   .last = offsetof(PpcState, fp_last), .args = { row, word } };
+    if (op == 59 || op == 63) {
+        return (!(word & 1) || row == EXEC_fcmpu || row == EXEC_fcmpo) && plan_fpr(row, word, f);
+    }
+    return (op == 60 && plan_vsx(row, word, f)) || plan_vector(row, word, f);
+}
+
+static bool has_status(const IrFast *f)
+{
+    return f->kind == FAST_DOUBLE || f->kind == FAST_FUSED || f->kind == FAST_ROUND || f->kind == FAST_TO_INT ||
+           f->kind == FAST_FROM_INT;
+}
+
+/* The operation that was noted before is not the last one any more, unless the block can be left between the two. */
+static void supersede(PpcTranslator *tr)
+{
+    if (tr->fp_last >= 0 && tr->fp_last_exits == tr->n_side_exits) {
+        tr->ir->fasts[tr->fp_last].record = false;
+    }
+    tr->fp_last = tr->ir->n_fasts;
+    tr->fp_last_exits = tr->n_side_exits;
+}
+
+/* Moves of FPRs are moves of fields. */
+static bool emit_move(PpcTranslator *tr, const PpcInsn *in)
+{
+    uint32_t word = in->word;
+    IrVal v, sign = ppc_const(tr, IR_I64, UINT64_C(1) << 63), rest = ppc_const(tr, IR_I64, INT64_MAX);
+
+    if (word & 1) {
+        return false;
+    }
+    switch (in->row->op) {
+    case EXEC_fmr:
+    case EXEC_fneg:
+    case EXEC_fabs:
+    case EXEC_fnabs:
+        v = ir_get_field(tr->ir, IR_I64, left(field_b(word)));
+        v = in->row->op == EXEC_fmr    ? v
+            : in->row->op == EXEC_fneg ? ir_op2(tr->ir, IR_xor, IR_I64, v, sign)
+            : in->row->op == EXEC_fabs ? ir_op2(tr->ir, IR_and, IR_I64, v, rest)
+                                       : ir_op2(tr->ir, IR_or, IR_I64, v, sign);
+        ir_put_field(tr->ir, IR_I64, left(field_t(word)), v);
+        if (tr->isa & ISA_V206) {
+            ir_put_field(tr->ir, IR_I64, left(field_t(word)) + 8, ppc_const(tr, IR_I64, 0));
+        }
+        return true;
+    default: return false;
+    }
+}
+
+/* xxpermdi and its aliases: doublewords chosen. */
+static bool emit_permute(PpcTranslator *tr, const PpcInsn *in)
+{
+    uint32_t word = in->word;
+    IrVal high, low;
+
+    if (in->row->op != EXEC_xxpermdi) {
+        return false;
+    }
+    high = ir_get_field(tr->ir, IR_I64, left(field_xa(word)) + 8 * (word >> 9 & 1));
+    low = ir_get_field(tr->ir, IR_I64, left(field_xb(word)) + 8 * (word >> 8 & 1));
+    ir_put_field(tr->ir, IR_I64, left(field_xt(word)), high);
+    ir_put_field(tr->ir, IR_I64, left(field_xt(word)) + 8, low);
+    return true;
+}
+
+bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrFast f;
+
+    if (emit_move(tr, in) || emit_permute(tr, in)) {
+        return true;
+    }
+    if (!plan(in->row->op, in->word, &f)) {
+        return false;
+    }
+    f.helper = f.kind == FAST_COMPARE ? HELPER_fp_compare : HELPER_fp_exec;
+    f.clear = has_status(&f) && tr->isa & ISA_V206;
+    if (f.kind == FAST_COMPARE) {
+        tr->fp_last = -1; /* its FPCC comes after what was noted */
+        ppc_put_cr(tr, field_bf(in->word), ir_fast(tr->ir, &f));
+        return true;
+    }
+    if (has_status(&f)) {
+        supersede(tr);
+        f.record = true;
+    }
+    ir_fast(tr->ir, &f);
+    return true;
+}
+
+static void place(PpcState *s, int32_t offset, uint64_t value)
+{
+    if (offset >= 0) {
+        memcpy((uint8_t *)s + offset, &value, sizeof(value));
+    }
+}
+
+/* The operands of the last operation go back to their registers, it is done again, and the registers are restored. */
+void ppc_fp_settle(PpcState *s)
+{
+    uint32_t row = s->fp_last[0], word = s->fp_last[1];
+    uint8_t fpcc = s->fp_last_fpcc;
+    PpcVsr kept[64];
+    IrFast f;
+
+    s->fp_last[1] = 0;
+    s->fp_last_fpcc = 0;
+    if (word && row < EXEC_COUNT && plan(row, word, &f) && has_status(&f)) {
+        memcpy(kept, s->vsr, sizeof(kept));
+        place(s, f.a, s->fp_last_operands[0]);
+        place(s, f.b, s->fp_last_operands[1]);
+        place(s, f.c, s->fp_last_operands[2]);
+        ppc_fp_execute_again(s, row, word);
+        memcpy(s->vsr, kept, sizeof(kept));
+    }
+    if (fpcc) {
+        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | fpcc << 12;
+    }
+}
