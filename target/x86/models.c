@@ -378,6 +378,7 @@ static void drop_dependents(X86Features *f)
         { FEAT_npt, FEAT_svm }, { FEAT_nrip_save, FEAT_svm }, { FEAT_tsc_scale, FEAT_svm },
         { FEAT_vmcb_clean, FEAT_svm }, { FEAT_flushbyasid, FEAT_svm }, { FEAT_decodeassists, FEAT_svm },
         { FEAT_pause_filter, FEAT_svm }, { FEAT_pfthreshold, FEAT_pause_filter },
+        { FEAT_vgif, FEAT_svm },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
         { FEAT_xsaveopt, FEAT_xsave }, { FEAT_xsavec, FEAT_xsave }, { FEAT_xsaves, FEAT_xsavec }, { FEAT_pku, FEAT_lm },
         { FEAT_vaes, FEAT_avx }, { FEAT_vpclmulqdq, FEAT_avx }, { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx },

@@ -28,7 +28,8 @@ enum {
 
 /* VMCB_INT_CONTROL. */
 enum {
-    V_TPR = 0xff, V_IRQ = 1 << 8, V_INTR_PRIO_SHIFT = 16, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24,
+    V_TPR = 0xff, V_IRQ = 1 << 8, V_GIF = 1 << 9, V_INTR_PRIO_SHIFT = 16, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24,
+    V_GIF_ENABLE = 1 << 25,
 };
 
 /* Exit codes; up to 0xbf they are also the numbers of bits in the intercept words (appendix C). */
@@ -70,6 +71,12 @@ typedef struct X86SvmExit {
 static inline bool svm_intercepts(const X86State *s, unsigned code)
 {
     return s->svm.guest && (s->svm.intercept[code / 32] >> code % 32 & 1);
+}
+
+/* Without it, an STGI or CLGI that is not intercepted sets the flag of the machine. */
+static inline bool svm_has_virtual_gif(const X86State *s)
+{
+    return s->svm.guest && (s->svm.int_control & V_GIF_ENABLE) && x86_has(s, FEAT_vgif);
 }
 
 /* svm.c. #VMEXIT: ra as in x86_raise. */

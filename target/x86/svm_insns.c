@@ -119,7 +119,11 @@ uint64_t helper_svm_vmsave(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_
 uint64_t helper_svm_stgi(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     begin(s, SVM_EXIT_STGI, next_pc, tcg_caller_pc(s));
-    s->svm.gif = true;
+    if (svm_has_virtual_gif(s)) {
+        s->svm.int_control |= V_GIF;
+    } else {
+        s->svm.gif = true;
+    }
     if (s->hot.cpu->requests) {
         s->hot.poll = -1;
     }
@@ -129,7 +133,11 @@ uint64_t helper_svm_stgi(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, 
 uint64_t helper_svm_clgi(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     begin(s, SVM_EXIT_CLGI, next_pc, tcg_caller_pc(s));
-    s->svm.gif = false;
+    if (svm_has_virtual_gif(s)) {
+        s->svm.int_control &= ~(uint32_t)V_GIF;
+    } else {
+        s->svm.gif = false;
+    }
     return 0;
 }
 

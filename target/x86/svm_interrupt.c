@@ -15,7 +15,7 @@ bool svm_can_take_virtual(const X86State *s)
     uint32_t control = s->svm.int_control;
     unsigned priority = control >> V_INTR_PRIO_SHIFT & 15;
 
-    return s->svm.guest && (control & V_IRQ) && (s->eflags & EFL_IF) &&
+    return s->svm.guest && (control & V_IRQ) && (s->eflags & EFL_IF) && (!svm_has_virtual_gif(s) || (control & V_GIF)) &&
            ((control & V_IGN_TPR) || priority > (control & 15));
 }
 

@@ -553,6 +553,12 @@ g_sti:  sti
 g_sti_here:
         nop
         vmmcall
+g_stgi_sti:
+        stgi
+        sti
+        nop
+        nop
+        vmmcall
 g_shadow:
         sti
 g_shadow_here:
@@ -822,6 +828,21 @@ tests:  test    g_vmmcall, 0x81, rip=g_vmmcall_next
         end
         test    g_sti, 0x81, rax=0x1e57
         set     INT_CONTROL, 0x104 | 3 << 16 | 1 << 20 | 1 << 24
+        set     INT_VECTOR, 0x30
+        end
+        # a virtual global interrupt flag: bit 9, if bit 25
+        test    g_clgi, 0x81, rip=g_clgi_next, field=0x60, value=1<<25
+        set     INT_CONTROL, 1 << 25 | 1 << 9
+        end
+        test    g_stgi, 0x81, rip=g_stgi_next, field=0x60, value=1<<25|1<<9
+        set     INT_CONTROL, 1 << 25
+        end
+        test    g_sti, 0x81, rax=0, field=0x60, value=0x100|3<<16|1<<25
+        set     INT_CONTROL, 0x100 | 3 << 16 | 1 << 25
+        set     INT_VECTOR, 0x30
+        end
+        test    g_stgi_sti, 0x81, rax=0x1e57, field=0x60, value=3<<16|1<<25|1<<9
+        set     INT_CONTROL, 0x100 | 3 << 16 | 1 << 25
         set     INT_VECTOR, 0x30
         end
         test    g_vmmcall, 0x81, rip=g_vmmcall_next   # IF is clear
