@@ -46,7 +46,7 @@ bool mac_make_cpu(Mac *mac, GError **error)
     }
     ppc_set_timebase(cpu, mac->timebase_hz);
     if (ppc_is_64bit(cpu)) { /* whose reset vector is in RAM: the board starts it in its ROM */
-        ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = 0xfff00100, .msr = 0 });
+        ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = 0xfff00100, .msr = MSR_SF | MSR_HV });
     }
     return true;
 }

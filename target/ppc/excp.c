@@ -241,6 +241,9 @@ static uint64_t handler_pc(const PpcState *s, uint32_t vector, uint64_t msr)
     if (!ppc_isa(s, ISA_64)) {
         return (msr & MSR_IP ? 0xfff00000 : 0) + vector;
     }
+    if (ppc_isa(s, ISA_970)) {
+        return s->spr[SPR_HIOR] + vector;
+    }
     if (msr & MSR_IR) { /* LPCR[AIL] */
         return ((s->spr[SPR_LPCR] >> 23 & 3) == 2 ? UINT64_C(0x18000) : UINT64_C(0xc000000000004000)) + vector;
     }

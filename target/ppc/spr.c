@@ -219,6 +219,7 @@ static const SprRow rows[] = {
     { SPR_SPRG0, 4, SUPER, ISA_ALL },
     { SPR_SPRG4, 4, SUPER, ISA_BOOKE | ISA_602TLB | ISA_7450 },
     { SPR_ASR, 1, SUPER, ISA_970 },
+    { SPR_HIOR, 1, SUPER, ISA_970 },
     { SPR_EAR, 1, SUPER, ISA_ECIWX },
     { SPR_TBL, 1, SUPER, ISA_ALL, read_tb, write_tbl },
     { SPR_TBU, 1, SUPER, ISA_ALL, read_tbu, write_tbu },
