@@ -267,7 +267,7 @@ static bool accepts(Sungem *g, const uint8_t *frame, bool *by_hash)
 static void sungem_receive(void *opaque, const uint8_t *data, size_t size)
 {
     Sungem *g = opaque;
-    uint32_t cfg = get(g, RX_CFG), from = (cfg >> 13 & 0x7f) * 2, at = get(g, RX_DONE) & (ring_size(cfg) - 1);
+    uint32_t cfg = get(g, RX_CFG), from = cfg >> 13 & 0x7f, at = get(g, RX_DONE) & (ring_size(cfg) - 1);
     uint64_t where = base(g, RX_BASE_LOW) + at * DESCRIPTOR;
     uint8_t frame[FRAME_ROOM], d[DESCRIPTOR];
     bool by_hash = false;
