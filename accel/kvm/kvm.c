@@ -256,6 +256,11 @@ static bool make_chips(Cpu *cpu, GError **error)
 
 static bool fits(GError **error)
 {
+    if (machine_config.smm) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "the machine has system management mode, which KVM does not go on with: "
+                    "start it with -machine smm=off");
+        return false;
+    }
     for (int i = 0; i < cpu_count(); i++) {
         Cpu *cpu = cpu_get(i);
         g_autofree char *lacks = cpu->type->lacks(cpu, true);

@@ -70,12 +70,26 @@ static bool parse_option(const char *name, const char *value, GError **error)
     return true;
 }
 
+/* Whether a CPU sees it; those that do later empty their tables then. */
+static bool space_in_use(const AddressSpace *as)
+{
+    if (as == memory_system()) {
+        return true;
+    }
+    for (int i = 0; cpu_get(i); i++) {
+        if (cpu_get(i)->memory == as) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Every other CPU empties its tables before it runs code again; this one at once. */
 static void memory_changed(void *opaque, AddressSpace *as)
 {
     Cpu *self = cpu_current();
 
-    if (as != memory_system() || !active) {
+    if (!active || !space_in_use(as)) {
         return;
     }
     if (self && self->engine) {
@@ -182,6 +196,7 @@ static bool start_cpu(Cpu *cpu, GError **error)
 
 const AccelOps tcg_accel_ops = {
     .name = "tcg",
+    .smm = true,
     .about = "translates guest code",
     .init = tcg_accel_init,
     .start_cpu = start_cpu,

@@ -377,6 +377,7 @@ static bool attend(EngineCpu *ec)
             return false;
         }
         atomic_store(&cpu->halted, false);
+        cpu->woken = true;
     }
     if (G_UNLIKELY(ec->deliver_first)) {
         ec->deliver_first = false;
@@ -387,6 +388,7 @@ static bool attend(EngineCpu *ec)
         if (run_protected(ec, CALL_SERVICE) == TCG_EXIT_EXCEPTION) {
             deliver(ec);
         }
+        cpu->woken = false;
         if (atomic_load(&cpu->halted)) {
             return false;
         }

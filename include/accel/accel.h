@@ -6,6 +6,7 @@
 
 typedef struct AccelOps {
     const char *name, *about;
+    bool smm; /* runs system management mode */
     /* options: the text after the name in "-accel tcg,tb-size=64,verify=100", or NULL. */
     bool (*init)(const char *options, GError **error);
     bool (*available)(char **why_not); /* for -accel help; why_not is freed by the caller */

@@ -82,9 +82,11 @@ struct Cpu {
     int index;
     _Atomic uint32_t requests;
     _Atomic bool halted;  /* waits for an interrupt */
+    bool woken;           /* while its target looks at requests: it was halted */
     bool stopped;         /* paused by the machine: under the machine lock */
     uint8_t sipi_vector;
     AddressSpace *memory;
+    AddressSpace *smm_memory; /* memory in system management mode; NULL: the machine has no such view */
     AddressSpace *ports;
     const CpuIntc *intc;
     void *intc_opaque;

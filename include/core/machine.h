@@ -73,6 +73,7 @@ typedef struct MachineConfig {
     int width, height, depth; /* -g, or 0 */
     GPtrArray *prom_env;     /* of char *: Open Firmware's settings, "name=value"; NULL: none */
     const char *via;         /* -machine via=, or NULL */
+    bool smm;                /* system management mode, with memory of its own */
     const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
     bool own_firmware;       /* pseries, x-vof=on: the built-in Open Firmware client interface, no SLOF */
     const char *ic_mode;     /* pseries: "xics", "xive", "dual" or NULL */
@@ -90,6 +91,7 @@ extern MachineConfig machine_config;
 typedef struct BoardType {
     const char *name;
     const char *alias;
+    const char *versions;     /* beginning of other names that mean the same: "pc-i440fx-"; NULL: name and "-" */
     const char *about;
     bool is_default;
     const char *target;       /* "x86": which myna-system-* offers it */
@@ -100,6 +102,7 @@ typedef struct BoardType {
     bool has_via;             /* it knows -machine via= */
     int max_cpus;
     uint64_t ram_default;
+    int ide_units;            /* drives on a bus of -drive if=ide; 0: two */
     bool (*build)(const struct BoardType *type, GError **error);
 } BoardType;
 

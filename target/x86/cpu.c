@@ -1,6 +1,7 @@
 /* The x86 processor as boards and engines see it: reset, INIT, snapshots. */
 #include "core/machine.h"
 #include "core/state.h"
+#include "target/x86/smm.h"
 #include "target/x86/svm.h"
 #include "util/bits.h"
 
@@ -36,7 +37,8 @@ static const StateField *x86_fields(size_t *count)
         ROW(cr0, 1, 0x60000010) ROW(cr2, 1, 0) ROW(cr3, 1, 0) ROW(cr4, 1, 0) ROW(efer, 1, 0) ROW(xcr0, 1, 1)
         ROW(dr, 8, 0) ROW(pdpte, 4, 0) ROW(cpl, 1, 0) ROW(interrupt_shadow, 1, 0) ROW(nmi_blocked, 1, 0)
         ROW(pending_debug, 1, 0)
-        ROW(in_smm, 1, 0) ROW(wait_sipi, 1, 0) ROW(shut_down, 1, 0)
+        ROW(in_smm, 1, 0) ROW(smm_guest, 1, 0) ROW(smm_nmi_blocked, 1, 0) ROW(smm_io_valid, 1, 0) ROW(smm_io_size, 1, 0)
+        ROW(smm_io_port, 1, 0) ROW(smm_io_pc, 1, 0) ROW(smm_io_next, 1, 0) ROW(smm_efer, 1, 0) ROW(wait_sipi, 1, 0) ROW(shut_down, 1, 0)
         ROW(star, 1, 0) ROW(lstar, 1, 0) ROW(cstar, 1, 0) ROW(fmask, 1, 0) ROW(kernel_gs_base, 1, 0)
         ROW(tsc_aux, 1, 0) ROW(tsc_adjust, 1, 0) ROW(sysenter_cs, 1, 0) ROW(sysenter_esp, 1, 0)
         ROW(sysenter_eip, 1, 0) ROW(pat, 1, RESET_PAT) ROW(mtrr_def, 1, 0) ROW(mtrr_fixed, 11, 0)
@@ -69,7 +71,7 @@ static const StateField *x86_fields(size_t *count)
 static void state_replaced(X86State *s)
 {
     s->published_mmu = UINT32_MAX;
-    memset(s->table_ram, 0, sizeof(s->table_ram));
+    x86_smm_choose_memory(s);
     svm_state_loaded(s);
     x86_update_watches(s);
     if (engine.flush_all) {

@@ -193,7 +193,7 @@ const X86Row x86_rows_0f[256] = {
     ROW(cpuid, 0, NONE, NONE, NONE, 0), ROW(bt, BIT_TEST, Ev, Gv, NONE, A_FLN),
     ROW(shld, 0, Ev, Gv, Ib, 0), ROW(shld, 0, Ev, Gv, CL, 0),
     [0xa8] = ROW(push_seg, S_GS, NONE, NONE, NONE, A_D64 | A_FLN), ROW(pop_seg, S_GS, NONE, NONE, NONE, A_D64),
-    ROW(ud, 0, NONE, NONE, NONE, A_END) /* rsm outside of SMM */, ROW(bt, BIT_SET, Ev, Gv, NONE, A_LOCK | A_FLN),
+    ROW(rsm, 0, NONE, NONE, NONE, A_END), ROW(bt, BIT_SET, Ev, Gv, NONE, A_LOCK | A_FLN),
     ROW(shrd, 0, Ev, Gv, Ib, 0), ROW(shrd, 0, Ev, Gv, CL, 0),
     GROUP(group15, 0), ROW(imul, 0, Gv, Ev, NONE, A_FLW),
     [0xb0] = ROW(cmpxchg, 0, Eb, Gb, NONE, A_LOCK | A_FLW), ROW(cmpxchg, 0, Ev, Gv, NONE, A_LOCK | A_FLW),

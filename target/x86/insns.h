@@ -39,7 +39,7 @@ typedef enum X86StringOp { STRING_MOVS, STRING_STOS, STRING_LODS, STRING_CMPS, S
     /* string.c */ \
     E(string) \
     /* misc.c */ \
-    E(nop) E(ud) E(hlt) E(in) E(out) E(cmc) E(clc) E(stc) E(cli) E(sti) E(cld) E(std) E(salc) \
+    E(nop) E(ud) E(hlt) E(in) E(out) E(cmc) E(clc) E(stc) E(cli) E(sti) E(cld) E(std) E(salc) E(rsm) \
     E(cpuid) E(rdtsc) E(rdpmc) E(rdmsr) E(wrmsr) E(clts) E(wbinvd) E(mov_cr) E(mov_dr) E(lar) \
     E(grp6) E(grp7) E(grp15) E(grp9) E(invpcid) E(fp) \
     /* svm_emit.c */ \

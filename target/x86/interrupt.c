@@ -1,5 +1,6 @@
 /* Interrupts between blocks, the flag that gates them, and waiting for them. */
 #include "core/lock.h"
+#include "target/x86/smm.h"
 #include "target/x86/svm.h"
 
 /* What might be taken once IF is set or a shadow ends. */
@@ -31,7 +32,7 @@ bool x86_has_work(Cpu *cpu)
     if (!s->svm.gif) {
         return false;
     }
-    if (requests & CPU_REQ_INIT) {
+    if ((requests & CPU_REQ_INIT) && !s->in_smm) {
         return true;
     }
     if (s->shut_down) {
@@ -40,7 +41,7 @@ bool x86_has_work(Cpu *cpu)
     if (s->wait_sipi) {
         return (requests & CPU_REQ_SIPI) != 0;
     }
-    return ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
+    return ((requests & CPU_REQ_SMI) && !s->in_smm) || ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
            ((requests & CPU_REQ_INTR) && svm_can_take_intr(s)) || svm_can_take_virtual(s);
 }
 
@@ -51,7 +52,7 @@ void x86_service(Cpu *cpu)
     if (!s->svm.gif) {
         return; /* all of them wait */
     }
-    if (cpu->requests & CPU_REQ_INIT) {
+    if ((cpu->requests & CPU_REQ_INIT) && !s->in_smm) {
         svm_check_request(s, SVM_EXIT_INIT);
         cpu_clear_request(cpu, CPU_REQ_INIT); /* a start-up that is pending came after it */
         x86_init_signal(cpu);
@@ -67,9 +68,13 @@ void x86_service(Cpu *cpu)
     if (s->wait_sipi || s->shut_down || s->interrupt_shadow == 2) {
         return;
     }
-    if ((cpu->requests & CPU_REQ_SMI) && !s->in_smm) {
+    if ((cpu->requests & CPU_REQ_SMI) && !s->in_smm && !s->interrupt_shadow) {
         svm_check_request(s, SVM_EXIT_SMI);
         cpu_clear_request(cpu, CPU_REQ_SMI);
+        if (cpu->smm_memory) {
+            x86_smm_enter(s);
+            return;
+        }
     }
     if ((cpu->requests & CPU_REQ_NMI) && !s->nmi_blocked && !s->interrupt_shadow) {
         X86Exception e = { .vector = EXC_NMI, .external = true };

@@ -1,5 +1,5 @@
 /* Port instructions and who may use them. */
-#include "target/x86/system.h"
+#include "target/x86/smm.h"
 
 void x86_check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra)
 {
@@ -48,8 +48,10 @@ uint64_t helper_in(X86State *s, uint64_t port, uint64_t size, uint64_t c, uint64
     return memory_load(s->hot.cpu->ports, port, size);
 }
 
-uint64_t helper_out(X86State *s, uint64_t port, uint64_t value, uint64_t size, uint64_t d)
+uint64_t helper_out(X86State *s, uint64_t port, uint64_t value, uint64_t size_length, uint64_t next_pc)
 {
+    unsigned size = size_length & 0xff, length = size_length >> 8;
+
     port &= 0xffff;
     x86_check_io(s, port, size, tcg_caller_pc(s));
     tcg_fp_sync(s);
@@ -57,5 +59,8 @@ uint64_t helper_out(X86State *s, uint64_t port, uint64_t value, uint64_t size, u
         report_breakpoints(s, port, size);
     }
     memory_store(s->hot.cpu->ports, port, value, size);
+    if (G_UNLIKELY(s->hot.cpu->requests & CPU_REQ_SMI) && length) {
+        x86_smm_note_output(s, port, size, next_pc, length);
+    }
     return 0;
 }

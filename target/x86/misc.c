@@ -139,8 +139,10 @@ void x86_emit_out(X86Translator *tr, X86Insn *in)
 {
     IrType type = port_type(in, in->row->operand[1]);
 
-    X86_CALL3(tr, out, port_of(tr, in, in->row->operand[0]), x86_arg(tr, type, ir_get(tr->ir, type, SLOT_AX)),
-              x86_const(tr, IR_I64, x86_size(type)));
+    uint64_t length = (uint8_t)(in->next_pc - in->pc);
+
+    x86_call(tr, HELPER_out, port_of(tr, in, in->row->operand[0]), x86_arg(tr, type, ir_get(tr->ir, type, SLOT_AX)),
+             x86_const(tr, IR_I64, x86_size(type) | length << 8), x86_const(tr, IR_I64, in->next_pc));
     x86_end_jump(tr, in->next_pc); /* the next block polls: a write may raise an interrupt */
 }
 
@@ -150,6 +152,13 @@ void x86_emit_hlt(X86Translator *tr, X86Insn *in)
 {
     X86_CALL1(tr, hlt, next_arg(tr, in));
     ir_exit_main(tr->ir, TCG_EXIT_HALT);
+    tr->done = true;
+}
+
+void x86_emit_rsm(X86Translator *tr, X86Insn *in)
+{
+    X86_CALL0(tr, rsm);
+    ir_exit_main(tr->ir, TCG_EXIT_MODE);
     tr->done = true;
 }
 

@@ -142,6 +142,11 @@ typedef struct X86State {
     uint16_t pending_debug; /* DR6 bits of a trap at MOV SS, which comes behind the next instruction */
     bool nmi_blocked;
     bool in_smm;
+    /* While in it (target/x86/smm.c): what RSM brings back that is not in SMRAM, and the port write that the SMI came with. */
+    bool smm_guest, smm_nmi_blocked, smm_io_valid;
+    uint8_t smm_io_size;
+    uint16_t smm_io_port;
+    uint64_t smm_io_pc, smm_io_next, smm_efer;
     bool a20_masked;      /* address line 20 forced low; changed only by x86_set_a20 */
     X86Exception exception;
     VirtAddr fault_addr;  /* of the last failed walk */
