@@ -135,6 +135,19 @@ static void ignore_capabilities(const Options *o)
     }
 }
 
+static bool set_smm(const char *text, GError **error)
+{
+    if (!text) {
+        return true;
+    }
+    if (!g_str_equal(text, "on") && !g_str_equal(text, "off") && !g_str_equal(text, "auto")) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine smm=%s: there are on, off and auto", text);
+        return false;
+    }
+    cmdline.smm = g_strdup(text);
+    return true;
+}
+
 static bool opt_machine(const char *arg, GError **error)
 {
     g_autoptr(Options) o = options_parse(arg, "type", error);
@@ -175,7 +188,9 @@ static bool opt_machine(const char *arg, GError **error)
     options_get(o, "graphics");
     options_get(o, "dump-guest-core");
     options_get(o, "mem-merge");
-    options_get(o, "smm");
+    if (!set_smm(options_get(o, "smm"), error)) {
+        return false;
+    }
     options_get(o, "pcspk-audiodev");
     options_get(o, "hmat");
     ignore_capabilities(o);

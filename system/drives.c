@@ -2,6 +2,7 @@
 #include "system/cmdline.h"
 
 #include "core/device.h"
+#include "core/machine.h"
 #include "system/startup.h"
 #include "util/error.h"
 #include "util/options.h"
@@ -18,12 +19,18 @@ static const char *const interfaces[] = { "floppy", "ide", "mtd", "none", "pflas
 /* How many units sit on one bus of an interface; 0: there is one bus. */
 static int units_per_bus(const char *interface)
 {
-    return g_str_equal(interface, "ide") || g_str_equal(interface, "floppy") ? 2 : g_str_equal(interface, "scsi") ? 7 : 0;
+    const BoardType *board = startup_find_board(cmdline.machine);
+
+    if (g_str_equal(interface, "ide")) {
+        return board && board->ide_units ? board->ide_units : 2;
+    }
+    return g_str_equal(interface, "floppy") ? 2 : g_str_equal(interface, "scsi") ? 7 : 0;
 }
 
+/* By those before it on the command line. */
 static bool place_taken(const BlockOptions *o)
 {
-    for (guint i = 0; i < wanted->len; i++) {
+    for (guint i = 0; wanted && i < wanted->len && g_ptr_array_index(wanted, i) != o; i++) {
         const BlockOptions *other = g_ptr_array_index(wanted, i);
 
         if (g_str_equal(other->interface, o->interface) && other->bus == o->bus &&
@@ -221,13 +228,19 @@ static BlockOptions *drive_parse(const char *text, const char *interface, int in
     } else if (!parse_drive(text, o, error)) {
         return NULL;
     }
+    return o;
+}
+
+/* Once the machine is known, which says how many drives a bus has. */
+static bool place_and_name(BlockOptions *o, GError **error)
+{
     if (!place(o, o->cdrom, error)) {
-        return NULL;
+        return false;
     }
     if (!o->id) {
         o->id = make_id(o);
     }
-    return o;
+    return true;
 }
 
 bool drive_add(const char *text, const char *interface, int index, bool cdrom, GError **error)
@@ -248,7 +261,7 @@ bool drive_hot_add(const char *text, GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "drive_add takes if=none; device_add gives it a device");
         return false;
     }
-    return o && block_new(o, error) != NULL;
+    return o && place_and_name(o, error) && block_new(o, error) != NULL;
 }
 
 /* ---- -blockdev ---- */
@@ -297,7 +310,7 @@ bool drives_open(GError **error)
         BlockOptions *o = g_ptr_array_index(wanted, i);
 
         o->snapshot |= cmdline.snapshot;
-        if (!block_new(o, error)) {
+        if (!place_and_name(o, error) || !block_new(o, error)) {
             return false;
         }
     }
@@ -342,7 +355,7 @@ bool drives_check(GError **error)
 
         if (!g_str_equal(o->interface, "none") && !block_is_claimed(block_find(o->id))) {
             g_set_error(error, VM_ERROR, VM_ERROR_USER,
-                        "drive '%s': this machine has no place for if=%s,bus=%d,unit=%d; if=ide has index 0 to 3 and "
+                        "drive '%s': this machine has no place for if=%s,bus=%d,unit=%d; if=ide has index 0 to 3 (q35: 0 to 5) and "
                         "if=floppy 0 and 1, and if=none with -device takes any disk device", o->file ? o->file : o->id,
                         o->interface, o->bus, o->unit);
             return false;

@@ -57,36 +57,38 @@ static void *resolve_netdev(const char *id, GError **error)
 
 /* ---- the board ---- */
 
-static const BoardType *choose_board(GError **error)
+/* How much of the wanted name is a beginning that stands for the board; 0: none. */
+static size_t version_match(const BoardType *b, const char *wanted)
 {
-    GPtrArray *names = g_ptr_array_new();
-    const char *wanted = cmdline.machine ? cmdline.machine : cmdline.target->default_board;
+    g_autofree char *plain = g_strconcat(b->name, "-", NULL);
+
+    if (b->versions && g_str_has_prefix(wanted, b->versions)) {
+        return strlen(b->versions);
+    }
+    return g_str_has_prefix(wanted, plain) ? strlen(plain) : 0;
+}
+
+const BoardType *startup_find_board(const char *name)
+{
+    const char *wanted = name ? name : cmdline.target->default_board;
     const BoardType *best = NULL;
+    size_t best_match = 0;
 
     for (int i = 0; board_types[i]; i++) {
         const BoardType *b = board_types[i];
+        size_t match = wanted ? version_match(b, wanted) : 0;
 
         if (!system_target_offers(cmdline.target, b)) {
             continue;
         }
-        if (wanted ? g_str_equal(b->name, wanted) || (b->alias && g_str_equal(b->alias, wanted))
-                   : b->is_default) {
-            best = b;
+        if (wanted ? g_str_equal(b->name, wanted) || (b->alias && g_str_equal(b->alias, wanted)) : b->is_default) {
+            return b;
         }
-        /* Versioned names of the field's standard tool are the same machine here. */
-        if (wanted && !best && g_str_has_prefix(wanted, b->name) && wanted[strlen(b->name)] == '-') {
+        if (match > best_match) {
             best = b;
+            best_match = match;
         }
-        g_ptr_array_add(names, (gpointer)b->name);
     }
-    g_ptr_array_add(names, NULL);
-    if (!best) {
-        g_autofree char *hint = options_hint(wanted, (const char *const *)names->pdata);
-
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "no machine type '%s'%s; -M help lists them",
-                    wanted ? wanted : "default", hint);
-    }
-    g_ptr_array_free(names, TRUE);
     return best;
 }
 
@@ -96,6 +98,42 @@ static const char *default_cpu(const BoardType *board)
         return cmdline.target->default_cpu;
     }
     return board->cpu_default_64 && g_str_has_suffix(cmdline.target->name, "64") ? board->cpu_default_64 : board->cpu_default;
+}
+
+static const BoardType *choose_board(GError **error)
+{
+    const BoardType *best = startup_find_board(cmdline.machine);
+
+    if (!best) {
+        const char *wanted = cmdline.machine ? cmdline.machine : cmdline.target->default_board;
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+        g_autofree char *hint = NULL;
+
+        for (int i = 0; board_types[i]; i++) {
+            if (system_target_offers(cmdline.target, board_types[i])) {
+                g_ptr_array_add(names, (gpointer)board_types[i]->name);
+            }
+        }
+        g_ptr_array_add(names, NULL);
+        hint = options_hint(wanted, (const char *const *)names->pdata);
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "no machine type '%s'%s; -M help lists them", wanted ? wanted : "default",
+                    hint);
+    }
+    return best;
+}
+
+/* Not every engine has system management mode; firmware does without where it is not asked for. */
+static bool choose_smm(GError **error)
+{
+    bool wanted = cmdline.smm && g_str_equal(cmdline.smm, "on");
+
+    if (wanted && !accel->smm) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine smm=on: %s has no system management mode; -accel tcg has",
+                    accel->name);
+        return false;
+    }
+    machine_config.smm = wanted;
+    return true;
 }
 
 static bool build_board(GError **error)
@@ -122,7 +160,7 @@ static bool build_board(GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine via=%s: machine '%s' has no such part", m->via, board->name);
         return false;
     }
-    return board->build(board, error);
+    return choose_smm(error) && board->build(board, error);
 }
 
 /* ---- devices ---- */
@@ -187,7 +225,7 @@ Device *startup_add_device(const char *text, bool hotplug, GError **error)
         return NULL;
     }
     if (hotplug && bus && g_str_equal(bus->kind, "pci") && !bus->plugged) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "bus '%s' is behind a bridge, where nothing is plugged or unplugged",
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "bus '%s' takes nothing while the machine runs",
                     bus->name);
         return NULL;
     }

@@ -8,6 +8,10 @@
 bool startup(GError **error);
 void shutdown_all(void);
 
+/* The board of a name as -machine has it, the default one for NULL; NULL: there is none. */
+struct BoardType;
+const struct BoardType *startup_find_board(const char *name);
+
 /* -device and device_add: TYPE,key=value,... */
 struct Device;
 struct Device *startup_add_device(const char *options, bool hotplug, GError **error);

@@ -215,6 +215,15 @@ void aml_eisa_id(Aml *a, const char *id)
     put(a, GUINT32_SWAP_LE_BE(value), 4);
 }
 
+void aml_buffer(Aml *a, const uint8_t *bytes, uint8_t size)
+{
+    put(a, 0x11, 1);
+    open_container(a, false);
+    aml_int(a, size);
+    g_byte_array_append(a->bytes, bytes, size);
+    aml_end(a);
+}
+
 void aml_op(Aml *a, uint8_t opcode)
 {
     put(a, opcode, 1);
@@ -335,4 +344,9 @@ void aml_port_window(Aml *a, uint16_t first, uint16_t last)
 void aml_memory_window(Aml *a, uint32_t first, uint32_t last, bool cacheable)
 {
     put_window(a, 0x87, 0, cacheable ? 0x03 : 0x01, first, last, 4);
+}
+
+void aml_high_memory_window(Aml *a, uint64_t first, uint64_t last)
+{
+    put_window(a, 0x8a, 0, 0x03, first, last, 8);
 }

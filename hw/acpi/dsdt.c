@@ -1,13 +1,31 @@
 /* The DSDT of a PC: PCI and its interrupt links, ISA devices, processors, soft off. */
+#include "hw/acpi/dsdt.h"
+
 #include "hw/acpi/aml.h"
+#include "hw/acpi/ich9_pm.h"
 #include "hw/acpi/pci_hotplug.h"
 #include "hw/acpi/piix4_pm.h"
-#include "hw/acpi/tables.h"
+#include "hw/acpi/pm.h"
 #include "hw/isa/isa.h"
 #include "hw/timer/hpet.h"
 
-enum { PCI_CONFIG_SPACE = 2, LINKS = 4 };
+enum { PCI_CONFIG_SPACE = 2, PIIX_LINKS = 4, ICH9_LINKS = 8 };
 #define PCI_HOLE_LAST 0xfebfffff /* the I/O APIC follows */
+
+/* Above RAM, but for what configuration space takes. */
+static void add_low_windows(Aml *a, const AcpiMachine *m)
+{
+    uint64_t start = m->places.mmconfig, end = start + ((uint64_t)m->places.mmconfig_buses << 20);
+
+    if (start == end || start < m->pci_hole || end > PCI_HOLE_LAST) {
+        aml_memory_window(a, m->pci_hole, PCI_HOLE_LAST, false);
+        return;
+    }
+    if (start > m->pci_hole) {
+        aml_memory_window(a, m->pci_hole, start - 1, false);
+    }
+    aml_memory_window(a, end, PCI_HOLE_LAST, false);
+}
 
 static void add_root_windows(Aml *a, const AcpiMachine *m)
 {
@@ -18,14 +36,17 @@ static void add_root_windows(Aml *a, const AcpiMachine *m)
     aml_port_window(a, 0, 0xcf7);
     aml_port_window(a, 0xd00, 0xffff);
     aml_memory_window(a, 0xa0000, 0xbffff, true);
-    aml_memory_window(a, m->pci_hole, PCI_HOLE_LAST, false);
+    add_low_windows(a, m);
+    if (m->places.high_first < m->places.high_last) {
+        aml_high_memory_window(a, m->places.high_first, m->places.high_last);
+    }
     aml_end(a);
 }
 
 /* The power management function's pin is wired to the SCI, all others rotate over the links. */
 static void add_routing(Aml *a)
 {
-    static const char *const links[LINKS] = { "LNKA", "LNKB", "LNKC", "LNKD" };
+    static const char *const links[PIIX_LINKS] = { "LNKA", "LNKB", "LNKC", "LNKD" };
 
     aml_name(a, "_PRT");
     aml_package(a, 31 * 4);
@@ -129,11 +150,11 @@ static void add_link(Aml *a, int n)
 
 static void add_sci_link(Aml *a)
 {
-    static const uint32_t sci = PIIX4_SCI;
+    static const uint32_t sci = SCI_IRQ;
 
     aml_device(a, "LNKS");
     aml_name_id(a, "_HID", "PNP0C0F");
-    aml_name_int(a, "_UID", LINKS);
+    aml_name_int(a, "_UID", PIIX_LINKS);
     for (int n = 0; n < 2; n++) {
         aml_name(a, n ? "_CRS" : "_PRS");
         aml_resources(a);
@@ -235,15 +256,20 @@ static void add_if_known(Device *dev, void *opaque)
     }
 }
 
-static void add_isa(Aml *a)
+static void add_isa(Aml *a, const AcpiMachine *m)
 {
     static const char *const routes[] = { "PRQ0", "PRQ1", "PRQ2", "PRQ3", NULL };
+    static const char *const more_routes[] = { "PRQ4", "PRQ5", "PRQ6", "PRQ7", NULL };
     IsaScan scan = { a };
 
     aml_device(a, "ISA");
-    aml_name_int(a, "_ADR", 1 << 16);
+    aml_name_int(a, "_ADR", (m->express ? 31 : 1) << 16);
     aml_region(a, "P40C", PCI_CONFIG_SPACE, 0x60, 4);
     aml_byte_fields(a, "P40C", routes);
+    if (m->express) {
+        aml_region(a, "P40D", PCI_CONFIG_SPACE, 0x68, 4);
+        aml_byte_fields(a, "P40D", more_routes);
+    }
     device_for_each(add_if_known, &scan);
     aml_end(a);
 }
@@ -265,11 +291,13 @@ static void add_hpet(Aml *a)
 static void add_motherboard(Aml *a, const AcpiMachine *m)
 {
     begin_isa_device(a, "MBRD", "PNP0C02");
-    aml_io(a, m->pm_base, 0x40);
-    aml_io(a, PIIX4_SMB_BASE, 0x10);
-    aml_io(a, PIIX4_GPE_BASE, PIIX4_GPE_LENGTH);
-    aml_io(a, PIIX4_SMI_COMMAND, 2);
-    aml_io(a, PCI_HOTPLUG_BASE, PCI_HOTPLUG_SIZE);
+    aml_io(a, m->places.pm_base, m->express ? ICH9_PM_SIZE : 0x40);
+    aml_io(a, APM_PORT, 2);
+    if (!m->express) {
+        aml_io(a, PIIX4_SMB_BASE, 0x10);
+        aml_io(a, PIIX4_GPE_BASE, PIIX4_GPE_LENGTH);
+        aml_io(a, PCI_HOTPLUG_BASE, PCI_HOTPLUG_SIZE);
+    }
     end_isa_device(a);
 }
 
@@ -369,36 +397,59 @@ static void add_processors(Aml *a, int count)
     aml_end(a);
 }
 
+static void add_root(Aml *a, const AcpiMachine *m)
+{
+    aml_device(a, "PCI0");
+    aml_name_id(a, "_HID", m->express ? "PNP0A08" : "PNP0A03");
+    if (m->express) {
+        aml_name_id(a, "_CID", "PNP0A03");
+    }
+    aml_name_int(a, "_UID", 0);
+    add_root_windows(a, m);
+    if (m->express) {
+        dsdt_add_express_root(a);
+    } else {
+        add_routing(a);
+    }
+    add_isa(a, m);
+    add_motherboard(a, m);
+    add_fw_cfg(a);
+    if (!m->express) {
+        add_slots(a);
+    }
+    aml_end(a);
+}
+
 GByteArray *acpi_dsdt_body(const AcpiMachine *m)
 {
     Aml a;
 
     aml_init(&a);
     add_processors(&a, m->cpus);
+    if (m->express) {
+        dsdt_add_interrupt_model(&a);
+    }
     aml_scope(&a, "\\_SB");
-    aml_device(&a, "PCI0");
-    aml_name_id(&a, "_HID", "PNP0A03");
-    aml_name_int(&a, "_UID", 0);
-    add_root_windows(&a, m);
-    add_routing(&a);
-    add_isa(&a);
-    add_motherboard(&a, m);
-    add_fw_cfg(&a);
-    add_slots(&a);
-    aml_end(&a);
-    for (int n = 0; n < LINKS; n++) {
+    add_root(&a, m);
+    for (int n = 0; n < (m->express ? ICH9_LINKS : PIIX_LINKS); n++) {
         add_link(&a, n);
     }
-    add_sci_link(&a);
+    if (m->express) {
+        dsdt_add_config_space(&a, m);
+    } else {
+        add_sci_link(&a);
+    }
     if (m->hpet) {
         add_hpet(&a);
     }
     aml_end(&a);
-    add_hotplug_event(&a);
+    if (!m->express) {
+        add_hotplug_event(&a);
+    }
     aml_name(&a, "\\_S5");
     aml_package(&a, 4);
     for (int n = 0; n < 4; n++) {
-        aml_int(&a, n < 2 ? PIIX4_SLEEP_S5 : 0);
+        aml_int(&a, n < 2 ? SLEEP_SOFT_OFF : 0);
     }
     aml_end(&a);
     return aml_finish(&a);

@@ -5,17 +5,15 @@
  */
 #include "hw/acpi/piix4_pm.h"
 
-#include "core/clock.h"
 #include "core/machine.h"
 #include "hw/acpi/pci_hotplug.h"
+#include "hw/acpi/pm.h"
 #include "hw/pci/pci.h"
 #include "util/bits.h"
-#include "util/log.h"
 
-enum { STS_TIMER = 1 << 0, STS_POWER_BUTTON = 1 << 8, STS_RTC = 1 << 10, STS_WAKE = 1 << 15 };
-enum { CNT_SCI_ENABLE = 1 << 0, CNT_SLEEP_SHIFT = 10, CNT_SLEEP_NOW = 1 << 13 };
 enum { REG_PMBA = 0x40, REG_DEVACTB = 0x58, REG_PMREGMISC = 0x80, REG_SMBBA = 0x90, REG_SMBHSTCFG = 0xd2 };
-#define PM_TIMER_HZ 3579545
+enum { PM_SIZE = 64, PM_GLBSTS = 0x18, PM_GLBCTL = 0x28, GLB_APM = 1 << 5, GLB_SMI_ENABLE = 1 << 0, GLB_WRITABLE = 0x0f };
+#define DEVACTB_APM 0x02000000
 
 #define PIIX4_PM_STATE(FIELD, ARRAY)                                    \
     FIELD(uint16_t, pm1_status, 0)                                      \
@@ -23,6 +21,8 @@ enum { REG_PMBA = 0x40, REG_DEVACTB = 0x58, REG_PMREGMISC = 0x80, REG_SMBBA = 0x
     FIELD(uint16_t, pm1_control, 0)                                     \
     FIELD(uint8_t, apm_control, 0)                                      \
     FIELD(uint8_t, apm_status, 0)                                       \
+    FIELD(uint16_t, global_status, 0)                                   \
+    FIELD(uint8_t, global_control, 0)                                   \
     FIELD(uint16_t, gpe_status, 0)                                      \
     FIELD(uint16_t, gpe_enable, 0)                                      \
     FIELD(uint32_t, slots_up, 0) /* PCI hot-plug */                     \
@@ -36,15 +36,11 @@ typedef struct Piix4Pm {
     PciDevice pci;
     Piix4PmState s;
     Line *sci;
-    Timer *timer;
-    Region *pm, *smb, *gpe, *apm;
+    AcpiPm1 pm1;
+    AcpiApm apm;
+    Region *pm, *smb, *gpe;
     PciHotplug hotplug;
 } Piix4Pm;
-
-static uint64_t pm_ticks(void)
-{
-    return mul_div(clock_now(CLOCK_GUEST), PM_TIMER_HZ, NS_PER_SECOND);
-}
 
 static void map(Region *region, uint16_t base, bool on)
 {
@@ -67,98 +63,62 @@ static void update_map(Piix4Pm *pm)
 static void piix4_pm_update(Device *dev)
 {
     Piix4Pm *pm = (Piix4Pm *)dev;
-    Piix4PmState *s = &pm->s;
-    bool sci = (s->pm1_status & s->pm1_enable & (STS_TIMER | STS_POWER_BUTTON | STS_RTC)) ||
-               (s->gpe_status & s->gpe_enable);
+    bool wanted = acpi_pm1_update(&pm->pm1) || (pm->s.gpe_status & pm->s.gpe_enable);
 
-    line_set(pm->sci, sci && (s->pm1_control & CNT_SCI_ENABLE));
-    if ((s->pm1_enable & STS_TIMER) && !(s->pm1_status & STS_TIMER)) {
-        uint64_t next = (pm_ticks() | 0x7fffff) + 1;
-
-        s->overflow_at = mul_div(next, NS_PER_SECOND, PM_TIMER_HZ) + 1;
-        timer_set(pm->timer, s->overflow_at);
-    } else {
-        timer_cancel(pm->timer);
-    }
+    line_set(pm->sci, wanted && acpi_pm1_sci_enabled(&pm->pm1));
 }
 
-static void timer_overflowed(void *opaque)
+static void pm1_changed(void *opaque)
 {
-    Piix4Pm *pm = opaque;
-
-    pm->s.pm1_status |= STS_TIMER;
-    piix4_pm_update(&pm->pci.dev);
+    piix4_pm_update(opaque);
 }
 
-static void power_button(void *opaque)
-{
-    Piix4Pm *pm = opaque;
-
-    pm->s.pm1_status |= STS_POWER_BUTTON;
-    piix4_pm_update(&pm->pci.dev);
-}
-
-/* ---- the ACPI block ---- */
+/* ---- the block of power management ports ---- */
 
 static uint64_t pm_read(void *opaque, PhysAddr offset, unsigned size)
 {
     Piix4Pm *pm = opaque;
-    Piix4PmState *s = &pm->s;
-    uint64_t block = s->pm1_status | (uint64_t)s->pm1_enable << 16 | (uint64_t)s->pm1_control << 32;
 
-    if (offset >= 8 && offset < 12) {
-        return (pm_ticks() & 0xffffff) >> (offset - 8) * 8;
-    }
-    return offset < 8 ? block >> offset * 8 : 0;
-}
-
-static void write_control(Piix4Pm *pm, uint16_t value)
-{
-    pm->s.pm1_control = value & ~CNT_SLEEP_NOW;
-    if (value & CNT_SLEEP_NOW) {
-        unsigned type = value >> CNT_SLEEP_SHIFT & 7;
-
-        if (type == PIIX4_SLEEP_S5) {
-            machine_request_shutdown(SHUTDOWN_GUEST);
-        } else {
-            guest_error("piix4-pm", "sleep type %u is not offered", type);
-        }
+    switch (offset) {
+    case PM_GLBSTS:
+        return pm->s.global_status;
+    case PM_GLBCTL:
+        return pm->s.global_control;
+    default:
+        return acpi_pm1_read(&pm->pm1, offset, size);
     }
 }
 
 static void pm_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
     Piix4Pm *pm = opaque;
-    Piix4PmState *s = &pm->s;
 
-    for (unsigned i = 0; i < size; i++) {
-        uint16_t byte = value >> i * 8 & 0xff;
-
-        switch (offset + i) {
-        case 0:
-            s->pm1_status &= ~byte;
-            break;
-        case 1:
-            s->pm1_status &= ~(byte << 8);
-            break;
-        case 2:
-            s->pm1_enable = (s->pm1_enable & 0xff00) | byte;
-            break;
-        case 3:
-            s->pm1_enable = (s->pm1_enable & 0x00ff) | byte << 8;
-            break;
-        case 4:
-            s->pm1_control = (s->pm1_control & 0xff00) | byte;
-            break;
-        case 5:
-            write_control(pm, (s->pm1_control & 0x00ff) | byte << 8);
-            break;
-        }
+    switch (offset) {
+    case PM_GLBSTS:
+        pm->s.global_status &= ~value;
+        break;
+    case PM_GLBCTL:
+        pm->s.global_control = value & GLB_WRITABLE;
+        break;
+    default:
+        acpi_pm1_write(&pm->pm1, offset, value, size);
     }
-    piix4_pm_update(&pm->pci.dev);
 }
 
 static const RegionOps pm_ops = { pm_read, pm_write, 1, 4, ENDIAN_LITTLE };
+
+/* 11.1.1 and 7.2: a command to port B2h, if the device monitor for it and SMIs as such are on. */
+static void apm_written(void *opaque)
+{
+    Piix4Pm *pm = opaque;
+
+    if (load_le32(pm->pci.config + REG_DEVACTB) & DEVACTB_APM) {
+        pm->s.global_status |= GLB_APM;
+        if (pm->s.global_control & GLB_SMI_ENABLE) {
+            acpi_raise_smi();
+        }
+    }
+}
 
 static void slots_changed(void *opaque)
 {
@@ -191,55 +151,16 @@ static void gpe_write(void *opaque, PhysAddr offset, uint64_t value, unsigned si
 
 static const RegionOps gpe_ops = { gpe_read, gpe_write, 1, 1, ENDIAN_LITTLE };
 
-/* B2h and B3h: software asks firmware for ACPI mode; here the chip itself answers. */
-static uint64_t apm_read(void *opaque, PhysAddr offset, unsigned size)
-{
-    Piix4Pm *pm = opaque;
-
-    return offset ? pm->s.apm_status : pm->s.apm_control;
-}
-
-static void apm_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
-{
-    Piix4Pm *pm = opaque;
-
-    if (offset) {
-        pm->s.apm_status = value;
-        return;
-    }
-    pm->s.apm_control = value;
-    if (value == PIIX4_ACPI_ENABLE) {
-        pm->s.pm1_control |= CNT_SCI_ENABLE;
-    } else if (value == PIIX4_ACPI_DISABLE) {
-        pm->s.pm1_control &= ~CNT_SCI_ENABLE;
-    }
-    piix4_pm_update(&pm->pci.dev);
-}
-
-static const RegionOps apm_ops = { apm_read, apm_write, 1, 1, ENDIAN_LITTLE };
-
-/* ---- SMBus: no slave answers on this board ---- */
-
-enum { SMB_STATUS, SMB_CONTROL = 2, SMB_DEVICE_ERROR = 0x04, SMB_START = 0x40 };
+/* ---- SMBus ---- */
 
 static uint64_t smb_read(void *opaque, PhysAddr offset, unsigned size)
 {
-    return ((Piix4Pm *)opaque)->s.smb[offset & 15];
+    return smbus_read(((Piix4Pm *)opaque)->s.smb, offset);
 }
 
 static void smb_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
-    Piix4PmState *s = &((Piix4Pm *)opaque)->s;
-
-    if (offset == SMB_STATUS) {
-        s->smb[SMB_STATUS] &= ~value;
-        return;
-    }
-    s->smb[offset & 15] = value;
-    if (offset == SMB_CONTROL && (value & SMB_START)) {
-        s->smb[SMB_CONTROL] &= ~SMB_START;
-        s->smb[SMB_STATUS] = SMB_DEVICE_ERROR;
-    }
+    smbus_write(((Piix4Pm *)opaque)->s.smb, offset, value);
 }
 
 static const RegionOps smb_ops = { smb_read, smb_write, 1, 1, ENDIAN_LITTLE };
@@ -301,14 +222,17 @@ static bool piix4_pm_realize(Device *dev, GError **error)
         pci->writable[i] = 0xff; /* timers, device monitors */
     }
     pci->config_written = config_written;
-    pm->pm = place(ports, "piix4-pm", &pm_ops, pm, PIIX4_PM_BASE, 64, false);
+    pm->pm = place(ports, "piix4-pm", &pm_ops, pm, PIIX4_PM_BASE, PM_SIZE, false);
     pm->smb = place(ports, "piix4-smb", &smb_ops, pm, PIIX4_SMB_BASE, 16, false);
     pm->gpe = place(ports, "piix4-gpe", &gpe_ops, pm, PIIX4_GPE_BASE, PIIX4_GPE_LENGTH, true);
-    pm->apm = place(ports, "apm", &apm_ops, pm, PIIX4_SMI_COMMAND, 2, true);
-    pm->timer = timer_new(CLOCK_GUEST, timer_overflowed, pm);
+    pm->pm1 = (AcpiPm1){ .status = &pm->s.pm1_status, .enable = &pm->s.pm1_enable, .control = &pm->s.pm1_control,
+                         .overflow_at = &pm->s.overflow_at, .changed = pm1_changed, .opaque = pm };
+    acpi_pm1_init(&pm->pm1);
+    pm->apm = (AcpiApm){ .control = &pm->s.apm_control, .status = &pm->s.apm_status, .pm1 = &pm->pm1,
+                         .written = apm_written, .opaque = pm };
+    acpi_apm_init(&pm->apm, ports);
     pm->hotplug = (PciHotplug){ .up = &pm->s.slots_up, .down = &pm->s.slots_down, .event = slots_changed, .opaque = pm };
     pci_hotplug_init(&pm->hotplug, pci->bus);
-    machine_on_powerdown(power_button, pm);
     machine_on_reset(machine_resets, pm);
     return true;
 }
@@ -321,8 +245,8 @@ static void piix4_pm_reset(Device *dev)
     store_le32(c + REG_PMBA, 1);
     store_le32(c + REG_SMBBA, 1);
     c[REG_PMREGMISC] = c[REG_SMBHSTCFG] = 0;
-    /* APMC_EN reads as set, so that firmware takes SMM as prepared and does not wait for an SMI. */
-    store_le32(c + REG_DEVACTB, 0x02000000);
+    /* Without SMM APMC_EN reads as set, so that firmware takes it as prepared and does not wait for an SMI. */
+    store_le32(c + REG_DEVACTB, machine_config.smm ? 0 : DEVACTB_APM);
     update_map(pm);
 }
 

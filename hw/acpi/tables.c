@@ -6,7 +6,7 @@
  */
 #include "hw/acpi/tables.h"
 
-#include "hw/acpi/piix4_pm.h"
+#include "hw/acpi/pm.h"
 #include "hw/intr/apic.h"
 #include "hw/intr/ioapic.h"
 #include "hw/nvram/fw_cfg.h"
@@ -20,6 +20,7 @@
 
 enum { HEADER_SIZE = 36, FACS_SIZE = 64, FADT_SIZE = 116, RSDP_SIZE = 20, CHECKSUM_AT = 9 };
 enum { LOADER_ALLOCATE = 1, LOADER_POINTER = 2, LOADER_CHECKSUM = 3, LOADER_ENTRY = 128 };
+enum { ROOM_TO_GROW = 1024, FILE_ALIGN = 4096 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2, FILE_NAME = 56 };
 
 typedef struct Build {
@@ -147,24 +148,24 @@ static guint add_fadt(Build *b, const AcpiMachine *m, guint facs, guint dsdt)
     put_pointer(b, dsdt);
     put(b, 1, 1); /* interrupt model: APICs */
     put(b, 0, 1);
-    put(b, PIIX4_SCI, 2);
-    put(b, PIIX4_SMI_COMMAND, 4);
-    put(b, PIIX4_ACPI_ENABLE, 1);
-    put(b, PIIX4_ACPI_DISABLE, 1);
+    put(b, SCI_IRQ, 2);
+    put(b, APM_PORT, 4);
+    put(b, APM_ACPI_ENABLE, 1);
+    put(b, APM_ACPI_DISABLE, 1);
     put(b, 0, 2); /* S4BIOS, P-states */
-    put(b, m->pm_base, 4);
+    put(b, m->places.pm_base, 4);
     put(b, 0, 4);
-    put(b, m->pm_base + 4, 4);
+    put(b, m->places.pm_base + 4, 4);
     put(b, 0, 4);
     put(b, 0, 4); /* PM2 control */
-    put(b, m->pm_base + 8, 4);
-    put(b, PIIX4_GPE_BASE, 4);
+    put(b, m->places.pm_base + 8, 4);
+    put(b, m->gpe_base, 4);
     put(b, 0, 4); /* second GPE block */
     put(b, 4, 1); /* lengths: PM1 event, PM1 control, PM2 control, timer */
     put(b, 2, 1);
     put(b, 0, 1);
     put(b, 4, 1);
-    put(b, PIIX4_GPE_LENGTH, 1);
+    put(b, m->gpe_length, 1);
     put(b, 0, 3);
     put(b, 0xfff, 2); /* no C2 */
     put(b, 0xfff, 2); /* no C3 */
@@ -190,7 +191,9 @@ static void put_override(Build *b, uint8_t irq, uint32_t input, uint16_t flags)
 static guint add_madt(Build *b, const AcpiMachine *m)
 {
     enum { LEVEL_ACTIVE_HIGH = 0x0d };
-    static const uint8_t pci_irqs[] = { 5, 9, 10, 11 };
+    /* Inputs that PCI interrupts or the SCI come to; the Q35's PCI has inputs of its own from 16 on. */
+    static const uint8_t pci_irqs[] = { SCI_IRQ, 5, 10, 11 };
+    size_t shared = m->express ? 1 : G_N_ELEMENTS(pci_irqs);
     guint at = begin_table(b, "APIC", 1);
 
     put(b, APIC_BASE, 4);
@@ -206,7 +209,7 @@ static guint add_madt(Build *b, const AcpiMachine *m)
     put(b, IOAPIC_BASE, 4);
     put(b, 0, 4);
     put_override(b, 0, 2, 0);
-    for (size_t n = 0; n < G_N_ELEMENTS(pci_irqs); n++) {
+    for (size_t n = 0; n < shared; n++) {
         put_override(b, pci_irqs[n], pci_irqs[n], LEVEL_ACTIVE_HIGH);
     }
     put(b, 0x0604, 2); /* NMI on LINT1 of all processors */
@@ -227,6 +230,21 @@ static guint add_hpet(Build *b)
     put(b, 0, 1);
     put(b, 0, 2);
     put(b, 0, 1);
+    end_table(b, at);
+    return at;
+}
+
+/* PCI Firmware Specification 3.0, 4.1.2. */
+static guint add_mcfg(Build *b, const AcpiMachine *m)
+{
+    guint at = begin_table(b, "MCFG", 1);
+
+    put(b, 0, 8);
+    put(b, m->places.mmconfig, 8);
+    put(b, 0, 2); /* segment */
+    put(b, 0, 1); /* first and last bus */
+    put(b, m->places.mmconfig_buses - 1, 1);
+    put(b, 0, 4);
     end_table(b, at);
     return at;
 }
@@ -253,10 +271,28 @@ static void add_rsdp(Build *b, Device *fw_cfg, guint rsdt)
     fw_cfg_add_file(fw_cfg, RSDP_FILE, rsdp, sizeof(rsdp));
 }
 
+/*
+ * Firmware has read the directory, with sizes, before it decides where things are: made again, a file has the size that
+ * it had. Zeros are no command of the script.
+ */
+static void add_file(Device *fw_cfg, const char *name, GByteArray *contents)
+{
+    size_t size = 0;
+    guint old = contents->len;
+
+    fw_cfg_file_data(fw_cfg, name, &size);
+    if (size < old) {
+        size = (((size_t)old + ROOM_TO_GROW) | (FILE_ALIGN - 1)) + 1;
+    }
+    g_byte_array_set_size(contents, size);
+    memset(contents->data + old, 0, size - old);
+    fw_cfg_add_file(fw_cfg, name, contents->data, size);
+}
+
 void acpi_add_tables(Device *fw_cfg, const AcpiMachine *m)
 {
     Build b = { g_byte_array_new(), g_byte_array_new() };
-    guint facs, dsdt, tables[3];
+    guint facs, dsdt, tables[4];
     int count = 0;
 
     load_allocate(&b, RSDP_FILE, 16, ZONE_FSEG);
@@ -270,9 +306,12 @@ void acpi_add_tables(Device *fw_cfg, const AcpiMachine *m)
     if (m->hpet) {
         tables[count++] = add_hpet(&b);
     }
+    if (m->places.mmconfig_buses) {
+        tables[count++] = add_mcfg(&b, m);
+    }
     add_rsdp(&b, fw_cfg, add_rsdt(&b, tables, count));
-    fw_cfg_add_file(fw_cfg, TABLES_FILE, b.tables->data, b.tables->len);
-    fw_cfg_add_file(fw_cfg, ACPI_LOADER_FILE, b.loader->data, b.loader->len);
+    add_file(fw_cfg, TABLES_FILE, b.tables);
+    add_file(fw_cfg, ACPI_LOADER_FILE, b.loader);
     g_byte_array_unref(b.tables);
     g_byte_array_unref(b.loader);
 }

@@ -25,11 +25,14 @@ static void keep_firmware(IsaPc *m)
     machine_on_reset(load_shadow, m);
 }
 
+static const PcChipset chipset = { .name = "ISA-only PC", .low_ram_max = UINT64_C(0xe0000000) };
+
 static bool build(const BoardType *type, GError **error)
 {
     IsaPc *m = g_new0(IsaPc, 1);
     Pc *pc = &m->pc;
 
+    pc->chipset = &chipset;
     if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error) ||
         !pc_make_apics(pc, type, error)) {
         return false;

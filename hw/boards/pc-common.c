@@ -35,7 +35,7 @@ bool pc_make_memory(Pc *pc, GError **error)
     if (!pc->ram) {
         return false;
     }
-    pc->low_ram = MIN(size, PC_LOW_RAM_MAX);
+    pc->low_ram = MIN(size, pc->chipset->low_ram_max);
     pc->high_ram = size - pc->low_ram;
     low = region_new_alias("ram-below-4g", pc->ram, 0, pc->low_ram);
     region_add(memory_system_root(), 0, low);
@@ -209,6 +209,19 @@ bool pc_make_apics(Pc *pc, const BoardType *board, GError **error)
         }
     }
     return true;
+}
+
+void pc_share_irqs(Pc *pc, Line *pirqs[ISA_IRQS])
+{
+    for (int n = 0; n < ISA_IRQS; n++) {
+        pirqs[n] = NULL;
+        if (pc->irqs[n]) {
+            Line **gate = line_or_gate(pc->irqs[n], 2);
+
+            pirqs[n] = gate[0];
+            pc->irqs[n] = gate[1];
+        }
+    }
 }
 
 /* Processors other than the one that flips the gate see it at their next start. */

@@ -2,12 +2,14 @@
 #include "hw/boards/pc.h"
 
 #include "backends/block.h"
+#include "hw/acpi/ich9_pm.h"
 #include "hw/acpi/piix4_pm.h"
 #include "hw/acpi/tables.h"
 #include "hw/block/fdc.h"
 #include "hw/ide/ide.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/nvram/smbios.h"
+#include "hw/pci/q35.h"
 #include "hw/scsi/scsi.h"
 #include "hw/timer/mc146818.h"
 #include "hw/usb/usb.h"
@@ -89,9 +91,10 @@ static int floppy_type(const Pc *pc, int unit)
     return pc->fdc ? fdc_drive_type(pc->fdc, unit) : FLOPPY_NONE;
 }
 
-static int disk_type(int unit)
+/* Of the first IDE channel: disks of AHCI firmware finds itself. */
+static int disk_type(const Pc *pc, int unit)
 {
-    BlockBackend *blk = block_find_drive("ide", 0, unit);
+    BlockBackend *blk = pc->chipset->express ? NULL : block_find_drive("ide", 0, unit);
 
     return blk && !block_is_cdrom(blk) ? 15 : 0; /* 15: asks the drive */
 }
@@ -106,7 +109,7 @@ void pc_fill_cmos(const Pc *pc)
     }
     fill_memory(pc);
     mc146818_set_byte(pc->rtc, CMOS_FLOPPIES, a << 4 | b);
-    mc146818_set_byte(pc->rtc, CMOS_DISKS, disk_type(0) << 4 | disk_type(1));
+    mc146818_set_byte(pc->rtc, CMOS_DISKS, disk_type(pc, 0) << 4 | disk_type(pc, 1));
     mc146818_set_byte(pc->rtc, CMOS_EQUIPMENT, equipment);
     mc146818_set_byte(pc->rtc, CMOS_CPUS, cpu_count() - 1);
 }
@@ -134,8 +137,11 @@ static void fill_acpi(Pc *pc)
         .cpus = MIN(cpu_count(), 255),
         .apic = pc->ioapic,
         .hpet = pc->hpet,
+        .express = pc->chipset->express,
         .pci_hole = pc->low_ram,
-        .pm_base = pc->acpi_pm_base,
+        .gpe_base = pc->chipset->gpe_base + (pc->chipset->express ? pc->acpi_places.pm_base : 0),
+        .gpe_length = pc->chipset->gpe_length,
+        .places = pc->acpi_places,
     };
 
     for (int n = 0; n < machine.cpus; n++) {
@@ -144,21 +150,34 @@ static void fill_acpi(Pc *pc)
     acpi_add_tables(pc->fw_cfg, &machine);
 }
 
-/* By the time firmware loads the tables it has decided where the ports of power management are. */
+static AcpiPlaces find_places(const Pc *pc)
+{
+    AcpiPlaces places;
+
+    memset(&places, 0, sizeof(places)); /* the padding too: they are compared */
+    places.pm_base = pc->chipset->express ? ich9_pm_base(pc->pm) : piix4_pm_base(pc->pm);
+    if (pc->chipset->express) {
+        places.mmconfig = q35_mmconfig(pc->pci, &places.mmconfig_buses);
+    }
+    pci_bus_high_window(pc->pci, &places.high_first, &places.high_last);
+    return places;
+}
+
+/* By the time firmware loads the tables it has decided where all is. */
 static void update_acpi(void *opaque)
 {
     Pc *pc = opaque;
-    uint16_t base = piix4_pm_base(pc->pm);
+    AcpiPlaces places = find_places(pc);
 
-    if (base != pc->acpi_pm_base) {
-        pc->acpi_pm_base = base;
+    if (memcmp(&places, &pc->acpi_places, sizeof(places)) != 0) {
+        pc->acpi_places = places;
         fill_acpi(pc);
     }
 }
 
 static void add_acpi(Pc *pc)
 {
-    pc->acpi_pm_base = piix4_pm_base(pc->pm);
+    pc->acpi_places = find_places(pc);
     fill_acpi(pc);
     fw_cfg_on_select(pc->fw_cfg, ACPI_LOADER_FILE, update_acpi, pc);
 }
@@ -166,7 +185,7 @@ static void add_acpi(Pc *pc)
 static void add_smbios(const Pc *pc)
 {
     SmbiosMachine machine = {
-        .name = "Standard PC (i440FX + PIIX, 1996)",
+        .name = pc->chipset->name,
         .uuid = machine_config.uuid,
         .low_ram = pc->low_ram,
         .high_ram = pc->high_ram,

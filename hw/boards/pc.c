@@ -2,33 +2,27 @@
 #include "hw/boards/pc.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/acpi/pm.h"
 #include "hw/boards/kernel.h"
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
 
-/* PCI interrupts share the inputs that they are routed to with ISA devices and the power management. */
-static void connect_pirqs(Pc *pc, Device *bridge)
-{
-    Line *pirqs[ISA_IRQS] = { NULL };
-
-    for (int n = 0; n < ISA_IRQS; n++) {
-        if (pc->irqs[n]) {
-            Line **gate = line_or_gate(pc->irqs[n], 2);
-
-            pirqs[n] = gate[0];
-            pc->irqs[n] = gate[1];
-        }
-    }
-    piix3_connect(bridge, pirqs);
-}
+static const PcChipset chipset = {
+    .name = "Standard PC (i440FX + PIIX, 1996)",
+    .low_ram_max = UINT64_C(0xe0000000),
+    .gpe_base = PIIX4_GPE_BASE,
+    .gpe_length = PIIX4_GPE_LENGTH,
+};
 
 static bool build(const BoardType *type, GError **error)
 {
     Pc *pc = g_new0(Pc, 1);
     Region *root = memory_system_root(), *ports = memory_ports_root();
+    Line *pirqs[ISA_IRQS];
     Device *bridge;
     PciBus *pci;
 
+    pc->chipset = &chipset;
     if (!pc_make_memory(pc, error) || !pc_make_cpus(pc, type, error) || !pc_make_pic(pc, error) ||
         !pc_make_apics(pc, type, error)) {
         return false;
@@ -42,9 +36,11 @@ static bool build(const BoardType *type, GError **error)
         !device_realize(bridge, pci_bus_bus(pci), error)) {
         return false;
     }
-    connect_pirqs(pc, bridge);
+    pc_share_irqs(pc, pirqs);
+    piix3_connect(bridge, pirqs);
     i440fx_set_reset_register(pci, piix3_read_reset, piix3_write_reset, bridge);
 
+    pc->pci = pci;
     pc->has_pci = true;
     if (!pc_make_isa(pc, bridge, error) || !pc_make_hpet(pc, error) ||
         !pc_make_vmport(pc, error) ||
@@ -57,7 +53,7 @@ static bool build(const BoardType *type, GError **error)
         !pc_add("PIIX4_PM", pci_bus_bus(pci), "addr=1.3", &pc->pm, error)) {
         return false;
     }
-    piix4_pm_connect(pc->pm, pc->irqs[PIIX4_SCI]);
+    piix4_pm_connect(pc->pm, pc->irqs[SCI_IRQ]);
     pc_finish(pc);
     return true;
 }
@@ -65,6 +61,7 @@ static bool build(const BoardType *type, GError **error)
 const BoardType pc_board = {
     .name = "pc",
     .alias = "pc-i440fx-9.0",
+    .versions = "pc-i440fx-",
     .about = "Standard PC (i440FX + PIIX, 1996)",
     .is_default = true,
     .target = "x86",

@@ -4,12 +4,21 @@
 
 #include "core/cpu.h"
 #include "core/machine.h"
+#include "hw/acpi/tables.h"
 #include "hw/isa/isa.h"
 #include "hw/pci/pci.h"
 
-#define PC_LOW_RAM_MAX UINT64_C(0xe0000000) /* the rest is above 4 GiB */
+/* What of a chip set firmware and tables have to know. */
+typedef struct PcChipset {
+    const char *name;        /* of the board, for people */
+    uint64_t low_ram_max;    /* the rest is above 4 GiB */
+    bool express;            /* Q35, otherwise 440FX */
+    uint16_t gpe_base;       /* of general purpose events; express: in the power management block */
+    uint8_t gpe_length;
+} PcChipset;
 
 typedef struct Pc {
+    const PcChipset *chipset;
     Region *ram;
     uint64_t low_ram, high_ram; /* bytes below and above 4 GiB */
     Region *rom_space; /* where ROMs go: PCI memory, or all memory without PCI */
@@ -19,7 +28,8 @@ typedef struct Pc {
     Device *ioapic; /* NULL: no APICs */
     Device *hpet;   /* or NULL */
     Device *pm;     /* power management, or NULL */
-    uint16_t acpi_pm_base; /* its ports, as the tables have them */
+    PciBus *pci;    /* or NULL */
+    AcpiPlaces acpi_places; /* as the tables have them */
     bool has_pci;
     bool finished;  /* CMOS and fw_cfg have been filled */
     Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
@@ -31,6 +41,8 @@ bool pc_make_cpus(Pc *pc, const BoardType *board, GError **error);
 bool pc_make_pic(Pc *pc, GError **error);
 /* Local APICs if the processors have them, and an I/O APIC; else the 8259 pair is direct. */
 bool pc_make_apics(Pc *pc, const BoardType *board, GError **error);
+/* Splits each ISA interrupt in two: one for PCI (and nobody else), one that stays in pc->irqs. */
+void pc_share_irqs(Pc *pc, Line *pirqs[ISA_IRQS]);
 bool pc_make_isa(Pc *pc, Device *owner, GError **error); /* the bus and the chips on it */
 bool pc_make_vmport(Pc *pc, GError **error); /* likewise */
 bool pc_make_hpet(Pc *pc, GError **error); /* after the ISA bus */

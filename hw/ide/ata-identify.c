@@ -80,7 +80,7 @@ void ata_identify(IdeDrive *d)
     ata_string(w + 23, d->version, 8);
     ata_string(w + 27, d->model, 40);
     w[47] = 0x8010;               /* READ MULTIPLE: up to 16 */
-    w[48] = 1;                    /* 32-bit data port */
+    w[48] = 0;                    /* once "32-bit data port", now "trusted computing" */
     w[49] = 1 << 11 | 1 << 9 | (d->ch->dma ? 1 << 8 : 0); /* IORDY, LBA, DMA */
     w[51] = w[52] = 0x200;
     w[53] = 7;                    /* words 54-58, 64-70 and 88 are valid */

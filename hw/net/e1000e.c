@@ -5,12 +5,12 @@
  */
 #include "hw/net/e1000e.h"
 
+#include "hw/pci/express.h"
 #include "hw/pci/msi.h"
 #include "util/bits.h"
 
 #include <string.h>
 
-enum { CAP_EXPRESS = 0x10, EXPRESS_SIZE = 0x14, EXPRESS_INTEGRATED = 9 };
 enum { MSIX_TABLE = 0, MSIX_PBA = 0x2000 };
 enum { MMIO_SIZE = 128 << 10, FLASH_SIZE = 128 << 10, IO_SIZE = 32, MSIX_SIZE = 16 << 10 };
 enum { EERD_START = 1, EERD_DONE = 2, EECD_AUTO_READ = 0x200 };
@@ -370,17 +370,6 @@ static void throttle_over(void *opaque)
     e1000e_update(&((E1000e *)opaque)->pci.dev);
 }
 
-/* Sits in the root complex: without a link of its own, so without power states of one. */
-static void add_express_capability(PciDevice *pci)
-{
-    uint8_t at = pci_add_capability(pci, CAP_EXPRESS, EXPRESS_SIZE);
-
-    store_le16(pci->config + at + 2, EXPRESS_INTEGRATED << 4 | 1);
-    store_le32(pci->config + at + 4, 0x8000); /* role-based error reporting */
-    store_le16(pci->config + at + 8, 0x2010);
-    store_le16(pci->writable + at + 8, 0x7fff);
-}
-
 static bool e1000e_realize(Device *dev, GError **error)
 {
     static const PciInfo info = {
@@ -402,7 +391,7 @@ static bool e1000e_realize(Device *dev, GError **error)
     pci_register_bar(&e->pci, 2, PCI_BAR_IO, e->io);
     pci_register_bar(&e->pci, 3, PCI_BAR_MEM32, e->msix);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
-    add_express_capability(&e->pci);
+    pci_add_express_endpoint(&e->pci);
     return pci_msi_init(&e->pci, 1, true, error) &&
            pci_msix_init(&e->pci, E1000E_VECTORS, 3, e->msix, MSIX_TABLE, MSIX_PBA, error) &&
            nic_attach(&e->nic, &e1000e_frontend, e, error) && pci_load_rom(&e->pci, error);

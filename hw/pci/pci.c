@@ -7,6 +7,7 @@
 
 #include "core/dma.h"
 #include "core/machine.h"
+#include "hw/pci/express.h"
 #include "hw/pci/msi.h"
 #include "util/bits.h"
 #include "util/error.h"
@@ -16,7 +17,7 @@
 
 enum {
     PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10,
-    PCI_SECONDARY = 0x19, PCI_SUBORDINATE = 0x1a, PCI_SUBSYSTEM = 0x2c, PCI_ROM = 0x30, PCI_CAPABILITIES = 0x34, PCI_IRQ_LINE = 0x3c,
+    PCI_SECONDARY = 0x19, PCI_SUBORDINATE = 0x1a, PCI_PREFETCH = 0x24, PCI_PREFETCH_UPPER = 0x28, PCI_SUBSYSTEM = 0x2c, PCI_ROM = 0x30, PCI_CAPABILITIES = 0x34, PCI_IRQ_LINE = 0x3c,
     PCI_IRQ_PIN = 0x3d,
 };
 enum { COMMAND_IO = 1, COMMAND_MEMORY = 2, COMMAND_MASTER = 4, COMMAND_INTX_OFF = 0x400 };
@@ -37,6 +38,7 @@ struct PciBus {
     int first_slot; /* for functions without an address */
     PciTranslate *translate; /* NULL: functions see memory as it is */
     void *translate_opaque;
+    int slots; /* how many there are */
     PciDevice *at[MAX_DEVFN];
 };
 
@@ -319,6 +321,9 @@ uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset,
     PciDevice *pci = find_function(bus, busno, devfn);
     uint32_t value = UINT32_MAX >> (32 - size * 8);
 
+    if (pci && offset >= PCI_CONFIG_SIZE && pci_is_express(pci)) {
+        return 0; /* no extended capabilities */
+    }
     if (pci && offset + size <= PCI_CONFIG_SIZE) {
         value = read_config(pci, offset, size);
         trace("pci_config_read", "%s [%02x] %u -> %x", pci->dev.id, offset, size, value);
@@ -530,19 +535,22 @@ static bool pci_attach(Bus *b, Device *dev, GError **error)
     if (pci->devfn < 0) {
         int slot = bus->first_slot;
 
-        while (slot < 32 && slot_taken(bus, slot)) {
+        while (slot < bus->slots && slot_taken(bus, slot)) {
             slot++;
         }
-        if (slot == 32) {
+        if (slot == bus->slots) {
             g_set_error(error, VM_ERROR, VM_ERROR_USER, "no free slot on bus '%s' for '%s'", b->name,
                         dev->id);
             return false;
         }
         pci->devfn = PCI_DEVFN(slot, 0);
-    } else if (pci->devfn >= MAX_DEVFN || bus->at[pci->devfn]) {
+    } else if (PCI_SLOT(pci->devfn) >= bus->slots) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "bus '%s' has no slot %d for '%s': its last one is %d", b->name,
+                    PCI_SLOT(pci->devfn), dev->id, bus->slots - 1);
+        return false;
+    } else if (bus->at[pci->devfn]) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "address %02x.%d of bus '%s' is taken by '%s'",
-                    PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn), b->name,
-                    pci->devfn < MAX_DEVFN ? bus->at[pci->devfn]->dev.id : "nothing that exists");
+                    PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn), b->name, bus->at[pci->devfn]->dev.id);
         return false;
     }
     pci->bus = bus;
@@ -641,7 +649,7 @@ static bool pci_load(Device *dev, GKeyFile *in, GError **error)
     }
     for (int i = 0; i < PCI_CONFIG_SIZE; i++) {
         int high = g_ascii_xdigit_value(text[2 * i]), low = g_ascii_xdigit_value(text[2 * i + 1]);
-        uint8_t loads = is_identity(pci, i) ? pci->writable[i] : 0xff;
+        uint8_t loads = is_identity(pci, i) ? pci->writable[i] | pci->clear_on_1[i] : 0xff;
 
         if (high < 0 || low < 0) {
             g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad configuration space of '%s'",
@@ -682,6 +690,7 @@ PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *por
     bus->irq_opaque = irq_opaque;
     bus->irq_count = irq_count;
     bus->asserted = g_new0(int, irq_count);
+    bus->slots = MAX_DEVFN / 8;
     return bus;
 }
 
@@ -693,6 +702,11 @@ PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, 
     bus->bus.unplug_request = refuse_unplug;
     bridge->secondary = bus;
     return bus;
+}
+
+void pci_bus_set_slots(PciBus *bus, int slots)
+{
+    bus->slots = slots;
 }
 
 PciDevice *pci_bus_bridge(const PciBus *bus)
@@ -723,6 +737,48 @@ Region *pci_bus_ports(PciBus *bus)
 PciDevice *pci_bus_device(PciBus *bus, int devfn)
 {
     return bus->at[devfn & 0xff];
+}
+
+/* ---- what lies above 4 GiB ---- */
+
+static void widen(uint64_t *first, uint64_t *last, uint64_t start, uint64_t end)
+{
+    *first = MIN(*first, start);
+    *last = MAX(*last, end);
+}
+
+static void find_high(PciBus *bus, uint64_t *first, uint64_t *last)
+{
+    for (int i = 0; i < MAX_DEVFN; i++) {
+        PciDevice *pci = bus->at[i];
+
+        for (int n = 0; pci && n < ROM_BAR; n++) {
+            const PciBar *bar = &pci->bars[n];
+
+            if (bar->region && !(bar->kind & PCI_BAR_IO) && bar->mapped != UNMAPPED && bar->mapped > UINT32_MAX) {
+                widen(first, last, bar->mapped, bar->mapped + bar->size - 1);
+            }
+        }
+        if (pci && pci->secondary) {
+            const uint8_t *c = pci->config;
+            uint64_t start = (uint64_t)load_le32(c + PCI_PREFETCH_UPPER) << 32 | (load_le16(c + PCI_PREFETCH) & 0xfff0u) << 16;
+            uint64_t end = (uint64_t)load_le32(c + PCI_PREFETCH_UPPER + 4) << 32 |
+                           (load_le16(c + PCI_PREFETCH + 2) & 0xfff0u) << 16 | 0xfffff;
+
+            if (start > UINT32_MAX && start < end) {
+                widen(first, last, start, end);
+            }
+            find_high(pci->secondary, first, last);
+        }
+    }
+}
+
+bool pci_bus_high_window(PciBus *bus, uint64_t *first, uint64_t *last)
+{
+    *first = UINT64_MAX;
+    *last = 0;
+    find_high(bus, first, last);
+    return *first < *last;
 }
 
 /* ---- info pci ---- */

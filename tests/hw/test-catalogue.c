@@ -2,7 +2,8 @@
  * Every device of the catalogue: it is created, comes back from a snapshot as it went in, and
  * survives random accesses by the guest and damaged snapshots.
  *
- * The devices sit on a PC board; types that the board lacks are added as -device would.
+ * The devices sit on a PC board; types that the board lacks are added as -device would. With the argument "q35" it is
+ * that board and what only fits there.
  */
 #include "backends/fsdev.h"
 #include "core/clock.h"
@@ -17,7 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
-extern const BoardType pc_board;
+extern const BoardType pc_board, q35_board;
+
+static const BoardType *board = &pc_board;
 
 /* What the board does not bring, and types that cannot be made without arguments. */
 static const char *const extra[] = {
@@ -138,6 +141,25 @@ static const char *const extra[] = {
     NULL,
 };
 
+static const char *const extra_q35[] = {
+    "pcie-root-port,id=rp1,addr=2.0,multifunction=on,slot=1",
+    "pcie-root-port,id=rp2,addr=2.1,slot=2,hotplug=off",
+    "e1000e,bus=rp1",
+    "nvme,bus=rp2,drive=nvme-disk,serial=n1",
+    "ide-hd,drive=sata-disk,bus=ide.1",
+    "ide-cd,drive=sata-disc,bus=ide.2",
+    "VGA",
+    NULL,
+};
+
+/* Those of the Q35, which only its board wires. */
+static bool is_of_q35(const DeviceType *type)
+{
+    static const char *const names[] = { "mch", "ICH9-LPC", "ICH9-SMB", "ich9-pm", "ich9-tco", "pcie-root-port", NULL };
+
+    return g_strv_contains(names, type->name);
+}
+
 static bool type_exists(const char *text)
 {
     g_autofree char *name = g_strndup(text, strcspn(text, ","));
@@ -188,7 +210,7 @@ static void build_machine(void)
     machine_config.ram_size = RIG_RAM;
     machine_config.cpus = 2;
     machine_config.default_devices = true;
-    machine_config.hpet = true;
+    machine_config.hpet = machine_config.smm = true;
     machine_config.acpi = true;
     machine_config.boot_menu_timeout_ms = machine_config.reboot_timeout_ms = -1;
     rig_char("c0");
@@ -215,12 +237,12 @@ static void build_machine(void)
     rig_drive("floppy0", "floppy", 0, 1440 * 1024, false, false);
     rig_drive("flash0", "pflash", 0, 256 << 10, true, false);
     rig_drive("flash1", "pflash", 1, 132 << 10, false, false);
-    pc_board.build(&pc_board, &error);
+    board->build(board, &error);
     g_assert_no_error(error);
     vio_bus_new();
-    for (int i = 0; extra[i]; i++) {
-        if (type_exists(extra[i])) {
-            add_extra(extra[i]);
+    for (const char *const *text = board == &q35_board ? extra_q35 : extra; *text; text++) {
+        if (type_exists(*text)) {
+            add_extra(*text);
         }
     }
     machine_reset();
@@ -243,6 +265,9 @@ static void every_type_has_a_device(void)
 
         if (g_str_has_prefix(type->name, "virtio-balloon-pci-")) {
             continue; /* there can be one balloon only */
+        }
+        if (is_of_q35(type) != (board == &q35_board)) {
+            continue;
         }
         if (!g_hash_table_contains(there, type)) {
             g_test_message("no '%s': add it to the list `extra`", type->name);
@@ -521,6 +546,9 @@ int main(int argc, char **argv)
     if (!firmware_find("bios-256k.bin")) {
         g_test_message("no firmware: skipped");
         return 77;
+    }
+    if (argc > 1 && g_str_equal(argv[1], "q35")) {
+        board = &q35_board;
     }
     build_machine();
 #define ADD(fn) g_test_add_func("/catalogue/" #fn, fn)

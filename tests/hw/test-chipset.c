@@ -3,6 +3,7 @@
 #include "core/machine.h"
 #include "core/mainloop.h"
 #include "hw/acpi/piix4_pm.h"
+#include "hw/acpi/pm.h"
 #include "hw/intr/apic.h"
 #include "hw/intr/i8259.h"
 #include "hw/intr/ioapic.h"
@@ -225,7 +226,7 @@ static void make_pci(void)
     }
     piix3_connect(bridge, irqs);
     i440fx_set_reset_register(bus, piix3_read_reset, piix3_write_reset, bridge);
-    piix4_pm_connect(rig_add("PIIX4_PM,addr=1.3", pci_bus_bus(bus)), isa_irq(PIIX4_SCI));
+    piix4_pm_connect(rig_add("PIIX4_PM,addr=1.3", pci_bus_bus(bus)), isa_irq(SCI_IRQ));
     devices_reset_all();
 }
 

@@ -35,6 +35,7 @@ void aml_path(Aml *a, const char *path); /* a reference */
 void aml_int(Aml *a, uint64_t value);
 void aml_string(Aml *a, const char *text);
 void aml_eisa_id(Aml *a, const char *id); /* "PNP0A03" */
+void aml_buffer(Aml *a, const uint8_t *bytes, uint8_t size);
 void aml_op(Aml *a, uint8_t opcode);
 void aml_region(Aml *a, const char *name, uint8_t space, uint32_t offset, uint32_t length);
 /* Fields of one byte each over a region; the list of names ends with NULL. */
@@ -47,7 +48,7 @@ void aml_name_id(Aml *a, const char *name, const char *eisa_id);
 
 enum {
     AML_LOCAL0 = 0x60, AML_ARG0 = 0x68, AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d,
-    AML_LOCAL1 = 0x61, AML_NOTIFY = 0x86, AML_CREATE_DWORD = 0x8a, AML_LESS = 0x95, AML_RETURN = 0xa4,
+    AML_ARG3 = 0x6b, AML_NOT = 0x92, AML_EQUAL = 0x93, AML_LOCAL1 = 0x61, AML_NOTIFY = 0x86, AML_CREATE_DWORD = 0x8a, AML_LESS = 0x95, AML_RETURN = 0xa4,
 };
 
 /* Descriptors, within aml_resources. */
@@ -58,6 +59,7 @@ void aml_dma(Aml *a, uint8_t channel);
 void aml_memory_fixed(Aml *a, uint32_t base, uint32_t length, bool writable);
 void aml_bus_numbers(Aml *a, uint16_t first, uint16_t last);
 void aml_port_window(Aml *a, uint16_t first, uint16_t last);
+void aml_high_memory_window(Aml *a, uint64_t first, uint64_t last);
 void aml_memory_window(Aml *a, uint32_t first, uint32_t last, bool cacheable);
 
 #endif

@@ -11,11 +11,6 @@ enum {
     PIIX4_SMB_BASE = 0x700,
     PIIX4_GPE_BASE = 0xafe0,
     PIIX4_GPE_LENGTH = 4,
-    PIIX4_SMI_COMMAND = 0xb2,
-    PIIX4_ACPI_ENABLE = 0xf1,
-    PIIX4_ACPI_DISABLE = 0xf0,
-    PIIX4_SLEEP_S5 = 0, /* SLP_TYP of soft off */
-    PIIX4_SCI = 9,
 };
 
 /* The system control interrupt, borrowed. */

@@ -4,13 +4,24 @@
 
 #include "core/device.h"
 
+/* What firmware decides before it loads the tables. */
+typedef struct AcpiPlaces {
+    uint64_t mmconfig;       /* configuration space in memory */
+    unsigned mmconfig_buses; /* 0: there is none */
+    uint64_t high_first, high_last; /* what PCI has above 4 GiB; high_first > high_last: nothing */
+    uint16_t pm_base;        /* ports of the power management block */
+} AcpiPlaces;
+
 typedef struct AcpiMachine {
     const uint8_t *apic_ids; /* of the processors */
     int cpus;
     bool apic;               /* there are local APICs and an I/O APIC */
     bool hpet;
+    bool express;            /* Q35 with ICH9, otherwise 440FX with PIIX */
     uint32_t pci_hole;       /* first address above low RAM */
-    uint16_t pm_base;        /* ports of the power management block */
+    uint16_t gpe_base;       /* general purpose events, and how many bytes of registers they have */
+    uint8_t gpe_length;
+    AcpiPlaces places;
 } AcpiMachine;
 
 #define ACPI_LOADER_FILE "etc/table-loader"

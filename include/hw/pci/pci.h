@@ -103,6 +103,7 @@ PciBus *pci_bus_new(const char *name, Device *owner, Region *memory, Region *por
 PciBus *pci_bus_new_behind(const char *name, PciDevice *bridge, Region *memory, Region *ports);
 /* The host's bus only, before functions are on it. */
 void pci_bus_set_translate(PciBus *bus, PciTranslate *translate, void *opaque);
+void pci_bus_set_slots(PciBus *bus, int slots); /* 32 unless set; 1: a link to one device */
 PciDevice *pci_bus_bridge(const PciBus *bus); /* NULL: it is the host's */
 uint8_t pci_bus_number(const PciBus *bus);    /* as the guest set it; 0 is the host's */
 void pci_bus_set_first_slot(PciBus *bus, int slot); /* where functions without an address of their own go from */
@@ -115,6 +116,8 @@ void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, ui
                       unsigned size);
 /* The routing of PIRQs changed: re-evaluates all levels. */
 void pci_bus_update_irqs(PciBus *bus);
+/* What guests have put above 4 GiB, of functions and of windows of bridges; false: nothing. */
+bool pci_bus_high_window(PciBus *bus, uint64_t *first, uint64_t *last);
 char *pci_describe(void); /* `info pci`; caller frees */
 
 #endif

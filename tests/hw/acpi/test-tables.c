@@ -12,6 +12,7 @@
 enum { TABLES_AT = 0x1fff0000, RSDP_AT = 0xf5000, COMMAND_SIZE = 128, NAME = 56 };
 
 static Device *fw;
+static bool express; /* the machine has it */
 
 typedef struct Placed {
     uint8_t *tables, *rsdp;
@@ -38,11 +39,15 @@ static uint8_t *file_of(Placed *p, const uint8_t *name, size_t *size)
 
 static void run_command(Placed *p, const uint8_t *c)
 {
-    size_t size;
-    uint8_t *file = file_of(p, c + 4, &size);
     const uint8_t *rest = c + 4 + NAME;
+    uint8_t *file;
     uint32_t at;
+    size_t size;
 
+    if (load_le32(c) == 0) { /* room for more */
+        return;
+    }
+    file = file_of(p, c + 4, &size);
     switch (load_le32(c)) {
     case 1: /* allocate: they are there */
         g_assert_cmpuint(load_le32(rest) & (load_le32(rest) - 1), ==, 0);
@@ -70,7 +75,10 @@ static Placed *place(int cpus, bool apic, bool hpet)
 {
     static uint8_t ids[255];
     AcpiMachine machine = { .apic_ids = ids, .cpus = cpus, .apic = apic, .hpet = hpet,
-                            .pci_hole = 0x20000000, .pm_base = 0x600 };
+                            .express = express, .pci_hole = 0x20000000, .gpe_base = 0xafe0, .gpe_length = 4,
+                            .places = { .pm_base = 0x600, .high_first = express ? UINT64_C(0x8000000000) : 1,
+                                        .high_last = express ? UINT64_C(0x80ffffffff) : 0,
+                                        .mmconfig = 0xb0000000, .mmconfig_buses = express ? 256 : 0 } };
     Placed *p = g_new0(Placed, 1);
     const uint8_t *script;
     size_t size;
@@ -164,6 +172,38 @@ static void the_madt_lists_every_processor(void)
     g_assert_cmpint(cpus, ==, 255);
 }
 
+static void configuration_space_is_where_it_was_put(void)
+{
+    const uint8_t *mcfg;
+
+    express = true;
+    {
+        g_autoptr(Placed) p = place(1, true, true);
+
+        mcfg = find_table(p, "MCFG");
+        g_assert_nonnull(mcfg);
+        g_assert_cmpuint(sum(mcfg, load_le32(mcfg + 4)), ==, 0);
+        g_assert_cmphex(load_le64(mcfg + 44), ==, 0xb0000000);
+        g_assert_cmphex(load_le32(mcfg + 52), ==, 0xff000000);
+    }
+    express = false;
+}
+
+/* Firmware knows sizes before it tells where things are. */
+static void files_keep_their_sizes(void)
+{
+    size_t before, after;
+
+    g_autoptr(Placed) p = place(2, true, true);
+    before = p->tables_size;
+    {
+        g_autoptr(Placed) other = place(4, true, true);
+
+        after = other->tables_size;
+    }
+    g_assert_cmpuint(before, ==, after);
+}
+
 static void what_is_not_there_is_not_listed(void)
 {
     g_autoptr(Placed) p = place(1, false, false);
@@ -190,7 +230,7 @@ static bool run(const char *folder, char **argv, char **output)
 /* Compiled again, plain tables are what they were; AML has more than one form of the same. */
 static void iasl_reads_and_compiles_them(void)
 {
-    static const char *const names[] = { "DSDT", "FACP", "APIC", "HPET" };
+    static const char *const names[] = { "DSDT", "FACP", "APIC", "HPET", "MCFG" };
     g_autoptr(Placed) p = place(4, true, true);
     g_autofree char *program = g_find_program_in_path("iasl");
     g_autofree char *folder = NULL;
@@ -200,7 +240,7 @@ static void iasl_reads_and_compiles_them(void)
         return;
     }
     folder = g_dir_make_tmp("myna-acpi-XXXXXX", NULL);
-    for (size_t n = 0; n < G_N_ELEMENTS(names); n++) {
+    for (size_t n = 0; n < G_N_ELEMENTS(names) - !express; n++) {
         const uint8_t *table =
             n ? find_table(p, names[n]) : table_at(p, load_le32(find_table(p, "FACP") + 40));
         g_autofree char *path = g_strdup_printf("%s/%s", folder, names[n]);
@@ -223,6 +263,13 @@ static void iasl_reads_and_compiles_them(void)
     g_rmdir(folder);
 }
 
+static void iasl_reads_those_of_pci_express(void)
+{
+    express = true;
+    iasl_reads_and_compiles_them();
+    express = false;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -232,5 +279,8 @@ int main(int argc, char **argv)
     g_test_add_func("/acpi/the_madt_lists_every_processor", the_madt_lists_every_processor);
     g_test_add_func("/acpi/what_is_not_there_is_not_listed", what_is_not_there_is_not_listed);
     g_test_add_func("/acpi/iasl_reads_and_compiles_them", iasl_reads_and_compiles_them);
+    g_test_add_func("/acpi/iasl_reads_those_of_pci_express", iasl_reads_those_of_pci_express);
+    g_test_add_func("/acpi/configuration_space_is_where_it_was_put", configuration_space_is_where_it_was_put);
+    g_test_add_func("/acpi/files_keep_their_sizes", files_keep_their_sizes);
     return g_test_run();
 }
