@@ -91,11 +91,46 @@ static bool operand_address(PpcTranslator *tr, const PpcInsn *in, IrVal *addr, i
     return true;
 }
 
-static IrVal load_scalar(PpcTranslator *tr, unsigned kind, IrVal addr, int64_t disp)
+static void emit_load_slowly(PpcTranslator *tr, const PpcInsn *in);
+static void emit_store_slowly(PpcTranslator *tr, const PpcInsn *in);
+
+/* Of a single that is normal or zero. The others go to cold code. */
+static IrVal widen_single(PpcTranslator *tr, const PpcInsn *in, IrVal bits)
 {
+    IrBlock *ir = tr->ir;
+    IrVal zero = ppc_const(tr, IR_I64, 0), thirty_two = ppc_const(tr, IR_I8, 32), d;
+    IrVal sign = ir_op2(ir, IR_shl, IR_I64, ir_op2(ir, IR_and, IR_I64, bits, ppc_const(tr, IR_I64, 0x80000000)), thirty_two);
+    IrVal m = ir_op2(ir, IR_and, IR_I64, bits, ppc_const(tr, IR_I64, 0x7fffffff));
+
+    ppc_cold_if(tr, in, COND_LTU, IR_I32, ir_op2(ir, IR_sub, IR_I32, m, ppc_const(tr, IR_I32, 1)), ppc_const(tr, IR_I32, 0x7fffff),
+                emit_load_slowly);
+    ppc_cold_if(tr, in, COND_GEU, IR_I32, m, ppc_const(tr, IR_I32, 0x7f800000), emit_load_slowly);
+    d = ir_op2(ir, IR_add, IR_I64, ir_op2(ir, IR_shl, IR_I64, m, ppc_const(tr, IR_I8, 29)), ppc_const(tr, IR_I64, UINT64_C(896) << 52));
+    d = ir_select(ir, IR_I64, ir_setcond(ir, COND_EQ, IR_I64, m, zero), zero, d);
+    return ir_op2(ir, IR_or, IR_I64, d, sign);
+}
+
+/* Of a double in the range of normal singles, infinite, NaN or zero. */
+static IrVal narrow_double(PpcTranslator *tr, const PpcInsn *in, IrVal bits)
+{
+    IrBlock *ir = tr->ir;
+    IrVal magnitude = ir_op2(ir, IR_add, IR_I64, bits, bits);
+
+    ppc_cold_if(tr, in, COND_LTU, IR_I64, ir_op2(ir, IR_sub, IR_I64, magnitude, ppc_const(tr, IR_I64, 1)),
+                ppc_const(tr, IR_I64, (UINT64_C(897) << 53) - 1), emit_store_slowly);
+    return ir_op2(ir, IR_or, IR_I64,
+                  ir_op2(ir, IR_and, IR_I64, ir_op2(ir, IR_shr, IR_I64, bits, ppc_const(tr, IR_I8, 32)), ppc_const(tr, IR_I64, 0xc0000000)),
+                  ir_op2(ir, IR_and, IR_I64, ir_op2(ir, IR_shr, IR_I64, bits, ppc_const(tr, IR_I8, 29)), ppc_const(tr, IR_I64, 0x3fffffff)));
+}
+
+static IrVal load_scalar(PpcTranslator *tr, const PpcInsn *in, unsigned kind, IrVal addr, int64_t disp, bool slowly)
+{
+    IrVal bits;
+
     switch (kind) {
     case F_SINGLE:
-        return PPC_CALL1(tr, single_to_double, ir_load(tr->ir, IR_I32, addr, disp, IRM_ZX | tr->order));
+        bits = ir_load(tr->ir, IR_I32, addr, disp, IRM_ZX | tr->order);
+        return slowly ? PPC_CALL1(tr, single_to_double, bits) : widen_single(tr, in, bits);
     case F_WORD_SIGNED: return ir_load(tr->ir, IR_I32, addr, disp, IRM_SX | tr->order);
     case F_WORD: return ir_load(tr->ir, IR_I32, addr, disp, IRM_ZX | tr->order);
     case F_BYTE: return ir_load(tr->ir, IR_I8, addr, disp, IRM_ZX);
@@ -104,7 +139,7 @@ static IrVal load_scalar(PpcTranslator *tr, unsigned kind, IrVal addr, int64_t d
     }
 }
 
-static void emit_load(PpcTranslator *tr, const PpcInsn *in)
+static void load(PpcTranslator *tr, const PpcInsn *in, bool slowly)
 {
     unsigned how = in->row->op, reg = register_of(in);
     IrVal addr, value, second = { 0 };
@@ -113,9 +148,9 @@ static void emit_load(PpcTranslator *tr, const PpcInsn *in)
     if (!operand_address(tr, in, &addr, &disp)) {
         return;
     }
-    value = load_scalar(tr, how & F_KIND, addr, disp);
+    value = load_scalar(tr, in, how & F_KIND, addr, disp, slowly);
     if (how & F_PAIR) {
-        second = load_scalar(tr, how & F_KIND, addr, disp + 8);
+        second = load_scalar(tr, in, how & F_KIND, addr, disp + 8, slowly);
     }
     if (how & F_UPDATE) {
         ppc_put_address(tr, F_RA(in), addr);
@@ -128,7 +163,17 @@ static void emit_load(PpcTranslator *tr, const PpcInsn *in)
     put_scalar(tr, reg, value);
 }
 
-static void emit_store(PpcTranslator *tr, const PpcInsn *in)
+static void emit_load(PpcTranslator *tr, const PpcInsn *in)
+{
+    load(tr, in, false);
+}
+
+static void emit_load_slowly(PpcTranslator *tr, const PpcInsn *in)
+{
+    load(tr, in, true);
+}
+
+static void store(PpcTranslator *tr, const PpcInsn *in, bool slowly)
 {
     unsigned how = in->row->op, kind = how & F_KIND, reg = register_of(in);
     IrVal addr, value;
@@ -148,7 +193,8 @@ static void emit_store(PpcTranslator *tr, const PpcInsn *in)
     value = get_half(tr, reg, HIGH);
     switch (kind) {
     case F_SINGLE:
-        ir_store(tr->ir, IR_I32, addr, disp, PPC_CALL1(tr, double_to_single, value), tr->order);
+        value = slowly ? PPC_CALL1(tr, double_to_single, value) : narrow_double(tr, in, value);
+        ir_store(tr->ir, IR_I32, addr, disp, value, tr->order);
         break;
     case F_WORD: ir_store(tr->ir, IR_I32, addr, disp, value, tr->order); break;
     case F_BYTE: ir_store(tr->ir, IR_I8, addr, disp, value, 0); break;
@@ -158,6 +204,16 @@ static void emit_store(PpcTranslator *tr, const PpcInsn *in)
     if (how & F_UPDATE) {
         ppc_put_address(tr, F_RA(in), addr);
     }
+}
+
+static void emit_store(PpcTranslator *tr, const PpcInsn *in)
+{
+    store(tr, in, false);
+}
+
+static void emit_store_slowly(PpcTranslator *tr, const PpcInsn *in)
+{
+    store(tr, in, true);
 }
 
 uint64_t ppc_helper_single_to_double(PpcState *s, uint64_t bits, uint64_t b, uint64_t c, uint64_t d)

@@ -164,7 +164,9 @@ U128 fp_pack(const FpFormat *format, FpNum n, FpRound round, unsigned mode, uint
     }
     /* Where an adjusted exponent is out of range even so, it wraps: nothing defines that. */
     if (n.exp < 1 - format->max) {
-        return sign | n.sig >> down >> (1 - format->max - n.exp);
+        int by = down + 1 - format->max - n.exp;
+
+        return sign | (by < 128 ? n.sig >> by : 0);
     }
     return sign | (U128)((n.exp + format->max) & (2 * format->max + 1)) << fraction_bits | (n.sig >> down & fraction_mask);
 }
