@@ -18,6 +18,8 @@
 /* The lowest 64 KiB are ours: the way in at ENTRY, a stack for the client below STACK. */
 enum { ENTRY = 0x4000, STACK = 0xfe00, OURS = 0x10000, PAGE = 4096 };
 enum { MAX_ARGS = 16, NAME_MAX_SIZE = 128, PATH_MAX_SIZE = 512, VALUE_MAX = 1 << 20, MAX_CLAIMS = 256, MAX_PROPS = 4096 };
+/* Names are longer than the standard's 31 characters on these machines: clients have room for 64. */
+enum { PROP_NAME_ROOM = 64 };
 enum { FIRST_HANDLE = 0x2000, FIRST_INSTANCE = 0x1000, MAX_INSTANCES = 64 };
 #define NOTHING UINT32_MAX
 
@@ -424,7 +426,7 @@ static uint32_t next_prop(const Call *c)
         put_text(c->args[2], 1, "");
         return 0;
     }
-    put_text(c->args[2], 32, ((ClientProp *)node->props->pdata[i])->name);
+    put_text(c->args[2], PROP_NAME_ROOM, ((ClientProp *)node->props->pdata[i])->name);
     return 1;
 }
 

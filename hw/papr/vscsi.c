@@ -331,6 +331,7 @@ static bool send_adapter_info(Vscsi *v, uint64_t to)
 
     memcpy(info, "16.a", 4);                /* version of SRP */
     memcpy(info + 8, "myna", 4);            /* partition */
+    store_be32(info + 104, 1);              /* its number */
     store_be32(info + 108, 1);              /* version of management datagrams */
     store_be32(info + 112, 2);              /* like AIX: fast failures are known */
     store_be32(info + 116, MAX_DESCS * 16); /* bytes that a command may move at most, by port */
