@@ -87,16 +87,21 @@ static uint64_t page_of(RamBlock *ram, const uint8_t *host)
     return (uint64_t)(host - ram->host) >> GUEST_PAGE_BITS;
 }
 
-static void cover(CodePage *page, unsigned first, unsigned size)
-{
-    for (unsigned at = first, n; at < first + size; at += n) {
-        uint64_t bits;
+#define PAGE_WORDS (GUEST_PAGE_SIZE / 64)
 
-        n = MIN(64 - at % 64, first + size - at);
-        bits = n == 64 ? UINT64_MAX : ((UINT64_C(1) << n) - 1) << at % 64;
-        atomic_store_explicit(&page->bytes[at / 64],
-                              atomic_load_explicit(&page->bytes[at / 64], memory_order_relaxed) | bits,
-                              memory_order_relaxed);
+static void cover(uint64_t map[PAGE_WORDS], unsigned first, unsigned last)
+{
+    for (unsigned at = first, n; at <= last; at += n) {
+        n = MIN(64 - at % 64, last + 1 - at);
+        map[at / 64] |= n == 64 ? UINT64_MAX : ((UINT64_C(1) << n) - 1) << at % 64;
+    }
+}
+
+/* vCPUs look without a lock: bytes that stay covered are so all the time. */
+static void publish(CodePage *page, const uint64_t map[PAGE_WORDS])
+{
+    for (unsigned i = 0; i < PAGE_WORDS; i++) {
+        atomic_store_explicit(&page->bytes[i], map[i], memory_order_relaxed);
     }
 }
 
@@ -116,10 +121,15 @@ static void extent(const Block *block, unsigned list, unsigned *first, unsigned 
 static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned list)
 {
     CodePage *cp = code_page(ram, page, true);
+    uint64_t map[PAGE_WORDS];
     unsigned first, last;
 
+    for (unsigned i = 0; i < PAGE_WORDS; i++) {
+        map[i] = atomic_load_explicit(&cp->bytes[i], memory_order_relaxed);
+    }
     extent(block, list, &first, &last);
-    cover(cp, first, last - first + 1);
+    cover(map, first, last);
+    publish(cp, map);
     block->page_next[list] = cp->first;
     block->page_link[list] = &cp->first;
     if (cp->first) {
@@ -145,19 +155,28 @@ void code_block_insert(Block *block)
 /* The bytes that blocks cover, anew; a page without blocks is no code page any more. */
 static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(cp->bytes); i++) {
-        atomic_store_explicit(&cp->bytes[i], 0, memory_order_relaxed);
-    }
+    uint64_t map[PAGE_WORDS] = { 0 };
+
     for (Block *block = cp->first; block;) {
         unsigned first, last, list = list_of(block, ram, page);
 
         extent(block, list, &first, &last);
-        cover(cp, first, last - first + 1);
+        cover(map, first, last);
         block = block->page_next[list];
     }
-    if (!cp->first) {
+    publish(cp, map);
+    if (!cp->first && !cp->holds) {
         cp->pc_page = PAGE_NOWHERE;
         atomic_fetch_and(&ram->page_flags[page], (uint8_t)~PAGE_CODE);
+    }
+}
+
+void code_page_release(RamBlock *ram, uint64_t page)
+{
+    CodePage *cp = code_page(ram, page, false);
+
+    if (--cp->holds == 0 && !cp->first) {
+        recount_page(cp, ram, page);
     }
 }
 

@@ -225,6 +225,8 @@ typedef struct CodePage {
     Block *first;     /* blocks, by page_next[0] if they begin here, else page_next[1] */
     uint64_t pc_page; /* where the blocks here run that could be position-independent; PAGE_ANYWHERE: are */
     uint32_t rewrites;
+    _Atomic uint32_t holds; /* translations of it that are under way: PAGE_CODE stays */
+    uint32_t stopping; /* of these, who wait for other vCPUs to store the slow way */
 } CodePage;
 
 /* engine.c */
@@ -289,7 +291,7 @@ void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned 
 /* After it, where another CPU may have translated the bytes meanwhile. */
 void smc_stored(const PageEntry *entry, unsigned offset, unsigned size);
 /* Marks a page as code before its bytes are read, so that stores to it are seen. Not in code. */
-void smc_protect(EngineCpu *ec, RamBlock *ram, uint64_t page);
+void smc_hold(EngineCpu *ec, RamBlock *ram, uint64_t page); /* until its code_page_release */
 void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 
@@ -307,6 +309,7 @@ void code_block_insert(Block *block);
  */
 bool code_page_is_shared(RamBlock *ram, uint64_t page, uint64_t pc);
 void code_block_kill(Block *block);
+void code_page_release(RamBlock *ram, uint64_t page);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
 void blocks_kill_all(void);
 void code_block_link(HostExit *exit, Block *to);

@@ -152,13 +152,18 @@ static void io_store(EngineCpu *ec, PhysAddr phys, uint64_t value, unsigned size
     memory_store(ec->cpu->memory, phys, value, size);
 }
 
-/* Whether blocks derive from any of the bytes, as far as the page's bit map knows. */
-static bool is_code(const PageEntry *entry, unsigned offset, unsigned size)
+static CodePage *code_page_of(const PageEntry *entry)
 {
     RamBlock *ram = entry->ram;
     void **table = __atomic_load_n(&ram->page_data, __ATOMIC_ACQUIRE);
-    CodePage *page = table ? __atomic_load_n(&table[entry->flags - ram->page_flags],
-                                             __ATOMIC_ACQUIRE) : NULL;
+
+    return table ? __atomic_load_n(&table[entry->flags - ram->page_flags], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* Whether blocks derive from any of the bytes, as far as the page's bit map knows. */
+static bool is_code(const PageEntry *entry, unsigned offset, unsigned size)
+{
+    CodePage *page = code_page_of(entry);
 
     for (unsigned at = offset, n; page && at < offset + size; at += n) {
         uint64_t word = atomic_load_explicit(&page->bytes[at / 64], memory_order_relaxed);
@@ -189,10 +194,24 @@ static void prepare_store(EngineCpu *ec, const PageEntry *entry, unsigned offset
     }
 }
 
-/* It is written. With other CPUs about, one may have translated the bytes in between. */
+static bool is_held(const PageEntry *entry)
+{
+    CodePage *page = code_page_of(entry);
+
+    return page && atomic_load_explicit(&page->holds, memory_order_relaxed);
+}
+
+/*
+ * It is written. With other CPUs about, one may have translated the bytes in between, or be about to: either it reads the new
+ * ones, or the hold that it took before is seen here, and its block when it is in the index.
+ */
 static void finish_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size)
 {
-    if (cpu_count() > 1 && atomic_load(entry->flags) & PAGE_CODE && is_code(entry, offset, size)) {
+    if (cpu_count() <= 1) {
+        return;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(entry->flags) & PAGE_CODE && (is_code(entry, offset, size) || is_held(entry))) {
         tcg_fp_sync(ec->cpu->state);
         smc_stored(entry, offset, size);
     }

@@ -60,11 +60,27 @@ void smc_stored(const PageEntry *entry, unsigned offset, unsigned size)
     g_mutex_unlock(&tb_lock);
 }
 
-void smc_protect(EngineCpu *ec, RamBlock *ram, uint64_t page)
+/*
+ * Before a page is read to translate it: no vCPU stores there any more without that it is seen. Whoever comes while another
+ * vCPU still waits for that waits too, and nobody clears PAGE_CODE until the block is in the index.
+ */
+void smc_hold(EngineCpu *ec, RamBlock *ram, uint64_t page)
 {
-    if (!(atomic_fetch_or(&ram->page_flags[page], PAGE_CODE) & PAGE_CODE)) {
+    CodePage *cp;
+    bool wait;
+
+    g_mutex_lock(&tb_lock);
+    cp = code_page(ram, page, true);
+    cp->holds++;
+    wait = !(atomic_fetch_or(&ram->page_flags[page], PAGE_CODE) & PAGE_CODE) || cp->stopping;
+    cp->stopping += wait;
+    g_mutex_unlock(&tb_lock);
+    if (wait) {
         atomic_fetch_add(&code_page_seq, 1);
         cpus_pend(ec, PENDING_STORES, true);
+        g_mutex_lock(&tb_lock);
+        cp->stopping--;
+        g_mutex_unlock(&tb_lock);
     }
     context_drop_flagged_stores(ec);
 }

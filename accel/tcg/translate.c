@@ -15,6 +15,7 @@
 /* The pages that a translation reads from: the one it begins on, and the next. */
 typedef struct FetchPage {
     bool known, readable;
+    bool held; /* see smc_hold */
     PageEntry entry;
     unsigned first;   /* offset of bytes[0] */
     uint8_t bytes[16]; /* of one instruction, if the page is a device's */
@@ -110,12 +111,25 @@ static bool open_page(Fetch *f, unsigned which)
     return true;
 }
 
-static void protect_page(Fetch *f, unsigned which)
+static void hold_page(Fetch *f, unsigned which)
 {
     FetchPage *page = &f->page[which];
 
     if (page->readable && page->entry.host) {
-        smc_protect(f->ec, page->entry.ram, page->entry.flags - page->entry.ram->page_flags);
+        page->held = true;
+        smc_hold(f->ec, page->entry.ram, page->entry.flags - page->entry.ram->page_flags);
+    }
+}
+
+/* Under tb_lock. */
+static void release_pages(Fetch *f)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(f->page); i++) {
+        const PageEntry *entry = &f->page[i].entry;
+
+        if (f->page[i].held) {
+            code_page_release(entry->ram, entry->flags - entry->ram->page_flags);
+        }
     }
 }
 
@@ -361,17 +375,20 @@ Lookup translate_lookup(EngineCpu *ec, const BlockKey *wanted, unsigned variant)
         return found;
     }
     limit = insn_limit(&f);
-    protect_page(&f, 0);
+    hold_page(&f, 0);
     for (unsigned tries = 0;; tries++) {
         if (crosses && !f.page[1].known) {
             open_page(&f, 1);
-            protect_page(&f, 1);
+            hold_page(&f, 1);
             host2 = f.page[1].readable ? f.page[1].entry.host : NULL;
         }
         g_mutex_lock(&tb_lock);
         found.block = host ? code_block_find(key, variant, host, host2) : NULL;
         if (!found.block) {
             found.block = translate(&f, key, limit, &found.once);
+        }
+        if (found.block) {
+            release_pages(&f);
         }
         g_mutex_unlock(&tb_lock);
         if (found.block) {
