@@ -34,6 +34,9 @@ bool apic_is_target(const Apic *apic, uint32_t destination, bool logical)
 {
     const ApicState *s = &apic->s;
 
+    if (!(s->base & BASE_ENABLE)) {
+        return false; /* off the bus */
+    }
     if (destination == 0xff || destination == UINT32_MAX) {
         return true;
     }

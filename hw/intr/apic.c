@@ -376,6 +376,21 @@ static void write_register(Apic *apic, unsigned reg, uint32_t value)
     drive_intr(apic);
 }
 
+/* Bits above a register are reserved: only the interrupt command register has 64 of them (SDM volume 3, 11.12.1.3). */
+static bool msr_takes(unsigned reg, uint64_t value)
+{
+    switch (reg) {
+    case REG_ICR:
+        return true;
+    case REG_SELF:
+        return !(value >> 8);
+    case REG_EOI: case REG_ESR:
+        return value == 0;
+    default:
+        return !(value >> 32);
+    }
+}
+
 /* Registers that an x2APIC lacks or that cannot be read or written that way fault. */
 static bool msr_exists(unsigned reg, bool is_write)
 {
@@ -419,7 +434,7 @@ static bool write_msr(void *opaque, uint32_t msr, uint64_t value)
     bool taken;
 
     if (!deadline && (msr < MSR_X2APIC || msr >= MSR_X2APIC_END || !(apic->s.base & BASE_X2APIC) ||
-                      !msr_exists(msr - MSR_X2APIC, true))) {
+                      !msr_exists(msr - MSR_X2APIC, true) || !msr_takes(msr - MSR_X2APIC, value))) {
         return false;
     }
     taken = machine_lock_if();
@@ -472,19 +487,31 @@ static uint64_t window_read(void *opaque, PhysAddr offset, unsigned size)
 {
     Apic *apic = current_apic();
 
-    if (offset >= 0x400 || (offset & 15) || !enabled(&apic->s) || (apic->s.base & BASE_X2APIC)) {
+    if (!enabled(&apic->s) || (apic->s.base & BASE_X2APIC)) {
+        return UINT32_MAX; /* nobody answers */
+    }
+    if (offset >= 0x400 || (offset & 15) + size > 4) {
         return 0;
     }
-    return read_register(apic, offset >> 4);
+    return read_register(apic, offset >> 4) >> 8 * (offset & 3);
 }
 
-/* The first 16 bytes of a page hold no register: writes there are MSIs, wherever they come from. */
+/*
+ * The first 16 bytes of a page hold no register: writes there are MSIs, wherever they come from. Registers and MSIs are
+ * written 32 bits at a time (SDM volume 3, 11.4.1), MSIs with the upper half reserved; whoever fills this page as if it were
+ * RAM sends none.
+ */
 static void window_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
     Apic *apic = current_apic();
 
+    if (size != 4) {
+        return;
+    }
     if (offset >= 0x1000 || (offset & 0xfff) < 0x10) {
-        apic_send_msi(APIC_BASE + offset, value);
+        if (!(value >> 16)) {
+            apic_send_msi(APIC_BASE + offset, value);
+        }
     } else if (offset < 0x400 && !(offset & 15) && enabled(&apic->s) &&
                !(apic->s.base & BASE_X2APIC)) {
         write_register(apic, offset >> 4, value);
@@ -494,7 +521,7 @@ static void window_write(void *opaque, PhysAddr offset, uint64_t value, unsigned
 static const RegionOps window_ops = {
     .read = window_read,
     .write = window_write,
-    .min_size = 4,
+    .min_size = 1,
     .max_size = 4,
 };
 

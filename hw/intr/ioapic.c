@@ -169,7 +169,7 @@ static void input_changed(void *opaque, int n, bool level)
     }
     if (level) {
         io->s.lines |= bit;
-        if (!(io->s.entry[n] & ENTRY_MASKED)) { /* edges at a masked input are ignored */
+        if (!(io->s.entry[n] & (ENTRY_MASKED | ENTRY_LEVEL))) { /* edges at a masked input are ignored */
             io->s.irr |= bit;
         }
     } else {

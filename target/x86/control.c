@@ -132,7 +132,8 @@ uint64_t helper_check_breakpoint(X86State *s, uint64_t addr, uint64_t b, uint64_
         return 0;
     }
     hits = x86_breakpoint_hits(s, addr);
-    if (hits && s->interrupt_shadow != 2) {
+    /* Intel's processors have none behind MOV SS. */
+    if (hits && (s->interrupt_shadow != 2 || strcmp(s->features->vendor, "GenuineIntel"))) {
         s->exception.dr6 = hits;
         x86_raise(s, EXC_DB, tcg_caller_pc(s));
     }

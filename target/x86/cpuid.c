@@ -95,6 +95,14 @@ static void xsave_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
     }
 }
 
+/* Switched off in its base register, it is as if there were none. */
+static bool apic_enabled(X86State *s)
+{
+    const Cpu *cpu = s->hot.cpu;
+
+    return !cpu || !cpu->intc || !cpu->intc->get_base || cpu->intc->get_base(cpu->intc_opaque) >> 11 & 1;
+}
+
 static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     static const uint8_t vendor_order[3] = { 1, 3, 2 };
@@ -113,6 +121,9 @@ static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t ou
         out[1] = s->apic_id << 24 | (f->on[FEAT_clflush] ? 8 << 8 : 0);
         out[2] = f->words[WORD_1_ECX];
         out[3] = f->words[WORD_1_EDX];
+        if (!apic_enabled(s)) {
+            out[3] &= ~(1u << 9);
+        }
         if (s->cr4 & CR4_OSXSAVE) {
             out[2] |= 1 << 27;
         }

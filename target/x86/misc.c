@@ -539,8 +539,8 @@ void x86_emit_grp15(X86Translator *tr, X86Insn *in)
         }
         return;
     }
-    if (which == 7 && !in->rep) {
-        if (!x86_feature(tr, in->opsize ? FEAT_clflushopt : FEAT_clflush)) {
+    if ((which == 7 || (which == 6 && in->opsize)) && !in->rep) {
+        if (!x86_feature(tr, which == 6 ? FEAT_clwb : in->opsize ? FEAT_clflushopt : FEAT_clflush)) {
             x86_ud(tr);
             return;
         }

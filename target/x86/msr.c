@@ -1,6 +1,8 @@
 /* Model-specific registers, the time stamp counter and performance counters (SDM vol. 4). */
 #include "target/x86/svm.h"
 
+enum { APIC_BASE_X2APIC = 1 << 10 };
+
 enum {
     MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a,
     MSR_FEATURE_CONTROL = 0x3a, MSR_TSC_ADJUST = 0x3b, MSR_SPEC_CTRL = 0x48, MSR_BIOS_UPDATE = 0x79,
@@ -178,6 +180,10 @@ static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
     case MSR_FEATURE_CONTROL:
         return !(s->feature_control & 1); /* locked */
     default:
+        if (msr >= MSR_MC0 && msr < MSR_MC0 + 4 * MCG_BANKS) {
+            /* Controls are switched all on or off, a status is only ever cleared. */
+            return msr % 4 == 0 ? value == 0 || (value | 1 << 10) == UINT64_MAX : msr % 4 != 1 || value == 0;
+        }
         if (msr >= MSR_MTRR_FIX64K && msr < MSR_MTRR_FIX4K + 8) {
             return memory_types_ok(value, 0x73);
         }
@@ -311,8 +317,10 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
         return write_efer(s, value);
     case MSR_APIC_BASE:
         tcg_fp_sync(s);
-        return x86_has(s, FEAT_apic) && (!cpu->intc || !cpu->intc->set_base ||
-                                         cpu->intc->set_base(cpu->intc_opaque, value));
+        if (!x86_has(s, FEAT_apic) || ((value & APIC_BASE_X2APIC) && !x86_has(s, FEAT_x2apic))) {
+            return false;
+        }
+        return !cpu->intc || !cpu->intc->set_base || cpu->intc->set_base(cpu->intc_opaque, value);
     case MSR_MPERF:
     case MSR_APERF:
     case MSR_VM_CR:

@@ -184,6 +184,30 @@ static void an_edge_at_a_masked_input_is_lost(void)
     g_assert_cmphex(acknowledge(0), ==, 0x44);
 }
 
+/* It had been set by a level, and nobody waits for it as an edge. */
+static void a_level_leaves_no_edge_behind(void)
+{
+    set_up();
+    set_redirection(9, 0x8055);
+    line_set(ioapic_input(ioapic, 9), true);
+    g_assert_cmpint(acknowledge(0), ==, 0x55);
+    line_set(ioapic_input(ioapic, 9), false);
+    set_reg(0, EOI, 0);
+    set_redirection(9, 0x55);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+}
+
+static void a_disabled_apic_is_not_there(void)
+{
+    set_up();
+    g_assert_true(apic_intc.set_base(apic[1], APIC_BASE));
+    g_assert_cmphex(reg(1, SVR), ==, UINT32_MAX);
+    rig_store(APIC_BASE + 0x1000, 0x66, 4);
+    g_assert_true(apic_intc.set_base(apic[1], APIC_BASE | 0x800));
+    set_reg(1, SVR, 0x1ff);
+    g_assert_false(requested(1, CPU_REQ_INTR));
+}
+
 static void a_message_signalled_interrupt_arrives(void)
 {
     set_up();
@@ -203,6 +227,8 @@ static void x2apic_registers_are_msrs(void)
     g_assert_true(apic_intc.write_msr(apic[1], 0x83f, 0x71));
     g_assert_cmphex(acknowledge(1), ==, 0x71);
     g_assert_false(apic_intc.write_msr(apic[1], 0x802, 0));
+    g_assert_false(apic_intc.write_msr(apic[1], 0x83f, 0x171)); /* reserved bits */
+    g_assert_false(apic_intc.write_msr(apic[1], 0x80f, UINT64_C(0x1000001ff)));
     g_assert_false(apic_intc.set_base(apic[1], APIC_BASE | 0x800));
 }
 
@@ -231,6 +257,8 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/the-8259-comes-through-lint0", the_8259_comes_through_lint0);
     g_test_add_func("/apic/a-level-is-sent-again-after-the-eoi", a_level_is_sent_again_after_the_eoi);
     g_test_add_func("/apic/an-edge-at-a-masked-input-is-lost", an_edge_at_a_masked_input_is_lost);
+    g_test_add_func("/apic/a-level-leaves-no-edge-behind", a_level_leaves_no_edge_behind);
+    g_test_add_func("/apic/a-disabled-apic-is-not-there", a_disabled_apic_is_not_there);
     g_test_add_func("/apic/a-message-signalled-interrupt-arrives",
                     a_message_signalled_interrupt_arrives);
     g_test_add_func("/apic/x2apic-registers-are-msrs", x2apic_registers_are_msrs);
