@@ -314,6 +314,9 @@ int alloc_temp(Context *c)
                 reg = r;
             }
         }
+        if (reg == NO_REG && !c->one_root) {
+            longjmp(c->out_of_registers, 1);
+        }
         g_assert(reg != NO_REG);
         evict(c, reg);
     }

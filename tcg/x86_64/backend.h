@@ -7,6 +7,8 @@
 #ifndef TCG_X86_64_BACKEND_H
 #define TCG_X86_64_BACKEND_H
 
+#include <setjmp.h>
+
 #include "asm.h"
 #include "core/cpu.h" /* layer: CpuHot is what translated code touches of any guest */
 #include "tcg/tcg.h"
@@ -161,6 +163,8 @@ typedef struct ColdStub {
     uint32_t first_member, n_members; /* COLD_GROUP: in Context.members */
 } ColdStub;
 
+enum { GROUP_ROOTS = 2 };
+
 /* An access of a group, see emit_group.c. */
 typedef struct Member {
     const IrInsn *insn;
@@ -200,7 +204,10 @@ typedef struct Context {
     uint32_t update;      /* index of its stub */
     uint32_t group_last;  /* the last insn of the current group, 0: none */
     uint32_t group_stub;
-    int group_addend;     /* register, held */
+    bool one_root;        /* groups have no more */
+    jmp_buf out_of_registers; /* of what an operation within a group of more roots wants */
+    uint32_t group_root[GROUP_ROOTS]; /* values that its addresses are at constant distances from; 0: none */
+    int group_addend[GROUP_ROOTS];    /* registers, held */
     Member *members;
     uint32_t n_members, max_members;
     uint8_t spill_refs[N_SPILLS];
@@ -334,6 +341,8 @@ typedef struct Address {
 Address address_of(Context *c, const IrInsn *insn);
 /* Emits the TLB check; the operand is valid after it. The cold stub's jumps are set. */
 Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align);
+/* The same with temporaries of the caller's: t1 is the addend afterwards if the address is clean or of 64 bits. */
+Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2);
 ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_store);
 void end_access(Context *c, ColdStub *stub); /* the stub comes back to here */
 /* Parts of cold stubs: the address and size for the thunk, and the call with its fault record. */

@@ -318,9 +318,8 @@ static bool emit_all(Context *c)
     return true;
 }
 
-HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque)
+static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque)
 {
-    Context *c = &context;
     HostBlock *block;
     const uint8_t *entry;
 
@@ -352,6 +351,18 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
     fault_map_encode(c);
     buffer_end(&c->a);
     return block;
+}
+
+HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque)
+{
+    Context *c = &context;
+
+    c->one_root = false;
+    if (setjmp(c->out_of_registers)) { /* from the start, with groups that hold fewer */
+        g_free(c->block);
+        c->one_root = true;
+    }
+    return compile(c, ir, far_exit, opaque);
 }
 
 void tcg_free(HostBlock *block)

@@ -1,5 +1,6 @@
 /*
- * Groups: accesses at small distances from one address, one behind the other, share a TLB check.
+ * Groups: accesses at small distances from one address, one behind the other, share a TLB check; those
+ * from two addresses in turn share two.
  *
  * The check is that the whole span lies in one page of the table. Where it fails all of the group
  * goes the slow way, access by access; the code between them is repeated there. So nothing between
@@ -59,12 +60,16 @@ static bool is_store(const Context *c, const IrInsn *insn)
     return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op == IR_store;
 }
 
+static bool is_aligned_kind(const Context *c, const IrInsn *insn)
+{
+    return insn->op == IR_raw && raw_of(c, insn)->mem_align;
+}
+
 /* Whether an access at this distance is aligned if the first one is. */
 static bool is_aligned_with(const Context *c, const IrInsn *insn, const IrInsn *first, int64_t distance)
 {
-    unsigned align = insn->op == IR_raw ? raw_of(c, insn)->mem_align : 0;
-
-    return !align || (align == raw_of(c, first)->mem_align && distance % align == 0);
+    return !is_aligned_kind(c, insn) || (raw_of(c, insn)->mem_align == raw_of(c, first)->mem_align &&
+                                         distance % raw_of(c, insn)->mem_align == 0);
 }
 
 /* A vector instruction on registers, within a group of such ones. */
@@ -95,41 +100,128 @@ static uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset
     return id;
 }
 
-/* The last access of the group that begins here, 0 if there is none; *low and *high are the span, *stores: it has a store. */
-static uint32_t plan(const Context *c, const IrInsn *first, int64_t *low, int64_t *high, bool *stores)
+/* The accesses of a group that are at constant distances from one value. */
+typedef struct Root {
+    uint32_t id;
+    int64_t first, low, high; /* distances of the first one, and of the first and last byte of all */
+    bool stores;              /* there is a store among them */
+    unsigned members;
+} Root;
+
+typedef struct Plan {
+    uint32_t last; /* insn of the last access */
+    unsigned n_roots;
+    Root roots[GROUP_ROOTS];
+} Plan;
+
+/*
+ * The pinned register that has the value at the group's first access, as wide as addresses are, with zeros
+ * above; NO_REG: it is somewhere else, or not known yet.
+ */
+static int root_register(const Context *c, uint32_t id)
 {
     const IrBlock *ir = c->ir;
-    uint32_t end = MIN(ir->n_insns, (uint32_t)c->i + NEAR), last = 0;
-    unsigned n = 1;
-    int64_t offset, first_offset;
-    uint32_t root = root_of(ir, first, &first_offset);
+    uint32_t at = ir->value_def[id];
+    const IrInsn *def = &ir->insns[at];
+    const Value *v = &c->values[id];
+    int pin;
 
-    *low = first_offset;
-    *stores = is_store(c, first);
-    *high = first_offset + access_size(c, first) - 1;
-    for (uint32_t i = c->i + 1; i < end && n < MAX_MEMBERS; i++) {
+    if (at < (uint32_t)c->i) {
+        return v->type == IR_I64 && !v->is_const && v->reg != NO_REG && is_pinned(c, v->reg) ? v->reg : NO_REG;
+    }
+    if (def->op != IR_get || (pin = backend.slot_reg[def->bits]) == NO_REG ||
+        !(def->type == IR_I64 || (def->type == IR_I32 && c->pins_clean >> pin & 1))) {
+        return NO_REG;
+    }
+    for (uint32_t i = c->i; i < at; i++) {
+        if ((ir->insns[i].op == IR_put || ir->insns[i].op == IR_put8h) && ir->insns[i].bits == def->bits) {
+            return NO_REG;
+        }
+    }
+    return pin;
+}
+
+/* Whether an access takes its address from a pinned register: it leaves the temporaries to a second check. */
+static bool is_in_pin(const Context *c, const IrInsn *access)
+{
+    const Value *v = &c->values[access->in[0]];
+
+    return root_register(c, access->in[0]) != NO_REG && v->reg != NO_REG && (int32_t)access->imm == access->imm;
+}
+
+/* The root of an access, a new one if there may be another; NULL: it belongs to no group with these. */
+static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const IrInsn *first)
+{
+    int64_t offset;
+    uint32_t id = root_of(c->ir, insn, &offset);
+    Root *root = NULL;
+
+    for (unsigned k = 0; k < plan->n_roots; k++) {
+        if (plan->roots[k].id == id) {
+            root = &plan->roots[k];
+        }
+    }
+    if (!root) {
+        if (plan->n_roots == GROUP_ROOTS || (plan->n_roots && !(!c->one_root && is_in_pin(c, first) && root_register(c, id) != NO_REG))) {
+            return NULL;
+        }
+        root = &plan->roots[plan->n_roots++];
+        *root = (Root){ .id = id, .first = offset, .low = offset, .high = offset };
+    }
+    if (MAX(root->high, offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, offset) >= MAX_SPAN) {
+        return NULL;
+    }
+    return root;
+}
+
+/* False: the accesses from the first one on do not make a group. */
+static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
+{
+    const IrBlock *ir = c->ir;
+    uint32_t end = MIN(ir->n_insns, (uint32_t)c->i + NEAR), at[MAX_MEMBERS];
+    const Root *of[MAX_MEMBERS];
+    unsigned n = 0;
+
+    *plan = (Plan){ 0 };
+    for (uint32_t i = c->i; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
 
-        if (is_of_kind(c, insn, first) && root_of(ir, insn, &offset) == root) {
-            int64_t from = MIN(*low, offset), to = MAX(*high, offset + (int64_t)access_size(c, insn) - 1);
+        if (is_of_kind(c, insn, first)) {
+            unsigned before = plan->n_roots;
+            Root *root = plan_root(c, plan, insn, first);
+            int64_t offset;
 
-            if (to - from >= MAX_SPAN || !is_aligned_with(c, insn, first, offset - first_offset)) {
+            root_of(ir, insn, &offset);
+            if (!root || (root != plan->roots && is_aligned_kind(c, insn)) ||
+                !is_aligned_with(c, insn, first, offset - root->first)) {
+                plan->n_roots = before;
                 break;
             }
-            *stores |= is_store(c, insn);
-            *low = from;
-            *high = to;
-            last = i;
-            n++;
+            root->stores |= is_store(c, insn);
+            root->low = MIN(root->low, offset);
+            root->high = MAX(root->high, offset + (int64_t)access_size(c, insn) - 1);
+            root->members++;
+            of[n] = root;
+            at[n++] = i;
         } else if (!may_be_between(insn->op) && insn->op != IR_put && insn->op != IR_put8h &&
                    insn->op != IR_insn_start && !is_raw_between(c, insn, first) && !c->dead[i]) {
             break;
         }
     }
-    if (first->op == IR_raw && raw_of(c, first)->mem_align) { /* the check looks at the span's first byte */
-        *low = first_offset - (int64_t)round_up(first_offset - *low, raw_of(c, first)->mem_align);
+    if (n && of[n - 1] != plan->roots && of[n - 1]->members == 1) { /* alone and at the end: it gains nothing */
+        plan->n_roots = 1;
+        n--;
     }
-    return last;
+    if (plan->roots[0].members < 2) {
+        return false;
+    }
+    if (is_aligned_kind(c, first)) { /* the check looks at the span's first byte */
+        Root *root = plan->roots;
+
+        root->low = root->first - (int64_t)round_up(root->first - root->low, raw_of(c, first)->mem_align);
+    }
+    plan->last = at[n - 1];
+    return true;
 }
 
 static Member *member_new(Context *c, const IrInsn *insn, Address addr)
@@ -145,7 +237,9 @@ static Member *member_new(Context *c, const IrInsn *insn, Address addr)
 static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
 {
     unsigned size = access_size(c, insn);
-    Mem mem = mem_index(c->group_addend, addr.reg, addr.disp);
+    int64_t offset;
+    unsigned root = root_of(c->ir, insn, &offset) != c->group_root[0];
+    Mem mem = mem_index(c->group_addend[root], addr.reg, addr.disp);
     Member *m = member_new(c, insn, addr);
     int32_t imm = 0;
 
@@ -208,15 +302,54 @@ static int load_out(Context *c, const IrInsn *insn)
     return v->last_use >= 0 && v->wish >= 0 ? out_reg(c, insn->out, 0, 0, 0, true) : alloc_temp(c);
 }
 
+/* The checks of all roots, before the first access; the cold stub is behind each. */
+static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Address addr)
+{
+    int scratch, addend[GROUP_ROOTS], second = NO_REG;
+    const IrRaw *raw = raw_of(c, first);
+
+    if (plan->n_roots > 1 && (second = root_register(c, plan->roots[1].id)) == NO_REG) {
+        second = value_use(c, plan->roots[1].id); /* it had to make way for what the first access loads */
+    }
+    /*
+     * All registers first: what makes room must come before any branch. R11 is not for keeps: slots that
+     * are stored from spilled values go through it.
+     */
+    c->held = 1u << R11;
+    for (unsigned k = 0; k < plan->n_roots; k++) {
+        addend[k] = alloc_temp(c);
+    }
+    c->held = 0;
+    scratch = alloc_temp(c);
+    for (unsigned k = 0; k < plan->n_roots; k++) {
+        const Root *root = &plan->roots[k];
+        ColdStub *stub = &c->cold[c->group_stub], other = { 0 };
+        Address span = addr;
+
+        if (k) {
+            span = (Address){ .reg = second, .size = 8, .is_clean = true };
+        }
+        span.disp += k ? root->low : root->low - root->first;
+        emit_probe_in(c, k ? &other : stub, span, root->high - root->low + 1, root->stores, raw && !k ? raw->mem_align : 1,
+                      addend[k], scratch);
+        if (k) {
+            stub->jumps[2] = other.jumps[0];
+        }
+        c->group_root[k] = root->id;
+        c->group_addend[k] = addend[k];
+    }
+    for (unsigned k = 0; k < plan->n_roots; k++) {
+        c->held |= 1u << addend[k];
+    }
+}
+
 bool emit_group(Context *c, const IrInsn *insn)
 {
-    int64_t low, high, offset;
-    Address addr, span;
     const IrRaw *raw = raw_of(c, insn);
-    bool stores;
     ColdStub *stub;
-    uint32_t last;
+    Address addr;
     int32_t imm;
+    Plan plan;
     int out;
 
     if (c->group_last) {
@@ -224,7 +357,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         emit_access(c, insn, addr, load_out(c, insn));
         return true;
     }
-    if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || (last = plan(c, insn, &low, &high, &stores)) == 0) {
+    if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || !make_plan(c, insn, &plan)) {
         return false;
     }
     clobber_flags(c);
@@ -234,26 +367,22 @@ bool emit_group(Context *c, const IrInsn *insn)
     }
     out = insn->op == IR_load && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
               ? load_out(c, insn) : NO_REG;
-    stub = begin_access(c, insn, COLD_GROUP, stores);
+    stub = begin_access(c, insn, COLD_GROUP, plan.roots[0].stores);
     c->group_stub = stub - c->cold;
     stub->first_member = c->n_members;
-    root_of(c->ir, insn, &offset);
-    span = addr;
-    span.disp += low - offset;
-    c->group_addend = emit_probe(c, stub, span, high - low + 1, stores, raw ? raw->mem_align : 1).base;
+    check_roots(c, &plan, insn, addr);
+    stub = &c->cold[c->group_stub];
     if (stub->jumps[1]) { /* the first one is then misaligned too, and faults before any has been made */
         ColdStub *other = cold_new(c, COLD_UNALIGNED);
 
-        stub = &c->cold[c->group_stub];
-        *other = *stub;
+        *other = c->cold[c->group_stub];
         other->kind = COLD_UNALIGNED;
         other->addr_reg = addr.reg;
         other->disp = addr.disp;
         other->is_store = raw->mem_write;
         other->snapshot = snapshot_take(c, UINT64_MAX);
     }
-    c->held = 1u << c->group_addend;
-    c->group_last = last;
+    c->group_last = plan.last;
     emit_access(c, insn, addr, out == NO_REG ? load_out(c, insn) : out);
     return true;
 }
@@ -279,6 +408,9 @@ void cold_group(Context *c, ColdStub *s)
     int scratch = s->temp; /* would have been the addend */
 
     patch_jumps(c, s);
+    if (s->jumps[2]) {
+        asm_patch_here(a, s->jumps[2]);
+    }
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
         unsigned size = access_size(c, m->insn);

@@ -48,11 +48,10 @@ void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned add
     }
 }
 
-Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align)
+Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2)
 {
     Mem table = mem_state(is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
     Mem mask = mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask));
-    int t1 = alloc_temp(c), t2 = alloc_temp(c);
     Asm *a = &c->a;
 
     /* With zeros above, 64-bit sums will do: one that should have wrapped matches no tag. */
@@ -83,6 +82,13 @@ Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_
     asm_alu(a, ALU_ADD, 8, t2, rm_mem(mem_at(t1, 8)));
     unlock_reg(c, t1);
     return mem_at(t2, 0);
+}
+
+Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align)
+{
+    int t1 = alloc_temp(c), t2 = alloc_temp(c);
+
+    return emit_probe_in(c, stub, addr, size, is_store, align, t1, t2);
 }
 
 /* The address in the argument slot of the thunks. */

@@ -123,7 +123,7 @@ static void test_rows(const void *engine_name)
 }
 
 /* Each opcode has one meaning: a second row would be dead. */
-/* Loads and stores off one register share TLB checks, with other instructions between them. */
+/* Loads and stores off one register share TLB checks, or off two, which may overlap, with other instructions between them. */
 static void test_groups(const void *engine_name)
 {
     static const struct {
@@ -136,11 +136,11 @@ static void test_groups(const void *engine_name)
         {4, {0xf2, 0x0f, 0x11, 0x43}, false}, {4, {0x66, 0x0f, 0xd6, 0x43}, false},
     }, others[] = {
         {3, {0x0f, 0x58, 0xc1}, false}, {4, {0x66, 0x0f, 0xfe, 0xd0}, false}, {2, {0x39, 0xc8}, false}, /* cmp eax, ecx */
-        {3, {0x83, 0xd2, 0x00}, false}, /* adc edx, 0 */ {3, {0x48, 0x01, 0xc6}, false}, {3, {0x0f, 0x94, 0xc2}, false},
+        {3, {0x83, 0xd2, 0x00}, false}, /* adc edx, 0 */ {3, {0x48, 0x01, 0xc7}, false}, {3, {0x0f, 0x94, 0xc2}, false},
     };
 
     how = GPOINTER_TO_INT(engine_name);
-    for (unsigned round = 0; round < 600 && !g_test_failed(); round++) {
+    for (unsigned round = 0; round < 1500 && !g_test_failed(); round++) {
         FpContext before, want, got;
         unsigned n = 0, kind = fpm_below(G_N_ELEMENTS(accesses));
         uint8_t code[80];
@@ -153,6 +153,7 @@ static void test_groups(const void *engine_name)
                 memcpy(code + n, accesses[i].bytes, accesses[i].size);
                 n += accesses[i].size;
                 code[n - 1] |= fpm_below(8) << 3;
+                code[n - 1] ^= fpm_below(3) ? 0 : 3 ^ 6; /* rsi */
                 code[n++] = (accesses[i].aligned ? 16 * fpm_below(16) : fpm_below(240)) - 128;
             } else {
                 unsigned i = fpm_below(G_N_ELEMENTS(others));
@@ -163,6 +164,7 @@ static void test_groups(const void *engine_name)
         }
         fpm_random_context(&before);
         before.gpr[R_BX] = fpm_data_address() + 256;
+        before.gpr[R_SI] = fpm_data_address() + 256 + 16 * fpm_below(16);
         want = got = before;
         fpm_run_native(&want, code, n);
         fpm_run_translated(how, &got, code, n);

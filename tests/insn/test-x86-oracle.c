@@ -948,6 +948,57 @@ static void build_case(Case *one, GRand *rand, const char *only, NativeMode mode
     native_finish(c.at, mode);
 }
 
+/*
+ * Words that go between registers and memory off three registers. BP may become a copy of one of them, which then may
+ * be loaded over while BP points on.
+ */
+static void build_moves(Case *one, GRand *rand, NativeMode mode)
+{
+    static const uint8_t others[] = {R_AX, R_CX, R_DX, R_BP};
+    enum { COUNT = 14, LOAD = 0x8b, STORE = 0x89, CMP = 0x39, ADD_IMM = 0x83 };
+    uint8_t *begin = (uint8_t *)NATIVE_CODE, *at = begin, bases[] = {R_BX, R_SI, R_DI};
+    int copied = -1; /* index of what BP is a copy of */
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        unsigned kind = g_rand_int_range(rand, 0, 9), reg = others[g_rand_int_range(rand, 0, 4)];
+        unsigned n = g_rand_int_range(rand, 0, 3), base = bases[n];
+
+        if (mode == NATIVE_64) {
+            *at++ = 0x48;
+        }
+        if (kind == 8 && copied >= 0 && bases[copied] != R_BP) {
+            reg = bases[copied];
+            bases[copied] = R_BP;
+            kind = 0;
+        }
+        if (kind < 5) {
+            reg = copied >= 0 && reg == R_BP ? R_AX : reg;
+            *at++ = kind < 3 ? LOAD : STORE;
+            *at++ = 0x40 | reg << 3 | base;
+            *at++ = g_rand_int_range(rand, -16, 16) * 8 + (g_rand_int_range(rand, 0, 8) == 0);
+        } else if (kind == 5) {
+            reg = copied >= 0 && reg == R_BP ? R_CX : reg;
+            copied = reg == R_BP ? (int)n : copied;
+            *at++ = LOAD;
+            *at++ = 0xc0 | reg << 3 | base;
+        } else if (kind == 6) {
+            *at++ = ADD_IMM;
+            *at++ = 0xc0 | (reg == R_BP ? R_DX : reg);
+            *at++ = 1 + g_rand_int_range(rand, 0, 100);
+        } else {
+            *at++ = CMP;
+            *at++ = 0xc0 | base << 3 | reg;
+        }
+    }
+    one->undefined = 0;
+    g_string_assign(one->text, "moves:");
+    for (uint8_t *p = begin; p < at; p++) {
+        g_string_append_printf(one->text, " %02x", *p);
+    }
+    one->size = at - begin;
+    native_finish(at, mode);
+}
+
 static void random_state(NativeRegs *regs, GRand *rand, NativeMode mode)
 {
     static const uint8_t pointers[] = {3, 6, 7, 12, 13};
@@ -1027,7 +1078,7 @@ static void compare(const Case *one, const Variant *v, const NativeRegs *before,
 }
 
 /* real: the guest in real mode, where 16-bit code does the same but for what is undefined there. */
-static void run_random(NativeMode mode, bool real)
+static void run_random(NativeMode mode, bool real, bool moves)
 {
     static const Variant variants[] = {
         {64, true, false}, {1, false, false}, {64, false, false}, {64, true, true}, {2, true, true},
@@ -1050,7 +1101,11 @@ static void run_random(NativeMode mode, bool real)
         int native_vector;
 
         g_rand_set_seed(rand, seed + round);
-        build_case(&one, rand, g_getenv("MYNA_ONLY"), mode, real);
+        if (moves) {
+            build_moves(&one, rand, mode);
+        } else {
+            build_case(&one, rand, g_getenv("MYNA_ONLY"), mode, real);
+        }
         random_state(&before, rand, mode);
         *NATIVE_REGS = before;
         native_vector = native_run(mode);
@@ -1071,12 +1126,12 @@ static void run_random(NativeMode mode, bool real)
 
 static void random_integer_instructions_do_what_the_host_does(void)
 {
-    run_random(NATIVE_64, false);
+    run_random(NATIVE_64, false, false);
 }
 
 static void random_32_bit_instructions_do_what_the_host_does(void)
 {
-    run_random(NATIVE_32, false);
+    run_random(NATIVE_32, false, false);
 }
 
 static void random_16_bit_instructions_do_what_the_host_does(void)
@@ -1087,16 +1142,22 @@ static void random_16_bit_instructions_do_what_the_host_does(void)
         g_test_skip("no local descriptor table");
         return;
     }
-    run_random(NATIVE_16, false);
-    run_random(NATIVE_16, true);
+    run_random(NATIVE_16, false, false);
+    run_random(NATIVE_16, true, false);
 }
 
 /* With one processor nothing is atomic. */
 static void locked_instructions_do_what_the_host_does(void)
 {
     g_assert_nonnull(cpu_new(&x86_cpu_type, "max", 1, NULL));
-    run_random(NATIVE_64, false);
-    run_random(NATIVE_32, false);
+    run_random(NATIVE_64, false, false);
+    run_random(NATIVE_32, false, false);
+}
+
+static void moves_off_few_registers_do_what_the_host_does(void)
+{
+    run_random(NATIVE_64, false, true);
+    run_random(NATIVE_32, false, true);
 }
 
 int main(int argc, char **argv)
@@ -1119,6 +1180,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/oracle", random_integer_instructions_do_what_the_host_does);
     g_test_add_func("/x86/oracle32", random_32_bit_instructions_do_what_the_host_does);
     g_test_add_func("/x86/oracle16", random_16_bit_instructions_do_what_the_host_does);
+    g_test_add_func("/x86/oracle-moves", moves_off_few_registers_do_what_the_host_does);
     g_test_add_func("/x86/oracle-locked", locked_instructions_do_what_the_host_does);
     return g_test_run();
 }
