@@ -25,6 +25,7 @@ static bool harmless(const IrBlock *ir)
         case IR_atomic_xchg:
         case IR_atomic_cmpxchg:
         case IR_raw:
+        case IR_fast: /* may call, and tells FPSCR later */
         case IR_call:
             return false;
         default:
