@@ -380,7 +380,7 @@ static bool attend(EngineCpu *ec)
         cpu->woken = true;
     }
     if (G_UNLIKELY(ec->deliver_first)) {
-        ec->deliver_first = false;
+        ec->deliver_first = cpu->woken = false;
         deliver(ec);
         return false;
     }
@@ -388,11 +388,11 @@ static bool attend(EngineCpu *ec)
         if (run_protected(ec, CALL_SERVICE) == TCG_EXIT_EXCEPTION) {
             deliver(ec);
         }
-        cpu->woken = false;
         if (atomic_load(&cpu->halted)) {
             return false;
         }
     }
+    cpu->woken = false;
     if (atomic_load(&dead_interpreted) > 4096) {
         exclusive_begin(ec);
         g_mutex_lock(&tb_lock);

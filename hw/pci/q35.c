@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { REG_PCIEXBAR = 0x60, REG_PAM = 0x90, REG_SMRAM = 0x9d, REG_ESMRAMC = 0x9e, REG_TOLUD = 0xb0 };
+enum { REG_TSEG_QUERY = 0x50, REG_PCIEXBAR = 0x60, REG_PAM = 0x90, REG_SMRAM = 0x9d, REG_ESMRAMC = 0x9e, REG_TOLUD = 0xb0 };
 enum { PCIEXBAR_ON = 1, PCIEXBAR_LENGTH = 6 };
 enum { ESMRAMC_TSEG = 1, ESMRAMC_CACHE = 0x38 };
 #define PCIEXBAR_BASE  UINT64_C(0xffc000000) /* of 36 bits, for the smallest window */
@@ -152,6 +152,7 @@ static void set_reset_values(Q35 *q)
 
     store_le16(c + 0x04, 0x0006); /* memory and master are always on */
     store_le64(c + REG_PCIEXBAR, PCIEXBAR_RESET);
+    store_le16(c + REG_TSEG_QUERY, 0);
     memset(c + REG_PAM, 0, PAM_REGISTERS);
     c[REG_SMRAM] = SMRAM_SEGMENT;
     c[REG_ESMRAMC] = ESMRAMC_CACHE;
@@ -172,6 +173,7 @@ static bool q35_realize(Device *dev, GError **error)
     store_le16(pci->writable + 0x04, 0x0100);
     store_le16(pci->config + 0x06, 0x0090);
     store_le64(pci->writable + REG_PCIEXBAR, PCIEXBAR_BASE | PCIEXBAR_LENGTH | PCIEXBAR_ON);
+    store_le16(pci->writable + REG_TSEG_QUERY, 0xffff); /* what reads back tells OVMF of no larger TSEG */
     for (int i = 0; i < PAM_REGISTERS; i++) {
         pci->writable[REG_PAM + i] = i ? 0x33 : 0x30;
     }
