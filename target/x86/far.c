@@ -595,9 +595,13 @@ static bool has_call(const X86State *s, Vendor whose)
 uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     uint16_t selector = s->star >> 32;
+    bool stepping = s->eflags & EFL_TF;
 
     if (!(s->efer & EFER_SCE) || !has_call(s, VENDOR_AMD)) {
         x86_raise(s, EXC_UD, tcg_caller_pc(s));
+    }
+    if (stepping) {
+        tcg_restore(s, tcg_caller_pc(s)); /* the block may not be gone back to */
     }
     if (is_long(s)) {
         bool from64 = is_code64(s);
@@ -619,6 +623,12 @@ uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, u
     }
     s->cpl = 0;
     x86_update_mode(s);
+    if (stepping && !(s->eflags & EFL_TF)) { /* masked: no step behind it */
+        s->pending_debug &= DR6_HITS;
+        if (!s->pending_debug) {
+            tcg_unwind(s, TCG_EXIT_MODE);
+        }
+    }
     return 0;
 }
 
