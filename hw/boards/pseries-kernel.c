@@ -139,7 +139,8 @@ static bool load_initrd(Pseries *m, GError **error)
     size = g_bytes_get_size(m->initrd);
     m->initrd_addr = round_up(m->kernel_addr + m->kernel_size, INITRD_ALIGN);
     if (m->initrd_addr + size > MIN(machine_config.ram_size - PSERIES_TREE_MAX, UINT32_MAX)) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "initrd '%s' of %zu KiB does not fit into %" G_GUINT64_FORMAT " MiB of memory",
+        g_set_error(error, VM_ERROR, VM_ERROR_USER,
+                    "initrd '%s' of %zu KiB does not fit into %" G_GUINT64_FORMAT " MiB of memory",
                     machine_config.initrd, size / 1024, machine_config.ram_size >> 20);
         return false;
     }

@@ -288,7 +288,8 @@ static bool make_devices(Pseries *m, GError **error)
     papr_tce_init();
     m->vio = vio_bus_new();
     m->phb = make("spapr-pci-host-bridge", "phb0", NULL, "", error);
-    if (!m->phb || !make("spapr-rtas", "rtas", NULL, "", error) || !make("spapr-nvram", "nvram", m->vio, "reg=0x71000001", error)) {
+    if (!m->phb || !make("spapr-rtas", "rtas", NULL, "", error) ||
+        !make("spapr-nvram", "nvram", m->vio, "reg=0x71000001", error)) {
         return false;
     }
     if (machine_config.default_devices &&
@@ -303,7 +304,8 @@ static bool build(const BoardType *type, GError **error)
     Pseries *m = (Pseries *)device_new(&pseries_type, "partition");
 
     m->own_firmware = machine_config.own_firmware;
-    if (!make_memory(error) || !make_cpus(m, type, error) || !choose_interrupts(m, error) || !make_hpt(m, error) || !pseries_load_files(m, error) ||
+    if (!make_memory(error) || !make_cpus(m, type, error) || !choose_interrupts(m, error) || !make_hpt(m, error) ||
+        !pseries_load_files(m, error) ||
         !device_realize(&m->dev, NULL, error) || !make_interrupts(m, error) || !make_devices(m, error)) {
         return false;
     }

@@ -183,14 +183,16 @@ static void enqueue(Xive *x, unsigned server, unsigned priority, uint32_t data)
 {
     XiveState *s = &x->s;
     unsigned q = server * PRIORITIES + priority;
+    PhysAddr at = s->queue[q] + (uint64_t)s->queue_next[q] * 4;
     uint8_t entry[4];
 
-    if (!s->queue_shift[q]) {
+    /* Only in memory: a queue over the pages of sources would trigger these in turn. */
+    if (!s->queue_shift[q] || !address_space_find(memory_system(), at).ram) {
         guest_error(x->dev.id, "an interrupt for processor %u at priority %u, which has no queue", server, priority);
         return;
     }
     store_be32(entry, (uint32_t)s->queue_toggle[q] << 31 | (data & 0x7fffffff));
-    memory_write(memory_system(), s->queue[q] + (uint64_t)s->queue_next[q] * 4, entry, sizeof(entry));
+    memory_write(memory_system(), at, entry, sizeof(entry));
     if (++s->queue_next[q] == 1u << (s->queue_shift[q] - 2)) {
         s->queue_next[q] = 0;
         s->queue_toggle[q] ^= 1;
@@ -215,7 +217,8 @@ static bool is_level(unsigned source)
 
 static bool exists(uint64_t source)
 {
-    return source < (uint64_t)cpu_count() || (source >= PAPR_IRQ_FIRST && source < SOURCES && papr_irq_kind(source) != PAPR_IRQ_NONE);
+    return source < (uint64_t)cpu_count() ||
+           (source >= PAPR_IRQ_FIRST && source < SOURCES && papr_irq_kind(source) != PAPR_IRQ_NONE);
 }
 
 static void trigger(Xive *x, unsigned source)
