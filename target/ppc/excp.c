@@ -247,7 +247,7 @@ static uint64_t handler_pc(const PpcState *s, uint32_t vector, uint64_t msr)
     if (msr & MSR_IR) { /* LPCR[AIL] */
         return ((s->spr[SPR_LPCR] >> 23 & 3) == 2 ? UINT64_C(0x18000) : UINT64_C(0xc000000000004000)) + vector;
     }
-    return vector;
+    return (s->spr[SPR_HIOR] & UINT64_C(0x000ffffffff00000)) + vector; /* of the 970; other processors have none */
 }
 
 /* Bits of SRR1 that hold the cause, not the MSR: all that are implemented have these (PEM, 6.2.1: 1-4 and 10-15). */

@@ -229,6 +229,7 @@ static const SprRow rows[] = {
     { SPR_HDSISR, 2, HYPER, ISA_HV },
     { SPR_SPURR, 2, SUPER, ISA_V202, read_purr, write_purr },
     { SPR_HDEC, 1, HYPER, ISA_HV, read_hdec, write_hdec },
+    { SPR_HIOR, 1, SUPER, ISA_970 },
     { SPR_RMOR, 4, HYPER, ISA_HV },
     { SPR_LPCR, 1, HYPER, ISA_HV, NULL, write_and_flush },
     { SPR_LPIDR, 1, HYPER, ISA_HV, NULL, write_translation },
