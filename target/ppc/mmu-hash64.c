@@ -462,12 +462,13 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     return true;
 }
 
-/* Flushes the page of `va`, the low 64 bits of its virtual address, where a segment has it. */
+/* Flushes the page of `va` where a segment has it. Only the low 48 bits of a virtual address count: older
+ * processors are given no more, and a page too many does no harm. */
 static void flush_in_segment(PpcState *s, const Pair *pair, uint64_t va, unsigned shift)
 {
     uint64_t vsid = (pair->vsid & UINT64_C(0x3ffffffffffff000)) >> (shift == 40 ? 24 : 12);
 
-    if (segment_shift(pair->vsid) == shift && !((vsid << shift ^ va) >> shift)) {
+    if (segment_shift(pair->vsid) == shift && !((vsid << shift ^ va) << 16 >> 16 >> shift)) {
         engine.flush_page_everywhere(s->hot.cpu, pair->esid | (va & ((UINT64_C(1) << shift) - 1)));
     }
 }
