@@ -28,10 +28,13 @@ void ppc_compare(PpcTranslator *tr, unsigned field, IrType type, bool is_signed,
 {
     IrBlock *ir = tr->ir;
     IrVal flags = ir_opf(ir, IR_cmp, type, a, b, (IrVal){ 0 }).flags;
-    IrVal bits = ir_selectcc(ir, IR_I32, is_signed ? CC_G : CC_A, flags, ppc_const(tr, IR_I32, 4), ppc_const(tr, IR_I32, 2));
 
-    bits = ir_selectcc(ir, IR_I32, is_signed ? CC_L : CC_B, flags, ppc_const(tr, IR_I32, 8), bits);
-    ppc_put_cr(tr, field, ir_op2(ir, IR_or, IR_I8, bits, ir_get(ir, IR_I8, SLOT_SO)));
+    if (ppc_cr_wanted(tr, field)) {
+        IrVal bits = ir_selectcc(ir, IR_I32, is_signed ? CC_G : CC_A, flags, ppc_const(tr, IR_I32, 4), ppc_const(tr, IR_I32, 2));
+
+        bits = ir_selectcc(ir, IR_I32, is_signed ? CC_L : CC_B, flags, ppc_const(tr, IR_I32, 8), bits);
+        ppc_put_cr(tr, field, ir_op2(ir, IR_or, IR_I8, bits, ir_get(ir, IR_I8, SLOT_SO)));
+    }
     tr->compare[field] = (PpcCompare){ true, is_signed, flags };
 }
 

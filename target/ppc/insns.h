@@ -159,6 +159,8 @@ void ppc_put_cr(PpcTranslator *tr, unsigned field, IrVal bits); /* I8: LT 8, GT 
 IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field);      /* the same, I8 */
 /* One bit as flags: *cc holds when CR bit BI is set. */
 IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc);
+/* Whether the field that the current instruction makes has to be in its slot (liveness.c). */
+bool ppc_cr_wanted(PpcTranslator *tr, unsigned field);
 /* Forget what is known of fields that a helper has changed. */
 void ppc_cr_forget(PpcTranslator *tr);
 
