@@ -34,18 +34,30 @@ static uint32_t removable_slots(PciBus *bus)
     return slots;
 }
 
-/* In the main loop: vCPUs stand while a device goes away. */
+/*
+ * In the main loop: vCPUs stand while a device goes away. A device that waits for its requests runs the loop, which may
+ * come here again for another: that is left to the call that goes on already.
+ */
 static void free_ejected(void *opaque)
 {
     PciHotplug *hp = opaque;
 
-    for (int devfn = 0; devfn < 256; devfn++) {
-        PciDevice *pci = pci_bus_device(hp->bus, devfn);
+    hp->more = true;
+    if (hp->freeing) {
+        return;
+    }
+    hp->freeing = true;
+    while (hp->more) {
+        hp->more = false;
+        for (int devfn = 0; devfn < 256; devfn++) {
+            PciDevice *pci = pci_bus_device(hp->bus, devfn);
 
-        if (pci && pci->ejected) {
-            device_unplug(&pci->dev);
+            if (pci && pci->ejected) {
+                device_unplug(&pci->dev);
+            }
         }
     }
+    hp->freeing = false;
 }
 
 /* The functions vanish for the guest now and are freed soon. */
