@@ -11,8 +11,8 @@ static void emit_dcbz(PpcTranslator *tr, const PpcInsn *in)
     unsigned line = tr->s->model->cache_line;
     IrVal addr = ir_op2(tr->ir, IR_and, tr->address, ppc_address_x(tr, in), ppc_const(tr, tr->address, -(uint64_t)line));
 
-    if (tr->isa & ISA_970 && !(in->word >> 21 & 1) && (tr->s->spr[SPR_HID5] >> 7 & 1)) {
-        line = 32; /* HID5[DCBZ_size] */
+    if ((tr->mode & MODE_DCBZ32) && !(in->word >> 21 & 1)) {
+        line = 32;
         addr = ir_op2(tr->ir, IR_and, tr->address, ppc_address_x(tr, in), ppc_const(tr, tr->address, -(uint64_t)line));
     }
     for (unsigned i = 0; i < line; i += 8) {

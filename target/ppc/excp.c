@@ -64,6 +64,9 @@ void ppc_update_mode(PpcState *s)
         m |= msr & MSR_SF ? MODE_SF : 0;
         m |= msr & MSR_HV ? MODE_HV : 0;
     }
+    if (ppc_isa(s, ISA_970)) {
+        m |= s->spr[SPR_HID5] & 0x80 ? MODE_DCBZ32 : 0;
+    }
     s->mode_flags = m;
     ppc_poll_interrupts(s);
     if (engine.update_mode) {

@@ -83,6 +83,7 @@ enum {
     MODE_BE = 1 << 10,      /* branch trace */
     MODE_FE = 1 << 11,      /* enabled FP exceptions are taken: FE0 | FE1 */
     MODE_TM_SHIFT = 12,     /* 2 bits: transaction state */
+    MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
     MODE_FACILITIES_SHIFT = 16, /* FSCR bits that ppcfp and others want to know of */
     MODE_TARGET_SHIFT = 24, /* 8 bits for files that need more */
 };

@@ -258,7 +258,8 @@ static const SprRow rows[] = {
     { 1011, 1, SUPER, ISA_CLASSIC | ISA_64 }, /* ICTRL, HID2 */
     { SPR_HID4, 1, SUPER, ISA_CLASSIC | ISA_64 },
     { SPR_DABR, 1, SUPER, ISA_CLASSIC | ISA_64 },
-    { SPR_MSSCR0, 3, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_MSSCR0, 1, SUPER, ISA_CLASSIC | ISA_64, NULL, write_mode }, /* HID5 of the 970 */
+    { SPR_MSSCR0 + 1, 2, SUPER, ISA_CLASSIC | ISA_64 },
     { SPR_L2CR, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr },
     { 1018, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr }, /* L3CR */
     { SPR_ICTC, 4, SUPER, ISA_CLASSIC },
