@@ -61,16 +61,17 @@ static bool add(const char *name, Bus *bus, GError **error)
     return device_realize(device_new(device_type_find(name), NULL), bus, error);
 }
 
-/* Without a desktop bus, keyboard and mouse are on USB. */
+/* Without a desktop bus, keyboard and mouse are on USB; and on a G5, whose kernels know no CUDA. */
 static bool make_usb(Mac *mac, GError **error)
 {
+    bool has_keyboard = machine_config.default_devices && (mac->via == 1 || mac->machine_id == MACHINE_U3);
     Bus *bus;
 
     if (!add("pci-ohci", pci_bus_bus(mac->pci), error)) {
         return false;
     }
     bus = bus_find_kind("usb");
-    return !machine_config.default_devices || mac->via != 1 || (add("usb-kbd", bus, error) && add("usb-mouse", bus, error));
+    return !has_keyboard || (add("usb-kbd", bus, error) && add("usb-mouse", bus, error));
 }
 
 static int via_number(void)

@@ -316,13 +316,14 @@ static bool allowed(const PpcState *s, unsigned access, bool write)
     return !(s->msr & MSR_PR) && (access & (write ? HW : HR)) && ((s->msr & MSR_HV) || !ppc_isa(s, ISA_HV));
 }
 
-/* A register that is not there, or not for this state. Some numbers do nothing on newer processors (Book III, 5.4.4). */
+/* A register that is not there, or not for this state. Some numbers do nothing on newer processors (Book III, 5.4.4), and on
+ * the 970, where Linux reads a few that it lacks. */
 static bool refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
 {
     if ((s->msr & MSR_PR) && (n & 16)) {
         ppc_program(s, PROGRAM_PRIVILEGED, retaddr);
     }
-    if (!(s->msr & MSR_PR) && ppc_isa(s, ISA_V206) && n != 0 && n != 4 && n != 5 && n != 6) {
+    if (!(s->msr & MSR_PR) && ppc_isa(s, ISA_V206 | ISA_970) && n != 0 && n != 4 && n != 5 && n != 6) {
         return false;
     }
     if (!(s->msr & MSR_PR)) {

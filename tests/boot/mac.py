@@ -104,7 +104,7 @@ def disk(myna, board):
         for image in images:
             corpus_disk(image)
         with boot(myna, board, 'disk', args=['-drive', f'file={images[0]},format=raw', '-drive', f'file={images[1]},format=raw',
-                                             '-nic', 'none']) as m:
+                                             '-nic', 'none'], append='quiet') as m:
             m.expect(r'CORPUS-DISKS-DONE 2', PATIENCE + 120)
             for what in ('READ', 'WRITE', 'EXT2'):
                 for name in ('sda', 'sdb'):
@@ -119,7 +119,7 @@ def disk(myna, board):
 def net(myna, board, card=None):
     """DHCP and echoes of the user network, by the board's own card or another."""
     args = ['-nic', 'user' + (f',model={card}' if card else '')]
-    with boot(myna, board, 'net', args=args) as m:
+    with boot(myna, board, 'net', args=args, append='quiet') as m:
         m.expect('CORPUS-LEASE 10.0.2.15 10.0.2.2', PATIENCE)
         m.expect(r'CORPUS-PING eth\d ok', 60)
         finish(m)
@@ -153,7 +153,7 @@ TESTS = {
     'mac99-pmu': lambda myna: linux(myna, 'mac99,via=pmu', r'model\s*: PowerMac3,1'),
     'mac99-pmu-adb': lambda myna: linux(myna, 'mac99,via=pmu-adb', r'model\s*: PowerMac3,1'),
     'g3beige': lambda myna: linux(myna, 'g3beige', r'cpu\s*: 740/750'),
-    'g5': lambda myna: linux(myna, 'mac99', r'cpu\s*: PPC970FX', **G5),
+    'g5': lambda myna: linux(myna, 'mac99,via=pmu', r'cpu\s*: PPC970FX', **G5),
     'reboot': restart,
     'disk-mac99': lambda myna: disk(myna, 'mac99'),
     'disk-g3beige': lambda myna: disk(myna, 'g3beige'),
