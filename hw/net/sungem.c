@@ -219,11 +219,12 @@ static void sungem_writable(void *opaque)
     sungem_update(&g->pci.dev);
 }
 
+/* The descriptor before the kick is the last: a driver that has given all back kicks where the chip is. */
 static unsigned free_buffers(Sungem *g)
 {
     unsigned size = ring_size(get(g, RX_CFG));
 
-    return (get(g, RX_KICK) - get(g, RX_DONE)) & (size - 1);
+    return (get(g, RX_KICK) - get(g, RX_DONE) - 1) & (size - 1);
 }
 
 static bool sungem_can_receive(void *opaque)
