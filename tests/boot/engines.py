@@ -79,7 +79,7 @@ def grub(myna):
     with tempfile.TemporaryDirectory() as folder:
         with machine.Machine(myna, '-accel', 'kvm,kernel-irqchip=off', '-m', 32, '-nodefaults', '-device', 'VGA',
                              '-drive', f'if=ide,format=raw,file={rescue_disk(folder)}', serial=False) as m:
-            m.wait_screen('grub rescue>', 60 * PATIENCE)
+            m.wait_screen('grub rescue>', 120 * PATIENCE)
             m.type('echo myna says hello\n')
             m.wait_screen(r'(?m)^\s*myna says hello', 20 * PATIENCE)
 
