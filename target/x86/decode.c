@@ -264,6 +264,9 @@ static const X86Row *find_row(const X86Insn *in)
     case MAP_ONE:
         return &x86_rows_one[in->opcode];
     case MAP_0F:
+        if (in->opcode == 0x78 && (in->rep == 0xf2 || (in->opsize && !in->rep))) {
+            return &x86_row_fp_iw; /* EXTRQ, INSERTQ: two bytes */
+        }
         return &x86_rows_0f[in->opcode];
     case MAP_0F38:
         return x86_row_0f38(in);

@@ -140,6 +140,19 @@ uint64_t helper_fp_frstor(X86State *s, uint64_t addr, uint64_t wide, uint64_t c,
     return 0;
 }
 
+void x86_fx_to_mmx(X86State *s, uintptr_t retaddr)
+{
+    FxImage *fx = fx_image(s);
+    unsigned top = fx_top(fx);
+
+    if (fx->fsw & FSW_ES) {
+        x86_raise_x87(s, retaddr);
+    }
+    fx->fsw &= ~(7 << FSW_TOP_SHIFT);
+    fx->tags = 0xff;
+    rotate_registers(fx, top);
+}
+
 /* (linear address, value register | mask register << 4 | bytes << 8) */
 uint64_t helper_fp_maskmov(X86State *s, uint64_t addr, uint64_t operands, uint64_t c, uint64_t d)
 {

@@ -50,6 +50,11 @@ unsigned x86_fx_xmm_bytes(const X86State *s);
 void x86_fx_check_mxcsr(X86State *s, uint32_t mxcsr, uintptr_t retaddr); /* #GP(0) */
 void x86_fx_load_x87(FxImage *fx, const FxImage *from);
 
+/* What every MMX instruction does first: a pending x87 exception, then TOP is 0 and all registers are in use. */
+void x86_fx_to_mmx(X86State *s, uintptr_t retaddr);
+/* amd_vector.c: whether 3DNow! has this suffix, and only in its extensions. */
+bool x86_3dnow_exists(unsigned suffix, bool *extended);
+
 /* xsave.c. State components that XCR0 may enable on this model, those that are not as after a reset, and the size of an
  * area for some of them. */
 uint64_t x86_xsave_supported(const X86State *s);

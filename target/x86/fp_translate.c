@@ -4,6 +4,7 @@
  * Which checks come first is in the SDM, volume 3, 2.5 and 13.1: EM and OSFXSR give #UD, TS gives
  * #NM. Unmasked exceptions are the host's: it runs with the guest's control words.
  */
+#include "target/x86/fp_state.h"
 #include "target/x86/fp_table.h"
 #include "target/x86/insns.h"
 
@@ -304,6 +305,58 @@ static bool translate_compacted(X86Translator *tr, X86Insn *in)
     return true;
 }
 
+/* 0F 0E and 0F 0F: FEMMS, and 3DNow! with its opcode where immediates are. */
+static bool translate_3dnow(X86Translator *tr, X86Insn *in)
+{
+    static const IrRaw emms = {
+        .map = MAP_0F, .opcode = 0x77, .reg_role = RAW_NONE, .rm_role = RAW_NONE, .x87 = true, .may_fault = true,
+    };
+    IrVal memory = ir_const(tr->ir, IR_I64, 0);
+    bool extended = false;
+    uint64_t how = (in->imm & 0xff) | (in->reg & 7) << 8 | (in->rm & 7) << 12 | in->is_mem << 16;
+    int64_t disp;
+
+    if (!x86_has(tr->s, FEAT_3dnow) || tr->mode & MODE_EM) {
+        return false;
+    }
+    if (in->opcode == 0x0f && (!x86_3dnow_exists(in->imm & 0xff, &extended) || (extended && !x86_has(tr->s, FEAT_3dnowext)))) {
+        return false;
+    }
+    if (tr->mode & MODE_TS) {
+        x86_raise_now(tr, EXC_NM);
+    } else if (in->opcode == 0x0e) {
+        ir_raw(tr->ir, &emms, (IrVal){0}, 0, (IrVal){0}, false);
+    } else {
+        if (in->is_mem) {
+            IrVal addr = x86_address_sized(tr, in, 8, false, &disp);
+
+            memory = ir_load(tr->ir, IR_I64, addr, disp, 0);
+        }
+        ir_call(tr->ir, HELPER_fp_3dnow, ir_const(tr->ir, IR_I64, how), memory, (IrVal){0}, (IrVal){0});
+    }
+    return true;
+}
+
+/* EXTRQ and INSERTQ: 78 with two immediate bytes, 79 with a register. */
+static bool translate_sse4a(X86Translator *tr, X86Insn *in)
+{
+    bool insert = mandatory_prefix(in) == 0xf2, immediate = in->opcode == 0x78;
+    unsigned to = immediate && !insert ? in->rm : in->reg;
+    uint64_t how = to | in->rm << 4 | insert << 8 | immediate << 9;
+
+    if (!x86_has(tr->s, FEAT_sse4a) || in->is_mem || (mandatory_prefix(in) != 0x66 && !insert) ||
+        (immediate && !insert && in->reg & 7) || tr->mode & MODE_EM || !(tr->mode & MODE_OSFXSR)) {
+        return false;
+    }
+    if (tr->mode & MODE_TS) {
+        x86_raise_now(tr, EXC_NM);
+    } else {
+        ir_call(tr->ir, HELPER_fp_sse4a, ir_const(tr->ir, IR_I64, how), ir_const(tr->ir, IR_I64, in->imm & 0xffff), (IrVal){0},
+                (IrVal){0});
+    }
+    return true;
+}
+
 bool x86_translate_fp(X86Translator *tr, X86Insn *in)
 {
     if (in->vex) {
@@ -317,6 +370,15 @@ bool x86_translate_fp(X86Translator *tr, X86Insn *in)
     }
     if (in->map == MAP_0F && in->opcode == 0xc7) {
         return translate_compacted(tr, in);
+    }
+    if (in->map == MAP_0F && (in->opcode == 0x0e || in->opcode == 0x0f)) {
+        return translate_3dnow(tr, in);
+    }
+    if (in->map == MAP_0F && (in->opcode == 0x78 || in->opcode == 0x79)) {
+        return translate_sse4a(tr, in);
+    }
+    if (in->map == MAP_0F && in->opcode == 0x2b && in->rep && in->is_mem && x86_has(tr->s, FEAT_sse4a)) {
+        in->opcode = 0x11; /* MOVNTSS, MOVNTSD store as MOVSS and MOVSD do */
     }
     return translate_vector(tr, in);
 }

@@ -8,7 +8,7 @@ extern const X86Row x86_rows_one[256], x86_rows_0f[256];
 /* Rows of the maps 0F38 and 0F3A and of VEX, where prefixes choose; never NULL. */
 const X86Row *x86_row_0f38(const X86Insn *in);
 const X86Row *x86_row_vex(const X86Insn *in);
-extern const X86Row x86_row_fp, x86_row_fp_ib, x86_row_undefined;
+extern const X86Row x86_row_fp, x86_row_fp_ib, x86_row_fp_iw, x86_row_undefined;
 
 /* Families with several operations: X86Row.op. */
 typedef enum X86AluOp { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP } X86AluOp;

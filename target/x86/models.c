@@ -43,14 +43,14 @@ static const struct {
 #define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xsavec xgetbv1 pdpe1gb"
 #define PEPYC P64                                                                                  \
     " ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx avx2 fma f16c bmi1 bmi2 movbe rdrand rdseed adx smap smep" \
-    " fsgsbase clflushopt sha-ni xsave xsaveopt xsavec xgetbv1 abm 3dnowprefetch mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
+    " fsgsbase clflushopt sha-ni xsave xsaveopt xsavec xgetbv1 abm 3dnowprefetch sse4a mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
 #define PV2 P64 " ssse3 sse4.1 sse4.2 popcnt"
 #define PV3 PV2 " avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
 #define PMAX PWESTMERE                                                                             \
     " rdrand rdseed fsgsbase smep smap erms pcid invpcid tsc-deadline x2apic movbe"                \
     " bmi1 bmi2 abm adx rdtscp pdpe1gb arat umip clflushopt clwb tsc-adjust rdpid fsrm mmxext"     \
     " 3dnowprefetch monitor xsave xsaveopt xsavec xgetbv1 xsaves sha-ni avx avx2 fma f16c"\
-    " pku"
+    " pku vaes vpclmulqdq"
 
 static const struct Model {
     const char *name, *about, *vendor, *model_id;
@@ -63,7 +63,7 @@ static const struct Model {
     { "pentium2", "Intel Pentium II", "GenuineIntel", "", 6, 5, 2, 2, 0, PPENTIUM2 },
     { "pentium3", "Intel Pentium III", "GenuineIntel", "", 6, 7, 3, 3, 0, PPENTIUM3 },
     { "athlon", "AMD Athlon", "AuthenticAMD", "QEMU Virtual CPU version 2.5+", 6, 2, 3, 2, 0x80000008,
-      PPENTIUM2 " mmxext" },
+      PPENTIUM2 " mmxext 3dnow 3dnowext" },
     { "n270", "Intel Atom N270", "GenuineIntel", "Intel(R) Atom(TM) CPU N270   @ 1.60GHz", 6, 28, 2, 10,
       0x80000008, PPRO_SSE2 " pni ssse3 movbe nx lahf_lm" },
     { "coreduo", "Intel Core Duo", "GenuineIntel", "Genuine Intel(R) CPU           T2600  @ 2.16GHz", 6,
@@ -77,7 +77,7 @@ static const struct Model {
       0x8000000a, P64 },
     { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64 },
     { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
-      0x8000001a, P64 " popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch" },
+      0x8000001a, P64 " popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch sse4a 3dnow 3dnowext" },
     { "Conroe", "Intel Core 2, 65 nm", "GenuineIntel", "Intel Celeron_4x0 (Conroe/Merom Class Core 2)", 6,
       15, 3, 10, 0x80000008, PCORE2 },
     { "Penryn", "Intel Core 2, 45 nm", "GenuineIntel", "Intel Core 2 Duo P9xxx (Penryn Class Core 2)", 6,
@@ -127,10 +127,11 @@ static bool host_has(X86Feature f)
         return __builtin_cpu_supports("avx2"); /* of the processor and of the host's kernel */
     case FEAT_sha_ni:
         return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> features[f].bit & 1);
-    case FEAT_sse4a:
+    case FEAT_vaes:
+    case FEAT_vpclmulqdq:
+        return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) &&
+               (c >> features[f == FEAT_vaes ? FEAT_aes : FEAT_pclmulqdq].bit & 1);
     case FEAT_misalignsse:
-    case FEAT_3dnow:
-    case FEAT_3dnowext:
         return false;
     default:
         return true;

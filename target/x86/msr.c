@@ -22,6 +22,7 @@ enum {
     MSR_VM_CR = 0xc0010114, MSR_OSVW_LENGTH = 0xc0010140, MSR_DE_CFG = 0xc0011029,
 };
 
+enum { HWCR_TSC_FREQ_SEL = 1 << 24 };
 enum { MCG_BANKS = 10, VARIABLE_MTRRS = 8, PERF_COUNTERS = 4 };
 
 /* Read as zero or as written, and taken without a word: firmware and kernels probe them. */
@@ -238,6 +239,9 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
         return s->in_smm;
     case MSR_VM_CR:
         *value = 1 << 4 | 1 << 3; /* SVM off and locked */
+        return true;
+    case MSR_HWCR:
+        *value = HWCR_TSC_FREQ_SEL; /* the TSC counts at the frequency of the highest P-state, says the firmware */
         return true;
     case MSR_OSVW_LENGTH:
     case MSR_OSVW_LENGTH + 1:

@@ -43,15 +43,20 @@ uint64_t helper_vex_masked(X86State *s, uint64_t offset, uint64_t operands, uint
     uintptr_t retaddr = tcg_caller_pc(s);
     unsigned element = op.wide ? 8 : 4, size = op.l256 ? 32 : 16;
     uint8_t value[32] = {0};
+    uint64_t addresses[8];
 
-    for (unsigned i = 0; i < size; i += element) {
-        if (!masked_in(s, op.mask, i, element)) {
-            continue;
+    for (unsigned i = 0; i < size; i += element) { /* the segment's limit, before any page is looked at */
+        if (masked_in(s, op.mask, i, element)) {
+            addresses[i / element] = linear_address(s, op, offset + i, op.store, retaddr);
         }
-        if (op.store) {
-            x86_fp_probe_store(s, linear_address(s, op, offset + i, true, retaddr), element, retaddr);
-        } else {
-            x86_fp_read(s, linear_address(s, op, offset + i, false, retaddr), value + i, element, retaddr);
+    }
+    for (unsigned i = 0; i < size; i += element) {
+        if (masked_in(s, op.mask, i, element)) {
+            if (op.store) {
+                x86_fp_probe_store(s, addresses[i / element], element, retaddr);
+            } else {
+                x86_fp_read(s, addresses[i / element], value + i, element, retaddr);
+            }
         }
     }
     if (!op.store) {
@@ -60,7 +65,7 @@ uint64_t helper_vex_masked(X86State *s, uint64_t offset, uint64_t operands, uint
     }
     for (unsigned i = 0; i < size; i += element) {
         if (masked_in(s, op.mask, i, element)) {
-            x86_fp_write(s, linear_address(s, op, offset + i, true, retaddr), register_at(s, op.reg, i), element, retaddr);
+            x86_fp_write(s, addresses[i / element], register_at(s, op.reg, i), element, retaddr);
         }
     }
     return 0;

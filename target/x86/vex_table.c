@@ -75,7 +75,7 @@
 #define MASKED(opcode, feature, w, flags)                                                          \
     {P6638(opcode), V, H, M, 16, 32, BOTH, w, feature, feature, FPF_MASKED | (flags)}
 #define GATHER(opcode) {P6638(opcode), V, H, M, 16, 32, BOTH, WIG, FEAT_avx2, FEAT_avx2, FPF_GATHER}
-#define AES(opcode, h) {P6638(opcode), V, h, W, 16, 0, L128, WIG, FEAT_aes, FEAT_aes, 0}
+#define AES(opcode) {P6638(opcode), V, H, W, 16, 32, BOTH, WIG, FEAT_aes, FEAT_vaes, 0}
 #define STRING(opcode)                                                                             \
     {P663A(opcode), V, X, W, 16, 0, L128, WIG, FEAT_avx, FEAT_avx, IMM | EFLAGS | FPF_STRING}
 
@@ -179,7 +179,7 @@ const VexRow x86_vex_rows[] = {
     MASKED(0x8c, FEAT_avx2, WIG, 0), MASKED(0x8e, FEAT_avx2, WIG, STORE),
     GATHER(0x90), GATHER(0x91), GATHER(0x92), GATHER(0x93),
     FMA_ORDER(0x90), FMA_ORDER(0xa0), FMA_ORDER(0xb0),
-    AES(0xdb, X), AES(0xdc, H), AES(0xdd, H), AES(0xde, H), AES(0xdf, H),
+    {P6638(0xdb), V, X, W, 16, 0, L128, WIG, FEAT_aes, FEAT_aes, 0}, AES(0xdc), AES(0xdd), AES(0xde), AES(0xdf),
 
     /* 0F 3A. */
     LONG(P663A(0x00), V, X, W, 32, W1, FEAT_avx2, IMM), LONG(P663A(0x01), V, X, W, 32, W1, FEAT_avx2, IMM),
@@ -199,7 +199,7 @@ const VexRow x86_vex_rows[] = {
     LONG(P663A(0x38), V, H, W, 16, W0, FEAT_avx2, IMM), LONG(P663A(0x39), V, X, W, 16, W0, FEAT_avx2, IMM | STORE),
     AVX(P663A(0x40), V, H, W, EXC | IMM), SHORT(P663A(0x41), V, H, W, 16, EXC | IMM),
     AVX2(P663A(0x42), V, H, W, IMM),
-    {P663A(0x44), V, H, W, 16, 0, L128, WIG, FEAT_pclmulqdq, FEAT_pclmulqdq, IMM},
+    {P663A(0x44), V, H, W, 16, 32, BOTH, WIG, FEAT_pclmulqdq, FEAT_vpclmulqdq, IMM},
     LONG(P663A(0x46), V, H, W, 32, W0, FEAT_avx2, IMM),
     {P663A(0x4a), V, H, W, 16, 32, BOTH, W0, FEAT_avx, FEAT_avx, IMM | FPF_IS4},
     {P663A(0x4b), V, H, W, 16, 32, BOTH, W0, FEAT_avx, FEAT_avx, IMM | FPF_IS4},

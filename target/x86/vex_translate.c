@@ -67,6 +67,22 @@ static void translate_zero(X86Translator *tr, X86Insn *in, const FpRow *row)
     }
 }
 
+/* AES and PCLMULQDQ of 256 bits, which few hosts have. */
+static void translate_crypt(X86Translator *tr, X86Insn *in)
+{
+    uint64_t how = in->opcode | (in->imm & 0xff) << 8 | in->reg << 16 | in->vvvv << 20 | (uint64_t)in->rm << 24 |
+                   (uint64_t)in->is_mem << 28;
+    IrVal addr = ir_const(tr->ir, IR_I64, 0);
+    int64_t disp;
+
+    if (in->is_mem) {
+        addr = x86_address_sized(tr, in, 32, false, &disp);
+        addr = ir_op2(tr->ir, IR_add, tr->addr_type, addr, ir_const(tr->ir, tr->addr_type, disp));
+        addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);
+    }
+    ir_call(tr->ir, HELPER_vex_crypt, ir_const(tr->ir, IR_I64, how), addr, (IrVal){0}, (IrVal){0});
+}
+
 static bool is_defined(const X86Translator *tr, const X86Insn *in, const VexRow *row)
 {
     bool l256 = in->vex == 2;
@@ -114,6 +130,8 @@ bool x86_translate_vex(X86Translator *tr, X86Insn *in)
         translate_masked(tr, in, row, plain.size);
     } else if (row->flags & FPF_MASKMOV) {
         x86_translate_maskmov(tr, in, &plain);
+    } else if (l256 && row->feature256 != row->feature && (row->feature256 == FEAT_vaes || row->feature256 == FEAT_vpclmulqdq)) {
+        translate_crypt(tr, in);
     } else if (row->flags & FPF_STRING) {
         x86_translate_pcmpstr(tr, in);
     } else if (row->flags & FPF_MXCSR) {
