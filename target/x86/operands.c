@@ -215,6 +215,8 @@ static bool is_simple(const X86Translator *tr, const X86Insn *in, bool write)
     return in->addr_type == tr->addr_type && (tr->cs64 || is_flat(tr, in->seg, write));
 }
 
+enum { MAX_OPERAND = 4096 };
+
 IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool write, int64_t *disp)
 {
     bool again = write && !in->address_written && !tr->cs64 && !is_flat(tr, in->seg, true) && tr->pe && !tr->vm;
@@ -232,7 +234,8 @@ IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool writ
             in->address_disp = 0;
         }
         in->address = x86_linear(tr, in, in->seg, sum, in->addr_type, size, write);
-        if ((int32_t)in->address_disp != in->address_disp) {
+        /* Back-ends add an operand's last byte to it. */
+        if ((int32_t)in->address_disp != in->address_disp || in->address_disp > INT32_MAX - MAX_OPERAND) {
             in->address = add_const(tr, tr->addr_type, in->address, in->address_disp);
             in->address_disp = 0;
         }
