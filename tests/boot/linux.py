@@ -72,6 +72,29 @@ poweroff -f
             raise machine.Failure('the kernel complains: ' + '; '.join(bad[:5]))
 
 
+MODELS = {
+    'i386': ['pentium2', 'pentium3', 'athlon', 'n270', 'coreduo', 'qemu32', 'kvm32'],
+    'amd64': ['qemu64', 'kvm64', 'core2duo', 'phenom', 'Conroe', 'Penryn', 'Nehalem', 'Westmere', 'SandyBridge', 'IvyBridge', 'Haswell',
+              'Skylake-Client', 'EPYC', 'x86-64-v2', 'x86-64-v3', 'max'],
+}
+
+
+def models(myna, *names):
+    """Each CPU model boots the kernel for it without a complaint; names: only these."""
+    wrong = []
+    for arch, all_of_arch in MODELS.items():
+        for name in [n for n in all_of_arch if not names or n in names]:
+            task = "dmesg -r | grep -E '^<[0-4]>' | sed 's/^/BOOT-WARNING /'\ngrep -m1 flags /proc/cpuinfo\necho BOOT-END\npoweroff -f\n"
+            with boot(myna, arch, task, args=['-nic', 'none', '-cpu', name + ',check=off'],
+                      append='no_timer_check') as m:
+                m.expect('BOOT-END', 300)
+                bad = [line for line in re.findall(r'BOOT-WARNING (.*)', m.text) if not HARMLESS.search(line)]
+                print(name, 'flags:', *re.findall(r'flags\s*: (.*)', m.text), flush=True)
+                wrong += [f'{name}: {line}' for line in bad[:5]]
+    if wrong:
+        raise machine.Failure('kernels complain: ' + '; '.join(wrong))
+
+
 def disk(myna, arch='amd64'):
     """A file system on an IDE disk: written by the guest, checked by the host's e2fsck."""
     with tempfile.TemporaryDirectory() as folder:
@@ -173,6 +196,8 @@ TESTS = {
     'watch': watch,
     'watch-i386': lambda myna: watch(myna, 'i386'),
     'disk-i386': lambda myna: disk(myna, 'i386'),
+    'models': models,
+    **{f'model-{name}': (lambda myna, name=name: models(myna, name)) for names in MODELS.values() for name in names},
 }
 
 if __name__ == '__main__':

@@ -7,10 +7,8 @@
  * Without --instances it never ends. What differs is made small and printed as a line for
  * tests/insn/oracle/x86.vec; at the end comes what was covered.
  */
-#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "compare.h"
 #include "host.h"
@@ -28,13 +26,15 @@ static Instance instance;
 static Case now;
 static uint64_t n_instances[ORACLE_MODES], n_cases[ORACLE_MODES], n_differences;
 
-static void tell_hang(void)
+/* An assertion of ours: what was it about? */
+static void on_abort(int number)
 {
-    g_printerr("endless on the host, mode %s:", mode_names[now.mode]);
+    g_printerr("mode %s:", mode_names[now.mode]);
     for (unsigned i = 0; i < now.size; i++) {
         g_printerr(" %02x", now.code[i]);
     }
     g_printerr("\n");
+    signal(SIGABRT, SIG_DFL);
 }
 
 static void report(GuestEngine how)
@@ -86,6 +86,9 @@ static void run_case(Random *r)
 
         generate_state(&now, &instance.before, i == 0, r);
         compare_run_host(&instance);
+        if (instance.host.vector == ORACLE_ENDLESS) {
+            continue;
+        }
         n_instances[now.mode]++;
         count(&instance);
         if (!compare_run_guest(&instance, GUEST_COMPILED)) {
@@ -247,7 +250,7 @@ int main(int argc, char **argv)
         g_print("SKIP: %s\n", why);
         return 77;
     }
-    host_hangs = tell_hang;
+    signal(SIGABRT, on_abort);
     rows = rows_list(&n_rows);
     g_print("seed %" G_GINT64_FORMAT "\n", seed_option);
     run_all();

@@ -241,7 +241,7 @@ bool generate_case(Case *one, Row *row, OracleMode mode, Random *r)
     bool addr16, ok;
     unsigned opcode_end;
 
-    *one = (Case){.mode = mode, .row = row, .with_fp = row_is_fp(row), .unmasked = one_in(r, 4), .far_reaching = is_string(row) || mode == ORACLE_16};
+    *one = (Case){.mode = mode, .row = row, .with_fp = row_is_fp(row), .unmasked = one_in(r, 4), .far_reaching = is_string(row) || mode != ORACLE_64};
     put_prefixes(one, r);
     addr16 = address_size_is_16(one);
     if (row->is_vex) {

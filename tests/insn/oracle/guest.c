@@ -32,6 +32,11 @@ REGISTERS_ONLY static bool canonical(uint64_t addr)
     return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
 }
 
+REGISTERS_ONLY static bool in_code(uint64_t addr)
+{
+    return addr >= ORACLE_CODE && addr < ORACLE_CODE + ORACLE_CODE_SIZE;
+}
+
 /* What is mapped on the host; both pages of data and the code. Page faults name the first byte that is not. */
 REGISTERS_ONLY static void check_range(void *state, uint64_t addr, unsigned size, bool write, uintptr_t retaddr)
 {
@@ -39,15 +44,15 @@ REGISTERS_ONLY static void check_range(void *state, uint64_t addr, unsigned size
     X86State *s = state;
 
     if ((addr >= ORACLE_DATA && last < ORACLE_DATA + ORACLE_DATA_SIZE && addr <= last) ||
-        (addr >= ORACLE_CODE && last < ORACLE_CODE + ORACLE_CODE_SIZE && addr <= last)) {
+        (in_code(addr) && in_code(last) && !write)) {
         return;
     }
     if (retaddr) {
         tcg_restore(s, retaddr);
     }
-    bad = (addr >= ORACLE_DATA && addr < ORACLE_DATA + ORACLE_DATA_SIZE) ||
-          (addr >= ORACLE_CODE && addr < ORACLE_CODE + ORACLE_CODE_SIZE) ? last & ~UINT64_C(0xfff) : addr;
-    x86_raise_memory_fault(s, &insn_now, bad, 4 | write << 1, mode_now == ORACLE_64 && (!canonical(bad) || !canonical(last)));
+    bad = (addr >= ORACLE_DATA && addr < ORACLE_DATA + ORACLE_DATA_SIZE) || (in_code(addr) && !write) ? last & ~UINT64_C(0xfff)
+                                                                                                 : addr;
+    x86_raise_memory_fault(s, &insn_now, bad, 4 | write << 1 | in_code(bad), mode_now == ORACLE_64 && (!canonical(bad) || !canonical(last)));
 }
 
 REGISTERS_ONLY static uint64_t load(void *s, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr)

@@ -106,8 +106,8 @@ __asm__(".text\n"
         "host_return_32:\n"
         "  mov %eax, " AT(000) "\n  mov %ecx, " AT(008) "\n  mov %edx, " AT(010) "\n  mov %ebx, " AT(018) "\n"
         "  mov %esp, " AT(020) "\n  mov %ebp, " AT(028) "\n  mov %esi, " AT(030) "\n  mov %edi, " AT(038) "\n"
-        "  mov $0x2b, %eax\n  mov %eax, %ss\n  mov %eax, %ds\n  mov %eax, %es\n"
-        "  mov $0, %eax\n  mov %eax, %fs\n  mov %eax, %gs\n"
+        "  mov $0x2b, %eax\n  mov %eax, %ss\n  mov $0, %eax\n  mov %eax, %ds\n  mov %eax, %es\n"
+        "  mov %eax, %fs\n  mov %eax, %gs\n"
         "  mov " AT(0c0) ", %rax\n  wrfsbase %rax\n"
         BACK_TO_HOST);
 
@@ -119,6 +119,7 @@ enum {
 enum { TRAP_DEBUG = 1, TRAP_BREAKPOINT = 3, PRESENT = 1, FETCH = 0x10 };
 
 static bool has_ldt;
+static uint8_t *code_alias;
 static volatile bool running;
 static bool got_trap_flag;
 static unsigned code_end; /* offset behind the instruction */
@@ -129,7 +130,15 @@ static uint32_t error;
 static uint64_t fault_pc, cr2;
 static volatile unsigned run_count;
 static struct sigaction previous[NSIG];
-void (*host_hangs)(void);
+
+/* The handler returns to where registers are saved, in 64-bit code with a flat stack. */
+static void leave(ucontext_t *uc)
+{
+    greg_t *regs = uc->uc_mcontext.gregs;
+
+    regs[REG_RIP] = (uintptr_t)back;
+    regs[REG_CSGSFS] = (regs[REG_CSGSFS] & 0x0000ffffffff0000) | USER_CS64 | (greg_t)USER_DS << 48;
+}
 
 /* FS may be the guest's: nothing here may use thread-local storage. */
 __attribute__((no_stack_protector, no_sanitize("address", "undefined")))
@@ -169,21 +178,18 @@ static void on_signal(int number, siginfo_t *info, void *context)
     } else if (vector == EXC_PF && cr2 >> 63) {
         error &= ~(uint32_t)PRESENT; /* Linux says nothing of its own half */
     }
-    regs[REG_RIP] = (uintptr_t)back;
-    regs[REG_CSGSFS] = (regs[REG_CSGSFS] & 0xffff0000ffff0000u) | USER_CS64 | (greg_t)USER_DS << 48;
-    regs[REG_CSGSFS] = (regs[REG_CSGSFS] & 0x0000ffffffffffff) | (greg_t)USER_DS << 48;
+    leave(uc);
 }
 
-__attribute__((no_stack_protector)) static void on_tick(int number)
+/* Some instructions jump to themselves. */
+__attribute__((no_stack_protector, no_sanitize("address", "undefined")))
+static void on_tick(int number, siginfo_t *info, void *context)
 {
     static unsigned last;
 
     if (running && last == run_count) {
-        __asm__ volatile("wrfsbase %0" : : "r"(control->fs_base));
-    }
-    if (running && last == run_count && host_hangs) {
-        host_hangs();
-        _exit(1);
+        vector = ORACLE_ENDLESS;
+        leave(context);
     }
     last = run_count;
 }
@@ -204,10 +210,24 @@ static bool map(uintptr_t at, size_t size, int protection)
            (void *)at;
 }
 
+/* Instructions cannot write it; host_place writes through another mapping. */
+static bool map_code(void)
+{
+    int fd = memfd_create("code", MFD_CLOEXEC);
+
+    if (fd < 0 || ftruncate(fd, ORACLE_CODE_SIZE) < 0) {
+        return false;
+    }
+    code_alias = mmap(NULL, ORACLE_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return code_alias != MAP_FAILED &&
+           mmap((void *)(uintptr_t)ORACLE_CODE, ORACLE_CODE_SIZE, PROT_READ | PROT_EXEC,
+                MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0) == (void *)(uintptr_t)ORACLE_CODE;
+}
+
 static void start_clock(void)
 {
-    struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_ONSTACK | SA_RESTART};
-    struct itimerval every = {.it_interval = {.tv_sec = 5}, .it_value = {.tv_sec = 5}};
+    struct sigaction action = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    struct itimerval every = {.it_interval = {.tv_usec = 500000}, .it_value = {.tv_usec = 500000}};
 
     sigaction(SIGVTALRM, &action, NULL);
     setitimer(ITIMER_VIRTUAL, &every, NULL);
@@ -225,12 +245,12 @@ const char *host_init(void)
         return "the host has no AVX or no FSGSBASE";
     }
     if (!map(ORACLE_CONTROL, ORACLE_CONTROL_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) ||
-        !map(ORACLE_CODE, ORACLE_CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) ||
+        !map_code() ||
         !map(ORACLE_DATA, ORACLE_DATA_SIZE, PROT_READ | PROT_WRITE)) {
         return "addresses are taken";
     }
     memcpy((void *)(uintptr_t)JUMP32, jump32, sizeof(jump32));
-    memset((void *)(uintptr_t)ORACLE_CODE, 0xcc, ORACLE_CODE_SIZE);
+    memset(code_alias, 0xcc, ORACLE_CODE_SIZE);
     __asm__("rdfsbase %0" : "=r"(control->fs_base));
     control->gs_base = ORACLE_GS_BASE_64;
     has_ldt = set_ldt(LDT_CODE, ORACLE_CODE, ORACLE_CODE_SIZE - 1, MODIFY_LDT_CONTENTS_CODE, false) &&
@@ -276,7 +296,7 @@ uint64_t host_fs_base(void)
 void host_place(OracleMode mode, const uint8_t *code, unsigned size)
 {
     static const uint8_t jump[] = {0xff, 0x24, 0x25, 0x90, 0x00, 0x00, 0x20}; /* jmp *back */
-    uint8_t *at = (uint8_t *)(uintptr_t)(ORACLE_CODE + ORACLE_START);
+    uint8_t *at = code_alias + ORACLE_START;
     uint32_t target = JUMP32;
 
     memset(at, 0xcc, 64);

@@ -15,7 +15,4 @@ void host_place(OracleMode mode, const uint8_t *code, unsigned size);
 /* with_fp: the vector and x87 registers too. */
 void host_run(OracleMode mode, bool with_fp, OracleState *s);
 
-/* Called from a signal handler when an instruction does not end. */
-extern void (*host_hangs)(void);
-
 #endif

@@ -33,7 +33,7 @@ enum {
     ORACLE_ESP_16 = ORACLE_CONTROL, /* upper half of ESP in 16-bit code */
 };
 
-enum { ORACLE_NOWHERE = -1 };
+enum { ORACLE_NOWHERE = -1, ORACLE_ENDLESS = -2 }; /* no exception; the host did not come to an end */
 
 typedef struct OracleFp {
     FxImage fx;

@@ -102,15 +102,19 @@ bool undefined_mmx_switch(const Case *one)
 
 bool undefined_order(const Case *one, const OracleState *host, const OracleState *guest)
 {
+    unsigned flags = one->row->fp ? one->row->fp->flags : one->row->vex ? one->row->vex->flags : 0;
     bool exception = one->row->x87 ? host->vector < 0 && host->fp.fx.fsw & FSW_ES
                                    : host->vector == EXC_XM && one->row->vex && one->row->vex->flags & FPF_STORE;
 
+    if (flags & FPF_MASKMOV && one->in.addr_type == IR_I16) {
+        return host->vector >= 0 && guest->vector >= 0; /* whether its bytes wrap at 64 KiB */
+    }
     return exception && one->in.is_mem && guest->vector >= 0;
 }
 
 bool undefined_partial_store(const Case *one)
 {
-    return one->row->x87 && one->in.is_mem;
+    return one->in.is_mem && (one->row->x87 || one->in.row->emit == x86_emit_movbe);
 }
 
 bool undefined_pushed_half(const Case *one)

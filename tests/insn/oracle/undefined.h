@@ -19,7 +19,7 @@ bool undefined_mmx_switch(const Case *one);
 
 /* A store of a number that raises an unmasked exception stores nothing: hosts do not look at memory then, we do. */
 bool undefined_order(const Case *one, const OracleState *host, const OracleState *guest);
-/* Ten bytes across the end of what is mapped: the first eight may have been written. */
+/* Ten bytes, or MOVBE, across the end of what is mapped: the first ones may have been written. */
 bool undefined_partial_store(const Case *one);
 /* PUSH of a segment register with 32 bits leaves the upper half alone or clears it (SDM volume 2, PUSH). */
 bool undefined_pushed_half(const Case *one);
