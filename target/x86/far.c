@@ -668,6 +668,9 @@ uint64_t helper_sysret(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uin
     s->cpl = 3;
     x86_update_mode(s);
     x86_poll_interrupts(s);
+    if (s->eflags & EFL_TF) {
+        helper_single_step(s, 0, 0, 0, 0); /* TF as it is now counts, as with SYSCALL */
+    }
     return 0;
 }
 
