@@ -75,8 +75,8 @@ static void emit_once(X86Translator *tr, X86Insn *in, X86StringOp op, IrType typ
         break;
     case STRING_OUTS:
         a = load_from(tr, in, type, R_SI);
-        X86_CALL3(tr, out, x86_arg(tr, IR_I16, ir_get(ir, IR_I16, SLOT_DX)), x86_arg(tr, type, a),
-                  x86_const(tr, IR_I64, x86_size(type)));
+        x86_call(tr, HELPER_out, x86_arg(tr, IR_I16, ir_get(ir, IR_I16, SLOT_DX)), x86_arg(tr, type, a),
+                 x86_const(tr, IR_I64, x86_size(type)), x86_const(tr, IR_I64, 0));
         break;
     }
     if (op != STRING_STOS && op != STRING_SCAS && op != STRING_INS) {
