@@ -34,6 +34,7 @@ bool mac_make_memory(Mac *mac, uint64_t most, GError **error)
         return false;
     }
     region_add(memory_system_root(), 0, mac->ram);
+    device_add_default(device_type_find("VGA"), "big-endian-framebuffer", "on"); /* as its software takes it to be */
     return true;
 }
 
