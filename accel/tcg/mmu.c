@@ -522,6 +522,15 @@ static void restart_exclusive(EngineCpu *ec, uintptr_t retaddr)
     tcg_unwind(ec->cpu->state, TCG_EXIT_LOOKUP);
 }
 
+static void engine_exclusive(Cpu *cpu, uintptr_t retaddr)
+{
+    EngineCpu *ec = cpu->engine;
+
+    if (cpu_count() > 1 && !engine_options.single_thread && !ec->exclusive && ec->in_code) {
+        restart_exclusive(ec, retaddr);
+    }
+}
+
 static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uint64_t b, uint64_t c,
                                uintptr_t retaddr)
 {
@@ -649,6 +658,7 @@ const EngineOps tcg_engine_ops = {
     .flush_all_everywhere = cpus_flush_all,
     .update_mode = engine_update_mode,
     .breakpoints_changed = debug_breakpoints_changed,
+    .exclusive = engine_exclusive,
     .watch = debug_guest_watch,
     .watch_report = debug_guest_report,
 };

@@ -145,6 +145,8 @@ typedef struct EngineOps {
     void (*breakpoints_changed)(Cpu *cpu);
     /* Watched range number index (below GUEST_WATCHES) of this CPU; size 0: none. Accesses by
      * translated code and its helpers come to GuestOps.watch_hits as bits by index. */
+    /* For what takes more than one access: unless no other vCPU runs now, the instruction begins again when none does. */
+    void (*exclusive)(Cpu *cpu, uintptr_t retaddr);
     void (*watch)(Cpu *cpu, unsigned index, VirtAddr addr, unsigned size, bool on_read, bool on_write);
     /* As if the current instruction had hit these; seen where the next block begins. */
     void (*watch_report)(Cpu *cpu, unsigned hits);

@@ -146,6 +146,10 @@ uint64_t helper_cmpxchg_wide(X86State *s, uint64_t addr, uint64_t low, uint64_t 
         old[1] = expected >> 32;
     } else {
         uint64_t mask = UINT64_MAX >> (64 - 8 * half);
+
+        if (engine.exclusive) {
+            engine.exclusive(cpu, ra);
+        }
         uint64_t found[2] = {engine.load(cpu, addr, half, mode, ra), engine.load(cpu, addr + half, half, mode, ra)};
 
         equal = found[0] == (old[0] & mask) && found[1] == (old[1] & mask);
