@@ -107,13 +107,15 @@ static void add_range(struct kvm_cpuid2 *list, X86State *s, uint32_t first, uint
     }
 }
 
-/* KVM's signature: guests then use its clock and end interrupts through memory. */
+/*
+ * KVM's signature: guests then use its clock and end interrupts through memory. What they would make hypercalls for (waking
+ * and interrupting each other) is left out: a machine may go on under the translator, which has none.
+ */
 static void add_paravirtual(struct kvm_cpuid2 *list)
 {
     const uint32_t *name = (const uint32_t *)"KVMKVMKVM\0\0\0";
     uint32_t features = supported_word(KVM_CPUID_FEATURES, 0, 0);
-    const uint32_t with_apic = 1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_INT | 1u << KVM_FEATURE_PV_EOI |
-                               1u << KVM_FEATURE_PV_UNHALT | 1u << KVM_FEATURE_PV_SEND_IPI;
+    const uint32_t with_apic = 1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_INT | 1u << KVM_FEATURE_PV_EOI;
     const uint32_t wanted = 1u << KVM_FEATURE_CLOCKSOURCE | 1u << KVM_FEATURE_NOP_IO_DELAY |
                             1u << KVM_FEATURE_CLOCKSOURCE2 | 1u << KVM_FEATURE_STEAL_TIME |
                             1u << KVM_FEATURE_CLOCKSOURCE_STABLE_BIT | (kvm.chips != CHIPS_OFF ? with_apic : 0);
