@@ -144,9 +144,7 @@ void cpus_pend(EngineCpu *self, uint32_t what, bool wait)
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
 
-        /* One that is not in code looks before it enters, unless it is alone: the idle sleep on. */
-        if (ec && ec != self && !(atomic_fetch_or(&ec->pending, what) & what) &&
-            (cpu_count() == 1 || atomic_load(&ec->in_code))) {
+        if (ec && ec != self && !(atomic_fetch_or(&ec->pending, what) & what)) {
             cpu_request(ec->cpu, CPU_REQ_EXIT);
         }
     }
