@@ -191,7 +191,7 @@ static void build_ir(Translation *t)
         scratch = ir_block_new(ops->tcg.slots, ops->tcg.n_slots, ops->helpers, ops->n_helpers);
     }
     ir_block_reset(scratch);
-    scratch->pic_bits = t->pic_bits;
+    scratch->pic_bits = t->key->pic_bits;
     t->ir = scratch;
     ops->translate(t);
     if (log_enabled(LOG_IN_ASM)) {
@@ -248,7 +248,6 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .cpu = f->ec->cpu,
         .key = key,
         .max_insns = limit,
-        .pic_bits = key->pic_bits,
         .single_step = f->variant & VARIANT_STEP,
         .fetch = fetch_byte,
         .has_breakpoint = has_breakpoint,

@@ -12,7 +12,9 @@ typedef struct BlockKey {
     uint64_t flags; /* mode bits, target-defined; equal flags and base: same jump cache */
     /*
      * 0, or the width at which pcs wrap, 32 or 64: base is 0, and the front end can make a block for
-     * these flags that does not depend on where in the address space its page is (Translation.pic_bits).
+     * these flags that does not depend on where in the address space its page is. In the key of a
+     * translation: it is to be such a block. The pc, and all others, are distances from the page, as in
+     * the IR; code that wants a real one adds the slot of CpuHot.pic_page.
      */
     uint32_t pic_bits;
     PhysAddr phys;  /* filled in by the engine */
@@ -40,9 +42,6 @@ typedef struct Translation {
     const BlockKey *key;
     unsigned max_insns;
     bool single_step;   /* one instruction, then TCG_EXIT_DEBUG */
-    /* Not 0: the block is to be position-independent. The pc in the key, and all others, are distances
-     * from the page, as in the IR; code that wants a real one adds the slot of CpuHot.pic_page. */
-    uint32_t pic_bits;
     /* Next bytes of guest code: reads byte at virtual address base+pc. On a page that cannot be
      * read it returns false: end the block before this instruction, or, if it is the first one,
      * call raise_fetch_fault in code (the engine has recorded the address). */

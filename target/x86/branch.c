@@ -8,7 +8,7 @@ bool x86_branch_target(const X86Translator *tr, const X86Insn *in, uint64_t *tar
     *target = (in->next_pc + in->imm) & tr->pc_mask;
     if (in->type == IR_I16) {
         *target &= 0xffff;
-        return !tr->t->pic_bits;
+        return !tr->t->key->pic_bits;
     }
     return true;
 }

@@ -16,7 +16,7 @@ IrVal x86_pc(X86Translator *tr, IrType type, uint64_t pc)
     IrType sum_type = MIN(type, tr->addr_type); /* sums wrap in 32-bit code */
     IrVal sum;
 
-    if (!tr->t->pic_bits) {
+    if (!tr->t->key->pic_bits) {
         return x86_const(tr, type, pc);
     }
     sum = ir_op2(tr->ir, IR_add, sum_type, ir_get(tr->ir, sum_type, SLOT_PIC_PAGE),
@@ -79,7 +79,7 @@ static IrVal registers_of(X86Translator *tr, const X86Insn *in, IrType type)
     IrBlock *ir = tr->ir;
     IrVal sum = {0};
 
-    if (in->rip_relative && tr->t->pic_bits) {
+    if (in->rip_relative && tr->t->key->pic_bits) {
         return ir_get(ir, type, SLOT_PIC_PAGE);
     }
     if (in->index >= 0) {

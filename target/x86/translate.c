@@ -201,7 +201,7 @@ bool x86_fits_block(X86Translator *tr, uint64_t pc)
 
 static IrVal linear_pc(X86Translator *tr, uint64_t pc)
 {
-    return tr->t->pic_bits ? x86_pc(tr, IR_I64, pc)
+    return tr->t->key->pic_bits ? x86_pc(tr, IR_I64, pc)
                            : x86_const(tr, IR_I64, tr->cs64 ? pc : (uint32_t)(tr->cs_base + pc));
 }
 

@@ -789,7 +789,7 @@ static uint64_t end_of_code;
 
 static bool has_breakpoint(Translation *t, uint64_t pc)
 {
-    return (t->pic_bits ? *(uint64_t *)t->engine : 0) + pc == end_of_code;
+    return (t->key->pic_bits ? *(uint64_t *)t->engine : 0) + pc == end_of_code;
 }
 
 /* Half of the pages are reached inline, the others through the runtime. */
@@ -862,10 +862,10 @@ static TcgExit run_block(const Variant *variant)
     if (variant->pic && s->mode_flags & (MODE_CS64 | MODE_CS32)) {
         s->hot.pic_page = origin = s->pc & ~(uint64_t)0xfff;
         key.pc = s->pc & 0xfff;
-        t.pic_bits = s->mode_flags & MODE_CS64 ? 64 : 32;
+        key.pic_bits = s->mode_flags & MODE_CS64 ? 64 : 32;
     }
     ir_block_reset(ir);
-    ir->pic_bits = t.pic_bits;
+    ir->pic_bits = key.pic_bits;
     x86_translate(&t);
     check_block("translated");
     if (variant->optimise) {

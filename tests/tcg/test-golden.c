@@ -70,8 +70,8 @@ static Counts count(const char *text)
 /* pic_bits: as in IrBlock. */
 static char *translate(uint64_t mode, unsigned pic_bits)
 {
-    BlockKey key = {.pc = pic_bits ? 0 : CODE_PC, .flags = mode};
-    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .pic_bits = pic_bits, .fetch = fetch};
+    BlockKey key = {.pc = pic_bits ? 0 : CODE_PC, .flags = mode, .pic_bits = pic_bits};
+    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch};
     HostBlock *block;
     char *text;
 
