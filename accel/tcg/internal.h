@@ -49,6 +49,12 @@ typedef struct PageSets {
     PageEntry (*entries)[PAGES_WAYS];
 } PageSets;
 
+/* The number of an entry's page in its RAM. */
+static inline uint64_t entry_page(const PageEntry *entry)
+{
+    return entry->flags - entry->ram->page_flags;
+}
+
 /* Which elements of a table were filled, so that emptying it costs what filling did. */
 #define FILL_MAX 4096
 typedef struct FillList {

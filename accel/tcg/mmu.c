@@ -157,7 +157,7 @@ static CodePage *code_page_of(const PageEntry *entry)
     RamBlock *ram = entry->ram;
     void **table = __atomic_load_n(&ram->page_data, __ATOMIC_ACQUIRE);
 
-    return table ? __atomic_load_n(&table[entry->flags - ram->page_flags], __ATOMIC_ACQUIRE) : NULL;
+    return table ? __atomic_load_n(&table[entry_page(entry)], __ATOMIC_ACQUIRE) : NULL;
 }
 
 /* Whether blocks derive from any of the bytes, as far as the page's bit map knows. */

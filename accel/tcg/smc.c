@@ -8,11 +8,6 @@
  */
 #include "accel/tcg/internal.h"
 
-static uint64_t page_index(const PageEntry *entry)
-{
-    return entry->flags - entry->ram->page_flags;
-}
-
 /* The block that this CPU is in the middle of. */
 static const Block *running_block(EngineCpu *ec, uintptr_t retaddr)
 {
@@ -42,7 +37,7 @@ void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned 
     const Block *running = running_block(ec, retaddr);
 
     g_mutex_lock(&tb_lock);
-    blocks_kill_range(entry->ram, page_index(entry), offset, offset + size - 1);
+    blocks_kill_range(entry->ram, entry_page(entry), offset, offset + size - 1);
     g_mutex_unlock(&tb_lock);
     if (running && !running->variant && overlaps(running, entry->host + offset, size)) {
         if (retaddr) {
@@ -56,7 +51,7 @@ void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned 
 void smc_stored(const PageEntry *entry, unsigned offset, unsigned size)
 {
     g_mutex_lock(&tb_lock);
-    blocks_kill_range(entry->ram, page_index(entry), offset, offset + size - 1);
+    blocks_kill_range(entry->ram, entry_page(entry), offset, offset + size - 1);
     g_mutex_unlock(&tb_lock);
 }
 

@@ -117,7 +117,7 @@ static void hold_page(Fetch *f, unsigned which)
 
     if (page->readable && page->entry.host) {
         page->held = true;
-        smc_hold(f->ec, page->entry.ram, page->entry.flags - page->entry.ram->page_flags);
+        smc_hold(f->ec, page->entry.ram, entry_page(&page->entry));
     }
 }
 
@@ -128,7 +128,7 @@ static void release_pages(Fetch *f)
         const PageEntry *entry = &f->page[i].entry;
 
         if (f->page[i].held) {
-            code_page_release(entry->ram, entry->flags - entry->ram->page_flags);
+            code_page_release(entry->ram, entry_page(entry));
         }
     }
 }
@@ -221,7 +221,7 @@ static unsigned insn_limit(Fetch *f)
     if (!entry->host) {
         return 1; /* devices: whatever is read may change with the next access */
     }
-    page = code_page(entry->ram, entry->flags - entry->ram->page_flags, false);
+    page = code_page(entry->ram, entry_page(entry), false);
     return page && page->rewrites > MANY_REWRITES ? SHORT_INSNS : MAX_INSNS;
 }
 
@@ -336,7 +336,7 @@ static void choose_place(Fetch *f, BlockKey *key)
     const PageEntry *entry = &f->page[0].entry;
 
     if (key->pic_bits && entry->host && !f->variant && !debug_has_breakpoints() &&
-        code_page_is_shared(entry->ram, entry->flags - entry->ram->page_flags, key->pc)) {
+        code_page_is_shared(entry->ram, entry_page(entry), key->pc)) {
         f->origin = key->pc & PAGE_MASK;
         key->pc &= ~PAGE_MASK;
     } else {

@@ -144,16 +144,22 @@ static int root_register(const Context *c, uint32_t id)
 /* Whether an access takes its address from a pinned register: it leaves the temporaries to a second check. */
 static bool is_in_pin(const Context *c, const IrInsn *access)
 {
-    const Value *v = &c->values[access->in[0]];
-
-    return root_register(c, access->in[0]) != NO_REG && v->reg != NO_REG && (int32_t)access->imm == access->imm;
+    return root_register(c, access->in[0]) != NO_REG && (int32_t)access->imm == access->imm;
 }
 
-/* The root of an access, a new one if there may be another; NULL: it belongs to no group with these. */
-static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const IrInsn *first)
+/* Whether the plan may have this root besides those that it has. */
+static bool is_possible(const Context *c, const Plan *plan, uint32_t id, const IrInsn *first)
 {
-    int64_t offset;
-    uint32_t id = root_of(c->ir, insn, &offset);
+    if (plan->n_roots == 0) {
+        return true;
+    }
+    return plan->n_roots < GROUP_ROOTS && !c->one_root && is_in_pin(c, first) && root_register(c, id) != NO_REG;
+}
+
+/* The root of an access, which is *offset away, a new one if there may be another; NULL: it belongs to no group with these. */
+static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const IrInsn *first, int64_t *offset)
+{
+    uint32_t id = root_of(c->ir, insn, offset);
     Root *root = NULL;
 
     for (unsigned k = 0; k < plan->n_roots; k++) {
@@ -162,13 +168,13 @@ static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const I
         }
     }
     if (!root) {
-        if (plan->n_roots == GROUP_ROOTS || (plan->n_roots && !(!c->one_root && is_in_pin(c, first) && root_register(c, id) != NO_REG))) {
+        if (!is_possible(c, plan, id, first)) {
             return NULL;
         }
         root = &plan->roots[plan->n_roots++];
-        *root = (Root){ .id = id, .first = offset, .low = offset, .high = offset };
+        *root = (Root){ .id = id, .first = *offset, .low = *offset, .high = *offset };
     }
-    if (MAX(root->high, offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, offset) >= MAX_SPAN) {
+    if (MAX(root->high, *offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, *offset) >= MAX_SPAN) {
         return NULL;
     }
     return root;
@@ -188,10 +194,9 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
 
         if (is_of_kind(c, insn, first)) {
             unsigned before = plan->n_roots;
-            Root *root = plan_root(c, plan, insn, first);
             int64_t offset;
+            Root *root = plan_root(c, plan, insn, first, &offset);
 
-            root_of(ir, insn, &offset);
             if (!root || (root != plan->roots && is_aligned_kind(c, insn)) ||
                 !is_aligned_with(c, insn, first, offset - root->first)) {
                 plan->n_roots = before;
@@ -373,7 +378,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     check_roots(c, &plan, insn, addr);
     stub = &c->cold[c->group_stub];
     if (stub->jumps[1]) { /* the first one is then misaligned too, and faults before any has been made */
-        ColdStub *other = cold_new(c, COLD_UNALIGNED);
+        ColdStub *other = cold_new(c, COLD_UNALIGNED); /* which may move the first */
 
         *other = c->cold[c->group_stub];
         other->kind = COLD_UNALIGNED;

@@ -17,7 +17,6 @@ import linux
 ROUNDS = int(os.environ.get('ROUNDS', 500))
 
 TASK = '''
-mount -o remount,rw / 2>/dev/null
 /bin/dash -c 'i=0; while [ $i -lt $(cat /rounds) ]; do /bin/dtrue; i=$((i+1)); done'
 echo BOOT-DONE
 poweroff -f
