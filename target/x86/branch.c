@@ -70,7 +70,7 @@ static void branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags
         x86_branch_if(tr, in, cc, flags, target);
     } else {
         x86_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, target_of_16(tr, in),
-                                       x86_pc(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+                                       x86_next_pc(tr, in)), BRANCH_JUMP);
     }
 }
 
@@ -178,14 +178,9 @@ static IrVal type_arg(X86Translator *tr, const X86Insn *in)
     return x86_const(tr, IR_I64, in->type);
 }
 
-static IrVal next_arg(X86Translator *tr, const X86Insn *in)
-{
-    return x86_pc(tr, IR_I64, in->next_pc);
-}
-
 static void emit_far(X86Translator *tr, X86Insn *in, X86Helper helper, IrVal selector, IrVal offset)
 {
-    x86_call(tr, helper, selector, offset, type_arg(tr, in), next_arg(tr, in));
+    x86_call(tr, helper, selector, offset, type_arg(tr, in), x86_next_pc(tr, in));
     x86_end_at_slot(tr);
 }
 
@@ -230,7 +225,7 @@ void x86_emit_ret_far(X86Translator *tr, X86Insn *in)
 
 void x86_emit_iret(X86Translator *tr, X86Insn *in)
 {
-    X86_CALL2(tr, iret, type_arg(tr, in), next_arg(tr, in));
+    X86_CALL2(tr, iret, type_arg(tr, in), x86_next_pc(tr, in));
     x86_end_at_slot(tr);
 }
 
@@ -240,7 +235,7 @@ enum { INT_N, INT_3_OR_O, INT_1 };
 
 static void emit_interrupt(X86Translator *tr, X86Insn *in, unsigned vector, unsigned kind)
 {
-    X86_CALL3(tr, int, x86_const(tr, IR_I64, vector), next_arg(tr, in), x86_const(tr, IR_I64, kind));
+    X86_CALL3(tr, int, x86_const(tr, IR_I64, vector), x86_next_pc(tr, in), x86_const(tr, IR_I64, kind));
     ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
     tr->done = true;
 }
@@ -299,7 +294,7 @@ void x86_emit_syscall(X86Translator *tr, X86Insn *in)
         x86_ud(tr);
         return;
     }
-    X86_CALL1(tr, syscall, next_arg(tr, in));
+    X86_CALL1(tr, syscall, x86_next_pc(tr, in));
     x86_end_at_slot(tr);
 }
 
@@ -319,7 +314,7 @@ void x86_emit_sysenter(X86Translator *tr, X86Insn *in)
         x86_ud(tr);
         return;
     }
-    X86_CALL1(tr, sysenter, next_arg(tr, in));
+    X86_CALL1(tr, sysenter, x86_next_pc(tr, in));
     x86_end_at_slot(tr);
 }
 

@@ -192,13 +192,15 @@ void x86_emit_other_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType
 
 /* Where a near branch goes. False: it is known only at run time. */
 bool x86_branch_target(const X86Translator *tr, const X86Insn *in, uint64_t *target);
-/* A pc as a value, for code that stores it or passes it on. */
+/* A pc as a value, for code that stores it or passes it on; that of the next instruction (I64). */
 IrVal x86_pc(X86Translator *tr, IrType type, uint64_t pc);
+IrVal x86_next_pc(X86Translator *tr, const X86Insn *in);
 
 /* End the block: at a known pc in the same mode; at a computed pc (I64), also when the mode may have
- * changed; at the pc that a helper put into the slot; back in the engine. */
+ * changed; at the next instruction when it may have; at the pc that a helper put into the slot; back in the engine. */
 void x86_end_jump(X86Translator *tr, uint64_t pc);
 void x86_end_lookup(X86Translator *tr, IrVal pc, IrBranchHint hint);
+void x86_end_next(X86Translator *tr, const X86Insn *in);
 void x86_end_at_slot(X86Translator *tr);
 void x86_end_main(X86Translator *tr, uint64_t pc, TcgExit why);
 /* A conditional branch to target; the block goes on with the next instruction unless a mode wants

@@ -19,16 +19,6 @@ void x86_emit_fp(X86Translator *tr, X86Insn *in)
     }
 }
 
-static void end_next(X86Translator *tr, const X86Insn *in)
-{
-    x86_end_lookup(tr, x86_pc(tr, IR_I64, in->next_pc), BRANCH_JUMP);
-}
-
-static IrVal next_arg(X86Translator *tr, const X86Insn *in)
-{
-    return x86_pc(tr, IR_I64, in->next_pc);
-}
-
 static IrVal get32(X86Translator *tr, unsigned slot)
 {
     return x86_arg(tr, IR_I32, ir_get(tr->ir, IR_I32, slot));
@@ -97,7 +87,7 @@ void x86_emit_sti(X86Translator *tr, X86Insn *in)
 {
     if (tr->cpl > tr->iopl || x86_each_insn_exits(tr) || tr->mode & MODE_GUEST || !x86_fits_block(tr, in->next_pc)) {
         X86_CALL0(tr, sti);
-        end_next(tr, in);
+        x86_end_next(tr, in);
         return;
     }
     X86_CALL0(tr, set_if);
@@ -150,7 +140,7 @@ void x86_emit_out(X86Translator *tr, X86Insn *in)
 
 void x86_emit_hlt(X86Translator *tr, X86Insn *in)
 {
-    X86_CALL1(tr, hlt, next_arg(tr, in));
+    X86_CALL1(tr, hlt, x86_next_pc(tr, in));
     ir_exit_main(tr->ir, TCG_EXIT_HALT);
     tr->done = true;
 }
@@ -189,13 +179,13 @@ void x86_emit_rdmsr(X86Translator *tr, X86Insn *in)
 void x86_emit_wrmsr(X86Translator *tr, X86Insn *in)
 {
     X86_CALL2(tr, wrmsr, get32(tr, SLOT_CX), get_pair(tr));
-    end_next(tr, in);
+    x86_end_next(tr, in);
 }
 
 void x86_emit_clts(X86Translator *tr, X86Insn *in)
 {
     X86_CALL0(tr, clts);
-    end_next(tr, in);
+    x86_end_next(tr, in);
 }
 
 void x86_emit_wbinvd(X86Translator *tr, X86Insn *in)
@@ -218,7 +208,7 @@ void x86_emit_mov_cr(X86Translator *tr, X86Insn *in)
         x86_gpr_put(tr, in, type, in->rm, X86_CALL1(tr, mov_from_cr, n));
     } else {
         X86_CALL2(tr, mov_to_cr, n, x86_arg(tr, type, x86_gpr_get(tr, in, type, in->rm)));
-        end_next(tr, in);
+        x86_end_next(tr, in);
     }
 }
 
@@ -235,7 +225,7 @@ void x86_emit_mov_dr(X86Translator *tr, X86Insn *in)
         x86_gpr_put(tr, in, type, in->rm, X86_CALL1(tr, mov_from_dr, n));
     } else {
         X86_CALL2(tr, mov_to_dr, n, x86_arg(tr, type, x86_gpr_get(tr, in, type, in->rm)));
-        end_next(tr, in);
+        x86_end_next(tr, in);
     }
 }
 
@@ -340,7 +330,7 @@ static void emit_load_table(X86Translator *tr, X86Insn *in, X86Helper helper)
         base = ir_op2(tr->ir, IR_and, IR_I64, base, x86_const(tr, IR_I64, 0xffffff));
     }
     x86_call(tr, helper, base, limit, NONE, NONE);
-    end_next(tr, in);
+    x86_end_next(tr, in);
 }
 
 /* 0F 01 with a register operand: an opcode of its own for each ModRM byte. */
@@ -358,7 +348,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
                                  ir_get(tr->ir, in->addr_type, SLOT_AX), in->addr_type, 1, false);
             X86_CALL1(tr, monitor, x86_arg(tr, tr->addr_type, address));
         } else {
-            X86_CALL1(tr, mwait, next_arg(tr, in));
+            X86_CALL1(tr, mwait, x86_next_pc(tr, in));
             ir_exit_main(tr->ir, TCG_EXIT_HALT);
             tr->done = true;
         }
@@ -370,7 +360,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
             break;
         }
         x86_call(tr, in->modrm == 0xca ? HELPER_clac : HELPER_stac, NONE, NONE, NONE, NONE);
-        end_next(tr, in);
+        x86_end_next(tr, in);
         break;
     case 0xd0:
     case 0xd1:
@@ -382,7 +372,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
             x86_gp0(tr);
         } else {
             X86_CALL2(tr, xsetbv, get32(tr, SLOT_CX), get_pair(tr));
-            end_next(tr, in);
+            x86_end_next(tr, in);
         }
         break;
     case 0xee:
@@ -393,7 +383,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
             put_pair(tr, X86_CALL1(tr, rdpkru, get32(tr, SLOT_CX)));
         } else {
             X86_CALL2(tr, wrpkru, get32(tr, SLOT_CX), get_pair(tr));
-            end_next(tr, in);
+            x86_end_next(tr, in);
         }
         break;
     case 0xd8 ... 0xdf:
@@ -440,7 +430,7 @@ void x86_emit_grp7(X86Translator *tr, X86Insn *in)
             return;
         }
         X86_CALL1(tr, lmsw, x86_arg(tr, IR_I16, x86_rm_get(tr, in, IR_I16)));
-        end_next(tr, in);
+        x86_end_next(tr, in);
     } else if (!in->is_mem) {
         emit_grp7_register(tr, in);
     } else if (which < 2) {
@@ -457,7 +447,7 @@ void x86_emit_grp7(X86Translator *tr, X86Insn *in)
             address = ir_op2(tr->ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
         }
         X86_CALL1(tr, invlpg, x86_arg(tr, tr->addr_type, address));
-        end_next(tr, in);
+        x86_end_next(tr, in);
     } else {
         x86_ud(tr);
     }
@@ -476,7 +466,7 @@ void x86_emit_invpcid(X86Translator *tr, X86Insn *in)
     address = x86_address_sized(tr, in, 16, false, &disp);
     address = ir_op2(tr->ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
     X86_CALL2(tr, invpcid, x86_arg(tr, type, x86_gpr_get(tr, in, type, in->reg)), x86_arg(tr, type, address));
-    end_next(tr, in);
+    x86_end_next(tr, in);
 }
 
 /* RDRAND, RDSEED, RDPID. */

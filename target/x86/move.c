@@ -256,7 +256,7 @@ static void end_after_seg(X86Translator *tr, X86Insn *in, int seg, bool shadow)
         X86_CALL2(tr, set_shadow, x86_const(tr, IR_I64, 2), x86_const(tr, IR_I64, 0));
     }
     if (!in->row) {
-        x86_end_lookup(tr, x86_pc(tr, IR_I64, in->next_pc), BRANCH_JUMP);
+        x86_end_next(tr, in);
     }
 }
 

@@ -24,6 +24,11 @@ IrVal x86_pc(X86Translator *tr, IrType type, uint64_t pc)
     return type == sum_type ? sum : ir_zext(tr->ir, type, sum_type, sum);
 }
 
+IrVal x86_next_pc(X86Translator *tr, const X86Insn *in)
+{
+    return x86_pc(tr, IR_I64, in->next_pc);
+}
+
 IrVal x86_arg(X86Translator *tr, IrType type, IrVal value)
 {
     return type == IR_I64 ? value : ir_zext(tr->ir, IR_I64, type, value);

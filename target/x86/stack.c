@@ -72,7 +72,7 @@ void x86_emit_popf(X86Translator *tr, X86Insn *in)
     x86_stack_move(tr, x86_size(in->type));
     X86_CALL2(tr, popf, x86_arg(tr, in->type, value), x86_const(tr, IR_I64, in->type));
     x86_flags_forget(tr);
-    x86_end_lookup(tr, x86_pc(tr, IR_I64, in->next_pc), BRANCH_JUMP);
+    x86_end_next(tr, in);
 }
 
 /* ENTER: a frame of imm bytes at nesting level imm2, which copies that many frame pointers. */

@@ -7,14 +7,9 @@ static IrVal word(X86Translator *tr, uint64_t value)
     return x86_const(tr, IR_I64, value);
 }
 
-static IrVal next_pc(X86Translator *tr, const X86Insn *in)
-{
-    return x86_pc(tr, IR_I64, in->next_pc);
-}
-
 static void check(X86Translator *tr, const X86Insn *in, unsigned code, uint64_t info1)
 {
-    X86_CALL3(tr, svm_check, word(tr, code), word(tr, info1), next_pc(tr, in));
+    X86_CALL3(tr, svm_check, word(tr, code), word(tr, info1), x86_next_pc(tr, in));
 }
 
 /* For those that raise #GP or #UD first outside of ring 0. */
@@ -35,7 +30,7 @@ static void check_io(X86Translator *tr, const X86Insn *in, IrVal port, unsigned 
     unsigned size = in->opcode & 1 ? (in->type == IR_I16 ? 2 : 4) : 1;
 
     info |= size << 4 | IO_ADDR16 << (in->addr_type - IR_I16);
-    X86_CALL3(tr, svm_check_io, port, word(tr, info), next_pc(tr, in));
+    X86_CALL3(tr, svm_check_io, port, word(tr, info), x86_next_pc(tr, in));
 }
 
 static void check_string_io(X86Translator *tr, const X86Insn *in)
@@ -54,7 +49,7 @@ static void check_one_byte(X86Translator *tr, X86Insn *in)
         break;
     case 0x90:
         if (in->rep == 0xf3 && in->rm == R_AX) {
-            X86_CALL1(tr, svm_check_pause, next_pc(tr, in));
+            X86_CALL1(tr, svm_check_pause, x86_next_pc(tr, in));
         }
         break;
     case 0x9c:
@@ -102,7 +97,7 @@ static void check_invlpg(X86Translator *tr, X86Insn *in)
     if (disp) {
         address = ir_op2(tr->ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
     }
-    X86_CALL3(tr, svm_check, word(tr, SVM_EXIT_INVLPG), x86_arg(tr, tr->addr_type, address), next_pc(tr, in));
+    X86_CALL3(tr, svm_check, word(tr, SVM_EXIT_INVLPG), x86_arg(tr, tr->addr_type, address), x86_next_pc(tr, in));
 }
 
 static void check_grp7(X86Translator *tr, X86Insn *in)
@@ -153,7 +148,7 @@ static void check_msr(X86Translator *tr, const X86Insn *in, bool is_write)
 {
     IrVal msr = x86_arg(tr, IR_I32, ir_get(tr->ir, IR_I32, SLOT_CX));
 
-    X86_CALL3(tr, svm_check_msr, msr, word(tr, is_write), next_pc(tr, in));
+    X86_CALL3(tr, svm_check_msr, msr, word(tr, is_write), x86_next_pc(tr, in));
 }
 
 static void check_write_cr(X86Translator *tr, const X86Insn *in)
@@ -163,7 +158,7 @@ static void check_write_cr(X86Translator *tr, const X86Insn *in)
     if (in->reg == 0) {
         IrVal value = x86_arg(tr, type, x86_gpr_get(tr, in, type, in->rm));
 
-        X86_CALL3(tr, svm_check_cr0, value, word(tr, CR_IS_MOV | in->rm), next_pc(tr, in));
+        X86_CALL3(tr, svm_check_cr0, value, word(tr, CR_IS_MOV | in->rm), x86_next_pc(tr, in));
     } else {
         check(tr, in, SVM_EXIT_WRITE_CR0 + in->reg, CR_IS_MOV | in->rm);
     }
@@ -239,35 +234,35 @@ void x86_emit_svm(X86Translator *tr, X86Insn *in)
 
     switch (in->modrm) {
     case 0xd8:
-        X86_CALL2(tr, svm_vmrun, rax, next_pc(tr, in));
+        X86_CALL2(tr, svm_vmrun, rax, x86_next_pc(tr, in));
         ir_exit_main(tr->ir, TCG_EXIT_MODE);
         tr->done = true;
         return;
     case 0xd9:
-        X86_CALL1(tr, svm_vmmcall, next_pc(tr, in));
+        X86_CALL1(tr, svm_vmmcall, x86_next_pc(tr, in));
         ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
         tr->done = true;
         return;
     case 0xda:
-        X86_CALL2(tr, svm_vmload, rax, next_pc(tr, in));
+        X86_CALL2(tr, svm_vmload, rax, x86_next_pc(tr, in));
         break;
     case 0xdb:
-        X86_CALL2(tr, svm_vmsave, rax, next_pc(tr, in));
+        X86_CALL2(tr, svm_vmsave, rax, x86_next_pc(tr, in));
         break;
     case 0xdc:
-        X86_CALL1(tr, svm_stgi, next_pc(tr, in));
+        X86_CALL1(tr, svm_stgi, x86_next_pc(tr, in));
         break;
     case 0xdd:
-        X86_CALL1(tr, svm_clgi, next_pc(tr, in));
+        X86_CALL1(tr, svm_clgi, x86_next_pc(tr, in));
         break;
     case 0xde:
-        X86_CALL1(tr, svm_skinit, next_pc(tr, in));
+        X86_CALL1(tr, svm_skinit, x86_next_pc(tr, in));
         ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
         tr->done = true;
         return;
     case 0xdf:
         ecx = x86_arg(tr, IR_I32, ir_get(tr->ir, IR_I32, SLOT_CX));
-        X86_CALL3(tr, svm_invlpga, rax, ecx, next_pc(tr, in));
+        X86_CALL3(tr, svm_invlpga, rax, ecx, x86_next_pc(tr, in));
         break;
     }
     x86_end_jump(tr, in->next_pc); /* the next block polls: STGI may have let something in */

@@ -51,6 +51,11 @@ void x86_end_lookup(X86Translator *tr, IrVal pc, IrBranchHint hint)
     tr->done = true;
 }
 
+void x86_end_next(X86Translator *tr, const X86Insn *in)
+{
+    x86_end_lookup(tr, x86_next_pc(tr, in), BRANCH_JUMP);
+}
+
 void x86_end_at_slot(X86Translator *tr)
 {
     if (x86_each_insn_exits(tr)) {
@@ -85,7 +90,7 @@ void x86_branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags, u
     target &= tr->pc_mask;
     if (x86_each_insn_exits(tr)) {
         x86_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, x86_pc(tr, IR_I64, target),
-                                       x86_pc(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+                                       x86_next_pc(tr, in)), BRANCH_JUMP);
         return;
     }
     ir_exit_if(tr->ir, cc, flags, target);
@@ -106,7 +111,7 @@ static void emit_cold(X86Translator *tr)
             x86_flags_forget(tr);
             tr->keep_flags = true; /* what follows in another block reads them */
             cold->emit(tr, &cold->insn);
-            x86_end_lookup(tr, x86_pc(tr, IR_I64, cold->insn.next_pc), BRANCH_JUMP);
+            x86_end_next(tr, &cold->insn);
         } else if (cold->has_error) {
             X86_CALL2(tr, raise_error, x86_const(tr, IR_I64, cold->vector), x86_const(tr, IR_I64, 0));
             ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
