@@ -303,18 +303,14 @@ void x86_emit_cmpxchg_wide(X86Translator *tr, X86Insn *in)
     IrType type = in->type_y;
     unsigned size = 2 * x86_size(type);
     IrVal address, equal, image;
-    int64_t disp;
 
     if (!x86_feature(tr, size == 16 ? FEAT_cx16 : FEAT_cx8)) {
         x86_ud(tr);
         return;
     }
     image = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
-    address = x86_address_sized(tr, in, size, true, &disp);
-    if (disp) {
-        address = ir_op2(ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
-    }
-    equal = x86_call(tr, HELPER_cmpxchg_wide, x86_arg(tr, tr->addr_type, address),
+    address = x86_address_arg(tr, in, size, true);
+    equal = x86_call(tr, HELPER_cmpxchg_wide, address,
                      x86_arg(tr, type, ir_get(ir, type, SLOT_BX)), x86_arg(tr, type, ir_get(ir, type, SLOT_CX)),
                      x86_const(tr, IR_I64, size));
     image = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, ~FLAG_ZF));

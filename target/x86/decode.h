@@ -160,6 +160,8 @@ X86DecodeResult x86_decode(Translation *t, uint64_t mode, uint64_t pc, X86Insn *
  */
 IrVal x86_address(X86Translator *tr, X86Insn *in, int64_t *disp);
 IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool write, int64_t *disp);
+/* The same with the displacement added, as an I64 for helpers. */
+IrVal x86_address_arg(X86Translator *tr, X86Insn *in, unsigned size, bool write);
 /* Whether accesses in the segment need no check of its limit. */
 bool x86_is_unlimited(const X86Translator *tr, int seg);
 /* The offset alone (lea), of the address size. */

@@ -189,11 +189,8 @@ static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned
                       unsigned align, IrVal argument, IrVal second)
 {
     IrBlock *ir = tr->ir;
-    int64_t disp;
-    IrVal addr = x86_address_sized(tr, in, size, write, &disp);
+    IrVal addr = x86_address_arg(tr, in, size, write);
 
-    addr = ir_op2(ir, IR_add, tr->addr_type, addr, ir_const(ir, tr->addr_type, disp));
-    addr = ir_zext(ir, IR_I64, tr->addr_type, addr);
     x86_raise_if(tr, in, COND_NE, IR_I64,
                  ir_op2(ir, IR_and, IR_I64, addr, ir_const(ir, IR_I64, align - 1)),
                  ir_const(ir, IR_I64, 0), EXC_GP, true);

@@ -66,11 +66,8 @@ static void translate_environment(X86Translator *tr, X86Insn *in, X87Kind kind)
     X86Helper helper = kind == X87_FLDENV ? HELPER_fp_fldenv : kind == X87_FNSTENV ? HELPER_fp_fnstenv
                        : kind == X87_FRSTOR ? HELPER_fp_frstor : HELPER_fp_fnsave;
     IrBlock *ir = tr->ir;
-    int64_t disp;
-    IrVal addr = x86_address_sized(tr, in, sizes[whole][wide], write, &disp);
+    IrVal addr = x86_address_arg(tr, in, sizes[whole][wide], write);
 
-    addr = ir_op2(ir, IR_add, tr->addr_type, addr, ir_const(ir, tr->addr_type, disp));
-    addr = ir_zext(ir, IR_I64, tr->addr_type, addr);
     ir_call(ir, helper, addr, ir_const(ir, IR_I64, wide), (IrVal){0}, (IrVal){0});
 }
 

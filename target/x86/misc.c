@@ -419,8 +419,6 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
 void x86_emit_grp7(X86Translator *tr, X86Insn *in)
 {
     unsigned which = in->modrm >> 3 & 7;
-    int64_t disp;
-    IrVal address;
 
     if (which == 4) {
         put_word(tr, in, X86_CALL0(tr, smsw));
@@ -442,11 +440,7 @@ void x86_emit_grp7(X86Translator *tr, X86Insn *in)
             x86_gp0(tr);
             return;
         }
-        address = x86_address_sized(tr, in, 1, false, &disp);
-        if (disp) {
-            address = ir_op2(tr->ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
-        }
-        X86_CALL1(tr, invlpg, x86_arg(tr, tr->addr_type, address));
+        X86_CALL1(tr, invlpg, x86_address_arg(tr, in, 1, false));
         x86_end_next(tr, in);
     } else {
         x86_ud(tr);
@@ -456,16 +450,14 @@ void x86_emit_grp7(X86Translator *tr, X86Insn *in)
 void x86_emit_invpcid(X86Translator *tr, X86Insn *in)
 {
     IrType type = tr->cs64 ? IR_I64 : IR_I32;
-    int64_t disp;
     IrVal address;
 
     if (!x86_feature(tr, FEAT_invpcid)) {
         x86_ud(tr);
         return;
     }
-    address = x86_address_sized(tr, in, 16, false, &disp);
-    address = ir_op2(tr->ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
-    X86_CALL2(tr, invpcid, x86_arg(tr, type, x86_gpr_get(tr, in, type, in->reg)), x86_arg(tr, type, address));
+    address = x86_address_arg(tr, in, 16, false);
+    X86_CALL2(tr, invpcid, x86_arg(tr, type, x86_gpr_get(tr, in, type, in->reg)), address);
     x86_end_next(tr, in);
 }
 

@@ -258,6 +258,14 @@ IrVal x86_address(X86Translator *tr, X86Insn *in, int64_t *disp)
     return x86_address_sized(tr, in, 1, false, disp);
 }
 
+IrVal x86_address_arg(X86Translator *tr, X86Insn *in, unsigned size, bool write)
+{
+    int64_t disp;
+    IrVal address = x86_address_sized(tr, in, size, write, &disp);
+
+    return x86_arg(tr, tr->addr_type, add_const(tr, tr->addr_type, address, disp));
+}
+
 /* Register or memory. */
 
 /* EFLAGS.AC at work: misaligned accesses fault. */

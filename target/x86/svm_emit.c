@@ -91,13 +91,9 @@ static void check_one_byte(X86Translator *tr, X86Insn *in)
 
 static void check_invlpg(X86Translator *tr, X86Insn *in)
 {
-    int64_t disp;
-    IrVal address = x86_address_sized(tr, in, 1, false, &disp);
+    IrVal address = x86_address_arg(tr, in, 1, false);
 
-    if (disp) {
-        address = ir_op2(tr->ir, IR_add, tr->addr_type, address, x86_const(tr, tr->addr_type, disp));
-    }
-    X86_CALL3(tr, svm_check, word(tr, SVM_EXIT_INVLPG), x86_arg(tr, tr->addr_type, address), x86_next_pc(tr, in));
+    X86_CALL3(tr, svm_check, word(tr, SVM_EXIT_INVLPG), address, x86_next_pc(tr, in));
 }
 
 static void check_grp7(X86Translator *tr, X86Insn *in)

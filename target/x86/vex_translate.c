@@ -72,14 +72,8 @@ static void translate_crypt(X86Translator *tr, X86Insn *in)
 {
     uint64_t how = in->opcode | (in->imm & 0xff) << 8 | in->reg << 16 | in->vvvv << 20 | (uint64_t)in->rm << 24 |
                    (uint64_t)in->is_mem << 28;
-    IrVal addr = ir_const(tr->ir, IR_I64, 0);
-    int64_t disp;
+    IrVal addr = in->is_mem ? x86_address_arg(tr, in, 32, false) : ir_const(tr->ir, IR_I64, 0);
 
-    if (in->is_mem) {
-        addr = x86_address_sized(tr, in, 32, false, &disp);
-        addr = ir_op2(tr->ir, IR_add, tr->addr_type, addr, ir_const(tr->ir, tr->addr_type, disp));
-        addr = ir_zext(tr->ir, IR_I64, tr->addr_type, addr);
-    }
     ir_call(tr->ir, HELPER_vex_crypt, ir_const(tr->ir, IR_I64, how), addr, (IrVal){0}, (IrVal){0});
 }
 
