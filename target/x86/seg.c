@@ -1,5 +1,6 @@
 /* Descriptors, segment registers and stacks (SDM vol. 3, chapters 3 and 5). */
 #include "target/x86/system.h"
+#include "util/bits.h"
 
 void stack_current(const X86State *s, Stack *k)
 {
@@ -135,6 +136,22 @@ void seg_from_descriptor(X86Segment *seg, uint16_t selector, const Descriptor *d
 void seg_set_null(X86Segment *seg, uint16_t selector)
 {
     *seg = (X86Segment){ .selector = selector };
+}
+
+void seg_load_image(const uint8_t *from, X86Segment *seg)
+{
+    seg->selector = load_le16(from);
+    seg->attr = load_le16(from + 2) & 0xfff;
+    seg->limit = load_le32(from + 4);
+    seg->base = load_le64(from + 8);
+}
+
+void seg_store_image(uint8_t *to, const X86Segment *seg)
+{
+    store_le16(to, seg->selector);
+    store_le16(to + 2, seg->attr);
+    store_le32(to + 4, seg->limit);
+    store_le64(to + 8, seg->base);
 }
 
 void seg_set_v86(X86State *s, int seg, uint16_t selector)

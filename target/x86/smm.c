@@ -49,22 +49,6 @@ void x86_smm_note_output(X86State *s, uint32_t port, unsigned size, uint64_t nex
 
 /* ---- the save area ---- */
 
-static void save_segment_64(uint8_t *to, const X86Segment *seg)
-{
-    store_le16(to, seg->selector);
-    store_le16(to + 2, seg->attr);
-    store_le32(to + 4, seg->limit);
-    store_le64(to + 8, seg->base);
-}
-
-static void load_segment_64(const uint8_t *from, X86Segment *seg)
-{
-    seg->selector = load_le16(from);
-    seg->attr = load_le16(from + 2) & 0xfff;
-    seg->limit = load_le32(from + 4);
-    seg->base = load_le64(from + 8);
-}
-
 /* APM vol. 2, table 10-2: bit 0 says that there was one, 1 the direction, 4 to 6 the size. */
 static uint32_t io_trap_64(const X86State *s)
 {
@@ -74,10 +58,10 @@ static uint32_t io_trap_64(const X86State *s)
 static void save_64(const X86State *s, uint8_t *m, bool halted)
 {
     for (int i = 0; i < 6; i++) {
-        save_segment_64(m + A64_SEGMENTS + 16 * i, &s->seg[i]);
+        seg_store_image(m + A64_SEGMENTS + 16 * i, &s->seg[i]);
     }
-    save_segment_64(m + A64_LDTR, &s->seg[S_LDTR]);
-    save_segment_64(m + A64_TR, &s->seg[S_TR]);
+    seg_store_image(m + A64_LDTR, &s->seg[S_LDTR]);
+    seg_store_image(m + A64_TR, &s->seg[S_TR]);
     store_le32(m + A64_GDTR + 4, s->gdtr.limit);
     store_le64(m + A64_GDTR + 8, s->gdtr.base);
     store_le32(m + A64_IDTR + 4, s->idtr.limit);
@@ -156,10 +140,10 @@ typedef struct Saved {
 static void load_64(const uint8_t *m, Saved *v)
 {
     for (int i = 0; i < 6; i++) {
-        load_segment_64(m + A64_SEGMENTS + 16 * i, &v->seg[i]);
+        seg_load_image(m + A64_SEGMENTS + 16 * i, &v->seg[i]);
     }
-    load_segment_64(m + A64_LDTR, &v->seg[S_LDTR]);
-    load_segment_64(m + A64_TR, &v->seg[S_TR]);
+    seg_load_image(m + A64_LDTR, &v->seg[S_LDTR]);
+    seg_load_image(m + A64_TR, &v->seg[S_TR]);
     v->gdt_limit = load_le32(m + A64_GDTR + 4) & 0xffff;
     v->gdt_base = load_le64(m + A64_GDTR + 8);
     v->idt_limit = load_le32(m + A64_IDTR + 4) & 0xffff;

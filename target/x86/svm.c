@@ -42,22 +42,6 @@ void svm_state_loaded(X86State *s)
     }
 }
 
-static void load_segment(const uint8_t *p, X86Segment *seg)
-{
-    seg->selector = load_le16(p);
-    seg->attr = load_le16(p + 2) & 0xfff;
-    seg->limit = load_le32(p + 4);
-    seg->base = load_le64(p + 8);
-}
-
-static void store_segment(uint8_t *p, const X86Segment *seg)
-{
-    store_le16(p, seg->selector);
-    store_le16(p + 2, seg->attr);
-    store_le32(p + 4, seg->limit);
-    store_le64(p + 8, seg->base);
-}
-
 static void read_incoming(const uint8_t *p, Incoming *in)
 {
     *in = (Incoming){
@@ -73,7 +57,7 @@ static void read_incoming(const uint8_t *p, Incoming *in)
         in->intercept[i] = load_le32(p + VMCB_INTERCEPTS + 4 * i);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(switched); i++) {
-        load_segment(p + switched[i].offset, &in->seg[switched[i].seg]);
+        seg_load_image(p + switched[i].offset, &in->seg[switched[i].seg]);
     }
 }
 
@@ -309,7 +293,7 @@ static void store_guest(X86State *s, const X86SvmExit *exit, uint8_t *p)
     bool shadow = s->interrupt_shadow || v->shadow_pc == s->pc;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(switched); i++) {
-        store_segment(p + switched[i].offset, &s->seg[switched[i].seg]);
+        seg_store_image(p + switched[i].offset, &s->seg[switched[i].seg]);
     }
     store_le64(p + VMCB_GDTR + 8, s->gdtr.base);
     store_le32(p + VMCB_GDTR + 4, s->gdtr.limit);

@@ -167,6 +167,9 @@ void desc_set_accessed(X86State *s, Descriptor *d, uintptr_t ra);
 void desc_set_busy(X86State *s, Descriptor *d, bool busy, uintptr_t ra);
 void seg_from_descriptor(X86Segment *seg, uint16_t selector, const Descriptor *d);
 void seg_set_null(X86Segment *seg, uint16_t selector);
+/* The 16 bytes that AMD64's control blocks and SMM save areas have for a segment register. */
+void seg_load_image(const uint8_t *from, X86Segment *seg);
+void seg_store_image(uint8_t *to, const X86Segment *seg);
 /* Flat or real-mode-like content for the modes' fixed segments. */
 void seg_set_v86(X86State *s, int seg, uint16_t selector);
 /* Checks and loads a data or stack segment for the given privilege level; raises vector on failure
