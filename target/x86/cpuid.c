@@ -89,9 +89,10 @@ static void xsave_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
             out[1] = x86_xsave_size(s->xcr0, true);
         }
     } else if (subleaf < 32 && supported & ~UINT64_C(3) & 1ull << subleaf) { /* an extended component: size and offset */
-        out[1] = x86_xsave_size(1ull << subleaf, true);
-        out[0] = out[1] - x86_xsave_size(0, true);
-        out[1] = x86_xsave_size(1ull << subleaf, false) - out[0];
+        uint64_t component = 1ull << subleaf;
+
+        out[0] = x86_xsave_size(component, true) - x86_xsave_size(0, true);
+        out[1] = x86_xsave_size(component, false) - out[0];
     }
 }
 

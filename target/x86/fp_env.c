@@ -140,17 +140,26 @@ uint64_t helper_fp_frstor(X86State *s, uint64_t addr, uint64_t wide, uint64_t c,
     return 0;
 }
 
-void x86_fx_to_mmx(X86State *s, uintptr_t retaddr)
+static void raise_pending(X86State *s, uintptr_t retaddr)
 {
-    FxImage *fx = fx_image(s);
-    unsigned top = fx_top(fx);
-
-    if (fx->fsw & FSW_ES) {
+    if (fx_image(s)->fsw & FSW_ES) {
         x86_raise_x87(s, retaddr);
     }
+}
+
+static void enter_mmx(FxImage *fx)
+{
+    unsigned top = fx_top(fx);
+
     fx->fsw &= ~(7 << FSW_TOP_SHIFT);
     fx->tags = 0xff;
     rotate_registers(fx, top);
+}
+
+void x86_fx_to_mmx(X86State *s, uintptr_t retaddr)
+{
+    raise_pending(s, retaddr);
+    enter_mmx(fx_image(s));
 }
 
 /* (linear address, value register | mask register << 4 | bytes << 8) */
@@ -164,19 +173,13 @@ uint64_t helper_fp_maskmov(X86State *s, uint64_t addr, uint64_t operands, uint64
     const uint8_t *value = fx->xmm[from], *mask = fx->xmm[by];
 
     if (size == 8) {
-        unsigned top = fx_top(fx);
-
-        if (fx->fsw & FSW_ES) {
-            x86_raise_x87(s, retaddr);
-        }
-        x86_fp_probe_store(s, addr, size, retaddr);
-        fx->fsw &= ~(7 << FSW_TOP_SHIFT);
-        fx->tags = 0xff;
-        rotate_registers(fx, top);
+        raise_pending(s, retaddr);
+    }
+    x86_fp_probe_store(s, addr, size, retaddr);
+    if (size == 8) {
+        enter_mmx(fx);
         value = fx->st[from];
         mask = fx->st[by];
-    } else {
-        x86_fp_probe_store(s, addr, size, retaddr);
     }
     for (unsigned i = 0; i < size; i++) {
         if (mask[i] & 0x80) {

@@ -185,7 +185,7 @@ static void emit_double_16(X86Translator *tr, X86Insn *in, bool right)
     x86_flags_put_if(tr, count, right ? CC_SHR : CC_SHL, IR_I16, result, before);
 }
 
-static void emit_double(X86Translator *tr, X86Insn *in, bool right)
+static void emit_double_wide(X86Translator *tr, X86Insn *in, bool right)
 {
     IrBlock *ir = tr->ir;
     IrType type = in->type;
@@ -219,22 +219,23 @@ static void emit_double(X86Translator *tr, X86Insn *in, bool right)
     x86_flags_put_if(tr, count, cc, type, result, before);
 }
 
-void x86_emit_shld(X86Translator *tr, X86Insn *in)
+static void emit_double(X86Translator *tr, X86Insn *in, bool right)
 {
     if (in->type == IR_I16) {
-        emit_double_16(tr, in, false);
+        emit_double_16(tr, in, right);
     } else {
-        emit_double(tr, in, false);
+        emit_double_wide(tr, in, right);
     }
+}
+
+void x86_emit_shld(X86Translator *tr, X86Insn *in)
+{
+    emit_double(tr, in, false);
 }
 
 void x86_emit_shrd(X86Translator *tr, X86Insn *in)
 {
-    if (in->type == IR_I16) {
-        emit_double_16(tr, in, true);
-    } else {
-        emit_double(tr, in, true);
-    }
+    emit_double(tr, in, true);
 }
 
 /* SHLX, SHRX, SARX: no flags. */
