@@ -521,6 +521,19 @@ char *fpm_difference(const FpContext *want, const FpContext *got, uint32_t flags
     return out->len ? g_string_free(g_steal_pointer(&out), FALSE) : NULL;
 }
 
+void fpm_check(FpEngine how, const char *what, const uint8_t *code, unsigned size, const FpContext *before)
+{
+    FpContext want = *before, got = *before;
+    char *difference;
+
+    fpm_run_native(&want, code, size);
+    fpm_run_translated(how, &got, code, size);
+    difference = fpm_difference(&want, &got, FLAGS_ALL);
+    if (difference) {
+        fpm_fail(what, code, size, before, difference);
+    }
+}
+
 void fpm_fail(const char *what, const uint8_t *code, unsigned size, const FpContext *before, char *difference)
 {
     g_autoptr(GString) text = g_string_new(what);

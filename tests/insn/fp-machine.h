@@ -42,5 +42,7 @@ void fpm_random_context(FpContext *c);
 /* Where a and b differ, or NULL. Caller frees. flags: mask of EFLAGS to compare. */
 char *fpm_difference(const FpContext *want, const FpContext *got, uint32_t flags);
 void fpm_fail(const char *what, const uint8_t *code, unsigned size, const FpContext *before, char *difference);
+/* The test fails, with these words, unless the code does on both sides the same to the context and to all flags. */
+void fpm_check(FpEngine how, const char *what, const uint8_t *code, unsigned size, const FpContext *before);
 
 #endif

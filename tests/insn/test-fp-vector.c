@@ -72,11 +72,9 @@ static void check_row(const FpRow *row, bool memory, unsigned digit)
     bool misaligned_ok = row->size != 16 || row->flags & FPF_LOOSE;
 
     for (unsigned i = 0; i < ROUNDS && !g_test_failed(); i++) {
-        uint32_t flags = FLAGS_ALL;
-        FpContext before, want, got;
+        FpContext before;
         uint8_t code[16];
         unsigned n = build(code, row, memory, digit);
-        char *difference;
 
         fpm_random_context(&before);
         before.gpr[R_BX] = fpm_data_address() + fpm_below(8) * 16 + (misaligned_ok ? fpm_below(16) : 0);
@@ -91,13 +89,7 @@ static void check_row(const FpRow *row, bool memory, unsigned digit)
             before.gpr[R_AX] = (int64_t)fpm_below(40) - 20;
             before.gpr[R_DX] = fpm_below(8) ? fpm_below(17) : fpm_random();
         }
-        want = got = before;
-        fpm_run_native(&want, code, n);
-        fpm_run_translated(how, &got, code, n);
-        difference = fpm_difference(&want, &got, flags);
-        if (difference) {
-            fpm_fail("differs from the host", code, n, &before, difference);
-        }
+        fpm_check(how, "differs from the host", code, n, &before);
     }
 }
 
@@ -122,7 +114,6 @@ static void test_rows(const void *engine_name)
     }
 }
 
-/* Each opcode has one meaning: a second row would be dead. */
 /* Loads and stores off one register share TLB checks, or off two, which may overlap, with other instructions between them. */
 static void test_groups(const void *engine_name)
 {
@@ -141,10 +132,9 @@ static void test_groups(const void *engine_name)
 
     how = GPOINTER_TO_INT(engine_name);
     for (unsigned round = 0; round < 1500 && !g_test_failed(); round++) {
-        FpContext before, want, got;
+        FpContext before;
         unsigned n = 0, kind = fpm_below(G_N_ELEMENTS(accesses));
         uint8_t code[80];
-        char *difference;
 
         for (unsigned k = 0; k < 9; k++) {
             if (fpm_below(3)) {
@@ -165,13 +155,7 @@ static void test_groups(const void *engine_name)
         fpm_random_context(&before);
         before.gpr[R_BX] = fpm_data_address() + 256;
         before.gpr[R_SI] = fpm_data_address() + 256 + 16 * fpm_below(16);
-        want = got = before;
-        fpm_run_native(&want, code, n);
-        fpm_run_translated(how, &got, code, n);
-        difference = fpm_difference(&want, &got, FLAGS_ALL);
-        if (difference) {
-            fpm_fail("sequence differs from the host", code, n, &before, difference);
-        }
+        fpm_check(how, "sequence differs from the host", code, n, &before);
     }
 }
 
@@ -183,6 +167,7 @@ static void test_misaligned_group(void)
     g_assert_cmpint(fpm_vector_in(FPM_COMPILE, fpm_mode, loads, sizeof(loads)), ==, EXC_GP);
 }
 
+/* Each opcode has one meaning: a second row would be dead. */
 static void test_rows_are_unique(void)
 {
     for (unsigned i = 0; i < x86_fp_row_count; i++) {

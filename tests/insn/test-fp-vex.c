@@ -81,11 +81,10 @@ static void make_indexes(FpContext *c, bool wide)
 static void check_form(const VexRow *row, Form form)
 {
     for (unsigned i = 0; i < ROUNDS && !g_test_failed(); i++) {
-        FpContext before, want, got;
+        FpContext before;
         uint8_t code[16];
         unsigned n = build(code, row, form);
         bool aligned = row->flags & FPF_ALIGNED;
-        char *difference;
 
         fpm_random_context(&before);
         before.gpr[R_BX] = fpm_data_address() + 32 * (1 + fpm_below(4)) + (aligned ? 0 : fpm_below(32));
@@ -113,13 +112,7 @@ static void check_form(const VexRow *row, Form form)
 
             memcpy(before.data + before.gpr[R_BX] - fpm_data_address(), &good, 4);
         }
-        want = got = before;
-        fpm_run_native(&want, code, n);
-        fpm_run_translated(how, &got, code, n);
-        difference = fpm_difference(&want, &got, FLAGS_ALL);
-        if (difference) {
-            fpm_fail("differs from the host", code, n, &before, difference);
-        }
+        fpm_check(how, "differs from the host", code, n, &before);
     }
 }
 
@@ -204,10 +197,9 @@ static void test_sequences(const void *engine_name)
         }
     }
     for (unsigned round = 0; round < 400 && !g_test_failed(); round++) {
-        FpContext before, want, got;
+        FpContext before;
         uint8_t code[64];
         unsigned n = 0;
-        char *difference;
 
         for (unsigned k = 0; k < 5; k++) {
             const VexRow *row = rows->pdata[fpm_below(rows->len)];
@@ -229,13 +221,7 @@ static void test_sequences(const void *engine_name)
             }
         }
         fpm_random_context(&before);
-        want = got = before;
-        fpm_run_native(&want, code, n);
-        fpm_run_translated(how, &got, code, n);
-        difference = fpm_difference(&want, &got, FLAGS_ALL);
-        if (difference) {
-            fpm_fail("sequence differs from the host", code, n, &before, difference);
-        }
+        fpm_check(how, "sequence differs from the host", code, n, &before);
     }
 }
 
