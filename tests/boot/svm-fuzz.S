@@ -15,6 +15,8 @@
         .set    IDT, 0x2f000
         .set    CODE, 0x30000
 
+        .include "svm.inc"
+
         .code16
         .text
         .globl  start
@@ -327,36 +329,8 @@ make_valid:
         shr     $8, %eax
         and     $1, %eax
         mov     %eax, VMCB + 0x90
-        movq    $NESTED, VMCB + 0xb0
-        mov     $VMCB + 0x400, %edi     # ES, CS, SS, DS
-        mov     $4, %ecx
-3:      movl    $0xc930010, (%rdi)
-        movl    $-1, 4(%rdi)
-        add     $16, %edi
-        loop    3b
-        movl    $0xa9b0008, VMCB + 0x410
-        sgdt    0x500
-        movzwl  0x500, %eax
-        mov     %eax, VMCB + 0x464
-        mov     0x502, %rax
-        mov     %rax, VMCB + 0x468
-        movl    $0xfff, VMCB + 0x484
-        movq    $IDT, VMCB + 0x488
-        movq    $0x1d00, VMCB + 0x4d0
-        mov     %cr4, %rax
-        mov     %rax, VMCB + 0x548
-        mov     %cr3, %rax
-        mov     %rax, VMCB + 0x550
-        mov     %cr0, %rax
-        mov     %rax, VMCB + 0x558
-        movq    $0x400, VMCB + 0x560
-        mov     $0xffff0ff0, %eax
-        mov     %rax, VMCB + 0x568
-        movq    $2, VMCB + 0x570
         movq    $CODE, VMCB + 0x578
-        movq    $0x6000, VMCB + 0x5d8
-        mov     $0x70406, %eax
-        mov     %rax, VMCB + 0x668
+        long_mode_guest
         ret
 
 # Eight pieces of code, and an end.

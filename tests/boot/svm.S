@@ -54,6 +54,8 @@
 # Misc. intercepts: exit codes are 0x60 and 0x80 and their bit.
         .set    ALWAYS2, 3              # VMRUN and VMMCALL
 
+        .include "svm.inc"
+
         .code16
         .text
         .globl  start
@@ -266,37 +268,9 @@ fresh_vmcb:
         movq    $MSRPM, VMCB + 0x48
         movl    $1, VMCB + 0x58
         movl    $1, VMCB + 0x5c         # a fresh TLB
-        movq    $NESTED, VMCB + 0xb0
-        mov     $VMCB + 0x400, %edi     # ES, CS, SS, DS
-        mov     $4, %ecx
-1:      movl    $0xc930010, (%rdi)
-        movl    $-1, 4(%rdi)
-        add     $16, %edi
-        loop    1b
-        movl    $0xa9b0008, VMCB + 0x410
-        sgdt    0x500
-        movzwl  0x500, %eax
-        mov     %eax, VMCB + 0x464
-        mov     0x502, %rax
-        mov     %rax, VMCB + 0x468
-        movl    $0xfff, VMCB + 0x484
-        movq    $IDT, VMCB + 0x488
-        movq    $0x1d00, VMCB + 0x4d0
-        mov     %cr4, %rax
-        mov     %rax, VMCB + 0x548
-        mov     %cr3, %rax
-        mov     %rax, VMCB + 0x550
-        mov     %cr0, %rax
-        mov     %rax, VMCB + 0x558
-        movq    $0x400, VMCB + 0x560
-        movl    $0xffff0ff0, %eax
-        mov     %rax, VMCB + 0x568
-        movq    $2, VMCB + 0x570
         movl    (%rbp), %eax
         mov     %rax, VMCB + 0x578
-        movq    $0x6000, VMCB + 0x5d8
-        mov     $0x70406, %eax
-        mov     %rax, VMCB + 0x668
+        long_mode_guest
         ret
 
 run:    push    %rbp
