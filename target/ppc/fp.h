@@ -27,8 +27,21 @@ static inline FpRound fp_rn(const PpcState *s)
     return s->fpscr & FPSCR_RN;
 }
 
-/* What an instruction wants of FPSCR besides the sticky bits. */
-enum { FP_SET_CLASS = 1, FP_SET_FR_FI = 2, FP_SCALAR = 3 };
+/* A scalar register. The right doubleword, which only VSX can see, becomes zero (v3.1; undefined before). */
+static inline void fp_put_scalar(PpcState *s, unsigned reg, uint64_t value)
+{
+    s->vsr[reg][0] = value;
+    s->vsr[reg][1] = 0;
+}
+
+/* LT GT EQ UN in the instruction's CR field, and in FPCC. */
+static inline void fp_put_fpcc(PpcState *s, uint32_t insn, unsigned cr)
+{
+    s->cr[field_bf(insn)] = cr;
+    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
+}
+
+enum { FP_KEEP_FR_FI, FP_SET_FR_FI };
 
 /* Adds exceptions (FPSCR bits, with FR and FI) to FPSCR. False: the result must not be written. */
 bool fp_note(PpcState *s, uint32_t flags, unsigned what);
@@ -37,7 +50,7 @@ void fp_summarise(PpcState *s);
 /* CR1 of a recording instruction, then the program interrupt if an enabled exception is there. */
 void fp_end(PpcState *s, uint32_t insn);
 void fp_trap(PpcState *s);
-/* Writes a double to a register with its class, if flags allow. */
+/* Writes a double to a register with its FPRF, if flags allow. */
 void fp_write(PpcState *s, unsigned reg, uint64_t value, uint32_t fprf, uint32_t flags);
 
 /* The NaN that an operation of up to three operands gives: the first, quiet. False: there is none. */
@@ -55,6 +68,18 @@ U128 fp_arith(PpcState *s, FpArith op, const FpFormat *in, const FpFormat *forma
 /* To an integer of so many bits. */
 uint64_t fp_convert_to_int(const FpFormat *format, U128 bits, unsigned width, bool is_unsigned, FpRound round,
                            uint32_t *flags);
+/* FPRF of a number of `format` in double format: a denormalized single is normal as a double. */
+uint32_t fp_class_in_double(const FpFormat *format, uint64_t bits);
+/* An estimate of 1 / x, or of 1 / root(x), rounded to the format `to`, packed as `format`. No XX. */
+U128 fp_estimate(PpcState *s, const FpFormat *format, const FpFormat *to, U128 bits, bool root, uint32_t *flags);
+/* To a value that is an integer, packed. */
+U128 fp_to_integral(const FpFormat *format, U128 bits, FpRound round, uint32_t *flags);
+FpNum fp_from_int64(uint64_t v, bool is_unsigned);
+/* fcmpu, fcmpo and their like: CR field and FPSCR. */
+void fp_compare_scalars(PpcState *s, uint32_t insn, const FpFormat *format, U128 a, U128 b, bool ordered);
+/* Whether a software division or root would go wrong: FG, FE as CR bits. */
+unsigned fp_test_div(const FpFormat *f, U128 x, U128 y);
+unsigned fp_test_sqrt(const FpFormat *f, U128 y);
 /* LT GT EQ UN as a CR field; *flags: VXSNAN, and VXVC of an ordered comparison. */
 unsigned fp_compare_bits(const FpFormat *format, U128 a, U128 b, bool ordered, unsigned ve, uint32_t *flags);
 

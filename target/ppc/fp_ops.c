@@ -94,11 +94,11 @@ uint32_t fp_double_to_single(uint64_t bits)
     return bits >> 32 & 0x80000000;
 }
 
-/* The right doubleword, which only VSX can see, becomes zero (v3.1; undefined before). */
-static void put_fpr(PpcState *s, unsigned reg, uint64_t value)
+uint32_t fp_class_in_double(const FpFormat *format, uint64_t bits)
 {
-    s->vsr[reg][0] = value;
-    s->vsr[reg][1] = 0;
+    unsigned exponent = bits >> 52 & 0x7ff;
+
+    return fp_class(&fp_double, bits) | (format == &fp_single && exponent && exponent < 897 ? FPSCR_C : 0);
 }
 
 static void arith(PpcState *s, uint32_t insn, FpArith op, const FpFormat *format)
@@ -107,13 +107,8 @@ static void arith(PpcState *s, uint32_t insn, FpArith op, const FpFormat *format
     uint32_t flags = 0;
     uint64_t r = fp_arith(s, op, &fp_double, format, fp_rn(s), s->vsr[field_a(insn)][0], s->vsr[b][0],
                           s->vsr[field_c(insn)][0], &flags);
-    uint32_t fprf = fp_class(&fp_double, r);
 
-    /* A denormalized single is normal as a double. */
-    if (format == &fp_single && (r >> 52 & 0x7ff) && (r >> 52 & 0x7ff) < 897) {
-        fprf |= FPSCR_C;
-    }
-    fp_write(s, field_t(insn), r, fprf, flags);
+    fp_write(s, field_t(insn), r, fp_class_in_double(format, r), flags);
     fp_end(s, insn);
 }
 
@@ -130,22 +125,13 @@ ARITH(fmsub, FP_MSUB)
 ARITH(fnmadd, FP_NMADD)
 ARITH(fnmsub, FP_NMSUB)
 
-/* A denormalized single keeps its class. */
-static uint32_t class_of(const FpFormat *format, uint64_t bits)
-{
-    uint32_t fprf = fp_class(&fp_double, bits);
-    unsigned exponent = bits >> 52 & 0x7ff;
-
-    return format == &fp_single && exponent && exponent < 897 ? fprf | FPSCR_C : fprf;
-}
-
 static void write_rounded(PpcState *s, uint32_t insn, const FpFormat *format, FpNum n, uint32_t flags)
 {
     uint64_t r;
 
     n = fp_round(format, n, fp_rn(s), s->fpscr & (FPSCR_OE | FPSCR_UE), &flags);
     r = fp_pack(&fp_double, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
-    fp_write(s, field_t(insn), r, class_of(format, r), flags);
+    fp_write(s, field_t(insn), r, fp_class_in_double(format, r), flags);
     fp_end(s, insn);
 }
 
@@ -167,25 +153,31 @@ void ppc_exec_frsp(PpcState *s, uint32_t insn)
  * Estimates: the architecture bounds their error only; they are as near as a double (or single) can be.
  * FR and FI are undefined after them, and XX is left alone.
  */
-static void estimate(PpcState *s, uint32_t insn, const FpFormat *format, bool root)
+U128 fp_estimate(PpcState *s, const FpFormat *format, const FpFormat *to, U128 bits, bool root, uint32_t *flags)
 {
-    FpNum x = fp_unpack(&fp_double, s->vsr[field_b(insn)][0]), one = fp_from_int(false, 1), n;
-    const FpNum *const in[] = { &x };
-    uint32_t flags = 0, inexact = 0;
-    uint64_t r;
+    FpNum x = fp_unpack(format, bits), n;
+    const FpNum *const one[] = { &x };
+    uint32_t inexact = 0;
 
-    if (!fp_pick_nan(in, 1, &n, &flags)) {
+    if (!fp_pick_nan(one, 1, &n, flags)) {
         if (root && x.kind != FP_IS_ZERO) {
             /* Rounded first, so that the quotient is taken of numbers of 64 bits. */
-            x = fp_round(&fp_double, fp_sqrt(x, &flags), ROUND_NEAREST, 0, &inexact);
+            x = fp_round(&fp_double, fp_sqrt(x, flags), ROUND_NEAREST, 0, &inexact);
         }
-        n = fp_is_nan(x) ? x : fp_div(one, x, &flags);
+        n = fp_is_nan(x) ? x : fp_div(fp_from_int(false, 1), x, flags);
     }
     inexact = 0;
-    n = fp_round(format, n, fp_rn(s), s->fpscr & (FPSCR_OE | FPSCR_UE), &inexact);
-    flags |= inexact & (FPSCR_OX | FPSCR_UX);
-    r = fp_pack(&fp_double, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
-    fp_write(s, field_t(insn), r, class_of(format, r), flags);
+    n = fp_round(to, n, fp_rn(s), s->fpscr & (FPSCR_OE | FPSCR_UE), &inexact);
+    *flags |= inexact & (FPSCR_OX | FPSCR_UX);
+    return fp_pack(format, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
+}
+
+static void estimate(PpcState *s, uint32_t insn, const FpFormat *format, bool root)
+{
+    uint32_t flags = 0;
+    uint64_t r = fp_estimate(s, &fp_double, format, s->vsr[field_b(insn)][0], root, &flags);
+
+    fp_write(s, field_t(insn), r, fp_class_in_double(format, r), flags);
     fp_end(s, insn);
 }
 
@@ -199,7 +191,7 @@ void ppc_exec_fsel(PpcState *s, uint32_t insn)
     FpNum x = fp_unpack(&fp_double, s->vsr[field_a(insn)][0]);
     bool positive = !fp_is_nan(x) && (!x.negative || x.kind == FP_IS_ZERO);
 
-    put_fpr(s, field_t(insn), s->vsr[positive ? field_c(insn) : field_b(insn)][0]);
+    fp_put_scalar(s, field_t(insn), s->vsr[positive ? field_c(insn) : field_b(insn)][0]);
     fp_end(s, insn);
 }
 
@@ -223,7 +215,7 @@ static void to_int(PpcState *s, uint32_t insn, unsigned width, bool is_unsigned,
     uint64_t r = fp_convert_to_int(&fp_double, s->vsr[field_b(insn)][0], width, is_unsigned, round, &flags);
 
     if (fp_note(s, flags, FP_SET_FR_FI)) {
-        put_fpr(s, field_t(insn), r);
+        fp_put_scalar(s, field_t(insn), r);
     }
     fp_end(s, insn);
 }
@@ -237,12 +229,16 @@ void ppc_exec_fctidz(PpcState *s, uint32_t insn) { to_int(s, insn, 64, false, RO
 void ppc_exec_fctidu(PpcState *s, uint32_t insn) { to_int(s, insn, 64, true, fp_rn(s)); }
 void ppc_exec_fctiduz(PpcState *s, uint32_t insn) { to_int(s, insn, 64, true, ROUND_ZERO); }
 
-static void from_int(PpcState *s, uint32_t insn, bool is_unsigned, const FpFormat *format)
+FpNum fp_from_int64(uint64_t v, bool is_unsigned)
 {
-    uint64_t v = s->vsr[field_b(insn)][0];
     bool negative = !is_unsigned && v >> 63;
 
-    write_rounded(s, insn, format, fp_from_int(negative, negative ? -v : v), 0);
+    return fp_from_int(negative, negative ? -v : v);
+}
+
+static void from_int(PpcState *s, uint32_t insn, bool is_unsigned, const FpFormat *format)
+{
+    write_rounded(s, insn, format, fp_from_int64(s->vsr[field_b(insn)][0], is_unsigned), 0);
 }
 
 void ppc_exec_fcfid(PpcState *s, uint32_t insn) { from_int(s, insn, false, &fp_double); }
@@ -250,19 +246,24 @@ void ppc_exec_fcfidu(PpcState *s, uint32_t insn) { from_int(s, insn, true, &fp_d
 void ppc_exec_fcfids(PpcState *s, uint32_t insn) { from_int(s, insn, false, &fp_single); }
 void ppc_exec_fcfidus(PpcState *s, uint32_t insn) { from_int(s, insn, true, &fp_single); }
 
+U128 fp_to_integral(const FpFormat *format, U128 bits, FpRound round, uint32_t *flags)
+{
+    FpNum x = fp_unpack(format, bits), n;
+    const FpNum *const one[] = { &x };
+
+    if (!fp_pick_nan(one, 1, &n, flags)) {
+        n = fp_round_to_int(x, round, flags);
+    }
+    return fp_pack(format, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
+}
+
 /* Rounding to an integer never is inexact, and reports nothing but a signalling NaN. */
 static void round_int(PpcState *s, uint32_t insn, FpRound round)
 {
-    FpNum x = fp_unpack(&fp_double, s->vsr[field_b(insn)][0]), n;
-    const FpNum *const one[] = { &x };
     uint32_t flags = 0;
-    uint64_t r;
+    uint64_t r = fp_to_integral(&fp_double, s->vsr[field_b(insn)][0], round, &flags);
 
-    if (!fp_pick_nan(one, 1, &n, &flags)) {
-        n = fp_round_to_int(x, round, &(uint32_t){ 0 });
-    }
-    r = fp_pack(&fp_double, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
-    fp_write(s, field_t(insn), r, fp_class(&fp_double, r), flags);
+    fp_write(s, field_t(insn), r, fp_class(&fp_double, r), flags & FPSCR_VXSNAN);
     fp_end(s, insn);
 }
 
@@ -288,50 +289,60 @@ unsigned fp_compare_bits(const FpFormat *format, U128 a, U128 b, bool ordered, u
     return order < 0 ? 8 : order > 0 ? 4 : 2;
 }
 
-static void compare(PpcState *s, uint32_t insn, bool ordered)
+void fp_compare_scalars(PpcState *s, uint32_t insn, const FpFormat *format, U128 a, U128 b, bool ordered)
 {
     uint32_t flags = 0;
-    unsigned cr = fp_compare_bits(&fp_double, s->vsr[field_a(insn)][0], s->vsr[field_b(insn)][0], ordered,
-                                  s->fpscr & FPSCR_VE, &flags);
 
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
-    fp_note(s, flags, 0);
+    fp_put_fpcc(s, insn, fp_compare_bits(format, a, b, ordered, s->fpscr & FPSCR_VE, &flags));
+    fp_note(s, flags, FP_KEEP_FR_FI);
     fp_trap(s);
+}
+
+static void compare(PpcState *s, uint32_t insn, bool ordered)
+{
+    fp_compare_scalars(s, insn, &fp_double, s->vsr[field_a(insn)][0], s->vsr[field_b(insn)][0], ordered);
 }
 
 void ppc_exec_fcmpu(PpcState *s, uint32_t insn) { compare(s, insn, false); }
 void ppc_exec_fcmpo(PpcState *s, uint32_t insn) { compare(s, insn, true); }
 
-/* Whether a software division or root would go wrong. */
-void ppc_exec_ftdiv(PpcState *s, uint32_t insn)
+unsigned fp_test_div(const FpFormat *f, U128 x, U128 y)
 {
-    FpNum a = fp_unpack(&fp_double, s->vsr[field_a(insn)][0]), b = fp_unpack(&fp_double, s->vsr[field_b(insn)][0]);
-    bool fe = fp_is_nan(a) || fp_is_nan(b) || a.kind == FP_IS_INF || b.kind == FP_IS_INF || b.kind == FP_IS_ZERO;
-    bool fg = a.kind == FP_IS_INF || b.kind == FP_IS_INF || b.kind == FP_IS_ZERO ||
-              (b.kind == FP_IS_FINITE && b.exp < -1022);
+    FpNum a = fp_unpack(f, x), b = fp_unpack(f, y);
+    bool special = a.kind == FP_IS_INF || b.kind == FP_IS_INF || b.kind == FP_IS_ZERO;
+    bool fe = special || fp_is_nan(a) || fp_is_nan(b), fg = special || (b.kind == FP_IS_FINITE && b.exp < 1 - f->max);
 
     if (!fe) {
-        fe = b.exp <= -1022 || b.exp >= 1021;
+        fe = b.exp <= 1 - f->max || b.exp >= f->max - 2;
         if (a.kind == FP_IS_FINITE) {
-            fe = fe || a.exp - b.exp >= 1023 || a.exp - b.exp <= -1021 || a.exp <= -970;
+            fe = fe || a.exp - b.exp >= f->max || a.exp - b.exp <= 2 - f->max || a.exp <= f->precision - f->max;
         }
     }
-    s->cr[field_bf(insn)] = 8 | (fg ? 4 : 0) | (fe ? 2 : 0);
+    return 8 | (fg ? 4 : 0) | (fe ? 2 : 0);
+}
+
+unsigned fp_test_sqrt(const FpFormat *f, U128 y)
+{
+    FpNum b = fp_unpack(f, y);
+    bool fg = b.kind == FP_IS_INF || b.kind == FP_IS_ZERO || (b.kind == FP_IS_FINITE && b.exp < 1 - f->max);
+    bool fe = b.kind != FP_IS_FINITE || b.negative || b.exp <= f->precision - f->max;
+
+    return 8 | (fg ? 4 : 0) | (fe ? 2 : 0);
+}
+
+void ppc_exec_ftdiv(PpcState *s, uint32_t insn)
+{
+    s->cr[field_bf(insn)] = fp_test_div(&fp_double, s->vsr[field_a(insn)][0], s->vsr[field_b(insn)][0]);
 }
 
 void ppc_exec_ftsqrt(PpcState *s, uint32_t insn)
 {
-    FpNum b = fp_unpack(&fp_double, s->vsr[field_b(insn)][0]);
-    bool fg = b.kind == FP_IS_INF || b.kind == FP_IS_ZERO || (b.kind == FP_IS_FINITE && b.exp < -1022);
-    bool fe = b.kind != FP_IS_FINITE || b.negative || b.exp <= -970;
-
-    s->cr[field_bf(insn)] = 8 | (fg ? 4 : 0) | (fe ? 2 : 0);
+    s->cr[field_bf(insn)] = fp_test_sqrt(&fp_double, s->vsr[field_b(insn)][0]);
 }
 
 static void move(PpcState *s, uint32_t insn, uint64_t value)
 {
-    put_fpr(s, field_t(insn), value);
+    fp_put_scalar(s, field_t(insn), value);
     fp_end(s, insn);
 }
 
@@ -349,12 +360,12 @@ void ppc_exec_fmrgew(PpcState *s, uint32_t insn)
 {
     uint64_t a = s->vsr[field_a(insn)][0], b = s->vsr[field_b(insn)][0];
 
-    put_fpr(s, field_t(insn), (a & UINT64_C(0xffffffff00000000)) | b >> 32);
+    fp_put_scalar(s, field_t(insn), (a & UINT64_C(0xffffffff00000000)) | b >> 32);
 }
 
 void ppc_exec_fmrgow(PpcState *s, uint32_t insn)
 {
     uint64_t a = s->vsr[field_a(insn)][0], b = s->vsr[field_b(insn)][0];
 
-    put_fpr(s, field_t(insn), a << 32 | (uint32_t)b);
+    fp_put_scalar(s, field_t(insn), a << 32 | (uint32_t)b);
 }

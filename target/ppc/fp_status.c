@@ -4,6 +4,14 @@
 #include "fp.h"
 #include "vec_ops.h"
 
+/* Whether one of the exceptions has its enable bit in f set. */
+static bool any_enabled(uint32_t exceptions, uint32_t f)
+{
+    return (exceptions & FPSCR_VX_ALL && f & FPSCR_VE) || (exceptions & FPSCR_OX && f & FPSCR_OE) ||
+           (exceptions & FPSCR_UX && f & FPSCR_UE) || (exceptions & FPSCR_ZX && f & FPSCR_ZE) ||
+           (exceptions & FPSCR_XX && f & FPSCR_XE);
+}
+
 void fp_summarise(PpcState *s)
 {
     uint32_t f = s->fpscr & ~(FPSCR_VX | FPSCR_FEX);
@@ -11,11 +19,18 @@ void fp_summarise(PpcState *s)
     if (f & FPSCR_VX_ALL) {
         f |= FPSCR_VX;
     }
-    if ((f & FPSCR_VX && f & FPSCR_VE) || (f & FPSCR_OX && f & FPSCR_OE) || (f & FPSCR_UX && f & FPSCR_UE) ||
-        (f & FPSCR_ZX && f & FPSCR_ZE) || (f & FPSCR_XX && f & FPSCR_XE)) {
+    if (any_enabled(f, f)) {
         f |= FPSCR_FEX;
     }
     s->fpscr = (s->fpscr & ~UINT64_C(0xffffffff)) | f;
+}
+
+static void add_sticky(PpcState *s, uint32_t flags)
+{
+    if (flags) {
+        s->fpscr |= flags | (flags & ~s->fpscr ? FPSCR_FX : 0);
+        fp_summarise(s);
+    }
 }
 
 bool fp_note(PpcState *s, uint32_t flags, unsigned what)
@@ -29,11 +44,7 @@ bool fp_note(PpcState *s, uint32_t flags, unsigned what)
     if (what & FP_SET_FR_FI) {
         s->fpscr = (s->fpscr & ~(uint64_t)(FPSCR_FR | FPSCR_FI)) | (flags & (FPSCR_FR | FPSCR_FI));
     }
-    flags &= FPSCR_EXCEPTIONS;
-    if (flags) {
-        s->fpscr |= flags | (flags & ~f ? FPSCR_FX : 0);
-        fp_summarise(s);
-    }
+    add_sticky(s, flags & FPSCR_EXCEPTIONS);
     return !stopped;
 }
 
@@ -44,16 +55,8 @@ uint32_t fp_sticky(uint32_t flags)
 
 bool fp_note_vector(PpcState *s, uint32_t flags)
 {
-    uint32_t f = s->fpscr;
-
-    flags &= FPSCR_EXCEPTIONS;
-    if (flags) {
-        s->fpscr |= flags | (flags & ~f ? FPSCR_FX : 0);
-        fp_summarise(s);
-    }
-    return !((flags & FPSCR_VX_ALL && f & FPSCR_VE) || (flags & FPSCR_OX && f & FPSCR_OE) ||
-             (flags & FPSCR_UX && f & FPSCR_UE) || (flags & FPSCR_ZX && f & FPSCR_ZE) ||
-             (flags & FPSCR_XX && f & FPSCR_XE));
+    add_sticky(s, flags & FPSCR_EXCEPTIONS);
+    return !any_enabled(flags, s->fpscr);
 }
 
 void fp_trap(PpcState *s)
@@ -73,9 +76,8 @@ void fp_end(PpcState *s, uint32_t insn)
 
 void fp_write(PpcState *s, unsigned reg, uint64_t value, uint32_t fprf, uint32_t flags)
 {
-    if (fp_note(s, flags, FP_SCALAR)) {
-        s->vsr[reg][0] = value;
-        s->vsr[reg][1] = 0;
+    if (fp_note(s, flags, FP_SET_FR_FI)) {
+        fp_put_scalar(s, reg, value);
         s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | fprf;
     }
 }
@@ -90,29 +92,23 @@ static void set_fpscr(PpcState *s, uint64_t value, uint64_t mask)
     fp_summarise(s);
 }
 
-static void put_control(PpcState *s, uint32_t insn, uint64_t value)
-{
-    s->vsr[field_t(insn)][0] = value;
-    s->vsr[field_t(insn)][1] = 0;
-}
-
 void ppc_exec_mffs(PpcState *s, uint32_t insn)
 {
-    put_control(s, insn, s->fpscr);
+    fp_put_scalar(s, field_t(insn), s->fpscr);
     fp_end(s, insn);
 }
 
 /* Reads, and clears the enables. */
 void ppc_exec_mffsce(PpcState *s, uint32_t insn)
 {
-    put_control(s, insn, s->fpscr);
+    fp_put_scalar(s, field_t(insn), s->fpscr);
     set_fpscr(s, 0, FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE);
 }
 
 /* The control bits are read; a field of them is replaced. */
 static void read_control(PpcState *s, uint32_t insn, uint64_t value, uint64_t mask)
 {
-    put_control(s, insn, s->fpscr & UINT64_C(0x7000000ff));
+    fp_put_scalar(s, field_t(insn), s->fpscr & UINT64_C(0x7000000ff));
     set_fpscr(s, value, mask);
 }
 
@@ -139,7 +135,7 @@ void ppc_exec_mffscrni(PpcState *s, uint32_t insn)
 /* Without the sticky bits. */
 void ppc_exec_mffsl(PpcState *s, uint32_t insn)
 {
-    put_control(s, insn, s->fpscr & (UINT64_C(0x700000000) | FPSCR_FR | FPSCR_FI | FPSCR_FPRF | 0xff));
+    fp_put_scalar(s, field_t(insn), s->fpscr & (UINT64_C(0x700000000) | FPSCR_FR | FPSCR_FI | FPSCR_FPRF | 0xff));
 }
 
 void ppc_exec_mcrfs(PpcState *s, uint32_t insn)

@@ -58,9 +58,7 @@ uint64_t ppc_helper_fp_compare(PpcState *s, uint64_t row, uint64_t word, uint64_
     unsigned field = field_bf(word);
     uint8_t old = s->cr[field], result;
 
-    ppc_fp_settle(s);
-    execs[row](s, word);
-    ppc_fp_update_fast(s);
+    ppc_fp_execute(s, row, word);
     result = s->cr[field];
     s->cr[field] = old;
     return result;

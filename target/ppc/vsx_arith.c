@@ -7,26 +7,9 @@
 #define SIGN64 UINT64_C(0x8000000000000000)
 #define SIGN32 0x80000000u
 
-static void put_scalar(PpcState *s, unsigned xt, uint64_t value)
-{
-    s->vsr[xt][0] = value;
-    s->vsr[xt][1] = 0;
-}
-
-/* A single in double format may be denormalized. */
-static uint32_t class_of(const FpFormat *format, uint64_t bits)
-{
-    unsigned exponent = bits >> 52 & 0x7ff;
-
-    return fp_class(&fp_double, bits) | (format == &fp_single && exponent && exponent < 897 ? FPSCR_C : 0);
-}
-
 static void scalar_result(PpcState *s, unsigned xt, const FpFormat *format, uint64_t r, uint32_t flags)
 {
-    if (fp_note(s, flags, FP_SCALAR)) {
-        put_scalar(s, xt, r);
-        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | class_of(format, r);
-    }
+    fp_write(s, xt, r, fp_class_in_double(format, r), flags);
     fp_trap(s);
 }
 
@@ -142,22 +125,11 @@ static void vector_unary(PpcState *s, uint32_t insn, const FpFormat *format, Una
     fp_trap(s);
 }
 
-static U128 to_integral(PpcState *s, const FpFormat *format, U128 bits, FpRound round, uint32_t *flags)
-{
-    FpNum x = fp_unpack(format, bits), n;
-    const FpNum *const one[] = { &x };
-
-    if (!fp_pick_nan(one, 1, &n, flags)) {
-        n = fp_round_to_int(x, round, flags);
-    }
-    return fp_pack(format, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
-}
-
 #define ROUND_TO(name, round, exact)                                                                            \
     static U128 round_##name(PpcState *s, const FpFormat *format, U128 bits, uint32_t *flags)                   \
     {                                                                                                           \
         uint32_t found = 0;                                                                                     \
-        U128 r = to_integral(s, format, bits, round, &found);                                                   \
+        U128 r = fp_to_integral(format, bits, round, &found);                                                   \
                                                                                                                 \
         *flags |= exact ? found : found & ~(FPSCR_XX | FPSCR_FI | FPSCR_FR);                                    \
         return r;                                                                                               \
@@ -171,35 +143,17 @@ ROUND_TO(ip, ROUND_UP, false)
 ROUND_TO(im, ROUND_DOWN, false)
 ROUND_TO(ic, fp_rn(s), true) /* the current mode, and the only one that says whether it was exact */
 
-/* Estimates, as near as the format can be; no XX. */
-static U128 estimate(PpcState *s, const FpFormat *format, const FpFormat *to, U128 bits, bool root, uint32_t *flags)
-{
-    FpNum x = fp_unpack(format, bits), n;
-    const FpNum *const one[] = { &x };
-    uint32_t inexact = 0;
-
-    if (!fp_pick_nan(one, 1, &n, flags)) {
-        if (root && x.kind != FP_IS_ZERO) {
-            x = fp_round(&fp_double, fp_sqrt(x, flags), ROUND_NEAREST, 0, &inexact);
-        }
-        n = fp_is_nan(x) ? x : fp_div(fp_from_int(false, 1), x, flags);
-    }
-    inexact = 0;
-    n = fp_round(to, n, fp_rn(s), s->fpscr & (FPSCR_OE | FPSCR_UE), &inexact);
-    *flags |= inexact & (FPSCR_OX | FPSCR_UX);
-    return fp_pack(format, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
-}
-
+/* Estimates, as near as the format can be. */
 #define ESTIMATE(name, root)                                                                                    \
     static U128 estimate_##name(PpcState *s, const FpFormat *format, U128 bits, uint32_t *flags)                \
     {                                                                                                           \
-        return estimate(s, format, format, bits, root, flags);                                                  \
+        return fp_estimate(s, format, format, bits, root, flags);                                               \
     }                                                                                                           \
     void ppc_exec_xs##name##dp(PpcState *s, uint32_t insn) { scalar_unary(s, insn, estimate_##name); }          \
     void ppc_exec_xs##name##sp(PpcState *s, uint32_t insn)                                                      \
     {                                                                                                           \
         uint32_t flags = 0;                                                                                     \
-        uint64_t r = estimate(s, &fp_double, &fp_single, s->vsr[field_xb(insn)][0], root, &flags);              \
+        uint64_t r = fp_estimate(s, &fp_double, &fp_single, s->vsr[field_xb(insn)][0], root, &flags);           \
                                                                                                                 \
         scalar_result(s, field_xt(insn), &fp_single, r, flags);                                                 \
     }                                                                                                           \
@@ -234,8 +188,8 @@ static void scalar_choose(PpcState *s, uint32_t insn, bool smaller)
     uint32_t flags = 0;
     uint64_t r = choose(&fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0], smaller, &flags);
 
-    if (fp_note(s, flags, 0)) {
-        put_scalar(s, field_xt(insn), r);
+    if (fp_note(s, flags, FP_KEEP_FR_FI)) {
+        fp_put_scalar(s, field_xt(insn), r);
     }
     fp_trap(s);
 }
@@ -274,8 +228,8 @@ static void choose_c(PpcState *s, uint32_t insn, bool smaller)
     uint32_t flags = 0;
     unsigned order = fp_compare_bits(&fp_double, a, b, false, 0, &flags);
 
-    if (fp_note(s, flags, 0)) {
-        put_scalar(s, field_xt(insn), order == (smaller ? 8 : 4) ? a : b);
+    if (fp_note(s, flags, FP_KEEP_FR_FI)) {
+        fp_put_scalar(s, field_xt(insn), order == (smaller ? 8 : 4) ? a : b);
     }
     fp_trap(s);
 }
@@ -297,8 +251,8 @@ static void choose_j(PpcState *s, uint32_t insn, bool smaller)
     } else {
         r = order == (smaller ? 8 : 4) ? a : b;
     }
-    if (fp_note(s, flags, 0)) {
-        put_scalar(s, field_xt(insn), r);
+    if (fp_note(s, flags, FP_KEEP_FR_FI)) {
+        fp_put_scalar(s, field_xt(insn), r);
     }
     fp_trap(s);
 }
@@ -308,14 +262,7 @@ void ppc_exec_xsminjdp(PpcState *s, uint32_t insn) { choose_j(s, insn, true); }
 
 static void scalar_compare(PpcState *s, uint32_t insn, bool ordered)
 {
-    uint32_t flags = 0;
-    unsigned cr = fp_compare_bits(&fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0], ordered,
-                                  s->fpscr & FPSCR_VE, &flags);
-
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
-    fp_note(s, flags, 0);
-    fp_trap(s);
+    fp_compare_scalars(s, insn, &fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0], ordered);
 }
 
 void ppc_exec_xscmpudp(PpcState *s, uint32_t insn) { scalar_compare(s, insn, false); }
@@ -332,8 +279,8 @@ static void scalar_mask(PpcState *s, uint32_t insn, unsigned accept)
     uint32_t flags = 0;
     bool yes = compare_mask(s, &fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0], accept, &flags);
 
-    if (fp_note(s, flags, 0)) {
-        put_scalar(s, field_xt(insn), yes ? UINT64_MAX : 0);
+    if (fp_note(s, flags, FP_KEEP_FR_FI)) {
+        fp_put_scalar(s, field_xt(insn), yes ? UINT64_MAX : 0);
     }
     fp_trap(s);
 }
@@ -376,7 +323,7 @@ void ppc_exec_xvcmpgesp(PpcState *s, uint32_t insn) { vector_mask(s, insn, &fp_s
         uint64_t a = s->vsr[field_xa(insn)][0], b = s->vsr[field_xb(insn)][0], sign = SIGN64;        \
                                                                                                      \
         (void)a;                                                                                     \
-        put_scalar(s, field_xt(insn), expression64);                                                 \
+        fp_put_scalar(s, field_xt(insn), expression64);                                                 \
     }                                                                                                \
     void ppc_exec_xv##name##dp(PpcState *s, uint32_t insn)                                           \
     {                                                                                                \
@@ -401,50 +348,25 @@ SIGNS(nabs, b | sign, b | sign)
 SIGNS(neg, b ^ sign, b ^ sign)
 SIGNS(cpsgn, (a & sign) | (b & ~sign), (a & sign) | (b & ~sign))
 
-/* Whether a software division or root would go wrong: FG, FE as CR bits. */
-static unsigned test_div(const FpFormat *f, U128 x, U128 y)
-{
-    FpNum a = fp_unpack(f, x), b = fp_unpack(f, y);
-    bool special = a.kind == FP_IS_INF || b.kind == FP_IS_INF || b.kind == FP_IS_ZERO;
-    bool fe = special || fp_is_nan(a) || fp_is_nan(b), fg = special || (b.kind == FP_IS_FINITE && b.exp < 1 - f->max);
-
-    if (!fe) {
-        fe = b.exp <= 1 - f->max || b.exp >= f->max - 2;
-        if (a.kind == FP_IS_FINITE) {
-            fe = fe || a.exp - b.exp >= f->max || a.exp - b.exp <= 2 - f->max || a.exp <= f->precision - f->max;
-        }
-    }
-    return 8 | (fg ? 4 : 0) | (fe ? 2 : 0);
-}
-
-static unsigned test_sqrt(const FpFormat *f, U128 y)
-{
-    FpNum b = fp_unpack(f, y);
-    bool fg = b.kind == FP_IS_INF || b.kind == FP_IS_ZERO || (b.kind == FP_IS_FINITE && b.exp < 1 - f->max);
-    bool fe = b.kind != FP_IS_FINITE || b.negative || b.exp <= f->precision - f->max;
-
-    return 8 | (fg ? 4 : 0) | (fe ? 2 : 0);
-}
-
 void ppc_exec_xstdivdp(PpcState *s, uint32_t insn)
 {
-    s->cr[field_bf(insn)] = test_div(&fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0]);
+    s->cr[field_bf(insn)] = fp_test_div(&fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0]);
 }
 
 void ppc_exec_xstsqrtdp(PpcState *s, uint32_t insn)
 {
-    s->cr[field_bf(insn)] = test_sqrt(&fp_double, s->vsr[field_xb(insn)][0]);
+    s->cr[field_bf(insn)] = fp_test_sqrt(&fp_double, s->vsr[field_xb(insn)][0]);
 }
 
 void ppc_exec_xvtdivdp(PpcState *s, uint32_t insn)
 {
-    s->cr[field_bf(insn)] = test_div(&fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0]) |
-                            test_div(&fp_double, s->vsr[field_xa(insn)][1], s->vsr[field_xb(insn)][1]);
+    s->cr[field_bf(insn)] = fp_test_div(&fp_double, s->vsr[field_xa(insn)][0], s->vsr[field_xb(insn)][0]) |
+                            fp_test_div(&fp_double, s->vsr[field_xa(insn)][1], s->vsr[field_xb(insn)][1]);
 }
 
 void ppc_exec_xvtsqrtdp(PpcState *s, uint32_t insn)
 {
-    s->cr[field_bf(insn)] = test_sqrt(&fp_double, s->vsr[field_xb(insn)][0]) | test_sqrt(&fp_double, s->vsr[field_xb(insn)][1]);
+    s->cr[field_bf(insn)] = fp_test_sqrt(&fp_double, s->vsr[field_xb(insn)][0]) | fp_test_sqrt(&fp_double, s->vsr[field_xb(insn)][1]);
 }
 
 void ppc_exec_xvtdivsp(PpcState *s, uint32_t insn)
@@ -452,7 +374,7 @@ void ppc_exec_xvtdivsp(PpcState *s, uint32_t insn)
     unsigned r = 0;
 
     for (unsigned i = 0; i < 4; i++) {
-        r |= test_div(&fp_single, vec_reg(s, field_xa(insn))->w[i], vec_reg(s, field_xb(insn))->w[i]);
+        r |= fp_test_div(&fp_single, vec_reg(s, field_xa(insn))->w[i], vec_reg(s, field_xb(insn))->w[i]);
     }
     s->cr[field_bf(insn)] = r;
 }
@@ -462,7 +384,7 @@ void ppc_exec_xvtsqrtsp(PpcState *s, uint32_t insn)
     unsigned r = 0;
 
     for (unsigned i = 0; i < 4; i++) {
-        r |= test_sqrt(&fp_single, vec_reg(s, field_xb(insn))->w[i]);
+        r |= fp_test_sqrt(&fp_single, vec_reg(s, field_xb(insn))->w[i]);
     }
     s->cr[field_bf(insn)] = r;
 }

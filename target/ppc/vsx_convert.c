@@ -4,12 +4,6 @@
  */
 #include "vec_ops.h"
 
-static void put_scalar(PpcState *s, unsigned xt, uint64_t value)
-{
-    s->vsr[xt][0] = value;
-    s->vsr[xt][1] = 0;
-}
-
 static uint64_t twice(uint32_t word)
 {
     return (uint64_t)word << 32 | word;
@@ -29,10 +23,7 @@ static U128 reformat(PpcState *s, const FpFormat *from, const FpFormat *to, U128
 
 static void write_scalar(PpcState *s, unsigned xt, uint64_t value, uint32_t fprf, uint32_t flags)
 {
-    if (fp_note(s, flags, FP_SCALAR)) {
-        put_scalar(s, xt, value);
-        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | fprf;
-    }
+    fp_write(s, xt, value, fprf, flags);
     fp_trap(s);
 }
 
@@ -56,7 +47,7 @@ void ppc_exec_xsrsp(PpcState *s, uint32_t insn)
 {
     FpNum x = fp_unpack(&fp_double, s->vsr[field_xb(insn)][0]), n;
     const FpNum *const one[] = { &x };
-    uint32_t flags = 0, fprf;
+    uint32_t flags = 0;
     uint64_t r;
 
     if (fp_pick_nan(one, 1, &n, &flags)) {
@@ -65,19 +56,18 @@ void ppc_exec_xsrsp(PpcState *s, uint32_t insn)
         n = fp_round(&fp_single, x, fp_rn(s), s->fpscr & (FPSCR_OE | FPSCR_UE), &flags);
     }
     r = fp_pack(&fp_double, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
-    fprf = fp_class(&fp_double, r) | ((r >> 52 & 0x7ff) && (r >> 52 & 0x7ff) < 897 ? FPSCR_C : 0);
-    write_scalar(s, field_xt(insn), r, fprf, flags);
+    write_scalar(s, field_xt(insn), r, fp_class_in_double(&fp_single, r), flags);
 }
 
 /* Without signalling: bits are moved. */
 void ppc_exec_xscvdpspn(PpcState *s, uint32_t insn)
 {
-    put_scalar(s, field_xt(insn), twice(fp_double_to_single(s->vsr[field_xb(insn)][0])));
+    fp_put_scalar(s, field_xt(insn), twice(fp_double_to_single(s->vsr[field_xb(insn)][0])));
 }
 
 void ppc_exec_xscvspdpn(PpcState *s, uint32_t insn)
 {
-    put_scalar(s, field_xt(insn), fp_single_to_double(s->vsr[field_xb(insn)][0] >> 32));
+    fp_put_scalar(s, field_xt(insn), fp_single_to_double(s->vsr[field_xb(insn)][0] >> 32));
 }
 
 void ppc_exec_xvcvdpsp(PpcState *s, uint32_t insn)
@@ -166,7 +156,7 @@ static void scalar_to_int(PpcState *s, uint32_t insn, unsigned width, bool is_un
     uint64_t r = fp_convert_to_int(&fp_double, s->vsr[field_xb(insn)][0], width, is_unsigned, ROUND_ZERO, &flags);
 
     if (fp_note(s, flags, FP_SET_FR_FI)) {
-        put_scalar(s, field_xt(insn), width == 32 ? twice(r) : r);
+        fp_put_scalar(s, field_xt(insn), width == 32 ? twice(r) : r);
     }
     fp_trap(s);
 }
@@ -214,17 +204,10 @@ void ppc_exec_xvcvspuxds(PpcState *s, uint32_t insn) { vector_to_int(s, insn, &f
 void ppc_exec_xvcvspsxws(PpcState *s, uint32_t insn) { vector_to_int(s, insn, &fp_single, 32, false); }
 void ppc_exec_xvcvspuxws(PpcState *s, uint32_t insn) { vector_to_int(s, insn, &fp_single, 32, true); }
 
-static FpNum from_int(uint64_t v, bool is_unsigned)
-{
-    bool negative = !is_unsigned && v >> 63;
-
-    return fp_from_int(negative, negative ? -v : v);
-}
-
 static void scalar_from_int(PpcState *s, uint32_t insn, bool is_unsigned, const FpFormat *to)
 {
     uint32_t flags = 0;
-    FpNum n = fp_round(to, from_int(s->vsr[field_xb(insn)][0], is_unsigned), fp_rn(s), 0, &flags);
+    FpNum n = fp_round(to, fp_from_int64(s->vsr[field_xb(insn)][0], is_unsigned), fp_rn(s), 0, &flags);
     uint64_t r = fp_pack(&fp_double, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
 
     write_scalar(s, field_xt(insn), r, fp_class(&fp_double, r), flags);
@@ -244,7 +227,7 @@ static void vector_from_int(PpcState *s, uint32_t insn, unsigned width, bool is_
     for (unsigned i = 0; i < (width == 32 && to == &fp_single ? 4 : 2); i++) {
         uint32_t word = to == &fp_single ? b->w[i] : b->d[i] >> 32;
         uint64_t v = width == 64 ? b->d[i] : is_unsigned ? word : (uint64_t)(int32_t)word;
-        U128 packed = fp_pack(to, from_int(v, is_unsigned), fp_rn(s), 0, &flags);
+        U128 packed = fp_pack(to, fp_from_int64(v, is_unsigned), fp_rn(s), 0, &flags);
 
         if (to == &fp_double) {
             r.d[i] = packed;

@@ -236,8 +236,7 @@ void vsx_test_class(PpcState *s, uint32_t insn, const FpFormat *format, U128 bit
     bool negative = bits >> (format->width - 1) & 1;
     unsigned cr = (negative ? 8 : 0) | (is_of_class(format, bits, insn >> 16 & 127) ? 2 : 0) | (not_single ? 1 : 0);
 
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
+    fp_put_fpcc(s, insn, cr);
 }
 
 void ppc_exec_xststdcdp(PpcState *s, uint32_t insn)
@@ -255,8 +254,7 @@ void ppc_exec_xststdcsp(PpcState *s, uint32_t insn)
     bool not_single = fp_single_to_double(fp_double_to_single(bits)) != bits;
     unsigned cr = (negative ? 8 : 0) | (yes ? 2 : 0) | (not_single ? 1 : 0);
 
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
+    fp_put_fpcc(s, insn, cr);
 }
 
 /* DCMX of the vector forms is in three pieces. */
@@ -285,6 +283,5 @@ void ppc_exec_xscmpexpdp(PpcState *s, uint32_t insn)
     bool nan = fp_is_nan(fp_unpack(&fp_double, a)) || fp_is_nan(fp_unpack(&fp_double, b));
     unsigned x = exponent64(a), y = exponent64(b), cr = nan ? 1 : x < y ? 8 : x > y ? 4 : 2;
 
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
+    fp_put_fpcc(s, insn, cr);
 }

@@ -15,7 +15,7 @@ static FpRound rounding(const PpcState *s, uint32_t insn)
 
 static void write_quad(PpcState *s, uint32_t insn, U128 r, uint32_t flags)
 {
-    if (fp_note(s, flags, FP_SCALAR)) {
+    if (fp_note(s, flags, FP_SET_FR_FI)) {
         vec_set_u128(vec_t(s, insn), r);
         s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | fp_class(&fp_quad, r);
     }
@@ -45,13 +45,7 @@ void ppc_exec_xsnmsubqp(PpcState *s, uint32_t insn) { arith(s, insn, FP_NMSUB); 
 
 static void compare(PpcState *s, uint32_t insn, bool ordered)
 {
-    uint32_t flags = 0;
-    unsigned cr = fp_compare_bits(&fp_quad, reg(s, field_a(insn)), reg(s, field_b(insn)), ordered, s->fpscr & FPSCR_VE, &flags);
-
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
-    fp_note(s, flags, 0);
-    fp_trap(s);
+    fp_compare_scalars(s, insn, &fp_quad, reg(s, field_a(insn)), reg(s, field_b(insn)), ordered);
 }
 
 void ppc_exec_xscmpuqp(PpcState *s, uint32_t insn) { compare(s, insn, false); }
@@ -100,8 +94,7 @@ void ppc_exec_xscmpexpqp(PpcState *s, uint32_t insn)
     bool nan = fp_is_nan(fp_unpack(&fp_quad, a)) || fp_is_nan(fp_unpack(&fp_quad, b));
     unsigned x = EXPONENT(a), y = EXPONENT(b), cr = nan ? 1 : x < y ? 8 : x > y ? 4 : 2;
 
-    s->cr[field_bf(insn)] = cr;
-    s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | cr << 12;
+    fp_put_fpcc(s, insn, cr);
 }
 
 void ppc_exec_xststdcqp(PpcState *s, uint32_t insn)
@@ -127,11 +120,10 @@ void ppc_exec_xscvqpudz(PpcState *s, uint32_t insn) { to_int(s, insn, 64, true);
 
 static void from_int(PpcState *s, uint32_t insn, bool is_unsigned)
 {
-    uint64_t v = vec_b(s, insn)->d[0];
-    bool negative = !is_unsigned && v >> 63;
+    FpNum n = fp_from_int64(vec_b(s, insn)->d[0], is_unsigned);
     uint32_t flags = 0;
 
-    write_quad(s, insn, fp_pack(&fp_quad, fp_from_int(negative, negative ? -v : v), ROUND_NEAREST, 0, &flags), 0);
+    write_quad(s, insn, fp_pack(&fp_quad, n, ROUND_NEAREST, 0, &flags), 0);
 }
 
 void ppc_exec_xscvsdqp(PpcState *s, uint32_t insn) { from_int(s, insn, false); }
@@ -160,10 +152,7 @@ void ppc_exec_xscvqpdp(PpcState *s, uint32_t insn)
         n = x;
     }
     r = fp_pack(&fp_double, n, rounding(s, insn), s->fpscr & (FPSCR_OE | FPSCR_UE), &flags);
-    if (fp_note(s, flags, FP_SCALAR)) {
-        *vec_t(s, insn) = (PpcVec){ .d = { r, 0 } };
-        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPRF) | fp_class(&fp_double, r);
-    }
+    fp_write(s, 32 + field_t(insn), r, fp_class(&fp_double, r), flags);
     fp_trap(s);
 }
 
@@ -178,18 +167,14 @@ static FpRound chosen(const PpcState *s, uint32_t insn)
 
 void ppc_exec_xsrqpi(PpcState *s, uint32_t insn)
 {
-    FpNum x = fp_unpack(&fp_quad, reg(s, field_b(insn))), n;
-    const FpNum *const one[] = { &x };
     uint32_t flags = 0;
+    U128 r = fp_to_integral(&fp_quad, reg(s, field_b(insn)), chosen(s, insn), &flags);
 
-    if (!fp_pick_nan(one, 1, &n, &flags)) {
-        n = fp_round_to_int(x, chosen(s, insn), &flags);
-    }
     /* The form with EX = 1 tells of inexactness. */
     if (!(insn & 1)) {
         flags &= ~(FPSCR_XX | FPSCR_FI | FPSCR_FR);
     }
-    write_quad(s, insn, fp_pack(&fp_quad, n, ROUND_ZERO, 0, &(uint32_t){ 0 }), flags);
+    write_quad(s, insn, r, flags);
 }
 
 /* To the precision of the x87's format, in the range of this one. */
