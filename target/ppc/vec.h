@@ -46,4 +46,29 @@ static inline void vec_set_u128(PpcVec *v, U128 value)
     v->d[1] = value;
 }
 
+/* Saturation, which VSCR[SAT] remembers. */
+static inline int64_t clamp(PpcState *s, int64_t value, int64_t low, int64_t high)
+{
+    if (value < low || value > high) {
+        s->vscr |= VSCR_SAT;
+        return value < low ? low : high;
+    }
+    return value;
+}
+
+/* The single or double in place i, for operations that need not know which element it is. */
+static inline uint64_t vec_number(const PpcVec *v, const FpFormat *format, unsigned i)
+{
+    return format == &fp_single ? v->w[i] : v->d[i];
+}
+
+static inline void vec_set_number(PpcVec *v, const FpFormat *format, unsigned i, uint64_t value)
+{
+    if (format == &fp_single) {
+        v->w[i] = value;
+    } else {
+        v->d[i] = value;
+    }
+}
+
 #endif

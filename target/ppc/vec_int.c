@@ -4,16 +4,6 @@
 #include "vec.h"
 #include "vec_ops.h"
 
-/* Saturation, which VSCR[SAT] remembers. */
-static int64_t clamp(PpcState *s, int64_t value, int64_t low, int64_t high)
-{
-    if (value < low || value > high) {
-        s->vscr |= VSCR_SAT;
-        return value < low ? low : high;
-    }
-    return value;
-}
-
 /* A function of two elements at the same place. */
 #define ELEMENTS(name, member, count, expression)                                       \
     void ppc_exec_##name(PpcState *s, uint32_t insn)                                    \
@@ -268,29 +258,9 @@ static uint64_t rotated(uint64_t a, uint64_t control, unsigned width, uint64_t *
     }
 ROTATE_MASK(vrlwnm, w, 4, 32, 0)
 ROTATE_MASK(vrldnm, d, 2, 64, 0)
-
 /* Here the old contents of T are read, and T may be a source too. */
-void ppc_exec_vrlwmi(PpcState *s, uint32_t insn)
-{
-    PpcVec old = *vec_t(s, insn), a = *vec_a(s, insn), b = *vec_b(s, insn);
-
-    for (unsigned i = 0; i < 4; i++) {
-        uint64_t mask, r = rotated(a.w[i], b.w[i], 32, &mask);
-
-        vec_t(s, insn)->w[i] = (r & mask) | (old.w[i] & ~mask);
-    }
-}
-
-void ppc_exec_vrldmi(PpcState *s, uint32_t insn)
-{
-    PpcVec old = *vec_t(s, insn), a = *vec_a(s, insn), b = *vec_b(s, insn);
-
-    for (unsigned i = 0; i < 2; i++) {
-        uint64_t mask, r = rotated(a.d[i], b.d[i], 64, &mask);
-
-        vec_t(s, insn)->d[i] = (r & mask) | (old.d[i] & ~mask);
-    }
-}
+ROTATE_MASK(vrlwmi, w, 4, 32, 1)
+ROTATE_MASK(vrldmi, d, 2, 64, 1)
 
 /* Multiply and add. */
 static void multiply_high(PpcState *s, uint32_t insn, int round)

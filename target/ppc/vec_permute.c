@@ -22,15 +22,6 @@
         *vec_t(s, insn) = r;                                                                 \
     }
 
-static int64_t clamp(PpcState *s, int64_t value, int64_t low, int64_t high)
-{
-    if (value < low || value > high) {
-        s->vscr |= VSCR_SAT;
-        return value < low ? low : high;
-    }
-    return value;
-}
-
 static uint32_t clamp_unsigned(PpcState *s, uint64_t value, uint32_t high)
 {
     if (value > high) {
@@ -138,15 +129,19 @@ static uint8_t byte_of_pair(const PpcVec *a, const PpcVec *b, unsigned i)
     return i & 16 ? b->b[BYTE_AT(i & 15)] : a->b[BYTE_AT(i & 15)];
 }
 
-static void permute(PpcState *s, uint32_t insn, unsigned flip)
+PpcVec vec_permute(const PpcVec *a, const PpcVec *b, const PpcVec *control, unsigned flip)
 {
-    const PpcVec *a = vec_a(s, insn), *b = vec_b(s, insn), *c = vec_c(s, insn);
     PpcVec r;
 
     for (unsigned i = 0; i < 16; i++) {
-        r.b[i] = byte_of_pair(a, b, (c->b[i] & 31) ^ flip);
+        r.b[i] = byte_of_pair(a, b, (control->b[i] & 31) ^ flip);
     }
-    *vec_t(s, insn) = r;
+    return r;
+}
+
+static void permute(PpcState *s, uint32_t insn, unsigned flip)
+{
+    *vec_t(s, insn) = vec_permute(vec_a(s, insn), vec_b(s, insn), vec_c(s, insn), flip);
 }
 
 void ppc_exec_vperm(PpcState *s, uint32_t insn) { permute(s, insn, 0); }

@@ -36,48 +36,36 @@ static void scalar(PpcState *s, uint32_t insn, FpArith op, bool is_m, const FpFo
     scalar_result(s, field_xt(insn), format, r, flags);
 }
 
-static void vector64(PpcState *s, uint32_t insn, FpArith op, bool is_m)
+void vsx_vector_result(PpcState *s, uint32_t insn, const PpcVec *r, uint32_t flags)
 {
-    Operands o = operands(insn, op, is_m);
-    uint32_t all = 0;
-    PpcVec r;
-
-    for (unsigned i = 0; i < 2; i++) {
-        uint32_t flags = 0;
-
-        r.d[i] = fp_arith(s, op, &fp_double, &fp_double, fp_rn(s), s->vsr[o.a][i], s->vsr[o.b][i], s->vsr[o.c][i], &flags);
-        all |= fp_sticky(flags);
-    }
-    if (fp_note_vector(s, all)) {
-        *vec_reg(s, field_xt(insn)) = r;
+    if (fp_note_vector(s, flags)) {
+        *vec_reg(s, field_xt(insn)) = *r;
     }
     fp_trap(s);
 }
 
-static void vector32(PpcState *s, uint32_t insn, FpArith op, bool is_m)
+static void vector(PpcState *s, uint32_t insn, FpArith op, bool is_m, const FpFormat *format)
 {
     Operands o = operands(insn, op, is_m);
     const PpcVec *a = vec_reg(s, o.a), *b = vec_reg(s, o.b), *c = vec_reg(s, o.c);
     uint32_t all = 0;
     PpcVec r;
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 128u / format->width; i++) {
         uint32_t flags = 0;
 
-        r.w[i] = fp_arith(s, op, &fp_single, &fp_single, fp_rn(s), a->w[i], b->w[i], c->w[i], &flags);
+        vec_set_number(&r, format, i, fp_arith(s, op, format, format, fp_rn(s), vec_number(a, format, i), vec_number(b, format, i),
+                                               vec_number(c, format, i), &flags));
         all |= fp_sticky(flags);
     }
-    if (fp_note_vector(s, all)) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, all);
 }
 
 #define ARITH(name, op, m)                                                                                       \
     void ppc_exec_xs##name##dp(PpcState *s, uint32_t insn) { scalar(s, insn, op, m, &fp_double); }               \
     void ppc_exec_xs##name##sp(PpcState *s, uint32_t insn) { scalar(s, insn, op, m, &fp_single); }               \
-    void ppc_exec_xv##name##dp(PpcState *s, uint32_t insn) { vector64(s, insn, op, m); }                         \
-    void ppc_exec_xv##name##sp(PpcState *s, uint32_t insn) { vector32(s, insn, op, m); }
+    void ppc_exec_xv##name##dp(PpcState *s, uint32_t insn) { vector(s, insn, op, m, &fp_double); }               \
+    void ppc_exec_xv##name##sp(PpcState *s, uint32_t insn) { vector(s, insn, op, m, &fp_single); }
 ARITH(add, FP_ADD, false)
 ARITH(sub, FP_SUB, false)
 ARITH(mul, FP_MUL, false)
@@ -112,17 +100,10 @@ static void vector_unary(PpcState *s, uint32_t insn, const FpFormat *format, Una
     for (unsigned i = 0; i < 128u / format->width; i++) {
         uint32_t flags = 0;
 
-        if (format == &fp_single) {
-            r.w[i] = fn(s, format, b->w[i], &flags);
-        } else {
-            r.d[i] = fn(s, format, b->d[i], &flags);
-        }
+        vec_set_number(&r, format, i, fn(s, format, vec_number(b, format, i), &flags));
         all |= fp_sticky(flags);
     }
-    if (fp_note_vector(s, all)) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, all);
 }
 
 #define ROUND_TO(name, round, exact)                                                                            \
@@ -204,16 +185,9 @@ static void vector_choose(PpcState *s, uint32_t insn, const FpFormat *format, bo
     PpcVec r;
 
     for (unsigned i = 0; i < 128u / format->width; i++) {
-        if (format == &fp_single) {
-            r.w[i] = choose(format, a->w[i], b->w[i], smaller, &flags);
-        } else {
-            r.d[i] = choose(format, a->d[i], b->d[i], smaller, &flags);
-        }
+        vec_set_number(&r, format, i, choose(format, vec_number(a, format, i), vec_number(b, format, i), smaller, &flags));
     }
-    if (fp_note_vector(s, flags)) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, flags);
 }
 
 void ppc_exec_xvmaxdp(PpcState *s, uint32_t insn) { vector_choose(s, insn, &fp_double, false); }
@@ -296,17 +270,12 @@ static void vector_mask(PpcState *s, uint32_t insn, const FpFormat *format, unsi
     PpcVec r;
 
     for (unsigned i = 0; i < 128u / format->width; i++) {
-        if (format == &fp_single) {
-            r.w[i] = compare_mask(s, format, a->w[i], b->w[i], accept, &flags) ? UINT32_MAX : 0;
-        } else {
-            r.d[i] = compare_mask(s, format, a->d[i], b->d[i], accept, &flags) ? UINT64_MAX : 0;
-        }
-    }
-    if (fp_note_vector(s, flags)) {
-        *vec_reg(s, field_xt(insn)) = r;
+        bool yes = compare_mask(s, format, vec_number(a, format, i), vec_number(b, format, i), accept, &flags);
+
+        vec_set_number(&r, format, i, yes ? UINT64_MAX : 0);
     }
     vec_record(s, insn, &r);
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, flags);
 }
 
 void ppc_exec_xvcmpeqdp(PpcState *s, uint32_t insn) { vector_mask(s, insn, &fp_double, 2); }

@@ -72,34 +72,27 @@ void ppc_exec_xscvspdpn(PpcState *s, uint32_t insn)
 
 void ppc_exec_xvcvdpsp(PpcState *s, uint32_t insn)
 {
-    uint32_t all = 0, r[2];
+    uint32_t all = 0;
+    PpcVec r;
 
     for (unsigned i = 0; i < 2; i++) {
         uint32_t flags = 0;
 
-        r[i] = reformat(s, &fp_double, &fp_single, s->vsr[field_xb(insn)][i], &flags);
+        r.d[i] = twice(reformat(s, &fp_double, &fp_single, s->vsr[field_xb(insn)][i], &flags));
         all |= fp_sticky(flags);
     }
-    if (fp_note_vector(s, all)) {
-        s->vsr[field_xt(insn)][0] = twice(r[0]);
-        s->vsr[field_xt(insn)][1] = twice(r[1]);
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, all);
 }
 
 void ppc_exec_xvcvspdp(PpcState *s, uint32_t insn)
 {
     uint32_t flags = 0;
-    uint64_t r[2];
+    PpcVec r;
 
     for (unsigned i = 0; i < 2; i++) {
-        r[i] = reformat(s, &fp_single, &fp_double, s->vsr[field_xb(insn)][i] >> 32, &flags);
+        r.d[i] = reformat(s, &fp_single, &fp_double, s->vsr[field_xb(insn)][i] >> 32, &flags);
     }
-    if (fp_note_vector(s, flags)) {
-        s->vsr[field_xt(insn)][0] = r[0];
-        s->vsr[field_xt(insn)][1] = r[1];
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, flags);
 }
 
 /* Half precision. */
@@ -126,10 +119,7 @@ void ppc_exec_xvcvhpsp(PpcState *s, uint32_t insn)
     for (unsigned i = 0; i < 4; i++) {
         r.w[i] = reformat(s, &fp_half, &fp_single, vec_reg(s, field_xb(insn))->w[i] & 0xffff, &flags);
     }
-    if (fp_note_vector(s, flags)) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, flags);
 }
 
 void ppc_exec_xvcvsphp(PpcState *s, uint32_t insn)
@@ -143,10 +133,7 @@ void ppc_exec_xvcvsphp(PpcState *s, uint32_t insn)
         r.w[i] = reformat(s, &fp_single, &fp_half, vec_reg(s, field_xb(insn))->w[i], &flags);
         all |= fp_sticky(flags);
     }
-    if (fp_note_vector(s, all)) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, all);
 }
 
 /* To integers, toward zero. FPRF is undefined: it stays. */
@@ -189,10 +176,7 @@ static void vector_to_int(PpcState *s, uint32_t insn, const FpFormat *from, unsi
             all |= fp_sticky(flags);
         }
     }
-    if (fp_note_vector(s, all)) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, all);
 }
 
 void ppc_exec_xvcvdpsxds(PpcState *s, uint32_t insn) { vector_to_int(s, insn, &fp_double, 64, false); }
@@ -237,10 +221,7 @@ static void vector_from_int(PpcState *s, uint32_t insn, unsigned width, bool is_
             r.w[i] = packed;
         }
     }
-    if (fp_note_vector(s, fp_sticky(flags))) {
-        *vec_reg(s, field_xt(insn)) = r;
-    }
-    fp_trap(s);
+    vsx_vector_result(s, insn, &r, fp_sticky(flags));
 }
 
 void ppc_exec_xvcvsxddp(PpcState *s, uint32_t insn) { vector_from_int(s, insn, 64, false, &fp_double); }

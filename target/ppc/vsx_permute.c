@@ -81,15 +81,7 @@ void ppc_exec_xxspltib(PpcState *s, uint32_t insn)
 /* The bytes of XA and the old XT that XB names. */
 static void permute(PpcState *s, uint32_t insn, unsigned flip)
 {
-    const PpcVec *a = xa(s, insn), *t = xt(s, insn), *b = xb(s, insn);
-    PpcVec r;
-
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned index = (b->b[i] & 31) ^ flip;
-
-        r.b[i] = index & 16 ? t->b[BYTE_AT(index & 15)] : a->b[BYTE_AT(index)];
-    }
-    *xt(s, insn) = r;
+    *xt(s, insn) = vec_permute(xa(s, insn), xt(s, insn), xb(s, insn), flip);
 }
 
 void ppc_exec_xxperm(PpcState *s, uint32_t insn) { permute(s, insn, 0); }
@@ -116,26 +108,17 @@ void ppc_exec_xxinsertw(PpcState *s, uint32_t insn)
     }
 }
 
-void ppc_exec_xxbrh(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        xt(s, insn)->h[i] = __builtin_bswap16(xb(s, insn)->h[i]);
+/* A function of one element. */
+#define ELEMENTS(name, member, count, fn)                               \
+    void ppc_exec_##name(PpcState *s, uint32_t insn)                    \
+    {                                                                   \
+        for (unsigned i = 0; i < count; i++) {                          \
+            xt(s, insn)->member[i] = fn(xb(s, insn)->member[i]);        \
+        }                                                               \
     }
-}
-
-void ppc_exec_xxbrw(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        xt(s, insn)->w[i] = __builtin_bswap32(xb(s, insn)->w[i]);
-    }
-}
-
-void ppc_exec_xxbrd(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        xt(s, insn)->d[i] = __builtin_bswap64(xb(s, insn)->d[i]);
-    }
-}
+ELEMENTS(xxbrh, h, 8, __builtin_bswap16)
+ELEMENTS(xxbrw, w, 4, __builtin_bswap32)
+ELEMENTS(xxbrd, d, 2, __builtin_bswap64)
 
 void ppc_exec_xxbrq(PpcState *s, uint32_t insn)
 {
@@ -189,33 +172,10 @@ void ppc_exec_xviexpsp(PpcState *s, uint32_t insn)
     }
 }
 
-void ppc_exec_xvxexpdp(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        xt(s, insn)->d[i] = exponent64(xb(s, insn)->d[i]);
-    }
-}
-
-void ppc_exec_xvxsigdp(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        xt(s, insn)->d[i] = significand64(xb(s, insn)->d[i]);
-    }
-}
-
-void ppc_exec_xvxexpsp(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        xt(s, insn)->w[i] = exponent32(xb(s, insn)->w[i]);
-    }
-}
-
-void ppc_exec_xvxsigsp(PpcState *s, uint32_t insn)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        xt(s, insn)->w[i] = significand32(xb(s, insn)->w[i]);
-    }
-}
+ELEMENTS(xvxexpdp, d, 2, exponent64)
+ELEMENTS(xvxsigdp, d, 2, significand64)
+ELEMENTS(xvxexpsp, w, 4, exponent32)
+ELEMENTS(xvxsigsp, w, 4, significand32)
 
 /* Whether a number is of the classes in DCMX: NaN, +inf, -inf, +0, -0, +denormal, -denormal. */
 static bool is_of_class(const FpFormat *format, U128 bits, unsigned classes)
