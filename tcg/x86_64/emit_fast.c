@@ -191,6 +191,23 @@ static bool host_can(const IrFast *f)
     return (f->kind != FAST_FUSED && f->kind != FAST_FUSED2) || host_has(HOST_FMA);
 }
 
+static void emit_on_host(Context *c, const IrFast *f, ColdStub *s)
+{
+    if (f->gate >= 0) {
+        asm_alu_ri(&c->a, ALU_CMP, 1, field(f->gate), 0);
+        leave_if(c, s, CC_E);
+    }
+    switch (f->kind) {
+    case FAST_TO_INT: emit_to_int(c, f, s); break;
+    case FAST_FROM_INT: emit_from_int(c, f); break;
+    case FAST_COMPARE: emit_fast_compare(c, f, s, s->out); break;
+    default: emit_number(c, f, s); break;
+    }
+    if (f->clear) {
+        asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
+    }
+}
+
 void emit_fast(Context *c, const IrInsn *insn)
 {
     const IrFast *f = &c->ir->fasts[insn->bits];
@@ -212,21 +229,10 @@ void emit_fast(Context *c, const IrInsn *insn)
     s->out = out;
     s->pc = c->pc;
     s->snapshot = snapshot_take(c, UINT64_MAX);
-    if (!host_can(f)) {
+    if (host_can(f)) {
+        emit_on_host(c, f, s);
+    } else {
         s->jumps[0] = asm_jmp(&c->a);
-    } else if (f->gate >= 0) {
-        asm_alu_ri(&c->a, ALU_CMP, 1, field(f->gate), 0);
-        leave_if(c, s, CC_E);
-    }
-    switch (host_can(f) ? f->kind : FAST_VECTOR) {
-    case FAST_TO_INT: emit_to_int(c, f, s); break;
-    case FAST_FROM_INT: emit_from_int(c, f); break;
-    case FAST_COMPARE: emit_fast_compare(c, f, s, out); break;
-    case FAST_VECTOR: break;
-    default: emit_number(c, f, s); break;
-    }
-    if (f->clear && host_can(f)) {
-        asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
     }
     s->resume = asm_offset(&c->a);
     unlock_reg(c, R11);
