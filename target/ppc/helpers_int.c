@@ -47,7 +47,6 @@ uint64_t ppc_helper_stsw(PpcState *s, uint64_t addr, uint64_t r, uint64_t count,
     return 0;
 }
 
-
 /* Bits and bytes. Bit numbers count from the left. */
 
 uint64_t ppc_helper_bpermd(PpcState *s, uint64_t rs, uint64_t rb, uint64_t c, uint64_t d)
@@ -172,7 +171,7 @@ uint64_t ppc_helper_addg6s(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint
 static unsigned bcd_to_dpd(unsigned bcd)
 {
     unsigned a = bcd >> 11 & 1, bcd_ = bcd >> 8 & 7, e = bcd >> 7 & 1, fgh = bcd >> 4 & 7, i = bcd >> 3 & 1, jkm = bcd & 7;
-    unsigned d1 = bcd_ & 1, bc = bcd_ >> 1, h = fgh & 1, fg = fgh >> 1, m = jkm & 1, jk = jkm >> 1;
+    unsigned d1 = bcd_ & 1, h = fgh & 1, fg = fgh >> 1, m = jkm & 1, jk = jkm >> 1;
 
     switch (a << 2 | e << 1 | i) {
     case 0: return bcd_ << 7 | fgh << 4 | jkm;
@@ -182,7 +181,7 @@ static unsigned bcd_to_dpd(unsigned bcd)
     case 4: return jk << 8 | d1 << 7 | fgh << 4 | 8 | 4 | m;
     case 5: return fg << 8 | d1 << 7 | 1 << 5 | h << 4 | 8 | 6 | m;
     case 6: return jk << 8 | d1 << 7 | 0 << 5 | h << 4 | 8 | 6 | m;
-    default: (void)bc; return 0 << 8 | d1 << 7 | 3 << 5 | h << 4 | 8 | 6 | m;
+    default: return 0 << 8 | d1 << 7 | 3 << 5 | h << 4 | 8 | 6 | m;
     }
 }
 
@@ -351,12 +350,18 @@ uint64_t ppc_helper_store_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t 
     return 1;
 }
 
+/* A value as it lies in memory, or back. */
+static uint64_t in_order(const PpcState *s, uint64_t v, unsigned size)
+{
+    return s->mode_flags & MODE_LE ? v : size == 8 ? __builtin_bswap64(v) : __builtin_bswap32(v);
+}
+
 /* Atomic memory operations (Book II, 4.5): loads change RT, stores do not. */
 uint64_t ppc_helper_amo(PpcState *s, uint64_t addr, uint64_t r, uint64_t function, uint64_t how)
 {
     uintptr_t ra = tcg_caller_pc(s);
     unsigned size = how & 15, mode = ppc_data_mode(s);
-    bool is_store = how >> 8, little = s->mode_flags & MODE_LE;
+    bool is_store = how >> 8;
     uint64_t old, other = 0, value, operand = s->gpr[(r + 1) & 31], result;
     int64_t a, b;
 
@@ -366,7 +371,7 @@ uint64_t ppc_helper_amo(PpcState *s, uint64_t addr, uint64_t r, uint64_t functio
     }
     engine.probe(s->hot.cpu, addr, size, MMU_STORE, mode, ra);
     old = engine.load(s->hot.cpu, addr, size, mode, ra);
-    old = little ? old : size == 8 ? __builtin_bswap64(old) : __builtin_bswap32(old);
+    old = in_order(s, old, size);
     if (is_store) {
         operand = s->gpr[r & 31];
     }
@@ -398,15 +403,14 @@ uint64_t ppc_helper_amo(PpcState *s, uint64_t addr, uint64_t r, uint64_t functio
         break;
     case 24: case 25: case 28: /* bounded and equal, with the neighbour in memory */
         other = engine.load(s->hot.cpu, function == 28 ? addr - size : addr + size, size, mode, ra);
-        other = little ? other : size == 8 ? __builtin_bswap64(other) : __builtin_bswap32(other);
+        other = in_order(s, other, size);
         if (is_store) { /* store twin */
             if (function != 24) {
                 ppc_program(s, PROGRAM_ILLEGAL, ra);
             }
             value = old == other ? operand : old;
             if (old == other) {
-                engine.store(s->hot.cpu, addr + size, little ? operand : size == 8 ? __builtin_bswap64(operand) : __builtin_bswap32(operand),
-                             size, mode, ra);
+                engine.store(s->hot.cpu, addr + size, in_order(s, operand, size), size, mode, ra);
             }
             break;
         }
@@ -419,7 +423,7 @@ uint64_t ppc_helper_amo(PpcState *s, uint64_t addr, uint64_t r, uint64_t functio
     default:
         ppc_program(s, PROGRAM_ILLEGAL, ra);
     }
-    value = little ? value : size == 8 ? __builtin_bswap64(value) : __builtin_bswap32(value);
+    value = in_order(s, value, size);
     engine.store(s->hot.cpu, addr, size == 4 ? (uint32_t)value : value, size, mode, ra);
     if (!is_store) {
         s->gpr[r & 31] = size == 4 ? (uint32_t)result : result;

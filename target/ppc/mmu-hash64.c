@@ -387,11 +387,6 @@ static bool find_entry(PpcState *s, uint64_t addr, uint64_t slb_vsid, Found *f)
     return false;
 }
 
-static bool fault(PpcState *s, MmuAccess access, uint64_t flags)
-{
-    return ppc_mmu_fault(s, PPC_DSI, flags | (access == MMU_STORE ? FAULT_STORE : 0));
-}
-
 static void set_rights(MmuResult *out, const Found *f, uint64_t vsid, bool user)
 {
     unsigned pp = (f->r & 3) | (f->r >> 63) << 2;
@@ -428,10 +423,10 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     }
     vsid = s->slb_vsid[segment];
     if (access == MMU_FETCH && (vsid & VSID_N)) {
-        return fault(s, access, FAULT_NO_EXECUTE);
+        return ppc_mmu_fault_dsi(s, access, FAULT_NO_EXECUTE);
     }
     if (!find_entry(s, addr, vsid, &f)) {
-        return fault(s, access, FAULT_NO_PAGE);
+        return ppc_mmu_fault_dsi(s, access, FAULT_NO_PAGE);
     }
     within = (UINT64_C(1) << f.shift) - 1;
     *out = (MmuResult){ .phys = ((f.r & PTE_RPN & ~within) | (addr & within)) & ~UINT64_C(0xfff), .page_size = within + 1,
@@ -441,13 +436,13 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
         return true;
     }
     if (access == MMU_FETCH && out->readable && !out->executable) {
-        return fault(s, access, FAULT_NO_EXECUTE);
+        return ppc_mmu_fault_dsi(s, access, FAULT_NO_EXECUTE);
     }
     if (!out->readable || (access == MMU_STORE && !out->writable)) {
-        return fault(s, access, FAULT_PROTECTION);
+        return ppc_mmu_fault_dsi(s, access, FAULT_PROTECTION);
     }
     if (!key_allows(s, f.r, access)) {
-        return fault(s, access, FAULT_KEY);
+        return ppc_mmu_fault_dsi(s, access, FAULT_KEY);
     }
     if (!(f.r & PTE_R) || (access == MMU_STORE && !(f.r & PTE_C))) {
         f.entry[14] |= PTE_R >> 8;

@@ -12,6 +12,11 @@ enum {
 
 /* Notes the fault for ppc_raise_mmu_fault; false. vector: PPC_DSI or PPC_DSEG, their instruction forms are derived. */
 bool ppc_mmu_fault(PpcState *s, uint32_t vector, uint64_t flags);
+/* The same of data storage interrupts; FAULT_STORE comes with the access. */
+static inline bool ppc_mmu_fault_dsi(PpcState *s, MmuAccess access, uint64_t flags)
+{
+    return ppc_mmu_fault(s, PPC_DSI, flags | (access == MMU_STORE ? FAULT_STORE : 0));
+}
 
 /* Host memory behind a table in guest RAM, `size` bytes (within 64 KiB) from addr on; NULL if that is no RAM. */
 uint8_t *ppc_table(PpcState *s, PhysAddr addr, unsigned size);

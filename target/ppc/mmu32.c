@@ -161,7 +161,7 @@ static int walk_bats(PpcState *s, unsigned first, unsigned count, uint32_t addr,
             .readable = pp != 0, .executable = pp != 0, .writable = pp == 2, .global = true,
         };
         if (!debug && (pp == 0 || (access == MMU_STORE && pp != 2))) {
-            ppc_mmu_fault(s, PPC_DSI, FAULT_PROTECTION | (access == MMU_STORE ? FAULT_STORE : 0));
+            ppc_mmu_fault_dsi(s, access, FAULT_PROTECTION);
             return -1;
         }
         return 1;
@@ -197,11 +197,6 @@ static uint8_t *find_pte(PpcState *s, uint32_t vsid, uint32_t addr, uint32_t *pt
         }
     }
     return NULL;
-}
-
-static bool fault(PpcState *s, MmuAccess access, uint64_t flags)
-{
-    return ppc_mmu_fault(s, PPC_DSI, flags | (access == MMU_STORE ? FAULT_STORE : 0));
 }
 
 /* Rights by the page's PP bits and the segment's key. */
@@ -246,10 +241,10 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
         return found > 0;
     }
     if (sr & 0x80000000) { /* direct-store segments, which nothing here answers to */
-        return fault(s, access, fetch ? FAULT_NO_EXECUTE : FAULT_DIRECT);
+        return ppc_mmu_fault_dsi(s, access, fetch ? FAULT_NO_EXECUTE : FAULT_DIRECT);
     }
     if (fetch && (sr & 0x10000000)) {
-        return fault(s, access, FAULT_NO_EXECUTE);
+        return ppc_mmu_fault_dsi(s, access, FAULT_NO_EXECUTE);
     }
     if (s->model->mmu == PPC_MMU_603) {
         if (!walk_603(s, sr & 0xffffff, addr, access, debug, &pte1)) {
@@ -259,7 +254,7 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
     } else {
         pte = find_pte(s, sr & 0xffffff, addr, &pte1, &where);
         if (!pte) {
-            return fault(s, access, FAULT_NO_PAGE);
+            return ppc_mmu_fault_dsi(s, access, FAULT_NO_PAGE);
         }
     }
     key = sr & (user ? 0x20000000 : 0x40000000);
@@ -269,10 +264,10 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
         return true;
     }
     if (fetch && (pte1 & PTE_G)) {
-        return fault(s, access, FAULT_NO_EXECUTE);
+        return ppc_mmu_fault_dsi(s, access, FAULT_NO_EXECUTE);
     }
     if (!out->readable || (access == MMU_STORE && !out->writable)) {
-        return fault(s, access, FAULT_PROTECTION);
+        return ppc_mmu_fault_dsi(s, access, FAULT_PROTECTION);
     }
     if (pte && (!(pte1 & PTE_R) || (access == MMU_STORE && !(pte1 & PTE_C)))) {
         pte1 |= PTE_R | (access == MMU_STORE ? PTE_C : 0);
