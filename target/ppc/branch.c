@@ -74,24 +74,24 @@ static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
 }
 
 /* bclr, bcctr, bctar: op is the slot, or the SPR of TAR. */
+static IrVal register_target(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned op = in->row->op;
+    IrVal target = op == SLOT_LR || op == SLOT_CTR ? ir_get(tr->ir, IR_I64, op) : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, op));
+
+    return ir_op2(tr->ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
+}
+
 static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
 {
-    IrBlock *ir = tr->ir;
     IrBranchHint hint = IS_LK(in) ? BRANCH_CALL : in->row->op == SLOT_LR ? BRANCH_RETURN : BRANCH_JUMP;
-    IrVal target, flags;
+    IrVal target = register_target(tr, in), flags;
     IrCc cc;
-    bool conditional;
+    bool conditional = branch_condition(tr, in, &flags, &cc);
 
-    if (in->row->op == SLOT_LR || in->row->op == SLOT_CTR) {
-        target = ir_get(ir, IR_I64, in->row->op);
-    } else {
-        target = PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, in->row->op));
-    }
-    conditional = branch_condition(tr, in, &flags, &cc);
     if (IS_LK(in)) {
         put_link(tr, in);
     }
-    target = ir_op2(ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
     if (conditional) {
         ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
     }
@@ -101,15 +101,11 @@ static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
 /* The same where every instruction is a block of its own. */
 static void emit_branch_register_single(PpcTranslator *tr, const PpcInsn *in)
 {
-    IrBlock *ir = tr->ir;
-    IrVal target = in->row->op == SLOT_LR || in->row->op == SLOT_CTR
-                       ? ir_get(ir, IR_I64, in->row->op) : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, in->row->op));
-    IrVal flags;
+    IrVal target = register_target(tr, in), flags;
     IrCc cc;
 
-    target = ir_op2(ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
     if (branch_condition(tr, in, &flags, &cc)) {
-        target = ir_selectcc(ir, IR_I64, cc, flags, target, ppc_const(tr, IR_I64, in->next_pc));
+        target = ir_selectcc(tr->ir, IR_I64, cc, flags, target, ppc_const(tr, IR_I64, in->next_pc));
     }
     if (IS_LK(in)) {
         put_link(tr, in);

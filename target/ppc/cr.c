@@ -19,6 +19,12 @@ void ppc_put_cr(PpcTranslator *tr, unsigned field, IrVal bits)
     ir_put(tr->ir, IR_I8, SLOT_CR0 + field, bits);
 }
 
+void ppc_put_cr0_eq(PpcTranslator *tr, IrVal yes)
+{
+    ppc_put_cr(tr, 0, ir_op2(tr->ir, IR_or, IR_I8, ir_op2(tr->ir, IR_shl, IR_I8, yes, ppc_const(tr, IR_I8, 1)),
+                             ir_get(tr->ir, IR_I8, SLOT_SO)));
+}
+
 IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field)
 {
     return ir_get(tr->ir, IR_I8, SLOT_CR0 + field);

@@ -69,8 +69,8 @@ static bool operand_address(PpcTranslator *tr, const PpcInsn *in, IrVal *addr, i
 
     *disp = how & F_DS_FORM ? F_DS(in) : how & F_DQ_FORM ? F_DQ(in) : F_SI(in);
     if (how & F_PREFIX) {
-        bool relative = in->prefix >> 20 & 1;
-        int64_t distance = (int64_t)((uint64_t)(in->prefix & 0x3ffff) << 46) >> 30 | F_UI(in);
+        bool relative = F_R(in);
+        int64_t distance = F_D34(in);
 
         if (relative && F_RA(in)) {
             ppc_emit_illegal(tr);

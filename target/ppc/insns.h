@@ -42,7 +42,6 @@ typedef struct PpcRow {
 /* Forms: which bits are opcode. */
 #define OPCD(op)          (uint32_t)(op) << 26, 0xfc000000u
 #define X_FORM(op, xo)    ((uint32_t)(op) << 26 | (xo) << 1), 0xfc0007feu    /* bit 31 is Rc or free */
-#define X_EXACT(op, xo)   ((uint32_t)(op) << 26 | (xo) << 1), 0xfc0007ffu
 #define X_RC(op, xo)      ((uint32_t)(op) << 26 | (xo) << 1 | 1), 0xfc0007ffu
 #define XO_FORM(op, xo)   ((uint32_t)(op) << 26 | (xo) << 1), 0xfc0003feu    /* OE is free */
 #define A_FORM(op, xo)    ((uint32_t)(op) << 26 | (xo) << 1), 0xfc00003eu
@@ -50,8 +49,6 @@ typedef struct PpcRow {
 #define MD_FORM(op, xo)   ((uint32_t)(op) << 26 | (xo) << 2), 0xfc00001cu
 #define MDS_FORM(op, xo)  ((uint32_t)(op) << 26 | (xo) << 1), 0xfc00001eu
 #define XS_FORM(op, xo)   ((uint32_t)(op) << 26 | (xo) << 2), 0xfc0007fcu
-#define VX_FORM(xo)       (4u << 26 | (xo)), 0xfc0007ffu
-#define VC_FORM(xo)       (4u << 26 | (xo)), 0xfc0003ffu
 #define VA_FORM(xo)       (4u << 26 | (xo)), 0xfc00003fu
 
 /* Fields, by the names of the ISA's instruction formats. */
@@ -77,6 +74,9 @@ static inline unsigned ppc_bits(uint32_t word, unsigned first, unsigned last)
 #define F_SI(in) ((int64_t)(int16_t)(in)->word)
 #define F_DS(in) ((int64_t)(int16_t)((in)->word & 0xfffc))
 #define F_DQ(in) ((int64_t)(int16_t)((in)->word & 0xfff0))
+/* Of prefixed instructions: a displacement of 34 bits, and whether it counts from the instruction. */
+#define F_D34(in) ((int64_t)((uint64_t)((in)->prefix & 0x3ffff) << 46) >> 30 | F_UI(in))
+#define F_R(in) ((in)->prefix >> 20 & 1)
 #define IS_RC(in) ((in)->word & 1)
 #define IS_OE(in) ((in)->word >> 10 & 1)
 #define IS_LK(in) ((in)->word & 1)
@@ -156,6 +156,7 @@ IrVal ppc_call(PpcTranslator *tr, PpcHelper helper, IrVal a, IrVal b, IrVal c, I
 void ppc_compare(PpcTranslator *tr, unsigned field, IrType type, bool is_signed, IrVal a, IrVal b); /* cmp: with XER[SO] */
 void ppc_record(PpcTranslator *tr, IrVal value); /* Rc = 1: CR0 from a value of tr->width */
 void ppc_put_cr(PpcTranslator *tr, unsigned field, IrVal bits); /* I8: LT 8, GT 4, EQ 2, SO 1 */
+void ppc_put_cr0_eq(PpcTranslator *tr, IrVal yes);              /* EQ from 0 or 1, SO from XER; as stwcx. does */
 IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field);      /* the same, I8 */
 /* One bit as flags: *cc holds when CR bit BI is set. */
 IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc);

@@ -94,15 +94,14 @@ static void emit_addpcis(PpcTranslator *tr, const PpcInsn *in)
 /* paddi: 34 bits, relative to the pc with R. */
 static void emit_paddi(PpcTranslator *tr, const PpcInsn *in)
 {
-    int64_t si = (int64_t)((uint64_t)(in->prefix & 0x3ffff) << 46) >> 30 | F_UI(in);
-    bool relative = in->prefix >> 20 & 1;
+    bool relative = F_R(in);
     IrVal base = relative ? ppc_const(tr, tr->width, in->pc) : ppc_gpr_or_0(tr, F_RA(in));
 
     if (relative && F_RA(in)) {
         ppc_emit_illegal(tr);
         return;
     }
-    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_add, tr->width, base, ppc_const(tr, tr->width, si)));
+    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_add, tr->width, base, ppc_const(tr, tr->width, F_D34(in))));
 }
 
 /* addic, addic., subfic */
@@ -373,10 +372,6 @@ static void emit_trap(PpcTranslator *tr, const PpcInsn *in, IrType type, IrVal a
 {
     unsigned to = F_RT(in);
 
-    if (to == 31) {
-        cold_trap(tr, in);
-        return;
-    }
     if ((to & 28) == 28 || (to & 7) == 7) {
         cold_trap(tr, in);
         return;

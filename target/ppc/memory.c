@@ -11,12 +11,6 @@ static unsigned order_of(const PpcTranslator *tr, const PpcInsn *in)
     return in->row->op & M_REVERSED ? tr->order ^ IRM_BE : tr->order;
 }
 
-/* The displacement of a prefixed access, 34 bits. */
-static int64_t prefixed_displacement(const PpcInsn *in)
-{
-    return (int64_t)((uint64_t)(in->prefix & 0x3ffff) << 46) >> 30 | F_UI(in);
-}
-
 /* Address and displacement; false: an invalid form, which has been raised. */
 static bool operand_address(PpcTranslator *tr, const PpcInsn *in, IrVal *addr, int64_t *disp)
 {
@@ -24,14 +18,14 @@ static bool operand_address(PpcTranslator *tr, const PpcInsn *in, IrVal *addr, i
 
     *disp = 0;
     if (how & M_PREFIXED) {
-        bool relative = in->prefix >> 20 & 1;
+        bool relative = F_R(in);
 
         if (relative && F_RA(in)) {
             ppc_emit_illegal(tr);
             return false;
         }
-        *addr = relative ? ppc_const(tr, tr->address, in->pc + prefixed_displacement(in)) : ppc_base(tr, F_RA(in));
-        *disp = relative ? 0 : prefixed_displacement(in);
+        *addr = relative ? ppc_const(tr, tr->address, in->pc + F_D34(in)) : ppc_base(tr, F_RA(in));
+        *disp = relative ? 0 : F_D34(in);
         if (*disp != (int32_t)*disp) {
             *addr = ir_op2(tr->ir, IR_add, tr->address, *addr, ppc_const(tr, tr->address, *disp));
             *disp = 0;
@@ -197,7 +191,7 @@ static void emit_stcx(PpcTranslator *tr, const PpcInsn *in)
     old = ir_atomic(ir, IR_atomic_cmpxchg, type, addr, 0, expected, value);
     old = ir_setcond(ir, COND_EQ, type, old, expected);
     ir_put(ir, IR_I64, SLOT_RESERVE_ADDR, ppc_const(tr, IR_I64, PPC_NO_RESERVATION));
-    ppc_put_cr(tr, 0, ir_op2(ir, IR_or, IR_I8, ir_op2(ir, IR_shl, IR_I8, old, ppc_const(tr, IR_I8, 1)), ir_get(ir, IR_I8, SLOT_SO)));
+    ppc_put_cr0_eq(tr, old);
 }
 
 /* lq, stq, lqarx, stqcx., and atomic memory operations: in C. */
@@ -215,8 +209,8 @@ static void emit_quad(PpcTranslator *tr, const PpcInsn *in)
     if (how & QUAD_INDEXED) {
         addr = ppc_address_x(tr, in);
     } else {
-        int64_t disp = how & QUAD_PREFIXED ? prefixed_displacement(in) : how & QUAD_STORE ? F_DS(in) : F_DQ(in);
-        bool relative = how & QUAD_PREFIXED && (in->prefix >> 20 & 1);
+        int64_t disp = how & QUAD_PREFIXED ? F_D34(in) : how & QUAD_STORE ? F_DS(in) : F_DQ(in);
+        bool relative = how & QUAD_PREFIXED && F_R(in);
 
         addr = ir_op2(tr->ir, IR_add, tr->address, relative ? ppc_const(tr, tr->address, in->pc) : ppc_base(tr, F_RA(in)),
                       ppc_const(tr, tr->address, disp));
@@ -228,8 +222,7 @@ static void emit_quad(PpcTranslator *tr, const PpcInsn *in)
     }
     done = PPC_CALL3(tr, store_quad, addr, ppc_const(tr, IR_I64, r), ppc_const(tr, IR_I64, how & QUAD_RESERVE));
     if (how & QUAD_RESERVE) {
-        ppc_put_cr(tr, 0, ir_op2(tr->ir, IR_or, IR_I8, ir_op2(tr->ir, IR_shl, IR_I8, done, ppc_const(tr, IR_I8, 1)),
-                                 ir_get(tr->ir, IR_I8, SLOT_SO)));
+        ppc_put_cr0_eq(tr, done);
     }
 }
 

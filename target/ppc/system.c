@@ -44,11 +44,6 @@ static void emit_wrtee(PpcTranslator *tr, const PpcInsn *in)
     ppc_end_mode(tr, in->next_pc);
 }
 
-static IrVal xer(PpcTranslator *tr)
-{
-    return PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, SPR_XER));
-}
-
 static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned n = F_SPR(in);
@@ -60,9 +55,6 @@ static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
         break;
     case SPR_CTR:
         value = ir_get(tr->ir, tr->width, SLOT_CTR);
-        break;
-    case SPR_XER:
-        value = xer(tr);
         break;
     default:
         value = PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));
@@ -105,20 +97,23 @@ static void emit_mftb(PpcTranslator *tr, const PpcInsn *in)
 
 /* Segment registers. */
 
-static void emit_mtsr(PpcTranslator *tr, const PpcInsn *in)
+/* By the instruction, or by the upper bits of RB. */
+static IrVal segment_number(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal number = in->row->op ? ir_op2(tr->ir, IR_shr, IR_I32, ppc_gpr_as(tr, IR_I32, F_RB(in)), ppc_const(tr, IR_I8, 28))
                                : ppc_const(tr, IR_I32, ppc_bits(in->word, 12, 15));
 
-    PPC_CALL2(tr, mtsr, ir_zext(tr->ir, IR_I64, IR_I32, number), ppc_gpr_as(tr, IR_I64, F_RS(in)));
+    return ir_zext(tr->ir, IR_I64, IR_I32, number);
+}
+
+static void emit_mtsr(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, mtsr, segment_number(tr, in), ppc_gpr_as(tr, IR_I64, F_RS(in)));
 }
 
 static void emit_mfsr(PpcTranslator *tr, const PpcInsn *in)
 {
-    IrVal number = in->row->op ? ir_op2(tr->ir, IR_shr, IR_I32, ppc_gpr_as(tr, IR_I32, F_RB(in)), ppc_const(tr, IR_I8, 28))
-                               : ppc_const(tr, IR_I32, ppc_bits(in->word, 12, 15));
-
-    ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mfsr, ir_zext(tr->ir, IR_I64, IR_I32, number)));
+    ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mfsr, segment_number(tr, in)));
 }
 
 /* TLB. */
@@ -160,8 +155,7 @@ static void emit_slb(PpcTranslator *tr, const PpcInsn *in)
         IrVal found = ir_setcond(tr->ir, COND_NE, IR_I64, result, ppc_const(tr, IR_I64, UINT64_MAX));
 
         ppc_put_gpr(tr, F_RT(in), ir_select(tr->ir, IR_I64, found, result, ppc_const(tr, IR_I64, 0)));
-        ppc_put_cr(tr, 0, ir_op2(tr->ir, IR_or, IR_I8, ir_op2(tr->ir, IR_shl, IR_I8, found, ppc_const(tr, IR_I8, 1)),
-                                 ir_get(tr->ir, IR_I8, SLOT_SO)));
+        ppc_put_cr0_eq(tr, found);
         return;
     }
     ppc_end_mode(tr, in->next_pc);
