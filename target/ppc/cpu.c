@@ -80,7 +80,6 @@ static bool ppc_init(Cpu *cpu, const char *model, GError **error)
     s->tb_frequency = 25000000;
     ppc_sprs_init(s->model);
     ppc_timers_init(cpu);
-    ppc_mmu_init(s);
     return true;
 }
 

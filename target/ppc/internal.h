@@ -82,10 +82,7 @@ enum {
     MODE_SE = 1 << 9,       /* single-step trace */
     MODE_BE = 1 << 10,      /* branch trace */
     MODE_FE = 1 << 11,      /* enabled FP exceptions are taken: FE0 | FE1 */
-    MODE_TM_SHIFT = 12,     /* 2 bits: transaction state */
     MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
-    MODE_FACILITIES_SHIFT = 16, /* FSCR bits that ppcfp and others want to know of */
-    MODE_TARGET_SHIFT = 24, /* 8 bits for files that need more */
 };
 
 /* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */
@@ -137,7 +134,6 @@ bool ppc_has_work(Cpu *cpu);
 void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at the next poll */
 void ppc_update_mode(PpcState *s);     /* MSR or what modes derive from changed */
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
-/* Does fn in a place where translated code called, with the FP state in memory and libraries allowed. */
 
 /* fp_fast.c: FPRF, FR and FI of what the host did go to FPSCR; before anybody reads or writes that. */
 void ppc_fp_settle(PpcState *s);
@@ -150,7 +146,6 @@ void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store);
 uint64_t ppc_space_id(PpcState *s);
 unsigned ppc_data_mode(const PpcState *s);
 unsigned ppc_fetch_mode(const PpcState *s);
-void ppc_mmu_init(PpcState *s);
 void ppc_mmu_reset(PpcState *s);
 
 /* Time base (timebase.c). */

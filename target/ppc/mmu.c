@@ -118,10 +118,6 @@ uint64_t ppc_space_id(PpcState *s)
     return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : ppc_isa(s, ISA_SLB) ? ppc_space_hash64(s) : 1;
 }
 
-void ppc_mmu_init(PpcState *s)
-{
-}
-
 void ppc_mmu_reset(PpcState *s)
 {
     if (ppc_isa(s, ISA_SLB)) {

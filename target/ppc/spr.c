@@ -161,12 +161,6 @@ static void write_hid0(PpcState *s, unsigned n, uint64_t value)
     s->spr[n] = ppc_isa(s, ISA_64) ? value : value & ~(uint64_t)0xc00;
 }
 
-/* 603: the registers that its table search software compares and loads from. */
-static uint64_t read_pir(PpcState *s, unsigned n)
-{
-    return s->spr[SPR_PIR];
-}
-
 /* POWER5 on: PURR and SPURR count with the time base. */
 static uint64_t read_purr(PpcState *s, unsigned n)
 {
@@ -202,7 +196,7 @@ static const SprRow rows[] = {
     { SPR_PID, 1, SUPER, ISA_V300 | ISA_BOOKE, NULL, write_translation },
     { SPR_IAMR, 1, SUPER, ISA_V207 },
     { SPR_CTRL_READ, 1, READ, ISA_64, read_ctrl },
-    { SPR_CTRL, 1, SUPER, ISA_64, read_ctrl, write_ctrl },
+    { SPR_CTRL, 1, SUPER, ISA_64, NULL, write_ctrl },
     { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_mode },
     { SPR_UAMOR, 1, SUPER, ISA_V206 },
     { SPR_PSPB, 1, SUPER, ISA_V207 },
@@ -263,7 +257,7 @@ static const SprRow rows[] = {
     { SPR_L2CR, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr },
     { 1018, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr }, /* L3CR */
     { SPR_ICTC, 4, SUPER, ISA_CLASSIC },
-    { SPR_PIR, 1, SUPER, ISA_ALL, read_pir },
+    { SPR_PIR, 1, SUPER, ISA_ALL },
 };
 
 typedef struct Spr {
@@ -318,20 +312,19 @@ static bool allowed(const PpcState *s, unsigned access, bool write)
 
 /* A register that is not there, or not for this state. Some numbers do nothing on newer processors (Book III, 5.4.4), and on
  * the 970, where Linux reads a few that it lacks. */
-static bool refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
+static void refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
 {
     if ((s->msr & MSR_PR) && (n & 16)) {
         ppc_program(s, PROGRAM_PRIVILEGED, retaddr);
     }
     if (!(s->msr & MSR_PR) && ppc_isa(s, ISA_V206 | ISA_970) && n != 0 && n != 4 && n != 5 && n != 6) {
-        return false;
+        return;
     }
     if (!(s->msr & MSR_PR)) {
         log_if(LOG_GUEST_ERRORS, "%s of SPR %u, which the %s does not have, at %" PRIx64 "\n", write ? "write" : "read", n,
                s->model->name, s->pc);
     }
     ppc_program(s, PROGRAM_ILLEGAL, retaddr);
-    return true;
 }
 
 uint64_t ppc_helper_mfspr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint64_t d)

@@ -197,8 +197,6 @@ static void translate_insn(PpcTranslator *tr, PpcInsn *in)
     }
 }
 
-typedef enum FetchResult { FETCHED, NOT_FETCHED, CROSSES } FetchResult;
-
 /* MSR[LE] decides the order of words in memory, not that of prefix and suffix. */
 static bool fetch_word(PpcTranslator *tr, uint64_t pc, uint32_t *word)
 {
