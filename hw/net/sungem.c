@@ -8,6 +8,7 @@
 #include "hw/net/nic.h"
 #include "hw/pci/pci.h"
 #include "util/bits.h"
+#include "util/checksum.h"
 #include "util/log.h"
 
 #include <string.h>
@@ -135,27 +136,13 @@ static uint64_t base(Sungem *g, unsigned low)
     return (get(g, low) & ~0x7ffu) | (uint64_t)get(g, low + 4) << 32;
 }
 
-/* Ones' complement sum of big-endian words, folded. */
-static uint16_t sum(const uint8_t *data, size_t size)
-{
-    uint32_t total = 0;
-
-    for (size_t i = 0; i < size; i++) {
-        total += i & 1 ? data[i] : data[i] << 8;
-    }
-    while (total >> 16) {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    return total;
-}
-
 /* The word where the sum goes holds the pseudo header's. */
 static void put_checksum(Sungem *g)
 {
     unsigned from = g->frame_flags >> 15 & 0x3f, at = g->frame_flags >> 21 & 0xff;
 
     if (from < g->frame_size && at + 2 <= g->frame_size) {
-        store_be16(g->frame + at, ~sum(g->frame + from, g->frame_size - from));
+        store_be16(g->frame + at, ~checksum_add(0, g->frame + from, g->frame_size - from));
     }
 }
 
@@ -272,6 +259,7 @@ static void sungem_receive(void *opaque, const uint8_t *data, size_t size)
     uint64_t where = base(g, RX_BASE_LOW) + at * DESCRIPTOR;
     uint8_t frame[FRAME_ROOM], d[DESCRIPTOR];
     bool by_hash = false;
+    uint16_t checksum;
     size_t total;
 
     if (size < FRAME_HEADER || size + FRAME_FCS > MIN(get(g, MAC_MAXFSZ) & 0x7fff, FRAME_ROOM) || !accepts(g, data, &by_hash)) {
@@ -295,7 +283,8 @@ static void sungem_receive(void *opaque, const uint8_t *data, size_t size)
         return;
     }
     pci_dma_write(&g->pci, load_le64(d + 8) + (cfg >> 10 & 7), frame, total);
-    store_le64(d, (uint16_t)~(from < total ? sum(frame + from, total - from) : 0) | (uint64_t)total << 16 | (by_hash ? RXD_HASHED : 0));
+    checksum = ~(from < total ? checksum_add(0, frame + from, total - from) : 0);
+    store_le64(d, checksum | (uint64_t)total << 16 | (by_hash ? RXD_HASHED : 0));
     pci_dma_write(&g->pci, where, d, 8);
     set(g, RX_DONE, (at + 1) & (ring_size(cfg) - 1));
     set(g, MAC_RXSTAT, get(g, MAC_RXSTAT) | MAC_RX_GOT);
