@@ -88,7 +88,7 @@ static void key_event(void *opaque, InputKey key, bool down)
 {
     AdbKeyboard *k = opaque;
     uint8_t code = key_code(key);
-    uint64_t *held = code < 64 ? &k->s.down_low : &k->s.down_high, bit;
+    uint64_t *held, bit;
 
     if (code == NO_KEY) {
         return;

@@ -98,12 +98,15 @@ int adb_request(AdbBus *adb, const uint8_t *command, int size, uint8_t *answer)
     }
 }
 
+static bool wants_poll(AdbDevice *dev, uint16_t mask)
+{
+    return (mask >> *dev->address & 1) && dev->ops->has_data(dev);
+}
+
 bool adb_has_data(AdbBus *adb, uint16_t mask)
 {
     for (guint i = 0; i < adb->bus.devices->len; i++) {
-        AdbDevice *dev = device_at(adb, i);
-
-        if ((mask >> *dev->address & 1) && dev->ops->has_data(dev)) {
+        if (wants_poll(device_at(adb, i), mask)) {
             return true;
         }
     }
@@ -114,9 +117,9 @@ int adb_poll(AdbBus *adb, uint16_t mask, uint8_t *packet)
 {
     for (guint i = 0; i < adb->bus.devices->len; i++) {
         AdbDevice *dev = device_at(adb, i);
-        int n;
+        int n = wants_poll(dev, mask) ? dev->ops->talk(dev, 0, packet + 1) : 0;
 
-        if ((mask >> *dev->address & 1) && dev->ops->has_data(dev) && (n = dev->ops->talk(dev, 0, packet + 1)) > 0) {
+        if (n > 0) {
             packet[0] = *dev->address << 4 | CMD_TALK;
             return 1 + n;
         }
