@@ -99,12 +99,21 @@ static void tell(Dbdma *d, int n)
     }
 }
 
+/* What is left of its bytes and the channel's status, into the descriptor at `at`. */
+static void write_result(const DbdmaState *s, int n, PhysAddr at)
+{
+    uint8_t result[4];
+
+    store_le16(result, s->left[n]);
+    store_le16(result + 2, s->status[n]);
+    memory_write(memory_system(), at + 12, result, sizeof(result));
+}
+
 /* The descriptor is done: its result is written, and what it asks for happens. */
 static void finish(Dbdma *d, int n, const Descriptor *desc)
 {
     DbdmaState *s = &d->s;
     PhysAddr at = s->pointer[n];
-    uint8_t result[4];
 
     if (applies(s, n, desc->command >> 2, s->branch[n])) {
         s->pointer[n] = desc->depend & ~15u;
@@ -113,9 +122,7 @@ static void finish(Dbdma *d, int n, const Descriptor *desc)
         s->pointer[n] += DESCRIPTOR;
         s->status[n] &= ~BRANCH_TAKEN;
     }
-    store_le16(result, s->left[n]);
-    store_le16(result + 2, s->status[n]);
-    memory_write(memory_system(), at + 12, result, 4);
+    write_result(s, n, at);
     if (applies(s, n, desc->command >> 4, s->interrupt[n])) {
         line_pulse(d->channel[n].irq);
     }
@@ -149,6 +156,12 @@ static bool run_quad(Dbdma *d, int n, const Descriptor *desc, bool store)
     return true;
 }
 
+/* Until software starts it anew. */
+static void die(DbdmaState *s, int n)
+{
+    s->status[n] = (s->status[n] | DEAD) & ~ACTIVE;
+}
+
 /* One descriptor; false when the channel stops or waits for its device. */
 static bool step(Dbdma *d, int n)
 {
@@ -173,8 +186,7 @@ static bool step(Dbdma *d, int n)
         if (run_quad(d, n, &desc, command == STORE_QUAD)) {
             break;
         }
-        s->status[n] |= DEAD;
-        s->status[n] &= ~ACTIVE;
+        die(s, n);
         return false;
     case NOP:
         s->left[n] = 0;
@@ -184,8 +196,7 @@ static bool step(Dbdma *d, int n)
         return false;
     default:
         guest_error(d->dev.id, "channel %d: descriptor with command %u", n, command);
-        s->status[n] |= DEAD;
-        s->status[n] &= ~ACTIVE;
+        die(s, n);
         return false;
     }
     finish(d, n, &desc);
@@ -218,7 +229,7 @@ uint64_t dbdma_move(Device *dev, int n, void *buf, uint64_t size, bool to_memory
 
         if ((desc.command >> 12 >= INPUT_MORE) != to_memory && size) {
             guest_error(dev->id, "channel %d: data goes the other way", n);
-            s->status[n] = (s->status[n] | DEAD) & ~ACTIVE;
+            die(s, n);
             s->data[n] = false;
             break;
         }
@@ -270,14 +281,10 @@ static void timer_expired(void *opaque)
 }
 
 /* Software asks for what has arrived so far: the descriptor under way shows it. */
-static void flush(DbdmaState *s, int n)
+static void flush(const DbdmaState *s, int n)
 {
-    uint8_t result[4];
-
     if (s->data[n]) {
-        store_le16(result, s->left[n]);
-        store_le16(result + 2, s->status[n]);
-        memory_write(memory_system(), s->pointer[n] + 12, result, 4);
+        write_result(s, n, s->pointer[n]);
     }
 }
 
