@@ -80,17 +80,25 @@ static bool wants(const OpenpicState *s, int n, int cpu)
     return is_message(n) ? s->pending[n] >> cpu & 1 : s->pending[n] && (s->dest[n] >> cpu & 1);
 }
 
+/* The most urgent source that the processor serves; -1: none. */
+static int in_service(const OpenpicState *s, int cpu)
+{
+    int found = -1;
+
+    for (int n = 0; n < ALL; n++) {
+        if ((s->serving[n] >> cpu & 1) && (found < 0 || priority(s, n) > priority(s, found))) {
+            found = n;
+        }
+    }
+    return found;
+}
+
 /* What the processor is at: its task priority, or that of what it serves. */
 static unsigned current_priority(const OpenpicState *s, int cpu)
 {
-    unsigned highest = s->task[cpu];
+    int n = in_service(s, cpu);
 
-    for (int n = 0; n < ALL; n++) {
-        if (s->serving[n] >> cpu & 1) {
-            highest = MAX(highest, priority(s, n));
-        }
-    }
-    return highest;
+    return n < 0 ? s->task[cpu] : MAX(s->task[cpu], priority(s, n));
 }
 
 /* The source that interrupts the processor now; -1: none. */
@@ -207,15 +215,10 @@ static uint32_t acknowledge(OpenpicState *s, int cpu)
 /* The most urgent of those in service is done; a level source that is still high comes again. */
 static void end_of_interrupt(OpenpicState *s, int cpu)
 {
-    int found = -1;
+    int n = in_service(s, cpu);
 
-    for (int n = 0; n < ALL; n++) {
-        if ((s->serving[n] >> cpu & 1) && (found < 0 || priority(s, n) > priority(s, found))) {
-            found = n;
-        }
-    }
-    if (found >= 0) {
-        s->serving[found] &= ~(1u << cpu);
+    if (n >= 0) {
+        s->serving[n] &= ~(1u << cpu);
     }
 }
 
