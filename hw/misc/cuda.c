@@ -366,10 +366,7 @@ static bool cuda_realize(Device *dev, GError **error)
 {
     Cuda *c = (Cuda *)dev;
 
-    c->via.id = dev->id;
-    c->via.opaque = c;
-    c->via.port_b_written = port_b_written;
-    via_init(&c->via);
+    via_init(&c->via, dev->id, port_b_written, c);
     c->timer = timer_new(CLOCK_GUEST, timer_expired, c);
     c->adb = adb_bus_new(dev, adb_told, c);
     return adb_bus_add_defaults(c->adb, error);

@@ -348,10 +348,7 @@ static bool pmu_realize(Device *dev, GError **error)
 {
     Pmu *p = (Pmu *)dev;
 
-    p->via.id = dev->id;
-    p->via.opaque = p;
-    p->via.port_b_written = port_b_written;
-    via_init(&p->via);
+    via_init(&p->via, dev->id, port_b_written, p);
     p->timer = timer_new(CLOCK_GUEST, timer_expired, p);
     if (!p->has_adb) {
         return true;

@@ -234,8 +234,11 @@ static void via_write(void *opaque, PhysAddr offset, uint64_t value, unsigned si
 
 static const RegionOps via_ops = { via_read, via_write, 1, 1, ENDIAN_LITTLE };
 
-void via_init(Via *via)
+void via_init(Via *via, const char *id, void (*port_b_written)(void *opaque, uint8_t old), void *opaque)
 {
+    via->id = id;
+    via->port_b_written = port_b_written;
+    via->opaque = opaque;
     via->timer = timer_new(CLOCK_GUEST, timer_expired, via);
     via->region = region_new_io("via", &via_ops, via, VIA_WINDOW);
     via_reset(via);

@@ -39,8 +39,8 @@ typedef struct Via {
     Region *region;
 } Via;
 
-/* Fields of outside first. */
-void via_init(Via *via);
+/* id and opaque: of the device that it is in, which sets irq. port_b_written: may be NULL. */
+void via_init(Via *via, const char *id, void (*port_b_written)(void *opaque, uint8_t old), void *opaque);
 void via_reset(Via *via);
 uint8_t via_port_b(const Via *via); /* as its pins are */
 void via_set_flag(Via *via, uint8_t ifr);
