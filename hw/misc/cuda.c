@@ -399,7 +399,9 @@ static bool cuda_load(Device *dev, GKeyFile *in, GError **error)
     gsize size = 0;
     g_autofree uint8_t *pram = text ? g_base64_decode(text, &size) : NULL;
 
-    memcpy(c->pram, pram, MIN(size, PRAM_SIZE));
+    if (pram) {
+        memcpy(c->pram, pram, MIN(size, PRAM_SIZE));
+    }
     c->clock_ahead = (int32_t)g_key_file_get_int64(in, dev->id, "clock.ahead", NULL);
     s->received = MIN(s->received, PACKET_MAX);
     s->length = MIN(s->length, PACKET_MAX);
