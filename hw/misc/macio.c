@@ -288,11 +288,14 @@ static void macio_reset(Device *dev)
     m->s.extint1 = !m->extint1_in || line_level(m->extint1_in);
 }
 
+#define SERIAL_PROPS                                                                            \
+    PROP(Macio, chr[0], "chrA", PROP_CHAR, NULL, "character backend of the first serial port"), \
+    PROP(Macio, chr[1], "chrB", PROP_CHAR, NULL, "character backend of the second serial port")
+
 static const Prop newworld_props[] = {
     PCI_PROPS(Macio),
     PROP(Macio, via_kind, "via", PROP_STRING, "cuda", "cuda, pmu or pmu-adb"),
-    PROP(Macio, chr[0], "chrA", PROP_CHAR, NULL, "character backend of the first serial port"),
-    PROP(Macio, chr[1], "chrB", PROP_CHAR, NULL, "character backend of the second serial port"),
+    SERIAL_PROPS,
     { 0 },
 };
 
@@ -311,8 +314,7 @@ const DeviceType macio_newworld_type = {
 
 static const Prop oldworld_props[] = {
     PCI_PROPS(Macio),
-    PROP(Macio, chr[0], "chrA", PROP_CHAR, NULL, "character backend of the first serial port"),
-    PROP(Macio, chr[1], "chrB", PROP_CHAR, NULL, "character backend of the second serial port"),
+    SERIAL_PROPS,
     { 0 },
 };
 
