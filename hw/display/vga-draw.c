@@ -345,8 +345,12 @@ static void draw_line_linear(const Vga *vga, const uint8_t *from, uint32_t *out,
         }
         break;
     default:
+        if (!big) { /* as the host's pixels are */
+            memcpy(out, from, (size_t)width * 4);
+            break;
+        }
         for (int x = 0; x < width; x++) {
-            out[x] = big ? load_be32(from + 4 * x) : load_le32(from + 4 * x);
+            out[x] = load_be32(from + 4 * x);
         }
     }
 }
