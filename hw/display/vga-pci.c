@@ -59,8 +59,9 @@ static void mmio_write(void *opaque, PhysAddr offset, uint64_t value, unsigned s
     } else if (offset >= MMIO_VBE && offset < MMIO_VBE + VBE_REGS * 2 && !(offset & 1)) {
         vbe_write(&dev->vga, (offset - MMIO_VBE) / 2, value);
     } else if (offset == MMIO_ENDIAN) {
-        dev->vga.s.big_endian = (uint8_t)value == (uint8_t)ENDIAN_IS_BIG ? true :
-                                (uint8_t)value == (uint8_t)ENDIAN_IS_LITTLE ? false : dev->vga.s.big_endian;
+        if ((uint8_t)value == (uint8_t)ENDIAN_IS_BIG || (uint8_t)value == (uint8_t)ENDIAN_IS_LITTLE) {
+            dev->vga.s.big_endian = (uint8_t)value == (uint8_t)ENDIAN_IS_BIG;
+        }
         dev->vga.redraw = true;
     }
 }
