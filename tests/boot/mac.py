@@ -12,17 +12,13 @@ import pathlib
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 
+import firmware
 import machine
 
 PATIENCE = 250  # seconds for a kernel to come up, on a busy host too
-
-
-def binary(myna, name='myna-system-ppc'):
-    return str(pathlib.Path(myna).parent / name)
 
 
 def ppc_guest(name):
@@ -42,8 +38,8 @@ def need_firmware():
 def openbios(myna, board):
     """Firmware that does sums, knows its settings, and powers off."""
     need_firmware()
-    with machine.Machine(binary(myna), '-M', board, '-prom-env', 'auto-boot?=false', '-prom-env', 'boot-command=words',
-                         '-nic', 'none', '-nographic') as m:
+    with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-prom-env', 'auto-boot?=false',
+                         '-prom-env', 'boot-command=words', '-nic', 'none', '-nographic') as m:
         m.expect(r'0 > ', 240)
         m.send('2 3 * 1 + .\r')
         m.expect(r'\. 7  ok', 30)
@@ -54,9 +50,9 @@ def openbios(myna, board):
             raise machine.Failure('power-off did not end with status 0')
 
 
-def boot(myna, board, task, kernel='vmlinux-pmac32', initrd='initrd-ppc32.gz', program='myna-system-ppc', args=(), append=''):
+def boot(myna, board, task, kernel='vmlinux-pmac32', initrd='initrd-ppc32.gz', arch='ppc', args=(), append=''):
     need_firmware()
-    return machine.Machine(binary(myna, program), '-M', board, '-kernel', ppc_guest(kernel), '-initrd', ppc_guest(initrd),
+    return machine.Machine(firmware.system(myna, arch), '-M', board, '-kernel', ppc_guest(kernel), '-initrd', ppc_guest(initrd),
                            '-append', f'console=ttyPZ0 t={task} {append}', *args)
 
 
@@ -128,8 +124,9 @@ def net(myna, board, card=None):
 def screen(myna, board, keyboard):
     """The framebuffer console: a command typed on the keyboard that the board has; letters are grey on black."""
     need_firmware()
-    with machine.Machine(binary(myna), '-M', board, '-kernel', ppc_guest('vmlinux-pmac32'), '-initrd', ppc_guest('initrd-ppc32.gz'),
-                         '-append', 'console=ttyPZ0 console=tty0', '-g', '800x600x32', '-nic', 'none') as m:
+    with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-kernel', ppc_guest('vmlinux-pmac32'),
+                         '-initrd', ppc_guest('initrd-ppc32.gz'), '-append', 'console=ttyPZ0 console=tty0',
+                         '-g', '800x600x32', '-nic', 'none') as m:
         m.expect('Run /init', PATIENCE)  # what comes now is on the screen
         if not re.search(keyboard, m.text):
             raise machine.Failure('no keyboard')
@@ -152,7 +149,7 @@ def screen(myna, board, keyboard):
             raise machine.Failure(f'no grey text on black, but {ink.hex()} on {paper.hex()}')
 
 
-G5 = {'kernel': 'vmlinux-g5', 'initrd': 'initrd-ppc64.gz', 'program': 'myna-system-ppc64', 'args': ['-m', '256']}
+G5 = {'kernel': 'vmlinux-g5', 'initrd': 'initrd-ppc64.gz', 'arch': 'ppc64', 'args': ['-m', '256']}
 TESTS = {
     'openbios-mac99': lambda myna: openbios(myna, 'mac99'),
     'openbios-g3beige': lambda myna: openbios(myna, 'g3beige'),
