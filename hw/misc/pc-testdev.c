@@ -109,8 +109,6 @@ static bool testdev_realize(Device *dev, GError **error)
     return true;
 }
 
-static const Prop testdev_props[] = { { NULL } };
-
 const DeviceType pc_testdev_type = {
     .name = "pc-testdev",
     .about = "ports, memory and interrupts for kvm-unit-tests",
@@ -119,7 +117,6 @@ const DeviceType pc_testdev_type = {
     .size = sizeof(Testdev),
     .state_at = offsetof(Testdev, s),
     .state = TestdevState_fields,
-    .props = testdev_props,
     .realize = testdev_realize,
     .update = testdev_update,
 };
