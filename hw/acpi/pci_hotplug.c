@@ -6,9 +6,7 @@
  */
 #include "hw/acpi/pci_hotplug.h"
 
-#include "core/mainloop.h"
 #include "util/error.h"
-#include "util/log.h"
 
 static PciHotplug *hotplug_of; /* the bus has one */
 
@@ -34,37 +32,8 @@ static uint32_t removable_slots(PciBus *bus)
     return slots;
 }
 
-/*
- * In the main loop: vCPUs stand while a device goes away. A device that waits for its requests runs the loop, which may
- * come here again for another: that is left to the call that goes on already.
- */
-static void free_ejected(void *opaque)
-{
-    PciHotplug *hp = opaque;
-
-    hp->more = true;
-    if (hp->freeing) {
-        return;
-    }
-    hp->freeing = true;
-    while (hp->more) {
-        hp->more = false;
-        for (int devfn = 0; devfn < 256; devfn++) {
-            PciDevice *pci = pci_bus_device(hp->bus, devfn);
-
-            if (pci && pci->ejected) {
-                device_unplug(&pci->dev);
-            }
-        }
-    }
-    hp->freeing = false;
-}
-
-/* The functions vanish for the guest now and are freed soon. */
 static void eject(PciHotplug *hp, uint32_t slots)
 {
-    bool any = false;
-
     for (int slot = 0; slot < 32; slot++) {
         if (!(slots >> slot & 1) || !pci_hotplug_slot_removable(hp->bus, slot)) {
             continue;
@@ -73,17 +42,12 @@ static void eject(PciHotplug *hp, uint32_t slots)
             PciDevice *pci = pci_bus_device(hp->bus, PCI_DEVFN(slot, fn));
 
             if (pci && !pci->ejected) {
-                trace("pci_eject", "%s", pci->dev.id);
-                pci->ejected = true;
-                any = true;
+                pci_eject(pci);
             }
         }
     }
     *hp->up &= ~slots;
     *hp->down &= ~slots;
-    if (any) {
-        main_loop_call(free_ejected, hp);
-    }
 }
 
 static uint64_t hotplug_read(void *opaque, PhysAddr offset, unsigned size)

@@ -7,6 +7,7 @@
 
 #include "core/dma.h"
 #include "core/machine.h"
+#include "core/mainloop.h"
 #include "hw/pci/express.h"
 #include "hw/pci/msi.h"
 #include "util/bits.h"
@@ -39,6 +40,7 @@ struct PciBus {
     PciTranslate *translate; /* NULL: functions see memory as it is */
     void *translate_opaque;
     int slots; /* how many there are */
+    bool freeing, more; /* ejected functions go away; another was ejected meanwhile */
     PciDevice *at[MAX_DEVFN];
 };
 
@@ -586,6 +588,37 @@ static char *pci_address(Device *dev)
     PciDevice *pci = (PciDevice *)dev;
 
     return g_strdup_printf("%02x.%x", PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn));
+}
+
+/*
+ * In the main loop: vCPUs stand while a function goes away. One that waits for its requests runs the loop, which may
+ * come here again for another: that is left to the call that goes on already.
+ */
+static void free_ejected(void *opaque)
+{
+    PciBus *bus = opaque;
+
+    bus->more = true;
+    if (bus->freeing) {
+        return;
+    }
+    bus->freeing = true;
+    while (bus->more) {
+        bus->more = false;
+        for (int i = 0; i < MAX_DEVFN; i++) {
+            if (bus->at[i] && bus->at[i]->ejected) {
+                device_unplug(&bus->at[i]->dev);
+            }
+        }
+    }
+    bus->freeing = false;
+}
+
+void pci_eject(PciDevice *pci)
+{
+    trace("pci_eject", "%s", pci->dev.id);
+    pci->ejected = true;
+    main_loop_call(free_ejected, pci->bus);
 }
 
 /* Everything that software can write goes back to zero; the rest is identity. */

@@ -3,7 +3,6 @@
  *
  * PCI Express Base Specification 3.0, section 6.7 and 7.8.
  */
-#include "core/mainloop.h"
 #include "hw/pci/bridge.h"
 #include "hw/pci/express.h"
 #include "hw/pci/msi.h"
@@ -73,21 +72,8 @@ static void slot_event(RootPort *p, uint16_t events)
     }
 }
 
-static void free_ejected(void *opaque)
-{
-    RootPort *p = opaque;
-
-    for (int fn = 0; fn < 8; fn++) {
-        PciDevice *pci = pci_bus_device(p->bridge.bus, fn);
-
-        if (pci && pci->ejected) {
-            device_unplug(&pci->dev);
-        }
-    }
-}
-
-/* The guest turned the slot's power off: what was asked to leave has left. */
-static void powered_off(RootPort *p)
+/* What was asked to leave has left; whether there was something. */
+static bool eject_leaving(RootPort *p)
 {
     bool any = false;
 
@@ -95,14 +81,11 @@ static void powered_off(RootPort *p)
         PciDevice *pci = pci_bus_device(p->bridge.bus, fn);
 
         if (pci && pci->leaving && !pci->ejected) {
-            pci->ejected = true;
+            pci_eject(pci);
             any = true;
         }
     }
-    if (any) {
-        slot_event(p, EVENT_PRESENCE | EVENT_LINK);
-        main_loop_call(free_ejected, p);
-    }
+    return any;
 }
 
 static void slot_control_written(RootPort *p)
@@ -110,8 +93,8 @@ static void slot_control_written(RootPort *p)
     uint16_t control = load_le16(p->bridge.pci.config + p->cap + EXP_SLOT_CONTROL), old = p->control;
 
     p->control = control;
-    if ((control & CONTROL_POWER_OFF) && !(old & CONTROL_POWER_OFF)) {
-        powered_off(p);
+    if ((control & CONTROL_POWER_OFF) && !(old & CONTROL_POWER_OFF) && eject_leaving(p)) {
+        slot_event(p, EVENT_PRESENCE | EVENT_LINK);
     }
     slot_event(p, EVENT_COMMAND);
 }
@@ -212,14 +195,7 @@ static void root_port_reset(Device *dev)
     store_le16(c + EXP_SLOT_STATUS, 0);
     store_le16(c + EXP_ROOT_CONTROL, 0);
     p->control = load_le16(c + EXP_SLOT_CONTROL);
-    for (int fn = 0; fn < 8; fn++) { /* the guest will not answer any more: what shall go goes */
-        PciDevice *pci = pci_bus_device(p->bridge.bus, fn);
-
-        if (pci && pci->leaving && !pci->ejected) {
-            pci->ejected = true;
-            main_loop_call(free_ejected, p);
-        }
-    }
+    eject_leaving(p); /* the guest will not answer any more */
 }
 
 static const Prop root_port_props[] = {

@@ -172,6 +172,69 @@ static void a_port_leads_to_one_device(void)
     rig_add("pvpanic-pci", bus_find("rp"));
 }
 
+/* A function that runs the main loop while it goes, as those do that wait for their requests. */
+typedef struct Slow {
+    PciDevice pci;
+    bool going;
+} Slow;
+
+static int slow_gone;
+
+static bool slow_realize(Device *dev, GError **error)
+{
+    static const PciInfo info = { .vendor = 0x1b36, .device = 0x0011, .class_rev = 0xff0000 << 8 };
+
+    pci_device_init((PciDevice *)dev, &info);
+    return true;
+}
+
+static void slow_unrealize(Device *dev)
+{
+    Slow *slow = (Slow *)dev;
+
+    g_assert_false(slow->going);
+    slow->going = true;
+    for (int i = 0; i < 4; i++) {
+        main_loop_step(false);
+    }
+    slow_gone++;
+}
+
+static const Prop slow_props[] = {
+    PCI_PROPS(Slow),
+    { 0 },
+};
+
+static const DeviceType slow_type = {
+    .name = "slow", .about = "a function that waits", .bus = "pci", .size = sizeof(Slow), .hotplug = true,
+    .props = slow_props, .realize = slow_realize, .unrealize = slow_unrealize,
+};
+
+static void functions_leave_a_port_once_though_they_wait(void)
+{
+    Bus *bus = bus_find("slot");
+    const char *const at[] = { "0.0", "0.1" };
+
+    for (int fn = 0; fn < 2; fn++) {
+        g_autoptr(GError) error = NULL;
+        Device *dev = device_new(&slow_type, NULL);
+
+        g_assert_true(device_set_property(dev, "multifunction", "on", NULL));
+        g_assert_true(device_set_property(dev, "addr", at[fn], NULL));
+        device_realize(dev, bus, &error);
+        g_assert_no_error(error);
+        bus->unplug_request(dev, &error);
+        g_assert_no_error(error);
+    }
+    machine_reset(); /* nobody will turn the slot's power off now */
+    g_assert_cmpint(slow_gone, ==, 0);
+    for (int i = 0; i < 64; i++) {
+        main_loop_step(false);
+    }
+    g_assert_cmpint(slow_gone, ==, 2);
+    g_assert_cmpuint(bus->devices->len, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -192,6 +255,7 @@ int main(int argc, char **argv)
     q35_board.build(&q35_board, &error);
     g_assert_no_error(error);
     rig_add("pcie-root-port,id=rp,addr=2", bus_find("pcie.0"));
+    rig_add("pcie-root-port,id=slot,addr=3", bus_find("pcie.0"));
 #define ADD(fn) g_test_add_func("/q35/" #fn, fn)
     ADD(configuration_space_is_in_memory);
     ADD(smram_is_for_system_management_mode);
@@ -200,5 +264,6 @@ int main(int argc, char **argv)
     ADD(the_watchdog_warns_and_resets);
     ADD(pirqs_are_routed);
     ADD(a_port_leads_to_one_device);
+    ADD(functions_leave_a_port_once_though_they_wait);
     return g_test_run();
 }

@@ -24,7 +24,6 @@ typedef struct PciHotplug {
     void *opaque;
     PciBus *bus;
     Region *region;
-    bool freeing, more; /* ejected devices go away; another was ejected meanwhile */
 } PciHotplug;
 
 /* Puts the registers into the port space and makes the bus ask here when something is plugged. */

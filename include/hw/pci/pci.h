@@ -79,6 +79,8 @@ uint8_t pci_add_capability(PciDevice *pci, uint8_t id, uint8_t size);
 void pci_device_reset_common(PciDevice *pci); /* the bus calls it before the type's reset */
 
 void pci_set_intx(PciDevice *pci, bool level);
+/* The guest gave the function up, once: it vanishes for it now and is freed soon, by the main loop. */
+void pci_eject(PciDevice *pci);
 
 /* DMA: honours the bus-master enable bit; false if it is off. */
 bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size);
