@@ -23,15 +23,6 @@
 enum { FIRMWARE_ENTRY = 0x100, MIB = 1 << 20, MIN_RAM = 128, MAX_TERMINALS = 8 };
 #define TREE_LIMIT UINT64_C(0x80000000) /* firmware reads it with 32-bit addresses, below the reach of RTAS */
 
-static const StateField *pseries_fields(size_t *count)
-{
-    typedef PseriesState Owner;
-    static const StateField rows[] = { PSERIES_STATE(STATE_ROW, STATE_ROW_ARRAY) };
-
-    *count = G_N_ELEMENTS(rows);
-    return rows;
-}
-
 static Device *make(const char *type, const char *id, Bus *bus, const char *properties, GError **error)
 {
     Device *dev = device_new(device_type_find(type), id);
@@ -201,7 +192,7 @@ static const DeviceType pseries_type = {
     .bus = "system",
     .size = sizeof(Pseries),
     .state_at = offsetof(Pseries, s),
-    .state = pseries_fields,
+    .state = PseriesState_fields,
     .realize = pseries_realize,
     .post_load = pseries_post_load,
 };

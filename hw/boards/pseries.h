@@ -20,9 +20,7 @@
     ARRAY(bool, prodded, PAPR_SERVERS, false)     \
     ARRAY(uint64_t, vpa, PAPR_SERVERS, 0)
 
-typedef struct PseriesState {
-    PSERIES_STATE(STATE_MEMBER, STATE_MEMBER_ARRAY)
-} PseriesState;
+DEFINE_STATE(PseriesState, PSERIES_STATE);
 
 typedef struct Pseries {
     Device dev;

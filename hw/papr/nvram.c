@@ -9,23 +9,9 @@
 
 enum { DEFAULT_SIZE = 64 << 10, MIN_SIZE = 8 << 10, MAX_SIZE = 1 << 20, SECTOR = 512 };
 
-/* The contents are no state that a reset clears. */
-typedef struct NvramState {
-    VioState vio;
-} NvramState;
-
-static const StateField *nvram_fields(size_t *count)
-{
-    typedef NvramState Owner;
-    static const StateField rows[] = { VIO_STATE(VIO_ROW, VIO_ROW_ARRAY) };
-
-    *count = G_N_ELEMENTS(rows);
-    return rows;
-}
-
 typedef struct Nvram {
     VioDevice vio;
-    NvramState s;
+    VioState s; /* the contents are no state that a reset clears */
     BlockBackend *blk; /* NULL: forgotten with the machine */
     uint8_t *bytes;
     uint32_t size;
@@ -124,7 +110,7 @@ static bool nvram_realize(Device *dev, GError **error)
     }
     papr_rtas_add("nvram-fetch", 3, 2, rtas_fetch, n);
     papr_rtas_add("nvram-store", 3, 2, rtas_store, n);
-    return vio_init(&n->vio, &info, &n->s.vio, error);
+    return vio_init(&n->vio, &info, &n->s, error);
 }
 
 static void nvram_reset(Device *dev)
@@ -170,7 +156,7 @@ const DeviceType spapr_nvram_type = {
     .user = true,
     .size = sizeof(Nvram),
     .state_at = offsetof(Nvram, s),
-    .state = nvram_fields,
+    .state = VioState_fields,
     .props = nvram_props,
     .realize = nvram_realize,
     .reset = nvram_reset,

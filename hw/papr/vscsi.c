@@ -26,22 +26,9 @@ enum { MAD_SUCCESS = 0, MAD_NOT_SUPPORTED = 0xf1, MAD_FAILED = 0xf7, ADAPTER_INF
 enum { SRP_CMD_SIZE = 48, SRP_RSP_SIZE = 36, LOGIN_RSP_SIZE = 52, TSK_MGMT_SIZE = 40 };
 enum { TARGETS = 64, LUNS = 32, CHANNELS = 8 };
 
-typedef struct VscsiState {
-    VioState vio;
-} VscsiState;
-
-static const StateField *vscsi_fields(size_t *count)
-{
-    typedef VscsiState Owner;
-    static const StateField rows[] = { VIO_STATE(VIO_ROW, VIO_ROW_ARRAY) };
-
-    *count = G_N_ELEMENTS(rows);
-    return rows;
-}
-
 typedef struct Vscsi {
     VioDevice vio;
-    VscsiState s;
+    VioState s;
     ScsiBus *bus;
     unsigned under_way;
 } Vscsi;
@@ -419,7 +406,7 @@ static bool vscsi_realize(Device *dev, GError **error)
     static int number;
     Vscsi *v = (Vscsi *)dev;
 
-    if (!vio_init(&v->vio, &info, &v->s.vio, error)) {
+    if (!vio_init(&v->vio, &info, &v->s, error)) {
         return false;
     }
     v->bus = scsi_bus_new(dev, &hba_ops, v);
@@ -452,7 +439,7 @@ const DeviceType spapr_vscsi_type = {
     .user = true,
     .size = sizeof(Vscsi),
     .state_at = offsetof(Vscsi, s),
-    .state = vscsi_fields,
+    .state = VioState_fields,
     .props = vscsi_props,
     .realize = vscsi_realize,
     .reset = vscsi_reset,

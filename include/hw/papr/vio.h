@@ -30,11 +30,9 @@ typedef struct VioInfo {
     FIELD(uint32_t, vio_queue_size, 0)                                               \
     FIELD(uint32_t, vio_queue_next, 0)
 
-typedef struct VioState {
-    VIO_STATE(STATE_MEMBER, STATE_MEMBER_ARRAY)
-} VioState;
+DEFINE_STATE(VioState, VIO_STATE);
 
-/* Rows of an owner that embeds it as `vio`. */
+/* Rows of an owner that has more state and embeds this as `vio`. */
 #define VIO_ROW(type, name, reset)              VIO_ROW_ARRAY(type, name, 1, reset)
 #define VIO_ROW_ARRAY(type, name, count, reset) \
     { #name, offsetof(Owner, vio.name), sizeof(type), count, reset, STATE_IS_BOOL(type) },
