@@ -148,27 +148,6 @@ static int32_t rtas_write_first(void *opaque, PaprRtas *call)
 
 /* ---- messages ---- */
 
-static PciDevice *find_function(Phb *phb, uint32_t address)
-{
-    PciBus *bus = phb->bus;
-    unsigned number = address >> 16 & 0xff;
-
-    while (bus && pci_bus_number(bus) != number) {
-        PciBus *next = NULL;
-
-        for (int devfn = 0; devfn < 256 && !next; devfn++) {
-            PciDevice *bridge = pci_bus_device(bus, devfn);
-
-            if (bridge && bridge->secondary && pci_bus_number(bridge->secondary) <= number &&
-                bridge->config[PCI_SUBORDINATE] >= number && pci_bus_number(bridge->secondary)) {
-                next = bridge->secondary;
-            }
-        }
-        bus = next;
-    }
-    return bus ? pci_bus_device(bus, address >> 8 & 0xff) : NULL;
-}
-
 static int find_grant(const Phb *phb, uint32_t to)
 {
     for (int i = 0; i < GRANTS; i++) {
@@ -239,7 +218,7 @@ static int32_t rtas_change_msi(void *opaque, PaprRtas *call)
     const uint32_t *a = call->args;
     uint32_t to = a[0] & 0xffff00, count = a[4], first;
     Phb *phb = find_bridge(a[1], a[2]);
-    PciDevice *pci = phb ? find_function(phb, to) : NULL;
+    PciDevice *pci = phb ? pci_find_function(phb->bus, to >> 16, to >> 8 & 0xff) : NULL;
     bool msix = a[3] == MSIX || (a[3] == FUNCTION && pci && !pci->msi_cap);
 
     if (!pci || a[3] < FUNCTION || a[3] > MSI_32) {

@@ -310,7 +310,7 @@ static PciBus *find_bus(PciBus *bus, uint8_t number)
     return NULL;
 }
 
-static PciDevice *find_function(PciBus *bus, uint8_t busno, int devfn)
+PciDevice *pci_find_function(PciBus *bus, uint8_t busno, int devfn)
 {
     PciBus *there = find_bus(bus, busno);
     PciDevice *pci = there ? there->at[devfn & 0xff] : NULL;
@@ -320,7 +320,7 @@ static PciDevice *find_function(PciBus *bus, uint8_t busno, int devfn)
 
 uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset, unsigned size)
 {
-    PciDevice *pci = find_function(bus, busno, devfn);
+    PciDevice *pci = pci_find_function(bus, busno, devfn);
     uint32_t value = UINT32_MAX >> (32 - size * 8);
 
     if (pci && offset >= PCI_CONFIG_SIZE && pci_is_express(pci)) {
@@ -336,7 +336,7 @@ uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset,
 void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, uint32_t value,
                       unsigned size)
 {
-    PciDevice *pci = find_function(bus, busno, devfn);
+    PciDevice *pci = pci_find_function(bus, busno, devfn);
 
     if (pci && offset + size <= PCI_CONFIG_SIZE) {
         trace("pci_config_write", "%s [%02x] %u <- %x", pci->dev.id, offset, size, value);

@@ -113,6 +113,8 @@ Bus *pci_bus_bus(PciBus *bus);
 Region *pci_bus_memory(PciBus *bus); /* what functions on the bus are mapped into */
 Region *pci_bus_ports(PciBus *bus);
 PciDevice *pci_bus_device(PciBus *bus, int devfn);
+/* As configuration accesses on the host's bus find it, behind bridges too; NULL: nothing answers. */
+PciDevice *pci_find_function(PciBus *bus, uint8_t busno, int devfn);
 uint32_t pci_config_read(PciBus *bus, uint8_t busno, int devfn, unsigned offset, unsigned size);
 void pci_config_write(PciBus *bus, uint8_t busno, int devfn, unsigned offset, uint32_t value,
                       unsigned size);
