@@ -42,9 +42,8 @@ typedef struct Ich9Pm {
 static void ich9_pm_update(Device *dev)
 {
     Ich9Pm *pm = (Ich9Pm *)dev;
-    bool wanted = acpi_pm1_update(&pm->pm1) || (pm->s.gpe_status & pm->s.gpe_enable);
 
-    line_set(pm->sci, wanted && acpi_pm1_sci_enabled(&pm->pm1));
+    line_set(pm->sci, acpi_pm1_update(&pm->pm1, pm->s.gpe_status & pm->s.gpe_enable));
     memory_begin();
     if (pm->s.base) {
         region_set_offset(pm->block, pm->s.base);

@@ -63,9 +63,8 @@ static void update_map(Piix4Pm *pm)
 static void piix4_pm_update(Device *dev)
 {
     Piix4Pm *pm = (Piix4Pm *)dev;
-    bool wanted = acpi_pm1_update(&pm->pm1) || (pm->s.gpe_status & pm->s.gpe_enable);
 
-    line_set(pm->sci, wanted && acpi_pm1_sci_enabled(&pm->pm1));
+    line_set(pm->sci, acpi_pm1_update(&pm->pm1, pm->s.gpe_status & pm->s.gpe_enable));
 }
 
 static void pm1_changed(void *opaque)

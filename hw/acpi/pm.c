@@ -18,8 +18,10 @@ static uint64_t ticks(void)
     return mul_div(clock_now(CLOCK_GUEST), PM_TIMER_HZ, NS_PER_SECOND);
 }
 
-bool acpi_pm1_update(AcpiPm1 *pm)
+bool acpi_pm1_update(AcpiPm1 *pm, bool gpe)
 {
+    bool event;
+
     if ((*pm->enable & PM1_TIMER) && !(*pm->status & PM1_TIMER)) {
         uint64_t next = (ticks() | 0x7fffff) + 1;
 
@@ -28,12 +30,8 @@ bool acpi_pm1_update(AcpiPm1 *pm)
     } else {
         timer_cancel(pm->timer);
     }
-    return *pm->status & *pm->enable & (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC);
-}
-
-bool acpi_pm1_sci_enabled(const AcpiPm1 *pm)
-{
-    return *pm->control & PM1_SCI_ENABLE;
+    event = *pm->status & *pm->enable & (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC);
+    return (event || gpe) && (*pm->control & PM1_SCI_ENABLE);
 }
 
 static void timer_overflowed(void *opaque)

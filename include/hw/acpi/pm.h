@@ -21,9 +21,8 @@ typedef struct AcpiPm1 {
 } AcpiPm1;
 
 void acpi_pm1_init(AcpiPm1 *pm);
-/* Arms the timer; whether the block asks for an SCI. */
-bool acpi_pm1_update(AcpiPm1 *pm);
-bool acpi_pm1_sci_enabled(const AcpiPm1 *pm);
+/* Arms the timer; the level of the SCI. gpe: a general-purpose event asks for it too. */
+bool acpi_pm1_update(AcpiPm1 *pm, bool gpe);
 uint64_t acpi_pm1_read(const AcpiPm1 *pm, PhysAddr offset, unsigned size);
 void acpi_pm1_write(AcpiPm1 *pm, PhysAddr offset, uint64_t value, unsigned size);
 
