@@ -134,14 +134,21 @@ bool papr_tce_write(const PaprTce *tce, uint64_t addr, const void *buf, uint64_t
 
 /* ---- hypercalls ---- */
 
-static int64_t put(PaprTce *tce, uint64_t ioba, uint64_t entry)
+static uint64_t *find_entry(PaprTce *tce, uint64_t ioba)
 {
     uint64_t offset = ioba - tce->s.start;
 
-    if (offset >= papr_tce_size(tce)) {
+    return offset < papr_tce_size(tce) ? &tce->entries[offset >> tce->s.page_bits] : NULL;
+}
+
+static int64_t put(PaprTce *tce, uint64_t ioba, uint64_t value)
+{
+    uint64_t *entry = find_entry(tce, ioba);
+
+    if (!entry) {
         return H_PARAMETER;
     }
-    tce->entries[offset >> tce->s.page_bits] = entry;
+    *entry = value;
     return H_SUCCESS;
 }
 
@@ -155,12 +162,12 @@ static int64_t h_put_tce(void *opaque, uint64_t opcode, uint64_t *args)
 static int64_t h_get_tce(void *opaque, uint64_t opcode, uint64_t *args)
 {
     PaprTce *tce = find_table(args[0]);
-    uint64_t offset = tce ? args[1] - tce->s.start : 0;
+    const uint64_t *entry = tce ? find_entry(tce, args[1]) : NULL;
 
-    if (!tce || offset >= papr_tce_size(tce)) {
+    if (!entry) {
         return H_PARAMETER;
     }
-    args[0] = tce->entries[offset >> tce->s.page_bits];
+    args[0] = *entry;
     return H_SUCCESS;
 }
 
