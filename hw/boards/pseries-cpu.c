@@ -40,7 +40,7 @@ static void change_lpcr(uint64_t clear, uint64_t set)
 
 static void flush_everything(Cpu *cpu)
 {
-    if (cpu && engine.flush_all_everywhere) {
+    if (cpu) {
         engine.flush_all_everywhere(cpu);
     }
 }
