@@ -359,7 +359,10 @@ void cold_atomic(Context *c, ColdStub *s);
 void cold_unaligned(Context *c, ColdStub *s);
 
 bool may_be_between(IrOp op); /* of accesses that share a check: makes no branch out and few registers */
+/* The move of a load or store, in its byte order. The value to store is in a register, swapped if the host has no movbe. */
 void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from);
+void emit_stored(Context *c, const IrInsn *insn, Mem to, int reg);
+bool stored_imm(const Context *c, const IrInsn *insn, int32_t *imm); /* as it is in memory */
 void repeat_code(Context *c, uint32_t from, uint32_t to);
 static inline Thunk sized(Thunk first, unsigned size)
 {

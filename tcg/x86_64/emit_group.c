@@ -16,11 +16,13 @@
 #include "util/bits.h"
 
 enum { MAX_SPAN = 256, MAX_MEMBERS = 16, NEAR = 96, MAX_DEPTH = 24 };
-enum { OTHER_KINDS = IRM_BE | IRM_ALIGNED | IRM_KERNEL | IRM_UPDATE };
+enum { OTHER_KINDS = IRM_ALIGNED | IRM_KERNEL | IRM_UPDATE };
 
+/* Byte-swapped ones only by one instruction, which leaves EFLAGS alone. */
 static bool is_plain(const IrInsn *insn)
 {
-    return (insn->op == IR_load || insn->op == IR_store) && !(insn->bits & OTHER_KINDS);
+    return (insn->op == IR_load || insn->op == IR_store) && !(insn->bits & OTHER_KINDS) &&
+           (!(insn->bits & IRM_BE) || host_has(HOST_MOVBE));
 }
 
 static const IrRaw *raw_of(const Context *c, const IrInsn *insn)
@@ -251,7 +253,7 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     if (insn->op == IR_load) {
         m->out = out;
     } else if (insn->op == IR_store) {
-        m->value_is_imm = value_imm(c, insn->in[1], size, &imm);
+        m->value_is_imm = stored_imm(c, insn, &imm);
         m->imm = imm;
         m->value_reg = m->value_is_imm ? NO_REG : value_use(c, insn->in[1]);
     }
@@ -266,7 +268,7 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     } else if (m->value_is_imm) {
         asm_store_imm(&c->a, size, mem, imm);
     } else {
-        asm_store(&c->a, size, mem, m->value_reg);
+        emit_stored(c, insn, mem, m->value_reg);
     }
     m->end = asm_offset(&c->a);
     c->cold[c->group_stub].n_members++;
@@ -367,7 +369,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     }
     clobber_flags(c);
     addr = clean_address(c, address_of(c, insn), true);
-    if (insn->op == IR_store && !value_imm(c, insn->in[1], ir_type_size(insn->type), &imm)) {
+    if (insn->op == IR_store && !stored_imm(c, insn, &imm)) {
         value_use(c, insn->in[1]); /* before the branch out */
     }
     out = insn->op == IR_load && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
@@ -436,7 +438,7 @@ void cold_group(Context *c, ColdStub *s)
             asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
             thunk_call(c, sized(THUNK_STORE1, size));
         } else {
-            asm_store(a, 8, mem_state(AREA_X1), m->value_reg);
+            emit_stored(c, m->insn, mem_state(AREA_X1), m->value_reg);
             thunk_call(c, sized(THUNK_STORE1, size));
         }
         if (m->insn->op != IR_raw) {

@@ -5,6 +5,7 @@
  */
 #include "backend.h"
 
+enum { MOVBE_LOAD = MAP_38 | 0xf0, MOVBE_STORE = MAP_38 | 0xf1 };
 #define PAGE_MASK (~(int32_t)0xfff)
 
 Address address_of(Context *c, const IrInsn *insn)
@@ -156,15 +157,63 @@ static unsigned load_out_size(const IrInsn *insn)
     return insn->bits & IRM_SX ? 8 : insn->bits & IRM_SX32 ? 4 : 0;
 }
 
+/* Changes EFLAGS where the host has no movbe, which groups see to. */
+static void load_swapped(Context *c, const IrInsn *insn, int out, Mem from)
+{
+    unsigned size = ir_type_size(insn->type), to = load_out_size(insn);
+
+    if (host_has(HOST_MOVBE)) {
+        asm_op(&c->a, MOVBE_LOAD, size, out, rm_mem(from));
+    } else {
+        asm_load(&c->a, size, out, from);
+        swap_bytes(c, size, out);
+    }
+    if (to && to != size) {
+        asm_sext_rr(&c->a, size, to, out, out);
+    } else if (size == 2) {
+        asm_zext_rr(&c->a, 2, out, out);
+    }
+}
+
 void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from)
 {
     unsigned size = ir_type_size(insn->type), to = load_out_size(insn);
 
-    if (to && !(insn->bits & IRM_BE)) {
+    if (insn->bits & IRM_BE && size > 1) {
+        load_swapped(c, insn, out, from);
+    } else if (to) {
         asm_load_signed(&c->a, size, to, out, from);
     } else {
         asm_load(&c->a, size, out, from);
     }
+}
+
+void emit_stored(Context *c, const IrInsn *insn, Mem to, int reg)
+{
+    unsigned size = ir_type_size(insn->type);
+
+    if (insn->bits & IRM_BE && size > 1 && host_has(HOST_MOVBE)) {
+        asm_op(&c->a, MOVBE_STORE, size, reg, rm_mem(to));
+    } else {
+        asm_store(&c->a, size, to, reg);
+    }
+}
+
+bool stored_imm(const Context *c, const IrInsn *insn, int32_t *imm)
+{
+    unsigned size = ir_type_size(insn->type);
+    const Value *v = &c->values[insn->in[1]];
+    uint64_t swapped;
+
+    if (!(insn->bits & IRM_BE) || size == 1) {
+        return value_imm(c, insn->in[1], size, imm);
+    }
+    if (!v->is_const) {
+        return false;
+    }
+    swapped = (int64_t)__builtin_bswap64(v->imm) >> (64 - 8 * size);
+    *imm = swapped;
+    return size < 8 || fits_s32(swapped);
 }
 
 static unsigned alignment(const IrInsn *insn)
@@ -300,7 +349,6 @@ static void finish_update(Context *c, const IrInsn *insn)
 void emit_load(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
-    bool pure_copy = !(insn->bits & IRM_BE);
     Address addr;
     ColdStub *stub;
     Mem mem;
@@ -337,12 +385,6 @@ void emit_load(Context *c, const IrInsn *insn)
         emit_loaded(c, insn, out, mem);
     }
     end_access(c, stub);
-    if (!pure_copy) {
-        swap_bytes(c, size, out);
-        if (load_out_size(insn)) {
-            asm_sext_rr(&c->a, size, load_out_size(insn), out, out);
-        }
-    }
     value_set_reg(c, insn->out, out, true);
 }
 
@@ -417,7 +459,7 @@ void emit_store(Context *c, const IrInsn *insn)
     ColdStub *stub;
     Mem mem;
     int32_t imm = 0;
-    bool is_imm = value_imm(c, value, size, &imm) && !(insn->bits & IRM_BE);
+    bool is_imm = stored_imm(c, insn, &imm);
     int reg = NO_REG;
 
     if (emit_group(c, insn)) {
@@ -429,7 +471,7 @@ void emit_store(Context *c, const IrInsn *insn)
     }
     clobber_flags(c);
     addr = address_of(c, insn);
-    if (insn->bits & IRM_BE) {
+    if (!is_imm && insn->bits & IRM_BE && size > 1 && !host_has(HOST_MOVBE)) {
         reg = alloc_temp(c);
         value_move_to(c, value, reg, size);
         swap_bytes(c, size, reg);
@@ -449,7 +491,7 @@ void emit_store(Context *c, const IrInsn *insn)
         if (is_imm) {
             asm_store_imm(&c->a, size, mem, imm);
         } else {
-            asm_store(&c->a, size, mem, reg);
+            emit_stored(c, insn, mem, reg);
         }
     }
     end_access(c, stub);
@@ -463,7 +505,7 @@ void cold_store(Context *c, ColdStub *s)
     if (s->value_is_imm) {
         asm_store_imm(&c->a, 8, mem_state(AREA_X1), s->imm);
     } else {
-        asm_store(&c->a, 8, mem_state(AREA_X1), s->value_reg);
+        emit_stored(c, s->insn, mem_state(AREA_X1), s->value_reg);
     }
     cold_address(c, s);
     if (thunk == THUNK_STORE) {
