@@ -128,11 +128,10 @@ void x86_emit_in(X86Translator *tr, X86Insn *in)
 void x86_emit_out(X86Translator *tr, X86Insn *in)
 {
     IrType type = port_type(in, in->row->operand[1]);
-
     uint64_t length = (uint8_t)(in->next_pc - in->pc);
 
     x86_call(tr, HELPER_out, port_of(tr, in, in->row->operand[0]), x86_arg(tr, type, ir_get(tr->ir, type, SLOT_AX)),
-             x86_const(tr, IR_I64, x86_size(type) | length << 8), x86_const(tr, IR_I64, in->next_pc));
+             x86_const(tr, IR_I64, x86_size(type) | length << 8), x86_next_pc(tr, in));
     x86_end_jump(tr, in->next_pc); /* the next block polls: a write may raise an interrupt */
 }
 

@@ -149,6 +149,44 @@ after:  mov     SEEN, %edx
         mov     %cr4, %eax
         cmp     $0x10, %eax
         jne     fail
+
+        mov     $13, %bl                # a process' port write, done again, at two addresses of its page
+        orl     $4, 0x100000            # the first 4 MiB are for all
+        mov     0x100000, %eax
+        mov     %eax, 0x100400          # and seen at 40000000h too
+        mov     %cr3, %eax
+        mov     %eax, %cr3
+        mov     $process + 0xf0000, %esi
+        mov     $0x120100, %edi
+        mov     $process_end - process, %ecx
+        rep movsb
+        mov     $0x174, %ecx            # SYSENTER comes back
+        mov     $8, %eax
+        xor     %edx, %edx
+        wrmsr
+        inc     %ecx
+        mov     $0x7000, %eax
+        wrmsr
+        pushf
+        orl     $0x3000, (%esp)         # IOPL
+        popf
+        mov     $0x120100, %esi
+        mov     $6, %edi                # times, by turns
+again_process:
+        movl    $2, MODE
+        movl    $0, SEEN
+        mov     $0x176, %ecx
+        mov     $back + 0xf0000, %eax
+        xor     %edx, %edx
+        wrmsr
+        mov     %esi, %edx
+        mov     $0x6000, %ecx
+        sysexit
+back:   cmpl    $2, SEEN
+        jne     fail
+        xor     $0x40000000, %esi
+        dec     %edi
+        jnz     again_process
         mov     $0x10, %bl
 
 fail:   mov     %bl, %al
@@ -171,6 +209,11 @@ smram:  mov     $0xcf8, %dx             # SMRAM control becomes bl
         mov     %bl, %al
         out     %al, %dx
         ret
+
+process:
+        out     %al, $0xb2
+        sysenter
+process_end:
 
 unexpected:
         mov     $0x7f, %bl
