@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-enum { REG_TSEG_QUERY = 0x50, REG_PCIEXBAR = 0x60, REG_PAM = 0x90, REG_SMRAM = 0x9d, REG_ESMRAMC = 0x9e, REG_TOLUD = 0xb0 };
+enum { REG_TSEG_QUERY = 0x50, REG_PCIEXBAR = 0x60, REG_PAM = 0x90, REG_SMRAM = 0x9d, REG_ESMRAMC = 0x9e,
+       REG_TSEGMB = 0xac, REG_TOLUD = 0xb0 };
 enum { PCIEXBAR_ON = 1, PCIEXBAR_LENGTH = 6 };
 enum { ESMRAMC_TSEG = 1, ESMRAMC_CACHE = 0x38 };
 #define PCIEXBAR_BASE  UINT64_C(0xffc000000) /* of 36 bits, for the smallest window */
@@ -153,6 +154,7 @@ static void set_reset_values(Q35 *q)
     store_le16(c + 0x04, 0x0006); /* memory and master are always on */
     store_le64(c + REG_PCIEXBAR, PCIEXBAR_RESET);
     store_le16(c + REG_TSEG_QUERY, 0);
+    store_le32(c + REG_TSEGMB, 0);
     memset(c + REG_PAM, 0, PAM_REGISTERS);
     c[REG_SMRAM] = SMRAM_SEGMENT;
     c[REG_ESMRAMC] = ESMRAMC_CACHE;
@@ -177,6 +179,7 @@ static bool q35_realize(Device *dev, GError **error)
     for (int i = 0; i < PAM_REGISTERS; i++) {
         pci->writable[REG_PAM + i] = i ? 0x33 : 0x30;
     }
+    store_le32(pci->writable + REG_TSEGMB, 0xfff00000); /* firmware's note to itself: TSEG ends where low RAM does */
     store_le16(pci->writable + REG_TOLUD, 0xfff0);
     store_le16(pci->config + REG_TOLUD, q->low_ram >> 16);
     pci->config_written = config_written;

@@ -5,6 +5,7 @@ Usage: uefi.py MYNA [test...]
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -26,19 +27,25 @@ def run(*command):
         machine.skip(f'{command[0]} is missing (Debian packages mtools, fdisk)')
 
 
-def flash(folder):
+def flash(folder, code='OVMF_CODE_4M.fd', template='OVMF_VARS_4M.fd'):
     """Arguments for the firmware's two chips; the variables are a copy in the folder, made once."""
-    if not (OVMF / 'OVMF_CODE_4M.fd').exists():
+    if not (OVMF / code).exists():
         machine.skip('no UEFI firmware (Debian package ovmf)')
     variables = os.path.join(folder, 'vars.fd')
     if not os.path.exists(variables):
-        shutil.copyfile(OVMF / 'OVMF_VARS_4M.fd', variables)
-    return ['-drive', f'if=pflash,format=raw,unit=0,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
+        shutil.copyfile(OVMF / template, variables)
+    return ['-drive', f'if=pflash,format=raw,unit=0,readonly=on,file={OVMF}/{code}',
             '-drive', f'if=pflash,format=raw,unit=1,file={variables}']
 
 
 def system(myna, folder, *args):
     return machine.Machine(firmware.system(myna), *flash(folder), '-m', 384, '-nic', 'none', *args)
+
+
+def secure_system(myna, folder, *args, variables='OVMF_VARS_4M.fd'):
+    """The firmware for secure boot: its variables are kept in system management mode."""
+    return machine.Machine(firmware.system(myna), *flash(folder, 'OVMF_CODE_4M.secboot.fd', variables), '-accel', 'tcg', '-M',
+                           'q35,smm=on', '-m', 384, '-nic', 'none', *args)
 
 
 def make_esp(folder, task, script, modules=()):
@@ -144,7 +151,31 @@ def shell(myna):
             m.wait_exit(30)
 
 
-def variables(myna):
+def secboot(myna):
+    """The shell of the firmware for secure boot, on two processors that both entered system management mode."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, 'log')
+        with secure_system(myna, folder, '-smp', 2, '-d', 'int', '-D', log) as m:
+            m.expect('Shell> ', 300)
+            m.send('echo myna says hello\r')
+            m.expect(r'(?<!echo )myna says hello', 20)
+            m.send('reset -s\r')
+            m.wait_exit(30)
+        smis = re.findall(r'cpu (\d): SMI', pathlib.Path(log).read_text())
+        if set(smis) != {'0', '1'} or len(smis) < 100:
+            raise machine.Failure(f'{len(smis)} SMIs, of processors {sorted(set(smis))}')
+
+
+def refused(myna):
+    """With Microsoft's keys in its variables the firmware starts no GRUB that nobody signed."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = grub_disk(folder, TASK)
+        with secure_system(myna, folder, '-drive', f'format=raw,snapshot=on,file={image}', variables='OVMF_VARS_4M.ms.fd') as m:
+            if m.expect('(Access Denied|Security Violation|GRUB-HERE)', 300)[1] == 'GRUB-HERE':
+                raise machine.Failure('an unsigned program was started')
+
+
+def variables(myna, system=system):
     """A variable that Linux sets through the firmware's run-time services is there at the next start."""
     name = '/vars/MynaTest-12345678-1234-1234-1234-123456789abc'
     task = f'''
@@ -213,6 +244,9 @@ TESTS = {
     'bios': bios,
     'stub': stub,
     'variables': variables,
+    'secboot': secboot,
+    'secboot-refused': refused,
+    'secboot-variables': lambda myna: variables(myna, secure_system),
     'installer': installer,
     'order': order,
     'direct': direct,
