@@ -1,6 +1,7 @@
 /* Raising and delivering exceptions and interrupts, in all modes (SDM vol. 3, chapter 6). */
 #include "core/machine.h"
 #include "target/x86/svm.h"
+#include "target/x86/vme.h"
 
 enum { DR7_GD = 1 << 13 };
 
@@ -477,8 +478,13 @@ uint64_t helper_int(X86State *s, uint64_t vector, uint64_t next_pc, uint64_t kin
     uintptr_t ra = tcg_caller_pc(s);
     X86Exception e = { .vector = vector & 0xff, .software = true, .by_opcode = kind != 0, .next_pc = next_pc };
 
-    if (kind == 0 && (s->eflags & EFL_VM) && iopl(s) < 3) {
-        x86_raise_error(s, EXC_GP, 0, ra);
+    if (kind == 0 && (s->eflags & EFL_VM)) {
+        if (x86_v86_interrupt(s, vector & 0xff, next_pc, ra)) {
+            tcg_unwind(s, TCG_EXIT_MODE);
+        }
+        if (iopl(s) < 3) {
+            x86_raise_error(s, EXC_GP, 0, ra);
+        }
     }
     tcg_restore(s, ra);
     x86_interrupt(s, &e);

@@ -1,5 +1,5 @@
 /* Far jumps, calls and returns, IRET, and the fast system calls (SDM vol. 2, vol. 3 chapter 5). */
-#include "target/x86/system.h"
+#include "target/x86/vme.h"
 
 static unsigned opsize_bytes(uint64_t type)
 {
@@ -539,13 +539,14 @@ uint64_t helper_iret(X86State *s, uint64_t a, uint64_t next_pc, uint64_t c, uint
     if (is_protected(s)) {
         iret_protected(s, size, next_pc, ra);
     } else {
-        bool v86 = (s->eflags & EFL_VM) != 0;
+        bool v86 = (s->eflags & EFL_VM) != 0, virtual_if;
         uint32_t flags, mask = FLAGS_ALL | EFL_TF | EFL_DF | EFL_NT | EFL_IF;
         uint16_t selector;
         uint64_t pc;
         Stack k;
 
-        if (v86 && iopl(s) < 3) {
+        virtual_if = x86_has_virtual_if(s);
+        if (v86 && iopl(s) < 3 && (!virtual_if || size > 2)) {
             gp(s, 0, ra);
         }
         stack_current(s, &k);
@@ -555,6 +556,9 @@ uint64_t helper_iret(X86State *s, uint64_t a, uint64_t next_pc, uint64_t c, uint
         if (pc > s->seg[S_CS].limit) {
             gp(s, 0, ra);
         }
+        if (virtual_if) {
+            x86_v86_check_flags(s, flags, ra);
+        }
         if (!v86) {
             mask |= EFL_IOPL;
         }
@@ -563,7 +567,11 @@ uint64_t helper_iret(X86State *s, uint64_t a, uint64_t next_pc, uint64_t c, uint
         }
         stack_commit(s, &k);
         far_real(s, selector, pc);
-        x86_set_eflags(s, flags, mask);
+        if (virtual_if) {
+            x86_v86_set_flags(s, flags);
+        } else {
+            x86_set_eflags(s, flags, mask);
+        }
     }
     s->nmi_blocked = false;
     x86_update_mode(s);

@@ -2,6 +2,7 @@
 #include "core/lock.h"
 #include "target/x86/smm.h"
 #include "target/x86/svm.h"
+#include "target/x86/vme.h"
 
 /* What might be taken once IF is set or a shadow ends. */
 #define MASKABLE (CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI | CPU_REQ_VIRTUAL)
@@ -108,19 +109,24 @@ void x86_service(Cpu *cpu)
 
 uint64_t helper_cli(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    if (s->cpl > iopl(s)) {
+    if (s->cpl <= iopl(s)) {
+        s->eflags &= ~(uint32_t)EFL_IF;
+    } else if (x86_has_virtual_if(s)) {
+        s->eflags &= ~(uint32_t)EFL_VIF;
+    } else {
         x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
     }
-    s->eflags &= ~(uint32_t)EFL_IF;
     return 0;
 }
 
 uint64_t helper_sti(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     if (s->cpl > iopl(s)) {
-        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
-    }
-    if (!(s->eflags & EFL_IF)) {
+        if (!x86_has_virtual_if(s) || (s->eflags & EFL_VIP)) {
+            x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+        }
+        s->eflags |= EFL_VIF;
+    } else if (!(s->eflags & EFL_IF)) {
         s->eflags |= EFL_IF;
         s->interrupt_shadow = 1;
         x86_update_mode(s);
@@ -128,12 +134,22 @@ uint64_t helper_sti(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     return 0;
 }
 
-uint64_t helper_pushf(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+uint64_t helper_pushf(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uint64_t d)
 {
     if ((s->eflags & EFL_VM) && iopl(s) < 3) {
+        if (opsize == IR_I16 && x86_has_virtual_if(s)) {
+            return x86_v86_flags(s);
+        }
         x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
     }
     return x86_eflags(s) & ~(uint32_t)(EFL_VM | EFL_RF);
+}
+
+/* POPF of 16 bits in virtual-8086 mode below IOPL 3. */
+uint64_t helper_check_popf(X86State *s, uint64_t value, uint64_t b, uint64_t c, uint64_t d)
+{
+    x86_v86_check_flags(s, value, tcg_caller_pc(s));
+    return 0;
 }
 
 uint64_t helper_popf(X86State *s, uint64_t value, uint64_t opsize, uint64_t c, uint64_t d)
@@ -141,7 +157,9 @@ uint64_t helper_popf(X86State *s, uint64_t value, uint64_t opsize, uint64_t c, u
     uint32_t mask = FLAGS_ALL | EFL_TF | EFL_DF | EFL_NT, old = s->eflags;
 
     if ((s->eflags & EFL_VM) && iopl(s) < 3) {
-        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
+        x86_v86_set_flags(s, value);
+        x86_update_mode(s);
+        return 0;
     }
     if (opsize != IR_I16) {
         mask |= EFL_AC | EFL_ID;

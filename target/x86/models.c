@@ -28,12 +28,12 @@ static const struct {
 };
 
 #define P486 "fpu vme pse"
-#define PPENTIUM "fpu de pse tsc msr mce cx8 mmx apic"
+#define PPENTIUM "fpu vme de pse tsc msr mce cx8 mmx apic"
 #define PPENTIUM2 PPENTIUM " pae sep mtrr pge mca cmov pat pse36 fxsr"
 #define PPENTIUM3 PPENTIUM2 " sse"
 #define PPRO_SSE2 "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2"
 #define P64 PPRO_SSE2 " pni cx16 syscall nx lm lahf_lm"
-#define PCORE2 P64 " ssse3"
+#define PCORE2 P64 " vme ssse3"
 #define PPENRYN PCORE2 " sse4.1"
 #define PNEHALEM PPENRYN " sse4.2 popcnt"
 #define PWESTMERE PNEHALEM " aes pclmulqdq"
@@ -42,7 +42,7 @@ static const struct {
 #define PHASWELL PIVYBRIDGE " avx2 fma bmi1 bmi2 movbe abm pcid invpcid"
 #define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xsavec xgetbv1 pdpe1gb"
 #define PEPYC P64                                                                                  \
-    " ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx avx2 fma f16c bmi1 bmi2 movbe rdrand rdseed adx smap smep" \
+    " vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx avx2 fma f16c bmi1 bmi2 movbe rdrand rdseed adx smap smep" \
     " fsgsbase clflushopt sha-ni xsave xsaveopt xsavec xgetbv1 abm 3dnowprefetch sse4a mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
 #define PV2 P64 " ssse3 sse4.1 sse4.2 popcnt"
 #define PV3 PV2 " avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
@@ -65,9 +65,9 @@ static const struct Model {
     { "athlon", "AMD Athlon", "AuthenticAMD", "QEMU Virtual CPU version 2.5+", 6, 2, 3, 2, 0x80000008,
       PPENTIUM2 " mmxext 3dnow 3dnowext" },
     { "n270", "Intel Atom N270", "GenuineIntel", "Intel(R) Atom(TM) CPU N270   @ 1.60GHz", 6, 28, 2, 10,
-      0x80000008, PPRO_SSE2 " pni ssse3 movbe nx lahf_lm" },
+      0x80000008, PPRO_SSE2 " vme pni ssse3 movbe nx lahf_lm" },
     { "coreduo", "Intel Core Duo", "GenuineIntel", "Genuine Intel(R) CPU           T2600  @ 2.16GHz", 6,
-      14, 8, 10, 0x80000008, PPRO_SSE2 " pni nx" },
+      14, 8, 10, 0x80000008, PPRO_SSE2 " vme pni nx" },
     { "core2duo", "Intel Core 2 Duo", "GenuineIntel",
       "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10, 0x80000008, PCORE2 },
     { "qemu32", "a 32-bit CPU for every guest", "GenuineIntel", "Myna Virtual CPU", 6, 6, 3, 4, 0x80000004,
@@ -77,7 +77,7 @@ static const struct Model {
       0x8000000a, P64 },
     { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64 },
     { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
-      0x8000001a, P64 " popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch sse4a 3dnow 3dnowext" },
+      0x8000001a, P64 " vme popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch sse4a 3dnow 3dnowext" },
     { "Conroe", "Intel Core 2, 65 nm", "GenuineIntel", "Intel Celeron_4x0 (Conroe/Merom Class Core 2)", 6,
       15, 3, 10, 0x80000008, PCORE2 },
     { "Penryn", "Intel Core 2, 45 nm", "GenuineIntel", "Intel Core 2 Duo P9xxx (Penryn Class Core 2)", 6,
@@ -148,7 +148,6 @@ static bool supported_by(X86Feature f, X86HostHasFn *host)
         return host(features[f].leaf, features[f].subleaf, features[f].reg, features[f].bit);
     }
     switch (f) {
-    case FEAT_vme:
     case FEAT_pn:
     case FEAT_ds:
     case FEAT_acpi:

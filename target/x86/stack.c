@@ -62,13 +62,20 @@ void x86_emit_pushf(X86Translator *tr, X86Insn *in)
 
 void x86_emit_popf(X86Translator *tr, X86Insn *in)
 {
+    bool checked = tr->vm && tr->iopl < 3;
     IrVal value;
 
-    if (tr->vm && tr->iopl < 3) {
-        x86_gp0(tr); /* here, as the helper is behind the move of SP */
+    if (checked && in->type != IR_I16) {
+        x86_gp0(tr);
         return;
     }
+    if (checked) { /* whether it is allowed at all */
+        X86_CALL1(tr, check_popf, x86_const(tr, IR_I64, 0));
+    }
     value = x86_stack_load(tr, in, in->type, R_SP, 0);
+    if (checked) { /* here, as the helper is behind the move of SP */
+        X86_CALL1(tr, check_popf, x86_arg(tr, in->type, value));
+    }
     x86_stack_move(tr, x86_size(in->type));
     X86_CALL2(tr, popf, x86_arg(tr, in->type, value), x86_const(tr, IR_I64, in->type));
     x86_flags_forget(tr);

@@ -37,6 +37,17 @@ def system(myna, arch='x86_64'):
     return str(pathlib.Path(myna).parent / f'myna-system-{arch}')
 
 
+def checks(myna, source, *args, engine='tcg', start=START, patience=60):
+    """Runs a firmware that leaves through isa-debug-exit with 0x10, or with the number of the check that failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        bios = assemble(folder, pathlib.Path(__file__).with_name(source), start)
+        with machine.Machine(system(myna), '-accel', engine, '-nodefaults', '-m', 16, '-bios', bios, '-device',
+                             'isa-debug-exit,iobase=0x501', *args, serial=False) as m:
+            status = m.wait_exit(patience)
+            if status != (0x10 << 1 | 1):
+                raise machine.Failure(f'check {status >> 1} failed')
+
+
 def no_bootable_device(myna):
     with machine.Machine(myna, '-nic', 'none', '-device', 'isa-debugcon,iobase=0x402,chardev=fw',
                          '-chardev', 'file,id=fw,path=/dev/stdout', serial=False) as m:

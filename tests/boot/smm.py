@@ -12,18 +12,8 @@ import firmware
 import linux
 import machine
 
-GOOD = 0x10 << 1 | 1  # isa-debug-exit's status
-START = 0xe000
-
-
 def checks(myna, cpu, engine='tcg'):
-    with tempfile.TemporaryDirectory() as folder:
-        bios = firmware.assemble(folder, pathlib.Path(__file__).with_name('smm.S'), START)
-        with machine.Machine(firmware.system(myna), '-accel', engine, '-M', 'pc,smm=on', '-nodefaults', '-m', 16, '-bios', bios,
-                             '-cpu', cpu, '-device', 'isa-debug-exit,iobase=0x501', serial=False) as m:
-            status = m.wait_exit(60)
-            if status != GOOD:
-                raise machine.Failure(f'check {status >> 1} failed')
+    firmware.checks(myna, 'smm.S', '-M', 'pc,smm=on', '-cpu', cpu, engine=engine)
 
 
 def seabios(myna):
