@@ -176,7 +176,7 @@ const X86Row x86_rows_0f[256] = {
     ROW(sysret, 0, NONE, NONE, NONE, A_END),
     ROW(wbinvd, 0, NONE, NONE, NONE, A_CPL0), ROW(wbinvd, 0, NONE, NONE, NONE, A_CPL0),
     [0x0b] = ROW(ud, 0, NONE, NONE, NONE, A_END),
-    [0x0d] = ROW(nop, 0, NONE, NONE, NONE, A_MODRM | A_MEM), ROW(fp, 0, NONE, NONE, NONE, 0) /* femms */, FP_IB /* 3DNow! */,
+    [0x0d] = ROW(nop, 0, NONE, NONE, NONE, A_MODRM), ROW(fp, 0, NONE, NONE, NONE, 0) /* femms */, FP_IB /* 3DNow! */,
     [0x10] = TIMES8(FP),
     [0x18] = TIMES8(ROW(nop, 0, NONE, NONE, NONE, A_MODRM | A_FLN)),
     [0x20] = ROW(mov_cr, 0, NONE, NONE, NONE, A_MODRM), ROW(mov_dr, 0, NONE, NONE, NONE, A_MODRM),
