@@ -184,13 +184,20 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
     return true;
 }
 
+enum { FIRST_PART = 4 };
+
 /* helper(linear address, argument, second) for a memory area of `size` bytes, aligned to `align`. */
 static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned size, bool write,
                       unsigned align, IrVal argument, IrVal second)
 {
     IrBlock *ir = tr->ir;
-    IrVal addr = x86_address_arg(tr, in, size, write);
+    IrVal addr;
 
+    if (!x86_is_unlimited(tr, in->seg) && in->seg == S_SS) { /* where the area begins has to be in the segment */
+        x86_linear(tr, in, in->seg, x86_effective(tr, in), in->addr_type, FIRST_PART, write);
+        align_before_limit(tr, in, align);
+    }
+    addr = x86_address_arg(tr, in, size, write);
     x86_raise_if(tr, in, COND_NE, IR_I64,
                  ir_op2(ir, IR_and, IR_I64, addr, ir_const(ir, IR_I64, align - 1)),
                  ir_const(ir, IR_I64, 0), EXC_GP, true);
