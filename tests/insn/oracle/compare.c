@@ -24,24 +24,28 @@ static void copy_data(const Case *one, uint8_t *to, const uint8_t *from)
     }
 }
 
-static bool same_data(const Instance *i)
+static bool data_is(const Case *one, const uint8_t *what)
 {
     unsigned at, size;
 
-    for (unsigned w = 0; in_windows(i->one, w, &at, &size); w++) {
-        if (memcmp(oracle_data() + at, i->host_data + at, size) != 0) {
+    for (unsigned w = 0; in_windows(one, w, &at, &size); w++) {
+        if (memcmp(oracle_data() + at, what + at, size) != 0) {
             return false;
         }
     }
     return true;
 }
 
+/* Few instructions store: to look is cheaper than to copy. */
 void compare_run_host(Instance *i)
 {
     i->host = i->before;
     host_run(i->one->mode, i->one->with_fp, &i->host);
-    copy_data(i->one, i->host_data, oracle_data());
-    copy_data(i->one, oracle_data(), i->data);
+    i->host_stored = !data_is(i->one, i->data);
+    if (i->host_stored) {
+        copy_data(i->one, i->host_data, oracle_data());
+        copy_data(i->one, oracle_data(), i->data);
+    }
 }
 
 static uint64_t gpr_mask(const Case *one)
@@ -77,7 +81,7 @@ static bool same_but_late(const OracleState *host, const OracleState *guest)
            (uint64_t)((int64_t)((guest->pc + ORACLE_CODE) << 16) >> 16) != guest->pc + ORACLE_CODE;
 }
 
-static bool same(const Instance *i)
+static bool same(const Instance *i, bool same_data)
 {
     const OracleState *host = &i->host, *guest = &i->guest;
     uint64_t mask = gpr_mask(i->one);
@@ -108,22 +112,28 @@ static bool same(const Instance *i)
         }
     }
     return (!i->one->with_fp || same_fp(host, guest, host->vector < 0 || !undefined_mmx_switch(i->one))) &&
-           (same_data(i) || undefined_pushed_half(i->one) || (host->vector >= 0 && undefined_partial_store(i->one)));
+           (same_data || undefined_pushed_half(i->one) || (host->vector >= 0 && undefined_partial_store(i->one)));
 }
 
 bool compare_run_guest(Instance *i, GuestEngine how)
 {
-    bool result;
+    bool result, same_data;
 
     i->guest = i->before;
     guest_run(how, i->one->with_fp, &i->guest);
     i->guest.pc &= i->one->mode == ORACLE_64 ? UINT64_MAX : UINT32_MAX;
     i->host.pc &= i->one->mode == ORACLE_64 ? UINT64_MAX : UINT32_MAX;
-    result = same(i);
+    same_data = data_is(i->one, i->host_stored ? i->host_data : i->data);
+    result = same(i, same_data);
     if (!result) {
         memcpy(i->guest_data, oracle_data(), ORACLE_DATA_SIZE);
+        if (!i->host_stored) {
+            copy_data(i->one, i->host_data, i->data);
+        }
     }
-    copy_data(i->one, oracle_data(), i->data);
+    if (i->host_stored || !same_data) {
+        copy_data(i->one, oracle_data(), i->data);
+    }
     return result;
 }
 

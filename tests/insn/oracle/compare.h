@@ -8,7 +8,9 @@
 typedef struct Instance {
     const Case *one;
     OracleState before, host, guest;
+    /* host_data: where the host stored something, or the guest differs. */
     uint8_t data[ORACLE_DATA_SIZE], host_data[ORACLE_DATA_SIZE], guest_data[ORACLE_DATA_SIZE];
+    bool host_stored;
 } Instance;
 
 /* The case's bytes are in place on both sides; the instance has before and data. */

@@ -10,19 +10,6 @@
 #include "guest.h"
 #include "values.h"
 
-uint64_t random_next(Random *r)
-{
-    r->state ^= r->state << 13;
-    r->state ^= r->state >> 7;
-    r->state ^= r->state << 17;
-    return r->state * 0x2545f4914f6cdd1d;
-}
-
-unsigned random_below(Random *r, unsigned n)
-{
-    return (random_next(r) >> 33) % n;
-}
-
 static bool one_in(Random *r, unsigned n)
 {
     return random_below(r, n) == 0;
@@ -241,7 +228,7 @@ bool generate_case(Case *one, Row *row, OracleMode mode, Random *r)
     bool addr16, ok;
     unsigned opcode_end;
 
-    *one = (Case){.mode = mode, .row = row, .with_fp = row_is_fp(row), .unmasked = one_in(r, 4), .far_reaching = is_string(row) || mode != ORACLE_64};
+    *one = (Case){.mode = mode, .row = row, .with_fp = row_is_fp(row), .unmasked = one_in(r, 4)};
     put_prefixes(one, r);
     addr16 = address_size_is_16(one);
     if (row->is_vex) {
@@ -266,6 +253,7 @@ bool generate_case(Case *one, Row *row, OracleMode mode, Random *r)
         return false;
     }
     one->size = one->in.length;
+    one->far_reaching = is_string(row) || mode == ORACLE_16 || one->in.addr_type == IR_I16;
     if (is_branch(&one->in)) {
         if (one->in.row->operand[0] == O_Jz && !one_in(r, 8)) { /* within the page of code */
             unsigned size = one->in.type == IR_I16 ? 2 : 4;
@@ -418,9 +406,7 @@ void generate_state(const Case *one, OracleState *s, bool first, Random *r)
 {
     const X86Insn *in = &one->in;
 
-    for (unsigned i = 0; i < 16; i++) {
-        s->gpr[i] = values_integer(r);
-    }
+    values_gprs(s->gpr, r);
     s->flags = 0x202 | (random_next(r) & FLAGS_ALL) | (one->ac ? EFL_AC : 0);
     if (one_in(r, is_string(one->row) ? 4 : 16)) {
         s->flags |= EFL_DF;
@@ -459,13 +445,19 @@ void generate_state(const Case *one, OracleState *s, bool first, Random *r)
     }
 }
 
+/* A quarter is new for each case. */
 void generate_memory(const Case *one, uint8_t *data, Random *r)
 {
-    values_memory(data, ORACLE_DATA_SIZE, r);
+    static bool special = true; /* not what values_memory makes */
+    unsigned size = special ? ORACLE_DATA_SIZE : ORACLE_DATA_SIZE / 4;
+
+    values_memory(data + (special ? 0 : random_below(r, 4) * size), size, r);
+    special = false;
     if (one->in.row->emit == x86_emit_grp15) { /* what FXRSTOR takes for MXCSR has no reserved bits */
         for (unsigned i = 8; i < ORACLE_DATA_SIZE; i += 16) {
             memset(data + i + 2, 0, 2);
         }
+        special = true;
     }
     if (sets_pc(&one->in)) {
         for (unsigned i = 0; i < ORACLE_DATA_SIZE; i += 8) {
@@ -473,5 +465,6 @@ void generate_memory(const Case *one, uint8_t *data, Random *r)
 
             memcpy(data + i, &to, 8);
         }
+        special = true;
     }
 }

@@ -7,8 +7,19 @@
 typedef struct Random {
     uint64_t state;
 } Random;
-uint64_t random_next(Random *r);
-unsigned random_below(Random *r, unsigned n);
+
+static inline uint64_t random_next(Random *r)
+{
+    r->state ^= r->state << 13;
+    r->state ^= r->state >> 7;
+    r->state ^= r->state << 17;
+    return r->state * 0x2545f4914f6cdd1d;
+}
+
+static inline unsigned random_below(Random *r, unsigned n)
+{
+    return (random_next(r) >> 32) * n >> 32;
+}
 
 typedef struct Case {
     OracleMode mode;

@@ -1,10 +1,10 @@
 /*
  * The host as oracle: all registers are loaded, one instruction runs, all registers are saved.
  *
- * An exception is a signal. Its handler notes what was raised and returns to the same code that an
- * instruction without one ends with, so that there is one place where registers are saved and no
- * system call but the kernel's own. Everything is at absolute addresses: while guest registers are
- * in place there is nothing else to address memory by.
+ * An exception is a signal. Its handler notes what was raised, takes the registers from where the kernel
+ * put them, and leaves for good: no system call, and no registers loaded only to be saved again.
+ * Everything is at absolute addresses: while guest registers are in place there is nothing else to
+ * address memory by.
  */
 #include "host.h"
 
@@ -50,9 +50,13 @@ void host_enter_64(void);
 void host_enter_32(void);
 void host_enter_16(void);
 extern const char host_return_64[], host_return_32[];
+/* From a signal's handler: all is saved. */
+G_NORETURN void host_leave_64(void);
+G_NORETURN void host_leave_32(void);
 
 #define AT(offset) "0x20000" #offset
 #define SAVE_HOST "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n  mov %rsp, " AT(098) "\n"
+#define POP_HOST "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n  ret\n"
 #define LOAD_FP                                                          \
     "  cmpl $0, " AT(0c8) "\n  je 1f\n"                                  \
     "  mov $7, %eax\n  xor %edx, %edx\n  xrstor64 " AT(400) "\n1:\n"
@@ -63,7 +67,7 @@ extern const char host_return_64[], host_return_32[];
     "  cmpl $0, " AT(0c8) "\n  je 1f\n"                                  \
     "  mov $7, %eax\n  xor %edx, %edx\n  xsave64 " AT(400) "\n"          \
     "  fninit\n  movl $0x1f80, " AT(0d8) "\n  ldmxcsr " AT(0d8) "\n  vzeroupper\n1:\n" \
-    "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n  ret\n"
+    POP_HOST
 
 __asm__(".text\n"
         ".globl host_enter_64\n.globl host_return_64\n"
@@ -111,6 +115,14 @@ __asm__(".text\n"
         "  mov " AT(0c0) ", %rax\n  wrfsbase %rax\n"
         BACK_TO_HOST);
 
+__asm__(".text\n"
+        ".globl host_leave_64\n.globl host_leave_32\n"
+        "host_leave_32:\n"
+        "  xor %eax, %eax\n  mov %eax, %ds\n  mov %eax, %es\n  mov %eax, %fs\n  mov %eax, %gs\n"
+        "  mov " AT(0c0) ", %rax\n  wrfsbase %rax\n"
+        "host_leave_64:\n"
+        "  mov " AT(098) ", %rsp\n" POP_HOST);
+
 /* Linux's selectors, and ours in the LDT. */
 enum {
     USER_CS32 = 0x23, USER_DS = 0x2b, USER_CS64 = 0x33,
@@ -124,19 +136,39 @@ static volatile bool running;
 static bool got_trap_flag;
 static unsigned code_end; /* offset behind the instruction */
 static uint64_t code_base;
-static const char *back;
+static OracleMode mode_now;
 static int vector;
 static uint32_t error;
 static uint64_t fault_pc, cr2;
 static volatile unsigned run_count;
 static struct sigaction previous[NSIG];
 
+__attribute__((no_stack_protector, no_sanitize("address", "undefined")))
+static G_NORETURN void take_registers_and_leave(const ucontext_t *uc)
+{
+    static const uint8_t order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                      REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    const greg_t *regs = uc->uc_mcontext.gregs;
+
+    for (unsigned i = 0; i < 16; i++) {
+        control->gpr[i] = mode_now == ORACLE_64 ? (uint64_t)regs[order[i]] : (uint32_t)regs[order[i]];
+    }
+    control->flags = regs[REG_EFL] & ~(uint64_t)EFL_RF;
+    if (control->with_fp) {
+        memcpy(&control->fp, uc->uc_mcontext.fpregs, sizeof(control->fp)); /* as XSAVE wrote it */
+    }
+    if (mode_now == ORACLE_64) {
+        host_leave_64();
+    }
+    host_leave_32();
+}
+
 /* The handler returns to where registers are saved, in 64-bit code with a flat stack. */
-static void leave(ucontext_t *uc)
+static void return_and_save(ucontext_t *uc)
 {
     greg_t *regs = uc->uc_mcontext.gregs;
 
-    regs[REG_RIP] = (uintptr_t)back;
+    regs[REG_RIP] = (uintptr_t)(mode_now == ORACLE_64 ? host_return_64 : host_return_32);
     regs[REG_CSGSFS] = (regs[REG_CSGSFS] & 0x0000ffffffff0000) | USER_CS64 | (greg_t)USER_DS << 48;
 }
 
@@ -178,7 +210,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     } else if (vector == EXC_PF && cr2 >> 63) {
         error &= ~(uint32_t)PRESENT; /* Linux says nothing of its own half */
     }
-    leave(uc);
+    take_registers_and_leave(uc);
 }
 
 /* Some instructions jump to themselves. */
@@ -189,7 +221,7 @@ static void on_tick(int number, siginfo_t *info, void *context)
 
     if (running && last == run_count) {
         vector = ORACLE_ENDLESS;
-        leave(context);
+        return_and_save(context);
     }
     last = run_count;
 }
@@ -238,7 +270,7 @@ const char *host_init(void)
     static const uint8_t jump32[] = {0xff, 0x24, 0x25, 0xa8, 0x00, 0x00, 0x20};
     static const int signals[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP};
     static uint8_t stack[65536];
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
 
     if (!(getauxval(AT_HWCAP2) & 2) || !__builtin_cpu_supports("avx")) {
@@ -337,7 +369,7 @@ void host_run(OracleMode mode, bool with_fp, OracleState *s)
     control->gs_selector = host_selector(mode, S_GS);
     control->back = (uintptr_t)host_return_64;
     control->back32 = (uintptr_t)host_return_32;
-    back = mode == ORACLE_64 ? host_return_64 : host_return_32;
+    mode_now = mode;
     vector = ORACLE_NOWHERE;
     error = 0;
     fault_pc = code_end;

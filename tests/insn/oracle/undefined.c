@@ -103,9 +103,13 @@ bool undefined_mmx_switch(const Case *one)
 bool undefined_order(const Case *one, const OracleState *host, const OracleState *guest)
 {
     unsigned flags = one->row->fp ? one->row->fp->flags : one->row->vex ? one->row->vex->flags : 0;
+    bool in_parts = undefined_fault_offset(one) || undefined_partial_store(one);
     bool exception = one->row->x87 ? host->vector < 0 && host->fp.fx.fsw & FSW_ES
                                    : host->vector == EXC_XM && one->row->vex && one->row->vex->flags & FPF_STORE;
 
+    if (in_parts && one->mode != ORACLE_64 && host->vector == EXC_PF && guest->vector >= 0) {
+        return true; /* one part is not there, another is beyond the segment's limit */
+    }
     if (flags & FPF_MASKMOV && one->in.addr_type == IR_I16) {
         return host->vector >= 0 && guest->vector >= 0; /* whether its bytes wrap at 64 KiB */
     }

@@ -75,9 +75,45 @@ static void extended(uint8_t *to, Random *r)
     memcpy(to + 8, &exponent, 2);
 }
 
+enum { STOCK = 4096, PER_CASE = 32 };
+static uint64_t integers[STOCK], numbers[STOCK];
+static uint8_t extendeds[STOCK][16];
+static unsigned oldest;
+
+static void make(unsigned n, Random *r)
+{
+    for (unsigned i = 0; i < n; i++, oldest = (oldest + 1) % STOCK) {
+        integers[oldest] = values_integer(r);
+        numbers[oldest] = single_or_double(r);
+        extended(extendeds[oldest], r);
+    }
+}
+
+void values_stock(Random *r)
+{
+    oldest = 0;
+    make(STOCK, r);
+}
+
+void values_restock(Random *r)
+{
+    make(PER_CASE, r);
+}
+
+void values_gprs(uint64_t *gpr, Random *r)
+{
+    for (unsigned i = 0; i < 16; i += 4) {
+        uint64_t pick = random_next(r);
+
+        for (unsigned k = 0; k < 4; k++) {
+            gpr[i + k] = integers[pick >> 16 * k & (STOCK - 1)];
+        }
+    }
+}
+
 void values_fp(OracleFp *fp, bool unmasked, bool all, Random *r)
 {
-    uint64_t bits = random_next(r), keep;
+    uint64_t bits = random_next(r), anew;
 
     memset(&fp->fx, 0, offsetof(FxImage, st));
     fp->fx.fcw = 0x7f | (bits & 3) << 8 | (bits >> 2 & 3) << 10;
@@ -100,31 +136,33 @@ void values_fp(OracleFp *fp, bool unmasked, bool all, Random *r)
         fp->fx.mxcsr &= ~(bits >> 33 & 0x1f80);
     }
     fp->fx.mxcsr_mask = x86_mxcsr_mask();
-    keep = all ? 0 : random_next(r) | random_next(r);
-    for (unsigned i = 0; i < 8; i++) {
-        if (!(keep >> i & 1)) {
-            extended(fp->fx.st[i], r);
-        }
+    anew = all ? UINT64_MAX : random_next(r) & random_next(r);
+    for (unsigned left = anew & 0xff; left; left &= left - 1) {
+        memcpy(fp->fx.st[__builtin_ctz(left)], extendeds[random_below(r, STOCK)], 16);
     }
-    for (unsigned i = 0; i < 16; i++) {
-        for (unsigned at = 0; at < 16 && !(keep >> (i + 8) & 1); at += 8) {
-            uint64_t low = single_or_double(r), high = single_or_double(r);
+    for (unsigned left = anew >> 8 & 0xffff; left; left &= left - 1) {
+        unsigned i = __builtin_ctz(left);
+        uint64_t pick = random_next(r);
 
-            memcpy(fp->fx.xmm[i] + at, &low, 8);
-            memcpy(fp->ymm_high[i] + at, &high, 8);
-        }
+        memcpy(fp->fx.xmm[i], &numbers[pick & (STOCK - 1)], 8);
+        memcpy(fp->fx.xmm[i] + 8, &numbers[pick >> 16 & (STOCK - 1)], 8);
+        memcpy(fp->ymm_high[i], &numbers[pick >> 32 & (STOCK - 1)], 8);
+        memcpy(fp->ymm_high[i] + 8, &numbers[pick >> 48 & (STOCK - 1)], 8);
     }
 }
 
 void values_memory(uint8_t *data, unsigned size, Random *r)
 {
-    for (unsigned i = 0; i < size; i += 8) {
-        uint64_t value = i & 16 ? single_or_double(r) : values_integer(r);
+    for (unsigned i = 0; i < size; i += 48) { /* ten bytes, and quadwords of both kinds */
+        uint64_t pick = random_next(r), kinds = random_next(r);
 
-        memcpy(data + i, &value, 8);
-        if (i % 48 == 0 && i + 16 <= size) {
-            extended(data + i, r);
-            i += 8;
+        for (unsigned at = i; at < MIN(i + 48, size); at += 8) {
+            memcpy(data + at, (kinds & 1 ? numbers : integers) + (pick & (STOCK - 1)), 8);
+            pick >>= 10;
+            kinds >>= 1;
+        }
+        if (i + 16 <= size) {
+            memcpy(data + i, extendeds[kinds & (STOCK - 1)], 16);
         }
     }
 }
