@@ -12,6 +12,7 @@ help:
 	@echo "make check-full          that, the sanitizer build and the long guests"
 	@echo "make fuzz-images         damaged disk images, without end"
 	@echo "make fuzz-cpu            the host processor as oracle for x86, without end [SEED=n MODE=64|32|16]"
+	@echo "make fuzz-cpu-long       the same in parts that add up in a log [LOG=file PARTS=n]"
 	@echo "make bench               speed against Debian's qemu-system"
 	@echo "make install, make clean"
 
@@ -36,6 +37,12 @@ fuzz-cpu: $(BUILD)/build.ninja
 	ninja -C $(BUILD) tests/fuzz-cpu
 	$(BUILD)/tests/fuzz-cpu --keep-going --seed $(SEED) --mode $(MODE)
 
+LOG ?=
+PARTS ?= 0
+fuzz-cpu-long: $(BUILD)/build.ninja
+	ninja -C $(BUILD) tests/fuzz-cpu
+	python3 tests/insn/oracle/long.py $(BUILD)/tests/fuzz-cpu $(if $(LOG),--log $(LOG)) --parts $(PARTS) --mode $(MODE)
+
 bench: all
 	scripts/bench $(BUILD)
 
@@ -45,4 +52,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-sanitize
 
-.PHONY: all help run check check-full fuzz-images fuzz-cpu bench install clean
+.PHONY: all help run check check-full fuzz-images fuzz-cpu fuzz-cpu-long bench install clean
