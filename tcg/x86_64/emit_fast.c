@@ -125,30 +125,24 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
 }
 
 /* Without a range to check, the host answers the smallest integer. */
-static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
+static void emit_to_int(Context *c, const IrFast *f, ColdStub *s, int temp)
 {
     Asm *a = &c->a;
 
     sse64(c, CVTTSD2SI, R11, field(f->b));
     if (f->size == 4) {
-        int wide = alloc_temp(c);
-
-        asm_op(a, 0x63, 8, wide, rm_reg(R11)); /* movsxd */
-        asm_alu(a, ALU_CMP, 8, wide, rm_reg(R11));
+        asm_op(a, 0x63, 8, temp, rm_reg(R11)); /* movsxd */
+        asm_alu(a, ALU_CMP, 8, temp, rm_reg(R11));
         leave_if(c, s, CC_NE);
     } else {
-        int least = alloc_temp(c);
-
-        asm_mov_ri(a, least, UINT64_C(1) << 63);
-        asm_alu(a, ALU_CMP, 8, least, rm_reg(R11));
+        asm_mov_ri(a, temp, UINT64_C(1) << 63);
+        asm_alu(a, ALU_CMP, 8, temp, rm_reg(R11));
         leave_if(c, s, CC_E);
     }
     if (f->record) {
-        int value = alloc_temp(c);
-
-        asm_mov_rr(a, 8, value, R11);
+        asm_mov_rr(a, 8, temp, R11);
         record(c, f);
-        asm_store(a, 8, mem_state(f->t), value);
+        asm_store(a, 8, mem_state(f->t), temp);
         return;
     }
     asm_store(a, 8, mem_state(f->t), R11);
@@ -191,14 +185,14 @@ static bool host_can(const IrFast *f)
     return (f->kind != FAST_FUSED && f->kind != FAST_FUSED2) || host_has(HOST_FMA);
 }
 
-static void emit_on_host(Context *c, const IrFast *f, ColdStub *s)
+static void emit_on_host(Context *c, const IrFast *f, ColdStub *s, int temp)
 {
     if (f->gate >= 0) {
         asm_alu_ri(&c->a, ALU_CMP, 1, field(f->gate), 0);
         leave_if(c, s, CC_E);
     }
     switch (f->kind) {
-    case FAST_TO_INT: emit_to_int(c, f, s); break;
+    case FAST_TO_INT: emit_to_int(c, f, s, temp); break;
     case FAST_FROM_INT: emit_from_int(c, f); break;
     case FAST_COMPARE: emit_fast_compare(c, f, s, s->out); break;
     default: emit_number(c, f, s); break;
@@ -212,7 +206,7 @@ void emit_fast(Context *c, const IrInsn *insn)
 {
     const IrFast *f = &c->ir->fasts[insn->bits];
     ColdStub *s;
-    int out = NO_REG;
+    int out = NO_REG, temp = NO_REG;
 
     if (f->kind == FAST_VECTOR) {
         emit_vector(c, f);
@@ -224,13 +218,16 @@ void emit_fast(Context *c, const IrInsn *insn)
     if (f->kind == FAST_COMPARE) {
         out = alloc_temp(c);
     }
+    if (f->kind == FAST_TO_INT) { /* now: a register that it evicts is stored on both ways */
+        temp = alloc_temp(c);
+    }
     s = cold_new(c, COLD_FAST);
     s->insn = insn;
     s->out = out;
     s->pc = c->pc;
     s->snapshot = snapshot_take(c, UINT64_MAX);
     if (host_can(f)) {
-        emit_on_host(c, f, s);
+        emit_on_host(c, f, s, temp);
     } else {
         s->jumps[0] = asm_jmp(&c->a);
     }
