@@ -6,6 +6,8 @@
 #include "target/ppc/insns.h"
 #include "target/ppc/vec_ops.h"
 
+#include <string.h>
+
 static PpcFpExec *const execs[] = {
 #define ROW(name, ...) [EXEC_##name] = ppc_exec_##name,
 #include "target/ppc/fp.def"
@@ -78,6 +80,15 @@ static bool touches_gprs(unsigned row)
     case EXEC_xsxexpdp:
     case EXEC_xsxsigdp:
     case EXEC_xsiexpdp:
+    case EXEC_mtvsrbm: case EXEC_mtvsrhm: case EXEC_mtvsrwm: case EXEC_mtvsrdm: case EXEC_mtvsrqm:
+    case EXEC_vextractbm: case EXEC_vextracthm: case EXEC_vextractwm: case EXEC_vextractdm: case EXEC_vextractqm:
+    case EXEC_vcntmbb: case EXEC_vcntmbh: case EXEC_vcntmbw: case EXEC_vcntmbd: case EXEC_vgnb:
+    case EXEC_vclrlb: case EXEC_vclrrb:
+    case EXEC_vinsblx: case EXEC_vinsbrx: case EXEC_vinshlx: case EXEC_vinshrx: case EXEC_vinswlx: case EXEC_vinswrx:
+    case EXEC_vinsdlx: case EXEC_vinsdrx: case EXEC_vinsbvlx: case EXEC_vinsbvrx: case EXEC_vinshvlx: case EXEC_vinshvrx:
+    case EXEC_vinswvlx: case EXEC_vinswvrx: case EXEC_vinsw: case EXEC_vinsd:
+    case EXEC_vextdubvlx: case EXEC_vextdubvrx: case EXEC_vextduhvlx: case EXEC_vextduhvrx:
+    case EXEC_vextduwvlx: case EXEC_vextduwvrx: case EXEC_vextddvlx: case EXEC_vextddvrx:
         return true;
     default:
         return false;
@@ -90,8 +101,8 @@ static bool touches_cr(const PpcInsn *in)
     uint32_t mask = in->row->mask, word = in->word;
 
     switch (word >> 26) {
-    case 4: return !(mask & 0x400) && word & 0x400;
-    case 59: return word & 1;
+    case 4: return (!(mask & 0x400) && word & 0x400) || !strncmp(in->row->name, "bcd", 3) || !strncmp(in->row->name, "vcmp", 4);
+    case 59: return word & 1 || in->row->name[0] == 'd';
     case 60: return (!(mask & 0x400) && word & 0x400) || in->row->name[1] == 's' || in->row->name[1] == 'v';
     default: return true; /* 63: Rc, comparisons, mcrfs */
     }

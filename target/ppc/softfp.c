@@ -2,6 +2,7 @@
 #include "softfp.h"
 
 const FpFormat fp_half = { 11, 15, 16, 0 };
+const FpFormat fp_bfloat = { 8, 127, 16, 0 };
 const FpFormat fp_single = { 24, 127, 32, 192 };
 const FpFormat fp_double = { 53, 1023, 64, 1536 };
 const FpFormat fp_quad = { 113, 16383, 128, 24576 };
@@ -137,7 +138,7 @@ FpNum fp_round(const FpFormat *format, FpNum n, FpRound round, unsigned mode, ui
         if (mode & FPSCR_OE) {
             n.exp -= format->adjust;
         } else {
-            bool to_inf = round == ROUND_NEAREST || round == ROUND_AWAY || round == ROUND_ODD || (round == ROUND_UP && !n.negative) ||
+            bool to_inf = round == ROUND_NEAREST || round == ROUND_AWAY || (round == ROUND_UP && !n.negative) ||
                           (round == ROUND_DOWN && n.negative);
 
             *flags = (*flags & ~FPSCR_FR) | FPSCR_XX | FPSCR_FI | (to_inf ? FPSCR_FR : 0);
@@ -496,13 +497,13 @@ S128 fp_to_int(FpNum n, FpRound round, U128 low, U128 high, uint32_t *flags)
         *flags |= inexact;
         return 0;
     }
-    if (n.kind == FP_IS_INF || n.exp > 126 || (magnitude = n.sig >> (127 - n.exp)) > limit) {
+    if (n.kind == FP_IS_INF || n.exp > 127 || (magnitude = n.sig >> (127 - n.exp)) > limit) {
         *flags |= FPSCR_VXCVI;
         magnitude = limit;
     } else {
         *flags |= inexact;
     }
-    return n.negative ? -(S128)magnitude : (S128)magnitude;
+    return n.negative ? -magnitude : magnitude;
 }
 
 int fp_compare(FpNum a, FpNum b)

@@ -37,7 +37,7 @@ typedef struct FpFormat {
     int adjust;    /* of the exponent, where overflow or underflow is enabled */
 } FpFormat;
 
-extern const FpFormat fp_half, fp_single, fp_double, fp_quad;
+extern const FpFormat fp_half, fp_bfloat, fp_single, fp_double, fp_quad;
 
 typedef enum FpKind { FP_IS_ZERO, FP_IS_FINITE, FP_IS_INF, FP_IS_QNAN, FP_IS_SNAN } FpKind;
 

@@ -136,6 +136,28 @@ void ppc_exec_xvcvsphp(PpcState *s, uint32_t insn)
     vsx_vector_result(s, insn, &r, all);
 }
 
+/* bfloat16, the left half of a single, in the right half of a word (v3.1). */
+void ppc_exec_xvcvspbf16(PpcState *s, uint32_t insn)
+{
+    uint32_t all = 0;
+    PpcVec r;
+
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t flags = 0;
+
+        r.w[i] = reformat(s, &fp_single, &fp_bfloat, vec_reg(s, field_xb(insn))->w[i], &flags);
+        all |= fp_sticky(flags);
+    }
+    vsx_vector_result(s, insn, &r, all);
+}
+
+void ppc_exec_xvcvbf16spn(PpcState *s, uint32_t insn)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        vec_reg(s, field_xt(insn))->w[i] = vec_reg(s, field_xb(insn))->w[i] << 16;
+    }
+}
+
 /* To integers, toward zero. FPRF is undefined: it stays. */
 static void scalar_to_int(PpcState *s, uint32_t insn, unsigned width, bool is_unsigned)
 {

@@ -156,6 +156,95 @@ void ppc_exec_xscvqpdp(PpcState *s, uint32_t insn)
     fp_trap(s);
 }
 
+/* Quadword integers (v3.1). */
+static void to_quad_int(PpcState *s, uint32_t insn, bool is_unsigned)
+{
+    FpNum x = fp_unpack(&fp_quad, reg(s, field_b(insn)));
+    U128 high = is_unsigned ? ~(U128)0 : ~SIGN, low = is_unsigned ? 0 : SIGN, r = low;
+    uint32_t flags = 0;
+
+    if (fp_is_nan(x)) {
+        flags = FPSCR_VXCVI | (x.kind == FP_IS_SNAN ? FPSCR_VXSNAN : 0);
+    } else {
+        r = fp_to_int(x, ROUND_ZERO, low, high, &flags);
+    }
+    if (fp_note(s, flags, FP_SET_FR_FI)) {
+        put(s, insn, r);
+    }
+    fp_trap(s);
+}
+
+void ppc_exec_xscvqpsqz(PpcState *s, uint32_t insn) { to_quad_int(s, insn, false); }
+void ppc_exec_xscvqpuqz(PpcState *s, uint32_t insn) { to_quad_int(s, insn, true); }
+
+static void from_quad_int(PpcState *s, uint32_t insn, bool is_unsigned)
+{
+    U128 b = reg(s, field_b(insn));
+    bool negative = !is_unsigned && b & SIGN;
+    uint32_t flags = 0;
+    U128 r = fp_pack(&fp_quad, fp_from_int(negative, negative ? -b : b), fp_rn(s), 0, &flags);
+
+    write_quad(s, insn, r, flags);
+}
+
+void ppc_exec_xscvsqqp(PpcState *s, uint32_t insn) { from_quad_int(s, insn, false); }
+void ppc_exec_xscvuqqp(PpcState *s, uint32_t insn) { from_quad_int(s, insn, true); }
+
+/* Comparisons that make masks, and the choices that C's conditional operator makes (v3.1). accept: of LT 8, GT 4, EQ 2. */
+static unsigned order(PpcState *s, uint32_t insn, bool ordered, uint32_t *flags)
+{
+    return fp_compare_bits(&fp_quad, reg(s, field_a(insn)), reg(s, field_b(insn)), ordered, s->fpscr & FPSCR_VE, flags);
+}
+
+static void mask(PpcState *s, uint32_t insn, unsigned accept)
+{
+    uint32_t flags = 0;
+    bool yes = order(s, insn, accept != 2, &flags) & accept;
+
+    if (fp_note(s, flags, FP_KEEP_FR_FI)) {
+        put(s, insn, yes ? ~(U128)0 : 0);
+    }
+    fp_trap(s);
+}
+
+void ppc_exec_xscmpeqqp(PpcState *s, uint32_t insn) { mask(s, insn, 2); }
+void ppc_exec_xscmpgtqp(PpcState *s, uint32_t insn) { mask(s, insn, 4); }
+void ppc_exec_xscmpgeqp(PpcState *s, uint32_t insn) { mask(s, insn, 6); }
+
+static void choose(PpcState *s, uint32_t insn, unsigned accept)
+{
+    uint32_t flags = 0;
+    bool first = order(s, insn, false, &flags) & accept;
+
+    if (fp_note(s, flags, FP_KEEP_FR_FI)) {
+        put(s, insn, reg(s, first ? field_a(insn) : field_b(insn)));
+    }
+    fp_trap(s);
+}
+
+void ppc_exec_xsmaxcqp(PpcState *s, uint32_t insn) { choose(s, insn, 4); }
+void ppc_exec_xsmincqp(PpcState *s, uint32_t insn) { choose(s, insn, 8); }
+
+/* Constants by number: 1 to 7, infinity, a NaN; with 16, the negative ones, and -0. Others are reserved: the register stays. */
+void ppc_exec_lxvkq(PpcState *s, uint32_t insn)
+{
+    unsigned n = insn >> 11 & 31, k = n & 15;
+    uint64_t high;
+
+    if ((k == 0 && n == 0) || k > 9 || (k == 9 && n > 9)) {
+        return;
+    }
+    if (k == 0) {
+        high = 0;
+    } else if (k >= 8) {
+        high = k == 8 ? UINT64_C(0x7fff) << 48 : UINT64_C(0x7fff8) << 44;
+    } else {
+        high = fp_pack(&fp_quad, fp_from_int(false, k), ROUND_NEAREST, 0, &(uint32_t){ 0 }) >> 64;
+    }
+    s->vsr[field_xt(insn)][0] = high | (uint64_t)(n >> 4) << 63;
+    s->vsr[field_xt(insn)][1] = 0;
+}
+
 /* R and RMC choose the rounding: to nearest away, or as FPSCR says; or one of four. */
 static FpRound chosen(const PpcState *s, uint32_t insn)
 {
