@@ -368,20 +368,28 @@ static void block_free(Block *block)
     free(block);
 }
 
+static void forget_jumps_of(SpaceTables *tables)
+{
+    for (int i = 0; i < JUMP_CACHES; i++) {
+        JumpCache *jumps = &tables->jumps[i];
+
+        jumps_clear(jumps, false);
+        if (jumps->blocks) {
+            memset(jumps->blocks, 0, JUMP_CACHE_SIZE * sizeof(*jumps->blocks));
+        }
+    }
+}
+
 static void forget_jumps(void)
 {
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
 
         for (int j = 0; ec && j < MMU_CONTEXTS; j++) {
-            for (int k = 0; k < JUMP_CACHES; k++) {
-                JumpCache *jumps = &ec->contexts[j].jumps[k];
-
-                jumps_clear(jumps, false);
-                if (jumps->blocks) {
-                    memset(jumps->blocks, 0, JUMP_CACHE_SIZE * sizeof(*jumps->blocks));
-                }
-            }
+            forget_jumps_of(&ec->contexts[j].own);
+        }
+        for (int j = 0; ec && j < WORLDS; j++) {
+            forget_jumps_of(&ec->worlds[j].shared);
         }
     }
 }

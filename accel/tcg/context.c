@@ -184,15 +184,48 @@ static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
     }
 }
 
+static void tables_clear(SpaceTables *tables, bool keep_global)
+{
+    for (int i = 0; i < MMU_MODES; i++) {
+        tlb_clear(&tables->tlb[i], keep_global);
+    }
+    for (int i = 0; i < JUMP_CACHES; i++) {
+        jumps_clear(&tables->jumps[i], keep_global);
+    }
+}
+
+static void tables_drop_page(SpaceTables *tables, uint64_t page)
+{
+    for (unsigned mode = 0; mode < MMU_MODES; mode++) {
+        tlb_drop_page(&tables->tlb[mode], page);
+    }
+    for (int i = 0; i < JUMP_CACHES; i++) {
+        jumps_drop_page(&tables->jumps[i], page);
+    }
+}
+
+static void tables_drop_flagged_stores(SpaceTables *tables)
+{
+    uint64_t seq = atomic_load(&code_page_seq);
+
+    if (tables->code_seq == seq) {
+        return;
+    }
+    tables->code_seq = seq;
+    for (int i = 0; i < MMU_MODES; i++) {
+        tlb_drop_flagged_stores(&tables->tlb[i]);
+    }
+}
+
 void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global)
 {
     context->pages.generation++;
     context->large.n = 0;
-    for (int i = 0; i < MMU_MODES; i++) {
-        tlb_clear(&context->tlb[i], keep_global);
-    }
-    for (int i = 0; i < JUMP_CACHES; i++) {
-        jumps_clear(&context->jumps[i], keep_global);
+    tables_clear(&context->own, keep_global);
+    for (int i = 0; i < WORLDS; i++) {
+        if (ec->worlds[i].owner == context) {
+            tables_clear(&ec->worlds[i].shared, true);
+        }
     }
     if (!keep_global) {
         context->flush_seq = ec->flush_seq;
@@ -206,31 +239,20 @@ static void context_flush_page(EngineCpu *ec, MmuContext *context, uint64_t page
         context_flush(ec, context, true);
     }
     for (unsigned mode = 0; mode < MMU_MODES; mode++) {
-        PageEntry *entry;
+        PageEntry *entry = pages_find(&context->pages, page | mode);
 
-        if (context->tlb[mode].load) { /* modes of fetches have none */
-            tlb_drop_page(&context->tlb[mode], page);
-        }
-        if ((entry = pages_find(&context->pages, page | mode))) {
+        if (entry) {
             entry->generation = 0;
         }
     }
-    for (int i = 0; i < JUMP_CACHES; i++) {
-        jumps_drop_page(&context->jumps[i], page);
-    }
+    tables_drop_page(&context->own, page);
 }
 
 void context_drop_flagged_stores(EngineCpu *ec)
 {
-    MmuContext *context = ec->context;
-    uint64_t seq = atomic_load(&code_page_seq);
-
-    if (!context || context->code_seq == seq) {
-        return;
-    }
-    context->code_seq = seq;
-    for (int i = 0; i < MMU_MODES; i++) {
-        tlb_drop_flagged_stores(&context->tlb[i]);
+    if (ec->context) {
+        tables_drop_flagged_stores(&ec->context->own);
+        tables_drop_flagged_stores(&ec->globals->shared);
     }
 }
 
@@ -275,6 +297,7 @@ static void globals_flush(Globals *globals)
 {
     globals->pages.generation++;
     globals->large.n = 0;
+    tables_clear(&globals->shared, false);
 }
 
 /* The world's, over those of the one that was not used for longest; its address spaces go with them. */
@@ -300,12 +323,62 @@ static Globals *globals_of(EngineCpu *ec, uint64_t id)
     }
     globals_flush(oldest);
     oldest->world = world;
+    oldest->owner = NULL;
+    oldest->apart = false;
+    oldest->local_switches = 0;
     return oldest;
+}
+
+/* More blocks than this on pages that are not global, at so many switches, and a kernel's tables are kept apart. */
+enum { LOCAL_BLOCKS = 16, LOCAL_SWITCHES = 64 };
+
+/* The current context's turn to have its pages in the shared tables. */
+static void globals_own(EngineCpu *ec)
+{
+    Globals *globals = ec->globals;
+
+    if (globals->owner != ec->context && !globals->apart) {
+        unsigned n = 0;
+
+        for (int i = 0; i < JUMP_CACHES; i++) {
+            n += globals->shared.jumps[i].filled[FILL_LOCAL].n;
+        }
+        tables_clear(&globals->shared, true);
+        globals->owner = ec->context;
+        globals->local_switches += n > LOCAL_BLOCKS;
+        if (globals->local_switches > LOCAL_SWITCHES) {
+            globals->apart = true;
+            globals->owner = NULL;
+        }
+    }
+}
+
+/* Where the current context has its tables of this mode. */
+static SpaceTables *tables_of_mode(EngineCpu *ec, unsigned mode)
+{
+    return ec->ops->system_modes >> mode & 1 && !ec->globals->apart ? &ec->globals->shared : &ec->context->own;
+}
+
+static void context_enter(EngineCpu *ec, uint64_t id)
+{
+    MmuContext *context = context_of(ec, id);
+
+    ec->context = context ? context : context_new(ec, id);
+    ec->context->used = ++ec->clock;
+    ec->globals = globals_of(ec, id);
+    ec->globals->used = ec->clock;
+    ec->n_switches++;
+    context_catch_up(ec, ec->context);
+    globals_own(ec);
+    context_drop_flagged_stores(ec);
+    for (unsigned i = 0; i < MMU_MODES; i++) {
+        ec->tlb[i] = &tables_of_mode(ec, i)->tlb[i];
+    }
 }
 
 static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
 {
-    JumpCache *list = ec->context->jumps, *oldest = &list[0];
+    JumpCache *list = tables_of_mode(ec, ec->mode)->jumps, *oldest = &list[0];
 
     if (ec->jumps >= list && ec->jumps < list + JUMP_CACHES && ec->jumps->entries &&
         ec->jumps->flags == flags && ec->jumps->base == base) {
@@ -344,15 +417,7 @@ void engine_update_mode(Cpu *cpu)
     }
     id = ec->ops->address_space_id(cpu);
     if (!ec->context || ec->context->id != id) {
-        MmuContext *context = context_of(ec, id);
-
-        ec->context = context ? context : context_new(ec, id);
-        ec->context->used = ++ec->clock;
-        ec->globals = globals_of(ec, id);
-        ec->globals->used = ec->clock;
-        ec->n_switches++;
-        context_catch_up(ec, ec->context);
-        context_drop_flagged_stores(ec);
+        context_enter(ec, id);
     }
     ec->mode = ec->ops->mmu_mode(cpu, false);
     ec->kernel_mode = ec->ops->mmu_mode(cpu, true);
@@ -440,6 +505,7 @@ void engine_flush_page(Cpu *cpu, VirtAddr addr)
             entry->generation = 0;
         }
     }
+    tables_drop_page(&ec->globals->shared, page);
     ec->flush_log[ec->flush_seq++ % FLUSH_LOG] = page;
     context_flush_page(ec, ec->context, page);
     ec->context->flush_seq = ec->flush_seq;

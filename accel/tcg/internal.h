@@ -102,27 +102,41 @@ typedef struct LargeRanges {
     } range[LARGE_RANGES];
 } LargeRanges;
 
+/* What translated code looks pages and blocks up in. */
+typedef struct SpaceTables {
+    Tlb tlb[MMU_MODES];
+    JumpCache jumps[JUMP_CACHES];
+    uint64_t code_seq;  /* how many new code pages its store entries know of */
+} SpaceTables;
+
 /* What belongs to one address space on one CPU. */
 typedef struct MmuContext {
     uint64_t id;
     bool valid;
     uint64_t used;
     uint64_t flush_seq; /* how far in EngineCpu.flush_log */
-    uint64_t code_seq;  /* how many new code pages its store entries know of */
     PageSets pages;
-    Tlb tlb[MMU_MODES];
-    JumpCache jumps[JUMP_CACHES];
+    SpaceTables own;
     LargeRanges large;  /* of pages that are not global */
 } MmuContext;
 
 #define MMU_CONTEXTS 16
 
-/* The global pages of those address spaces whose ids have the same upper half. */
+/*
+ * The global pages of those address spaces whose ids have the same upper half. A kernel's pages are mostly these: the tables of
+ * its modes (GuestOps.system_modes) are kept here, once for all spaces. Of pages that are not global they have those of
+ * `owner` only, which are dropped at a switch. A kernel that runs on such pages (one that keeps its mappings from its
+ * processes) would start anew each time: it gets tables apart for each space.
+ */
 typedef struct Globals {
     uint64_t world;
     uint64_t used; /* for replacement */
     PageSets pages;
     LargeRanges large;
+    SpaceTables shared;
+    MmuContext *owner;       /* NULL: nobody */
+    unsigned local_switches; /* that found much code on pages of the owner's */
+    bool apart;
 } Globals;
 
 #define WORLDS 8
@@ -158,6 +172,7 @@ typedef struct EngineCpu {
     MmuContext contexts[MMU_CONTEXTS];
     Globals worlds[WORLDS];
     Globals *globals;          /* of the current context's world */
+    Tlb *tlb[MMU_MODES];       /* of the current context, its own or shared */
     uint64_t clock;            /* for replacement */
     uint64_t flush_seq;
     VirtAddr flush_log[FLUSH_LOG];
@@ -280,6 +295,7 @@ void tlb_publish(EngineCpu *ec);
 
 /* Lets the current context know of code pages and dirty logs that began since. */
 void context_drop_flagged_stores(EngineCpu *ec);
+/* The context's own tables, and what the shared ones have of its pages that are not global. */
 void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global);
 void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
 void jumps_clear(JumpCache *jumps, bool keep_global);

@@ -328,7 +328,7 @@ static uint64_t load_crossing(EngineCpu *ec, uint64_t addr, unsigned size, unsig
 static uint64_t mem_load(EngineCpu *ec, uint64_t addr, unsigned size, unsigned mode,
                          uintptr_t retaddr)
 {
-    Tlb *tlb = &ec->context->tlb[mode];
+    Tlb *tlb = ec->tlb[mode];
     PageEntry *entry;
 
     if (crosses_page(addr, size)) {
@@ -353,7 +353,7 @@ static uint64_t mem_load(EngineCpu *ec, uint64_t addr, unsigned size, unsigned m
 static void mem_store(EngineCpu *ec, uint64_t addr, uint64_t value, unsigned size, unsigned mode,
                       uintptr_t retaddr)
 {
-    Tlb *tlb = &ec->context->tlb[mode];
+    Tlb *tlb = ec->tlb[mode];
     PageEntry *entry;
 
     if (crosses_page(addr, size)) {
@@ -433,7 +433,7 @@ static void fill_for_next(EngineCpu *ec, uint64_t addr, unsigned size, MmuAccess
     }
     if (entry && entry->prot & 1 << access &&
         !(entry->prot & PROT_WATCH) && !is_io(entry, store) && !(store && atomic_load(entry->flags))) {
-        tlb_fill(ec, &ec->context->tlb[ec->mode], entry, addr & PAGE_MASK, !store, store);
+        tlb_fill(ec, ec->tlb[ec->mode], entry, addr & PAGE_MASK, !store, store);
     }
 }
 

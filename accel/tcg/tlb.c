@@ -150,7 +150,7 @@ void tlb_clear(Tlb *tlb, bool keep_global)
 /* The tables of the current context and mode, for translated code. */
 void tlb_publish(EngineCpu *ec)
 {
-    Tlb *tlb = &ec->context->tlb[ec->mode];
+    Tlb *tlb = ec->tlb[ec->mode];
     CpuHot *hot = ec->cpu->hot;
 
     if (!tlb->load) {

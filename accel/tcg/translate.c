@@ -391,7 +391,9 @@ Lookup translate_lookup(EngineCpu *ec, const BlockKey *wanted, unsigned variant)
         }
         g_mutex_unlock(&tb_lock);
         if (found.block) {
-            found.global = found.global && !found.block->host2;
+            if (found.block->host2 && !(f.page[1].known && f.page[1].entry.prot & PROT_GLOBAL)) {
+                found.global = false;
+            }
             return found;
         }
         if (f.wanted_second) {

@@ -70,6 +70,8 @@ typedef struct GuestOps {
     unsigned (*mmu_mode)(Cpu *cpu, bool kernel);
     /* That of instruction fetches, where it is another than that of ordinary accesses; may be NULL. */
     unsigned (*fetch_mode)(Cpu *cpu);
+    /* Bits by MMU mode: those of a kernel, which is mapped by global pages mostly; one set of tables does for all spaces. */
+    unsigned system_modes;
     /* An identifier of the current address space (x86: PCID, and ASID of a virtual machine); TLB
      * contexts are kept by it. Global pages are shared by those whose upper 32 bits are equal. */
     uint64_t (*address_space_id)(Cpu *cpu);

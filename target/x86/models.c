@@ -73,8 +73,9 @@ static const struct Model {
     { "qemu32", "a 32-bit CPU for every guest", "GenuineIntel", "Myna Virtual CPU", 6, 6, 3, 4, 0x80000004,
       PPRO_SSE2 " pni" },
     { "kvm32", "as qemu32", "GenuineIntel", "Myna Virtual CPU 32", 15, 6, 1, 5, 0x80000008, PPRO_SSE2 " pni" },
+    /* With PCIDs the translator keeps what it knows of a process while others run. */
     { "qemu64", "a 64-bit CPU for every guest", "AuthenticAMD", "Myna Virtual CPU", 15, 107, 1, 0xd,
-      0x8000000a, P64 },
+      0x8000000a, P64 " pcid invpcid" },
     { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64 },
     { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
       0x8000001a, P64 " vme popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch sse4a 3dnow 3dnowext" },
