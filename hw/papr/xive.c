@@ -26,7 +26,6 @@ enum { NSR_EXCEPTION = 0x80, ACK_OS = 0x810, SET_OS_PENDING = 0x812 };
 /* Flags of the hypercalls (bits as the manual has them from the left). */
 #define SOURCE_BY_ESB (UINT64_C(1) << 3)  /* ends by H_INT_ESB, not by its page */
 #define SOURCE_LEVEL  (UINT64_C(1) << 2)
-#define SOURCE_TRIGGER (UINT64_C(1) << 1) /* the first page triggers */
 #define SOURCE_STORE_EOI UINT64_C(1)
 #define SET_EISN      (UINT64_C(1) << 1)
 #define SET_MASK      UINT64_C(1)
@@ -344,7 +343,7 @@ static int64_t h_source_info(void *opaque, uint64_t opcode, uint64_t *args)
     if (!exists(source)) {
         return H_P2;
     }
-    args[0] = is_level(source) ? SOURCE_LEVEL : SOURCE_TRIGGER;
+    args[0] = is_level(source) ? SOURCE_LEVEL : 0; /* the flag of a page that both manages and triggers stays off */
     args[1] = page + XIVE_PAGE;
     args[2] = is_level(source) ? UINT64_MAX : page;
     args[3] = 16;

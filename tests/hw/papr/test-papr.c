@@ -160,6 +160,7 @@ static void a_source_writes_into_its_queue(void)
     memset(rig_ram() + QUEUE, 0, 0x10000);
     papr_irq_claim(PAPR_IRQ_MSI, PAPR_IRQ_EDGE);
     g_assert_cmpint(hcall(H_INT_GET_SOURCE_INFO, 0, PAPR_IRQ_MSI, 0, 0, 0), ==, H_SUCCESS);
+    g_assert_cmphex(out[0], ==, 0); /* above all, kernels must not trigger by the page that manages */
     end = out[1];
     trigger = out[2];
     g_assert_cmpint(hcall(H_INT_SET_QUEUE_CONFIG, 1, 0, 6, QUEUE, 16), ==, H_SUCCESS);
