@@ -184,13 +184,14 @@ static int64_t h_confer(void *opaque, uint64_t opcode, uint64_t *args)
 /* -1: all processors, -2: all others. */
 static int64_t h_signal_reset(void *opaque, uint64_t opcode, uint64_t *args)
 {
+    Pseries *m = opaque;
     int64_t target = args[0];
 
     if (target >= 0 && !find_cpu(target)) {
         return H_PARAMETER;
     }
     for (int n = 0; n < cpu_count(); n++) {
-        if (target == n || target == -1 || (target == -2 && cpu_get(n) != cpu_current())) {
+        if (!m->s.stopped[n] && (target == n || target == -1 || (target == -2 && cpu_get(n) != cpu_current()))) {
             ppc_set_interrupt(cpu_get(n), PPC_INT_RESET, true);
         }
     }
@@ -314,8 +315,8 @@ static void hypercall(Cpu *cpu, void *opaque)
     memcpy(args, &s->gpr[4], sizeof(args));
     taken = machine_lock_if();
     s->gpr[3] = papr_hcall(number, args);
+    memcpy(&s->gpr[4], args, sizeof(args)); /* locked: another processor may start one that has just stopped */
     machine_unlock_if(taken);
-    memcpy(&s->gpr[4], args, sizeof(args));
 }
 
 void pseries_cpu_start_at(Pseries *m, uint64_t pc, uint64_t r1, uint64_t r3, uint64_t r4, uint64_t r5)

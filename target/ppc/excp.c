@@ -422,8 +422,8 @@ uint64_t ppc_helper_syscall(PpcState *s, uint64_t lev, uint64_t next_pc, uint64_
             ppc_program(s, PROGRAM_PRIVILEGED, 0);
         }
         s->hypercall(cpu, s->hypercall_opaque);
-        if (cpu->halted) {
-            tcg_unwind(s, TCG_EXIT_HALT);
+        if (atomic_load(&cpu->halted)) { /* TCG_EXIT_HALT would undo what wakes it meanwhile */
+            atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
         }
         return 0;
     }
