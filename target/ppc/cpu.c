@@ -1,5 +1,5 @@
 /* The PowerPC processor as boards see it: creation, reset, snapshots, pins. */
-#include "target/ppc/internal.h"
+#include "target/ppc/booke.h"
 
 #include "core/state.h"
 #include "util/error.h"
@@ -21,7 +21,7 @@ static const StateField *ppc_fields(size_t *count)
         ROW(vscr, 1, 0) ROW(vsr, 128, 0)
         ROW(msr, 1, 0) ROW(spr, 1024, 0) ROW(sr, 16, 0) ROW(tgpr, 4, 0) ROW(slb_esid, 64, 0) ROW(slb_vsid, 64, 0)
         ROW(exception.vector, 1, PPC_NO_EXCEPTION) ROW(exception.flags, 1, 0) ROW(napping, 1, 0)
-        ROW(tb_offset, 1, 0) ROW(dec_end, 1, 0) ROW(hdec_end, 1, 0)
+        ROW(tb_offset, 1, 0) ROW(dec_end, 1, 0) ROW(hdec_end, 1, 0) ROW(timers_polled, 1, 0) ROW(gprh, 32, 0) ROW(pmr, 16, 0)
     };
 
     *count = G_N_ELEMENTS(rows);
@@ -62,6 +62,11 @@ static void ppc_reset(Cpu *cpu)
             s->spr[SPR_LPCR] = s->reset_state.lpcr;
         }
     }
+    if (ppc_isa(s, ISA_BOOKE)) {
+        s->dec_end = INT64_MAX; /* stands at 0 */
+        s->timers_polled = ppc_tb(s);
+        ppc_booke_reset(s);
+    }
     cpu->halted = s->reset_state.halted;
     atomic_store(&s->pending, levels);
     cpu_clear_request(cpu, ~(uint32_t)CPU_REQ_EXIT);
@@ -79,6 +84,9 @@ static bool ppc_init(Cpu *cpu, const char *model, GError **error)
     s->msr_mask = s->model->msr_mask;
     s->tb_frequency = 25000000;
     ppc_sprs_init(s->model);
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_booke_init(s);
+    }
     ppc_timers_init(cpu);
     return true;
 }
@@ -90,6 +98,9 @@ static void ppc_save(Cpu *cpu, GKeyFile *out)
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
 
     state_save(ppc_fields, s, out, id);
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_booke_save(s, out);
+    }
     g_key_file_set_boolean(out, run, "halted", cpu->halted);
     g_key_file_set_uint64(out, run, "pending", atomic_load(&s->pending));
 }
@@ -100,7 +111,7 @@ static bool ppc_load(Cpu *cpu, GKeyFile *in, GError **error)
     g_autofree char *id = g_strdup_printf("cpu%d", cpu->index);
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
 
-    if (!state_load(ppc_fields, s, in, id, error)) {
+    if (!state_load(ppc_fields, s, in, id, error) || (ppc_isa(s, ISA_BOOKE) && !ppc_booke_load(s, in, error))) {
         ppc_reset(cpu);
         return false;
     }
@@ -167,6 +178,11 @@ void ppc_set_hypercall(Cpu *cpu, void (*fn)(Cpu *cpu, void *opaque), void *opaqu
     s->hypercall = fn;
     s->hypercall_opaque = opaque;
     s->msr_mask &= ~MSR_HV; /* its guest is never in hypervisor state */
+}
+
+void ppc_set_dcrs(Cpu *cpu, AddressSpace *dcrs)
+{
+    ppc_state(cpu)->dcrs = dcrs;
 }
 
 bool ppc_is_64bit(const Cpu *cpu)

@@ -1,6 +1,6 @@
 /* Interrupts as the architecture calls them: raising, delivering, returning (Power ISA, Book III, chapter 7; PEM, chapter 6). */
 #include "core/lock.h"
-#include "target/ppc/internal.h"
+#include "target/ppc/booke.h"
 
 #include <stdatomic.h>
 
@@ -34,6 +34,10 @@ uint64_t ppc_helper_raise_fetch_fault(PpcState *s, uint64_t addr, uint64_t b, ui
 /* Trace: behind the instruction, the pc slot has been put. */
 uint64_t ppc_helper_trace(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
+    if (ppc_isa(s, ISA_BOOKE)) {
+        s->spr[SPR_DBSR] |= DBSR_IC;
+        ppc_raise(s, PPC_DEBUG, 0, 0);
+    }
     ppc_raise(s, PPC_TRACE, 0, 0);
 }
 
@@ -56,7 +60,9 @@ void ppc_update_mode(PpcState *s)
     m |= msr & MSR_IR ? MODE_IR : 0;
     m |= msr & MSR_DR ? MODE_DR : 0;
     m |= msr & (MSR_FE0 | MSR_FE1) ? MODE_FE : 0;
-    if (!ppc_isa(s, ISA_BOOKE)) {
+    if (ppc_isa(s, ISA_BOOKE)) {
+        m |= ppc_booke_steps(s) ? MODE_SE : 0;
+    } else {
         m |= msr & MSR_SE ? MODE_SE : 0;
         m |= msr & MSR_BE ? MODE_BE : 0;
     }
@@ -179,11 +185,6 @@ static uint64_t handler_msr(const PpcState *s, uint32_t vector)
     uint64_t old = s->msr, msr = old & (MSR_ME | MSR_IP | MSR_ILE);
     bool little;
 
-    if (ppc_isa(s, ISA_BOOKE)) {
-        bool critical = vector == PPC_CRITICAL || vector == PPC_WATCHDOG || vector == PPC_DEBUG;
-
-        return old & (MSR_ME | (critical || vector == PPC_MCHECK ? 0 : MSR_CE | MSR_BE));
-    }
     if (vector == PPC_MCHECK) {
         msr &= ~MSR_ME;
     }
@@ -208,39 +209,8 @@ static uint64_t handler_msr(const PpcState *s, uint32_t vector)
     return msr | (little ? MSR_LE : 0);
 }
 
-static unsigned booke_ivor(uint32_t vector)
-{
-    switch (vector) {
-    case PPC_CRITICAL: return 0;
-    case PPC_MCHECK: return 1;
-    case PPC_DSI: return 2;
-    case PPC_ISI: return 3;
-    case PPC_EXTERNAL: return 4;
-    case PPC_ALIGN: return 5;
-    case PPC_PROGRAM: return 6;
-    case PPC_FPU: return 7;
-    case PPC_SC: return 8;
-    case PPC_APU: return 9;
-    case PPC_DEC: return 10;
-    case PPC_FIT: return 11;
-    case PPC_WATCHDOG: return 12;
-    case PPC_DTLB: return 13;
-    case PPC_ITLB: return 14;
-    case PPC_DEBUG: return 15;
-    case PPC_SPE: return 32;
-    case PPC_SPE_FP: return 33;
-    case PPC_SPE_ROUND: return 34;
-    default: return 35; /* performance monitor */
-    }
-}
-
 static uint64_t handler_pc(const PpcState *s, uint32_t vector, uint64_t msr)
 {
-    if (ppc_isa(s, ISA_BOOKE)) {
-        unsigned n = booke_ivor(vector);
-
-        return (s->spr[SPR_IVPR] & 0xffff0000) | (s->spr[n < 16 ? SPR_IVOR0 + n : 528 + n - 32] & 0xfff0);
-    }
     if (!ppc_isa(s, ISA_64)) {
         return (msr & MSR_IP ? 0xfff00000 : 0) + vector;
     }
@@ -258,33 +228,21 @@ static uint64_t handler_pc(const PpcState *s, uint32_t vector, uint64_t msr)
 
 static void save_return(PpcState *s, uint32_t vector)
 {
-    uint64_t mask = ppc_isa(s, ISA_BOOKE) ? UINT64_MAX : ~SRR1_CAUSE;
-    uint64_t srr1 = (s->msr & mask) | s->exception.flags;
-    unsigned srr0 = SPR_SRR0;
+    unsigned srr0 = is_hypervisor_vector(vector) ? SPR_HSRR0 : SPR_SRR0;
 
-    if (ppc_isa(s, ISA_BOOKE) && (vector == PPC_CRITICAL || vector == PPC_WATCHDOG || vector == PPC_DEBUG || vector == PPC_MCHECK)) {
-        srr0 = vector == PPC_MCHECK ? 570 /* MCSRR0 */ : SPR_CSRR0;
-        srr1 = s->msr;
-    } else if (ppc_isa(s, ISA_BOOKE)) {
-        srr1 = s->msr; /* causes are in ESR */
-        s->spr[SPR_ESR] = 0;
-        if (vector == PPC_PROGRAM) {
-            s->spr[SPR_ESR] = s->exception.flags & PROGRAM_ILLEGAL ? 0x08000000 : s->exception.flags & PROGRAM_PRIVILEGED ? 0x04000000
-                              : s->exception.flags & PROGRAM_TRAP ? 0x02000000 : 0;
-        } else if (vector == PPC_DSI || vector == PPC_DTLB || vector == PPC_ALIGN) {
-            s->spr[SPR_ESR] = s->exception.flags;
-        }
-    } else if (is_hypervisor_vector(vector)) {
-        srr0 = SPR_HSRR0;
-    }
     s->spr[srr0] = s->pc;
-    s->spr[srr0 + 1] = srr1;
+    s->spr[srr0 + 1] = (s->msr & ~SRR1_CAUSE) | s->exception.flags;
 }
 
 static void enter(PpcState *s, uint32_t vector)
 {
-    uint64_t msr = handler_msr(s, vector);
+    uint64_t msr;
 
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_booke_enter(s, vector);
+        return;
+    }
+    msr = handler_msr(s, vector);
     save_return(s, vector);
     s->exception.vector = PPC_NO_EXCEPTION;
     s->pc = handler_pc(s, vector, msr);
@@ -309,17 +267,14 @@ static uint32_t wanted(PpcState *s)
     uint32_t pending = atomic_load(&s->pending);
     bool ee = s->msr & MSR_EE;
 
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return ppc_booke_wanted(s);
+    }
     if (pending & PPC_INT_RESET) {
         return PPC_RESET;
     }
     if ((pending & PPC_INT_MCHECK) && (s->msr & MSR_ME)) {
         return PPC_MCHECK;
-    }
-    if ((pending & PPC_INT_CRITICAL) && (s->msr & MSR_CE)) {
-        return PPC_CRITICAL;
-    }
-    if ((pending & PPC_INT_WATCHDOG) && (s->msr & MSR_CE)) {
-        return PPC_WATCHDOG;
     }
     if ((pending & PPC_INT_HDEC) && (ee || !(s->msr & MSR_HV))) {
         return PPC_HDEC;
@@ -335,9 +290,6 @@ static uint32_t wanted(PpcState *s)
     }
     if (pending & PPC_INT_DEC) {
         return PPC_DEC;
-    }
-    if (pending & PPC_INT_FIT) {
-        return PPC_FIT;
     }
     if (pending & PPC_INT_DOORBELL) {
         return PPC_DOORBELL;
@@ -355,12 +307,15 @@ bool ppc_has_work(Cpu *cpu)
     if (s->napping && ppc_isa(s, ISA_64) && pending) {
         return true;
     }
+    if (ppc_isa(s, ISA_BOOKE) && (pending & PPC_INT_DEC)) { /* the timers want to be looked at */
+        return true;
+    }
     return wanted(s) != 0;
 }
 
 void ppc_poll_interrupts(PpcState *s)
 {
-    if (atomic_load_explicit(&s->pending, memory_order_relaxed)) {
+    if (atomic_load_explicit(&s->pending, memory_order_relaxed) || (ppc_isa(s, ISA_BOOKE) && ppc_booke_wanted(s))) {
         atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
         atomic_fetch_or(&s->hot.cpu->requests, CPU_REQ_INTR);
     }
@@ -376,7 +331,7 @@ static void forget(PpcState *s, uint32_t vector)
         atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_MCHECK);
         break;
     case PPC_DEC:
-        if (!s->model->level_decrementer && !ppc_isa(s, ISA_BOOKE)) {
+        if (!s->model->level_decrementer) {
             atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
         }
         break;
@@ -400,6 +355,9 @@ void ppc_service(Cpu *cpu)
     uint32_t vector;
 
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_TIMER);
+    if (ppc_isa(s, ISA_BOOKE) && (atomic_load(&s->pending) & PPC_INT_DEC)) {
+        ppc_booke_timers_poll(s);
+    }
     vector = wanted(s);
     if (!vector) {
         return;
@@ -463,7 +421,7 @@ uint64_t ppc_helper_scv(PpcState *s, uint64_t level, uint64_t next_pc, uint64_t 
 uint64_t ppc_helper_rfi(PpcState *s, uint64_t kind, uint64_t b, uint64_t c, uint64_t d)
 {
     enum { VECTORED = 4 }; /* rfscv returns by LR and CTR */
-    static const unsigned from[] = { SPR_SRR0, SPR_SRR0, SPR_HSRR0, SPR_CSRR0, SPR_SRR0 };
+    static const unsigned from[] = { SPR_SRR0, SPR_SRR0, SPR_HSRR0, SPR_CSRR0, SPR_SRR0, SPR_MCSRR0 };
     uint64_t pc = kind == VECTORED ? s->lr : s->spr[from[kind]];
     uint64_t msr = kind == VECTORED ? s->ctr : s->spr[from[kind] + 1];
 

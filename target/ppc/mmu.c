@@ -1,5 +1,6 @@
 /* Address translation: what all MMUs share, and real mode. */
 #include "target/ppc/mmu.h"
+#include "target/ppc/booke.h"
 
 bool ppc_mmu_fault(PpcState *s, uint32_t vector, uint64_t flags)
 {
@@ -40,11 +41,17 @@ void ppc_table_written(PpcState *s, PhysAddr addr, unsigned size)
 
 unsigned ppc_data_mode(const PpcState *s)
 {
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return ppc_booke_data_mode(s);
+    }
     return !(s->msr & MSR_DR) ? MMU_REAL : s->msr & MSR_PR ? MMU_USER : MMU_KERNEL;
 }
 
 unsigned ppc_fetch_mode(const PpcState *s)
 {
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return ppc_booke_fetch_mode(s);
+    }
     return !(s->msr & MSR_IR) ? MMU_FETCH_REAL : s->msr & MSR_PR ? MMU_FETCH_USER : MMU_FETCH_KERNEL;
 }
 
@@ -62,6 +69,9 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
 {
     PpcState *s = ppc_state(cpu);
 
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return ppc_walk_booke(s, addr, access, mode, debug, out);
+    }
     if (debug && access == MMU_LOAD && mode != MMU_REAL && !(s->msr & MSR_DR)) {
         mode = MMU_REAL;
     }
@@ -87,6 +97,9 @@ void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
 {
     PpcState *s = ppc_state(cpu);
 
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_raise_fault_booke(s, addr, access);
+    }
     if (!s->fault_vector) {
         ppc_raise_miss_603(s, addr, access);
     }
@@ -105,6 +118,10 @@ void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)
 {
     PpcState *s = ppc_state(cpu);
 
+    if (ppc_isa(s, ISA_BOOKE)) {
+        s->spr[SPR_DEAR] = addr;
+        ppc_raise(s, PPC_ALIGN, is_store ? ESR_ST : 0, 0);
+    }
     s->spr[SPR_DAR] = addr;
     s->spr[SPR_DSISR] = 0;
     ppc_raise(s, PPC_ALIGN, 0, 0);
@@ -114,6 +131,9 @@ uint64_t ppc_space_id(PpcState *s)
 {
     if (ppc_radix_on(s)) {
         return ppc_space_radix(s);
+    }
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return ppc_space_booke(s);
     }
     return ppc_isa(s, ISA_CLASSIC) ? ppc_space_32(s) : ppc_isa(s, ISA_SLB) ? ppc_space_hash64(s) : 1;
 }

@@ -8,6 +8,8 @@
 
 #define CLASSIC (ISA_CLASSIC | ISA_FPU | ISA_FP_OPTIONAL | ISA_MFTB)
 #define G4      (CLASSIC | ISA_ALTIVEC | ISA_ECIWX)
+#define PPC440  (ISA_BOOKE | ISA_440 | ISA_FPU | ISA_FP_OPTIONAL | ISA_MFTB)
+#define E500    (ISA_BOOKE | ISA_E500 | ISA_ISEL | ISA_MFTB)
 #define PPC970  (ISA_64 | ISA_FPU | ISA_FP_OPTIONAL | ISA_FSQRT | ISA_MFTB | ISA_ALTIVEC | ISA_SLB | ISA_970)
 #define POWER5  (ISA_64 | ISA_FPU | ISA_FP_OPTIONAL | ISA_FSQRT | ISA_MFTB | ISA_SLB | ISA_V202 | ISA_HV)
 #define POWER7  (POWER5 | ISA_ALTIVEC | ISA_V205 | ISA_V206 | ISA_DFP | ISA_ISEL)
@@ -20,7 +22,9 @@
 #define MSR_750      (MSR_CLASSIC | MSR_PMM)
 #define MSR_970      (MSR_COMMON | MSR_SF | MSR_VEC | MSR_POW | MSR_PMM)
 #define MSR_SERVER   (MSR_COMMON | MSR_SF | MSR_HV | MSR_VEC | MSR_VSX | MSR_PMM)
-#define MSR_BOOKE    (MSR_CE | MSR_POW | MSR_EE | MSR_PR | MSR_FP | MSR_ME | MSR_BE | MSR_IR | MSR_DR | MSR_FE0 | MSR_FE1)
+#define MSR_BOOKE    (MSR_CE | MSR_POW | MSR_EE | MSR_PR | MSR_ME | MSR_BE | MSR_IR | MSR_DR)
+#define MSR_440      (MSR_BOOKE | MSR_FP | MSR_FE0 | MSR_FE1 | MSR_SE)
+#define MSR_E500     (MSR_BOOKE | MSR_VEC | MSR_UCLE | MSR_SE | MSR_PMM)
 
 #define G3_MODEL(name, pvr) { name, "32-bit, G3", pvr, CLASSIC | ISA_ECIWX, PPC_MMU_32, MSR_750, 32, true, false }
 #define G4_MODEL(name, pvr) { name, "32-bit, G4, AltiVec", pvr, G4, PPC_MMU_32, MSR_750 | MSR_VEC, 32, true, false }
@@ -39,6 +43,8 @@ static const PpcModel models[] = {
     G4E_MODEL("7450", 0x80000201), G4E_MODEL("7451", 0x80000203), G4E_MODEL("7445", 0x80010302),
     G4E_MODEL("7455", 0x80010302), G4E_MODEL("7447", 0x80020101), G4E_MODEL("7457", 0x80020102),
     G4E_MODEL("7447a", 0x80030102), G4E_MODEL("7448", 0x80040201),
+    { "440ep", "32-bit, Book E, FPU", 0x422218d3, PPC440, PPC_MMU_440, MSR_440, 32, false, false },
+    { "e500v2", "32-bit, Book E, SPE", 0x80210030, E500, PPC_MMU_E500, MSR_E500, 32, false, false },
     { "970", "64-bit, G5", 0x00390202, PPC970, PPC_MMU_HASH64, MSR_970, 128, false, false },
     { "970fx", "64-bit, G5", 0x003c0301, PPC970, PPC_MMU_HASH64, MSR_970, 128, false, false },
     { "970mp", "64-bit, G5", 0x00440101, PPC970, PPC_MMU_HASH64, MSR_970, 128, false, false },
@@ -57,7 +63,7 @@ static const struct {
     const char *alias, *name;
 } aliases[] = {
     { "g3", "750" }, { "g4", "7400" }, { "g5", "970" }, { "750_v3.1", "750" }, { "7400_v2.9", "7400" },
-    { "970_v2.2", "970" }, { "970fx_v3.1", "970fx" }, { "power7_v2.3", "power7" }, { "power8_v2.0", "power8" },
+    { "440epb", "440ep" }, { "e500", "e500v2" }, { "e500v2_v30", "e500v2" }, { "970_v2.2", "970" }, { "970fx_v3.1", "970fx" }, { "power7_v2.3", "power7" }, { "power8_v2.0", "power8" },
     { "power9_v2.0", "power9" }, { "power10_v2.0", "power10" }, { "ppc", "604" }, { "ppc32", "604" }, { "ppc64", "970fx" },
 };
 

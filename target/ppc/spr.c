@@ -1,23 +1,9 @@
 /* Special purpose registers: which there are, who may touch them, what happens then. */
-#include "target/ppc/internal.h"
+#include "target/ppc/spr.h"
 
 #include <inttypes.h>
 #include "util/bits.h"
 #include "util/log.h"
-
-enum { UR = 1, UW = 2, SR = 4, SW = 8, HR = 16, HW = 32 };
-enum { USER = UR | UW | SR | SW, READ = UR | SR, SUPER = SR | SW, SUPER_READ = SR, HYPER = HR | HW, USER_READ_SUPER = UR | SR | SW };
-
-typedef uint64_t ReadSpr(PpcState *s, unsigned n);
-typedef void WriteSpr(PpcState *s, unsigned n, uint64_t value);
-
-typedef struct SprRow {
-    uint16_t first, count;
-    uint8_t access;
-    uint64_t isa; /* any of these; ISA_ALL */
-    ReadSpr *read;   /* NULL: from spr[] */
-    WriteSpr *write; /* NULL: to spr[] */
-} SprRow;
 
 static void ignore(PpcState *s, unsigned n, uint64_t value)
 {
@@ -123,7 +109,7 @@ static void write_sdr1(PpcState *s, unsigned n, uint64_t value)
 }
 
 /* What address translation derives from: the address space is another one then, or all entries are wrong. */
-static void write_translation(PpcState *s, unsigned n, uint64_t value)
+void ppc_spr_write_translation(PpcState *s, unsigned n, uint64_t value)
 {
     if (s->spr[n] != value) {
         s->spr[n] = value;
@@ -193,7 +179,7 @@ static const SprRow rows[] = {
     { SPR_SRR0, 2, SUPER, ISA_ALL },
     { SPR_CFAR, 1, SUPER, ISA_V205 },
     { SPR_AMR, 1, SUPER, ISA_V206 },
-    { SPR_PID, 1, SUPER, ISA_V300 | ISA_BOOKE, NULL, write_translation },
+    { SPR_PID, 1, SUPER, ISA_V300 | ISA_BOOKE, NULL, ppc_spr_write_translation },
     { SPR_IAMR, 1, SUPER, ISA_V207 },
     { SPR_CTRL_READ, 1, READ, ISA_64, read_ctrl },
     { SPR_CTRL, 1, SUPER, ISA_64, NULL, write_ctrl },
@@ -226,13 +212,13 @@ static const SprRow rows[] = {
     { SPR_HIOR, 1, SUPER, ISA_970 },
     { SPR_RMOR, 4, HYPER, ISA_HV },
     { SPR_LPCR, 1, HYPER, ISA_HV, NULL, write_and_flush },
-    { SPR_LPIDR, 1, HYPER, ISA_HV, NULL, write_translation },
+    { SPR_LPIDR, 1, HYPER, ISA_HV, NULL, ppc_spr_write_translation },
     { SPR_HMER, 4, HYPER, ISA_V206 },
     { SPR_AMOR, 1, HYPER, ISA_V206 },
     { SPR_PTCR, 1, HYPER, ISA_V300, NULL, write_and_flush },
-    { SPR_IBAT0U, 16, SUPER, ISA_CLASSIC, NULL, write_translation },
-    { SPR_IBAT4U, 8, SUPER, ISA_7450, NULL, write_translation },
-    { SPR_DBAT4U, 8, SUPER, ISA_7450, NULL, write_translation },
+    { SPR_IBAT0U, 16, SUPER, ISA_CLASSIC, NULL, ppc_spr_write_translation },
+    { SPR_IBAT4U, 8, SUPER, ISA_7450, NULL, ppc_spr_write_translation },
+    { SPR_DBAT4U, 8, SUPER, ISA_7450, NULL, ppc_spr_write_translation },
     /* Performance monitor of the servers: user and supervisor names. */
     { 768, 1, READ, ISA_V206 }, { 769, 11, READ, ISA_64 }, { 780, 4, READ, ISA_64 },
     { 784, 1, SUPER, ISA_V206 }, { 785, 11, SUPER, ISA_64 }, { 796, 4, SUPER, ISA_64 },
@@ -270,6 +256,17 @@ typedef struct Spr {
 static Spr sprs[1024];
 static const PpcModel *sprs_of;
 
+static void add_rows(const PpcModel *model, const SprRow *row, size_t count)
+{
+    for (; count--; row++) {
+        for (unsigned n = row->first; n < row->first + row->count; n++) {
+            if (row->isa == ISA_ALL || (row->isa & model->isa)) {
+                sprs[n] = (Spr){ row->access, row->read, row->write };
+            }
+        }
+    }
+}
+
 void ppc_sprs_init(const PpcModel *model)
 {
     if (sprs_of == model) {
@@ -277,15 +274,8 @@ void ppc_sprs_init(const PpcModel *model)
     }
     sprs_of = model;
     memset(sprs, 0, sizeof(sprs));
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const SprRow *row = &rows[i];
-
-        for (unsigned n = row->first; n < row->first + row->count; n++) {
-            if (row->isa == ISA_ALL || (row->isa & model->isa)) {
-                sprs[n] = (Spr){ row->access, row->read, row->write };
-            }
-        }
-    }
+    add_rows(model, rows, G_N_ELEMENTS(rows));
+    add_rows(model, ppc_booke_sprs, ppc_booke_sprs_count);
 }
 
 void ppc_spr_reset(PpcState *s)

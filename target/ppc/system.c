@@ -183,6 +183,7 @@ const PpcRow ppc_rows_system[] = {
     { "scv", 17u << 26 | 1, 0xfc000003, emit_scv, .isa = ISA_V300 },
     { "rfscv", X_FORM(19, 82), emit_rfi, A_PRIV, ISA_V300, 4 },
     { "rfid", X_FORM(19, 18), emit_rfi, A_PRIV, ISA_64, 1 },
+    { "rfmci", X_FORM(19, 38), emit_rfi, A_PRIV, ISA_BOOKE, 5 },
     { "rfci", X_FORM(19, 51), emit_rfi, A_PRIV, ISA_BOOKE, 3 },
     { "rfi", X_FORM(19, 50), emit_rfi, A_PRIV, ISA_CLASSIC | ISA_BOOKE, 0 },
     { "hrfid", X_FORM(19, 274), emit_rfi, A_HV, ISA_HV, 2 },

@@ -1,6 +1,6 @@
 /* Time base and decrementers on the machine's clock. */
 #include "core/clock.h"
-#include "target/ppc/internal.h"
+#include "target/ppc/booke.h"
 #include "util/bits.h"
 
 #include <stdatomic.h>
@@ -33,6 +33,10 @@ void ppc_tb_set(PpcState *s, uint64_t value)
     int64_t by = value - ppc_tb(s);
 
     s->tb_offset += by;
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_booke_tb_moved(s, by);
+        return;
+    }
     s->dec_end += by; /* the decrementer counts on */
     s->hdec_end += by;
 }
@@ -68,9 +72,7 @@ bool ppc_dec_negative(PpcState *s)
 
 static void arm(PpcState *s)
 {
-    if (s->tb_timer && !ppc_isa(s, ISA_BOOKE)) {
-        timer_set(s->tb_timer, time_of_ticks(s, s->dec_end - s->tb_offset));
-    }
+    timer_set(s->tb_timer, time_of_ticks(s, s->dec_end - s->tb_offset));
 }
 
 static void dec_expires(void *opaque)
@@ -78,6 +80,10 @@ static void dec_expires(void *opaque)
     Cpu *cpu = opaque;
     PpcState *s = ppc_state(cpu);
 
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_booke_timers_due(s);
+        return;
+    }
     if ((int64_t)ppc_tb(s) < s->dec_end) { /* a race with a write, which has armed it again */
         arm(s);
         return;
@@ -149,7 +155,9 @@ void ppc_timers_init(Cpu *cpu)
 
 void ppc_timers_update(PpcState *s)
 {
-    if (ppc_dec_negative(s)) {
+    if (ppc_isa(s, ISA_BOOKE)) {
+        ppc_booke_timers_update(s);
+    } else if (ppc_dec_negative(s)) {
         timer_cancel(s->tb_timer);
     } else {
         arm(s);

@@ -30,6 +30,7 @@
 #define MSR_POW  (UINT64_C(1) << 18) /* BookE: WE */
 #define MSR_VSX  (UINT64_C(1) << 23)
 #define MSR_VEC  (UINT64_C(1) << 25) /* e500: SPE */
+#define MSR_UCLE (UINT64_C(1) << 26) /* e500 */
 #define MSR_HV   (UINT64_C(1) << 60)
 #define MSR_SF   (UINT64_C(1) << 63)
 
@@ -94,6 +95,7 @@ typedef struct PpcResetState {
     bool halted;   /* waits until ppc_start is called, or a system reset comes */
     uint64_t pc, msr;
     uint64_t gpr[8]; /* r0 to r7 */
+    uint64_t map_size; /* Book E: so many bytes from 0 on are mapped one to one (ppc_map_page) */
     uint64_t sdr1, lpcr; /* of a board that is a hypervisor */
 } PpcResetState;
 struct PpcModel;
@@ -133,6 +135,9 @@ typedef struct PpcState {
     int64_t tb_offset;              /* ticks that the time base is ahead of the clock */
     int64_t dec_end;                /* time base at which DEC is -1 */
     int64_t hdec_end;
+    int64_t timers_polled;          /* Book E: time base up to which the timers' events are in TSR */
+    uint32_t gprh[32];              /* e500: upper halves of the GPRs */
+    uint32_t pmr[16];               /* e500: performance monitor, PMC, PMLCa, PMLCb, PMGC */
     bool napping;                   /* in doze, nap or sleep by MSR[POW] */
     bool sr_changed;                /* segment registers differ from the address space in use */
     uint64_t space_id;              /* derived: of the current address space */
@@ -149,7 +154,8 @@ typedef struct PpcState {
     void *tb_timer, *hdec_timer;
     void (*hypercall)(Cpu *cpu, void *opaque); /* what `sc 1` does outside of hypervisor state; NULL: an interrupt */
     void *hypercall_opaque;
-    void *mmu;                      /* of the MMU's own making */
+    void *mmu;                      /* of the MMU's own making; Book E: the TLB, guest state */
+    AddressSpace *dcrs;             /* 440: device control registers; NULL: there are none */
     void *papr;                     /* of a board that is a hypervisor */
 } PpcState;
 
@@ -196,6 +202,14 @@ void ppc_set_hypercall(Cpu *cpu, void (*fn)(Cpu *cpu, void *opaque), void *opaqu
  * `cpu` runs guest code again.
  */
 void ppc_invalidate_virtual_page(Cpu *cpu, uint64_t rb);
+
+/*
+ * Book E, which has no real mode: maps size bytes (a power of 4 from 4 KiB on; more than an entry takes becomes the most that
+ * it takes) with all rights, by the first entry that is for large pages. While the CPU does not run.
+ */
+void ppc_map_page(Cpu *cpu, uint32_t virt, uint64_t phys, uint64_t size);
+/* 440: what mfdcr and mtdcr access, register n at address 4 * n. Before start. */
+void ppc_set_dcrs(Cpu *cpu, AddressSpace *dcrs);
 
 /* Model facts. */
 bool ppc_is_64bit(const Cpu *cpu);
