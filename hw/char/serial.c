@@ -1,13 +1,16 @@
 /*
- * 16550A serial port on the ISA bus.
+ * 16550A serial port, on the ISA bus or in a processor's memory (serial-mm).
  *
  * National Semiconductor PC16550D data sheet. Bytes leave at once as far as the host is concerned,
  * but the transmitter stays busy for the time that the programmed rate takes for a FIFO of bytes
  * only when software asks for pacing; guests never wait on THRE for longer than one character.
  */
+#include "hw/char/serial.h"
+
 #include "backends/char.h"
 #include "core/clock.h"
 #include "hw/isa/isa.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <string.h>
@@ -50,20 +53,23 @@ enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 DEFINE_STATE(SerialState, SERIAL_STATE);
 
 typedef struct Serial {
-    IsaDevice isa;
+    IsaDevice isa; /* of serial-mm: its device only */
     SerialState s;
     uint32_t index;
+    uint32_t baud_base; /* bits per second with a divisor of 1 */
     CharBackend *chr;
+    Line *irq;
+    bool gated; /* MCR's OUT2 lets the interrupt through, as PCs are wired */
     Region *region;
     Timer *timeout;
 } Serial;
 
-/* Character time of the programmed rate: start, 8 data and stop bits of 1.8432 MHz / 16 / divisor. */
-static int64_t character_ns(const SerialState *s)
+/* Character time of the programmed rate: start, 8 data and stop bits. */
+static int64_t character_ns(const Serial *serial)
 {
-    uint32_t divisor = s->divisor ? s->divisor : 1;
+    uint32_t divisor = serial->s.divisor ? serial->s.divisor : 1;
 
-    return (int64_t)divisor * 10 * NS_PER_SECOND / 115200;
+    return (int64_t)divisor * 10 * NS_PER_SECOND / serial->baud_base;
 }
 
 static unsigned trigger_level(const SerialState *s)
@@ -99,8 +105,8 @@ static void serial_update(Device *dev)
     Serial *serial = (Serial *)dev;
     SerialState *s = &serial->s;
 
-    s->irq_level = interrupt_cause(s) != IIR_NONE && ((s->mcr & MCR_OUT2) || (s->mcr & MCR_LOOP));
-    line_set(isa_irq(serial->isa.irq), s->irq_level);
+    s->irq_level = interrupt_cause(s) != IIR_NONE && (!serial->gated || (s->mcr & (MCR_OUT2 | MCR_LOOP)));
+    line_set(serial->irq, s->irq_level);
     if (s->timeout_at >= 0) {
         timer_set(serial->timeout, s->timeout_at);
     } else {
@@ -117,8 +123,9 @@ static void timeout_expired(void *opaque)
     serial_update(&serial->isa.dev);
 }
 
-static void push(SerialState *s, uint8_t byte, uint8_t line_status)
+static void push(Serial *serial, uint8_t byte, uint8_t line_status)
 {
+    SerialState *s = &serial->s;
     unsigned room = s->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
 
     if (s->rx_count == room) {
@@ -130,7 +137,7 @@ static void push(SerialState *s, uint8_t byte, uint8_t line_status)
     }
     s->rx[(s->rx_head + s->rx_count++) % FIFO_SIZE] = byte;
     s->lsr |= LSR_READY | line_status;
-    s->timeout_at = clock_now(CLOCK_GUEST) + 4 * character_ns(s);
+    s->timeout_at = clock_now(CLOCK_GUEST) + 4 * character_ns(serial);
     s->timeout_pending = false;
 }
 
@@ -149,7 +156,7 @@ static void serial_receive(void *opaque, const uint8_t *data, size_t size)
     Serial *serial = opaque;
 
     for (size_t i = 0; i < size; i++) {
-        push(&serial->s, data[i], 0);
+        push(serial, data[i], 0);
     }
     serial_update(&serial->isa.dev);
 }
@@ -159,7 +166,7 @@ static void serial_event(void *opaque, CharEvent event)
     Serial *serial = opaque;
 
     if (event == CHAR_BREAK) {
-        push(&serial->s, 0, LSR_BREAK);
+        push(serial, 0, LSR_BREAK);
         serial_update(&serial->isa.dev);
     }
 }
@@ -177,7 +184,7 @@ static uint8_t pop(Serial *serial)
     s->rx_head = (s->rx_head + 1) % FIFO_SIZE;
     s->timeout_pending = false;
     if (--s->rx_count) {
-        s->timeout_at = clock_now(CLOCK_GUEST) + 4 * character_ns(s);
+        s->timeout_at = clock_now(CLOCK_GUEST) + 4 * character_ns(serial);
     } else {
         s->lsr &= ~LSR_READY;
         s->timeout_at = -1;
@@ -191,7 +198,7 @@ static void transmit(Serial *serial, uint8_t byte)
     SerialState *s = &serial->s;
 
     if (s->mcr & MCR_LOOP) {
-        push(s, byte, 0);
+        push(serial, byte, 0);
     } else {
         char_write(serial->chr, &byte, 1);
     }
@@ -332,6 +339,21 @@ static void serial_write(void *opaque, PhysAddr offset, uint64_t value, unsigned
 
 static const RegionOps serial_ops = { serial_read, serial_write, 1, 1, ENDIAN_LITTLE };
 
+/* What both kinds have, whose wires and places are known. */
+static bool realize_common(Serial *serial, GError **error)
+{
+    if (!serial->baud_base) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s: baudbase=0 is no rate", serial->isa.dev.id);
+        return false;
+    }
+    if (serial->chr && !char_attach(serial->chr, &frontend, serial, error)) {
+        return false;
+    }
+    serial->timeout = timer_new(CLOCK_GUEST, timeout_expired, serial);
+    serial->region = region_new_io("serial", &serial_ops, serial, 8);
+    return true;
+}
+
 static bool serial_realize(Device *dev, GError **error)
 {
     static const uint16_t ports[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
@@ -346,11 +368,12 @@ static bool serial_realize(Device *dev, GError **error)
             serial->isa.irq = irqs[serial->index];
         }
     }
-    if (serial->chr && !char_attach(serial->chr, &frontend, serial, error)) {
+    serial->baud_base = 115200;
+    serial->gated = true;
+    serial->irq = isa_irq(serial->isa.irq);
+    if (!realize_common(serial, error)) {
         return false;
     }
-    serial->timeout = timer_new(CLOCK_GUEST, timeout_expired, serial);
-    serial->region = region_new_io("serial", &serial_ops, serial, 8);
     isa_add_ports(serial->region, serial->isa.iobase);
     return true;
 }
@@ -372,5 +395,38 @@ const DeviceType isa_serial_type = {
     .state = SerialState_fields,
     .props = serial_props,
     .realize = serial_realize,
+    .update = serial_update,
+};
+
+Region *serial_mm_region(Device *dev)
+{
+    return ((Serial *)dev)->region;
+}
+
+void serial_mm_connect(Device *dev, Line *irq)
+{
+    ((Serial *)dev)->irq = irq;
+}
+
+static bool serial_mm_realize(Device *dev, GError **error)
+{
+    return realize_common((Serial *)dev, error);
+}
+
+static const Prop serial_mm_props[] = {
+    PROP(Serial, baud_base, "baudbase", PROP_U32, "115200", "bits per second with a divisor of 1"),
+    PROP(Serial, chr, "chardev", PROP_CHAR, NULL, "character backend"),
+    { 0 },
+};
+
+const DeviceType serial_mm_type = {
+    .name = "serial-mm",
+    .about = "16550A serial port in memory",
+    .bus = "system",
+    .size = sizeof(Serial),
+    .state_at = offsetof(Serial, s),
+    .state = SerialState_fields,
+    .props = serial_mm_props,
+    .realize = serial_mm_realize,
     .update = serial_update,
 };
