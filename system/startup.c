@@ -306,7 +306,7 @@ static bool create_display(GError **error)
     Bus *pci = bus_find_kind("pci");
 
     if (!vga) {
-        vga = machine_config.default_devices ? "std" : "none";
+        vga = machine_config.default_devices && !machine_board->headless ? "std" : "none";
     }
     if (g_str_equal(vga, "none")) {
         return true;

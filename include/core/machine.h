@@ -100,6 +100,7 @@ typedef struct BoardType {
     const char *nic;          /* the network card that is there by default */
     bool own_serials;         /* it has serial ports, which are connected to "serial0" ... if these exist */
     bool has_via;             /* it knows -machine via= */
+    bool headless;            /* it has a display adapter only if the user asks for one */
     int max_cpus;
     uint64_t ram_default;
     int ide_units;            /* drives on a bus of -drive if=ide; 0: two */

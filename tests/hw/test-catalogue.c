@@ -56,6 +56,14 @@ static const char *const extra[] = {
     "uni-north-agp,addr=18.5",
     "u3-agp,addr=18.6",
     "grackle,addr=18.7",
+    "e500-host-bridge,addr=19.0,multifunction=on",
+    "ppc4xx-host-bridge,addr=19.1",
+    "ppc-uic",
+    "ppc4xx-dcr",
+    "fsl-mpic",
+    "serial-mm,chardev=c6",
+    "mpc8544-guts",
+    "mpc8xxx_gpio",
     "uni-north",
     "sungem",
     "isa-serial,index=0,chardev=c0",
@@ -219,6 +227,7 @@ static void build_machine(void)
     rig_char("c3");
     rig_char("c4");
     rig_char("c5");
+    rig_char("c6");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     rig_drive("cd", "none", 0, 1 << 20, true, true);
     rig_drive("sata-disk", "none", 0, 1 << 20, false, false);
