@@ -8,7 +8,8 @@
 #include "hw/dma/dbdma.h"
 #include "hw/ide/ide.h"
 
-enum { REG_CONTROL = 0x160, REG_TIMING = 0x200, REG_INTERRUPT = 0x300 };
+/* OpenBIOS has the control register behind the others, Linux at its own place. */
+enum { REG_CONTROL_NEAR = 0x80, REG_CONTROL = 0x160, REG_TIMING = 0x200, REG_INTERRUPT = 0x300 };
 #define INTERRUPT_DMA    0x80000000u
 #define INTERRUPT_DEVICE 0x40000000u
 
@@ -72,6 +73,7 @@ static uint64_t macio_ide_read(void *opaque, PhysAddr offset, unsigned size)
         return offset & 15 ? 0xff : ide_channel_read(ide->ch, offset >> 4, offset ? 1 : size);
     }
     switch (offset) {
+    case REG_CONTROL_NEAR:
     case REG_CONTROL:
         return ide_channel_read_control(ide->ch);
     case REG_TIMING:
@@ -91,7 +93,7 @@ static void macio_ide_write(void *opaque, PhysAddr offset, uint64_t value, unsig
         if (!(offset & 15)) {
             ide_channel_write(ide->ch, offset >> 4, offset ? value & 0xff : value, offset ? 1 : size);
         }
-    } else if (offset == REG_CONTROL) {
+    } else if (offset == REG_CONTROL || offset == REG_CONTROL_NEAR) {
         ide_channel_write_control(ide->ch, value);
     } else if (offset == REG_TIMING && size == 4) { /* kept, without effect */
         ide->s.timing = value;
