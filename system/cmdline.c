@@ -2,6 +2,7 @@
 #include "system/cmdline.h"
 
 #include "accel/accel.h"
+#include "backends/audio.h"
 #include "backends/char.h"
 #include "backends/fsdev.h"
 #include "backends/net.h"
@@ -185,6 +186,7 @@ static bool opt_machine(const char *arg, GError **error)
         machine_config.kernel_irqchip = g_strdup(chips);
     }
     machine_config.via = g_strdup(options_get(o, "via"));
+    machine_config.audiodev = g_strdup(options_get(o, "audiodev"));
     options_get(o, "graphics");
     options_get(o, "dump-guest-core");
     options_get(o, "mem-merge");
@@ -414,6 +416,16 @@ static bool opt_chardev(const char *arg, GError **error)
         exit(0);
     }
     g_ptr_array_add(cmdline.chardevs, g_strdup(arg));
+    return true;
+}
+
+static bool opt_audiodev(const char *arg, GError **error)
+{
+    if (asks_for_help(arg)) {
+        audio_print_drivers();
+        exit(0);
+    }
+    g_ptr_array_add(cmdline.audiodevs, g_strdup(arg));
     return true;
 }
 
@@ -899,7 +911,7 @@ static bool opt_readconfig(const char *arg, GError **error)
 
 static void set_defaults(void)
 {
-    GPtrArray **lists[] = { &cmdline.serials, &cmdline.parallels, &cmdline.chardevs, &cmdline.netdevs,
+    GPtrArray **lists[] = { &cmdline.serials, &cmdline.parallels, &cmdline.chardevs, &cmdline.audiodevs, &cmdline.netdevs,
                             &cmdline.nics, &cmdline.devices, &cmdline.drives,
                             &cmdline.monitors, &cmdline.qmps, &cmdline.mons, &cmdline.gdbs,
                             &cmdline.legacy_net, &cmdline.objects, &cmdline.usbdevices };

@@ -12,7 +12,7 @@ typedef struct Cmdline {
     const char *accel;          /* -accel's text, or NULL */
     const struct SystemTarget *target; /* by the name of the program */
     const char *smm;            /* "on", "off", "auto" or NULL */
-    GPtrArray *serials, *parallels, *chardevs, *netdevs, *nics, *devices, *drives, *objects;
+    GPtrArray *serials, *parallels, *chardevs, *audiodevs, *netdevs, *nics, *devices, *drives, *objects;
     GPtrArray *monitors, *qmps, *mons, *gdbs; /* of char * */
     GPtrArray *usbdevices;      /* -usbdevice */
     GPtrArray *legacy_net;      /* -net, in order */

@@ -2,6 +2,7 @@
 #include "system/startup.h"
 
 #include "accel/accel.h"
+#include "backends/audio.h"
 #include "backends/char.h"
 #include "backends/net.h"
 #include "core/clock.h"
@@ -158,6 +159,11 @@ static bool build_board(GError **error)
     }
     if (m->via && !board->has_via) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine via=%s: machine '%s' has no such part", m->via, board->name);
+        return false;
+    }
+    if (m->audiodev && !board->has_sound) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine audiodev=%s: machine '%s' has no sound of its own", m->audiodev,
+                    board->name);
         return false;
     }
     return choose_smm(error) && board->build(board, error);
@@ -360,6 +366,11 @@ static bool open_backends(GError **error)
 {
     if (!objects_create(cmdline.objects, false, error)) {
         return false;
+    }
+    for (guint i = 0; i < cmdline.audiodevs->len; i++) {
+        if (!audio_new_options(g_ptr_array_index(cmdline.audiodevs, i), error)) {
+            return false;
+        }
     }
     for (guint i = 0; i < cmdline.chardevs->len; i++) {
         if (!char_new_options(g_ptr_array_index(cmdline.chardevs, i), error)) {
@@ -583,6 +594,7 @@ bool startup(GError **error)
 void shutdown_all(void)
 {
     machine_stop(RUN_SHUTDOWN);
+    audio_cleanup();
     ui_stop();
     block_close_all();
     net_close_all();

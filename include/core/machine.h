@@ -73,6 +73,7 @@ typedef struct MachineConfig {
     int width, height, depth; /* -g, or 0 */
     GPtrArray *prom_env;     /* of char *: Open Firmware's settings, "name=value"; NULL: none */
     const char *via;         /* -machine via=, or NULL */
+    const char *audiodev;    /* -machine audiodev=: of the board's own sound, or NULL */
     bool smm;                /* system management mode, with memory of its own */
     const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
     bool own_firmware;       /* pseries, x-vof=on: the built-in Open Firmware client interface, no SLOF */
@@ -101,6 +102,7 @@ typedef struct BoardType {
     bool own_serials;         /* it has serial ports, which are connected to "serial0" ... if these exist */
     bool has_via;             /* it knows -machine via= */
     bool headless;            /* it has a display adapter only if the user asks for one */
+    bool has_sound;           /* it knows -machine audiodev= */
     int max_cpus;
     uint64_t ram_default;
     int ide_units;            /* drives on a bus of -drive if=ide; 0: two */
