@@ -2,7 +2,6 @@
 #include "hw/boards/mac.h"
 
 #include "hw/misc/macio.h"
-#include "hw/nvram/mac_nvram.h"
 #include "hw/pci/grackle.h"
 
 enum { FIRST_PCI_INTERRUPT = 0x15, MACHINE_HEATHROW = 2 };
@@ -33,7 +32,7 @@ static bool build(const BoardType *type, GError **error)
     }
     lines = mac_pci_lines(mac, FIRST_PCI_INTERRUPT);
     grackle_connect(mac->pci, lines);
-    return mac_nvram_format(macio_nvram(mac->macio), machine_config.prom_env, error) && mac_load_kernel(mac, error) &&
+    return mac_prepare_nvram(macio_nvram(mac->macio), false, error) && mac_load_kernel(mac, error) &&
            mac_make_fw_cfg(mac, error);
 }
 
@@ -44,6 +43,7 @@ const BoardType g3beige_board = {
     .cpu_default = "750",
     .nic = "ne2k_pci",
     .own_serials = true,
+    .has_sound = true,
     .max_cpus = 1,
     .ram_default = UINT64_C(128) << 20,
     .build = build,

@@ -140,8 +140,12 @@ bool mac_make_macio(Mac *mac, const char *type, const char *addr, GError **error
 
     device_set_pointer(dev, "chrA", char_find("serial0"));
     device_set_pointer(dev, "chrB", char_find("serial1"));
+    if (!mac->nvram_base) {
+        device_set_pointer(dev, "nvram", mac_nvram_image());
+    }
     mac->macio = dev;
-    if ((addr && !device_set_property(dev, "addr", addr, error)) ||
+    if ((machine_config.audiodev && !device_set_property(dev, "audiodev", machine_config.audiodev, error)) ||
+        (addr && !device_set_property(dev, "addr", addr, error)) ||
         (mac->board->has_via && !device_set_property(dev, "via", machine_config.via ? machine_config.via : "cuda", error)) ||
         !device_realize(dev, pci_bus_bus(mac->pci), error)) {
         return false;

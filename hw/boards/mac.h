@@ -2,6 +2,7 @@
 #ifndef HW_BOARDS_MAC_H
 #define HW_BOARDS_MAC_H
 
+#include "backends/block.h"
 #include "core/cpu.h"
 #include "core/machine.h"
 #include "core/memory.h"
@@ -33,6 +34,8 @@ bool mac_load_firmware(Mac *mac, GError **error); /* openbios-ppc, or -bios */
 bool mac_make_macio(Mac *mac, const char *type, const char *addr, GError **error);
 void mac_make_pci_window(PhysAddr at, uint64_t size, Region *target, const char *name);
 bool mac_make_fw_cfg(Mac *mac, GError **error); /* after the rest; with -kernel's facts */
+BlockBackend *mac_nvram_image(void); /* mac-nvram.c: of -drive if=mtd, or NULL */
+bool mac_prepare_nvram(Device *nvram, bool is_newworld, GError **error);
 bool mac_load_kernel(Mac *mac, GError **error); /* mac-kernel.c */
 Line **mac_pci_lines(Mac *mac, int first_pci);  /* four inputs of the macio's interrupt controller */
 

@@ -49,7 +49,8 @@ static bool make_nvram(GError **error)
 {
     Device *nvram = device_new(&mac_nvram_type, "nvram");
 
-    if (!device_realize(nvram, NULL, error) || !mac_nvram_format(nvram, machine_config.prom_env, error)) {
+    device_set_pointer(nvram, "drive", mac_nvram_image());
+    if (!device_realize(nvram, NULL, error) || !mac_prepare_nvram(nvram, true, error)) {
         return false;
     }
     region_add_overlap(memory_system_root(), NVRAM_BASE, mac_nvram_region(nvram), 1);
@@ -113,6 +114,7 @@ const BoardType mac99_board = {
     .nic = "sungem",
     .own_serials = true,
     .has_via = true,
+    .has_sound = true,
     .max_cpus = 1,
     .ram_default = UINT64_C(128) << 20,
     .build = build,

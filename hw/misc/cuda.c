@@ -11,6 +11,7 @@
 #include "hw/input/adb.h"
 #include "hw/misc/mac-rtc.h"
 #include "hw/misc/via6522.h"
+#include "hw/nvram/battery.h"
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -52,6 +53,7 @@ typedef struct Cuda {
     /* A battery keeps these over a reset. */
     int64_t clock_ahead;
     uint8_t pram[PRAM_SIZE];
+    Battery pram_battery;
 } Cuda;
 
 static void arm_poll(Cuda *c)
@@ -367,6 +369,7 @@ static bool cuda_realize(Device *dev, GError **error)
     Cuda *c = (Cuda *)dev;
 
     via_init(&c->via, dev->id, port_b_written, c);
+    battery_init(&c->pram_battery, dev, c->pram, PRAM_SIZE, NULL, NULL);
     c->timer = timer_new(CLOCK_GUEST, timer_expired, c);
     c->adb = adb_bus_new(dev, adb_told, c);
     return adb_bus_add_defaults(c->adb, error);
@@ -384,23 +387,19 @@ static void cuda_reset(Device *dev)
 static void cuda_save(Device *dev, GKeyFile *out)
 {
     Cuda *c = (Cuda *)dev;
-    g_autofree char *text = g_base64_encode(c->pram, PRAM_SIZE);
 
     via_save(&c->via, out);
     g_key_file_set_int64(out, dev->id, "clock.ahead", c->clock_ahead);
-    g_key_file_set_string(out, dev->id, "pram.data", text);
+    battery_save(&c->pram_battery, out, "pram.data");
 }
 
 static bool cuda_load(Device *dev, GKeyFile *in, GError **error)
 {
     Cuda *c = (Cuda *)dev;
     CudaState *s = &c->s;
-    g_autofree char *text = g_key_file_get_string(in, dev->id, "pram.data", NULL);
-    gsize size = 0;
-    g_autofree uint8_t *pram = text ? g_base64_decode(text, &size) : NULL;
 
-    if (pram) {
-        memcpy(c->pram, pram, MIN(size, PRAM_SIZE));
+    if (g_key_file_has_key(in, dev->id, "pram.data", NULL) && !battery_load(&c->pram_battery, in, "pram.data", error)) {
+        return false;
     }
     c->clock_ahead = (int32_t)g_key_file_get_int64(in, dev->id, "clock.ahead", NULL);
     s->received = MIN(s->received, PACKET_MAX);

@@ -5,6 +5,7 @@
  */
 #include "hw/nvram/mac_nvram.h"
 
+#include "hw/nvram/battery.h"
 #include "util/bits.h"
 #include "util/error.h"
 
@@ -17,6 +18,8 @@ typedef struct MacNvram {
     Device dev;
     uint32_t shift; /* a byte each 1 << shift */
     Region *region;
+    BlockBackend *blk;
+    Battery battery;
     uint8_t data[MAC_NVRAM_SIZE]; /* stays over a reset */
 } MacNvram;
 
@@ -32,6 +35,7 @@ static void nvram_write(void *opaque, PhysAddr offset, uint64_t value, unsigned 
     MacNvram *nvram = opaque;
 
     nvram->data[offset >> nvram->shift] = value;
+    battery_changed(&nvram->battery);
 }
 
 static const RegionOps nvram_ops = { nvram_read, nvram_write, 1, 1, ENDIAN_LITTLE };
@@ -74,33 +78,99 @@ static uint32_t osx_sum(const uint8_t *data, unsigned size)
     return high << 16 | low;
 }
 
-bool mac_nvram_format(Device *dev, GPtrArray *settings, GError **error)
+/* ---- settings: "name=value" texts, each with a NUL ---- */
+
+static void put_setting(GPtrArray *settings, const char *text)
 {
-    MacNvram *nvram = (MacNvram *)dev;
-    uint8_t *data = nvram->data, *osx = data + HALF;
+    size_t name = strchr(text, '=') - text + 1;
+
+    for (guint i = 0; i < settings->len; i++) {
+        if (strncmp(settings->pdata[i], text, name) == 0) {
+            g_free(settings->pdata[i]);
+            settings->pdata[i] = g_strdup(text);
+            return;
+        }
+    }
+    g_ptr_array_add(settings, g_strdup(text));
+}
+
+/* Whether the memory has been in use: its first partition is the settings'. */
+static bool has_settings(const uint8_t *data)
+{
+    unsigned size = load_be16(data + 2) * HEADER;
+
+    return data[0] == KIND_SYSTEM && data[1] == header_sum(data) && size > HEADER && size <= HALF;
+}
+
+static void read_settings(const uint8_t *data, GPtrArray *settings)
+{
+    unsigned size = load_be16(data + 2) * HEADER;
+
+    for (unsigned at = HEADER, length; at < size && data[at]; at += length + 1) {
+        g_autofree char *text = g_strndup((const char *)data + at, size - at);
+
+        length = strlen(text);
+        if (strchr(text, '=')) {
+            put_setting(settings, text);
+        }
+    }
+}
+
+static bool write_settings(uint8_t *data, unsigned size, GPtrArray *settings, GError **error)
+{
     unsigned at = HEADER;
 
-    memset(data, 0, MAC_NVRAM_SIZE);
-    put_partition(data, KIND_SYSTEM, "system", SYSTEM_SIZE);
-    for (guint i = 0; settings && i < settings->len; i++) {
+    memset(data + HEADER, 0, size - HEADER);
+    for (guint i = 0; i < settings->len; i++) {
         const char *text = settings->pdata[i];
 
-        if (!strchr(text, '=')) {
-            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-prom-env %s: not NAME=VALUE", text);
-            return false;
-        }
-        if (at + strlen(text) + 2 > SYSTEM_SIZE) {
-            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-prom-env %s: the settings have %d bytes of memory, which are used up",
-                        text, SYSTEM_SIZE - HEADER);
+        if (at + strlen(text) + 2 > size) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-prom-env %s: the settings have %u bytes of memory, which are used up",
+                        text, size - HEADER);
             return false;
         }
         memcpy(data + at, text, strlen(text) + 1);
         at += strlen(text) + 1;
     }
+    return true;
+}
+
+static void format(uint8_t *data)
+{
+    uint8_t *osx = data + HALF;
+
+    memset(data, 0, MAC_NVRAM_SIZE);
+    put_partition(data, KIND_SYSTEM, "system", SYSTEM_SIZE);
     put_partition(data + SYSTEM_SIZE, KIND_FREE, "free", HALF - SYSTEM_SIZE);
     put_partition(osx, KIND_OSX, "wwwwwwwwwww", HALF);
     store_be32(osx + HEADER + 4, 2); /* its generation: the one that counts */
     store_be32(osx + HEADER, osx_sum(osx + HEADER + 4, HALF - HEADER - 4));
+}
+
+bool mac_nvram_prepare(Device *dev, const char *const *defaults, GPtrArray *wanted, GError **error)
+{
+    MacNvram *nvram = (MacNvram *)dev;
+    g_autoptr(GPtrArray) settings = g_ptr_array_new_with_free_func(g_free);
+
+    if (has_settings(nvram->data)) {
+        read_settings(nvram->data, settings);
+    } else {
+        format(nvram->data);
+        for (; defaults && *defaults; defaults++) {
+            put_setting(settings, *defaults);
+        }
+    }
+    for (guint i = 0; wanted && i < wanted->len; i++) {
+        if (!strchr(wanted->pdata[i], '=')) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-prom-env %s: not NAME=VALUE", (char *)wanted->pdata[i]);
+            return false;
+        }
+        put_setting(settings, wanted->pdata[i]);
+    }
+    if (!write_settings(nvram->data, load_be16(nvram->data + 2) * HEADER, settings, error)) {
+        return false;
+    }
+    battery_changed(&nvram->battery);
     return true;
 }
 
@@ -113,31 +183,22 @@ static bool nvram_realize(Device *dev, GError **error)
         return false;
     }
     nvram->region = region_new_io("macio-nvram", &nvram_ops, nvram, (uint64_t)MAC_NVRAM_SIZE << nvram->shift);
-    return mac_nvram_format(dev, NULL, error);
+    return battery_init(&nvram->battery, dev, nvram->data, MAC_NVRAM_SIZE, nvram->blk, error);
 }
 
 static void nvram_save(Device *dev, GKeyFile *out)
 {
-    g_autofree char *text = g_base64_encode(((MacNvram *)dev)->data, MAC_NVRAM_SIZE);
-
-    g_key_file_set_string(out, dev->id, "nvram.data", text);
+    battery_save(&((MacNvram *)dev)->battery, out, "nvram.data");
 }
 
 static bool nvram_load(Device *dev, GKeyFile *in, GError **error)
 {
-    g_autofree char *text = g_key_file_get_string(in, dev->id, "nvram.data", error);
-    gsize size = 0;
-    g_autofree uint8_t *data = text ? g_base64_decode(text, &size) : NULL;
-
-    if (!text) {
-        return false;
-    }
-    memcpy(((MacNvram *)dev)->data, data, MIN(size, MAC_NVRAM_SIZE));
-    return true;
+    return battery_load(&((MacNvram *)dev)->battery, in, "nvram.data", error);
 }
 
 static const Prop nvram_props[] = {
     PROP(MacNvram, shift, "it_shift", PROP_U32, "1", "a byte in every 2^N addresses"),
+    PROP(MacNvram, blk, "drive", PROP_DRIVE, NULL, "image of its contents"),
     { 0 },
 };
 

@@ -1,11 +1,9 @@
 /* spapr-nvram: memory that survives power-off, read and written by RTAS (LoPAPR 1.1, 7.3.1). */
 #include "backends/block.h"
+#include "hw/nvram/battery.h"
 #include "hw/papr/vio.h"
 #include "util/bits.h"
 #include "util/error.h"
-#include "util/log.h"
-
-#include <string.h>
 
 enum { DEFAULT_SIZE = 64 << 10, MIN_SIZE = 8 << 10, MAX_SIZE = 1 << 20, SECTOR = 512 };
 
@@ -13,37 +11,9 @@ typedef struct Nvram {
     VioDevice vio;
     VioState s; /* the contents are no state that a reset clears */
     BlockBackend *blk; /* NULL: forgotten with the machine */
-    uint8_t *bytes;
+    Battery battery;
     uint32_t size;
-    bool writing, dirty; /* a write to the image is under way; there is more to write */
-    struct iovec iov;
 } Nvram;
-
-/* ---- the image: one request at a time, of everything ---- */
-
-static void write_back(Nvram *n);
-
-static void written(void *opaque, int error)
-{
-    Nvram *n = opaque;
-
-    n->writing = false;
-    if (error) {
-        log_warn("nvram '%s': cannot write its image: %s", n->vio.dev.id, g_strerror(error));
-    } else if (n->dirty) {
-        write_back(n);
-    }
-}
-
-static void write_back(Nvram *n)
-{
-    n->dirty = n->writing;
-    if (n->blk && !n->writing && !block_readonly(n->blk)) {
-        n->writing = true;
-        n->iov = (struct iovec){ n->bytes, n->size };
-        block_write(n->blk, 0, &n->iov, 1, 0, written, n);
-    }
-}
 
 /* ---- calls: offset, address, length; how many bytes moved ---- */
 
@@ -60,7 +30,7 @@ static int32_t rtas_fetch(void *opaque, PaprRtas *call)
         call->rets[1] = 0;
         return RTAS_BAD;
     }
-    memory_write(memory_system(), call->args[1], n->bytes + call->args[0], call->args[2]);
+    memory_write(memory_system(), call->args[1], n->battery.bytes + call->args[0], call->args[2]);
     call->rets[1] = call->args[2];
     return RTAS_OK;
 }
@@ -73,8 +43,8 @@ static int32_t rtas_store(void *opaque, PaprRtas *call)
         call->rets[1] = 0;
         return RTAS_BAD;
     }
-    memory_read(memory_system(), call->args[1], n->bytes + call->args[0], call->args[2]);
-    write_back(n);
+    memory_read(memory_system(), call->args[1], n->battery.bytes + call->args[0], call->args[2]);
+    battery_changed(&n->battery);
     call->rets[1] = call->args[2];
     return RTAS_OK;
 }
@@ -104,8 +74,7 @@ static bool nvram_realize(Device *dev, GError **error)
         return false;
     }
     n->size = size;
-    n->bytes = g_malloc0(size);
-    if (n->blk && !block_read_sync(n->blk, 0, n->bytes, size, error)) {
+    if (!battery_init(&n->battery, dev, g_malloc0(size), size, n->blk, error)) {
         return false;
     }
     papr_rtas_add("nvram-fetch", 3, 2, rtas_fetch, n);
@@ -120,27 +89,12 @@ static void nvram_reset(Device *dev)
 
 static void nvram_save(Device *dev, GKeyFile *out)
 {
-    Nvram *n = (Nvram *)dev;
-    g_autofree char *text = g_base64_encode(n->bytes, n->size);
-
-    g_key_file_set_string(out, dev->id, "nvram.data", text);
+    battery_save(&((Nvram *)dev)->battery, out, "nvram.data");
 }
 
 static bool nvram_load(Device *dev, GKeyFile *in, GError **error)
 {
-    Nvram *n = (Nvram *)dev;
-    g_autofree char *text = g_key_file_get_string(in, dev->id, "nvram.data", NULL);
-    g_autofree uint8_t *bytes = NULL;
-    gsize size = 0;
-
-    bytes = text ? g_base64_decode(text, &size) : NULL;
-    if (size != n->size) {
-        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad contents of '%s'", dev->id);
-        return false;
-    }
-    memcpy(n->bytes, bytes, size);
-    write_back(n);
-    return true;
+    return battery_load(&((Nvram *)dev)->battery, in, "nvram.data", error);
 }
 
 static const Prop nvram_props[] = {

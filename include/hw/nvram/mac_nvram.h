@@ -11,9 +11,10 @@ enum { MAC_NVRAM_SIZE = 8192 };
 
 Region *mac_nvram_region(Device *dev);
 /*
- * Partitions as firmware expects them, with Open Firmware's settings ("auto-boot?=false") in the first. False with a
- * message if they do not fit. Once, before the machine runs.
+ * Makes partitions as firmware expects them, with these settings of Open Firmware ("auto-boot?=false", the list ends with
+ * NULL) in the first, unless an image brought some; then changes what is wanted. False with a message if they do not fit.
+ * Once, before the machine runs.
  */
-bool mac_nvram_format(Device *dev, GPtrArray *settings, GError **error);
+bool mac_nvram_prepare(Device *dev, const char *const *defaults, GPtrArray *wanted, GError **error);
 
 #endif

@@ -89,7 +89,7 @@ static void settings_are_in_the_first_partition(void)
     region_add(memory_system_root(), 0xfff04000, mac_nvram_region(nvram));
     g_ptr_array_add(settings, (char *)"auto-boot?=false");
     g_ptr_array_add(settings, (char *)"foo=bar");
-    g_assert_true(mac_nvram_format(nvram, settings, NULL));
+    g_assert_true(mac_nvram_prepare(nvram, NULL, settings, NULL));
     for (unsigned i = 0; i < sizeof(text); i++) {
         text[i] = rig_load(0xfff04000 + 2 * (16 + i), 1);
     }
@@ -103,7 +103,7 @@ static void settings_are_in_the_first_partition(void)
     device_reset(nvram);
     g_assert_cmphex(rig_load(0xfff04000 + 2 * 100, 1), ==, 0x77);
     g_ptr_array_add(settings, (char *)"nonsense");
-    g_assert_false(mac_nvram_format(nvram, settings, &error));
+    g_assert_false(mac_nvram_prepare(nvram, NULL, settings, &error));
 }
 
 int main(int argc, char **argv)
