@@ -5,8 +5,10 @@
  */
 #include "hw/misc/macio.h"
 
+#include "backends/block.h"
 #include "backends/char.h"
 #include "core/clock.h"
+#include "hw/audio/screamer.h"
 #include "hw/char/escc.h"
 #include "hw/dma/dbdma.h"
 #include "hw/ide/macio_ide.h"
@@ -22,9 +24,10 @@
 
 enum { BAR_SIZE = 0x80000 };
 enum {
-    AT_FEATURES = 0x34, AT_GPIO = 0x50, AT_DBDMA = 0x8000, AT_ESCC_LEGACY = 0x12000, AT_ESCC = 0x13000, AT_TIMER = 0x15000,
+    AT_FEATURES = 0x34, AT_GPIO = 0x50, AT_DBDMA = 0x8000, AT_ESCC_LEGACY = 0x12000, AT_ESCC = 0x13000, AT_SOUND = 0x14000, AT_TIMER = 0x15000,
     AT_VIA = 0x16000, AT_IDE = 0x20000, AT_OPENPIC = 0x40000, AT_HEATHROW_PIC = 0x10, AT_NVRAM = 0x60000,
 };
+enum { SOUND_OUT_CHANNEL = 0x10, SOUND_IN_CHANNEL = 0x12 };
 enum { FEATURES = 6, GPIOS = 0x30, GPIO_EXTINT1 = 0x09 };
 enum { GPIO_OUT = 0x01, GPIO_IN = 0x02, GPIO_DRIVES = 0x04 };
 #define TIMER_HZ 18432000
@@ -37,22 +40,23 @@ enum { GPIO_OUT = 0x01, GPIO_IN = 0x02, GPIO_DRIVES = 0x04 };
 DEFINE_STATE(MacioState, MACIO_STATE);
 
 typedef struct Wiring {
-    int escc_a, escc_b, via, ide[2], ide_dma[2], gpio;
+    int escc_a, escc_b, via, ide[2], ide_dma[2], sound_dma[2], gpio;
 } Wiring;
 
 typedef struct Macio {
     PciDevice pci;
     MacioState s;
     bool is_newworld;
-    char *via_kind;
+    char *via_kind, *audiodev;
     CharBackend *chr[2];
+    BlockBackend *nvram_image;
     Region *bar, *features, *gpio, *timer;
-    Device *pic, *via, *nvram;
+    Device *pic, *via, *nvram, *dbdma;
     Line *extint1_in;
 } Macio;
 
-static const Wiring newworld = { 0x25, 0x24, 0x19, { 0x0d, 0x0e }, { 0x02, 0x03 }, 0x2f };
-static const Wiring oldworld = { 0x0f, 0x10, 0x12, { 0x0d, 0x0e }, { 0x02, 0x03 }, -1 };
+static const Wiring newworld = { 0x25, 0x24, 0x19, { 0x0d, 0x0e }, { 0x02, 0x03 }, { 0x09, 0x0a }, 0x2f };
+static const Wiring oldworld = { 0x0f, 0x10, 0x12, { 0x0d, 0x0e }, { 0x02, 0x03 }, { 0x08, 0x09 }, -1 };
 static const int ide_dma_channel[2] = { 0x16, 0x1a };
 
 Line *macio_interrupt(Device *dev, int source)
@@ -192,19 +196,36 @@ static bool make_escc(Macio *m, const Wiring *w, GError **error)
     return true;
 }
 
-static bool make_ides(Macio *m, const Wiring *w, GError **error)
+static bool make_dbdma(Macio *m, GError **error)
 {
-    Device *dbdma = device_new(&dbdma_type, NULL);
-
-    if (!realize(dbdma, error)) {
+    m->dbdma = device_new(&dbdma_type, NULL);
+    if (!realize(m->dbdma, error)) {
         return false;
     }
-    region_add(m->bar, AT_DBDMA, dbdma_region(dbdma));
+    region_add(m->bar, AT_DBDMA, dbdma_region(m->dbdma));
+    return true;
+}
+
+static bool make_sound(Macio *m, const Wiring *w, GError **error)
+{
+    Device *sound = device_new(&screamer_type, NULL);
+
+    screamer_connect(sound, m->dbdma, SOUND_OUT_CHANNEL, macio_interrupt(&m->pci.dev, w->sound_dma[0]), SOUND_IN_CHANNEL,
+                     macio_interrupt(&m->pci.dev, w->sound_dma[1]));
+    if ((m->audiodev && !device_set_property(sound, "audiodev", m->audiodev, error)) || !realize(sound, error)) {
+        return false;
+    }
+    region_add(m->bar, AT_SOUND, screamer_region(sound));
+    return true;
+}
+
+static bool make_ides(Macio *m, const Wiring *w, GError **error)
+{
     for (int n = 0; n < 2; n++) {
         Device *ide = device_new(&macio_ide_type, NULL);
         const char *index = n ? "1" : "0";
 
-        macio_ide_connect(ide, macio_interrupt(&m->pci.dev, w->ide[n]), dbdma, ide_dma_channel[n],
+        macio_ide_connect(ide, macio_interrupt(&m->pci.dev, w->ide[n]), m->dbdma, ide_dma_channel[n],
                           macio_interrupt(&m->pci.dev, w->ide_dma[n]));
         if (!device_set_property(ide, "index", index, error) || !realize(ide, error)) {
             return false;
@@ -249,6 +270,7 @@ static bool make_rest(Macio *m, GError **error)
         return true;
     }
     m->nvram = device_new(&mac_nvram_type, NULL);
+    device_set_pointer(m->nvram, "drive", m->nvram_image);
     if (!device_set_property(m->nvram, "it_shift", "4", error) || !realize(m->nvram, error)) {
         return false;
     }
@@ -277,8 +299,8 @@ static bool macio_realize(Device *dev, GError **error)
     pci_device_init(&m->pci, m->is_newworld ? &keylargo : &heathrow);
     m->bar = region_new_container("macio", BAR_SIZE);
     pci_register_bar(&m->pci, 0, PCI_BAR_MEM32, m->bar);
-    return make_pic(m, error) && make_escc(m, w, error) && make_ides(m, w, error) && make_via(m, w, error) &&
-           make_rest(m, error);
+    return make_pic(m, error) && make_escc(m, w, error) && make_dbdma(m, error) && make_sound(m, w, error) &&
+           make_ides(m, w, error) && make_via(m, w, error) && make_rest(m, error);
 }
 
 static void macio_reset(Device *dev)
@@ -288,14 +310,15 @@ static void macio_reset(Device *dev)
     m->s.extint1 = !m->extint1_in || line_level(m->extint1_in);
 }
 
-#define SERIAL_PROPS                                                                            \
+#define SHARED_PROPS                                                                            \
+    PROP(Macio, audiodev, "audiodev", PROP_STRING, NULL, "sound backend"),                      \
     PROP(Macio, chr[0], "chrA", PROP_CHAR, NULL, "character backend of the first serial port"), \
     PROP(Macio, chr[1], "chrB", PROP_CHAR, NULL, "character backend of the second serial port")
 
 static const Prop newworld_props[] = {
     PCI_PROPS(Macio),
     PROP(Macio, via_kind, "via", PROP_STRING, "cuda", "cuda, pmu or pmu-adb"),
-    SERIAL_PROPS,
+    SHARED_PROPS,
     { 0 },
 };
 
@@ -314,7 +337,8 @@ const DeviceType macio_newworld_type = {
 
 static const Prop oldworld_props[] = {
     PCI_PROPS(Macio),
-    SERIAL_PROPS,
+    PROP(Macio, nvram_image, "nvram", PROP_DRIVE, NULL, "image of the NVRAM's contents"),
+    SHARED_PROPS,
     { 0 },
 };
 
