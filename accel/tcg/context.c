@@ -379,9 +379,12 @@ static void context_enter(EngineCpu *ec, uint64_t id)
 static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
 {
     JumpCache *list = tables_of_mode(ec, ec->mode)->jumps, *oldest = &list[0];
+    JumpCache *recent = ec->recent_jumps[ec->mode];
 
-    if (ec->jumps >= list && ec->jumps < list + JUMP_CACHES && ec->jumps->entries &&
-        ec->jumps->flags == flags && ec->jumps->base == base) {
+    if (recent >= list && recent < list + JUMP_CACHES && recent->entries && recent->flags == flags && recent->base == base) {
+        recent->used = ++ec->clock;
+        ec->jumps = recent;
+        ec->cpu->hot->jump_cache = recent->entries;
         return;
     }
     ec->jumps = NULL;
@@ -403,6 +406,7 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
         oldest->base = base;
     }
     ec->jumps->used = ++ec->clock;
+    ec->recent_jumps[ec->mode] = ec->jumps;
     ec->cpu->hot->jump_cache = ec->jumps->entries;
 }
 
@@ -425,6 +429,19 @@ void engine_update_mode(Cpu *cpu)
     tlb_publish(ec);
     ec->ops->block_key(cpu, &key);
     choose_jumps(ec, key.flags, key.base);
+}
+
+void engine_change_mode(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base)
+{
+    EngineCpu *ec = cpu->engine;
+
+    if (!ec || !ec->context) {
+        return; /* the next block's start asks for all of it */
+    }
+    ec->mode = mode;
+    ec->fetch_mode = mode;
+    tlb_publish(ec);
+    choose_jumps(ec, flags, base);
 }
 
 void engine_flush_all(Cpu *cpu)

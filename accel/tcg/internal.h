@@ -169,6 +169,7 @@ typedef struct EngineCpu {
     unsigned mode, kernel_mode, fetch_mode;
     MmuContext *context;
     JumpCache *jumps;
+    JumpCache *recent_jumps[MMU_MODES]; /* the last of each mode: a kernel and its processes come in turn */
     MmuContext contexts[MMU_CONTEXTS];
     Globals worlds[WORLDS];
     Globals *globals;          /* of the current context's world */
@@ -305,6 +306,7 @@ void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
 void engine_flush_page(Cpu *cpu, VirtAddr addr);
 void engine_update_mode(Cpu *cpu);
+void engine_change_mode(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base);
 extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
 
 /* smc.c */

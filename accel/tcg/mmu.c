@@ -657,6 +657,7 @@ const EngineOps tcg_engine_ops = {
     .flush_page_everywhere = cpus_flush_page,
     .flush_all_everywhere = cpus_flush_all,
     .update_mode = engine_update_mode,
+    .change_mode = engine_change_mode,
     .breakpoints_changed = debug_breakpoints_changed,
     .exclusive = engine_exclusive,
     .watch = debug_guest_watch,

@@ -241,6 +241,34 @@ void x86_update_mode(X86State *s)
     }
 }
 
+/* Bits that follow from CPL and EFLAGS, and those that want more than a look at these. */
+#define MODE_PRIVILEGE (UINT64_C(3) << MODE_CPL_SHIFT | UINT64_C(3) << MODE_IOPL_SHIFT | MODE_AC)
+#define MODE_RARE      (MODE_SHADOW | MODE_TF | MODE_BREAKPOINTS)
+
+void x86_update_privilege(X86State *s)
+{
+    uint64_t m = s->mode_flags;
+    unsigned mmu;
+
+    if (!(m & MODE_CS64) || !is_code64(s) || m & MODE_RARE || s->eflags & EFL_TF || s->interrupt_shadow ||
+        s->pending_debug || !engine.change_mode) {
+        x86_update_mode(s);
+        return;
+    }
+    m &= ~MODE_PRIVILEGE;
+    m |= (uint64_t)s->cpl << MODE_CPL_SHIFT | (uint64_t)iopl(s) << MODE_IOPL_SHIFT;
+    if ((s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3) {
+        m |= MODE_AC;
+    }
+    s->eflags &= ~(uint32_t)EFL_RF; /* as above: there are no breakpoints */
+    mmu = data_mode(s, s->cpl);
+    if (m != s->mode_flags || mmu != s->published_mmu) {
+        s->mode_flags = m;
+        s->published_mmu = mmu;
+        engine.change_mode(s->hot.cpu, mmu, m, 0);
+    }
+}
+
 static void flush_all(X86State *s)
 {
     if (engine.flush_spaces && s->svm.guest) {

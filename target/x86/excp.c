@@ -459,7 +459,7 @@ void x86_interrupt(X86State *s, const X86Exception *event)
         x86_interrupt(s, &trap);
         return;
     }
-    x86_update_mode(s);
+    x86_update_privilege(s);
 }
 
 void x86_deliver_exception(Cpu *cpu)

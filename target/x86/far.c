@@ -574,7 +574,7 @@ uint64_t helper_iret(X86State *s, uint64_t a, uint64_t next_pc, uint64_t c, uint
         }
     }
     s->nmi_blocked = false;
-    x86_update_mode(s);
+    x86_update_privilege(s);
     x86_poll_interrupts(s);
     return 0;
 }
@@ -617,8 +617,7 @@ uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, u
 
         s->reg[R_CX] = next_pc;
         s->reg[R_11] = flags & ~(uint32_t)EFL_RF;
-        x86_set_eflags(s, flags & ~(uint32_t)s->fmask, ~(uint32_t)EFL_VM);
-        s->eflags &= ~(uint32_t)EFL_RF;
+        x86_set_eflags(s, flags & ~(uint32_t)(s->fmask | EFL_RF), ~(uint32_t)EFL_VM);
         set_flat(s, S_CS, selector & ~3, 0, TYPE_CODE, SEG_L);
         set_flat(s, S_SS, (selector & ~3) + 8, 0, TYPE_DATA, SEG_DB);
         s->pc = from64 ? s->lstar : s->cstar;
@@ -630,7 +629,7 @@ uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, u
         s->pc = (uint32_t)s->star;
     }
     s->cpl = 0;
-    x86_update_mode(s);
+    x86_update_privilege(s);
     if (stepping && !(s->eflags & EFL_TF)) { /* masked: no step behind it */
         s->pending_debug &= DR6_HITS;
         if (!s->pending_debug) {
@@ -674,7 +673,7 @@ uint64_t helper_sysret(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uin
     }
     set_flat(s, S_SS, (selector + 8) | 3, 3, TYPE_DATA, SEG_DB);
     s->cpl = 3;
-    x86_update_mode(s);
+    x86_update_privilege(s);
     x86_poll_interrupts(s);
     if (s->eflags & EFL_TF) {
         helper_single_step(s, 0, 0, 0, 0); /* TF as it is now counts, as with SYSCALL */

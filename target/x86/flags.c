@@ -101,14 +101,22 @@ uint32_t x86_flags(const X86State *s)
 
 enum { EFL_FIXED = 1 << 1 };
 
+/* EFLAGS without the arithmetic flags. */
+static uint32_t system_flags(const X86State *s)
+{
+    return (s->eflags & ~(FLAGS_ALL | EFL_DF)) | EFL_FIXED | (s->df < 0 ? EFL_DF : 0);
+}
+
 uint32_t x86_eflags(const X86State *s)
 {
-    return (s->eflags & ~(FLAGS_ALL | EFL_DF)) | EFL_FIXED | x86_flags(s) | (s->df < 0 ? EFL_DF : 0);
+    return system_flags(s) | x86_flags(s);
 }
 
 void x86_set_eflags(X86State *s, uint32_t value, uint32_t mask)
 {
-    uint32_t flags = (x86_eflags(s) & ~mask) | (value & mask);
+    /* The arithmetic flags that stay cost a derivation from their description. */
+    uint32_t old = (mask & FLAGS_ALL) == FLAGS_ALL ? system_flags(s) : x86_eflags(s);
+    uint32_t flags = (old & ~mask) | (value & mask);
 
     s->cc_op = X86_CC(CC_IMAGE, 0);
     s->cc_dst = flags & FLAGS_ALL;

@@ -80,6 +80,12 @@ void x86_fp_probe_store(X86State *s, uint64_t addr, unsigned size, uintptr_t ret
     engine.probe(s->hot.cpu, addr, size, MMU_STORE, mmu_mode(s), retaddr);
 }
 
+/* How much of an area of this size lies on the address's page. */
+static unsigned on_page(uint64_t addr, unsigned size)
+{
+    return MIN(size, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
+}
+
 void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr)
 {
     Cpu *cpu = s->hot.cpu;
@@ -87,11 +93,19 @@ void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t
     uint8_t *to = buf;
 
     for (unsigned i = 0, step; i < size; i += step) {
-        uint64_t value;
+        unsigned part = on_page(addr + i, size - i);
+        const void *host = part >= 16 ? engine.probe(cpu, wrap(s, addr + i), part, MMU_LOAD, mode, retaddr) : NULL;
 
-        step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
-        value = engine.load(cpu, wrap(s, addr + i), step, mode, retaddr);
-        memcpy(to + i, &value, step);
+        if (host) {
+            step = part;
+            memcpy(to + i, host, step);
+        } else {
+            uint64_t value;
+
+            step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
+            value = engine.load(cpu, wrap(s, addr + i), step, mode, retaddr);
+            memcpy(to + i, &value, step);
+        }
     }
 }
 

@@ -398,7 +398,10 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
         } else if (tr->cpl) {
             x86_gp0(tr);
         } else {
-            X86_CALL0(tr, swapgs);
+            IrVal gs = ir_get(tr->ir, IR_I64, SLOT_GS_BASE), other = ir_get(tr->ir, IR_I64, SLOT_KERNEL_GS_BASE);
+
+            ir_put(tr->ir, IR_I64, SLOT_GS_BASE, other);
+            ir_put(tr->ir, IR_I64, SLOT_KERNEL_GS_BASE, gs);
         }
         break;
     case 0xf9:

@@ -450,18 +450,3 @@ uint64_t helper_set_idtr(X86State *s, uint64_t base, uint64_t limit, uint64_t c,
     s->idtr.base = base;
     return 0;
 }
-
-uint64_t helper_swapgs(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    uint64_t old = s->seg[S_GS].base;
-
-    if (!is_code64(s)) {
-        x86_raise(s, EXC_UD, tcg_caller_pc(s));
-    }
-    if (s->cpl) {
-        x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
-    }
-    s->seg[S_GS].base = s->kernel_gs_base;
-    s->kernel_gs_base = old;
-    return 0;
-}

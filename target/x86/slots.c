@@ -36,6 +36,7 @@ const IrSlot x86_slots[SLOT_COUNT] = {
     [SLOT_DS_BASE] = BASE("ds", S_DS),
     [SLOT_FS_BASE] = BASE("fs", S_FS),
     [SLOT_GS_BASE] = BASE("gs", S_GS),
+    [SLOT_KERNEL_GS_BASE] = FIELD("kernel_gs_base", kernel_gs_base, IR_I64),
 };
 
 const IrHelper x86_helpers[HELPER_COUNT] = {

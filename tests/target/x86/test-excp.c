@@ -513,7 +513,7 @@ static void run_random_op(void)
     static uint64_t (*const ops[])(X86State *, uint64_t, uint64_t, uint64_t, uint64_t) = {
         helper_far_jmp, helper_far_call, helper_far_ret, helper_iret, helper_syscall, helper_sysret,
         helper_sysenter, helper_sysexit, helper_lldt, helper_ltr, helper_lar, helper_lsl, helper_verr,
-        helper_mov_to_cr, helper_mov_to_dr, helper_rdmsr, helper_popf, helper_set_gdtr, helper_swapgs,
+        helper_mov_to_cr, helper_mov_to_dr, helper_rdmsr, helper_popf, helper_set_gdtr,
     };
     unsigned n = random_op % (G_N_ELEMENTS(ops) + 2);
     uint64_t *a = random_args;
