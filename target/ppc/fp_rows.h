@@ -9,6 +9,7 @@ enum {
 #include "target/ppc/fp.def"
 #include "target/ppc/altivec.def"
 #include "target/ppc/vsx.def"
+#include "target/ppc/dfp.def"
 #undef ROW
     EXEC_COUNT
 };

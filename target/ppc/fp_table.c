@@ -13,6 +13,7 @@ static PpcFpExec *const execs[] = {
 #include "target/ppc/fp.def"
 #include "target/ppc/altivec.def"
 #include "target/ppc/vsx.def"
+#include "target/ppc/dfp.def"
 #undef ROW
 };
 
@@ -139,5 +140,10 @@ const PpcRow ppc_rows_altivec[] = {
 
 const PpcRow ppc_rows_vsx[] = {
 #include "target/ppc/vsx.def"
+    { NULL },
+};
+
+const PpcRow ppc_rows_dfp[] = {
+#include "target/ppc/dfp.def"
     { NULL },
 };

@@ -131,7 +131,7 @@ extern const PpcTable ppc_tables[];
 
 extern const PpcRow ppc_rows_integer[], ppc_rows_cr[], ppc_rows_logic[], ppc_rows_branch[], ppc_rows_memory[], ppc_rows_system[], ppc_rows_cache[];
 extern const PpcRow ppc_rows_booke[];
-extern const PpcRow ppc_rows_fp[], ppc_rows_altivec[], ppc_rows_vsx[], ppc_rows_fp_memory[];
+extern const PpcRow ppc_rows_fp[], ppc_rows_altivec[], ppc_rows_vsx[], ppc_rows_dfp[], ppc_rows_fp_memory[];
 
 /* Operands (operands.c). */
 IrVal ppc_const(PpcTranslator *tr, IrType type, uint64_t value);

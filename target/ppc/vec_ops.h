@@ -23,6 +23,7 @@ void vsx_test_class(PpcState *s, uint32_t insn, const FpFormat *format, U128 bit
 #define ROW(name, ...) PpcFpExec ppc_exec_##name;
 #include "altivec.def"
 #include "vsx.def"
+#include "dfp.def"
 #undef ROW
 
 #endif
