@@ -100,7 +100,7 @@ static int find_free(const Context *c)
     for (unsigned k = 0; k < G_N_ELEMENTS(temp_order); k++) {
         int r = temp_order[k];
 
-        if (c->temps >> r & 1 && !((c->locked | c->held) >> r & 1) && !c->reg_values[r]) {
+        if (c->temps >> r & 1 && !((c->locked | c->held | c->kept) >> r & 1) && !c->reg_values[r]) {
             return r;
         }
     }
@@ -309,12 +309,12 @@ int alloc_temp(Context *c)
         int64_t least = INT64_MAX;
 
         for (int r = 0; r < HOST_REGS; r++) {
-            if (c->temps >> r & 1 && !((c->locked | c->held) >> r & 1) && worth(c, r) < least) {
+            if (c->temps >> r & 1 && !((c->locked | c->held | c->kept) >> r & 1) && worth(c, r) < least) {
                 least = worth(c, r);
                 reg = r;
             }
         }
-        if (reg == NO_REG && !c->one_root) {
+        if (reg == NO_REG && (!c->one_root || c->loop.running)) {
             longjmp(c->out_of_registers, 1);
         }
         g_assert(reg != NO_REG);

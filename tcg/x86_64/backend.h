@@ -10,6 +10,7 @@
 #include <setjmp.h>
 
 #include "asm.h"
+#include "loop.h"
 #include "core/cpu.h" /* layer: CpuHot is what translated code touches of any guest */
 #include "tcg/tcg.h"
 
@@ -27,6 +28,7 @@ enum {
     N_SPILLS = 54,
     AREA_UPDATE = -0x200, /* address of an update that goes the slow way */
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
+    AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
     AREA_SIZE = 0x500,
     RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
@@ -147,6 +149,7 @@ typedef struct ColdStub {
     uint8_t addr_size; /* 4 or 8 */
     int8_t temp, out, addr_reg, value_reg, value2_reg;
     bool value_is_imm, is_store;
+    bool is_loop;      /* an exit that leads on to the second copy of a loop */
     uint16_t bits;     /* IrMem, or the raw index, or op_size, or TcgExit */
     int32_t disp;
     uint32_t jumps[4]; /* rel32 offsets that lead here; 0: none */
@@ -201,11 +204,16 @@ typedef struct Context {
     uint16_t temps;       /* mask of registers that are not pinned */
     uint16_t locked;      /* in use by the current insn */
     uint16_t held;        /* the host address of an update between its load and its store */
+    uint16_t kept;        /* the bases of a loop's operands, while its second copy is made */
+    Loop loop;
+    bool loop_wanted;
+    unsigned loop_bases;  /* registers that it may have for bases */
+    IrInsn *body_insns;   /* of its second copy */
     uint32_t update;      /* index of its stub */
     uint32_t group_last;  /* the last insn of the current group, 0: none */
     uint32_t group_stub;
     bool one_root;        /* groups have no more */
-    jmp_buf out_of_registers; /* of what an operation within a group of more roots wants */
+    jmp_buf out_of_registers; /* of what an operation within a group of more roots, or in a loop, wants */
     uint32_t group_root[GROUP_ROOTS]; /* values that its addresses are at constant distances from; 0: none */
     int group_addend[GROUP_ROOTS];    /* registers, held */
     Member *members;
@@ -370,8 +378,18 @@ static inline Thunk sized(Thunk first, unsigned size)
 }
 
 /* emit_group.c */
+/* An operand at an address of its own on a page with this addend. */
+Mem loop_address(Context *c, const IrInsn *insn, int addend);
+int load_out(Context *c, const IrInsn *insn); /* the register to load to, or NO_REG if the insn is no load */
 bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
 void cold_group(Context *c, ColdStub *s);
+
+/* loop.c: whether the block is a loop whose checks can be made before it; plans it in Context.loop. */
+bool loop_plan(Context *c);
+/* emit_loop.c */
+void loop_enter(Context *c);                       /* from the edge of the first copy to the second */
+void loop_edge(Context *c, const IrInsn *insn);    /* of the second copy */
+Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access in it */
 
 /* emit_fast.c */
 void emit_fast(Context *c, const IrInsn *insn);

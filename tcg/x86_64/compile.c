@@ -24,6 +24,26 @@ void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot)
     *CONTEXT_PUSH(c, faults) = (FaultRecord){ offset, pc, snapshot };
 }
 
+/* Nothing is in a register yet, and nothing known. */
+static void reset_allocation(Context *c)
+{
+    for (uint32_t id = 0; id < c->ir->n_values; id++) {
+        c->values[id] = (Value){
+            .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .cc = CC_UNKNOWN, .type = c->ir->value_type[id],
+        };
+    }
+    memset(c->slots, 0, sizeof(c->slots));
+    memset(c->reg_values, 0, sizeof(c->reg_values));
+    memset(c->spill_refs, 0, sizeof(c->spill_refs));
+    c->dirty = 0;
+    c->held = 0;
+    c->group_last = 0;
+    c->pins_clean = 0;
+    c->flags_now = 0;
+    c->fp_known = FP_LOADED_NOTHING;
+    c->pc = 0;
+}
+
 static void prepare(Context *c, IrBlock *ir)
 {
     c->ir = ir;
@@ -40,25 +60,12 @@ static void prepare(Context *c, IrBlock *ir)
         c->max_labels = ir->n_labels * 2;
         c->labels = g_renew(uint32_t, c->labels, c->max_labels);
     }
-    for (uint32_t id = 0; id < ir->n_values; id++) {
-        c->values[id] = (Value){
-            .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .cc = CC_UNKNOWN, .type = ir->value_type[id],
-        };
-    }
     if (ir->n_labels) {
         memset(c->labels, 0xff, ir->n_labels * sizeof(*c->labels));
     }
-    memset(c->slots, 0, sizeof(c->slots));
-    memset(c->reg_values, 0, sizeof(c->reg_values));
-    memset(c->spill_refs, 0, sizeof(c->spill_refs));
-    c->dirty = 0;
-    c->held = 0;
-    c->group_last = 0;
+    reset_allocation(c);
+    c->kept = 0;
     c->n_members = 0;
-    c->pins_clean = 0;
-    c->flags_now = 0;
-    c->fp_known = FP_LOADED_NOTHING;
-    c->pc = 0;
     c->n_places = c->n_cold = c->n_faults = c->n_branches = 0;
     c->temps = (1u << HOST_REGS) - 1;
     c->temps &= ~(1u << RSP);
@@ -85,7 +92,7 @@ static void emit_pic_entry(Context *c)
     c->a.start = c->a.p; /* offsets count from the code proper */
 }
 
-static HostBlock *block_new(const IrBlock *ir)
+static HostBlock *block_new(const IrBlock *ir, unsigned copies)
 {
     unsigned exits = 0, insns = 0;
     HostBlock *block;
@@ -94,6 +101,7 @@ static HostBlock *block_new(const IrBlock *ir)
         exits += ir->insns[i].op == IR_exit_if || ir->insns[i].op == IR_exit_jump;
         insns += ir->insns[i].op == IR_insn_start;
     }
+    exits = exits * copies + 1;
     block = g_malloc0(sizeof(HostBlock) + exits * sizeof(HostExit));
     block->exits = (HostExit *)(block + 1);
     block->n_insns = insns;
@@ -285,7 +293,7 @@ static bool has_room(const Context *c)
     return c->a.limit - c->a.p > MARGIN;
 }
 
-static bool emit_all(Context *c)
+static bool emit_insns(Context *c)
 {
     IrBlock *ir = c->ir;
 
@@ -305,12 +313,75 @@ static bool emit_all(Context *c)
         }
         release_values(c, insn);
     }
-    c->block->hot_size = asm_offset(&c->a);
-    for (uint32_t k = 0; k < c->n_cold; k++) {
+    return true;
+}
+
+static bool emit_all_cold(Context *c, uint32_t from)
+{
+    for (uint32_t k = from; k < c->n_cold; k++) {
         if (!has_room(c)) {
             return false;
         }
         emit_cold(c, &c->cold[k]);
+    }
+    return true;
+}
+
+/*
+ * The loop's body by itself: without the poll, and with an exit to what comes behind it. Addresses that the
+ * operands do not need are computed no more.
+ */
+static void cut_loop(Context *c, IrBlock *body)
+{
+    const Loop *l = &c->loop;
+
+    *body = *c->ir;
+    body->n_insns = l->edge + 1 + l->conditional;
+    c->body_insns = g_renew(IrInsn, c->body_insns, body->n_insns);
+    body->insns = c->body_insns;
+    memcpy(body->insns, c->ir->insns, (l->edge + 1) * sizeof(*body->insns));
+    body->insns[0].op = IR_insn_start;
+    if (l->conditional) {
+        body->insns[l->edge + 1] = (IrInsn){ .op = IR_exit_jump, .type = IR_VOID, .imm = l->next_pc };
+    }
+    for (unsigned k = 0; k < l->n_accesses; k++) {
+        if (l->roots[l->accesses[k].root].by_slot) {
+            body->insns[l->accesses[k].insn].in[0] = 0;
+        }
+    }
+}
+
+/* The second copy of a loop's body, see emit_loop.c. */
+static bool emit_loop(Context *c)
+{
+    uint32_t first_cold = c->n_cold;
+    IrBlock *whole = c->ir, body;
+    bool done;
+
+    cut_loop(c, &body);
+    c->ir = &body;
+    reset_allocation(c);
+    liveness(c);
+    loop_enter(c);
+    c->loop.running = true;
+    c->kept = c->loop.bases;
+    c->fp_known = c->loop.fp_known;
+    c->pins_clean = c->loop.pins_clean;
+    done = emit_insns(c) && emit_all_cold(c, first_cold);
+    c->loop.running = false;
+    c->kept = 0;
+    c->ir = whole;
+    return done;
+}
+
+static bool emit_all(Context *c)
+{
+    if (!emit_insns(c)) {
+        return false;
+    }
+    c->block->hot_size = asm_offset(&c->a);
+    if (!emit_all_cold(c, 0) || (c->loop.edge && !emit_loop(c))) {
+        return false;
     }
     for (uint32_t k = 0; k < c->n_branches; k++) {
         asm_patch(&c->a, c->branches[k].rel32, c->labels[c->branches[k].label]);
@@ -335,7 +406,7 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     if (ir->pic_bits) {
         emit_pic_entry(c);
     }
-    block = c->block = block_new(ir);
+    block = c->block = block_new(ir, loop_plan(c) ? 2 : 1);
     if (!emit_all(c)) {
         g_free(block);
         return NULL;
@@ -353,14 +424,30 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     return block;
 }
 
+/* Something in its body wants more. */
+static void give_loop_fewer_registers(Context *c)
+{
+    if (c->loop_bases) {
+        c->loop_bases--;
+    } else {
+        c->loop_wanted = false;
+    }
+}
+
 HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque)
 {
     Context *c = &context;
 
     c->one_root = false;
-    if (setjmp(c->out_of_registers)) { /* from the start, with groups that hold fewer */
+    c->loop_wanted = true;
+    c->loop_bases = LOOP_BASES;
+    if (setjmp(c->out_of_registers)) { /* from the start, with fewer registers that are held */
         g_free(c->block);
-        c->one_root = true;
+        if (c->loop.running) {
+            give_loop_fewer_registers(c);
+        } else {
+            c->one_root = true;
+        }
     }
     return compile(c, ir, far_exit, opaque);
 }

@@ -199,6 +199,34 @@ static void emit_exit_lookup(Context *c, const IrInsn *insn)
     lookup_jump(c);
 }
 
+static bool is_loop_edge(const Context *c)
+{
+    return c->loop.edge && c->loop.edge == (uint32_t)c->i;
+}
+
+/* What is known here holds at the second copy's start too. */
+static void see_loop_edge(Context *c)
+{
+    c->loop.fp_known = c->fp_known;
+    c->loop.pins_clean = c->pins_clean;
+}
+
+static void emit_exit_jump(Context *c, const IrInsn *insn)
+{
+    if (is_loop_edge(c) && c->loop.running) {
+        loop_edge(c, insn);
+        return;
+    }
+    flush_for_exit(c);
+    if (is_loop_edge(c)) {
+        see_loop_edge(c);
+        c->loop.entry = asm_jmp(&c->a);
+    } else {
+        jump_out(c, insn->imm);
+    }
+    drop_dirty(c);
+}
+
 static void emit_exit_if(Context *c, const IrInsn *insn)
 {
     IrCc cc = need_condition(c, insn->in[0], insn->bits & 15);
@@ -206,7 +234,11 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
 
     stub->imm = insn->imm;
     stub->snapshot = snapshot_take(c, c->live_slots[c->i]);
-    if (stub->snapshot.count == 0 && !c->far_exit(c->opaque, insn->imm)) {
+    stub->is_loop = is_loop_edge(c);
+    if (stub->is_loop) {
+        see_loop_edge(c);
+    }
+    if (stub->snapshot.count == 0 && !stub->is_loop && !c->far_exit(c->opaque, insn->imm)) {
         stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
         align_rel32(c, 2);
         stub->exit->patch = asm_jcc(&c->a, cc);
@@ -223,7 +255,11 @@ void cold_exit(Context *c, ColdStub *s)
     }
     patch_jumps(c, s);
     snapshot_flush(c, s->snapshot);
-    jump_out(c, s->imm);
+    if (s->is_loop) {
+        c->loop.entry = asm_jmp(&c->a);
+    } else {
+        jump_out(c, s->imm);
+    }
 }
 
 static void emit_poll(Context *c, const IrInsn *insn)
@@ -293,12 +329,14 @@ void emit_control(Context *c, const IrInsn *insn)
         branch_to(c, asm_jcc(&c->a, host_condition(insn->bits)), insn->imm);
         break;
     case IR_exit_if:
-        emit_exit_if(c, insn);
+        if (c->loop.running && is_loop_edge(c)) {
+            loop_edge(c, insn);
+        } else {
+            emit_exit_if(c, insn);
+        }
         break;
     case IR_exit_jump:
-        flush_for_exit(c);
-        jump_out(c, insn->imm);
-        drop_dirty(c);
+        emit_exit_jump(c, insn);
         break;
     case IR_exit_lookup:
         emit_exit_lookup(c, insn);

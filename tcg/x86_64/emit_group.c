@@ -299,7 +299,7 @@ static Address clean_address(Context *c, Address addr, bool checked)
     return addr;
 }
 
-static int load_out(Context *c, const IrInsn *insn)
+int load_out(Context *c, const IrInsn *insn)
 {
     const Value *v = &c->values[insn->out];
 
@@ -307,6 +307,13 @@ static int load_out(Context *c, const IrInsn *insn)
         return NO_REG;
     }
     return v->last_use >= 0 && v->wish >= 0 ? out_reg(c, insn->out, 0, 0, 0, true) : alloc_temp(c);
+}
+
+Mem loop_address(Context *c, const IrInsn *insn, int addend)
+{
+    Address addr = clean_address(c, address_of(c, insn), false);
+
+    return mem_index(addend, addr.reg, addr.disp);
 }
 
 /* The checks of all roots, before the first access; the cold stub is behind each. */

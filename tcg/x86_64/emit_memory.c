@@ -323,6 +323,15 @@ static void emit_update(Context *c, const IrInsn *insn, ColdStub *stub, Mem mem,
     value_set_reg(c, insn->out, out, true);
 }
 
+static void put_in_memory(Context *c, const IrInsn *insn, Mem to, bool is_imm, int32_t imm, int reg)
+{
+    if (is_imm) {
+        asm_store_imm(&c->a, ir_type_size(insn->type), to, imm);
+    } else {
+        emit_stored(c, insn, to, reg);
+    }
+}
+
 static void finish_update(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
@@ -337,13 +346,18 @@ static void finish_update(Context *c, const IrInsn *insn)
     stub->store_snapshot = snapshot_take(c, UINT64_MAX);
     stub->store_at = asm_offset(&c->a);
     stub->keep_flags = c->flags_now && c->values[c->flags_now].last_use > c->i;
-    if (stub->value_is_imm) {
-        asm_store_imm(&c->a, size, mem_at(stub->value2_reg, 0), imm);
-    } else {
-        asm_store(&c->a, size, mem_at(stub->value2_reg, 0), stub->value_reg);
-    }
+    put_in_memory(c, insn, mem_at(stub->value2_reg, 0), stub->value_is_imm, imm, stub->value_reg);
     stub->end = asm_offset(&c->a);
     c->held = 0;
+}
+
+static void load_in_loop(Context *c, const IrInsn *insn)
+{
+    Mem mem = loop_operand(c, insn);
+    int out = load_out(c, insn);
+
+    emit_loaded(c, insn, out, mem);
+    value_set_reg(c, insn->out, out, true);
 }
 
 void emit_load(Context *c, const IrInsn *insn)
@@ -354,6 +368,10 @@ void emit_load(Context *c, const IrInsn *insn)
     Mem mem;
     int out;
 
+    if (c->loop.running) {
+        load_in_loop(c, insn);
+        return;
+    }
     if (emit_group(c, insn)) {
         return;
     }
@@ -462,21 +480,29 @@ void emit_store(Context *c, const IrInsn *insn)
     bool is_imm = stored_imm(c, insn, &imm);
     int reg = NO_REG;
 
-    if (emit_group(c, insn)) {
+    if (!c->loop.running && emit_group(c, insn)) {
         return;
     }
     if (c->held) {
         finish_update(c, insn);
         return;
     }
-    clobber_flags(c);
-    addr = address_of(c, insn);
+    if (c->loop.running) {
+        mem = loop_operand(c, insn);
+    } else {
+        clobber_flags(c);
+        addr = address_of(c, insn);
+    }
     if (!is_imm && insn->bits & IRM_BE && size > 1 && !host_has(HOST_MOVBE)) {
         reg = alloc_temp(c);
         value_move_to(c, value, reg, size);
         swap_bytes(c, size, reg);
     } else if (!is_imm) {
         reg = value_use(c, value);
+    }
+    if (c->loop.running) {
+        put_in_memory(c, insn, mem, is_imm, imm, reg);
+        return;
     }
     stub = begin_access(c, insn, COLD_STORE, true);
     stub->value_is_imm = is_imm;
@@ -488,11 +514,7 @@ void emit_store(Context *c, const IrInsn *insn)
     } else {
         mem = emit_probe(c, stub, addr, size, true, alignment(insn));
         stub->snapshot = snapshot_take(c, UINT64_MAX);
-        if (is_imm) {
-            asm_store_imm(&c->a, size, mem, imm);
-        } else {
-            emit_stored(c, insn, mem, reg);
-        }
+        put_in_memory(c, insn, mem, is_imm, imm, reg);
     }
     end_access(c, stub);
 }

@@ -107,7 +107,7 @@ static int general_operand(Context *c, const IrInsn *insn, const IrRaw *raw)
 void emit_raw(Context *c, const IrInsn *insn)
 {
     const IrRaw *raw = &c->ir->raws[insn->bits & ~IRB_FLAGS];
-    bool is_mem = raw->rm_role == RAW_MEM;
+    bool is_mem = raw->rm_role == RAW_MEM, is_checked = is_mem;
     Address addr = { 0 };
     ColdStub *stub = NULL;
     Mem mem = mem_state(0);
@@ -118,17 +118,21 @@ void emit_raw(Context *c, const IrInsn *insn)
         emit_status_word(c, insn);
         return;
     }
-    if (is_mem && emit_group(c, insn)) {
+    if (c->loop.running && is_mem) {
+        mem = loop_operand(c, insn);
+        is_checked = false;
+    }
+    if (is_checked && emit_group(c, insn)) {
         return;
     }
-    if (!raw->flags_in && (is_mem || ir_insn_defines_flags(insn))) {
+    if (!raw->flags_in && (is_checked || ir_insn_defines_flags(insn))) {
         clobber_flags(c);
     }
-    if (is_mem) {
+    if (is_checked) {
         addr = address_of(c, insn);
     }
     gpr = general_operand(c, insn, raw);
-    if (is_mem) {
+    if (is_checked) {
         stub = begin_access(c, insn, COLD_RAW, raw->mem_write);
         stub->bits = 0;
         stub->size = raw->mem_size;
@@ -140,7 +144,7 @@ void emit_raw(Context *c, const IrInsn *insn)
         need_flags(c, insn->in[1]);
     }
     if (raw->may_fault || is_mem) {
-        fault_record(c, asm_offset(&c->a) + 1, c->pc, is_mem ? stub->snapshot : snapshot_take(c, UINT64_MAX));
+        fault_record(c, asm_offset(&c->a) + 1, c->pc, stub ? stub->snapshot : snapshot_take(c, UINT64_MAX));
     }
     raw_encode(c, raw, gpr, mem);
     if (stub) {

@@ -14,7 +14,7 @@
 #include "target/x86/internal.h"
 #include "tcg/tcg.h"
 
-enum { CODE_PC = 0x1000, MAX_CODE = 64, MODE_FLAT_ALL = MODE_PE | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS | MODE_OSFXSR };
+enum { CODE_PC = 0x1000, MAX_CODE = 192, MODE_FLAT_ALL = MODE_PE | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS | MODE_OSFXSR };
 
 static Cpu *cpu;
 static IrBlock *ir;

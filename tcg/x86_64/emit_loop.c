@@ -1,0 +1,278 @@
+/*
+ * The second copy of a loop's body, and what comes before it: the TLB checks of all addresses, and for how
+ * many iterations they stay on their pages. After so many it goes back to the block's start, which looks
+ * for interrupts and checks everything again. So does a check that fails.
+ */
+#include "backend.h"
+
+enum {
+    LONGEST = 1024,   /* iterations between two looks at CpuHot.poll */
+    SHORTEST = 3,     /* iterations that are worth the checks */
+    NEAR_WRAP = 8192, /* more than an index register moves meanwhile: a page and what it is off within an iteration */
+    LIMIT = AREA_LOOP, BASES = AREA_LOOP + 8,
+};
+
+static Mem base_memory(unsigned root)
+{
+    return mem_state(BASES + 8 * (int)root);
+}
+
+static void give_up_if(Context *c, IrCc cc)
+{
+    asm_patch(&c->a, asm_jcc(&c->a, cc), 0); /* to the block's start */
+}
+
+/* to = the sum, plus `more`, of what the slots hold now; scratch changes too. */
+static void emit_sum(Context *c, const Linear *l, int64_t more, int to, int scratch)
+{
+    unsigned size = ir_type_size(l->type);
+    int64_t add = l->add + more;
+    Asm *a = &c->a;
+
+    asm_mov_ri(a, to, size == 4 ? (uint32_t)add : (uint64_t)add);
+    for (unsigned k = 0; k < l->n_terms; k++) {
+        int from = backend.slot_reg[l->slot[k]], factor = ABS(l->factor[k]);
+        Mem sum = { .base = to, .scale = __builtin_ctz(factor) };
+
+        if (from == NO_REG || l->factor[k] < 0) {
+            if (from == NO_REG) {
+                asm_load(a, size, scratch, slot_home(l->slot[k]));
+            } else {
+                asm_mov_rr(a, size, scratch, from);
+            }
+            from = scratch;
+        }
+        if (l->factor[k] < 0) {
+            asm_group3(a, 3, size, rm_reg(scratch)); /* neg */
+        }
+        sum.index = from;
+        asm_lea(a, size, to, sum);
+    }
+}
+
+/* Loops that end soon are not worth it. */
+static void check_count(Context *c, const Loop *l)
+{
+    int64_t step = ABS(l->count_step);
+    unsigned size;
+
+    if (!l->count.known) {
+        return;
+    }
+    size = ir_type_size(l->count.type);
+    emit_sum(c, &l->count, 0, R14, R11);
+    if (l->count_step > 0) {
+        asm_group3(&c->a, 3, size, rm_reg(R14)); /* neg */
+    }
+    asm_alu_ri(&c->a, ALU_CMP, size, rm_reg(R14), SHORTEST * step);
+    give_up_if(c, CC_BE);
+}
+
+/* R13 = the addend of the page with all of the root's bytes; R14 = the lowest address. */
+static void check_root(Context *c, const LoopRoot *r)
+{
+    Mem table = mem_state(r->is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
+    Asm *a = &c->a;
+
+    emit_sum(c, &r->sum, r->low, R14, R11);
+    if (r->align) {
+        asm_lea(a, 4, R13, mem_at(R14, r->align_at - r->low));
+        asm_test_imm(a, 1, rm_reg(R13), r->align - 1);
+        give_up_if(c, CC_NE);
+    }
+    asm_mov_rr(a, 8, R13, R14);
+    asm_shift_imm(a, SH_SHR, 8, R13, 12 - TLB_ENTRY_BITS);
+    asm_alu(a, ALU_AND, 8, R13, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
+    asm_alu(a, ALU_ADD, 8, R13, rm_mem(table));
+    asm_lea(a, 8, R11, mem_at(R14, r->high - r->low));
+    asm_alu_ri(a, ALU_AND, 8, rm_reg(R11), -4096);
+    asm_alu(a, ALU_CMP, 8, R11, rm_mem(mem_at(R13, 0)));
+    give_up_if(c, CC_NE);
+    asm_load(a, 8, R13, mem_at(R13, 8));
+}
+
+/* A 32-bit index register must not wrap while the host adds it in 64 bits. */
+static void check_wrap(Context *c, const LoopRoot *r)
+{
+    if (r->sum.type != IR_I32) {
+        return;
+    }
+    asm_alu_ri(&c->a, ALU_CMP, 4, rm_reg(r->index), -NEAR_WRAP);
+    give_up_if(c, CC_AE);
+    if (r->lowest < 0 || r->step.n_terms || r->step.add < 0) {
+        asm_alu_ri(&c->a, ALU_CMP, 4, rm_reg(r->index), NEAR_WRAP);
+        give_up_if(c, CC_B);
+    }
+}
+
+/* The base, from R13 and R14, which stays. */
+static void make_base(Context *c, const LoopRoot *r, unsigned number)
+{
+    Asm *a = &c->a;
+
+    if (r->by_slot) {
+        asm_lea(a, 8, R13, (Mem){ .base = R13, .index = R14, .disp = -r->low });
+    }
+    if (r->by_slot && r->index != NO_REG) {
+        check_wrap(c, r);
+        asm_mov_rr(a, 8, R11, r->index);
+        if (r->scale) {
+            asm_shift_imm(a, SH_SHL, 8, R11, r->scale);
+        }
+        asm_alu(a, ALU_SUB, 8, R13, rm_reg(R11));
+    }
+    asm_store(a, 8, base_memory(number), R13);
+}
+
+/* R11 = bytes that the root may go up before it leaves the page. */
+static void emit_room(Context *c, const LoopRoot *r)
+{
+    asm_mov_rr(&c->a, 4, R11, R14);
+    asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(R11), 4095);
+    if (r->step.n_terms || r->step.add > 0) {
+        asm_group3(&c->a, 3, 4, rm_reg(R11)); /* neg */
+        asm_alu_ri(&c->a, ALU_ADD, 4, rm_reg(R11), 4095 - (r->high - r->low));
+    }
+}
+
+static void divide_by_constant(Context *c, uint32_t step)
+{
+    enum { PRECISE = 24 }; /* for what is less than 4096 */
+    Asm *a = &c->a;
+
+    if ((step & (step - 1)) == 0) {
+        asm_shift_imm(a, SH_SHR, 4, R11, __builtin_ctz(step));
+        return;
+    }
+    asm_op(a, 0x69, 8, R11, rm_reg(R11)); /* imul */
+    asm_u32(a, ((1u << PRECISE) + step - 1) / step);
+    asm_shift_imm(a, SH_SHR, 8, R11, PRECISE);
+}
+
+/* R11 /= R13 */
+static void divide(Context *c)
+{
+    Asm *a = &c->a;
+
+    asm_store(a, 8, mem_state(AREA_SAVE0), RAX);
+    asm_store(a, 8, mem_state(AREA_SAVE1), RDX);
+    asm_mov_rr(a, 4, RAX, R11);
+    asm_alu(a, ALU_XOR, 4, RDX, rm_reg(RDX));
+    asm_group3(a, 6, 4, rm_reg(R13)); /* div */
+    asm_mov_rr(a, 4, R11, RAX);
+    asm_load(a, 8, RAX, mem_state(AREA_SAVE0));
+    asm_load(a, 8, RDX, mem_state(AREA_SAVE1));
+}
+
+/* R15 = how many more iterations the root stays where it is, if that is less. */
+static void limit_iterations(Context *c, const LoopRoot *r)
+{
+    Asm *a = &c->a;
+    uint32_t skip = 0;
+
+    if (r->step.n_terms == 0 && r->step.add == 0) {
+        return;
+    }
+    if (r->step.n_terms) {
+        emit_sum(c, &r->step, 0, R13, R11);
+        asm_alu_ri(a, ALU_CMP, ir_type_size(r->step.type), rm_reg(R13), 4096 / SHORTEST);
+        give_up_if(c, CC_A);
+        asm_test_rr(a, 4, R13, R13);
+        skip = asm_jcc(a, CC_E);
+    }
+    emit_room(c, r);
+    if (r->step.n_terms) {
+        divide(c);
+    } else {
+        divide_by_constant(c, ABS(r->step.add));
+    }
+    asm_alu(a, ALU_CMP, 4, R11, rm_reg(R15));
+    asm_op(a, 0x40 | MAP_0F | CC_B, 4, R15, rm_reg(R11)); /* cmovb */
+    if (skip) {
+        asm_patch_here(a, skip);
+    }
+}
+
+/* R15 iterations after the next one. */
+static void make_limit(Context *c, const Loop *l)
+{
+    Asm *a = &c->a;
+    unsigned size = ir_type_size(l->counter_type);
+
+    asm_alu_ri(a, ALU_CMP, 4, rm_reg(R15), SHORTEST - 1);
+    give_up_if(c, CC_B);
+    if (l->counter == NO_REG) {
+        asm_alu_ri(a, ALU_ADD, 4, rm_reg(R15), 1);
+        asm_store(a, 4, mem_state(LIMIT), R15);
+        return;
+    }
+    asm_op(a, 0x69, 8, R15, rm_reg(R15)); /* imul */
+    asm_u32(a, l->counter_step);
+    asm_lea(a, size, R15, (Mem){ .base = R15, .index = l->counter, .disp = l->counter_step });
+    asm_store(a, 8, mem_state(LIMIT), R15);
+}
+
+void loop_enter(Context *c)
+{
+    Loop *l = &c->loop;
+    Asm *a = &c->a;
+
+    asm_patch_here(a, l->entry);
+    check_count(c, l);
+    asm_mov_ri(a, R15, LONGEST - 1);
+    for (unsigned k = 0; k < l->n_roots; k++) {
+        check_root(c, &l->roots[k]);
+        make_base(c, &l->roots[k], k);
+        limit_iterations(c, &l->roots[k]);
+    }
+    make_limit(c, l);
+    for (unsigned k = 0; k < l->n_roots; k++) {
+        if (l->roots[k].base != NO_REG) {
+            asm_load(a, 8, l->roots[k].base, base_memory(k));
+        }
+    }
+    l->top = asm_offset(a);
+}
+
+void loop_edge(Context *c, const IrInsn *insn)
+{
+    const Loop *l = &c->loop;
+    uint32_t leave = 0;
+    IrCc cc = CC_E;
+
+    if (l->conditional) {
+        cc = need_condition(c, insn->in[0], insn->bits & 15);
+    }
+    slots_flush(c, c->live_slots[c->i]);
+    if (l->conditional) {
+        leave = asm_jcc(&c->a, cc ^ 1);
+    }
+    if (l->counter == NO_REG) {
+        asm_alu_ri(&c->a, ALU_SUB, 4, rm_mem(mem_state(LIMIT)), 1);
+    } else {
+        asm_alu(&c->a, ALU_CMP, ir_type_size(l->counter_type), l->counter, rm_mem(mem_state(LIMIT)));
+    }
+    asm_patch(&c->a, asm_jcc(&c->a, CC_NE), l->top);
+    asm_jmp_offset(&c->a, 0);
+    if (leave) {
+        asm_patch_here(&c->a, leave);
+    }
+}
+
+Mem loop_operand(Context *c, const IrInsn *insn)
+{
+    Loop *l = &c->loop;
+    const LoopAccess *access = &l->accesses[l->next_access++];
+    const LoopRoot *r = &l->roots[access->root];
+    int base = r->base;
+
+    g_assert(access->insn == (uint32_t)c->i);
+    if (base == NO_REG) {
+        base = alloc_temp(c);
+        asm_load(&c->a, 8, base, base_memory(access->root));
+    }
+    if (r->by_slot) {
+        return (Mem){ .base = base, .index = r->index, .scale = r->scale, .disp = access->disp };
+    }
+    return loop_address(c, insn, base);
+}

@@ -1,0 +1,465 @@
+/*
+ * Which blocks are loops whose TLB checks can be made before them, and how.
+ *
+ * The body is what lies before the branch to the block's own start. Slots are followed through it as sums
+ * of what they are at its beginning. Where all addresses are such sums and go a constant distance (one that
+ * the loop does not change) in an iteration, it is known for how many iterations they stay on their pages.
+ */
+#include "backend.h"
+
+#include <stdlib.h>
+
+enum { MAX_SPAN = 1024, MAX_STEP = 1024, MAX_OFF = 2048 };
+
+typedef struct Walk {
+    Context *c;
+    Linear *values;                  /* by id */
+    Linear slots[IR_MAX_SLOTS];      /* what they hold now */
+    uint64_t changed;                /* slots that have been put */
+} Walk;
+
+static Linear of_slot(unsigned slot, IrType type)
+{
+    return (Linear){ .known = true, .type = type, .n_terms = 1, .slot = { slot }, .factor = { 1 } };
+}
+
+static Linear of_const(uint64_t value, IrType type)
+{
+    return (Linear){ .known = true, .type = type, .add = type == IR_I32 ? (int32_t)value : (int64_t)value };
+}
+
+/* a + factor * b; not known where it gets too large. */
+static Linear sum_of(Linear a, Linear b, int factor)
+{
+    a.known &= b.known && a.type == b.type;
+    for (unsigned k = 0; k < b.n_terms && a.known; k++) {
+        int f = b.factor[k] * factor;
+        unsigned at = 0;
+
+        while (at < a.n_terms && a.slot[at] != b.slot[k]) {
+            at++;
+        }
+        if (at < a.n_terms) {
+            f += a.factor[at];
+            if (f == 0) {
+                a.n_terms--;
+                a.slot[at] = a.slot[a.n_terms];
+                a.factor[at] = a.factor[a.n_terms];
+                continue;
+            }
+        } else if (a.n_terms == LOOP_TERMS) {
+            a.known = false;
+            break;
+        } else {
+            a.slot[a.n_terms++] = b.slot[k];
+        }
+        a.factor[at] = f;
+        a.known = f >= -8 && f <= 8;
+    }
+    a.add += b.add * factor;
+    if (a.type == IR_I32) {
+        a.add = (int32_t)a.add;
+    }
+    return a;
+}
+
+static bool is_constant(const Linear *l)
+{
+    return l->known && l->n_terms == 0;
+}
+
+static bool same_terms(const Linear *a, const Linear *b)
+{
+    Linear difference = sum_of(*a, *b, -1);
+
+    return difference.known && difference.n_terms == 0;
+}
+
+/* What a slot holds at this point, read with this type. */
+static Linear slot_now(const Walk *w, unsigned slot, IrType type)
+{
+    Linear now;
+
+    if (!(w->changed >> slot & 1)) {
+        return of_slot(slot, type);
+    }
+    now = w->slots[slot];
+    if (now.known && now.type == IR_I64 && type == IR_I32) {
+        now.type = IR_I32;
+        now.add = (int32_t)now.add;
+    }
+    now.known &= now.type == type;
+    return now;
+}
+
+/* An input, which may be wider than the operation. */
+static Linear input(const Walk *w, uint32_t id, IrType type)
+{
+    const IrBlock *ir = w->c->ir;
+    Linear l = w->values[id];
+    uint64_t imm;
+
+    if (ir_is_const(ir, (IrVal){ id }, &imm)) {
+        return of_const(imm, type);
+    }
+    if (l.known && l.type == IR_I64 && type == IR_I32) {
+        l.type = IR_I32;
+        l.add = (int32_t)l.add;
+    }
+    l.known &= l.type == type;
+    return l;
+}
+
+static Linear shifted(const Walk *w, const IrInsn *insn)
+{
+    Linear zero = of_const(0, insn->type), l = input(w, insn->in[0], insn->type);
+    uint64_t count;
+
+    if (!ir_is_const(w->c->ir, (IrVal){ insn->in[1] }, &count) || count > 3) {
+        return (Linear){ 0 };
+    }
+    return sum_of(zero, l, 1 << count);
+}
+
+static void see(Walk *w, const IrInsn *insn)
+{
+    bool is_address_type = insn->type == IR_I32 || insn->type == IR_I64;
+    unsigned slot = insn->bits;
+
+    switch (insn->op) {
+    case IR_get:
+        w->values[insn->out] = is_address_type ? slot_now(w, slot, insn->type) : (Linear){ 0 };
+        break;
+    case IR_add:
+    case IR_sub:
+        w->values[insn->out] = is_address_type ? sum_of(input(w, insn->in[0], insn->type), input(w, insn->in[1], insn->type),
+                                                        insn->op == IR_add ? 1 : -1)
+                                               : (Linear){ 0 };
+        break;
+    case IR_shl:
+        w->values[insn->out] = is_address_type ? shifted(w, insn) : (Linear){ 0 };
+        break;
+    case IR_put:
+        w->slots[slot] = is_address_type ? input(w, insn->in[0], insn->type) : (Linear){ 0 };
+        w->changed |= 1ull << slot;
+        break;
+    case IR_put8h:
+        w->slots[slot] = (Linear){ 0 };
+        w->changed |= 1ull << slot;
+        break;
+    default:
+        for (int k = 0; k < ir_op_outputs(insn->op) && insn->out; k++) {
+            w->values[insn->out + k] = (Linear){ 0 };
+        }
+    }
+}
+
+static bool is_access(const Context *c, const IrInsn *insn)
+{
+    return insn->op == IR_load || insn->op == IR_store ||
+           (insn->op == IR_raw && c->ir->raws[insn->bits & ~IRB_FLAGS].rm_role == RAW_MEM);
+}
+
+/* Operations that a body may have, besides pure ones: nothing that calls, or branches other than out. */
+static bool may_be_in_body(const Context *c, const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_get:
+    case IR_put:
+    case IR_get8h:
+    case IR_put8h:
+    case IR_get_field:
+    case IR_put_field:
+    case IR_insn_start:
+    case IR_exit_if:
+    case IR_divu2_checked:
+    case IR_divs2_checked:
+    case IR_raw:
+        return true;
+    case IR_load:
+    case IR_store:
+        return !(insn->bits & (IRM_ALIGNED | IRM_KERNEL));
+    default:
+        return ir_op_pure(insn->op);
+    }
+}
+
+/* The branch to the start. */
+static bool find_edge(Context *c, Loop *l)
+{
+    const IrBlock *ir = c->ir;
+    unsigned accesses = 0;
+
+    if (ir->n_insns < 3 || ir->insns[0].op != IR_poll) {
+        return false;
+    }
+    l->pc = ir->insns[0].imm;
+    for (uint32_t i = 1; i < ir->n_insns; i++) {
+        const IrInsn *insn = &ir->insns[i];
+
+        if ((insn->op == IR_exit_if || insn->op == IR_exit_jump) && insn->imm == l->pc) {
+            l->edge = i;
+            l->conditional = insn->op == IR_exit_if;
+            break;
+        }
+        if (!may_be_in_body(c, insn)) {
+            return false;
+        }
+        accesses += is_access(c, insn);
+    }
+    if (!l->edge || !accesses || accesses > LOOP_ACCESSES) {
+        return false;
+    }
+    for (uint32_t i = l->edge + 1; l->conditional && i < ir->n_insns; i++) {
+        if (ir->insns[i].op == IR_insn_start || ir->insns[i].op == IR_exit_jump) {
+            l->next_pc = ir->insns[i].imm;
+            return true;
+        }
+        if (ir->insns[i].op != IR_const) {
+            return false;
+        }
+    }
+    return !l->conditional;
+}
+
+/* How much more a sum is in the next iteration, by what the slots hold at the end of the body; in terms of such as stay. */
+static Linear step_of(const Walk *end, const Linear *sum)
+{
+    Linear step = of_const(0, sum->type);
+
+    for (unsigned k = 0; k < sum->n_terms; k++) {
+        Linear change = sum_of(slot_now(end, sum->slot[k], sum->type), of_slot(sum->slot[k], sum->type), -1);
+
+        step = sum_of(step, change, sum->factor[k]);
+    }
+    for (unsigned k = 0; k < step.n_terms; k++) {
+        step.known &= !(end->changed >> step.slot[k] & 1);
+    }
+    return step;
+}
+
+static bool has_factors_of_addresses(const Linear *l)
+{
+    for (unsigned k = 0; k < l->n_terms; k++) {
+        int f = l->factor[k];
+
+        if (f <= 0 || f & (f - 1)) {
+            return false;
+        }
+    }
+    return l->known;
+}
+
+/* The slot in the sum that the loop changes, if there is one only and a register has it. */
+static void choose_index(const Walk *end, LoopRoot *r)
+{
+    r->by_slot = true;
+    r->index = NO_REG;
+    for (unsigned k = 0; k < r->sum.n_terms; k++) {
+        unsigned slot = r->sum.slot[k];
+
+        if (end->changed >> slot & 1) {
+            int pin = backend.slot_reg[slot];
+
+            r->by_slot &= r->index == NO_REG && pin != NO_REG && end->slots[slot].type == r->sum.type;
+            r->index = pin;
+            r->scale = __builtin_ctz(r->sum.factor[k]);
+        }
+    }
+}
+
+/* The root of so many bytes at this sum, NULL if there is none. */
+static LoopRoot *root_for(Loop *l, const Walk *end, Linear sum, unsigned size)
+{
+    int64_t at = sum.add;
+    LoopRoot *r;
+
+    sum.add = 0;
+    for (unsigned k = 0; k < l->n_roots; k++) {
+        r = &l->roots[k];
+        if (r->sum.type == sum.type && same_terms(&r->sum, &sum) && MAX(r->high, at + size - 1) - MIN(r->low, at) < MAX_SPAN) {
+            return r;
+        }
+    }
+    if (l->n_roots == LOOP_ROOTS || !has_factors_of_addresses(&sum)) {
+        return NULL;
+    }
+    r = &l->roots[l->n_roots];
+    *r = (LoopRoot){ .sum = sum, .step = step_of(end, &sum), .low = at, .high = at, .base = NO_REG };
+    if (!has_factors_of_addresses(&r->step) || (is_constant(&r->step) && (r->step.add > MAX_STEP || r->step.add < -MAX_STEP))) {
+        return NULL;
+    }
+    choose_index(end, r);
+    l->n_roots++;
+    return r;
+}
+
+static bool see_alignment(LoopRoot *r, unsigned align, int64_t at)
+{
+    if (!align) {
+        return true;
+    }
+    if (r->align && (r->align != align || (at - r->align_at) % (int)align)) {
+        return false;
+    }
+    r->align = align;
+    r->align_at = at;
+    return is_constant(&r->step) && r->step.add % (int)align == 0;
+}
+
+/* Makes the operand one of the root's index register, if there is such a one. */
+static void see_index(LoopRoot *r, LoopAccess *access, const Walk *now)
+{
+    IrType type = r->sum.type;
+    unsigned slot;
+    Linear off;
+
+    if (!r->by_slot || r->index == NO_REG) {
+        return;
+    }
+    slot = backend.reg_slot[r->index];
+    off = sum_of(slot_now(now, slot, type), of_slot(slot, type), -1);
+    if (!is_constant(&off) || off.add > MAX_OFF || off.add < -MAX_OFF ||
+        (now->changed >> slot & 1 && now->slots[slot].type != type)) {
+        r->by_slot = false;
+        return;
+    }
+    access->disp -= off.add * (1 << r->scale);
+    r->lowest = MIN(r->lowest, (int32_t)off.add);
+}
+
+/* False: its address is not known well enough. */
+static bool add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *insn, uint32_t i)
+{
+    const IrBlock *ir = now->c->ir;
+    IrType type = ir->value_type[insn->in[0]];
+    const IrRaw *raw = insn->op == IR_raw ? &ir->raws[insn->bits & ~IRB_FLAGS] : NULL;
+    unsigned size = raw ? raw->mem_size : ir_type_size(insn->type);
+    Linear sum = sum_of(input(now, insn->in[0], type), of_const(insn->imm, type), 1);
+    LoopAccess *access = &l->accesses[l->n_accesses++];
+    LoopRoot *r;
+
+    if (!sum.known || !fits_s32(sum.add + MAX_SPAN) || !fits_s32(sum.add - 2 * MAX_SPAN * 8) ||
+        !(r = root_for(l, end, sum, size)) || !see_alignment(r, raw ? raw->mem_align : 0, sum.add)) {
+        return false;
+    }
+    *access = (LoopAccess){ .insn = i, .root = r - l->roots, .disp = sum.add };
+    r->uses++;
+    r->is_store |= raw ? raw->mem_write : insn->op == IR_store || insn->bits & IRM_UPDATE;
+    r->low = MIN(r->low, (int32_t)sum.add);
+    r->high = MAX(r->high, (int32_t)sum.add + (int32_t)size - 1);
+    see_index(r, access, now);
+    return true;
+}
+
+static Linear flags_difference(const Walk *w, const IrInsn *insn)
+{
+    if (insn->type != IR_I32 && insn->type != IR_I64) {
+        return (Linear){ 0 };
+    }
+    switch (insn->op) {
+    case IR_cmp:
+    case IR_sub:
+        return sum_of(input(w, insn->in[0], insn->type), input(w, insn->in[1], insn->type), -1);
+    case IR_add:
+        return sum_of(input(w, insn->in[0], insn->type), input(w, insn->in[1], insn->type), 1);
+    default:
+        return (Linear){ 0 };
+    }
+}
+
+/* What the edge compares, if that says how many iterations are left; guesses are good enough. */
+static void find_count(Loop *l, const Walk *end, const IrInsn *edge)
+{
+    const IrBlock *ir = end->c->ir;
+    Linear step;
+
+    if (!l->conditional) {
+        return;
+    }
+    l->count = flags_difference(end, &ir->insns[ir->value_def[edge->in[0]]]);
+    if (!l->count.known) {
+        return;
+    }
+    step = step_of(end, &l->count);
+    for (unsigned k = 0; k < l->count.n_terms; k++) {
+        int f = abs(l->count.factor[k]);
+
+        step.known &= (f & (f - 1)) == 0;
+    }
+    l->count.known = is_constant(&step) && step.add && step.add <= MAX_STEP && step.add >= -MAX_STEP;
+    l->count_step = step.add;
+}
+
+static void find_counter(Loop *l, const Walk *end)
+{
+    l->counter = NO_REG;
+    for (int reg = 0; reg < HOST_REGS; reg++) {
+        int slot = backend.reg_slot[reg];
+
+        if (slot >= 0 && end->changed >> slot & 1 && end->slots[slot].known) {
+            Linear step = sum_of(end->slots[slot], of_slot(slot, end->slots[slot].type), -1);
+
+            if (is_constant(&step) && step.add && step.add <= MAX_STEP && step.add >= -MAX_STEP) {
+                l->counter = reg;
+                l->counter_type = step.type;
+                l->counter_step = step.add;
+                return;
+            }
+        }
+    }
+}
+
+/* The roots with most accesses have their bases in registers. */
+static void assign_bases(const Context *c, Loop *l)
+{
+    static const int8_t registers[LOOP_BASES] = { R13, R14, R15 };
+
+    for (unsigned k = 0; k < c->loop_bases; k++) {
+        LoopRoot *best = NULL;
+
+        for (unsigned r = 0; r < l->n_roots; r++) {
+            if (l->roots[r].base == NO_REG && (!best || l->roots[r].uses > best->uses)) {
+                best = &l->roots[r];
+            }
+        }
+        if (!best) {
+            break;
+        }
+        best->base = registers[k];
+        l->bases |= 1u << registers[k];
+    }
+}
+
+bool loop_plan(Context *c)
+{
+    Loop *l = &c->loop;
+    Walk *w, *end;
+    bool ok = true;
+
+    *l = (Loop){ .counter = NO_REG };
+    if (!c->loop_wanted || !find_edge(c, l)) {
+        l->edge = 0;
+        return false;
+    }
+    w = g_new0(Walk, 2);
+    end = w + 1;
+    w->c = end->c = c;
+    w->values = end->values = g_new0(Linear, c->ir->n_values);
+    for (uint32_t i = 1; i < l->edge; i++) {
+        see(end, &c->ir->insns[i]);
+    }
+    find_count(l, end, &c->ir->insns[l->edge]);
+    find_counter(l, end);
+    for (uint32_t i = 1; i < l->edge && ok; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        ok = !is_access(c, insn) || add_access(l, w, end, insn, i);
+        see(w, insn);
+    }
+    assign_bases(c, l);
+    g_free(w->values);
+    g_free(w);
+    l->edge = ok ? l->edge : 0;
+    return ok;
+}
