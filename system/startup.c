@@ -166,6 +166,10 @@ static bool build_board(GError **error)
                     board->name);
         return false;
     }
+    if (m->dtb && !board->takes_tree) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-dtb: machine '%s' makes its own tables", board->name);
+        return false;
+    }
     return choose_smm(error) && board->build(board, error);
 }
 

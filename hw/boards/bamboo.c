@@ -273,6 +273,7 @@ const BoardType bamboo_board = {
     .cpu_default = "440ep",
     .nic = "e1000",
     .own_serials = true,
+    .takes_tree = true,
     .headless = true,
     .max_cpus = 1,
     .ram_default = UINT64_C(128) << 20,

@@ -356,6 +356,7 @@ const BoardType ppce500_board = {
     .cpu_default = "e500v2",
     .nic = "virtio-net-pci",
     .own_serials = true,
+    .takes_tree = true,
     .headless = true,
     .max_cpus = SPIN_CPUS,
     .ram_default = UINT64_C(128) << 20,

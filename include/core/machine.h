@@ -101,6 +101,7 @@ typedef struct BoardType {
     const char *nic;          /* the network card that is there by default */
     bool own_serials;         /* it has serial ports, which are connected to "serial0" ... if these exist */
     bool has_via;             /* it knows -machine via= */
+    bool takes_tree;          /* it knows -dtb */
     bool headless;            /* it has a display adapter only if the user asks for one */
     bool has_sound;           /* it knows -machine audiodev= */
     int max_cpus;
