@@ -184,7 +184,21 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
     return true;
 }
 
-enum { FIRST_PART = 4 };
+/* Where an area begins has to be in the stack segment, or canonical, before its alignment is looked at. */
+static void check_first_part(X86Translator *tr, X86Insn *in, bool write)
+{
+    enum { FIRST_PART = 4 };
+    IrBlock *ir = tr->ir;
+    IrVal addr, upper = ir_const(ir, IR_I8, 16);
+
+    if (!tr->cs64) {
+        x86_linear(tr, in, in->seg, x86_effective(tr, in), in->addr_type, FIRST_PART, write);
+        return;
+    }
+    addr = x86_address_arg(tr, in, 1, write);
+    x86_raise_if(tr, in, COND_NE, IR_I64, addr,
+                 ir_op2(ir, IR_sar, IR_I64, ir_op2(ir, IR_shl, IR_I64, addr, upper), upper), EXC_SS, true);
+}
 
 /* helper(linear address, argument, second) for a memory area of `size` bytes, aligned to `align`. */
 static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned size, bool write,
@@ -193,10 +207,10 @@ static void call_area(X86Translator *tr, X86Insn *in, X86Helper helper, unsigned
     IrBlock *ir = tr->ir;
     IrVal addr;
 
-    if (!x86_is_unlimited(tr, in->seg) && in->seg == S_SS) { /* where the area begins has to be in the segment */
-        x86_linear(tr, in, in->seg, x86_effective(tr, in), in->addr_type, FIRST_PART, write);
-        align_before_limit(tr, in, align);
+    if (in->seg == S_SS) {
+        check_first_part(tr, in, write);
     }
+    align_before_limit(tr, in, align);
     addr = x86_address_arg(tr, in, size, write);
     x86_raise_if(tr, in, COND_NE, IR_I64,
                  ir_op2(ir, IR_and, IR_I64, addr, ir_const(ir, IR_I64, align - 1)),

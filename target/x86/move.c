@@ -122,12 +122,14 @@ void x86_emit_xchg(X86Translator *tr, X86Insn *in)
     x86_operand_put(tr, in, 1, a);
 }
 
-/* 90: NOP, PAUSE with F3, XCHG R8,rAX with REX.B. */
+/* 90: NOP, PAUSE with F3 whatever REX says, XCHG R8,rAX with REX.B. */
 void x86_emit_nop90(X86Translator *tr, X86Insn *in)
 {
-    if (in->rm != R_AX) {
-        x86_emit_xchg(tr, in);
-    } else if (in->rep == 0xf3 && cpu_count() > 1) { /* who waits lets others run */
+    if (in->rep != 0xf3) {
+        if (in->rm != R_AX) {
+            x86_emit_xchg(tr, in);
+        }
+    } else if (cpu_count() > 1) { /* who waits lets others run */
         if (x86_each_insn_exits(tr)) {
             x86_end_jump(tr, in->next_pc);
         } else {
