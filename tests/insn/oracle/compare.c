@@ -157,11 +157,15 @@ static void try_bytes(Instance *i, GuestEngine how, void *bytes, const void *ins
     }
 }
 
-static void minimise(Instance *i, GuestEngine how)
+/* False: it does not differ any more. */
+static bool minimise(Instance *i, GuestEngine how)
 {
     static const uint8_t zeroes[ORACLE_DATA_SIZE];
     OracleState plain;
 
+    if (!still_differs(i, how)) {
+        return false;
+    }
     vector_plain_state(&plain);
     for (unsigned n = 0; n < 16; n++) {
         if (n != R_SP) {
@@ -188,7 +192,7 @@ static void minimise(Instance *i, GuestEngine how)
             }
         }
     }
-    still_differs(i, how);
+    return still_differs(i, how);
 }
 
 static void tell(GString *out, const char *what, unsigned n, const void *host, const void *guest, unsigned size)
@@ -267,9 +271,13 @@ void compare_report(Instance *i, GuestEngine how, GString *out)
     static const char *const names[] = {"compiled", "interpreted", "interpreted without optimisation"};
     const Case *one = i->one;
     g_autofree char *text = guest_disassemble(one->mode, one->code, one->size), *row = row_name(one->row);
+    g_autofree void *first = g_memdup2(i, sizeof(*i));
     Undefined undefined;
 
-    minimise(i, how);
+    if (!minimise(i, how)) {
+        g_string_append(out, "# not seen again; as it was then:\n");
+        memcpy(i, first, sizeof(*i));
+    }
     for (unsigned at = 0; at < ORACLE_DATA_SIZE; at++) {
         if (!looked_at(one, at)) {
             i->host_data[at] = i->data[at];

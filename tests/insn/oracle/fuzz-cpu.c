@@ -16,7 +16,7 @@
 
 enum { STATES_PER_CASE = 64, TRIES = 64, MAX_TOLD = 3 };
 /* #UD does not depend on the state, and what faults in so many states does so in most. */
-enum { ENOUGH_UD = 3, ENOUGH_FAULTS = 8 };
+enum { ENOUGH_UD = 2, ENOUGH_FAULTS = 6 };
 
 static const char *const mode_names[] = {"64", "32", "16"};
 static char *mode_option, *row_option;
@@ -123,7 +123,7 @@ static bool chosen(const Row *row)
 /* Nothing of it has run yet without a fault, and it had its chances. */
 static bool only_faults(const Row *row, OracleMode mode)
 {
-    return row->faults[mode] >= 64 && !row->with_register[mode] && !row->with_memory[mode];
+    return row->faults[mode] >= 12 && !row->with_register[mode] && !row->with_memory[mode];
 }
 
 static void run_round(OracleMode mode, GArray *which, uint64_t round, Random *r)

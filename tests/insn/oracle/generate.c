@@ -253,7 +253,7 @@ bool generate_case(Case *one, Row *row, OracleMode mode, Random *r)
         return false;
     }
     one->size = one->in.length;
-    one->far_reaching = is_string(row) || mode == ORACLE_16 || one->in.addr_type == IR_I16;
+    one->far_reaching = is_string(row) || mode == ORACLE_16 || one->in.addr_type == IR_I16 || one->in.row->emit == x86_emit_bt;
     if (is_branch(&one->in)) {
         if (one->in.row->operand[0] == O_Jz && !one_in(r, 8)) { /* within the page of code */
             unsigned size = one->in.type == IR_I16 ? 2 : 4;

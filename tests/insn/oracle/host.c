@@ -281,7 +281,9 @@ const char *host_init(void)
         !map(ORACLE_DATA, ORACLE_DATA_SIZE, PROT_READ | PROT_WRITE)) {
         return "addresses are taken";
     }
+    memset((void *)(uintptr_t)JUMP32, 0xcc, 0x1000);
     memcpy((void *)(uintptr_t)JUMP32, jump32, sizeof(jump32));
+    mprotect(control, 0x1000, PROT_READ | PROT_WRITE); /* a branch may lead there */
     memset(code_alias, 0xcc, ORACLE_CODE_SIZE);
     __asm__("rdfsbase %0" : "=r"(control->fs_base));
     control->gs_base = ORACLE_GS_BASE_64;

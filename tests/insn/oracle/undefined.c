@@ -110,6 +110,9 @@ bool undefined_order(const Case *one, const OracleState *host, const OracleState
     if (in_parts && one->mode != ORACLE_64 && host->vector == EXC_PF && guest->vector >= 0) {
         return true; /* one part is not there, another is beyond the segment's limit */
     }
+    if (one->mode == ORACLE_64 && one->in.row->emit == x86_emit_movbe && host->vector == EXC_SS && guest->vector == EXC_GP) {
+        return true; /* a prefix of SS does nothing, but to the exception of this instruction */
+    }
     if (flags & FPF_MASKMOV && one->in.addr_type == IR_I16) {
         return host->vector >= 0 && guest->vector >= 0; /* whether its bytes wrap at 64 KiB */
     }
