@@ -79,6 +79,21 @@ def libraries(program):
     return {path.lstrip('/'): path for path in re.findall(r'(/\S+) \(0x', text)}
 
 
+def libraries_in(root, program):
+    """The same for a program of another system, whose packages were unpacked into root."""
+    found, wanted = {}, [program]
+    while wanted:
+        text = subprocess.run(['readelf', '-d', '-l', wanted.pop()], capture_output=True, text=True, check=True).stdout
+        paths = [root / name for name in re.findall(r'program interpreter: /(\S+)\]', text)]
+        for name in re.findall(r'Shared library: \[(\S+)\]', text):
+            paths += sorted(path for path in root.glob(f'**/{name}') if path.is_file())[:1]
+        for path in paths:
+            if str(path.relative_to(root)) not in found:
+                found[str(path.relative_to(root))] = path
+                wanted.append(path)
+    return found
+
+
 def build(output, busybox, kernel_root, module_names, task, programs=(), files=None, parameters=None):
     """Writes a gzipped initramfs whose /init loads modules and runs `task`, a shell script; programs go to /bin,
     files ({path: file of the host}) to their paths; parameters are what modules get ({module: text})."""

@@ -13,8 +13,11 @@ import machine
 SECONDS = 600
 
 
-def run(myna, seconds):
-    program = machine.guest('stress-ng-amd64') / 'usr/bin/stress-ng'
+def files_of(arch):
+    root = machine.guest(f'stress-ng-{arch}')
+    program = root / 'usr/bin/stress-ng'
+    if arch == 'i386':
+        return initramfs.libraries_in(root, program) | {'bin/stress-ng': program}
     try:
         files = initramfs.libraries(program)
     except subprocess.CalledProcessError:
@@ -22,9 +25,14 @@ def run(myna, seconds):
     missing = subprocess.run(['ldd', program], capture_output=True, text=True, check=True).stdout
     if 'not found' in missing:
         machine.skip('the libraries of stress-ng are not installed (Debian package stress-ng)')
-    files['bin/stress-ng'] = program
+    return files | {'bin/stress-ng': program}
+
+
+def run(myna, arch, seconds):
+    files = files_of(arch)
+    triplet = {'amd64': 'x86_64', 'i386': 'i386'}[arch] + '-linux-gnu'
     task = f'''
-export LD_LIBRARY_PATH=/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu
+export LD_LIBRARY_PATH=/lib/{triplet}:/usr/lib/{triplet}
 mkdir -p /dev/shm; cd /tmp; dmesg -c > /dev/null
 stress-ng --verify --temp-path /tmp --cpu 2 --cpu-method all --vm 2 --vm-bytes 128M --vm-method all --atomic 2 --membarrier 2 \\
     --timeout {seconds} --metrics-brief
@@ -33,7 +41,7 @@ dmesg -r | grep "^<[0-4]>" | sed "s/^/BOOT-WARNING /"
 echo BOOT-END
 poweroff -f
 '''
-    with linux.boot(myna, 'amd64', task, smp=4, memory=1024, files=files, append='no_timer_check',
+    with linux.boot(myna, arch, task, smp=4, memory=1024, files=files, append='no_timer_check',
                     args=['-nic', 'none', '-cpu', 'max']) as m:
         m.expect('BOOT-UP', 400)
         m.expect(r'BOOT-STATUS \d+', seconds * 3 + 300)
@@ -46,7 +54,8 @@ poweroff -f
             raise machine.Failure('the kernel complains: ' + '; '.join(bad[:5]))
 
 
-TESTS = {'amd64': lambda myna: run(myna, SECONDS), 'amd64-brief': lambda myna: run(myna, 60)}
+TESTS = {'amd64': lambda myna: run(myna, 'amd64', SECONDS), 'amd64-brief': lambda myna: run(myna, 'amd64', 60),
+         'i386': lambda myna: run(myna, 'i386', SECONDS), 'i386-brief': lambda myna: run(myna, 'i386', 60)}
 
 if __name__ == '__main__':
     machine.main(TESTS)
