@@ -45,13 +45,21 @@ static bool large_has(const LargeRanges *large, uint64_t addr)
     return false;
 }
 
+static void clear_entry(JumpCache *jumps, uint32_t index)
+{
+    jumps->entries[index] = (JumpCacheEntry){ jump_cache_empty(index), NULL };
+}
+
+static bool is_empty(const JumpCache *jumps, uint32_t index)
+{
+    return jumps->entries[index].pc == jump_cache_empty(index);
+}
+
 static void jumps_wipe(JumpCache *jumps)
 {
-    /* JUMP_CACHE_EMPTY in pc; code need not be NULL then, but is. */
-    for (uint32_t i = 0; i < JUMP_CACHE_SIZE; i++) {
-        jumps->entries[i] = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
-    }
-    fill_words(jumps->listed, 0, JUMP_CACHE_SIZE / 8);
+    zero_pages(jumps->entries, JUMP_CACHE_SIZE * sizeof(*jumps->entries));
+    zero_pages(jumps->listed, JUMP_CACHE_SIZE);
+    clear_entry(jumps, 0);
     fill_words(jumps->pages, 0, G_N_ELEMENTS(jumps->pages));
     for (int i = 0; i < 2; i++) {
         jumps->filled[i].n = 0;
@@ -75,7 +83,7 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
         for (uint32_t i = 0; i < list->n; i++) {
             uint32_t index = list->index[i];
 
-            jumps->entries[index] = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
+            clear_entry(jumps, index);
             jumps->listed[index] &= ~(1 << which);
         }
         list->n = 0;
@@ -138,10 +146,7 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
     JumpCache *jumps = ec->jumps;
     uint32_t index = jump_cache_index(pc), page = page_number(jumps->base + pc);
 
-    if (pc == JUMP_CACHE_EMPTY) {
-        return;
-    }
-    if (jumps->entries[index].pc != JUMP_CACHE_EMPTY && jumps->entries[index].pc != pc) {
+    if (!is_empty(jumps, index) && jumps->entries[index].pc != pc) {
         jumps_move(jumps, index);
     }
     jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->entry : NULL };
@@ -155,12 +160,10 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
 
 static void drop_if_on(JumpCache *jumps, uint32_t index, uint32_t page)
 {
-    JumpCacheEntry *entry = &jumps->entries[index];
-    uint32_t at = page_number(jumps->base + entry->pc);
+    uint32_t at = page_number(jumps->base + jumps->entries[index].pc);
 
-    if (entry->pc != JUMP_CACHE_EMPTY &&
-        (at == page || (jumps->blocks[index]->host2 && (at + 1) << 12 == page << 12))) {
-        *entry = (JumpCacheEntry){ JUMP_CACHE_EMPTY, NULL };
+    if (!is_empty(jumps, index) && (at == page || (jumps->blocks[index]->host2 && (at + 1) << 12 == page << 12))) {
+        clear_entry(jumps, index);
     }
 }
 

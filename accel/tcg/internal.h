@@ -56,7 +56,7 @@ static inline uint64_t entry_page(const PageEntry *entry)
 }
 
 /* Which elements of a table were filled, so that emptying it costs what filling did. */
-#define FILL_MAX 4096
+#define FILL_MAX 16384
 typedef struct FillList {
     uint32_t n;
     bool overflow;
@@ -285,6 +285,8 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which);
 void fill_words(void *words, uint64_t value, size_t n);
 void *map_zeroed(size_t size);
+/* Pages of such memory become zeros again, and need no memory until they are touched. */
+void zero_pages(void *pages, size_t size);
 PageEntry *pages_find(PageSets *sets, uint64_t tag);
 PageEntry *pages_slot(PageSets *sets, uint64_t tag);
 void tlb_clear(Tlb *tlb, bool keep_global);

@@ -417,7 +417,7 @@ static Block *cached_block(EngineCpu *ec, const BlockKey *key)
     uint32_t index = jump_cache_index(key->pc);
     Block *block;
 
-    if (ec->jumps->entries[index].pc != key->pc || key->pc == JUMP_CACHE_EMPTY) {
+    if (ec->jumps->entries[index].pc != key->pc) {
         return NULL;
     }
     block = ec->jumps->blocks[index];

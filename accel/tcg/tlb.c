@@ -28,6 +28,13 @@ void *map_zeroed(size_t size)
     return p;
 }
 
+void zero_pages(void *pages, size_t size)
+{
+    int error = madvise(pages, size, MADV_DONTNEED);
+
+    g_assert(!error);
+}
+
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which)
 {
     FillList *list = &lists[which];

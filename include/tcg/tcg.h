@@ -20,21 +20,25 @@ typedef struct TlbEntry {
 
 /* Inline lookup of indirect and cross-page branches. */
 typedef struct JumpCacheEntry {
-    uint64_t pc; /* value of the pc slot; JUMP_CACHE_EMPTY never matches */
+    uint64_t pc; /* value of the pc slot; jump_cache_empty() of the place never matches */
     const void *code;
 } JumpCacheEntry;
-#define JUMP_CACHE_BITS  14
-#define JUMP_CACHE_SIZE  (1u << JUMP_CACHE_BITS)
-#define JUMP_CACHE_EMPTY UINT64_MAX /* with code NULL */
+/* The place is the low half of a word: one instruction. Most of the table is never touched, and so takes no memory. */
+#define JUMP_CACHE_SIZE  (1u << 16)
 static inline uint32_t jump_cache_index(uint64_t pc)
 {
-    return (uint32_t)(pc ^ pc >> JUMP_CACHE_BITS) & (JUMP_CACHE_SIZE - 1);
+    return (uint16_t)pc;
 }
 /* Where an entry goes that another drove from its place; looked at before the engine is. */
 #define JUMP_CACHE_SECOND_SHIFT 9
 static inline uint32_t jump_cache_second(uint64_t pc)
 {
     return (uint32_t)(pc ^ pc >> JUMP_CACHE_SECOND_SHIFT) & (JUMP_CACHE_SIZE - 1);
+}
+/* The pc of an empty place, whose first and second places are others. Memory of zeros is empty but for place 0. */
+static inline uint64_t jump_cache_empty(uint32_t place)
+{
+    return place == 0;
 }
 
 /* A direct exit: rel32 at `patch` (in the writable view) goes to the stub until it is linked. */

@@ -130,10 +130,7 @@ static void lookup_jump(Context *c)
 {
     Asm *a = &c->a;
 
-    asm_mov_rr(a, 8, R11, R13);
-    asm_shift_imm(a, SH_SHR, 8, R11, JUMP_CACHE_BITS);
-    asm_alu(a, ALU_XOR, 4, R11, rm_reg(R13));
-    asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), JUMP_CACHE_SIZE - 1);
+    asm_zext_rr(a, 2, R11, R13); /* jump_cache_index() */
     asm_shift_imm(a, SH_SHL, 4, R11, 4);
     asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
     jump_by_entry(c, 0);

@@ -84,11 +84,6 @@ static void handle(int signal, siginfo_t *info, void *context)
     int code = signal == SIGFPE && gregs[REG_TRAPNO] == TRAP_SIMD ? TCG_FAULT_SIMD : info->si_code;
 
     tcg_interp_signal(signal, code, context);
-    if (gregs[REG_RIP] == 0 && (uint64_t)gregs[REG_R13] == JUMP_CACHE_EMPTY) {
-        /* A guest jumped to the one pc that an empty jump cache entry seems to have. */
-        gregs[REG_RIP] = (uintptr_t)backend.thunks[THUNK_LOOKUP];
-        return;
-    }
     if (info->si_code > 0 && buffer_contains(gregs[REG_RIP])) {
         deliver(uc, signal, code);
     } else {

@@ -410,8 +410,7 @@ static void a_fetch_fault_is_raised(void)
     g_assert_cmphex(s->pc, ==, 0x5000);
 }
 
-/* An entry of the jump cache that is empty has this pc. */
-static void the_last_pc_of_all_is_not_remembered(void)
+static void the_last_pc_of_all_can_be_jumped_to(void)
 {
     start();
     s->pc = UINT64_MAX;
@@ -756,7 +755,7 @@ static const Case cases[] = {
     CASE(a_fault_leaves_the_pc_at_its_instruction),
     CASE(a_crossing_store_that_faults_writes_nothing),
     CASE(a_fetch_fault_is_raised),
-    CASE(the_last_pc_of_all_is_not_remembered),
+    CASE(the_last_pc_of_all_can_be_jumped_to),
     CASE(a_fetch_fault_in_the_second_page_is_raised),
     CASE(the_next_instruction_sees_a_changed_one),
     CASE(changed_code_in_another_block_is_seen),

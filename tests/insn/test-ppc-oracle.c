@@ -1156,7 +1156,7 @@ static void start(void)
         tlb_entries[at >> 12 & (TLB_ENTRIES - 1)] = (TlbEntry){ at, (uintptr_t)page - ORACLE_PAGE };
     }
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        jumps[i] = (JumpCacheEntry){ .pc = JUMP_CACHE_EMPTY };
+        jumps[i] = (JumpCacheEntry){ .pc = jump_cache_empty(i) };
     }
     cpu->hot->tlb_mask = (TLB_ENTRIES - 1) * sizeof(TlbEntry);
     cpu->hot->tlb_load = cpu->hot->tlb_store = tlb_entries;

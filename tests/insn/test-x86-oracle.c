@@ -803,7 +803,7 @@ static void set_tables(CpuHot *hot)
         tlb[i].tag = i & 1 ? TLB_INVALID : NATIVE_DATA + (uint64_t)(i << 12);
     }
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        jumps[i] = (JumpCacheEntry){.pc = JUMP_CACHE_EMPTY};
+        jumps[i] = (JumpCacheEntry){.pc = jump_cache_empty(i)};
     }
     hot->tlb_mask = (ENTRIES - 1) * sizeof(TlbEntry);
     hot->tlb_load = hot->tlb_store = tlb;

@@ -238,7 +238,7 @@ void test_state_fill(TestState *s, uint64_t seed)
     uint32_t mxcsr = 0x1f80;
 
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        jump_cache[i] = (JumpCacheEntry){JUMP_CACHE_EMPTY, NULL};
+        jump_cache[i] = (JumpCacheEntry){jump_cache_empty(i), NULL};
     }
     fill_tlb(tlb_load, 5);
     fill_tlb(tlb_store, 4);

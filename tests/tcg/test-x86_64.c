@@ -215,7 +215,7 @@ static void reset_state(void)
     s->hot.tlb_store = s->stores;
     s->hot.jump_cache = s->jumps;
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        s->jumps[i].pc = JUMP_CACHE_EMPTY;
+        s->jumps[i].pc = jump_cache_empty(i);
     }
     memset(s->loads, 0xff, sizeof(s->loads));
     memset(s->stores, 0xff, sizeof(s->stores));
@@ -759,6 +759,11 @@ static void the_jump_cache_is_used(void)
     target = compile_now(b);
     g_assert_cmpint(tcg_enter(s, far->code, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(s->pc, ==, pc);
+    for (unsigned i = 0; i < 5; i++) { /* that an empty place might look like */
+        s->reg[11] = (const uint64_t[]){ 0, 1, 0x10000, 0x10001, UINT64_MAX }[i];
+        g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_LOOKUP);
+        g_assert_cmphex(s->pc, ==, s->reg[11]);
+    }
     s->jumps[jump_cache_index(pc)] = (JumpCacheEntry){ pc, target->code };
     g_assert_cmpint(tcg_enter(s, far->code, &exit), ==, TCG_EXIT_YIELD);
     s->reg[11] = pc;

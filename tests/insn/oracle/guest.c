@@ -179,7 +179,7 @@ static void set_tables(CpuHot *hot)
     }
     tlb[ORACLE_DATA >> 12 & (TLB_SIZE - 1)].tag = ORACLE_DATA;
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        jumps[i] = (JumpCacheEntry){.pc = JUMP_CACHE_EMPTY};
+        jumps[i] = (JumpCacheEntry){.pc = jump_cache_empty(i)};
     }
     hot->tlb_mask = (TLB_SIZE - 1) * sizeof(TlbEntry);
     hot->tlb_load = hot->tlb_store = tlb;
