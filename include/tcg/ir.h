@@ -171,8 +171,8 @@ typedef struct IrRaw {
 
 /*
  * A floating-point or vector operation on fields of the state, which a helper does completely and exactly. A host may
- * do it itself where it knows the same outcome: FAST_VECTOR always; the others where the byte `gate` is not zero
- * (rounding to nearest, inexactness noted already, nothing enabled) and the result is a normal number.
+ * do it itself where it knows the same outcome. All but FAST_VECTOR are for guests in a mode that rounds to nearest, has
+ * noted inexactness already, and traps nothing.
  */
 typedef enum IrFastKind {
     FAST_VECTOR,   /* t = a op b, 128 bits */
@@ -190,10 +190,11 @@ typedef struct IrFast {
     uint8_t kind;             /* IrFastKind */
     uint8_t prefix, map, opcode; /* of the host instruction, as in IrRaw; the fused ones are VEX */
     uint8_t size;
+    bool is_unsigned;         /* the integer */
     bool single;              /* the result is rounded to a single */
     bool clear;               /* the doubleword behind t becomes zero */
-    bool record;              /* args and operands go to `last`: what the status bits can be made of */
-    int32_t t, a, b, c, gate, last; /* offsets in the state; last: two words, three doublewords, a byte (zero) */
+    bool record;              /* args[1] and operands go to `last`: what the status bits can be made of */
+    int32_t t, a, b, c, last; /* offsets in the state; last: args[1], sign-extended, and three doublewords */
     uint16_t helper;
     uint32_t args[2];
 } IrFast;

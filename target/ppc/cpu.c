@@ -17,7 +17,7 @@ static const StateField *ppc_fields(size_t *count)
         ROW(gpr, 32, 0) ROW(pc, 1, 0) ROW(lr, 1, 0) ROW(ctr, 1, 0)
         ROW(ca, 1, 0) ROW(ov, 1, 0) ROW(so, 1, 0) ROW(ca32, 1, 0) ROW(ov32, 1, 0) ROW(cr, 8, 0) ROW(xer_low, 1, 0)
         ROW(reserve_addr, 1, PPC_NO_RESERVATION) ROW(reserve_value, 1, 0) ROW(reserve_value2, 1, 0) ROW(reserve_size, 1, 0)
-        ROW(vrsave, 1, 0) ROW(fpscr, 1, 0) ROW(fp_last, 2, 0) ROW(fp_last_operands, 3, 0) ROW(fp_last_fpcc, 1, 0)
+        ROW(vrsave, 1, 0) ROW(fpscr, 1, 0) ROW(fp_noted, 1, 0) ROW(fp_last_operands, 3, 0) ROW(fp_last_fpcc, 1, 0)
         ROW(vscr, 1, 0) ROW(vsr, 128, 0)
         ROW(msr, 1, 0) ROW(spr, 1024, 0) ROW(sr, 16, 0) ROW(tgpr, 4, 0) ROW(slb_esid, 64, 0) ROW(slb_vsid, 64, 0)
         ROW(exception.vector, 1, PPC_NO_EXCEPTION) ROW(exception.flags, 1, 0) ROW(napping, 1, 0)
@@ -37,7 +37,6 @@ static void state_replaced(PpcState *s)
         engine.flush_all(s->hot.cpu);
     }
     ppc_update_mode(s);
-    ppc_fp_update_fast(s);
     ppc_timers_update(s);
 }
 

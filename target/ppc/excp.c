@@ -73,6 +73,7 @@ void ppc_update_mode(PpcState *s)
     if (ppc_isa(s, ISA_970)) {
         m |= s->spr[SPR_HID5] & 0x80 ? MODE_DCBZ32 : 0;
     }
+    m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
     s->mode_flags = m;
     ppc_poll_interrupts(s);
     if (engine.update_mode) {

@@ -1,21 +1,35 @@
 /*
  * Floating point by the host: which instructions it can do, and FPSCR afterwards.
  *
- * While FPSCR says round to nearest, XX is set and nothing is enabled (fp_fast), the host's result is the guest's and
- * no sticky bit changes, if the result is a normal number by a margin: overflow, underflow and NaNs are not. Only the
- * status of the last operation is missing, FPRF, FR and FI. It is computed by doing that operation again when somebody
- * looks. Of a block's operations only the last one is noted: a fault between them shows older status.
+ * While FPSCR says round to nearest, XX is set and nothing is enabled (MODE_FAST_FP, part of the block's key), the host's
+ * result is the guest's and no sticky bit changes, if the result is a normal number by a margin: overflow, underflow and
+ * NaNs are not. Only the status of the last operation is missing, FPRF, FR and FI. It is computed by doing that operation
+ * again when somebody looks. Of a block's operations only the last one is noted: a fault between them shows older status.
  */
 #include "target/ppc/fp.h"
 #include "target/ppc/fp_rows.h"
 
-/* As IrFast.last says. */
-G_STATIC_ASSERT(offsetof(PpcState, fp_last_operands) == offsetof(PpcState, fp_last) + 8);
-G_STATIC_ASSERT(offsetof(PpcState, fp_last_fpcc) == offsetof(PpcState, fp_last) + 32);
+#include <stdatomic.h>
 
+/* As IrFast.last says. A comparison's FPCC is in the first byte of fp_last_fpcc. */
+G_STATIC_ASSERT(offsetof(PpcState, fp_last_fpcc) == offsetof(PpcState, fp_noted) + 4);
+G_STATIC_ASSERT(offsetof(PpcState, fp_last_operands) == offsetof(PpcState, fp_noted) + 8);
+
+bool ppc_fp_is_fast(const PpcState *s)
+{
+    return (s->fpscr & (FPSCR_RN | FPSCR_XX | FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE)) == FPSCR_XX;
+}
+
+/* A running block that does everything by helpers is right in either mode; what turns the host off ends its block. */
 void ppc_fp_update_fast(PpcState *s)
 {
-    s->fp_fast = (s->fpscr & (FPSCR_RN | FPSCR_XX | FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE)) == FPSCR_XX;
+    if (ppc_fp_is_fast(s) == !(s->mode_flags & MODE_FAST_FP)) {
+        s->mode_flags ^= MODE_FAST_FP;
+        if (engine.update_mode) {
+            engine.update_mode(s->hot.cpu);
+        }
+        atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
+    }
 }
 
 enum { ADD = 0x58, MUL = 0x59, SUB = 0x5c, DIV = 0x5e, SQRT = 0x51 };          /* 0f map, as scalars and in pairs */
@@ -81,13 +95,19 @@ static bool plan_fpr(unsigned row, uint32_t word, IrFast *f)
         f->b = left(b);
         return true;
     case EXEC_fctiwz:
+    case EXEC_fctiwuz:
     case EXEC_fctidz:
         f->kind = FAST_TO_INT;
-        f->size = row == EXEC_fctiwz ? 4 : 8;
+        f->size = row == EXEC_fctidz ? 8 : 4;
+        f->is_unsigned = row == EXEC_fctiwuz;
         f->b = left(b);
         return true;
     case EXEC_fcfid:
+    case EXEC_fcfids:
+    case EXEC_fcfidu:
+    case EXEC_fcfidus:
         f->kind = FAST_FROM_INT;
+        f->is_unsigned = row == EXEC_fcfidu || row == EXEC_fcfidus;
         f->b = left(b);
         return true;
     case EXEC_fcmpu:
@@ -132,11 +152,19 @@ static bool plan_vsx(unsigned row, uint32_t word, IrFast *f)
     case EXEC_xvnmsubadp: return fused(f, FNMADD, a, b, t);
     case EXEC_xsnmsubmdp:
     case EXEC_xvnmsubmdp: return fused(f, FNMADD, a, t, b);
-    case EXEC_xssqrtdp:
-        f->kind = FAST_DOUBLE;
-        return two(f, SQRT, -1, b);
+    case EXEC_xssqrtdp: return two(f, SQRT, -1, b);
+    case EXEC_xsaddsp: return f->single = true, two(f, ADD, a, b);
+    case EXEC_xssubsp: return f->single = true, two(f, SUB, a, b);
+    case EXEC_xsmulsp: return f->single = true, two(f, MUL, a, b);
+    case EXEC_xsdivsp: return f->single = true, two(f, DIV, a, b);
+    case EXEC_xssqrtsp: return f->single = true, two(f, SQRT, -1, b);
     case EXEC_xscvsxddp:
+    case EXEC_xscvuxddp:
+    case EXEC_xscvsxdsp:
+    case EXEC_xscvuxdsp:
         f->kind = FAST_FROM_INT;
+        f->is_unsigned = row == EXEC_xscvuxddp || row == EXEC_xscvuxdsp;
+        f->single = row == EXEC_xscvsxdsp || row == EXEC_xscvuxdsp;
         f->b = left(b);
         return true;
     case EXEC_xscvdpsxds:
@@ -188,7 +216,6 @@ static bool plan_vector(unsigned row, uint32_t word, IrFast *f)
             f->t = left(is_vsx ? field_xt(word) : 32 + field_t(word));
             f->a = left(hosts[i].swapped ? b : a);
             f->b = left(hosts[i].swapped ? a : b);
-            f->gate = -1;
             return true;
         }
     }
@@ -199,8 +226,8 @@ static bool plan(unsigned row, uint32_t word, IrFast *f)
 {
     unsigned op = word >> 26;
 
-    *f = (IrFast){ .kind = FAST_DOUBLE, .a = -1, .b = -1, .c = -1, .gate = offsetof(PpcState, fp_fast),
-                   .last = offsetof(PpcState, fp_last), .args = { row, word } };
+    *f = (IrFast){ .kind = FAST_DOUBLE, .a = -1, .b = -1, .c = -1, .last = offsetof(PpcState, fp_noted),
+                   .args = { row, word } };
     if (op == 59 || op == 63) {
         return (!(word & 1) || row == EXEC_fcmpu || row == EXEC_fcmpo) && plan_fpr(row, word, f);
     }
@@ -274,7 +301,7 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in)
     if (emit_move(tr, in) || emit_permute(tr, in)) {
         return true;
     }
-    if (!plan(in->row->op, in->word, &f)) {
+    if (!plan(in->row->op, in->word, &f) || (f.kind != FAST_VECTOR && !(tr->mode & MODE_FAST_FP))) {
         return false;
     }
     f.helper = f.kind == FAST_COMPARE ? HELPER_fp_compare : HELPER_fp_exec;
@@ -302,22 +329,27 @@ static void place(PpcState *s, int32_t offset, uint64_t value)
 /* The operands of the last operation go back to their registers, it is done again, and the registers are restored. */
 void ppc_fp_settle(PpcState *s)
 {
-    uint32_t row = s->fp_last[0], word = s->fp_last[1];
+    uint32_t word = s->fp_noted;
     uint8_t fpcc = s->fp_last_fpcc;
+    const PpcRow *row;
     PpcVsr kept[64];
     IrFast f;
 
-    s->fp_last[1] = 0;
+    if (!word && !fpcc) {
+        return;
+    }
+    s->fp_noted = 0;
     s->fp_last_fpcc = 0;
-    if (word && row < EXEC_COUNT && plan(row, word, &f) && has_status(&f)) {
+    row = word ? ppc_decode(s->model->isa, 0, word) : NULL;
+    if (row && row->attr & (A_FP | A_VSX) && row->op < EXEC_COUNT && plan(row->op, word, &f) && has_status(&f)) {
         memcpy(kept, s->vsr, sizeof(kept));
         place(s, f.a, s->fp_last_operands[0]);
         place(s, f.b, s->fp_last_operands[1]);
         place(s, f.c, s->fp_last_operands[2]);
-        ppc_fp_execute_again(s, row, word);
+        ppc_fp_execute_again(s, row->op, word);
         memcpy(s->vsr, kept, sizeof(kept));
     }
-    if (fpcc) {
-        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | fpcc << 12;
+    if (fpcc && fpcc <= 8) {
+        s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | (uint64_t)fpcc << 12;
     }
 }

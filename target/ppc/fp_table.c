@@ -109,6 +109,24 @@ static bool touches_cr(const PpcInsn *in)
     }
 }
 
+/* Whether it may turn off what the host does itself, so that the block must end behind it. */
+static bool changes_mode(unsigned row)
+{
+    switch (row) {
+    case EXEC_mffsce:
+    case EXEC_mffscrn:
+    case EXEC_mffscrni:
+    case EXEC_mcrfs:
+    case EXEC_mtfsb0:
+    case EXEC_mtfsb1:
+    case EXEC_mtfsfi:
+    case EXEC_mtfsf:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal row = ppc_const(tr, IR_I64, in->row->op), word = ppc_const(tr, IR_I64, in->word);
@@ -123,6 +141,9 @@ static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
         PPC_CALL2(tr, fp_exec_cr, row, word);
     } else {
         PPC_CALL2(tr, fp_exec, row, word);
+    }
+    if (changes_mode(in->row->op)) {
+        ppc_end_mode(tr, in->next_pc);
     }
 }
 

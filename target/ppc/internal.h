@@ -82,6 +82,7 @@ enum {
     MODE_SE = 1 << 9,       /* single-step trace */
     MODE_BE = 1 << 10,      /* branch trace */
     MODE_FE = 1 << 11,      /* enabled FP exceptions are taken: FE0 | FE1 */
+    MODE_FAST_FP = 1 << 12, /* the host may do floating point: ppc_fp_is_fast */
     MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
 };
 
@@ -137,6 +138,7 @@ void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of
 
 /* fp_fast.c: FPRF, FR and FI of what the host did go to FPSCR; before anybody reads or writes that. */
 void ppc_fp_settle(PpcState *s);
+bool ppc_fp_is_fast(const PpcState *s);
 void ppc_fp_update_fast(PpcState *s); /* after FPSCR has changed */
 
 /* mmu.c and the MMUs. Addresses are effective. */

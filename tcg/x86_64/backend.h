@@ -139,6 +139,19 @@ typedef struct Snapshot {
     uint32_t first, count;
 } Snapshot;
 
+/* A vector register that holds a field, or its low doubleword; and such a one to load again. */
+enum { HOST_XMMS = 16 };
+typedef struct XmmCopy {
+    int32_t field;
+    bool whole;
+    uint32_t time;
+} XmmCopy;
+typedef struct XmmSave {
+    uint8_t xmm;
+    bool whole;
+    int32_t field;
+} XmmSave;
+
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
 } ColdKind;
@@ -157,6 +170,7 @@ typedef struct ColdStub {
     uint64_t imm;      /* value, pc of exits */
     uint64_t pc;       /* guest pc of a faulting access */
     Snapshot snapshot;
+    Snapshot xmms;     /* vector registers that C may change: a range of Context.xmm_saves */
     const IrInsn *insn;
     HostExit *exit;    /* whose branch leads here directly */
     /* COLD_UPDATE: the store's part. */
@@ -225,6 +239,11 @@ typedef struct Context {
     uint8_t fp_known;     /* FP_LOADED_: so much is loaded for sure */
     int32_t i;            /* current insn */
     uint64_t pc;          /* current guest instruction */
+    XmmCopy xmm[HOST_XMMS];
+    uint16_t xmm_valid, xmm_locked;
+    uint32_t xmm_clock;
+    XmmSave *xmm_saves;
+    uint32_t n_xmm_saves, max_xmm_saves;
     uint32_t *labels;     /* offsets, UINT32_MAX: not yet */
     uint32_t max_labels;
     Place *places;
@@ -298,8 +317,6 @@ void slot_get(Context *c, const IrInsn *insn);
 void slot_put(Context *c, const IrInsn *insn);
 void slot_get8h(Context *c, const IrInsn *insn);
 void slot_put8h(Context *c, const IrInsn *insn);
-void field_get(Context *c, const IrInsn *insn);
-void field_put(Context *c, const IrInsn *insn);
 void slots_flush(Context *c, uint64_t mask);  /* dirty ones to memory */
 void slots_forget(Context *c, uint64_t mask); /* before a call changes their homes */
 void values_forget(Context *c);               /* at labels */
@@ -390,6 +407,17 @@ bool loop_plan(Context *c);
 void loop_enter(Context *c);                       /* from the edge of the first copy to the second */
 void loop_edge(Context *c, const IrInsn *insn);    /* of the second copy */
 Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access in it */
+
+/* fields.c: fields of the state, and their copies in vector registers (guests whose vector registers are pinned have none). */
+void field_get(Context *c, const IrInsn *insn);
+void field_put(Context *c, const IrInsn *insn);
+int xmm_get(Context *c, int32_t field, bool whole); /* a copy, locked for the current insn */
+int xmm_alloc(Context *c);                          /* locked */
+void xmm_set(Context *c, int xmm, int32_t field, bool whole); /* the field has just been stored from it */
+void xmm_forget(Context *c, int32_t field);         /* the doubleword at this offset changes */
+void xmm_forget_all(Context *c);
+Snapshot xmm_snapshot(Context *c);
+void xmm_reload(Context *c, Snapshot s);
 
 /* emit_fast.c */
 void emit_fast(Context *c, const IrInsn *insn);

@@ -10,7 +10,7 @@ ColdStub *cold_new(Context *c, ColdKind kind)
 {
     ColdStub *s = CONTEXT_PUSH(c, cold);
 
-    *s = (ColdStub){ .kind = kind };
+    *s = (ColdStub){ .kind = kind, .xmms = xmm_snapshot(c) };
     return s;
 }
 
@@ -42,6 +42,7 @@ static void reset_allocation(Context *c)
     c->flags_now = 0;
     c->fp_known = FP_LOADED_NOTHING;
     c->pc = 0;
+    c->xmm_valid = 0;
 }
 
 static void prepare(Context *c, IrBlock *ir)
@@ -66,6 +67,8 @@ static void prepare(Context *c, IrBlock *ir)
     reset_allocation(c);
     c->kept = 0;
     c->n_members = 0;
+    c->xmm_clock = 0;
+    c->n_xmm_saves = 0;
     c->n_places = c->n_cold = c->n_faults = c->n_branches = 0;
     c->temps = (1u << HOST_REGS) - 1;
     c->temps &= ~(1u << RSP);
@@ -205,6 +208,7 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_atomic_xor:
     case IR_atomic_xchg:
     case IR_atomic_cmpxchg:
+        xmm_forget_all(c);
         emit_atomic(c, insn);
         break;
     case IR_fence:
@@ -308,6 +312,7 @@ static bool emit_insns(Context *c)
             continue;
         }
         c->locked = 0;
+        c->xmm_locked = 0;
         if (!fold(c, insn)) {
             emit_insn(c, insn);
         }

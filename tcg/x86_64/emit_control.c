@@ -54,6 +54,7 @@ void emit_call(Context *c, const IrInsn *insn)
     fault_record(c, asm_offset(&c->a), c->pc, snapshot_take(c, UINT64_MAX));
     unlock_reg(c, R11);
     c->fp_known = FP_LOADED_NOTHING; /* it is loaded again by whoever needs it */
+    xmm_forget_all(c);
     if (insn->out && h->result != IR_VOID && c->values[insn->out].last_use >= 0) {
         int out = out_reg(c, insn->out, 0, 0, 0, false);
 
@@ -301,6 +302,7 @@ static void emit_label(Context *c, uint32_t label)
     values_forget(c);
     c->flags_now = 0;
     c->fp_known = FP_LOADED_NOTHING;
+    xmm_forget_all(c);
     c->labels[label] = asm_offset(&c->a);
 }
 

@@ -1,16 +1,15 @@
 /*
- * Fast operations: floating point and vectors of guests whose registers are fields of the state, on SSE2 and FMA3.
+ * Fast operations: floating point and vectors of guests whose registers are fields of the state, on SSE2, AVX and FMA3.
  *
- * xmm0 to xmm2 are free, as such a guest has none of them; MXCSR is the process's: nearest, all masked. What the
- * host's result does not tell (it is tiny, infinite, NaN or zero) is left to the helper, in a cold stub. r11 is free.
+ * MXCSR is the process's: nearest, all masked. Vector registers have copies of fields (fields.c). What the host's result
+ * does not tell (it is tiny, infinite or NaN) is left to the helper, in a cold stub. r11 is free.
  */
 #include "backend.h"
 
-enum { XMM0, XMM1 };
-enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29,
-       MOVHLPS = MAP_0F | 0x12, MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, CVTSD2SS = P_F2 | MAP_0F | 0x5a, CVTSS2SD = P_F3 | MAP_0F | 0x5a,
-       CVTTSD2SI = P_F2 | MAP_0F | 0x2c, CVTSI2SD = P_F2 | MAP_0F | 0x2a, UCOMISD = P_66 | MAP_0F | 0x2e,
-       CMOV = MAP_0F | 0x40 };
+enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVHLPS = MAP_0F | 0x12,
+       MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, MOVQ_FROM_GPR = P_66 | MAP_0F | 0x6e, CVTSD2SS = P_F2 | MAP_0F | 0x5a,
+       CVTSS2SD = P_F3 | MAP_0F | 0x5a, CVTTSD2SI = P_F2 | MAP_0F | 0x2c, CVTSI2SD = P_F2 | MAP_0F | 0x2a,
+       CVTSI2SS = P_F3 | MAP_0F | 0x2a, UCOMISD = P_66 | MAP_0F | 0x2e, XORPS = MAP_0F | 0x57, CMOV = MAP_0F | 0x40 };
 /* Exponents that are safe: neither tiny before rounding, nor the largest; for singles, also after rounding. */
 enum { LEAST_DOUBLE = 2, LAST_DOUBLE = 0x7fe, LEAST_SINGLE = 898, LAST_SINGLE = 1149 };
 
@@ -31,56 +30,63 @@ static Rm field(int32_t offset)
 
 static void leave_if(Context *c, ColdStub *s, IrCc cc)
 {
-    unsigned i = 0;
-
-    while (s->jumps[i]) {
-        i++;
-    }
-    s->jumps[i] = asm_jcc(&c->a, cc);
+    s->jumps[1] = asm_jcc(&c->a, cc);
 }
 
-/* The double in an xmm register must be normal, by a margin. */
-static void check_number(Context *c, ColdStub *s, int xmm, bool single)
+/* The sign shifted out, the exponent at the bottom. */
+static void exponent_to_r11(Context *c, int xmm)
 {
-    unsigned least = single ? LEAST_SINGLE : LEAST_DOUBLE, last = single ? LAST_SINGLE : LAST_DOUBLE;
+    sse64(c, MOVQ_TO_GPR, xmm, rm_reg(R11));
+    asm_op(&c->a, 0x03, 8, R11, rm_reg(R11));
+    asm_shift_imm(&c->a, SH_SHR, 8, R11, 53);
+}
+
+/*
+ * The double in an xmm register must be normal, by a margin. Doubles: between 2^-510 and 2^513, where the two highest
+ * bits of the exponent differ, which is told by an addition's overflow; cold code looks at the others.
+ */
+static uint32_t check_number(Context *c, int xmm, bool single)
+{
     Asm *a = &c->a;
 
+    if (single) {
+        exponent_to_r11(c, xmm);
+        asm_alu_ri(a, ALU_SUB, 4, rm_reg(R11), LEAST_SINGLE);
+        asm_alu_ri(a, ALU_CMP, 4, rm_reg(R11), LAST_SINGLE - LEAST_SINGLE);
+        return asm_jcc(a, CC_A);
+    }
     sse64(c, MOVQ_TO_GPR, xmm, rm_reg(R11));
-    asm_op(a, 0x03, 8, R11, rm_reg(R11)); /* without the sign */
-    asm_shift_imm(a, SH_SHR, 8, R11, 53);
-    asm_alu_ri(a, ALU_SUB, 4, rm_reg(R11), least);
-    asm_alu_ri(a, ALU_CMP, 4, rm_reg(R11), last - least);
-    leave_if(c, s, CC_A);
+    asm_op(a, 0x03, 8, R11, rm_reg(R11));
+    asm_op(a, 0x03, 8, R11, rm_reg(R11));
+    return asm_jcc(a, CC_NO);
 }
 
 /* Rounded twice, first to a double: wrong only if that came to lie half-way between two singles. */
-static void check_not_half_way(Context *c, ColdStub *s)
+static void check_not_half_way(Context *c, ColdStub *s, int xmm)
 {
     Asm *a = &c->a;
 
-    sse64(c, MOVQ_TO_GPR, XMM0, rm_reg(R11));
+    sse64(c, MOVQ_TO_GPR, xmm, rm_reg(R11));
     asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), 0x1fffffff);
     asm_alu_ri(a, ALU_CMP, 4, rm_reg(R11), 0x10000000);
     leave_if(c, s, CC_E);
 }
 
-static void round_to_single(Context *c)
+static void round_to_single(Context *c, int xmm)
 {
-    sse(c, CVTSD2SS, XMM0, rm_reg(XMM0));
-    sse(c, CVTSS2SD, XMM0, rm_reg(XMM0));
+    sse(c, CVTSD2SS, xmm, rm_reg(xmm));
+    sse(c, CVTSS2SD, xmm, rm_reg(xmm));
 }
 
+/* The instruction word is negative as an int32_t or not: the upper half of `last` is 0 or -1, which both mean nothing. */
 static void record(Context *c, const IrFast *f)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
 
-    asm_store_imm(&c->a, 4, mem_state(f->last), f->args[0]);
-    asm_store_imm(&c->a, 4, mem_state(f->last + 4), f->args[1]);
-    asm_store_imm(&c->a, 1, mem_state(f->last + 32), 0);
+    asm_store_imm(&c->a, 8, mem_state(f->last), f->args[1]);
     for (unsigned i = 0; i < 3; i++) {
         if (operands[i] >= 0) {
-            asm_load(&c->a, 8, R11, mem_state(operands[i]));
-            asm_store(&c->a, 8, mem_state(f->last + 8 + 8 * i), R11);
+            sse(c, MOVSD_STORE, xmm_get(c, operands[i], false), field(f->last + 8 + 8 * i));
         }
     }
 }
@@ -90,80 +96,126 @@ static uint32_t opcode_of(const IrFast *f)
     return f->opcode | f->map << 8 | (uint32_t)f->prefix << 16;
 }
 
+static bool is_pair(const IrFast *f)
+{
+    return f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2;
+}
+
+static bool is_fused(const IrFast *f)
+{
+    return f->kind == FAST_FUSED || f->kind == FAST_FUSED2;
+}
+
+/* The operation, into a register of its own; nothing has been stored. */
+static int compute(Context *c, const IrFast *f)
+{
+    bool two = is_pair(f);
+    int b = xmm_get(c, f->b, two), a = f->a >= 0 ? xmm_get(c, f->a, two) : b, to;
+
+    if (is_fused(f)) {
+        int third = xmm_get(c, f->c, two);
+
+        to = xmm_alloc(c);
+        sse(c, MOVAPS_LOAD, to, rm_reg(a));
+        asm_vex(&c->a, opcode_of(f), true, false, to, third, rm_reg(b));
+        return to;
+    }
+    to = xmm_alloc(c);
+    if (f->kind == FAST_ROUND) {
+        sse(c, MOVAPS_LOAD, to, rm_reg(b));
+    } else if (host_has(HOST_FMA)) {
+        asm_vex(&c->a, opcode_of(f), false, false, to, a, rm_reg(b));
+    } else {
+        sse(c, MOVAPS_LOAD, to, rm_reg(a));
+        sse(c, opcode_of(f), to, rm_reg(b));
+    }
+    return to;
+}
+
 static void emit_number(Context *c, const IrFast *f, ColdStub *s)
 {
-    bool two = f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2;
-    uint32_t load = two ? MOVAPS_LOAD : MOVSD_LOAD;
+    bool two = is_pair(f);
+    int to = compute(c, f);
 
-    if (f->kind == FAST_FUSED || f->kind == FAST_FUSED2) {
-        sse(c, load, XMM0, field(f->a));
-        sse(c, load, XMM1, field(f->c));
-        asm_vex(&c->a, opcode_of(f), true, false, XMM0, XMM1, field(f->b));
-    } else if (f->kind == FAST_ROUND) {
-        sse(c, MOVSD_LOAD, XMM0, field(f->b));
-    } else {
-        if (f->a >= 0) {
-            sse(c, load, XMM0, field(f->a));
-        }
-        sse(c, opcode_of(f), XMM0, field(f->b));
-    }
+    s->temp = to;
     if (two) {
-        sse(c, MOVHLPS, XMM1, rm_reg(XMM0));
-        check_number(c, s, XMM1, false);
+        int high = xmm_alloc(c);
+
+        sse(c, MOVHLPS, high, rm_reg(to));
+        s->jumps[1] = check_number(c, high, false);
+        s->jumps[2] = check_number(c, to, false);
+    } else {
+        s->jumps[0] = check_number(c, to, f->single);
+        s->store_at = asm_offset(&c->a);
     }
-    check_number(c, s, XMM0, f->single);
     if (f->single) {
         if (f->kind != FAST_ROUND) {
-            check_not_half_way(c, s);
+            check_not_half_way(c, s, to);
         }
-        round_to_single(c);
+        round_to_single(c, to);
     }
     if (f->record) {
         record(c, f);
     }
-    sse(c, two ? MOVAPS_STORE : MOVSD_STORE, XMM0, field(f->t));
+    sse(c, two ? MOVAPS_STORE : MOVSD_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, two);
 }
 
 /* Without a range to check, the host answers the smallest integer. */
-static void emit_to_int(Context *c, const IrFast *f, ColdStub *s, int temp)
+static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
 {
+    int from = xmm_get(c, f->b, false), other = s->value_reg, to = xmm_alloc(c);
     Asm *a = &c->a;
 
-    sse64(c, CVTTSD2SI, R11, field(f->b));
-    if (f->size == 4) {
-        asm_op(a, 0x63, 8, temp, rm_reg(R11)); /* movsxd */
-        asm_alu(a, ALU_CMP, 8, temp, rm_reg(R11));
+    sse64(c, CVTTSD2SI, R11, rm_reg(from));
+    if (f->size == 4 && f->is_unsigned) {
+        asm_mov_rr(a, 4, other, R11);
+        asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
+        leave_if(c, s, CC_NE);
+    } else if (f->size == 4) {
+        asm_op(a, 0x63, 8, other, rm_reg(R11)); /* movsxd */
+        asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
         leave_if(c, s, CC_NE);
     } else {
-        asm_mov_ri(a, temp, UINT64_C(1) << 63);
-        asm_alu(a, ALU_CMP, 8, temp, rm_reg(R11));
+        asm_mov_ri(a, other, UINT64_C(1) << 63);
+        asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
         leave_if(c, s, CC_E);
     }
+    sse64(c, MOVQ_FROM_GPR, to, rm_reg(R11));
     if (f->record) {
-        asm_mov_rr(a, 8, temp, R11);
         record(c, f);
-        asm_store(a, 8, mem_state(f->t), temp);
-        return;
     }
-    asm_store(a, 8, mem_state(f->t), R11);
+    sse(c, MOVSD_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, false);
 }
 
-static void emit_from_int(Context *c, const IrFast *f)
+static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
 {
-    sse(c, MAP_0F | 0x57, XMM0, rm_reg(XMM0)); /* xorps: no false dependence */
-    sse64(c, CVTSI2SD, XMM0, field(f->b));
+    int to = xmm_alloc(c);
+
+    if (f->is_unsigned) {
+        asm_load(&c->a, 8, R11, mem_state(f->b));
+        asm_op(&c->a, 0x85, 8, R11, rm_reg(R11)); /* test */
+        leave_if(c, s, CC_S);
+    }
+    sse(c, XORPS, to, rm_reg(to)); /* no false dependence */
+    sse64(c, f->single ? CVTSI2SS : CVTSI2SD, to, field(f->b));
+    if (f->single) {
+        sse(c, CVTSS2SD, to, rm_reg(to));
+    }
     if (f->record) {
         record(c, f);
     }
-    sse(c, MOVSD_STORE, XMM0, field(f->t));
+    sse(c, MOVSD_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, false);
 }
 
 static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
 {
+    int x = xmm_get(c, f->a, false), y = xmm_get(c, f->b, false);
     Asm *a = &c->a;
 
-    sse(c, MOVSD_LOAD, XMM0, field(f->a));
-    sse(c, UCOMISD, XMM0, field(f->b));
+    sse(c, UCOMISD, x, rm_reg(y));
     leave_if(c, s, CC_P);
     asm_mov_ri(a, out, 4);
     asm_mov_ri(a, R11, 2);
@@ -175,25 +227,28 @@ static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
 
 static void emit_vector(Context *c, const IrFast *f)
 {
-    sse(c, MOVAPS_LOAD, XMM0, field(f->a));
-    sse(c, opcode_of(f), XMM0, field(f->b));
-    sse(c, MOVAPS_STORE, XMM0, field(f->t));
+    int a = xmm_get(c, f->a, true), b = xmm_get(c, f->b, true), to = xmm_alloc(c);
+
+    if (host_has(HOST_FMA)) {
+        asm_vex(&c->a, opcode_of(f), false, false, to, a, rm_reg(b));
+    } else {
+        sse(c, MOVAPS_LOAD, to, rm_reg(a));
+        sse(c, opcode_of(f), to, rm_reg(b));
+    }
+    sse(c, MOVAPS_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, true);
 }
 
 static bool host_can(const IrFast *f)
 {
-    return (f->kind != FAST_FUSED && f->kind != FAST_FUSED2) || host_has(HOST_FMA);
+    return !is_fused(f) || host_has(HOST_FMA);
 }
 
-static void emit_on_host(Context *c, const IrFast *f, ColdStub *s, int temp)
+static void emit_on_host(Context *c, const IrFast *f, ColdStub *s)
 {
-    if (f->gate >= 0) {
-        asm_alu_ri(&c->a, ALU_CMP, 1, field(f->gate), 0);
-        leave_if(c, s, CC_E);
-    }
     switch (f->kind) {
-    case FAST_TO_INT: emit_to_int(c, f, s, temp); break;
-    case FAST_FROM_INT: emit_from_int(c, f); break;
+    case FAST_TO_INT: emit_to_int(c, f, s); break;
+    case FAST_FROM_INT: emit_from_int(c, f, s); break;
     case FAST_COMPARE: emit_fast_compare(c, f, s, s->out); break;
     default: emit_number(c, f, s); break;
     }
@@ -206,7 +261,7 @@ void emit_fast(Context *c, const IrInsn *insn)
 {
     const IrFast *f = &c->ir->fasts[insn->bits];
     ColdStub *s;
-    int out = NO_REG, temp = NO_REG;
+    int out = NO_REG, spare = NO_REG;
 
     if (f->kind == FAST_VECTOR) {
         emit_vector(c, f);
@@ -217,33 +272,103 @@ void emit_fast(Context *c, const IrInsn *insn)
     displace(c, R11, true);
     if (f->kind == FAST_COMPARE) {
         out = alloc_temp(c);
-    }
-    if (f->kind == FAST_TO_INT) { /* now: a register that it evicts is stored on both ways */
-        temp = alloc_temp(c);
+    } else if (f->kind == FAST_TO_INT) {
+        spare = alloc_temp(c);
     }
     s = cold_new(c, COLD_FAST);
     s->insn = insn;
     s->out = out;
+    s->value_reg = spare;
     s->pc = c->pc;
     s->snapshot = snapshot_take(c, UINT64_MAX);
     if (host_can(f)) {
-        emit_on_host(c, f, s, temp);
+        emit_on_host(c, f, s);
     } else {
-        s->jumps[0] = asm_jmp(&c->a);
+        s->jumps[1] = asm_jmp(&c->a);
+        xmm_forget(c, f->t);
+        xmm_forget(c, f->t + 8);
     }
     s->resume = asm_offset(&c->a);
+    s->xmms = xmm_snapshot(c);
     unlock_reg(c, R11);
     if (out != NO_REG) {
         value_set_reg(c, insn->out, out, true);
     }
 }
 
+/* Falls through, or jumps to the helper's call, which is emitted next, if the operand is not zero. */
+static uint32_t unless_zero(Context *c, int32_t operand)
+{
+    asm_load(&c->a, 8, R11, mem_state(operand));
+    asm_op(&c->a, 0x03, 8, R11, rm_reg(R11));
+    return asm_jcc(&c->a, CC_NE);
+}
+
+/* A result of zero that is exact, from what the operands are: goes on with it. Otherwise falls through to the helper. */
+static void accept_zero(Context *c, const IrFast *f, uint32_t go_on)
+{
+    enum { MUL = 0x59, DIV = 0x5e, VFNMADD = 0xac };
+    Asm *a = &c->a;
+    uint32_t no;
+
+    if (is_fused(f) && f->opcode >= VFNMADD) {
+        return; /* the host negates the product, the guest the sum: zeros differ in their signs */
+    }
+    if (is_fused(f)) {
+        for (unsigned i = 0; i < 2; i++) { /* the product is zero */
+            no = unless_zero(c, i ? f->c : f->a);
+            asm_jmp_offset(a, go_on);
+            asm_patch_here(a, no);
+        }
+    } else if (f->kind == FAST_ROUND || f->opcode == MUL || f->opcode == DIV) {
+        no = unless_zero(c, f->kind == FAST_ROUND ? f->b : f->a);
+        asm_jmp_offset(a, go_on);
+        asm_patch_here(a, no);
+        if (f->kind != FAST_ROUND && f->opcode == MUL) {
+            no = unless_zero(c, f->b);
+            asm_jmp_offset(a, go_on);
+            asm_patch_here(a, no);
+        }
+    } else { /* sums that are zero are exact; so are roots */
+        asm_jmp_offset(a, go_on);
+    }
+}
+
+/* What check_number sends here: numbers of other magnitudes, and zeros, which are common. */
+static void look_again(Context *c, ColdStub *s, const IrFast *f)
+{
+    Asm *a = &c->a;
+    uint32_t not_zero, no;
+
+    asm_patch_here(a, s->jumps[0]);
+    sse64(c, MOVQ_TO_GPR, s->temp, rm_reg(R11));
+    asm_op(a, 0x03, 8, R11, rm_reg(R11));
+    not_zero = asm_jcc(a, CC_NE);
+    accept_zero(c, f, s->store_at);
+    no = asm_jmp(a);
+    asm_patch_here(a, not_zero);
+    if (!f->single) {
+        asm_shift_imm(a, SH_SHR, 8, R11, 53);
+        asm_alu_ri(a, ALU_SUB, 4, rm_reg(R11), LEAST_DOUBLE);
+        asm_alu_ri(a, ALU_CMP, 4, rm_reg(R11), LAST_DOUBLE - LEAST_DOUBLE);
+        not_zero = asm_jcc(a, CC_A);
+        asm_jmp_offset(a, s->store_at);
+        asm_patch_here(a, not_zero);
+    }
+    asm_patch_here(a, no);
+}
+
 void cold_fast(Context *c, ColdStub *s)
 {
     const IrFast *f = &c->ir->fasts[s->insn->bits];
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(s->jumps) && s->jumps[i]; i++) {
-        asm_patch_here(&c->a, s->jumps[i]);
+    if (s->jumps[0]) {
+        look_again(c, s, f);
+    }
+    for (unsigned i = 1; i < G_N_ELEMENTS(s->jumps); i++) {
+        if (s->jumps[i]) {
+            asm_patch_here(&c->a, s->jumps[i]);
+        }
     }
     asm_store_imm(&c->a, 8, mem_state(AREA_X0), f->args[0]);
     asm_store_imm(&c->a, 8, mem_state(AREA_X1), f->args[1]);
@@ -253,5 +378,6 @@ void cold_fast(Context *c, ColdStub *s)
     if (s->out != NO_REG) {
         asm_load(&c->a, 1, s->out, mem_state(AREA_X0));
     }
+    xmm_reload(c, s->xmms);
     asm_jmp_offset(&c->a, s->resume);
 }

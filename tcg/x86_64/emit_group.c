@@ -458,5 +458,6 @@ void cold_group(Context *c, ColdStub *s)
             restore_flags(c, AREA_UPDATE);
         }
     }
+    xmm_reload(c, s->xmms);
     asm_jmp_offset(a, c->members[s->first_member + s->n_members - 1].end);
 }

@@ -429,6 +429,7 @@ void cold_load(Context *c, ColdStub *s)
     }
     cold_call(c, s, thunk);
     emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
+    xmm_reload(c, s->xmms);
     asm_jmp_offset(&c->a, s->resume);
 }
 
@@ -466,6 +467,7 @@ void cold_update(Context *c, ColdStub *s)
     if (s->keep_flags) {
         restore_flags(c, AREA_X2);
     }
+    xmm_reload(c, s->xmms);
     asm_jmp_offset(a, s->end);
 }
 
@@ -536,6 +538,7 @@ void cold_store(Context *c, ColdStub *s)
         cold_size(c, s, s->size);
     }
     cold_call(c, s, thunk);
+    xmm_reload(c, s->xmms);
     asm_jmp_offset(&c->a, s->resume);
 }
 
@@ -562,5 +565,6 @@ void cold_probe(Context *c, ColdStub *s)
     cold_address(c, s);
     cold_size(c, s, s->size);
     cold_call(c, s, THUNK_PROBE_STORE);
+    xmm_reload(c, s->xmms);
     asm_jmp_offset(&c->a, s->resume);
 }

@@ -301,29 +301,3 @@ void slots_forget(Context *c, uint64_t mask)
         }
     }
 }
-
-/* Fields of the state that are no slots are always in memory. */
-void field_get(Context *c, const IrInsn *insn)
-{
-    int out;
-
-    if (c->values[insn->out].last_use < 0) {
-        return;
-    }
-    out = out_reg(c, insn->out, 0, 0, 0, false);
-    asm_load(&c->a, ir_type_size(insn->type), out, mem_state(insn->imm));
-    value_set_reg(c, insn->out, out, true);
-}
-
-void field_put(Context *c, const IrInsn *insn)
-{
-    unsigned size = ir_type_size(insn->type);
-    Mem mem = mem_state(insn->imm);
-    int32_t imm;
-
-    if (value_imm(c, insn->in[0], size, &imm)) {
-        asm_store_imm(&c->a, size, mem, imm);
-    } else {
-        asm_store(&c->a, size, mem, value_use(c, insn->in[0]));
-    }
-}

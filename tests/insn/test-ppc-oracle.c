@@ -14,6 +14,7 @@
 #include "util/bits.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum { TLB_ENTRIES = 16, CODE = 0x10000 };
@@ -584,7 +585,7 @@ static void load_state(const OracleState *s)
     state->fpscr = s->fpscr;
     fp_summarise(state);
     ppc_fp_update_fast(state);
-    state->fp_last[1] = 0;
+    state->fp_noted = 0;
     state->fp_last_fpcc = 0;
     state->vscr = s->vscr;
     state->vrsave = s->vrsave;
@@ -658,6 +659,7 @@ static TcgExit run_block(bool compile, uint64_t n_insns)
     TcgExit reason;
 
     guest_ops(cpu)->block_key(cpu, &key);
+    atomic_store(&state->hot.poll, 0);
     ir_block_reset(ir);
     guest_ops(cpu)->translate(&t);
     if (!ir_verify(ir, &why)) {

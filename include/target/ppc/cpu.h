@@ -116,10 +116,9 @@ typedef struct PpcState {
     uint32_t vscr;
 
     /* The last FP operation that the host did: what FPRF, FR and FI come from when somebody reads them. */
-    uint32_t fp_last[2] __attribute__((aligned(8))); /* row and word; word 0: FPSCR is complete */
+    uint32_t fp_noted __attribute__((aligned(8))); /* its word; 0: FPSCR is complete */
+    uint32_t fp_last_fpcc;          /* low byte: of a comparison since then; 0 and 0xff: none */
     uint64_t fp_last_operands[3];
-    uint8_t fp_last_fpcc;           /* of a comparison since then, 0: none */
-    uint8_t fp_fast;                /* derived: the host may do operations, ppc_fp_update_fast */
 
     PpcVsr vsr[64] __attribute__((aligned(16)));
 
