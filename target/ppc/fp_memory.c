@@ -308,6 +308,64 @@ static void emit_store_vector(PpcTranslator *tr, const PpcInsn *in)
     ir_store(tr->ir, IR_I64, addr, disp + 8, second, tr->order);
 }
 
+/* lxvp, stxvp and their kin: an even register and the next, which has the lower address in little-endian mode. */
+static unsigned pair_of(const PpcInsn *in)
+{
+    return (in->word >> 21 & 30) | (in->word >> 21 & 1) << 5;
+}
+
+static void emit_load_pair(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal addr = { 0 }, v[4];
+    int64_t disp;
+
+    if (!operand_address(tr, in, &addr, &disp)) {
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        v[i] = ir_load(tr->ir, IR_I64, addr, disp + 8 * i, tr->order);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned at = is_le(tr) ? 3 - i : i;
+
+        put_half(tr, pair_of(in) + at / 2, at & 1, v[i]);
+    }
+}
+
+static void emit_store_pair(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal addr = { 0 };
+    int64_t disp;
+
+    if (!operand_address(tr, in, &addr, &disp)) {
+        return;
+    }
+    ir_probe_store(tr->ir, IR_I64, addr, disp + 24, tr->order);
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned at = is_le(tr) ? 3 - i : i;
+
+        ir_store(tr->ir, IR_I64, addr, disp + 8 * i, get_half(tr, pair_of(in) + at / 2, at & 1), tr->order);
+    }
+}
+
+/* lxvrbx, stxvrbx and their kin: an integer on the right of the register; op is its IrType. */
+static void emit_load_right(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrType type = in->row->op;
+    unsigned mem = type == IR_I8 ? IRM_ZX : type == IR_I64 ? tr->order : IRM_ZX | tr->order;
+    IrVal value = ir_load(tr->ir, type, ppc_address_x(tr, in), 0, mem);
+
+    put_half(tr, field_xt(in->word), HIGH, ppc_const(tr, IR_I64, 0));
+    put_half(tr, field_xt(in->word), LOW, value);
+}
+
+static void emit_store_right(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrType type = in->row->op;
+
+    ir_store(tr->ir, type, ppc_address_x(tr, in), 0, get_half(tr, field_xt(in->word), LOW), type == IR_I8 ? 0 : tr->order);
+}
+
 /* lvebx and its kin: one element at its place in an aligned quadword; the others are undefined, and stay. */
 enum { E_BYTE = 0, E_HALF, E_WORD, E_STORE = 4 };
 
@@ -477,7 +535,35 @@ static void emit_move(PpcTranslator *tr, const PpcInsn *in)
     put_half(tr, reg, LOW, ppc_const(tr, IR_I64, 0));
 }
 
+/* R, bit 11 of the prefix, is free. */
+#define MLS_FORM(name, op, emit, how) \
+    { name, OPCD(op), emit, A_FP | A_PREFIXED, ISA_V310, (how) | F_PREFIX, 0x06000000, 0xffe00000 }
+#define EIGHT_LS_FORM(name, op, mask, emit, attr, how) \
+    { name, (uint32_t)(op) << 26, mask, emit, (attr) | A_PREFIXED, ISA_V310, (how) | F_PREFIX, 0x04000000, 0xffe00000 }
+
 const PpcRow ppc_rows_fp_memory[] = {
+    MLS_FORM("plfs", 48, emit_load, F_SINGLE), MLS_FORM("plfd", 50, emit_load, F_DOUBLE),
+    MLS_FORM("pstfs", 52, emit_store, F_SINGLE), MLS_FORM("pstfd", 54, emit_store, F_DOUBLE),
+    EIGHT_LS_FORM("plxsd", 42, 0xfc000000, emit_load, A_VEC, F_DOUBLE | F_VR),
+    EIGHT_LS_FORM("plxssp", 43, 0xfc000000, emit_load, A_VEC, F_SINGLE | F_VR),
+    EIGHT_LS_FORM("pstxsd", 46, 0xfc000000, emit_store, A_VEC, F_DOUBLE | F_VR),
+    EIGHT_LS_FORM("pstxssp", 47, 0xfc000000, emit_store, A_VEC, F_SINGLE | F_VR),
+    EIGHT_LS_FORM("plxv", 50, 0xf8000000, emit_load_vector, A_VSX_VEC | A_TX5, V_QUAD | F_VSX),
+    EIGHT_LS_FORM("pstxv", 54, 0xf8000000, emit_store_vector, A_VSX_VEC | A_TX5, V_QUAD | F_VSX),
+    EIGHT_LS_FORM("plxvp", 58, 0xfc000000, emit_load_pair, A_VSX, 0),
+    EIGHT_LS_FORM("pstxvp", 62, 0xfc000000, emit_store_pair, A_VSX, 0),
+    { "lxvp", 6u << 26, 0xfc00000fu, emit_load_pair, A_VSX, ISA_V310, F_DQ_FORM, 0, 0 },
+    { "stxvp", 6u << 26 | 1, 0xfc00000fu, emit_store_pair, A_VSX, ISA_V310, F_DQ_FORM, 0, 0 },
+    { "lxvpx", X_FORM(31, 333), emit_load_pair, A_VSX, ISA_V310, F_INDEXED, 0, 0 },
+    { "stxvpx", X_FORM(31, 461), emit_store_pair, A_VSX, ISA_V310, F_INDEXED, 0, 0 },
+    { "lxvrbx", X_FORM(31, 13), emit_load_right, A_VSX_VEC, ISA_V310, IR_I8, 0, 0 },
+    { "lxvrhx", X_FORM(31, 45), emit_load_right, A_VSX_VEC, ISA_V310, IR_I16, 0, 0 },
+    { "lxvrwx", X_FORM(31, 77), emit_load_right, A_VSX_VEC, ISA_V310, IR_I32, 0, 0 },
+    { "lxvrdx", X_FORM(31, 109), emit_load_right, A_VSX_VEC, ISA_V310, IR_I64, 0, 0 },
+    { "stxvrbx", X_FORM(31, 141), emit_store_right, A_VSX_VEC, ISA_V310, IR_I8, 0, 0 },
+    { "stxvrhx", X_FORM(31, 173), emit_store_right, A_VSX_VEC, ISA_V310, IR_I16, 0, 0 },
+    { "stxvrwx", X_FORM(31, 205), emit_store_right, A_VSX_VEC, ISA_V310, IR_I32, 0, 0 },
+    { "stxvrdx", X_FORM(31, 237), emit_store_right, A_VSX_VEC, ISA_V310, IR_I64, 0, 0 },
     { "lfs", OPCD(48), emit_load, A_FP, ISA_FPU, F_SINGLE, 0, 0 },
     { "lfsu", OPCD(49), emit_load, A_FP, ISA_FPU, F_SINGLE | F_UPDATE, 0, 0 },
     { "lfd", OPCD(50), emit_load, A_FP, ISA_FPU, F_DOUBLE, 0, 0 },
@@ -536,8 +622,8 @@ const PpcRow ppc_rows_fp_memory[] = {
     { "stxvh8x", X_FORM(31, 940), emit_store_vector, A_VSX_VEC, ISA_V300, V_HALVES | F_INDEXED | F_VSX, 0, 0 },
     { "stxvb16x", X_FORM(31, 1004), emit_store_vector, A_VSX_VEC, ISA_V300, V_BYTES | F_INDEXED | F_VSX, 0, 0 },
     { "stxvx", X_FORM(31, 396), emit_store_vector, A_VSX_VEC, ISA_V300, V_QUAD | F_INDEXED | F_VSX, 0, 0 },
-    { "lxv", (61u << 26 | 1), 0xfc000007u, emit_load_vector, A_VSX, ISA_V300, V_QUAD | F_DQ_FORM | F_VSX, 0, 0 },
-    { "stxv", (61u << 26 | 5), 0xfc000007u, emit_store_vector, A_VSX, ISA_V300, V_QUAD | F_DQ_FORM | F_VSX, 0, 0 },
+    { "lxv", (61u << 26 | 1), 0xfc000007u, emit_load_vector, A_VSX_VEC | A_TX28, ISA_V300, V_QUAD | F_DQ_FORM | F_VSX, 0, 0 },
+    { "stxv", (61u << 26 | 5), 0xfc000007u, emit_store_vector, A_VSX_VEC | A_TX28, ISA_V300, V_QUAD | F_DQ_FORM | F_VSX, 0, 0 },
     { "lxsd", DS_FORM(57, 2), emit_load, A_VEC, ISA_V300, F_DOUBLE | F_DS_FORM | F_VR, 0, 0 },
     { "lxssp", DS_FORM(57, 3), emit_load, A_VEC, ISA_V300, F_SINGLE | F_DS_FORM | F_VR, 0, 0 },
     { "stxsd", DS_FORM(61, 2), emit_store, A_VEC, ISA_V300, F_DOUBLE | F_DS_FORM | F_VR, 0, 0 },

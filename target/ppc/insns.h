@@ -23,7 +23,9 @@ enum {
     A_VEC = 1 << 3,     /* needs MSR[VEC] */
     A_VSX = 1 << 4,     /* needs MSR[VSX] */
     A_BRANCH = 1 << 5,  /* branch trace */
-    A_VSX_VEC = 1 << 6, /* MSR[VEC] for registers 32 to 63 of bit TX (bit 0 of the word), else MSR[VSX] */
+    A_VSX_VEC = 1 << 6, /* MSR[VEC] for registers 32 to 63, else MSR[VSX]; by bit TX, the last one */
+    A_TX28 = 1 << 9,    /* TX is bit 28: DQ forms */
+    A_TX5 = 1 << 10,    /* TX is bit 5: prefixed forms */
     A_PREFIXED = 1 << 7, /* the row's word is the suffix, and prefix_match, prefix_mask count */
     A_SPE = 1 << 8,     /* needs MSR[SPE] */
 };
@@ -131,6 +133,7 @@ extern const PpcTable ppc_tables[];
 
 extern const PpcRow ppc_rows_integer[], ppc_rows_cr[], ppc_rows_logic[], ppc_rows_branch[], ppc_rows_memory[], ppc_rows_system[], ppc_rows_cache[];
 extern const PpcRow ppc_rows_booke[];
+extern const PpcRow ppc_rows_mma[], ppc_rows_vsx_prefixed[];
 extern const PpcRow ppc_rows_fp[], ppc_rows_altivec[], ppc_rows_vsx[], ppc_rows_dfp[], ppc_rows_fp_memory[];
 
 /* Operands (operands.c). */

@@ -220,6 +220,6 @@ const PpcRow ppc_rows_system[] = {
     { "slbfee.", X_RC(31, 979), emit_slb, A_PRIV, ISA_V205, 979 },
     { "tlbld", X_FORM(31, 978), emit_tlbld, A_PRIV, ISA_602TLB | ISA_7450, 0 },
     { "tlbli", X_FORM(31, 1010), emit_tlbld, A_PRIV, ISA_602TLB | ISA_7450, 1 },
-    { "pnop", 0, 0, emit_pnop, A_PREFIXED, ISA_V310, .prefix_match = 0x07000000, .prefix_mask = 0xff000000 },
+    { "pnop", 0, 0, emit_pnop, A_PREFIXED, ISA_V310, .prefix_match = 0x07000000, .prefix_mask = 0xfff00000 },
     { NULL },
 };

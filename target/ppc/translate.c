@@ -169,11 +169,10 @@ static uint32_t unavailable(const PpcTranslator *tr, const PpcInsn *in)
     if ((attr & A_VSX) && !(tr->mode & MODE_VSX)) {
         return PPC_VSU;
     }
-    if ((attr & A_VSX_VEC) && (in->word & 1) && !(tr->mode & MODE_VEC)) {
-        return PPC_VPU;
-    }
-    if ((attr & A_VSX_VEC) && !(in->word & 1) && !(tr->mode & MODE_VSX)) {
-        return PPC_VSU;
+    if (attr & A_VSX_VEC) {
+        bool high = in->word >> (attr & A_TX28 ? 3 : attr & A_TX5 ? 26 : 0) & 1;
+
+        return high && !(tr->mode & MODE_VEC) ? PPC_VPU : !high && !(tr->mode & MODE_VSX) ? PPC_VSU : 0;
     }
     return 0;
 }
