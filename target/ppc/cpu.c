@@ -21,7 +21,8 @@ static const StateField *ppc_fields(size_t *count)
         ROW(vscr, 1, 0) ROW(vsr, 128, 0)
         ROW(msr, 1, 0) ROW(spr, 1024, 0) ROW(sr, 16, 0) ROW(tgpr, 4, 0) ROW(slb_esid, 64, 0) ROW(slb_vsid, 64, 0)
         ROW(exception.vector, 1, PPC_NO_EXCEPTION) ROW(exception.flags, 1, 0) ROW(napping, 1, 0)
-        ROW(tb_offset, 1, 0) ROW(dec_end, 1, 0) ROW(hdec_end, 1, 0) ROW(timers_polled, 1, 0) ROW(gprh, 32, 0) ROW(pmr, 16, 0)
+        ROW(tb_offset, 1, 0) ROW(dec_end, 1, 0) ROW(hdec_end, 1, 0) ROW(timers_polled, 1, 0) ROW(gprh, 32, 0)
+        ROW(spe_acc, 1, 0) ROW(pmr, 16, 0)
     };
 
     *count = G_N_ELEMENTS(rows);

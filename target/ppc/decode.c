@@ -2,7 +2,7 @@
 #include "target/ppc/insns.h"
 
 const PpcTable ppc_tables[] = {
-    { ppc_rows_integer }, { ppc_rows_cr }, { ppc_rows_logic }, { ppc_rows_branch }, { ppc_rows_memory }, { ppc_rows_system }, { ppc_rows_booke }, { ppc_rows_cache },
+    { ppc_rows_integer }, { ppc_rows_cr }, { ppc_rows_logic }, { ppc_rows_branch }, { ppc_rows_memory }, { ppc_rows_system }, { ppc_rows_booke }, { ppc_rows_spe }, { ppc_rows_cache },
     { ppc_rows_fp }, { ppc_rows_altivec }, { ppc_rows_vsx }, { ppc_rows_dfp }, { ppc_rows_fp_memory },
     { ppc_rows_mma }, { ppc_rows_vsx_prefixed },
     { NULL },

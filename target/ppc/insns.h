@@ -132,7 +132,7 @@ typedef struct PpcTable {
 extern const PpcTable ppc_tables[];
 
 extern const PpcRow ppc_rows_integer[], ppc_rows_cr[], ppc_rows_logic[], ppc_rows_branch[], ppc_rows_memory[], ppc_rows_system[], ppc_rows_cache[];
-extern const PpcRow ppc_rows_booke[];
+extern const PpcRow ppc_rows_booke[], ppc_rows_spe[];
 extern const PpcRow ppc_rows_mma[], ppc_rows_vsx_prefixed[];
 extern const PpcRow ppc_rows_fp[], ppc_rows_altivec[], ppc_rows_vsx[], ppc_rows_dfp[], ppc_rows_fp_memory[];
 

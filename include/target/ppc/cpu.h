@@ -136,6 +136,7 @@ typedef struct PpcState {
     int64_t hdec_end;
     int64_t timers_polled;          /* Book E: time base up to which the timers' events are in TSR */
     uint32_t gprh[32];              /* e500: upper halves of the GPRs */
+    uint64_t spe_acc;               /* e500: the accumulator */
     uint32_t pmr[16];               /* e500: performance monitor, PMC, PMLCa, PMLCb, PMGC */
     bool napping;                   /* in doze, nap or sleep by MSR[POW] */
     bool sr_changed;                /* segment registers differ from the address space in use */
@@ -153,6 +154,7 @@ typedef struct PpcState {
     void *tb_timer, *hdec_timer;
     void (*hypercall)(Cpu *cpu, void *opaque); /* what `sc 1` does outside of hypervisor state; NULL: an interrupt */
     void *hypercall_opaque;
+    uintptr_t spe_return;           /* of the SPE instruction that runs: where its helper returns to */
     void *mmu;                      /* of the MMU's own making; Book E: the TLB, guest state */
     AddressSpace *dcrs;             /* 440: device control registers; NULL: there are none */
     void *papr;                     /* of a board that is a hypervisor */
