@@ -10,7 +10,7 @@
  */
 #include "target/x86/insns.h"
 
-enum { LOOK_AHEAD = 8 };
+enum { LOOK_AHEAD = 8, LOOP_AHEAD = 24 /* for the edge of a loop, which is worth it */ };
 
 uint64_t x86_page_of(const X86Translator *tr, uint64_t pc)
 {
@@ -102,9 +102,9 @@ static bool has_room(const X86Translator *tr, unsigned n, unsigned branches)
 /* groups: those for which readers have a value; 0 in another block. */
 static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
 {
-    unsigned branches = 0;
+    unsigned branches = 0, ahead = pc == tr->t->key->pc ? LOOP_AHEAD : LOOK_AHEAD;
 
-    for (unsigned i = 0; i < LOOK_AHEAD; i++) {
+    for (unsigned i = 0; i < ahead; i++) {
         const X86Insn *in = look(tr, pc & tr->pc_mask);
         unsigned reads;
 

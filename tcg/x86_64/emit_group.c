@@ -9,7 +9,7 @@
  * A group with a store among its members is checked against the table for stores, whose pages can be
  * loaded from too.
  *
- * Raw instructions with vector operands form groups of their own, of one kind of encoding, so that the
+ * Raw instructions with vector or x87 operands form groups of their own, of one kind of encoding, so that the
  * test for loaded FP state is not needed again, and with no alignment that the first one does not have.
  */
 #include "backend.h"
@@ -30,10 +30,14 @@ static const IrRaw *raw_of(const Context *c, const IrInsn *insn)
     return insn->op == IR_raw ? &c->ir->raws[insn->bits & ~IRB_FLAGS] : NULL;
 }
 
-/* One of two vector registers, or of a register and the role of the other operand. No flags. */
-static bool is_vector(const IrInsn *insn, const IrRaw *raw, RawRole rm)
+/* A vector, x87 or MMX instruction on registers of its unit, or on one of them and memory. No flags. */
+static bool is_fp(const IrInsn *insn, const IrRaw *raw, bool has_memory)
 {
-    return !raw->x87 && !raw->flags_in && !ir_insn_defines_flags(insn) && raw->reg_role == RAW_XMM && raw->rm_role == rm;
+    RawRole registers = raw->x87 && raw->reg_role == RAW_DIGIT ? RAW_ST : raw->reg_role;
+
+    return !raw->flags_in && !ir_insn_defines_flags(insn) &&
+           (registers == RAW_XMM || registers == RAW_ST || (registers == RAW_MMX && raw->x87)) &&
+           raw->rm_role == (has_memory ? RAW_MEM : registers);
 }
 
 static unsigned access_size(const Context *c, const IrInsn *insn)
@@ -46,7 +50,7 @@ static bool may_begin(const Context *c, const IrInsn *insn)
     enum { MAX_OPERAND = 64 };
     const IrRaw *raw = raw_of(c, insn);
 
-    return raw ? is_vector(insn, raw, RAW_MEM) && raw->mem_read != raw->mem_write && raw->mem_size <= MAX_OPERAND
+    return raw ? is_fp(insn, raw, true) && raw->mem_read != raw->mem_write && raw->mem_size <= MAX_OPERAND
                : is_plain(insn);
 }
 
@@ -74,12 +78,12 @@ static bool is_aligned_with(const Context *c, const IrInsn *insn, const IrInsn *
                                          distance % raw_of(c, insn)->mem_align == 0);
 }
 
-/* A vector instruction on registers, within a group of such ones. */
+/* An instruction on registers, within a group of such with memory operands. */
 static bool is_raw_between(const Context *c, const IrInsn *insn, const IrInsn *first)
 {
     const IrRaw *raw = raw_of(c, insn), *other = raw_of(c, first);
 
-    return raw && other && is_vector(insn, raw, RAW_XMM) && !raw->vex == !other->vex;
+    return raw && other && is_fp(insn, raw, false) && !raw->vex == !other->vex;
 }
 
 /* The address as a value and a constant. */
