@@ -162,9 +162,10 @@ typedef struct ColdStub {
     uint8_t addr_size; /* 4 or 8 */
     int8_t temp, out, addr_reg, value_reg, value2_reg;
     bool value_is_imm, is_store;
-    bool is_loop;      /* an exit that leads on to the second copy of a loop */
+    bool is_loop;      /* an exit that leads on to the second copy of a loop; an access within that */
     uint16_t bits;     /* IrMem, or the raw index, or op_size, or TcgExit */
     int32_t disp;
+    int32_t loop_left; /* see loop_expire */
     uint32_t jumps[4]; /* rel32 offsets that lead here; 0: none */
     uint32_t resume;
     uint64_t imm;      /* value, pc of exits */
@@ -401,12 +402,17 @@ int load_out(Context *c, const IrInsn *insn); /* the register to load to, or NO_
 bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
 void cold_group(Context *c, ColdStub *s);
 
-/* loop.c: whether the block is a loop whose checks can be made before it; plans it in Context.loop. */
+/* loop.c: whether the block is a loop with checks that can be made before it; plans it in Context.loop. */
 bool loop_plan(Context *c);
+/* While the second copy is made: whether an access has been checked before, and what is known of it (NULL: it is none). */
+bool loop_covers(const Context *c, uint32_t insn);
+const LoopAccess *loop_access(const Context *c, uint32_t insn);
 /* emit_loop.c */
-void loop_enter(Context *c);                       /* from the edge of the first copy to the second */
+void loop_enter(Context *c);                       /* to the second copy */
 void loop_edge(Context *c, const IrInsn *insn);    /* of the second copy */
-Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access in it */
+Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access that it covers */
+/* The current iteration becomes the last, from where the counter has so far to go in it. EFLAGS stay. */
+void loop_expire(Context *c, int32_t left, int temp);
 
 /* fields.c: fields of the state, and their copies in vector registers (guests whose vector registers are pinned have none). */
 void field_get(Context *c, const IrInsn *insn);
@@ -424,6 +430,8 @@ void emit_fast(Context *c, const IrInsn *insn);
 void cold_fast(Context *c, ColdStub *s);
 
 /* emit_raw.c */
+/* The guest's FP state must be in the host's registers, at least so much of it: tested once, until a label. */
+void need_fp(Context *c, unsigned level);
 void emit_raw(Context *c, const IrInsn *insn);
 void cold_raw(Context *c, ColdStub *s);
 /* The instruction itself; gpr is its general register, mem its memory operand, if it has them. */

@@ -350,7 +350,7 @@ static void cut_loop(Context *c, IrBlock *body)
         body->insns[l->edge + 1] = (IrInsn){ .op = IR_exit_jump, .type = IR_VOID, .imm = l->next_pc };
     }
     for (unsigned k = 0; k < l->n_accesses; k++) {
-        if (l->roots[l->accesses[k].root].by_slot) {
+        if (l->accesses[k].root >= 0 && l->roots[l->accesses[k].root].by_slot) {
             body->insns[l->accesses[k].insn].in[0] = 0;
         }
     }
@@ -370,7 +370,6 @@ static bool emit_loop(Context *c)
     loop_enter(c);
     c->loop.running = true;
     c->kept = c->loop.bases;
-    c->fp_known = c->loop.fp_known;
     c->pins_clean = c->loop.pins_clean;
     done = emit_insns(c) && emit_all_cold(c, first_cold);
     c->loop.running = false;

@@ -202,11 +202,14 @@ static bool is_loop_edge(const Context *c)
     return c->loop.edge && c->loop.edge == (uint32_t)c->i;
 }
 
-/* What is known here holds at the second copy's start too. */
-static void see_loop_edge(Context *c)
+/* From the edge of the first copy. */
+static void jump_on_in_loop(Context *c)
 {
-    c->loop.fp_known = c->fp_known;
-    c->loop.pins_clean = c->pins_clean;
+    if (c->loop.at_start) {
+        asm_jmp_offset(&c->a, 0);
+    } else {
+        c->loop.entry = asm_jmp(&c->a);
+    }
 }
 
 static void emit_exit_jump(Context *c, const IrInsn *insn)
@@ -217,8 +220,7 @@ static void emit_exit_jump(Context *c, const IrInsn *insn)
     }
     flush_for_exit(c);
     if (is_loop_edge(c)) {
-        see_loop_edge(c);
-        c->loop.entry = asm_jmp(&c->a);
+        jump_on_in_loop(c);
     } else {
         jump_out(c, insn->imm);
     }
@@ -233,8 +235,10 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
     stub->imm = insn->imm;
     stub->snapshot = snapshot_take(c, c->live_slots[c->i]);
     stub->is_loop = is_loop_edge(c);
-    if (stub->is_loop) {
-        see_loop_edge(c);
+    if (stub->is_loop && c->loop.at_start && stub->snapshot.count == 0) {
+        c->n_cold--; /* straight there */
+        asm_patch(&c->a, asm_jcc(&c->a, cc), 0);
+        return;
     }
     if (stub->snapshot.count == 0 && !stub->is_loop && !c->far_exit(c->opaque, insn->imm)) {
         stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
@@ -254,7 +258,7 @@ void cold_exit(Context *c, ColdStub *s)
     patch_jumps(c, s);
     snapshot_flush(c, s->snapshot);
     if (s->is_loop) {
-        c->loop.entry = asm_jmp(&c->a);
+        jump_on_in_loop(c);
     } else {
         jump_out(c, s->imm);
     }
@@ -276,6 +280,10 @@ static void emit_poll(Context *c, const IrInsn *insn)
     asm_byte(a, 0);
     asm_byte(a, 0);
     stub->jumps[0] = asm_jcc(a, CC_L);
+    if (c->loop.edge && c->loop.at_start) {
+        c->loop.entry = asm_jmp(a);
+        c->loop.otherwise = asm_offset(a);
+    }
 }
 
 void cold_poll(Context *c, ColdStub *s)

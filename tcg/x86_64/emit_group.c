@@ -86,6 +86,15 @@ static bool is_raw_between(const Context *c, const IrInsn *insn, const IrInsn *f
     return raw && other && is_fp(insn, raw, false) && !raw->vex == !other->vex;
 }
 
+/* The same with a memory operand that needs no check here. */
+static bool is_covered_between(const Context *c, uint32_t i, const IrInsn *first)
+{
+    const IrInsn *insn = &c->ir->insns[i];
+    const IrRaw *raw = raw_of(c, insn), *other = raw_of(c, first);
+
+    return loop_covers(c, i) && (!raw || (other && is_fp(insn, raw, true) && !raw->vex == !other->vex));
+}
+
 /* The address as a value and a constant. */
 static uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset)
 {
@@ -198,6 +207,9 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
     for (uint32_t i = c->i; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
 
+        if (is_covered_between(c, i, first)) {
+            continue;
+        }
         if (is_of_kind(c, insn, first)) {
             unsigned before = plan->n_roots;
             int64_t offset;
@@ -426,9 +438,6 @@ void cold_group(Context *c, ColdStub *s)
     int scratch = s->temp; /* would have been the addend */
 
     patch_jumps(c, s);
-    if (s->jumps[2]) {
-        asm_patch_here(a, s->jumps[2]);
-    }
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
         unsigned size = access_size(c, m->insn);

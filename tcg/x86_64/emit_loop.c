@@ -1,14 +1,15 @@
 /*
- * The second copy of a loop's body, and what comes before it: the TLB checks of all addresses, and for how
+ * The second copy of a loop's body, and what comes before it: the TLB checks of the roots, and for how
  * many iterations they stay on their pages. After so many it goes back to the block's start, which looks
- * for interrupts and checks everything again. So does a check that fails.
+ * for interrupts; so it does after an iteration in which another access went the slow way, since that may have
+ * changed what is in the TLB. A check that fails leads to the first copy.
  */
 #include "backend.h"
 
 enum {
     LONGEST = 1024,   /* iterations between two looks at CpuHot.poll */
-    SHORTEST = 3,     /* iterations that are worth the checks */
     NEAR_WRAP = 8192, /* more than an index register moves meanwhile: a page and what it is off within an iteration */
+    TOP_ALIGN = 32,   /* of the second copy */
     LIMIT = AREA_LOOP, BASES = AREA_LOOP + 8,
 };
 
@@ -19,7 +20,7 @@ static Mem base_memory(unsigned root)
 
 static void give_up_if(Context *c, IrCc cc)
 {
-    asm_patch(&c->a, asm_jcc(&c->a, cc), 0); /* to the block's start */
+    asm_patch(&c->a, asm_jcc(&c->a, cc), c->loop.otherwise);
 }
 
 /* to = the sum, plus `more`, of what the slots hold now; scratch changes too. */
@@ -64,7 +65,7 @@ static void check_count(Context *c, const Loop *l)
     if (l->count_step > 0) {
         asm_group3(&c->a, 3, size, rm_reg(R14)); /* neg */
     }
-    asm_alu_ri(&c->a, ALU_CMP, size, rm_reg(R14), SHORTEST * step);
+    asm_alu_ri(&c->a, ALU_CMP, size, rm_reg(R14), l->shortest * step);
     give_up_if(c, CC_BE);
 }
 
@@ -99,7 +100,7 @@ static void check_wrap(Context *c, const LoopRoot *r)
     }
     asm_alu_ri(&c->a, ALU_CMP, 4, rm_reg(r->index), -NEAR_WRAP);
     give_up_if(c, CC_AE);
-    if (r->lowest < 0 || r->step.n_terms || r->step.add < 0) {
+    if (r->lowest < 0 || r->step < 0) {
         asm_alu_ri(&c->a, ALU_CMP, 4, rm_reg(r->index), NEAR_WRAP);
         give_up_if(c, CC_B);
     }
@@ -129,7 +130,7 @@ static void emit_room(Context *c, const LoopRoot *r)
 {
     asm_mov_rr(&c->a, 4, R11, R14);
     asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(R11), 4095);
-    if (r->step.n_terms || r->step.add > 0) {
+    if (r->step > 0) {
         asm_group3(&c->a, 3, 4, rm_reg(R11)); /* neg */
         asm_alu_ri(&c->a, ALU_ADD, 4, rm_reg(R11), 4095 - (r->high - r->low));
     }
@@ -149,48 +150,16 @@ static void divide_by_constant(Context *c, uint32_t step)
     asm_shift_imm(a, SH_SHR, 8, R11, PRECISE);
 }
 
-/* R11 /= R13 */
-static void divide(Context *c)
-{
-    Asm *a = &c->a;
-
-    asm_store(a, 8, mem_state(AREA_SAVE0), RAX);
-    asm_store(a, 8, mem_state(AREA_SAVE1), RDX);
-    asm_mov_rr(a, 4, RAX, R11);
-    asm_alu(a, ALU_XOR, 4, RDX, rm_reg(RDX));
-    asm_group3(a, 6, 4, rm_reg(R13)); /* div */
-    asm_mov_rr(a, 4, R11, RAX);
-    asm_load(a, 8, RAX, mem_state(AREA_SAVE0));
-    asm_load(a, 8, RDX, mem_state(AREA_SAVE1));
-}
-
 /* R15 = how many more iterations the root stays where it is, if that is less. */
 static void limit_iterations(Context *c, const LoopRoot *r)
 {
-    Asm *a = &c->a;
-    uint32_t skip = 0;
-
-    if (r->step.n_terms == 0 && r->step.add == 0) {
+    if (r->step == 0) {
         return;
     }
-    if (r->step.n_terms) {
-        emit_sum(c, &r->step, 0, R13, R11);
-        asm_alu_ri(a, ALU_CMP, ir_type_size(r->step.type), rm_reg(R13), 4096 / SHORTEST);
-        give_up_if(c, CC_A);
-        asm_test_rr(a, 4, R13, R13);
-        skip = asm_jcc(a, CC_E);
-    }
     emit_room(c, r);
-    if (r->step.n_terms) {
-        divide(c);
-    } else {
-        divide_by_constant(c, ABS(r->step.add));
-    }
-    asm_alu(a, ALU_CMP, 4, R11, rm_reg(R15));
-    asm_op(a, 0x40 | MAP_0F | CC_B, 4, R15, rm_reg(R11)); /* cmovb */
-    if (skip) {
-        asm_patch_here(a, skip);
-    }
+    divide_by_constant(c, ABS(r->step));
+    asm_alu(&c->a, ALU_CMP, 4, R11, rm_reg(R15));
+    asm_op(&c->a, 0x40 | MAP_0F | CC_B, 4, R15, rm_reg(R11)); /* cmovb */
 }
 
 /* R15 iterations after the next one. */
@@ -199,7 +168,7 @@ static void make_limit(Context *c, const Loop *l)
     Asm *a = &c->a;
     unsigned size = ir_type_size(l->counter_type);
 
-    asm_alu_ri(a, ALU_CMP, 4, rm_reg(R15), SHORTEST - 1);
+    asm_alu_ri(a, ALU_CMP, 4, rm_reg(R15), l->shortest);
     give_up_if(c, CC_B);
     if (l->counter == NO_REG) {
         asm_alu_ri(a, ALU_ADD, 4, rm_reg(R15), 1);
@@ -219,6 +188,12 @@ void loop_enter(Context *c)
 
     asm_patch_here(a, l->entry);
     check_count(c, l);
+    if (l->fp_level) {
+        need_fp(c, l->fp_level);
+    }
+    for (uint32_t clean = l->pins_clean; clean; clean &= clean - 1) {
+        asm_mov_rr(a, 4, __builtin_ctz(clean), __builtin_ctz(clean));
+    }
     asm_mov_ri(a, R15, LONGEST - 1);
     for (unsigned k = 0; k < l->n_roots; k++) {
         check_root(c, &l->roots[k]);
@@ -231,6 +206,7 @@ void loop_enter(Context *c)
             asm_load(a, 8, l->roots[k].base, base_memory(k));
         }
     }
+    asm_nop(a, -asm_offset(a) & (TOP_ALIGN - 1));
     l->top = asm_offset(a);
 }
 
@@ -259,14 +235,24 @@ void loop_edge(Context *c, const IrInsn *insn)
     }
 }
 
+void loop_expire(Context *c, int32_t left, int temp)
+{
+    const Loop *l = &c->loop;
+
+    if (l->counter == NO_REG) {
+        asm_store_imm(&c->a, 4, mem_state(LIMIT), 1);
+        return;
+    }
+    asm_lea(&c->a, ir_type_size(l->counter_type), temp, mem_at(l->counter, left));
+    asm_store(&c->a, 8, mem_state(LIMIT), temp);
+}
+
 Mem loop_operand(Context *c, const IrInsn *insn)
 {
-    Loop *l = &c->loop;
-    const LoopAccess *access = &l->accesses[l->next_access++];
-    const LoopRoot *r = &l->roots[access->root];
+    const LoopAccess *access = loop_access(c, c->i);
+    const LoopRoot *r = &c->loop.roots[access->root];
     int base = r->base;
 
-    g_assert(access->insn == (uint32_t)c->i);
     if (base == NO_REG) {
         base = alloc_temp(c);
         asm_load(&c->a, 8, base, base_memory(access->root));

@@ -119,6 +119,12 @@ void patch_jumps(Context *c, const ColdStub *s)
     if (s->jumps[0]) {
         asm_patch_here(&c->a, s->jumps[0]);
     }
+    if (s->jumps[2]) {
+        asm_patch_here(&c->a, s->jumps[2]);
+    }
+    if (s->is_loop && s->kind != COLD_EXIT) {
+        loop_expire(c, s->loop_left, s->temp);
+    }
 }
 
 /* Misaligned: found before the TLB check, on its own jump. */
@@ -245,6 +251,10 @@ ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_st
     stub->bits = slow_bits(insn);
     stub->pc = c->pc;
     stub->is_store = is_store;
+    if (c->loop.running) {
+        stub->is_loop = true;
+        stub->loop_left = loop_access(c, c->i)->left;
+    }
     return stub;
 }
 
@@ -368,7 +378,7 @@ void emit_load(Context *c, const IrInsn *insn)
     Mem mem;
     int out;
 
-    if (c->loop.running) {
+    if (loop_covers(c, c->i)) {
         load_in_loop(c, insn);
         return;
     }
@@ -479,17 +489,17 @@ void emit_store(Context *c, const IrInsn *insn)
     ColdStub *stub;
     Mem mem;
     int32_t imm = 0;
-    bool is_imm = stored_imm(c, insn, &imm);
+    bool is_imm = stored_imm(c, insn, &imm), is_covered = loop_covers(c, c->i);
     int reg = NO_REG;
 
-    if (!c->loop.running && emit_group(c, insn)) {
+    if (!is_covered && emit_group(c, insn)) {
         return;
     }
-    if (c->held) {
+    if (c->held && !is_covered) {
         finish_update(c, insn);
         return;
     }
-    if (c->loop.running) {
+    if (is_covered) {
         mem = loop_operand(c, insn);
     } else {
         clobber_flags(c);
@@ -502,7 +512,7 @@ void emit_store(Context *c, const IrInsn *insn)
     } else if (!is_imm) {
         reg = value_use(c, value);
     }
-    if (c->loop.running) {
+    if (is_covered) {
         put_in_memory(c, insn, mem, is_imm, imm, reg);
         return;
     }

@@ -4,8 +4,7 @@
  */
 #include "backend.h"
 
-/* The guest's FP state must be in the host's registers, at least so much of it: tested once, until a label. */
-static void need_fp(Context *c, unsigned level)
+void need_fp(Context *c, unsigned level)
 {
     ColdStub *stub;
 
@@ -118,7 +117,7 @@ void emit_raw(Context *c, const IrInsn *insn)
         emit_status_word(c, insn);
         return;
     }
-    if (c->loop.running && is_mem) {
+    if (is_mem && loop_covers(c, c->i)) {
         mem = loop_operand(c, insn);
         is_checked = false;
     }

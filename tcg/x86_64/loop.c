@@ -9,13 +9,14 @@
 
 #include <stdlib.h>
 
-enum { MAX_SPAN = 1024, MAX_STEP = 1024, MAX_OFF = 2048 };
+enum { MAX_SPAN = 1024, MAX_STEP = 1024, MAX_OFF = 2048, NEAR_ALL = 32768 /* more than displacements change by */ };
 
 typedef struct Walk {
     Context *c;
     Linear *values;                  /* by id */
     Linear slots[IR_MAX_SLOTS];      /* what they hold now */
     uint64_t changed;                /* slots that have been put */
+    uint64_t unsteady;               /* that were something else than a known distance off */
 } Walk;
 
 static Linear of_slot(unsigned slot, IrType type)
@@ -121,6 +122,19 @@ static Linear shifted(const Walk *w, const IrInsn *insn)
     return sum_of(zero, l, 1 << count);
 }
 
+static void see_put(Walk *w, const IrInsn *insn, unsigned slot)
+{
+    Linear off, *now = &w->slots[slot];
+    bool had_type = !(w->changed >> slot & 1) || now->type == insn->type;
+
+    *now = insn->type == IR_I32 || insn->type == IR_I64 ? input(w, insn->in[0], insn->type) : (Linear){ 0 };
+    off = sum_of(*now, of_slot(slot, now->type), -1);
+    w->changed |= 1ull << slot;
+    if (!had_type || !is_constant(&off)) {
+        w->unsteady |= 1ull << slot;
+    }
+}
+
 static void see(Walk *w, const IrInsn *insn)
 {
     bool is_address_type = insn->type == IR_I32 || insn->type == IR_I64;
@@ -140,12 +154,12 @@ static void see(Walk *w, const IrInsn *insn)
         w->values[insn->out] = is_address_type ? shifted(w, insn) : (Linear){ 0 };
         break;
     case IR_put:
-        w->slots[slot] = is_address_type ? input(w, insn->in[0], insn->type) : (Linear){ 0 };
-        w->changed |= 1ull << slot;
+        see_put(w, insn, slot);
         break;
     case IR_put8h:
         w->slots[slot] = (Linear){ 0 };
         w->changed |= 1ull << slot;
+        w->unsteady |= 1ull << slot;
         break;
     default:
         for (int k = 0; k < ir_op_outputs(insn->op) && insn->out; k++) {
@@ -268,43 +282,39 @@ static void choose_index(const Walk *end, LoopRoot *r)
     }
 }
 
+static bool keeps_alignment(const LoopRoot *r, unsigned align, int64_t at)
+{
+    return !align || (r->step % (int)align == 0 && (!r->align || (r->align == align && (at - r->align_at) % (int)align == 0)));
+}
+
 /* The root of so many bytes at this sum, NULL if there is none. */
-static LoopRoot *root_for(Loop *l, const Walk *end, Linear sum, unsigned size)
+static LoopRoot *root_for(Loop *l, const Walk *end, Linear sum, unsigned size, unsigned align)
 {
     int64_t at = sum.add;
-    LoopRoot *r;
+    LoopRoot *r, new = { .low = at, .high = at, .base = NO_REG };
+    Linear step;
 
     sum.add = 0;
     for (unsigned k = 0; k < l->n_roots; k++) {
         r = &l->roots[k];
-        if (r->sum.type == sum.type && same_terms(&r->sum, &sum) && MAX(r->high, at + size - 1) - MIN(r->low, at) < MAX_SPAN) {
+        if (r->sum.type == sum.type && same_terms(&r->sum, &sum) && MAX(r->high, at + size - 1) - MIN(r->low, at) < MAX_SPAN &&
+            keeps_alignment(r, align, at)) {
             return r;
         }
     }
-    if (l->n_roots == LOOP_ROOTS || !has_factors_of_addresses(&sum)) {
+    step = step_of(end, &sum);
+    if (l->n_roots == LOOP_ROOTS || !has_factors_of_addresses(&sum) || !is_constant(&step) || ABS(step.add) > MAX_STEP) {
         return NULL;
     }
-    r = &l->roots[l->n_roots];
-    *r = (LoopRoot){ .sum = sum, .step = step_of(end, &sum), .low = at, .high = at, .base = NO_REG };
-    if (!has_factors_of_addresses(&r->step) || (is_constant(&r->step) && (r->step.add > MAX_STEP || r->step.add < -MAX_STEP))) {
+    new.sum = sum;
+    new.step = step.add;
+    if (!keeps_alignment(&new, align, at)) {
         return NULL;
     }
+    r = &l->roots[l->n_roots++];
+    *r = new;
     choose_index(end, r);
-    l->n_roots++;
     return r;
-}
-
-static bool see_alignment(LoopRoot *r, unsigned align, int64_t at)
-{
-    if (!align) {
-        return true;
-    }
-    if (r->align && (r->align != align || (at - r->align_at) % (int)align)) {
-        return false;
-    }
-    r->align = align;
-    r->align_at = at;
-    return is_constant(&r->step) && r->step.add % (int)align == 0;
 }
 
 /* Makes the operand one of the root's index register, if there is such a one. */
@@ -328,28 +338,45 @@ static void see_index(LoopRoot *r, LoopAccess *access, const Walk *now)
     r->lowest = MIN(r->lowest, (int32_t)off.add);
 }
 
-/* False: its address is not known well enough. */
-static bool add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *insn, uint32_t i)
+/* How much further the counter goes. */
+static int32_t left_to_count(const Loop *l, const Walk *now)
+{
+    unsigned slot;
+    Linear off;
+
+    if (l->counter == NO_REG) {
+        return 0;
+    }
+    slot = backend.reg_slot[l->counter];
+    off = sum_of(slot_now(now, slot, l->counter_type), of_slot(slot, l->counter_type), -1);
+    return l->counter_step - off.add;
+}
+
+static void add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *insn, uint32_t i)
 {
     const IrBlock *ir = now->c->ir;
     IrType type = ir->value_type[insn->in[0]];
     const IrRaw *raw = insn->op == IR_raw ? &ir->raws[insn->bits & ~IRB_FLAGS] : NULL;
-    unsigned size = raw ? raw->mem_size : ir_type_size(insn->type);
+    unsigned size = raw ? raw->mem_size : ir_type_size(insn->type), align = raw ? raw->mem_align : 0;
     Linear sum = sum_of(input(now, insn->in[0], type), of_const(insn->imm, type), 1);
     LoopAccess *access = &l->accesses[l->n_accesses++];
     LoopRoot *r;
 
-    if (!sum.known || !fits_s32(sum.add + MAX_SPAN) || !fits_s32(sum.add - 2 * MAX_SPAN * 8) ||
-        !(r = root_for(l, end, sum, size)) || !see_alignment(r, raw ? raw->mem_align : 0, sum.add)) {
-        return false;
+    *access = (LoopAccess){ .insn = i, .root = -1, .disp = sum.add, .left = left_to_count(l, now) };
+    if (!sum.known || !fits_s32(sum.add + NEAR_ALL) || !fits_s32(sum.add - NEAR_ALL) ||
+        !(r = root_for(l, end, sum, size, align))) {
+        return;
     }
-    *access = (LoopAccess){ .insn = i, .root = r - l->roots, .disp = sum.add };
+    access->root = r - l->roots;
     r->uses++;
     r->is_store |= raw ? raw->mem_write : insn->op == IR_store || insn->bits & IRM_UPDATE;
     r->low = MIN(r->low, (int32_t)sum.add);
     r->high = MAX(r->high, (int32_t)sum.add + (int32_t)size - 1);
+    if (align) {
+        r->align = align;
+        r->align_at = sum.add;
+    }
     see_index(r, access, now);
-    return true;
 }
 
 static Linear flags_difference(const Walk *w, const IrInsn *insn)
@@ -391,13 +418,14 @@ static void find_count(Loop *l, const Walk *end, const IrInsn *edge)
     l->count_step = step.add;
 }
 
+/* A slot that steps: how far it is must be known all the time. */
 static void find_counter(Loop *l, const Walk *end)
 {
     l->counter = NO_REG;
     for (int reg = 0; reg < HOST_REGS; reg++) {
         int slot = backend.reg_slot[reg];
 
-        if (slot >= 0 && end->changed >> slot & 1 && end->slots[slot].known) {
+        if (slot >= 0 && end->changed >> slot & 1 && end->slots[slot].known && !(end->unsteady >> slot & 1)) {
             Linear step = sum_of(end->slots[slot], of_slot(slot, end->slots[slot].type), -1);
 
             if (is_constant(&step) && step.add && step.add <= MAX_STEP && step.add >= -MAX_STEP) {
@@ -431,35 +459,93 @@ static void assign_bases(const Context *c, Loop *l)
     }
 }
 
+/* From how many iterations on the checks before them, about 22 host instructions for a root, are less than those within. */
+static void find_shortest(Loop *l)
+{
+    enum { ROOT = 22, START = 10, ACCESS = 8, ITERATION = 4 };
+    unsigned cost = START, gain = ITERATION;
+
+    for (unsigned k = 0; k < l->n_roots; k++) {
+        cost += ROOT;
+        gain += ACCESS * l->roots[k].uses;
+    }
+    l->shortest = cost / gain + 1;
+}
+
+/* What the second copy may take for granted: see loop_enter. */
+static void find_state(const Context *c, Loop *l)
+{
+    for (unsigned k = 0; k < l->n_roots; k++) {
+        const LoopRoot *r = &l->roots[k];
+
+        if (r->by_slot && r->index != NO_REG && r->sum.type == IR_I32) {
+            l->pins_clean |= 1u << r->index;
+        }
+    }
+    for (uint32_t i = 1; i < l->edge; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (insn->op == IR_raw) {
+            l->fp_level = MAX(l->fp_level, c->ir->raws[insn->bits & ~IRB_FLAGS].vex ? FP_LOADED_YMM : FP_LOADED_XMM);
+        }
+    }
+}
+
 bool loop_plan(Context *c)
 {
     Loop *l = &c->loop;
-    Walk *w, *end;
-    bool ok = true;
+    Walk *now, *end;
 
     *l = (Loop){ .counter = NO_REG };
     if (!c->loop_wanted || !find_edge(c, l)) {
         l->edge = 0;
         return false;
     }
-    w = g_new0(Walk, 2);
-    end = w + 1;
-    w->c = end->c = c;
-    w->values = end->values = g_new0(Linear, c->ir->n_values);
+    now = g_new0(Walk, 2);
+    end = now + 1;
+    now->c = end->c = c;
+    now->values = end->values = g_new0(Linear, c->ir->n_values);
     for (uint32_t i = 1; i < l->edge; i++) {
         see(end, &c->ir->insns[i]);
     }
     find_count(l, end, &c->ir->insns[l->edge]);
     find_counter(l, end);
-    for (uint32_t i = 1; i < l->edge && ok; i++) {
+    for (uint32_t i = 1; i < l->edge; i++) {
         const IrInsn *insn = &c->ir->insns[i];
 
-        ok = !is_access(c, insn) || add_access(l, w, end, insn, i);
-        see(w, insn);
+        if (is_access(c, insn)) {
+            add_access(l, now, end, insn, i);
+        }
+        see(now, insn);
+    }
+    g_free(now->values);
+    g_free(now);
+    if (l->n_roots == 0) {
+        l->edge = 0;
+        return false;
     }
     assign_bases(c, l);
-    g_free(w->values);
-    g_free(w);
-    l->edge = ok ? l->edge : 0;
-    return ok;
+    find_shortest(l);
+    find_state(c, l);
+    l->at_start = l->count.known;
+    return true;
+}
+
+const LoopAccess *loop_access(const Context *c, uint32_t insn)
+{
+    const Loop *l = &c->loop;
+
+    for (unsigned k = 0; l->running && k < l->n_accesses; k++) {
+        if (l->accesses[k].insn == insn) {
+            return &l->accesses[k];
+        }
+    }
+    return NULL;
+}
+
+bool loop_covers(const Context *c, uint32_t insn)
+{
+    const LoopAccess *access = loop_access(c, insn);
+
+    return access && access->root >= 0;
 }

@@ -23,7 +23,7 @@ typedef struct Linear {
 /* Accesses at constant distances from each other. */
 typedef struct LoopRoot {
     Linear sum;          /* their addresses, without constants */
-    Linear step;         /* how far they go in an iteration */
+    int32_t step;        /* how far they go in an iteration */
     int32_t low, high;   /* of the first and last byte, from sum */
     uint8_t align;       /* what their addresses must be multiples of, at distance align_at */
     int32_t align_at;
@@ -42,28 +42,32 @@ typedef struct LoopRoot {
 
 typedef struct LoopAccess {
     uint32_t insn;
-    uint8_t root;
+    int8_t root;         /* -1: checked in every iteration */
     int32_t disp;        /* with by_slot */
+    int32_t left;        /* how much further the counter goes in this iteration */
 } LoopAccess;
 
 typedef struct Loop {
     uint32_t edge;       /* the insn that branches back; 0: the block is no such loop */
     uint64_t pc, next_pc; /* of the block; behind the edge */
     bool conditional;    /* the edge is an exit_if */
+    bool at_start;       /* the second copy is entered from the block's start, not from the edge */
     bool running;        /* the second copy is being made */
     uint16_t bases;      /* registers that it does not give away */
     LoopRoot roots[LOOP_ROOTS];
     unsigned n_roots;
     LoopAccess accesses[LOOP_ACCESSES];
-    unsigned n_accesses, next_access;
+    unsigned n_accesses;
     Linear count;        /* goes to zero by count_step an iteration; not known: it ends otherwise */
     int64_t count_step;
     int8_t counter;      /* a register that goes up or down by counter_step an iteration, NO_REG: none */
     uint8_t counter_type;
     int32_t counter_step;
-    uint8_t fp_known;    /* at the edge, as in Context */
-    uint32_t pins_clean;
-    uint32_t entry;      /* rel32 that leads to the second copy */
+    unsigned shortest;   /* iterations that are worth checking operands before */
+    uint8_t fp_level;    /* FP_LOADED_ that it needs */
+    uint32_t pins_clean; /* at the second copy's start, as in Context */
+    uint32_t entry;      /* rel32 that leads to it */
+    uint32_t otherwise;  /* where to go when a check fails */
     uint32_t top;
 } Loop;
 
