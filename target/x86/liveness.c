@@ -68,6 +68,20 @@ static unsigned groups_read(const X86Insn *in)
     return is_adc(in) ? FLAGS_CARRY : 0;
 }
 
+/* Of the floating-point and vector instructions: all but comparisons, FCMOVcc and what is rare. */
+static bool is_fp_without_flags(const X86Insn *in)
+{
+    enum { FCMOV = 0xda, FCMOV_FCOMI = 0xdb, FCOMIP = 0xdf, UCOMIS = 0x2e, COMIS = 0x2f, STATE = 0xae };
+
+    if (in->row->emit != x86_emit_fp) {
+        return false;
+    }
+    if (in->map == MAP_ONE) {
+        return in->is_mem || (in->opcode != FCMOV && in->opcode != FCMOV_FCOMI && in->opcode != FCOMIP);
+    }
+    return in->map == MAP_0F && in->opcode != UCOMIS && in->opcode != COMIS && in->opcode != STATE;
+}
+
 static bool changes_some(const X86Insn *in)
 {
     X86Emit *emit = in->row->emit;
@@ -137,7 +151,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
             continue;
         } else if (in->row->attr & A_FLW || is_plain_shift(in)) {
             return true;
-        } else if (!(in->row->attr & A_FLN)) {
+        } else if (!(in->row->attr & A_FLN) && !is_fp_without_flags(in)) {
             return false;
         } else if (changes_some(in) || may_leave(tr, in)) {
             groups = 0;
