@@ -457,6 +457,17 @@ static void ended(void *opaque, uint8_t vector)
     apic_broadcast_eoi(vector);
 }
 
+/* Once: it masks itself (SDM vol. 3, 11.5.1). */
+static void perf_interrupt(void *opaque)
+{
+    Apic *apic = opaque;
+
+    if (enabled(&apic->s)) {
+        apic_fire_lvt(apic, LVT_PERF);
+        apic->s.lvt[LVT_PERF] |= LVT_MASKED;
+    }
+}
+
 const CpuIntc apic_intc = {
     .acknowledge = acknowledge,
     .get_tpr = get_tpr,
@@ -465,6 +476,7 @@ const CpuIntc apic_intc = {
     .set_base = set_base,
     .read_msr = read_msr,
     .write_msr = write_msr,
+    .perf_interrupt = perf_interrupt,
     .ended = ended,
 };
 

@@ -55,6 +55,7 @@ typedef struct CpuIntc {
     bool (*set_base)(void *opaque, uint64_t value); /* false: #GP */
     bool (*read_msr)(void *opaque, uint32_t msr, uint64_t *value); /* x2APIC, TSC deadline */
     bool (*write_msr)(void *opaque, uint32_t msr, uint64_t value);
+    void (*perf_interrupt)(void *opaque); /* a performance counter overflowed; locked. May be NULL */
     void (*ended)(void *opaque, uint8_t vector); /* an engine's local APIC ended a level-triggered one; locked */
 } CpuIntc;
 

@@ -327,3 +327,19 @@ void x86_emit_sysexit(X86Translator *tr, X86Insn *in)
     X86_CALL1(tr, sysexit, type_arg(tr, in));
     x86_end_at_slot(tr);
 }
+
+bool x86_is_branch(const X86Insn *in)
+{
+    static X86Emit *const branches[] = {
+        x86_emit_jcc, x86_emit_jmp, x86_emit_jmp_ev, x86_emit_call, x86_emit_call_ev, x86_emit_ret, x86_emit_loop, x86_emit_jcxz,
+        x86_emit_jmp_far, x86_emit_call_far, x86_emit_jmp_far_m, x86_emit_call_far_m, x86_emit_ret_far, x86_emit_iret,
+        x86_emit_syscall, x86_emit_sysret, x86_emit_sysenter, x86_emit_sysexit,
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(branches); i++) {
+        if (in->row && in->row->emit == branches[i]) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,5 +1,6 @@
 /* Control and debug registers, the translation mode derived from them, and TLB instructions. */
 #include "target/x86/fp_state.h"
+#include "target/x86/pmu.h"
 #include "target/x86/svm.h"
 
 bool x86_has(const X86State *s, X86Feature feature)
@@ -149,6 +150,7 @@ void x86_update_mode(X86State *s)
     uint64_t base;
     unsigned mmu;
 
+    x86_pmu_follow_level(s);
     if (code64) {
         m |= MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS;
     } else {
@@ -228,6 +230,9 @@ void x86_update_mode(X86State *s)
     if (s->cr4 & CR4_OSXMMEXCPT) {
         m |= MODE_OSXMMEXCPT;
     }
+    if (G_UNLIKELY(s->pmu.blocks & s->pmu.level)) {
+        m |= MODE_COUNT;
+    }
     /* The MMU mode depends on EFLAGS.AC too, which m need not show. */
     mmu = data_mode(s, s->cpl);
     base = code64 ? 0 : cs->base;
@@ -251,7 +256,7 @@ void x86_update_privilege(X86State *s)
     unsigned mmu;
 
     if (!(m & MODE_CS64) || !is_code64(s) || m & MODE_RARE || s->eflags & EFL_TF || s->interrupt_shadow ||
-        s->pending_debug || !engine.change_mode) {
+        s->pending_debug || s->pmu.filtered || !engine.change_mode) {
         x86_update_mode(s);
         return;
     }

@@ -1,6 +1,7 @@
 /* The x86 processor as boards and engines see it: reset, INIT, snapshots. */
 #include "core/machine.h"
 #include "core/state.h"
+#include "target/x86/pmu.h"
 #include "target/x86/smm.h"
 #include "target/x86/svm.h"
 #include "util/bits.h"
@@ -74,6 +75,7 @@ static void state_replaced(X86State *s)
     x86_smm_choose_memory(s);
     svm_state_loaded(s);
     x86_update_watches(s);
+    x86_pmu_restart(s);
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
     }
@@ -103,6 +105,7 @@ static void x86_reset(Cpu *cpu)
     store_le32(s->fx + 24, 0x1f80); /* MXCSR */
     store_le32(s->fx + 28, 0xffff);
     x86_tsc_reset(s);
+    s->perf[PERF_GLOBAL_CONTROL] = x86_has_pmu(s) ? 15 : 0; /* SDM vol. 3, table 20-2 */
     reset_common(cpu);
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_NMI | CPU_REQ_SMI | CPU_REQ_INIT | CPU_REQ_SIPI |
                                CPU_REQ_TIMER | CPU_REQ_MCE | CPU_REQ_VIRTUAL);
@@ -174,6 +177,7 @@ static void x86_save(Cpu *cpu, GKeyFile *out)
     g_autofree char *id = g_strdup_printf("cpu%d", cpu->index);
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
 
+    x86_pmu_update(s);
     /* In one form only, whatever computed the flags last. */
     x86_set_eflags(s, x86_eflags(s), FLAGS_ALL);
     state_save(x86_fields, s, out, id);

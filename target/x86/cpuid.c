@@ -1,6 +1,7 @@
 /* What CPUID answers, from the model and the machine's topology (SDM vol. 2, CPUID). */
 #include "core/machine.h"
 #include "target/x86/fp_state.h"
+#include "target/x86/pmu.h"
 #include "target/x86/svm.h"
 
 /* Bits that an identifier of n things needs. */
@@ -161,6 +162,13 @@ static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t ou
             }
         }
         break;
+    case 0xa:
+        if (x86_has_pmu(s) && !x86_is_amd(s)) {
+            out[0] = 2 | PMU_GENERAL << 8 | PMU_WIDTH << 16 | 7 << 24;
+            out[1] = 1 << 3 | 1 << 4 | 1 << 6; /* missing: last-level cache references and misses, branch misses */
+            out[3] = PMU_FIXED | PMU_WIDTH << 5;
+        }
+        break;
     case 0xb:
         topology_leaf(s, subleaf, out);
         break;
@@ -204,7 +212,7 @@ static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
                 out[3] &= ~(1u << 11); /* Intel shows SYSCALL in 64-bit mode only */
             }
         }
-        out[2] = f->words[WORD_X1_ECX];
+        out[2] = f->words[WORD_X1_ECX] | (x86_has_amd_core_counters(s) ? 1 << 23 : 0);
         if (logical > 1 && amd) {
             out[2] |= 2;
         }

@@ -119,7 +119,7 @@ typedef struct X86Cold {
     X86Insn insn;   /* for COLD_EMIT */
     X86Emit *emit;
 } X86Cold;
-enum { COLD_RETRY = -1, COLD_EMIT = -2 };
+enum { COLD_RETRY = -1, COLD_EMIT = -2, COLD_LOOK = -3 };
 
 struct X86Translator {
     Translation *t;

@@ -469,6 +469,9 @@ void x86_deliver_exception(Cpu *cpu)
 
     if (e.vector >= 0) {
         s->exception.vector = -1;
+        if (s->mode_flags & MODE_COUNT && e.vector != EXC_DB) {
+            s->pmu_left++; /* the instruction did not come to its end */
+        }
         x86_interrupt(s, &e);
     }
 }

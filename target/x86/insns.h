@@ -71,6 +71,10 @@ void x86_push(X86Translator *tr, const X86Insn *in, IrType type, IrVal value);
 /* Segment register load and what it means for the block. */
 void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector);
 void x86_retry_unless_equal(X86Translator *tr, const X86Insn *in, IrType type, IrVal a, IrVal b);
+/* MODE_COUNT, before a block's first instruction. */
+void x86_look_at_counters(X86Translator *tr, uint64_t pc);
+/* What performance counters take for a branch. */
+bool x86_is_branch(const X86Insn *in);
 bool x86_feature(const X86Translator *tr, X86Feature feature);
 /* CF, or CF and OF, change and nothing else: I8 values of 0 or 1. flags may be none. count: if it is
  * given (I8) and zero, nothing changes; flags are none then. */

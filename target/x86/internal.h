@@ -10,7 +10,7 @@ typedef enum X86Slot {
     SLOT_AX, SLOT_CX, SLOT_DX, SLOT_BX, SLOT_SP, SLOT_BP, SLOT_SI, SLOT_DI,
     SLOT_R8, SLOT_R9, SLOT_R10, SLOT_R11, SLOT_R12, SLOT_R13, SLOT_R14, SLOT_R15,
     SLOT_PC, SLOT_CC_OP, SLOT_CC_DST, SLOT_CC_SRC, SLOT_CC_AUX_DST,
-    SLOT_DF, SLOT_EFLAGS, SLOT_PIC_PAGE,
+    SLOT_DF, SLOT_EFLAGS, SLOT_PIC_PAGE, SLOT_PMU_LEFT, SLOT_PMU_BRANCHES,
     SLOT_ES_BASE, SLOT_CS_BASE, SLOT_SS_BASE, SLOT_DS_BASE, SLOT_FS_BASE, SLOT_GS_BASE, SLOT_KERNEL_GS_BASE,
     SLOT_COUNT
 } X86Slot;
@@ -47,6 +47,7 @@ enum {
     MODE_GUEST = 1 << 26,   /* of a VMRUN: what can be intercepted asks first */
     MODE_FLAT_FS = 1 << 27, /* outside of 64-bit code: as MODE_FLAT, but any base */
     MODE_FLAT_GS = 1 << 28,
+    MODE_COUNT = 1 << 29,   /* a performance counter wants instructions or branches */
 };
 
 /* MMU modes. */

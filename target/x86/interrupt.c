@@ -1,5 +1,6 @@
 /* Interrupts between blocks, the flag that gates them, and waiting for them. */
 #include "core/lock.h"
+#include "target/x86/pmu.h"
 #include "target/x86/smm.h"
 #include "target/x86/svm.h"
 #include "target/x86/vme.h"
@@ -50,6 +51,10 @@ void x86_service(Cpu *cpu)
 {
     X86State *s = x86_state(cpu);
 
+    if (cpu->requests & CPU_REQ_TIMER) {
+        cpu_clear_request(cpu, CPU_REQ_TIMER);
+        x86_pmu_service(s);
+    }
     if (!s->svm.gif) {
         return; /* all of them wait */
     }

@@ -400,6 +400,9 @@ void x86_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
     if (s->fault_is_nested) {
         svm_exit(s, (X86SvmExit){ SVM_EXIT_NPF, s->nested_info, s->fault_addr, 0 }, 0);
     }
+    if (access == MMU_FETCH && s->mode_flags & MODE_COUNT) {
+        s->pmu_left--; /* x86_deliver_exception takes the instruction back, which did not even begin */
+    }
     tcg_fp_sync(s);
     known = access != MMU_FETCH && (s->fault_is_gp || fx_image(s)->fsw & FSW_ES) && x86_insn_at_pc(s, &in);
     x86_raise_memory_fault(s, known ? &in : NULL, s->fault_addr, s->fault_code, s->fault_is_gp);

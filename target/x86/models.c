@@ -294,7 +294,7 @@ static bool set_option(X86Features *f, const char *key, const char *value, GErro
     /* Switches of QEMU that change nothing here. */
     static const char *const ignored[] = {
         "migratable", "kvm", "l3_cache", "full_cpuid_auto_level", "host_cache_info",
-        "host_phys_bits", "phys_bits", "vmware_cpuid_freq", "pmu", "legacy_cache", "tcg_cpuid",
+        "host_phys_bits", "phys_bits", "vmware_cpuid_freq", "legacy_cache", "tcg_cpuid",
     };
     uint32_t n;
     bool on;
@@ -333,6 +333,10 @@ static bool set_option(X86Features *f, const char *key, const char *value, GErro
     }
     if (!strcmp(key, "check") || !strcmp(key, "enforce")) {
         *(*key == 'c' ? &f->check : &f->enforce) = on;
+        return true;
+    }
+    if (!strcmp(key, "pmu")) {
+        f->pmu = on && !follow_host;
         return true;
     }
     return set_feature(f, key, on, error);
@@ -535,6 +539,9 @@ X86Features *x86_model_parse(const char *spec, GError **error)
         return NULL;
     }
     drop_dependents(f);
+    if (f->pmu && strcmp(f->vendor, "AuthenticAMD")) {
+        f->level = MAX(f->level, 0xa);
+    }
     for (unsigned i = 0; i < FEAT_COUNT; i++) {
         if (f->on[i]) {
             f->words[features[i].word] |= 1u << features[i].bit;

@@ -1,4 +1,5 @@
 /* Model-specific registers, the time stamp counter and performance counters (SDM vol. 4). */
+#include "target/x86/pmu.h"
 #include "target/x86/svm.h"
 
 enum { APIC_BASE_X2APIC = 1 << 10 };
@@ -23,7 +24,7 @@ enum {
 };
 
 enum { HWCR_TSC_FREQ_SEL = 1 << 24 };
-enum { MCG_BANKS = 10, VARIABLE_MTRRS = 8, PERF_COUNTERS = 4 };
+enum { MCG_BANKS = 10, VARIABLE_MTRRS = 8 };
 
 /* Read as zero or as written, and taken without a word: firmware and kernels probe them. */
 static bool ignorable(uint32_t msr)
@@ -129,14 +130,14 @@ static uint64_t *plain(X86State *s, uint32_t msr)
     if (msr >= MSR_MC0 && msr < MSR_MC0 + 4 * MCG_BANKS) {
         return &s->mc_banks[msr - MSR_MC0];
     }
-    if (msr >= MSR_PERFCTR0 && msr < MSR_PERFCTR0 + PERF_COUNTERS) {
-        return &s->perf[msr - MSR_PERFCTR0];
+    if (msr >= MSR_PERFCTR0 && msr < MSR_PERFCTR0 + PMU_GENERAL) {
+        return &s->perf[PERF_GENERAL + msr - MSR_PERFCTR0];
     }
-    if (msr >= MSR_EVENTSEL0 && msr < MSR_EVENTSEL0 + PERF_COUNTERS) {
-        return &s->perf[4 + msr - MSR_EVENTSEL0];
+    if (msr >= MSR_EVENTSEL0 && msr < MSR_EVENTSEL0 + PMU_GENERAL) {
+        return &s->perf[PERF_SELECT + msr - MSR_EVENTSEL0];
     }
     if (msr >= MSR_K7_EVNTSEL0 && msr < MSR_K7_EVNTSEL0 + 8) {
-        return &s->perf[8 + msr - MSR_K7_EVNTSEL0];
+        return &s->perf[PERF_AMD_SELECT + msr - MSR_K7_EVNTSEL0];
     }
     return mtrr_fixed(s, msr);
 }
@@ -202,6 +203,9 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
     Cpu *cpu = s->hot.cpu;
     const uint64_t *field = plain(s, msr);
 
+    if (x86_pmu_read(s, msr, value)) {
+        return true;
+    }
     if (field) {
         *value = *field;
         return true;
@@ -295,6 +299,9 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
     uint64_t *field = plain(s, msr);
     bool good;
 
+    if (x86_pmu_write(s, msr, value, &good)) {
+        return good;
+    }
     if (field) {
         if (!plain_ok(s, msr, value)) {
             return false;
@@ -391,16 +398,16 @@ uint64_t helper_tsc_aux(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_
     return s->tsc_aux;
 }
 
-/* The counters stand still: no model advertises any. */
-uint64_t helper_rdpmc(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+uint64_t helper_rdpmc(X86State *s, uint64_t index, uint64_t b, uint64_t c, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
+    uint64_t value;
 
     if (s->cpl && !(s->cr4 & CR4_PCE)) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
-    if ((uint32_t)a >= PERF_COUNTERS) {
+    if (x86_has_pmu(s) ? !x86_pmu_counter(s, index, &value) : (uint32_t)index >= PMU_GENERAL) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
-    return s->perf[a & 3];
+    return x86_has_pmu(s) ? value : s->perf[PERF_GENERAL + (index & 3)]; /* those stand still */
 }

@@ -140,6 +140,14 @@ void x86_retry_unless_equal(X86Translator *tr, const X86Insn *in, IrType type, I
     ir_brcond(tr->ir, COND_NE, type, a, b, label);
 }
 
+void x86_look_at_counters(X86Translator *tr, uint64_t pc)
+{
+    unsigned label = ir_new_label(tr->ir);
+
+    add_cold(tr, pc, COLD_LOOK, false, label);
+    ir_brcond(tr->ir, COND_LTS, IR_I64, ir_get(tr->ir, IR_I64, SLOT_PMU_LEFT), x86_const(tr, IR_I64, 0), label);
+}
+
 void x86_emit_other_if(X86Translator *tr, const X86Insn *in, IrCond cond, IrType type, IrVal a, IrVal b, X86Emit *emit)
 {
     unsigned label = ir_new_label(tr->ir);

@@ -258,6 +258,7 @@ struct X86Features {
     uint32_t words[WORD_COUNT];
     bool on[FEAT_COUNT]; /* the same, for x86_has */
     bool missing[FEAT_COUNT]; /* asked for, and the engine lacks it */
+    bool pmu; /* has performance counters */
     bool check, enforce; /* -cpu MODEL,check=,enforce=: what comes of these */
     char vendor[13];
     char model_id[49];

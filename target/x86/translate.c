@@ -98,6 +98,14 @@ void x86_branch_if(X86Translator *tr, const X86Insn *in, IrCc cc, IrVal flags, u
     tr->n_side_exits++;
 }
 
+/* Of performance counters, if there are any. */
+static void add_to_slot(X86Translator *tr, unsigned slot, int by)
+{
+    if (tr->mode & MODE_COUNT) {
+        ir_put(tr->ir, IR_I64, slot, ir_op2(tr->ir, IR_add, IR_I64, ir_get(tr->ir, IR_I64, slot), x86_const(tr, IR_I64, by)));
+    }
+}
+
 static void emit_cold(X86Translator *tr)
 {
     for (unsigned i = 0; i < tr->n_cold; i++) {
@@ -106,6 +114,10 @@ static void emit_cold(X86Translator *tr)
         ir_label(tr->ir, cold->label);
         ir_insn_start(tr->ir, cold->pc);
         if (cold->vector == COLD_RETRY) {
+            add_to_slot(tr, SLOT_PMU_LEFT, 1);
+            ir_exit_jump(tr->ir, cold->pc);
+        } else if (cold->vector == COLD_LOOK) {
+            X86_CALL0(tr, pmu_look);
             ir_exit_jump(tr->ir, cold->pc);
         } else if (cold->vector == COLD_EMIT) {
             x86_flags_forget(tr);
@@ -232,6 +244,12 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
     if (first) {
         begin(tr, pc);
     }
+    if (result != DECODE_FETCH) {
+        add_to_slot(tr, SLOT_PMU_LEFT, -1);
+    }
+    if (result == DECODE_OK && x86_is_branch(in)) {
+        add_to_slot(tr, SLOT_PMU_BRANCHES, 1);
+    }
     tr->n_insns++;
     tr->next_pc = in->next_pc;
     switch (result) {
@@ -262,6 +280,9 @@ void x86_translate(Translation *t)
     tr.limit = x86_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     if (!(tr.mode & MODE_SHADOW)) {
         ir_poll(t->ir, pc); /* an interrupt cannot be taken in a shadow: polling would not end */
+    }
+    if (tr.mode & MODE_COUNT) {
+        x86_look_at_counters(&tr, pc);
     }
     while (!tr.done) {
         if (t->has_breakpoint && t->has_breakpoint(t, pc)) {

@@ -118,6 +118,19 @@ typedef struct X86Svm {
     } host;
 } X86Svm;
 
+/* How the performance counters are counted (target/x86/pmu.c); what they hold is X86State.perf. */
+typedef struct X86Pmu {
+    int64_t left_seen;        /* pmu_left and so on when events were added last */
+    uint64_t branches_seen, ns_seen;
+    unsigned blocks;          /* levels whose blocks count */
+    unsigned level;           /* of what is not added yet */
+    bool cycles;              /* cycles are counted */
+    bool filtered;            /* some counter is for one level alone */
+    bool interrupt_due;
+    int clock;                /* clockid_t of the processor's thread, while cycles are counted */
+    struct Timer *timer;      /* when a count of cycles may overflow; made when it is first needed */
+} X86Pmu;
+
 typedef struct X86Features X86Features; /* target/x86/features.h: the CPU model */
 
 typedef struct X86State {
@@ -126,7 +139,9 @@ typedef struct X86State {
     uint64_t cc_dst, cc_src;            /* 64, 72 */
     uint32_t cc_op, cc_reserved;        /* 80, 84 */
     uint64_t cc_aux_dst;                /* 88 */
-    uint64_t hot_reserved[4];           /* 96 .. 127 */
+    int64_t pmu_left;                   /* 96: instructions until the counters are looked at (MODE_COUNT) */
+    uint64_t pmu_branches;              /* 104 */
+    uint64_t hot_reserved[2];           /* 112 .. 127 */
     uint64_t reg[16];
     uint64_t pc;          /* EIP/RIP: offset in CS */
     uint32_t eflags;      /* bits other than FLAGS_ALL and DF; bit 1 always set */
@@ -181,6 +196,7 @@ typedef struct X86State {
     bool shut_down;         /* after a triple fault, until reset */
 
     /* Working data: no guest state. */
+    X86Pmu pmu;
     uint64_t published_base; /* what the engine was told last, with mode_flags */
     unsigned published_mmu;
     const X86Exception *delivering; /* the event whose handler is being entered */
