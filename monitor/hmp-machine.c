@@ -58,6 +58,58 @@ void hmp_nmi(Hmp *hmp, const HmpArgs *args)
     cpus_nmi();
 }
 
+typedef struct Injection {
+    MachineCheck check;
+    bool done;
+    GError *error;
+} Injection;
+
+static void inject(Cpu *cpu, void *opaque)
+{
+    Injection *injection = opaque;
+
+    injection->done = cpu->type->machine_check(cpu, &injection->check, &injection->error);
+}
+
+static bool inject_machine_check(Hmp *hmp, Cpu *cpu, MachineCheck check)
+{
+    Injection injection = { .check = check };
+
+    accel->run_on_cpu(cpu, inject, &injection);
+    if (!injection.done) {
+        hmp_error(hmp, injection.error);
+    }
+    return injection.done;
+}
+
+/* With -b the others are told that an error was broadcast. */
+void hmp_mce(Hmp *hmp, const HmpArgs *args)
+{
+    const MachineCheck told = { .bank = 1, .status = UINT64_C(5) << 61, .mcg_status = 5 };
+    int first = hmp_flag(args, "-b");
+    uint64_t value[6];
+    Cpu *cpu;
+
+    for (int i = 0; i < 6; i++) {
+        if (!hmp_number(hmp, args, first + i, &value[i])) {
+            return;
+        }
+    }
+    cpu = value[0] < (uint64_t)cpu_count() ? cpu_get(value[0]) : NULL;
+    if (!cpu || !cpu->type->machine_check) {
+        hmp_printf(hmp, cpu ? "Error: this machine's processors have no machine checks\n" : "Error: there is no such CPU\n");
+        return;
+    }
+    if (!inject_machine_check(hmp, cpu, (MachineCheck){ MIN(value[1], 255), value[2], value[3], value[4], value[5] })) {
+        return;
+    }
+    for (int i = 0; first && i < cpu_count(); i++) {
+        if (cpu_get(i) != cpu && !inject_machine_check(hmp, cpu_get(i), told)) {
+            return;
+        }
+    }
+}
+
 void hmp_watchdog_action(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;

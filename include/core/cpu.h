@@ -59,6 +59,12 @@ typedef struct CpuIntc {
     void (*ended)(void *opaque, uint8_t vector); /* an engine's local APIC ended a level-triggered one; locked */
 } CpuIntc;
 
+/* A hardware error, in the terms of x86's machine-check banks. */
+typedef struct MachineCheck {
+    unsigned bank;
+    uint64_t status, mcg_status, addr, misc;
+} MachineCheck;
+
 /* A family of guest CPUs. */
 typedef struct CpuType {
     const char *name; /* "x86" */
@@ -74,6 +80,8 @@ typedef struct CpuType {
     void (*replaced)(Cpu *cpu); /* after somebody else filled the state struct; may be NULL */
     char *(*describe)(Cpu *cpu, bool with_fpu); /* `info registers`; caller frees */
     void (*list_models)(GString *out); /* -cpu help */
+    /* Reports a hardware error to the guest. On the CPU's thread, or paused. NULL: there are none. */
+    bool (*machine_check)(Cpu *cpu, const MachineCheck *check, GError **error);
 } CpuType;
 
 struct Cpu {

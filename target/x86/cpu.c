@@ -237,4 +237,5 @@ const CpuType x86_cpu_type = {
     .lacks = x86_lacks,
     .describe = x86_describe,
     .list_models = x86_model_list,
+    .machine_check = x86_machine_check,
 };

@@ -402,9 +402,9 @@ static bool is_double_fault(const X86Exception *first, int second)
     return is_contributory(first->vector) && is_contributory(second);
 }
 
-static void triple_fault(X86State *s)
+void x86_shut_down(X86State *s)
 {
-    x86_log(s, LOG_INT | LOG_CPU_RESET, "cpu %d: triple fault at %04x:%016" PRIx64 "\n",
+    x86_log(s, LOG_INT | LOG_CPU_RESET, "cpu %d: shutdown (triple fault) at %04x:%016" PRIx64 "\n",
             s->hot.cpu->index, s->seg[S_CS].selector, s->pc);
     tcg_fp_sync(s);
     s->shut_down = true;
@@ -440,7 +440,7 @@ void x86_interrupt(X86State *s, const X86Exception *event)
             s->exception = (X86Exception){ .vector = -1 };
             svm_check_shutdown(s);
             s->delivering = NULL;
-            triple_fault(s);
+            x86_shut_down(s);
             return;
         }
         if (is_double_fault(&e, second.vector)) {

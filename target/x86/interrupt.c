@@ -43,7 +43,7 @@ bool x86_has_work(Cpu *cpu)
     if (s->wait_sipi) {
         return (requests & CPU_REQ_SIPI) != 0;
     }
-    return ((requests & CPU_REQ_SMI) && !s->in_smm) || ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
+    return (requests & CPU_REQ_MCE) || ((requests & CPU_REQ_SMI) && !s->in_smm) || ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
            ((requests & CPU_REQ_INTR) && svm_can_take_intr(s)) || svm_can_take_virtual(s);
 }
 
@@ -71,7 +71,15 @@ void x86_service(Cpu *cpu)
         }
         return;
     }
-    if (s->wait_sipi || s->shut_down || s->interrupt_shadow == 2) {
+    if (s->wait_sipi || s->shut_down) {
+        return;
+    }
+    if (cpu->requests & CPU_REQ_MCE) {
+        cpu_clear_request(cpu, CPU_REQ_MCE);
+        x86_take_machine_check(s);
+        return;
+    }
+    if (s->interrupt_shadow == 2) {
         return;
     }
     if ((cpu->requests & CPU_REQ_SMI) && !s->in_smm && !s->interrupt_shadow) {

@@ -24,7 +24,7 @@ enum {
 };
 
 enum { HWCR_TSC_FREQ_SEL = 1 << 24 };
-enum { MCG_BANKS = 10, VARIABLE_MTRRS = 8 };
+enum { VARIABLE_MTRRS = 8 };
 
 /* Read as zero or as written, and taken without a word: firmware and kernels probe them. */
 static bool ignorable(uint32_t msr)

@@ -228,6 +228,13 @@ void x86_update_watches(X86State *s);
 /* GuestOps.watch_hits. */
 bool x86_watch_hits(Cpu *cpu, unsigned hits, bool raised);
 
+/* Machine checks. */
+enum { MCG_BANKS = 10 };
+bool x86_machine_check(Cpu *cpu, const MachineCheck *check, GError **error); /* CpuType.machine_check */
+void x86_take_machine_check(X86State *s); /* CPU_REQ_MCE */
+/* What a triple fault ends in: the machine is reset. */
+void x86_shut_down(X86State *s);
+
 /* #GP unless IOPL or the TSS's bitmap allow the ports. */
 void x86_check_io(X86State *s, uint32_t port, unsigned size, uintptr_t ra);
 /* What DR6 and DR7 become with a #DB. */
