@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum { TIMERS = 4, MESSAGES = 4, SHARED = 8, ALL_MAX = MPIC_SOURCES + TIMERS + MESSAGES };
-enum { BLOCK_REVISION = 0x00400200 };
+enum { BLOCK_REVISION = 0x00400201 }; /* version 2.0 swaps the bytes of messages, which Linux then undoes */
 enum { TIMER_HZ = 4166666, VERSION_1_2 = 2 };
 
 #define VP_MASK     0x80000000u
@@ -431,6 +431,7 @@ static uint32_t read_shared(Openpic *pic, unsigned offset)
 
     if (n < SHARED) {
         value = pic->s.shared[n];
+        trace("openpic_messages", "messages of %u: %08x", n, value);
         pic->s.shared[n] = 0;
         update_shared(pic, n);
     } else if (offset == SHARED_STATUS) {
@@ -443,6 +444,7 @@ static uint32_t read_shared(Openpic *pic, unsigned offset)
 
 static void write_shared(Openpic *pic, unsigned offset, uint32_t value)
 {
+    trace("openpic_message", "message %08x at %x", value, offset);
     if (offset == SHARED_INDEX) {
         pic->s.shared[value >> 29] |= 1u << (value >> 24 & 31);
         update_shared(pic, value >> 29);

@@ -74,7 +74,7 @@ static bool guts_realize(Device *dev, GError **error)
 
 static const Prop guts_props[] = {
     PROP(FslGuts, pvr, "pvr", PROP_U32, "0", "the processor's version"),
-    PROP(FslGuts, svr, "svr", PROP_U32, "0x80340110", "the chip's version"),
+    PROP(FslGuts, svr, "svr", PROP_U32, "0", "the chip's version"),
     { 0 },
 };
 

@@ -454,7 +454,6 @@ void ppc_booke_reset(PpcState *s)
     s->spr[SPR_MMUCFG] = 0x000019c4;  /* two TLBs, three process registers of 8 bits, MAVN 0 */
     s->spr[SPR_L1CFG0] = 0x00383820;  /* 32 KiB, eight ways, lines of 32 bytes */
     s->spr[SPR_L1CFG0 + 1] = 0x00383820;
-    s->spr[SPR_SVR] = 0x80210030;
 }
 
 void ppc_booke_init(PpcState *s)
