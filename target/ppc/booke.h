@@ -54,7 +54,7 @@ bool ppc_booke_steps(const PpcState *s); /* a debug interrupt behind each instru
 /* timers-booke.c: the vCPU's thread only, but for due. */
 void ppc_booke_timers_due(PpcState *s);  /* of the clock's timer: look at the next chance */
 void ppc_booke_timers_poll(PpcState *s); /* TSR is up to date then */
-uint64_t ppc_booke_dec_read(PpcState *s);
+uint64_t ppc_booke_dec_value(PpcState *s);
 void ppc_booke_dec_write(PpcState *s, uint64_t value);
 void ppc_booke_timers_update(PpcState *s);
 void ppc_booke_tb_moved(PpcState *s, int64_t by);

@@ -12,17 +12,21 @@ static void ignore(PpcState *s, unsigned n, uint64_t value)
 
 static uint64_t read_dec(PpcState *s, unsigned n)
 {
-    return ppc_booke_dec_read(s);
+    ppc_booke_timers_poll(s);
+    ppc_poll_interrupts(s);
+    return ppc_booke_dec_value(s);
 }
 
 static void write_dec(PpcState *s, unsigned n, uint64_t value)
 {
     ppc_booke_dec_write(s, value);
+    ppc_poll_interrupts(s);
 }
 
 static uint64_t read_tsr(PpcState *s, unsigned n)
 {
     ppc_booke_timers_poll(s);
+    ppc_poll_interrupts(s);
     return s->spr[SPR_TSR];
 }
 

@@ -57,6 +57,9 @@ static uint64_t dec_value(PpcState *s, int64_t end)
 
 uint64_t ppc_dec_read(PpcState *s)
 {
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return ppc_booke_dec_value(s);
+    }
     return dec_value(s, s->dec_end);
 }
 

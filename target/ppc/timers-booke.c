@@ -145,10 +145,9 @@ void ppc_booke_timers_update(PpcState *s)
     arm(s, ppc_tb(s));
 }
 
-uint64_t ppc_booke_dec_read(PpcState *s)
+uint64_t ppc_booke_dec_value(PpcState *s)
 {
-    ppc_booke_timers_poll(s);
-    return s->dec_end == NEVER ? 0 : (uint32_t)MIN(s->dec_end - (int64_t)ppc_tb(s), UINT32_MAX);
+    return s->dec_end == NEVER ? 0 : (uint32_t)CLAMP(s->dec_end - (int64_t)ppc_tb(s), 0, UINT32_MAX);
 }
 
 /* 0 does not count as having been reached. */
