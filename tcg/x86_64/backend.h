@@ -230,7 +230,8 @@ typedef struct Context {
     bool one_root;        /* groups have no more */
     jmp_buf out_of_registers; /* of what an operation within a group of more roots, or in a loop, wants */
     uint32_t group_root[GROUP_ROOTS]; /* values that its addresses are at constant distances from; 0: none */
-    int group_addend[GROUP_ROOTS];    /* registers, held */
+    int group_addend[GROUP_ROOTS];    /* registers, held: what makes an address the host's; 32-bit: the host address of the lowest byte */
+    int64_t group_low[GROUP_ROOTS];   /* whose distance from the root is this */
     Member *members;
     uint32_t n_members, max_members;
     uint8_t spill_refs[N_SPILLS];

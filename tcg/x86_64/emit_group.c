@@ -6,8 +6,11 @@
  * goes the slow way, access by access; the code between them is repeated there. So nothing between
  * the first and the last access may leave the block, call or touch other memory.
  *
- * A group with a store among its members is checked against the table for stores, whose pages can be
- * loaded from too.
+ * A group with a store among its members, or a load that is for an update, is checked against the table for
+ * stores, whose pages can be loaded from too.
+ *
+ * With 64-bit addresses a group keeps what is to be added to them. Sums of 32 bits wrap; as the check has found that
+ * the span does not, such a group keeps the host address of its lowest byte, and looks at no address again.
  *
  * Raw instructions with vector or x87 operands form groups of their own, of one kind of encoding, so that the
  * test for loaded FP state is not needed again, and with no alignment that the first one does not have.
@@ -16,7 +19,7 @@
 #include "util/bits.h"
 
 enum { MAX_SPAN = 256, MAX_MEMBERS = 16, NEAR = 96, MAX_DEPTH = 24 };
-enum { OTHER_KINDS = IRM_ALIGNED | IRM_KERNEL | IRM_UPDATE };
+enum { OTHER_KINDS = IRM_ALIGNED | IRM_KERNEL };
 
 /* Byte-swapped ones only by one instruction, which leaves EFLAGS alone. */
 static bool is_plain(const IrInsn *insn)
@@ -63,7 +66,7 @@ static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first
 
 static bool is_store(const Context *c, const IrInsn *insn)
 {
-    return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op == IR_store;
+    return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op == IR_store || insn->bits & IRM_UPDATE;
 }
 
 static bool is_aligned_kind(const Context *c, const IrInsn *insn)
@@ -129,10 +132,12 @@ typedef struct Plan {
     Root roots[GROUP_ROOTS];
 } Plan;
 
-/*
- * The pinned register that has the value at the group's first access, as wide as addresses are, with zeros
- * above; NO_REG: it is somewhere else, or not known yet.
- */
+static bool is_32bit(const Context *c, uint32_t id)
+{
+    return c->ir->value_type[id] == IR_I32;
+}
+
+/* The pinned register that has the value at the group's first access; NO_REG: it is somewhere else, or not known yet. */
 static int root_register(const Context *c, uint32_t id)
 {
     const IrBlock *ir = c->ir;
@@ -142,10 +147,9 @@ static int root_register(const Context *c, uint32_t id)
     int pin;
 
     if (at < (uint32_t)c->i) {
-        return v->type == IR_I64 && !v->is_const && v->reg != NO_REG && is_pinned(c, v->reg) ? v->reg : NO_REG;
+        return !v->is_const && v->reg != NO_REG && is_pinned(c, v->reg) ? v->reg : NO_REG;
     }
-    if (def->op != IR_get || (pin = backend.slot_reg[def->bits]) == NO_REG ||
-        !(def->type == IR_I64 || (def->type == IR_I32 && c->pins_clean >> pin & 1))) {
+    if (def->op != IR_get || (pin = backend.slot_reg[def->bits]) == NO_REG) {
         return NO_REG;
     }
     for (uint32_t i = c->i; i < at; i++) {
@@ -235,8 +239,8 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
         plan->n_roots = 1;
         n--;
     }
-    if (plan->roots[0].members < 2) {
-        return false;
+    if (plan->roots[0].members < 2 || (n == 2 && first->bits & IRM_UPDATE && first->op == IR_load)) {
+        return false; /* an update alone is emit_update's */
     }
     if (is_aligned_kind(c, first)) { /* the check looks at the span's first byte */
         Root *root = plan->roots;
@@ -261,8 +265,10 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
 {
     unsigned size = access_size(c, insn);
     int64_t offset;
-    unsigned root = root_of(c->ir, insn, &offset) != c->group_root[0];
-    Mem mem = mem_index(c->group_addend[root], addr.reg, addr.disp);
+    uint32_t id = root_of(c->ir, insn, &offset);
+    unsigned root = id != c->group_root[0];
+    Mem mem = is_32bit(c, id) ? mem_at(c->group_addend[root], offset - c->group_low[root])
+                              : mem_index(c->group_addend[root], addr.reg, addr.disp);
     Member *m = member_new(c, insn, addr);
     int32_t imm = 0;
 
@@ -297,13 +303,10 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     }
 }
 
-/*
- * With zeros above, so that it can be added to the addend. Where there is no check a displacement
- * must wrap at 32 bits: other members may have come to the same page by another sum.
- */
-static Address clean_address(Context *c, Address addr, bool checked)
+/* With zeros above, so that it can be added to an addend; a displacement must wrap at 32 bits. */
+static Address clean_address(Context *c, Address addr)
 {
-    if (addr.size == 4 && (!addr.is_clean || (addr.disp && !checked))) {
+    if (addr.size == 4 && (!addr.is_clean || addr.disp)) {
         int temp = alloc_temp(c);
 
         emit_effective(c, temp, addr.reg, addr.disp, 4);
@@ -327,7 +330,7 @@ int load_out(Context *c, const IrInsn *insn)
 
 Mem loop_address(Context *c, const IrInsn *insn, int addend)
 {
-    Address addr = clean_address(c, address_of(c, insn), false);
+    Address addr = clean_address(c, address_of(c, insn));
 
     return mem_index(addend, addr.reg, addr.disp);
 }
@@ -355,18 +358,26 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
         const Root *root = &plan->roots[k];
         ColdStub *stub = &c->cold[c->group_stub], other = { 0 };
         Address span = addr;
+        Mem mem;
 
         if (k) {
-            span = (Address){ .reg = second, .size = 8, .is_clean = true };
+            span = (Address){ .reg = second, .size = is_32bit(c, root->id) ? 4 : 8, .is_clean = c->values[root->id].clean };
         }
         span.disp += k ? root->low : root->low - root->first;
-        emit_probe_in(c, k ? &other : stub, span, root->high - root->low + 1, root->stores, raw && !k ? raw->mem_align : 1,
-                      addend[k], scratch);
+        mem = emit_probe_in(c, k ? &other : stub, span, root->high - root->low + 1, root->stores,
+                            raw && !k ? raw->mem_align : 1, addend[k], scratch);
         if (k) {
             stub->jumps[2] = other.jumps[0];
         }
+        if (is_32bit(c, root->id) && mem.base == addend[k]) {
+            asm_lea(&c->a, 8, addend[k], mem);
+        } else if (is_32bit(c, root->id)) {
+            asm_mov_rr(&c->a, 8, addend[k], mem.base);
+            unlock_reg(c, mem.base); /* the first access may want it: nothing may make room any more */
+        }
         c->group_root[k] = root->id;
         c->group_addend[k] = addend[k];
+        c->group_low[k] = root->low;
     }
     for (unsigned k = 0; k < plan->n_roots; k++) {
         c->held |= 1u << addend[k];
@@ -383,7 +394,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     int out;
 
     if (c->group_last) {
-        addr = clean_address(c, address_of(c, insn), false);
+        addr = address_of(c, insn);
         emit_access(c, insn, addr, load_out(c, insn));
         return true;
     }
@@ -391,7 +402,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         return false;
     }
     clobber_flags(c);
-    addr = clean_address(c, address_of(c, insn), true);
+    addr = address_of(c, insn);
     if (insn->op == IR_store && !stored_imm(c, insn, &imm)) {
         value_use(c, insn->in[1]); /* before the branch out */
     }
@@ -453,7 +464,7 @@ void cold_group(Context *c, ColdStub *s)
         if (m->insn->op == IR_raw) {
             raw_through_buffer(c, raw_of(c, m->insn), RAX, m->pc, m->snapshot);
         } else if (m->insn->op == IR_load) {
-            thunk_call(c, sized(THUNK_LOAD1, size));
+            thunk_call(c, sized(m->insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size));
         } else if (m->value_is_imm) {
             asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
             thunk_call(c, sized(THUNK_STORE1, size));
