@@ -92,7 +92,7 @@ typedef struct JumpCache {
 
 #define JUMP_CACHES 8
 #define LARGE_RANGES 16
-#define FLUSH_LOG 64
+#define FLUSH_LOG 512
 
 /* Where pages larger than 4 KiB were mapped; neighbours are merged, so it may say too much. */
 typedef struct LargeRanges {
@@ -143,7 +143,7 @@ typedef struct Globals {
 
 enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
 
-#define REMOTE_PAGES 64
+#define REMOTE_PAGES 256
 
 typedef struct Watchpoint {
     VirtAddr addr, size;

@@ -46,21 +46,24 @@ static void flush_everything(Cpu *cpu)
 }
 
 /*
- * An entry has the virtual address but for 11 bits of the page's number, which follow from the group that it is in (Power
- * ISA 2.07, Book III-S, 5.7.7.3): its number is the segment's, exclusive-or the page's, or the complement of that.
+ * An entry has the virtual address but for the bits below 23 of the page's number, which follow from the group that it is in
+ * (Power ISA 2.07, Book III-S, 5.7.7.3): its number is the segment's, exclusive-or the page's, or the complement of that.
+ * What kind of page it is L and LP tell as they do in tlbie.
  */
-void pseries_flush(void *opaque, uint64_t index, uint64_t v)
+void pseries_flush(void *opaque, uint64_t index, uint64_t v, uint64_t r)
 {
-    enum { V_SECONDARY = 2, V_LARGE = 4, LOW_BITS = 0x7ff };
+    enum { V_SECONDARY = 2, V_LARGE = 4, LP = 0xf000, LP_64K = 0x1000, RB_L = 1 };
+    bool is_64k = (v & V_LARGE) && (r & LP) == LP_64K;
     uint64_t va = (v & UINT64_C(0x3fffffffffffff80)) << 16, size = v >> 62, group = index / 8;
+    unsigned shift = is_64k ? 16 : 12;
     Cpu *cpu = cpu_current();
 
-    if (index == HPT_ALL || (v & V_LARGE)) {
+    if (index == HPT_ALL || ((v & V_LARGE) && !is_64k)) {
         flush_everything(cpu);
     } else if (cpu) {
         group = v & V_SECONDARY ? ~group : group;
-        va |= ((group ^ va >> (size ? 40 : 28)) & LOW_BITS) << 12;
-        ppc_invalidate_virtual_page(cpu, va | size << 8);
+        va |= ((group ^ va >> (size ? 40 : 28)) << shift) & 0x7fffff;
+        ppc_invalidate_virtual_page(cpu, va | size << 8 | (is_64k ? LP_64K | RB_L : 0));
     }
 }
 

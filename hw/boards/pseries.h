@@ -49,7 +49,7 @@ uint8_t *pseries_tree(Pseries *m, size_t *size);
 void pseries_cpu_init(Pseries *m);
 /* Where the first one starts, with its registers; the others wait for start-cpu. */
 void pseries_cpu_start_at(Pseries *m, uint64_t pc, uint64_t r1, uint64_t r3, uint64_t r4, uint64_t r5);
-void pseries_flush(void *opaque, uint64_t index, uint64_t v); /* an HptFlushFn */
+void pseries_flush(void *opaque, uint64_t index, uint64_t v, uint64_t r); /* an HptFlushFn */
 unsigned pseries_generation(const Cpu *cpu); /* 7: POWER7 ...; 0: none of them */
 /* pseries-cas.c: the negotiation. */
 void pseries_cas_init(Pseries *m);

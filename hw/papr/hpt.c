@@ -140,7 +140,7 @@ static void remove_entry(uint64_t index, uint64_t *v, uint64_t *r)
 {
     *v = get_v(index);
     __atomic_store_n((uint64_t *)(hpt.table + index * ENTRY), 0, __ATOMIC_SEQ_CST);
-    hpt.flush(hpt.opaque, index, *v);
+    hpt.flush(hpt.opaque, index, *v, get_r(index));
     *r = get_r(index);
 }
 
@@ -245,7 +245,7 @@ static int64_t h_clear(void *opaque, uint64_t opcode, uint64_t *args)
 void hpt_clear(void)
 {
     memset(hpt.table, 0, hpt.entries * ENTRY);
-    hpt.flush(hpt.opaque, HPT_ALL, 0);
+    hpt.flush(hpt.opaque, HPT_ALL, 0, 0);
 }
 
 void hpt_init(uint8_t *table, unsigned shift, uint64_t ram_size, PhysAddr io_first, PhysAddr io_last, HptFlushFn *flush,

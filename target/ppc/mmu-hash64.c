@@ -429,8 +429,8 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
         return ppc_mmu_fault_dsi(s, access, FAULT_NO_PAGE);
     }
     within = (UINT64_C(1) << f.shift) - 1;
-    *out = (MmuResult){ .phys = ((f.r & PTE_RPN & ~within) | (addr & within)) & ~UINT64_C(0xfff), .page_size = within + 1,
-                        .global = (addr & KERNEL_HALF) != 0 };
+    *out = (MmuResult){ .phys = ((f.r & PTE_RPN & ~within) | (addr & within)) & ~UINT64_C(0xfff),
+                        .page_size = ppc_engine_page(f.shift), .global = (addr & KERNEL_HALF) != 0 };
     set_rights(out, &f, vsid, user);
     if (debug) {
         return true;
@@ -457,19 +457,27 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     return true;
 }
 
-/* Flushes the page of `va` where a segment has it. Only the low 48 bits of a virtual address count: older
- * processors are given no more, and a page too many does no harm. */
-static void flush_in_segment(PpcState *s, const Pair *pair, uint64_t va, unsigned shift)
+/* A page that tlbie names: its virtual address, the segment's size and its own, as powers of two. */
+typedef struct VirtualPage {
+    uint64_t va;
+    unsigned segment, shift;
+} VirtualPage;
+
+/* Flushes the page where a segment has it. Only the low 48 bits of a virtual address count: older processors are given no
+ * more, and a page too many does no harm. */
+static void flush_in_segment(PpcState *s, const Pair *pair, const VirtualPage *page)
 {
+    unsigned shift = page->segment;
+    uint64_t va = page->va;
     uint64_t vsid = (pair->vsid & UINT64_C(0x3ffffffffffff000)) >> (shift == 40 ? 24 : 12);
 
     if (segment_shift(pair->vsid) == shift && !((vsid << shift ^ va) << 16 >> 16 >> shift)) {
-        engine.flush_page_everywhere(s->hot.cpu, pair->esid | (va & ((UINT64_C(1) << shift) - 1)));
+        ppc_flush_page(s, pair->esid | (va & ((UINT64_C(1) << shift) - 1)), page->shift, engine.flush_page_everywhere);
     }
 }
 
 /* The segments that some processor has translations of; it may be adding one now, but of a page that is gone already. */
-static void flush_in_segments_of(PpcState *s, const PpcState *other, uint64_t va, unsigned shift)
+static void flush_in_segments_of(PpcState *s, const PpcState *other, const VirtualPage *page)
 {
     const Mmu64 *m = other->mmu;
     Pair pair;
@@ -479,26 +487,33 @@ static void flush_in_segments_of(PpcState *s, const PpcState *other, uint64_t va
         uint32_t n = i < 0 ? m->n_kernel : m->space[i].id ? m->space[i].n : 0;
 
         for (uint32_t k = 0; k < n; k++) {
-            flush_in_segment(s, &pairs[k], va, shift);
+            flush_in_segment(s, &pairs[k], page);
         }
     }
     for (int i = 0; i < SLB_SIZE; i++) {
         if (slb_pair(other, i, &pair)) {
-            flush_in_segment(s, &pair, va, shift);
+            flush_in_segment(s, &pair, page);
         }
     }
 }
 
-/* tlbie names a virtual page; those are its addresses in the spaces that have its segment. */
+/*
+ * tlbie names a virtual page; those are its addresses in the spaces that have its segment. Pages of 4 KiB, and since 2.06
+ * those of 64 KiB in segments of such (L in RB, and LP), are flushed alone; for the larger ones, the 970's L among them, and
+ * scopes beyond a page all is.
+ */
 void ppc_tlbie_hash64(PpcState *s, uint64_t rb, uint32_t word)
 {
-    bool large = word >> 21 & 1 || (rb & 1), tera = (rb >> 8 & 3) == 1; /* L, B */
+    enum { L = 1, LP = 0xf000, LP_64K = 0x1000 };
+    bool is_64k = (rb & (L | LP)) == (L | LP_64K);
+    VirtualPage page = { .segment = (rb >> 8 & 3) == 1 ? 40 : 28, .shift = is_64k ? 16 : 12 };
 
-    if (large || (rb >> 10 & 3)) { /* a page of any size, all of the TLB, or a partition */
+    if (word >> 21 & 1 || ((rb & L) && !is_64k) || (rb >> 10 & 3)) {
         engine.flush_all_everywhere(s->hot.cpu);
         return;
     }
+    page.va = rb & -(UINT64_C(1) << page.shift);
     for (int i = 0; i < cpu_count(); i++) {
-        flush_in_segments_of(s, ppc_state(cpu_get(i)), rb & ~UINT64_C(0xfff), tera ? 40 : 28);
+        flush_in_segments_of(s, ppc_state(cpu_get(i)), &page);
     }
 }

@@ -118,7 +118,7 @@ static void set_rights(const PpcState *s, uint64_t entry, bool user, MmuResult *
 bool ppc_walk_radix(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out)
 {
     uint32_t store = access == MMU_STORE ? FAULT_STORE : 0;
-    uint64_t wanted = PTE_REF | (access == MMU_STORE ? PTE_CHANGE : 0);
+    uint64_t wanted = PTE_REF | (access == MMU_STORE ? PTE_CHANGE : 0), within;
     Leaf leaf = { 0 };
 
     if (QUADRANT(addr) == 1 || QUADRANT(addr) == 2) {
@@ -135,8 +135,9 @@ bool ppc_walk_radix(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode,
         }
     } while (!debug && (leaf.entry & wanted) != wanted && !set_bits(s, leaf.at, leaf.entry, wanted));
     out->writable &= (leaf.entry & PTE_CHANGE) || access == MMU_STORE;
-    out->page_size = UINT64_C(1) << leaf.bits;
-    out->phys = (leaf.entry & PAGE_NUMBER & -out->page_size) | (addr & (out->page_size - 1) & ~(uint64_t)(GUEST_PAGE_SIZE - 1));
+    within = (UINT64_C(1) << leaf.bits) - 1;
+    out->page_size = ppc_engine_page(leaf.bits);
+    out->phys = (leaf.entry & PAGE_NUMBER & ~within) | (addr & within & ~(uint64_t)(GUEST_PAGE_SIZE - 1));
     out->global = QUADRANT(addr) == 3;
     return true;
 }
@@ -151,8 +152,8 @@ static bool is_local(uint32_t insn)
 /* What the page walk caches alone (RIC 1) is nothing here. */
 void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn)
 {
-    enum { ONE_PAGE = 0, ONE_PROCESS = 1, RIC_WALKS = 1 };
-    unsigned scope = rb >> 10 & 3, ric = insn >> 18 & 3;
+    enum { ONE_PAGE = 0, ONE_PROCESS = 1, RIC_WALKS = 1, AP_64K = 5 };
+    unsigned scope = rb >> 10 & 3, ric = insn >> 18 & 3, shift = (rb >> 5 & 7) == AP_64K ? 16 : SMALLEST;
     Cpu *cpu = s->hot.cpu;
 
     if (ric == RIC_WALKS) {
@@ -160,12 +161,12 @@ void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn)
     }
     if (!is_local(insn) && cpu_count() > 1) {
         if (scope == ONE_PAGE) {
-            engine.flush_page_everywhere(cpu, rb & ~UINT64_C(0xfff));
+            ppc_flush_page(s, rb, shift, engine.flush_page_everywhere);
         } else {
             engine.flush_all_everywhere(cpu);
         }
     } else if (scope == ONE_PAGE) {
-        engine.flush_page(cpu, rb & ~UINT64_C(0xfff));
+        ppc_flush_page(s, rb, shift, engine.flush_page);
     } else if (scope == ONE_PROCESS && rs >> 32) {
         engine.flush_space(cpu, WORLD | rs >> 32, true);
     } else {

@@ -22,6 +22,18 @@ static inline bool ppc_mmu_fault_dsi(PpcState *s, MmuAccess access, uint64_t fla
 uint8_t *ppc_table(PpcState *s, PhysAddr addr, unsigned size);
 void ppc_table_written(PpcState *s, PhysAddr addr, unsigned size); /* after a store to it */
 
+/*
+ * Pages of 64 KiB, Linux' usual ones, are 16 of 4 KiB to the engine, and flushed as such: it keeps no track of single larger
+ * ones, but drops a whole space for each.
+ */
+static inline uint64_t ppc_engine_page(unsigned shift)
+{
+    return shift == 16 ? GUEST_PAGE_SIZE : UINT64_C(1) << shift;
+}
+
+/* Flushes a page of 2^shift bytes, at most 64 KiB (or one that the engine knows as larger), by a function of the engine. */
+void ppc_flush_page(PpcState *s, uint64_t addr, unsigned shift, void (*flush)(Cpu *cpu, VirtAddr addr));
+
 bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 uint64_t ppc_space_32(PpcState *s);
 void ppc_tlbie_32(PpcState *s, uint32_t addr);

@@ -4,8 +4,8 @@
 
 #include "core/memory.h"
 
-/* The translation by entry number index, whose first half was v, went away or changes. UINT64_MAX: all did. */
-typedef void HptFlushFn(void *opaque, uint64_t index, uint64_t v);
+/* The translation by entry number index, whose halves were v and r, went away or changes. UINT64_MAX: all did. */
+typedef void HptFlushFn(void *opaque, uint64_t index, uint64_t v, uint64_t r);
 #define HPT_ALL UINT64_MAX
 
 /*

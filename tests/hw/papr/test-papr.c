@@ -25,7 +25,7 @@ static void pin_changed(void *opaque, int n, bool level)
     pin[n] = level;
 }
 
-static void count_flush(void *opaque, uint64_t index, uint64_t v)
+static void count_flush(void *opaque, uint64_t index, uint64_t v, uint64_t r)
 {
     flushes++;
 }

@@ -9,6 +9,7 @@ enum { HPT = 0x200000, VIRTUAL = MSR_IR | MSR_DR };
 #define SLBMTE(rs, rb) X_(31, rs, 0, rb, 402)
 #define SLBIA          X_(31, 0, 0, 0, 498)
 #define SLBIE(rb)      X_(31, 0, 0, rb, 434)
+#define TLBIE(rb)      X_(31, 0, 0, rb, 306)
 #define LD(rt, d, ra)  D_(58, rt, ra, d)
 #define STD(rt, d, ra) D_(62, rt, ra, d)
 
@@ -110,6 +111,38 @@ static void spaces_are_told_apart(void)
     g_assert_cmphex(R[31], ==, 0x380);
 }
 
+/* Two pages of 64 KiB, which have the memory of the other one after each was changed and invalidated. */
+static void large_pages_are_invalidated_alone(void)
+{
+    enum { V_L = 4, LP_64K = 0x1000, SEGMENT_64K = 0x110, VSID = 0x236 };
+    uint8_t *entry[2];
+
+    start();
+    for (unsigned i = 0; i < 2; i++) {
+        entry[i] = rig_ram + HPT + ((VSID ^ (5 + i)) & 0x7ff) * 128;
+        store_be64(entry[i], (uint64_t)VSID << 12 | V_L | 1);
+        store_be64(entry[i] + 8, (0x300000 + 0x10000 * i) | LP_64K | 2);
+        store_be64(rig_ram + 0x30e008 + 0x10000 * i, 100 + i);
+    }
+    rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
+    rig_state->gpr[11] = VSID << 12 | SEGMENT_64K;
+    rig_state->gpr[3] = 0x4005e000;
+    rig_state->gpr[4] = 0x4006e000;
+    RIG_RUN(SLBMTE(11, 10), ISYNC, LD(5, 8, 3), LD(6, 8, 4), STD(5, 16, 3));
+    g_assert_cmphex(R[31], ==, 0);
+    g_assert_cmpint(R[5], ==, 100);
+    g_assert_cmpint(R[6], ==, 101);
+    store_be64(entry[0] + 8, 0x310000 | LP_64K | 2);
+    rig_state->gpr[9] = (uint64_t)VSID << 28 | 0x50000 | LP_64K | 1;
+    RIG_RUN(TLBIE(9), LD(5, 8, 3), LD(6, 8, 4));
+    g_assert_cmphex(R[31], ==, 0);
+    g_assert_cmpint(R[5], ==, 101);
+    g_assert_cmpint(R[6], ==, 101);
+    store_be64(entry[0], 0);
+    RIG_RUN(TLBIE(9), LD(5, 8, 3));
+    g_assert_cmphex(R[31], ==, 0x300);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -118,5 +151,6 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/sizes", both_segment_sizes_translate);
     g_test_add_func("/mmu64/faults", faults_say_why);
     g_test_add_func("/mmu64/spaces", spaces_are_told_apart);
+    g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     return g_test_run();
 }
