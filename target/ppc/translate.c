@@ -2,6 +2,9 @@
 #include "target/ppc/insns.h"
 
 #include "util/bits.h"
+#include "util/log.h"
+
+#include <inttypes.h>
 
 enum { MAX_INSNS = 64 };
 
@@ -184,6 +187,8 @@ static void translate_insn(PpcTranslator *tr, PpcInsn *in)
 
     in->row = row;
     if (!row || !row->emit) {
+        log_if(LOG_GUEST_ERRORS, "instruction %08x %08x at %" PRIx64 ", which the %s does not have\n", in->prefix, in->word, in->pc,
+               tr->s->model->name);
         ppc_emit_illegal(tr);
     } else if ((row->attr & (A_PRIV | A_HV)) && (tr->mode & MODE_PR)) {
         ppc_emit_raise(tr, PPC_PROGRAM, PROGRAM_PRIVILEGED);
