@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""The pseries board: SLOF, Debian's ppc64el kernel and installer, disks and networks of a logical partition.
+"""The pseries board: SLOF, little- and big-endian kernels, Debian's installer, disks and networks of a logical partition.
 
 Usage: pseries.py MYNA [test...]
+
+Debian has little-endian kernels only; the big-endian one is of scripts/make-ppc-guests.
 """
 import hashlib
 import os
@@ -9,6 +11,7 @@ import pathlib
 import tempfile
 
 import initramfs
+import mac
 import machine
 
 ARCH = 'ppc64el'
@@ -16,6 +19,7 @@ MODULES = {'vscsi': ['ibmvscsi', 'sd_mod'], 'virtio': ['virtio_pci', 'virtio_blk
            'virtio-net': ['virtio_pci', 'virtio_net']}
 NO_FIRMWARE = ['-machine', 'pseries,x-vof=on']
 SLOF = ['-machine', 'pseries']
+PATIENCE = 300  # seconds for a kernel to come up, on a busy host too
 
 
 def program(myna):
@@ -75,13 +79,33 @@ poweroff -f
             raise machine.Failure('power off did not end with status 0')
 
 
-def installer(myna, way, cpu):
+def big(myna, task, way, *args, cpu='power7', cpus=1):
+    """The big-endian kernel with a task of its initial RAM disk."""
+    if way == 'slof':
+        need_slof()
+    return machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-smp', cpus, '-m', 512,
+                           '-vga', 'none', '-kernel', mac.ppc_guest('vmlinux-g5'), '-initrd', mac.ppc_guest('initrd-ppc64.gz'),
+                           '-append', f'console=hvc0 t={task}', *args)
+
+
+def big_shell(myna, way, cpu, cpus):
+    with big(myna, 'poweroff', way, '-nic', 'none', cpu=cpu, cpus=cpus) as m:
+        m.expect('CORPUS-READY', PATIENCE)
+        if m.text.count('\nprocessor') != cpus:
+            raise machine.Failure('wrong number of processors')
+        for line in (rf'cpu\s*: {cpu.upper()}', r'MMU\s*: ' + ('Hash' if cpu in ('power7', 'power8') else 'Radix'),
+                     'CORPUS-MD5 ok', 'CORPUS-FP ok', 'CORPUS-PIPE ok'):
+            m.expect(line, 5)
+        mac.finish(m)
+
+
+def installer(myna, way, cpu, cpus=1):
     """Debian's installer, to its first dialog."""
     if way == 'slof':
         need_slof()
     kernel, initrd = machine.installer(ARCH)
-    with machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-m', 1024, '-vga', 'none', '-kernel',
-                         kernel.parent / 'vmlinux', '-initrd', initrd, '-append', 'console=hvc0', '-nic', 'none') as m:
+    with machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-smp', cpus, '-m', 1024, '-vga', 'none',
+                         '-kernel', kernel.parent / 'vmlinux', '-initrd', initrd, '-append', 'console=hvc0', '-nic', 'none') as m:
         m.expect('Choose the language', 900)
 
 
@@ -142,8 +166,13 @@ TESTS = {
 for way_ in ('kernel', 'slof'):
     for cpu_ in ('power8', 'power9', 'power10'):
         TESTS[f'installer-{way_}-{cpu_}'] = lambda myna, way=way_, cpu=cpu_: installer(myna, way, cpu)
+        TESTS[f'installer-{way_}-{cpu_}-4'] = lambda myna, way=way_, cpu=cpu_: installer(myna, way, cpu, 4)
         for cpus_ in (1, 4):
             TESTS[f'{way_}-{cpu_}-{cpus_}'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: shell(myna, way, cpu, cpus)
+
+    for cpu_ in ('power7', 'power8', 'power9', 'power10'):
+        for cpus_ in (1, 4):
+            TESTS[f'big-{way_}-{cpu_}-{cpus_}'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: big_shell(myna, way, cpu, cpus)
 
 if __name__ == '__main__':
     machine.main(TESTS)
