@@ -24,6 +24,20 @@ uint64_t ppc_helper_raise(PpcState *s, uint64_t vector, uint64_t flags, uint64_t
     ppc_raise(s, vector, flags, tcg_caller_pc(s));
 }
 
+/* FSCR's left byte tells which facility was not there (Power ISA, Book III, 7.2.11). */
+void ppc_facility_unavailable(PpcState *s, unsigned facility, uintptr_t retaddr)
+{
+    enum { CAUSE = 56 };
+
+    s->spr[SPR_FSCR] = (s->spr[SPR_FSCR] << 8 >> 8) | (uint64_t)facility << CAUSE;
+    ppc_raise(s, PPC_FAC, 0, retaddr);
+}
+
+uint64_t ppc_helper_facility_unavailable(PpcState *s, uint64_t facility, uint64_t b, uint64_t c, uint64_t d)
+{
+    ppc_facility_unavailable(s, facility, tcg_caller_pc(s));
+}
+
 uint64_t ppc_helper_raise_fetch_fault(PpcState *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
     tcg_restore(s, tcg_caller_pc(s));
@@ -69,6 +83,9 @@ void ppc_update_mode(PpcState *s)
     if (ppc_isa(s, ISA_64)) {
         m |= msr & MSR_SF ? MODE_SF : 0;
         m |= msr & MSR_HV ? MODE_HV : 0;
+    }
+    if (!(msr & MSR_PR) || s->spr[SPR_FSCR] >> FACILITY_PREFIX & 1) {
+        m |= MODE_PREFIX;
     }
     if (ppc_isa(s, ISA_970)) {
         m |= s->spr[SPR_HID5] & 0x80 ? MODE_DCBZ32 : 0;
@@ -402,12 +419,10 @@ uint64_t ppc_helper_syscall(PpcState *s, uint64_t lev, uint64_t next_pc, uint64_
  */
 uint64_t ppc_helper_scv(PpcState *s, uint64_t level, uint64_t next_pc, uint64_t c, uint64_t d)
 {
-    enum { FSCR_SCV = 1 << 12, FACILITY_SCV = 12, FSCR_CAUSE = 56 };
     uint64_t old, msr;
 
-    if (!(s->spr[SPR_FSCR] & FSCR_SCV)) {
-        s->spr[SPR_FSCR] = (s->spr[SPR_FSCR] << 8 >> 8) | (uint64_t)FACILITY_SCV << FSCR_CAUSE;
-        ppc_raise(s, PPC_FAC, 0, tcg_caller_pc(s));
+    if (!(s->spr[SPR_FSCR] >> FACILITY_SCV & 1)) {
+        ppc_facility_unavailable(s, FACILITY_SCV, tcg_caller_pc(s));
     }
     tcg_restore(s, tcg_caller_pc(s));
     old = s->msr;

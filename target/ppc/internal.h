@@ -83,6 +83,7 @@ enum {
     MODE_BE = 1 << 10,      /* branch trace */
     MODE_FE = 1 << 11,      /* enabled FP exceptions are taken: FE0 | FE1 */
     MODE_FAST_FP = 1 << 12, /* the host may do floating point: ppc_fp_is_fast */
+    MODE_PREFIX = 1 << 15,  /* prefixed instructions: privileged, or FSCR[PREFIX] */
     MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
 };
 
@@ -128,6 +129,9 @@ enum {
  * completed first; 0 where it is complete. */
 void ppc_raise(PpcState *s, uint32_t vector, uint64_t flags, uintptr_t retaddr) G_GNUC_NORETURN;
 void ppc_program(PpcState *s, uint64_t flags, uintptr_t retaddr) G_GNUC_NORETURN;
+/* Bits of FSCR, and what its left byte says when one was off. */
+enum { FACILITY_DSCR = 2, FACILITY_TM = 5, FACILITY_EBB = 7, FACILITY_TAR = 8, FACILITY_SCV = 12, FACILITY_PREFIX = 13 };
+void ppc_facility_unavailable(PpcState *s, unsigned facility, uintptr_t retaddr) G_GNUC_NORETURN;
 
 void ppc_deliver_exception(Cpu *cpu);
 void ppc_service(Cpu *cpu);

@@ -209,7 +209,6 @@ static const SprRow rows[] = {
     { SPR_HDSISR, 2, HYPER, ISA_HV },
     { SPR_SPURR, 2, SUPER, ISA_V202, read_purr, write_purr },
     { SPR_HDEC, 1, HYPER, ISA_HV, read_hdec, write_hdec },
-    { SPR_HIOR, 1, SUPER, ISA_970 },
     { SPR_RMOR, 4, HYPER, ISA_HV },
     { SPR_LPCR, 1, HYPER, ISA_HV, NULL, write_and_flush },
     { SPR_LPIDR, 1, HYPER, ISA_HV, NULL, ppc_spr_write_translation },
@@ -317,6 +316,14 @@ static void refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
     ppc_program(s, PROGRAM_ILLEGAL, retaddr);
 }
 
+/* The facility that a register belongs to and that FSCR keeps from problem state; 0: none. */
+static unsigned missing_facility(const PpcState *s, unsigned n)
+{
+    unsigned facility = n == SPR_DSCR_USER ? FACILITY_DSCR : n == SPR_TAR ? FACILITY_TAR : n >= 800 && n < 806 ? FACILITY_EBB : 0;
+
+    return !(s->msr & MSR_PR) || !ppc_isa(s, ISA_V207) || s->spr[SPR_FSCR] >> facility & 1 ? 0 : facility;
+}
+
 uint64_t ppc_helper_mfspr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint64_t d)
 {
     const Spr *spr = &sprs[n & 1023];
@@ -324,6 +331,9 @@ uint64_t ppc_helper_mfspr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint6
     if (!allowed(s, spr->access, false)) {
         refuse(s, n, false, tcg_caller_pc(s));
         return 0;
+    }
+    if (missing_facility(s, n)) {
+        ppc_facility_unavailable(s, missing_facility(s, n), tcg_caller_pc(s));
     }
     return spr->read ? spr->read(s, n) : s->spr[n];
 }
@@ -335,6 +345,9 @@ uint64_t ppc_helper_mtspr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, u
     if (!allowed(s, spr->access, true)) {
         refuse(s, n, true, tcg_caller_pc(s));
         return 0;
+    }
+    if (missing_facility(s, n)) {
+        ppc_facility_unavailable(s, missing_facility(s, n), tcg_caller_pc(s));
     }
     value = ppc_isa(s, ISA_64) ? value : (uint32_t)value;
     if (spr->write) {

@@ -173,6 +173,14 @@ static void emit_wait(PpcTranslator *tr, const PpcInsn *in)
 {
 }
 
+/* Transactional memory is never available: MSR[TM] stays 0. */
+static void emit_transaction(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL1(tr, facility_unavailable, ppc_const(tr, IR_I64, FACILITY_TM));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
 /* pnop, any suffix */
 static void emit_pnop(PpcTranslator *tr, const PpcInsn *in)
 {
@@ -220,6 +228,17 @@ const PpcRow ppc_rows_system[] = {
     { "slbfee.", X_RC(31, 979), emit_slb, A_PRIV, ISA_V205, 979 },
     { "tlbld", X_FORM(31, 978), emit_tlbld, A_PRIV, ISA_602TLB | ISA_7450, 0 },
     { "tlbli", X_FORM(31, 1010), emit_tlbld, A_PRIV, ISA_602TLB | ISA_7450, 1 },
+    { "tbegin.", X_RC(31, 654), emit_transaction, 0, ISA_TM },
+    { "tend.", X_RC(31, 686), emit_transaction, 0, ISA_TM },
+    { "tcheck", X_FORM(31, 718), emit_transaction, 0, ISA_TM },
+    { "tsr.", X_RC(31, 750), emit_transaction, 0, ISA_TM },
+    { "tabortwc.", X_RC(31, 782), emit_transaction, 0, ISA_TM },
+    { "tabortdc.", X_RC(31, 814), emit_transaction, 0, ISA_TM },
+    { "tabortwci.", X_RC(31, 846), emit_transaction, 0, ISA_TM },
+    { "tabortdci.", X_RC(31, 878), emit_transaction, 0, ISA_TM },
+    { "tabort.", X_RC(31, 910), emit_transaction, 0, ISA_TM },
+    { "treclaim.", X_RC(31, 942), emit_transaction, A_PRIV, ISA_TM },
+    { "trechkpt.", X_RC(31, 1006), emit_transaction, A_PRIV, ISA_TM },
     { "pnop", 0, 0, emit_pnop, A_PREFIXED, ISA_V310, .prefix_match = 0x07000000, .prefix_mask = 0xfff00000 },
     { NULL },
 };

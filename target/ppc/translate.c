@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 enum { MAX_INSNS = 64 };
+enum { ALIGN_BOUNDARY = 0x10000000 }; /* SRR1 of an alignment interrupt */
 
 bool ppc_each_insn_exits(const PpcTranslator *tr)
 {
@@ -186,7 +187,13 @@ static void translate_insn(PpcTranslator *tr, PpcInsn *in)
     uint32_t vector;
 
     in->row = row;
-    if (!row || !row->emit) {
+    if (in->word >> 26 == 1 && !in->prefix && (tr->isa & ISA_V310)) { /* across a boundary of 64 bytes */
+        ppc_emit_raise(tr, PPC_ALIGN, ALIGN_BOUNDARY);
+    } else if (in->prefix && !(tr->mode & MODE_PREFIX)) {
+        PPC_CALL1(tr, facility_unavailable, ppc_const(tr, IR_I64, FACILITY_PREFIX));
+        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        tr->done = true;
+    } else if (!row || !row->emit) {
         log_if(LOG_GUEST_ERRORS, "instruction %08x %08x at %" PRIx64 ", which the %s does not have\n", in->prefix, in->word, in->pc,
                tr->s->model->name);
         ppc_emit_illegal(tr);

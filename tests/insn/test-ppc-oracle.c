@@ -289,7 +289,7 @@ static bool is_excluded(const PpcRow *row)
         "sc", "scv", "wait", "mfspr", "mtspr", "mftb", "lmw", "stmw", "lswi", "lswx", "stswi", "stswx", "darn", "b", "bc",
         "bclr", "bcctr", "bctar", "lbarx", "lharx", "lwarx", "ldarx", "lqarx", "stbcx.", "sthcx.", "stwcx.", "stdcx.", "stqcx.",
         "lq", "stq", "lwat", "ldat", "stwat", "stdat", "dcbz", "dcbzl", "dcba", "icbi", "eciwx", "ecowx", "copy", "paste.", "cpabort",
-        "lscbx", "tbegin.", "tend.", "rfebb", "tabort.", "addpcis", "plq", "pstq", "lnia", "isync", "dcbi",
+        "lscbx", "tbegin.", "tend.", "rfebb", "tabort.", "tcheck", "tsr.", "tabortwc.", "tabortdc.", "tabortwci.", "tabortdci.", "addpcis", "plq", "pstq", "lnia", "isync", "dcbi",
     };
 
     if (row->attr & (A_PRIV | A_HV | A_BRANCH | A_SPE) || !row->emit) {
@@ -1203,6 +1203,7 @@ static void start(void)
     engine.probe = engine_probe;
     engine.update_mode = engine_update_mode;
     cpu->type->reset(cpu);
+    state->spr[SPR_FSCR] = UINT64_MAX;
     ppc_set_msr(state, MSR_PR | MSR_FP | (setup->has_vec ? MSR_VEC : 0) | (setup->has_vsx ? MSR_VSX : 0) |
                            (setup->is_le ? MSR_LE : 0) | (is64() ? MSR_SF : 0) | MSR_FE0 | MSR_FE1);
 }
