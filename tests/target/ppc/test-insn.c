@@ -133,6 +133,60 @@ static void what_is_no_instruction_is_a_program_interrupt(void)
     g_assert_cmphex((uint32_t)R[6], ==, 0x20000);
 }
 
+/* Runs a word with bits of MSR off; the interrupt must be there. */
+static void check_unavailable(uint32_t word, uint64_t off, uint32_t vector)
+{
+    static const uint32_t handler[] = { MFSPR(5, SPR_SRR0), LI(6, 77), RIG_END };
+
+    rig_reset(0);
+    ppc_set_msr(rig_state, (rig_state->msr | MSR_FP | MSR_VEC | MSR_VSX) & ~off);
+    rig_words(vector, handler, 3);
+    rig_run_words(&word, 1);
+    g_assert_cmphex(R[5], ==, RIG_CODE);
+    g_assert_cmpint(R[6], ==, 77);
+}
+
+static void facilities_that_are_off_interrupt(void)
+{
+    if (!ppc_isa(rig_state, ISA_V300)) {
+        return;
+    }
+    check_unavailable(0xfc01102a /* fadd */, MSR_FP, PPC_FPU);
+    check_unavailable(0xec011004 /* dadd */, MSR_FP, PPC_FPU);
+    check_unavailable(0x10011000 /* vaddubm */, MSR_VEC, PPC_VPU);
+    check_unavailable(0xf00114d0 /* xxlxor */, MSR_VSX, PPC_VSU);
+    check_unavailable(0xf4000001 /* lxv vs0 */, MSR_VSX, PPC_VSU);
+    check_unavailable(0xf4000009 /* lxv vs32 */, MSR_VEC, PPC_VPU);
+    check_unavailable(0x7c000067 /* mfvsrd from vs32 */, MSR_VEC, PPC_VPU);
+    check_unavailable(0x7c000066 /* mfvsrd from vs0 */, MSR_FP, PPC_FPU);
+    if (ppc_isa(rig_state, ISA_TM)) {
+        check_unavailable(0x7c00051d /* tbegin. */, 0, PPC_FAC);
+        g_assert_cmphex(rig_state->spr[SPR_FSCR] >> 56, ==, FACILITY_TM);
+    }
+}
+
+static void a_prefix_stays_within_64_bytes(void)
+{
+    static const uint32_t handler[] = { MFSPR(5, SPR_SRR0), MFSPR(6, SPR_SRR1), RIG_END };
+    uint32_t words[18];
+
+    if (!ppc_isa(rig_state, ISA_V310)) {
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+        words[i] = 0x60000000;
+    }
+    words[13] = 0x06000001; /* pli r3, 0x10005 */
+    words[14] = 0x38600005;
+    words[15] = 0x06000000;
+    rig_reset(0);
+    rig_words(PPC_ALIGN, handler, 3);
+    rig_run_words(words, G_N_ELEMENTS(words));
+    g_assert_cmphex(R[3], ==, 0x10005);
+    g_assert_cmphex(R[5], ==, RIG_CODE + 60);
+    g_assert_cmphex((uint32_t)R[6] & 0x10000000, ==, 0x10000000);
+}
+
 static void the_decrementer_interrupts(void)
 {
     static const uint32_t handler[] = { LI(3, 99), RIG_END };
@@ -179,6 +233,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/rotate", rotates_and_masks);
     g_test_add_func("/ppc/syscall", a_system_call_comes_back);
     g_test_add_func("/ppc/illegal", what_is_no_instruction_is_a_program_interrupt);
+    g_test_add_func("/ppc/facilities", facilities_that_are_off_interrupt);
+    g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
     return g_test_run();
