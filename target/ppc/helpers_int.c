@@ -287,16 +287,22 @@ static void check_quad_alignment(PpcState *s, uint64_t addr, bool store, uintptr
     }
 }
 
-uint64_t ppc_helper_load_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t reserve, uint64_t d)
+/* What emit_quad says of the form; prefixed ones have the lower address in the first register in either byte order, and need
+ * no alignment. */
+enum { QUAD_RESERVE = 4, QUAD_PREFIXED = 8 };
+
+uint64_t ppc_helper_load_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t how, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
-    bool little = s->mode_flags & MODE_LE;
+    bool little = s->mode_flags & MODE_LE && !(how & QUAD_PREFIXED);
     uint64_t first, second;
 
-    check_quad_alignment(s, addr, false, ra);
+    if (!(how & QUAD_PREFIXED)) {
+        check_quad_alignment(s, addr, false, ra);
+    }
     second = load_ordered(s, addr + 8, ra);
     first = load_ordered(s, addr, ra);
-    if (reserve) {
+    if (how & QUAD_RESERVE) {
         s->reserve_addr = addr;
         s->reserve_size = 16;
         s->reserve_value = first;
@@ -307,14 +313,16 @@ uint64_t ppc_helper_load_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t r
     return 0;
 }
 
-uint64_t ppc_helper_store_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t conditional, uint64_t d)
+uint64_t ppc_helper_store_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t how, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
-    bool little = s->mode_flags & MODE_LE, same = true;
-    uint64_t first = s->gpr[(r + little) & 31], second = s->gpr[(r + !little) & 31];
+    bool little = s->mode_flags & MODE_LE, swapped = little && !(how & QUAD_PREFIXED), same = true, conditional = how & QUAD_RESERVE;
+    uint64_t first = s->gpr[(r + swapped) & 31], second = s->gpr[(r + !swapped) & 31];
     uint64_t *host;
 
-    check_quad_alignment(s, addr, true, ra);
+    if (!(how & QUAD_PREFIXED)) {
+        check_quad_alignment(s, addr, true, ra);
+    }
     if (!little) {
         first = __builtin_bswap64(first);
         second = __builtin_bswap64(second);

@@ -217,10 +217,10 @@ static void emit_quad(PpcTranslator *tr, const PpcInsn *in)
     }
     addr = ppc_arg(tr, addr, tr->address);
     if (!(how & QUAD_STORE)) {
-        PPC_CALL3(tr, load_quad, addr, ppc_const(tr, IR_I64, r), ppc_const(tr, IR_I64, how & QUAD_RESERVE));
+        PPC_CALL3(tr, load_quad, addr, ppc_const(tr, IR_I64, r), ppc_const(tr, IR_I64, how & (QUAD_RESERVE | QUAD_PREFIXED)));
         return;
     }
-    done = PPC_CALL3(tr, store_quad, addr, ppc_const(tr, IR_I64, r), ppc_const(tr, IR_I64, how & QUAD_RESERVE));
+    done = PPC_CALL3(tr, store_quad, addr, ppc_const(tr, IR_I64, r), ppc_const(tr, IR_I64, how & (QUAD_RESERVE | QUAD_PREFIXED)));
     if (how & QUAD_RESERVE) {
         ppc_put_cr0_eq(tr, done);
     }

@@ -103,7 +103,7 @@ def build(output, busybox, kernel_root, module_names, task, programs=(), files=N
     cpio.add('dev/console', stat.S_IFCHR | 0o600, rdev=(5, 1))
     cpio.file('bin/busybox', pathlib.Path(busybox).read_bytes(), 0o755)
     applets = ('sh mount umount insmod echo cat uname ls dmesg grep sed awk wc head tail cut sleep sync ifconfig route '
-               'udhcpc wget nc md5sum dd mkdir cp rm poweroff reboot mke2fs ip ping nproc date cmp true seq expr sort basename dirname chroot findfs printf od').split()
+               'udhcpc wget nc md5sum dd mkdir cp rm poweroff reboot mke2fs ip ping nproc date cmp true seq expr sort basename dirname chroot findfs printf od diff').split()
     for name in applets:
         cpio.link(f'bin/{name}', 'busybox')
     for program in programs:
