@@ -150,3 +150,26 @@ bool state_load(StateFields *fields, void *state, GKeyFile *in, const char *id, 
     }
     return true;
 }
+
+void state_save_bytes(GKeyFile *out, const char *id, const char *key, const void *bytes, size_t size)
+{
+    g_autofree char *text = g_base64_encode(bytes, size);
+
+    g_key_file_set_string(out, id, key, text);
+}
+
+bool state_load_bytes(GKeyFile *in, const char *id, const char *key, void *bytes, size_t size, GError **error)
+{
+    g_autofree char *text = g_key_file_get_string(in, id, key, NULL);
+    gsize got = 0;
+    g_autofree uint8_t *data = text ? g_base64_decode(text, &got) : NULL;
+
+    if (!text || got != size) {
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot has %zu bytes, not %zu, for %s.%s", (size_t)got, size, id, key);
+        return false;
+    }
+    if (size) {
+        memcpy(bytes, data, size);
+    }
+    return true;
+}

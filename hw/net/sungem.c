@@ -9,6 +9,7 @@
 #include "hw/pci/pci.h"
 #include "util/bits.h"
 #include "util/checksum.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <string.h>
@@ -56,7 +57,10 @@ enum { BMCR_RESET = 0x8000, BMCR_RESTART = 0x0200, BMSR_ALL = 0x7849, BMSR_LINK 
     ARRAY(uint32_t, mac, MAC_WORDS, 0)         \
     ARRAY(uint32_t, mif, MIF_WORDS, 0)         \
     ARRAY(uint32_t, pcs, PCS_WORDS, 0)         \
-    ARRAY(uint16_t, phy, PHY_REGS, 0)
+    ARRAY(uint16_t, phy, PHY_REGS, 0)          \
+    FIELD(uint32_t, frame_size, 0) /* so far of the frame to send, */ \
+    FIELD(uint64_t, frame_flags, 0) /* by its first descriptor */ \
+    FIELD(bool, frame_too_long, false)
 
 DEFINE_STATE(SungemState, SUNGEM_STATE);
 
@@ -66,9 +70,6 @@ typedef struct Sungem {
     Nic nic;
     Region *bar;
     uint8_t frame[FRAME_ROOM]; /* that is put together from its descriptors */
-    unsigned frame_size;
-    uint64_t frame_flags;      /* of its first descriptor */
-    bool frame_too_long;
 } Sungem;
 
 /* The word at an offset of the BAR; NULL where there is none. */
@@ -139,10 +140,10 @@ static uint64_t base(Sungem *g, unsigned low)
 /* The word where the sum goes holds the pseudo header's. */
 static void put_checksum(Sungem *g)
 {
-    unsigned from = g->frame_flags >> 15 & 0x3f, at = g->frame_flags >> 21 & 0xff;
+    unsigned from = g->s.frame_flags >> 15 & 0x3f, at = g->s.frame_flags >> 21 & 0xff;
 
-    if (from < g->frame_size && at + 2 <= g->frame_size) {
-        store_be16(g->frame + at, ~checksum_add(0, g->frame + from, g->frame_size - from));
+    if (from < g->s.frame_size && at + 2 <= g->s.frame_size) {
+        store_be16(g->frame + at, ~checksum_add(0, g->frame + from, g->s.frame_size - from));
     }
 }
 
@@ -151,26 +152,26 @@ static void add_buffer(Sungem *g, uint64_t flags, uint64_t buffer)
     unsigned size = flags & TXD_SIZE;
 
     if (flags & TXD_START) {
-        g->frame_size = 0;
-        g->frame_flags = flags;
-        g->frame_too_long = false;
+        g->s.frame_size = 0;
+        g->s.frame_flags = flags;
+        g->s.frame_too_long = false;
     }
-    if (g->frame_size + size > FRAME_ROOM) {
-        g->frame_too_long = true;
+    if (g->s.frame_size + size > FRAME_ROOM) {
+        g->s.frame_too_long = true;
     } else {
-        pci_dma_read(&g->pci, buffer, g->frame + g->frame_size, size);
-        g->frame_size += size;
+        pci_dma_read(&g->pci, buffer, g->frame + g->s.frame_size, size);
+        g->s.frame_size += size;
     }
     if (!(flags & TXD_END)) {
         return;
     }
-    if ((get(g, MAC_TXCFG) & ENABLE) && !g->frame_too_long && g->frame_size >= FRAME_HEADER) {
-        if (g->frame_flags & TXD_CHECKSUM) {
+    if ((get(g, MAC_TXCFG) & ENABLE) && !g->s.frame_too_long && g->s.frame_size >= FRAME_HEADER) {
+        if (g->s.frame_flags & TXD_CHECKSUM) {
             put_checksum(g);
         }
-        nic_send(&g->nic, g->frame, g->frame_size);
+        nic_send(&g->nic, g->frame, g->s.frame_size);
     }
-    g->frame_size = 0;
+    g->s.frame_size = 0;
 }
 
 static void transmit(Sungem *g)
@@ -348,7 +349,7 @@ static void reset_dma(Sungem *g, uint32_t what)
         set(g, TX_CFG, 0);
         set(g, TX_KICK, 0);
         set(g, TX_DONE, 0);
-        g->frame_size = 0;
+        g->s.frame_size = 0;
     }
     if (what & RST_RX) {
         set(g, RX_CFG, 0);
@@ -479,7 +480,25 @@ static void sungem_reset(Device *dev)
     set(g, MAC_MCMASK, 0xffff);
     set(g, MAC_MAXFSZ, 0x5ee);
     phy_write(g, BMCR, BMCR_RESET);
-    g->frame_size = 0;
+}
+
+/* A frame may be handed over in several kicks. */
+static void sungem_save(Device *dev, GKeyFile *out)
+{
+    const Sungem *g = (Sungem *)dev;
+
+    state_save_bytes(out, dev->id, "frame.data", g->frame, g->s.frame_size);
+}
+
+static bool sungem_load(Device *dev, GKeyFile *in, GError **error)
+{
+    Sungem *g = (Sungem *)dev;
+
+    if (g->s.frame_size > FRAME_ROOM) {
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: a frame of %u bytes in '%s'", g->s.frame_size, dev->id);
+        return false;
+    }
+    return !g->s.frame_size || state_load_bytes(in, dev->id, "frame.data", g->frame, g->s.frame_size, error);
 }
 
 static const Prop sungem_props[] = {
@@ -501,5 +520,7 @@ const DeviceType sungem_type = {
     .realize = sungem_realize,
     .unrealize = sungem_unrealize,
     .reset = sungem_reset,
+    .save_extra = sungem_save,
+    .load_extra = sungem_load,
     .update = sungem_update,
 };

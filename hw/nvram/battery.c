@@ -4,8 +4,6 @@
 #include "util/error.h"
 #include "util/log.h"
 
-#include <string.h>
-
 bool battery_init(Battery *b, Device *dev, uint8_t *bytes, uint32_t size, BlockBackend *blk, GError **error)
 {
     *b = (Battery){ .dev = dev, .bytes = bytes, .size = size, .blk = blk };
@@ -45,22 +43,14 @@ void battery_changed(Battery *b)
 
 void battery_save(const Battery *b, GKeyFile *out, const char *key)
 {
-    g_autofree char *text = g_base64_encode(b->bytes, b->size);
-
-    g_key_file_set_string(out, b->dev->id, key, text);
+    state_save_bytes(out, b->dev->id, key, b->bytes, b->size);
 }
 
 bool battery_load(Battery *b, GKeyFile *in, const char *key, GError **error)
 {
-    g_autofree char *text = g_key_file_get_string(in, b->dev->id, key, NULL);
-    gsize size = 0;
-    g_autofree uint8_t *bytes = text ? g_base64_decode(text, &size) : NULL;
-
-    if (size != b->size) {
-        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad contents of '%s'", b->dev->id);
+    if (!state_load_bytes(in, b->dev->id, key, b->bytes, b->size, error)) {
         return false;
     }
-    memcpy(b->bytes, bytes, size);
     battery_changed(b);
     return true;
 }

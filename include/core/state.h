@@ -47,6 +47,13 @@ void state_save(StateFields *fields, const void *state, GKeyFile *out, const cha
 /* A field the snapshot lacks takes its reset value; an unknown name refuses the load. */
 bool state_load(StateFields *fields, void *state, GKeyFile *in, const char *id, GError **error);
 
+/*
+ * Bytes, under a key with a dot ("nvram.data"). Loading takes as many as the caller says there are: another number, or
+ * none, refuses the load and leaves them alone.
+ */
+void state_save_bytes(GKeyFile *out, const char *id, const char *key, const void *bytes, size_t size);
+bool state_load_bytes(GKeyFile *in, const char *id, const char *key, void *bytes, size_t size, GError **error);
+
 uint64_t state_get(const void *member, size_t size);
 void state_set(void *member, size_t size, uint64_t value);
 

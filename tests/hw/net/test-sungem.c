@@ -79,6 +79,24 @@ static void a_frame_is_gathered_and_leaves(void)
     g_assert_false(rig_pci_irq());
 }
 
+static void a_frame_of_two_kicks_survives_a_snapshot(void)
+{
+    uint8_t data[200];
+
+    start();
+    wire_fill(data, sizeof(data), "\xff\xff\xff\xff\xff\xff", 3);
+    memcpy(rig_ram() + BUFFERS, data, 50);
+    memcpy(rig_ram() + BUFFERS + 4096, data + 50, 150);
+    put(0, START | 50, BUFFERS);
+    set(TX_KICK, 1);
+    g_assert_cmpuint(wire_count(), ==, 0);
+    rig_save_and_load(card);
+    put(1, END | 150, BUFFERS + 4096);
+    set(TX_KICK, 2);
+    g_assert_cmpuint(wire_count(), ==, 1);
+    g_assert_cmpmem(wire_frame(0)->data, wire_frame(0)->size, data, sizeof(data));
+}
+
 static void sums_are_put_in(void)
 {
     uint8_t data[1600];
@@ -186,6 +204,7 @@ int main(int argc, char **argv)
 #define ADD(fn) g_test_add_func("/sungem/" #fn, fn)
     ADD(the_address_is_in_its_registers);
     ADD(a_frame_is_gathered_and_leaves);
+    ADD(a_frame_of_two_kicks_survives_a_snapshot);
     ADD(sums_are_put_in);
     ADD(frames_arrive_behind_the_offset);
     ADD(groups_are_filtered_by_hash);
