@@ -22,7 +22,8 @@
 static const char *const newworld[] = {
     "use-nvramrc?=true",
     NODE "18 encode-int 1 encode-int encode+ 9 encode-int encode+ 0 encode-int encode+ a encode-int encode+ "
-         "0 encode-int encode+ \" interrupts\" property " SOUND,
+         "0 encode-int encode+ \" interrupts\" property \" /pci/mac-io/interrupt-controller\" find-package drop "
+         "encode-int \" interrupt-parent\" property " SOUND,
     NULL,
 };
 static const char *const oldworld[] = {

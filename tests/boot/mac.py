@@ -5,7 +5,9 @@ Usage: mac.py MYNA [test...]
 
 Kernels and initial RAM disks are those of scripts/make-ppc-guests.
 """
+import array
 import collections
+import gzip
 import hashlib
 import os
 import pathlib
@@ -15,8 +17,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+import wave
 
 import firmware
+import initramfs
 import machine
 
 PATIENCE = 250  # seconds for a kernel to come up, on a busy host too
@@ -150,6 +154,72 @@ def cd(myna, board):
             finish(m)
 
 
+def nvram(myna, board):
+    """An image keeps the settings from one run to the next; -prom-env changes the one that it names."""
+    need_firmware()
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'nvram.img')
+        with open(image, 'wb') as f:
+            f.truncate(8192)
+        for settings, says in ((('auto-boot?=false', 'boot-args=old', 'boot-file=a'), r'boot-args\s+"old"'),
+                               (('boot-file=b',), r'(?s)boot-args\s+"old".*boot-file\s+"b"')):
+            args = [arg for setting in settings for arg in ('-prom-env', setting)]
+            with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-drive', f'if=mtd,format=raw,file={image}', *args,
+                                 '-nic', 'none', '-nographic') as m:
+                m.expect(r'0 > ', 240)
+                m.send('printenv\r')
+                m.expect(says, 120)
+                m.send('power-off\r')
+                if m.wait_exit(60) != 0:
+                    raise machine.Failure('power-off did not end with status 0')
+
+
+def tone_program(folder):
+    program = os.path.join(folder, 'tone')
+    if not shutil.which('powerpc-linux-gnu-gcc'):
+        machine.skip('powerpc-linux-gnu-gcc is not installed (Debian packages gcc-powerpc-linux-gnu, libc6-dev-powerpc-cross)')
+    subprocess.run(['powerpc-linux-gnu-gcc', '-O1', '-static', '-o', program, machine.TOP / 'tests/boot/tone.c', '-lm'], check=True)
+    return pathlib.Path(program).read_bytes()
+
+
+def check_tone(path, seconds):
+    """1000 Hz on the left, the same at half the level and upside down on the right, and nothing missing in between."""
+    with wave.open(path) as w:
+        rate, frames = w.getframerate(), array.array('h', w.readframes(w.getnframes()))
+    left, right = frames[0::2], frames[1::2]
+    loud = [n for n, sample in enumerate(left) if abs(sample) > 100]
+    if not loud or abs((loud[-1] - loud[0]) / rate - seconds) > 0.1:
+        raise machine.Failure(f'{(loud[-1] - loud[0]) / rate if loud else 0} seconds of sound')
+    rises = [n for n in range(loud[0] + 1, loud[-1]) if left[n - 1] < 0 <= left[n]]
+    wrong = [b - a for a, b in zip(rises, rises[1:]) if abs((b - a) * 1000 / rate - 1) > 0.05]
+    if abs(len(rises) - 1000 * seconds) > 10 or len(wrong) > 4:
+        raise machine.Failure(f'{len(rises)} waves, {len(wrong)} of the wrong length')
+    at = max(range(len(left)), key=lambda n: left[n])
+    if not -0.55 < right[at] / left[at] < -0.45 or left[at] < 4000:
+        raise machine.Failure(f'levels: left {left[at]}, right {right[at]}')
+
+
+def sound(myna, board):
+    """snd-powermac plays a tone, which the file of -audiodev wav has."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, initrd, extra = (os.path.join(folder, name) for name in ('out.wav', 'initrd', 'extra'))
+        cpio = initramfs.Cpio()
+        cpio.folder('t')
+        cpio.file('t/tone', tone_program(folder), 0o755)
+        cpio.file('t/run', b'#!/bin/sh\ncat /proc/asound/cards\nexec ./tone 44100\n', 0o755)
+        with open(initrd, 'wb') as f:
+            f.write(ppc_guest('initrd-ppc32.gz').read_bytes())
+            f.write(gzip.compress(cpio.finish()))
+        with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-kernel', ppc_guest('vmlinux-sound'), '-initrd', initrd,
+                             '-append', 'console=ttyPZ0 t=run', '-audiodev', f'wav,id=snd,path={path}', '-nic', 'none') as m:
+            m.expect('CORPUS-READY', PATIENCE)
+            m.expect(r'PMac Screamer', 60)
+            m.expect('TONE played', 120)
+            m.expect('CORPUS-RUN-STATUS 0', 30)
+            finish(m)
+        check_tone(path, 2)
+
+
 def net(myna, board, card=None):
     """DHCP and echoes of the user network, by the board's own card or another."""
     args = ['-nic', 'user' + (f',model={card}' if card else '')]
@@ -201,9 +271,16 @@ TESTS = {
     'disk-g3beige': lambda myna: disk(myna, 'g3beige'),
     'cd-mac99': lambda myna: cd(myna, 'mac99'),
     'cd-g3beige': lambda myna: cd(myna, 'g3beige'),
+    'nvram-mac99': lambda myna: nvram(myna, 'mac99'),
+    'nvram-g3beige': lambda myna: nvram(myna, 'g3beige'),
+    'sound-mac99': lambda myna: sound(myna, 'mac99'),
+    'sound-g3beige': lambda myna: sound(myna, 'g3beige'),
     'net-mac99': lambda myna: net(myna, 'mac99'),
     'net-g3beige': lambda myna: net(myna, 'g3beige'),
     'net-mac99-e1000': lambda myna: net(myna, 'mac99', 'e1000'),
+    'net-mac99-ne2k_pci': lambda myna: net(myna, 'mac99', 'ne2k_pci'),
+    'net-mac99-rtl8139': lambda myna: net(myna, 'mac99', 'rtl8139'),
+    'net-g3beige-e1000': lambda myna: net(myna, 'g3beige', 'e1000'),
     'screen-mac99': lambda myna: screen(myna, 'mac99', 'ADB keyboard'),
     'screen-mac99-usb': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID'),
     'screen-g3beige': lambda myna: screen(myna, 'g3beige', 'ADB keyboard'),
