@@ -2,10 +2,10 @@
 #include "hw/boards/mac.h"
 
 #include "backends/char.h"
+#include "hw/boards/elf.h"
 #include "hw/misc/macio.h"
 #include "hw/nvram/fw_cfg.h"
 #include "target/ppc/cpu.h"
-#include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -61,29 +61,24 @@ static bool rom_error(const char *path, const char *what, GError **error)
 }
 
 /* The segments of a 32-bit big-endian ELF program, at the addresses that it names. */
-static bool load_elf(Mac *mac, const char *path, const uint8_t *data, gsize size, GError **error)
+static bool load_elf(Mac *mac, const char *path, const ElfFile *e, GError **error)
 {
-    const Elf32_Ehdr *h = (const Elf32_Ehdr *)data;
-    uint64_t table = load_be32(&h->e_phoff);
-    unsigned count = load_be16(&h->e_phnum), step = load_be16(&h->e_phentsize);
+    g_autoptr(GArray) segments = NULL;
 
-    if (data[EI_CLASS] != ELFCLASS32 || data[EI_DATA] != ELFDATA2MSB || load_be16(&h->e_machine) != EM_PPC) {
+    if (e->is64 || e->little || e->machine != EM_PPC) {
         return rom_error(path, "is not for a 32-bit big-endian PowerPC", error);
     }
-    if (step < sizeof(Elf32_Phdr) || table + (uint64_t)count * step > size) {
+    segments = elf_segments(e);
+    if (!segments) {
         return rom_error(path, "is damaged", error);
     }
-    for (unsigned i = 0; i < count; i++) {
-        const Elf32_Phdr *p = (const Elf32_Phdr *)(data + table + i * step);
-        uint64_t from = load_be32(&p->p_offset), length = load_be32(&p->p_filesz), to = load_be32(&p->p_paddr);
+    for (guint i = 0; i < segments->len; i++) {
+        const ElfSegment *s = &g_array_index(segments, ElfSegment, i);
 
-        if (load_be32(&p->p_type) != PT_LOAD) {
-            continue;
-        }
-        if (from + length > size || to < mac->rom_base || to + length > mac->rom_base + mac->rom_size) {
+        if (s->phys < mac->rom_base || s->phys + s->file_size > mac->rom_base + mac->rom_size) {
             return rom_error(path, "does not fit into the ROM", error);
         }
-        memcpy(region_host(mac->rom) + (to - mac->rom_base), data + from, length);
+        memcpy(region_host(mac->rom) + (s->phys - mac->rom_base), e->data + s->offset, s->file_size);
     }
     return true;
 }
@@ -93,6 +88,7 @@ bool mac_load_firmware(Mac *mac, GError **error)
     const char *name = machine_config.bios ? machine_config.bios : "openbios-ppc";
     g_autofree char *path = firmware_find(name), *data = NULL;
     gsize size;
+    ElfFile e;
 
     mac->rom = region_new_rom("mac.rom", mac->rom_size, error);
     if (!mac->rom) {
@@ -107,8 +103,8 @@ bool mac_load_firmware(Mac *mac, GError **error)
     if (!g_file_get_contents(path, &data, &size, error)) {
         return false;
     }
-    if (size >= sizeof(Elf32_Ehdr) && memcmp(data, ELFMAG, SELFMAG) == 0) {
-        return load_elf(mac, path, (const uint8_t *)data, size, error);
+    if (elf_open(&e, data, size)) {
+        return load_elf(mac, path, &e, error);
     }
     if (size > mac->rom_size) {
         return rom_error(path, "is larger than the ROM", error);

@@ -4,6 +4,7 @@
  * The firmware starts it at its first byte, as Linux's is its entry. Memory from 16 MiB up: kernel, a gap for what it
  * has beyond its file, initial RAM disk, command line.
  */
+#include "hw/boards/elf.h"
 #include "hw/boards/kernel-internal.h"
 #include "hw/boards/mac.h"
 #include "target/ppc/cpu.h"
@@ -20,69 +21,60 @@ typedef struct MacSegment {
     uint32_t addr;         /* in memory */
 } MacSegment;
 
-typedef struct ElfTable {
-    uint64_t offset;
-    unsigned count, step;
-    bool is_64bit;
-} ElfTable;
-
 static bool kernel_error(const char *what, GError **error)
 {
     g_set_error(error, VM_ERROR, VM_ERROR_USER, "kernel '%s' %s", machine_config.kernel, what);
     return false;
 }
 
-static bool read_header(const uint8_t *data, uint64_t size, ElfTable *table, GError **error)
+static bool check_elf(const ElfFile *e, GError **error)
 {
-    const Elf32_Ehdr *h32 = (const Elf32_Ehdr *)data;
-    const Elf64_Ehdr *h64 = (const Elf64_Ehdr *)data;
-
-    if (size < sizeof(Elf64_Ehdr) || memcmp(data, ELFMAG, SELFMAG) != 0) {
-        return kernel_error("is no ELF program, which is what a Macintosh's firmware starts", error);
-    }
-    if (data[EI_DATA] != ELFDATA2MSB) {
+    if (e->little) {
         return kernel_error("is little-endian, and a Macintosh is big-endian", error);
     }
-    table->is_64bit = data[EI_CLASS] == ELFCLASS64;
-    if (load_be16(&h32->e_machine) != (table->is_64bit ? EM_PPC64 : EM_PPC)) {
+    if (e->machine != (e->is64 ? EM_PPC64 : EM_PPC)) {
         return kernel_error("is not for PowerPC", error);
     }
-    if (table->is_64bit && !ppc_is_64bit(cpu_get(0))) {
-        return kernel_error("is for 64-bit processors (-cpu 970fx in myna-system-ppc64)", error);
-    }
-    table->offset = table->is_64bit ? load_be64(&h64->e_phoff) : load_be32(&h32->e_phoff);
-    table->count = load_be16(table->is_64bit ? &h64->e_phnum : &h32->e_phnum);
-    table->step = load_be16(table->is_64bit ? &h64->e_phentsize : &h32->e_phentsize);
-    if (table->step < (table->is_64bit ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)) || table->offset > size ||
-        table->count * (uint64_t)table->step > size - table->offset) {
-        return kernel_error("is damaged", error);
-    }
-    return true;
+    return !e->is64 || ppc_is_64bit(cpu_get(0)) || kernel_error("is for 64-bit processors (-cpu 970fx in myna-system-ppc64)", error);
 }
 
-/* One program header; end is moved up to where its memory ends. */
-static bool read_segment(Mac *mac, const uint8_t *p, bool is_64bit, uint64_t file_size, uint64_t *end, GError **error)
+/* Returns where its memory ends; 0: it does not fit. */
+static uint64_t add_segment(Mac *mac, const ElfSegment *s)
 {
-    const Elf32_Phdr *p32 = (const Elf32_Phdr *)p;
-    const Elf64_Phdr *p64 = (const Elf64_Phdr *)p;
-    uint64_t offset = is_64bit ? load_be64(&p64->p_offset) : load_be32(&p32->p_offset);
-    uint64_t size = is_64bit ? load_be64(&p64->p_filesz) : load_be32(&p32->p_filesz);
-    uint64_t memory = is_64bit ? load_be64(&p64->p_memsz) : load_be32(&p32->p_memsz);
-    uint64_t addr = LOAD_ADDR + ((is_64bit ? load_be64(&p64->p_vaddr) : load_be32(&p32->p_vaddr)) & ADDRESS_BITS);
-    MacSegment segment = { offset, size, addr };
+    uint64_t addr = LOAD_ADDR + (s->virt & ADDRESS_BITS);
+    MacSegment segment = { s->offset, s->file_size, addr };
 
-    if (load_be32(&p32->p_type) != PT_LOAD) {
-        return true;
-    }
-    if (offset > file_size || size > file_size - offset || memory < size) {
-        return kernel_error("is damaged", error);
-    }
-    if (memory > machine_config.ram_size || addr + memory > machine_config.ram_size) {
-        return kernel_error("does not fit into memory", error);
+    if (s->size > machine_config.ram_size || addr + s->size > machine_config.ram_size) {
+        return 0;
     }
     g_array_append_val(mac->segments, segment);
-    *end = MAX(*end, addr + memory);
-    return true;
+    return addr + s->size;
+}
+
+static bool read_elf(Mac *mac, const char *data, gsize size, uint64_t *end, GError **error)
+{
+    g_autoptr(GArray) segments = NULL;
+    ElfFile e;
+
+    if (!elf_open(&e, data, size)) {
+        return kernel_error("is no ELF program, which is what a Macintosh's firmware starts", error);
+    }
+    if (!check_elf(&e, error)) {
+        return false;
+    }
+    segments = elf_segments(&e);
+    if (!segments) {
+        return kernel_error("is damaged", error);
+    }
+    for (guint i = 0; i < segments->len; i++) {
+        uint64_t segment_end = add_segment(mac, &g_array_index(segments, ElfSegment, i));
+
+        if (!segment_end) {
+            return kernel_error("does not fit into memory", error);
+        }
+        *end = MAX(*end, segment_end);
+    }
+    return segments->len || kernel_error("has nothing to load", error);
 }
 
 static void place(uint32_t addr, GBytes *bytes)
@@ -135,7 +127,6 @@ static bool read_initrd(Mac *mac, uint64_t at, GError **error)
 bool mac_load_kernel(Mac *mac, GError **error)
 {
     uint64_t end = 0;
-    ElfTable table;
     char *data;
     gsize size;
 
@@ -147,16 +138,8 @@ bool mac_load_kernel(Mac *mac, GError **error)
     }
     mac->kernel = g_bytes_new_take(data, size);
     mac->segments = g_array_new(FALSE, FALSE, sizeof(MacSegment));
-    if (!read_header((uint8_t *)data, size, &table, error)) {
+    if (!read_elf(mac, data, size, &end, error)) {
         return false;
-    }
-    for (unsigned i = 0; i < table.count; i++) {
-        if (!read_segment(mac, (uint8_t *)data + table.offset + i * table.step, table.is_64bit, size, &end, error)) {
-            return false;
-        }
-    }
-    if (!mac->segments->len) {
-        return kernel_error("has nothing to load", error);
     }
     mac->kernel_addr = LOAD_ADDR;
     mac->kernel_size = end - LOAD_ADDR;

@@ -3,6 +3,7 @@
  *
  * Linux kernels are ELF files (System V ABI, chapter 4) that run wherever they are put; these go to 4 MiB, above SLOF.
  */
+#include "hw/boards/elf.h"
 #include "hw/boards/kernel-internal.h"
 #include "hw/boards/pseries.h"
 #include "util/bits.h"
@@ -29,68 +30,26 @@ static GBytes *read_bytes(const char *what, const char *path, GError **error)
 
 /* ---- the kernel ---- */
 
-typedef struct Elf {
-    const uint8_t *data;
-    size_t size;
-    bool is64, little;
-} Elf;
-
-static uint64_t field(const Elf *e, uint64_t offset, unsigned size)
-{
-    const uint8_t *p = e->data + offset;
-
-    if (offset > e->size || e->size - offset < size) {
-        return 0;
-    }
-    switch (size) {
-    case 2:
-        return e->little ? load_le16(p) : load_be16(p);
-    case 4:
-        return e->little ? load_le32(p) : load_be32(p);
-    default:
-        return e->little ? load_le64(p) : load_be64(p);
-    }
-}
-
-#define FIELD_OF(e, at, type, member)                                                                          \
-    ((e)->is64 ? field((e), (at) + offsetof(Elf64_##type, member), sizeof(((Elf64_##type *)0)->member))        \
-               : field((e), (at) + offsetof(Elf32_##type, member), sizeof(((Elf32_##type *)0)->member)))
-
 static bool refuse(const char *why, GError **error)
 {
     g_set_error(error, VM_ERROR, VM_ERROR_USER, "kernel '%s' %s", machine_config.kernel, why);
     return false;
 }
 
-static bool check_elf(Elf *e, GError **error)
+static bool check_elf(const ElfFile *e, GError **error)
 {
-    uint16_t machine;
-
-    if (e->size < sizeof(Elf32_Ehdr) || memcmp(e->data, ELFMAG, SELFMAG) != 0) {
-        return refuse("is no ELF file: the pseries board starts vmlinux or zImage.pseries", error);
-    }
-    e->is64 = e->data[EI_CLASS] == ELFCLASS64;
-    e->little = e->data[EI_DATA] == ELFDATA2LSB;
-    machine = FIELD_OF(e, 0, Ehdr, e_machine);
-    if (machine != EM_PPC64 && machine != EM_PPC) {
+    if (e->machine != EM_PPC64 && e->machine != EM_PPC) {
         return refuse("is for another processor, not for PowerPC", error);
     }
-    return machine == EM_PPC64 || !e->little || refuse("is 32-bit and little-endian, which no PowerPC machine runs", error);
+    return e->machine == EM_PPC64 || !e->little || refuse("is 32-bit and little-endian, which no PowerPC machine runs", error);
 }
 
-static bool add_segment(Pseries *m, const Elf *e, uint64_t at, GError **error)
+static bool add_segment(Pseries *m, const ElfSegment *from, GError **error)
 {
     KernelSegment seg = {
-        .addr = KERNEL_AT + (FIELD_OF(e, at, Phdr, p_paddr) & PHYSICAL), .offset = FIELD_OF(e, at, Phdr, p_offset),
-        .file_size = FIELD_OF(e, at, Phdr, p_filesz), .size = FIELD_OF(e, at, Phdr, p_memsz),
+        .addr = KERNEL_AT + (from->phys & PHYSICAL), .offset = from->offset, .file_size = from->file_size, .size = from->size,
     };
 
-    if (FIELD_OF(e, at, Phdr, p_type) != PT_LOAD || !seg.size) {
-        return true;
-    }
-    if (seg.offset > e->size || seg.file_size > e->size - seg.offset || seg.file_size > seg.size) {
-        return refuse("is cut short", error);
-    }
     if (seg.addr > machine_config.ram_size || seg.size > machine_config.ram_size - seg.addr) {
         return refuse("does not fit into memory", error);
     }
@@ -101,27 +60,32 @@ static bool add_segment(Pseries *m, const Elf *e, uint64_t at, GError **error)
 
 static bool load_kernel(Pseries *m, GError **error)
 {
-    Elf e = { 0 };
-    uint64_t headers, step;
-    unsigned count;
+    g_autoptr(GArray) segments = NULL;
+    const void *data;
+    gsize size;
+    ElfFile e;
 
     m->kernel = read_bytes("kernel", machine_config.kernel, error);
     if (!m->kernel) {
         return false;
     }
-    e.data = g_bytes_get_data(m->kernel, &e.size);
+    data = g_bytes_get_data(m->kernel, &size);
+    if (!elf_open(&e, data, size)) {
+        return refuse("is no ELF file: the pseries board starts vmlinux or zImage.pseries", error);
+    }
     if (!check_elf(&e, error)) {
         return false;
+    }
+    segments = elf_segments(&e);
+    if (!segments) {
+        return refuse("is cut short", error);
     }
     m->segments = g_array_new(FALSE, FALSE, sizeof(KernelSegment));
     m->kernel_addr = KERNEL_AT;
     m->kernel_little = e.little;
-    m->kernel_entry = KERNEL_AT + (FIELD_OF(&e, 0, Ehdr, e_entry) & PHYSICAL);
-    headers = FIELD_OF(&e, 0, Ehdr, e_phoff);
-    step = FIELD_OF(&e, 0, Ehdr, e_phentsize);
-    count = FIELD_OF(&e, 0, Ehdr, e_phnum);
-    for (unsigned i = 0; i < count; i++) {
-        if (!add_segment(m, &e, headers + i * step, error)) {
+    m->kernel_entry = KERNEL_AT + (e.entry & PHYSICAL);
+    for (guint i = 0; i < segments->len; i++) {
+        if (!add_segment(m, &g_array_index(segments, ElfSegment, i), error)) {
             return false;
         }
     }
