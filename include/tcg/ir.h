@@ -171,11 +171,11 @@ typedef struct IrRaw {
 
 /*
  * A floating-point or vector operation on fields of the state, which a helper does completely and exactly. A host may
- * do it itself where it knows the same outcome. All but FAST_VECTOR are for guests in a mode that rounds to nearest, has
+ * do it itself where it knows the same outcome. All but FAST_STEPS without numbers are for guests in a mode that rounds to nearest, has
  * noted inexactness already, and traps nothing.
  */
 typedef enum IrFastKind {
-    FAST_VECTOR,   /* t = a op b, 128 bits */
+    FAST_STEPS,    /* a few instructions on vectors of 128 bits */
     FAST_DOUBLE,   /* t = a op b, doubles; a is -1 for a square root */
     FAST_DOUBLES,  /* two of them */
     FAST_FUSED,    /* t = +-(a * c +- b) */
@@ -185,6 +185,21 @@ typedef enum IrFastKind {
     FAST_FROM_INT, /* t = the 64-bit integer b */
     FAST_COMPARE,  /* out (I8) = a < b ? 8 : a > b ? 4 : 2; no t */
 } IrFastKind;
+
+/* Registers of steps: the operands, the result, and free ones. */
+typedef enum IrFastReg { V_A, V_B, V_C, V_T, V_X, V_Y, V_Z, V_NONE } IrFastReg;
+enum {
+    STEP_IMM = 1 << 0,   /* has an immediate byte */
+    STEP_GROUP = 1 << 1, /* a is no register but part of the opcode (shifts by constants) */
+    STEP_W = 1 << 2,     /* VEX.W */
+};
+/* An instruction in VEX encoding: to = a op b. */
+typedef struct IrFastStep {
+    uint8_t prefix, map, opcode;
+    uint8_t to, a, b; /* IrFastReg */
+    uint8_t imm, how;
+} IrFastStep;
+enum { IR_FAST_STEPS = 18 };
 
 typedef struct IrFast {
     uint8_t kind;             /* IrFastKind */
@@ -197,6 +212,13 @@ typedef struct IrFast {
     int32_t t, a, b, c, last; /* offsets in the state; last: args[1], sign-extended, and three doublewords */
     uint16_t helper;
     uint32_t args[2];
+    /*
+     * Of FAST_STEPS. checks: registers (by IrFastReg) whose four singles must be normal, else the helper does it all;
+     * checks_again: those that must be normal or zero, which is looked at before the helper is called; 0: it is called.
+     */
+    uint8_t n_steps, checks, checks_again;
+    bool is_product; /* a zero is a product that must have a factor of zero */
+    IrFastStep steps[IR_FAST_STEPS];
 } IrFast;
 
 typedef struct IrBlock {

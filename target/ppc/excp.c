@@ -390,7 +390,6 @@ uint64_t ppc_helper_syscall(PpcState *s, uint64_t lev, uint64_t next_pc, uint64_
 {
     Cpu *cpu = s->hot.cpu;
 
-    tcg_restore(s, tcg_caller_pc(s));
     s->pc = next_pc;
     if ((lev & 1) && s->hypercall && !(s->msr & MSR_HV)) {
         if (s->msr & MSR_PR && ppc_isa(s, ISA_64)) {
@@ -424,7 +423,6 @@ uint64_t ppc_helper_scv(PpcState *s, uint64_t level, uint64_t next_pc, uint64_t 
     if (!(s->spr[SPR_FSCR] >> FACILITY_SCV & 1)) {
         ppc_facility_unavailable(s, FACILITY_SCV, tcg_caller_pc(s));
     }
-    tcg_restore(s, tcg_caller_pc(s));
     old = s->msr;
     msr = handler_msr(s, PPC_SCV) | (old & (MSR_EE | MSR_RI));
     s->lr = next_pc;

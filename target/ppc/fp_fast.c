@@ -188,40 +188,6 @@ static bool plan_vsx(unsigned row, uint32_t word, IrFast *f)
     }
 }
 
-/* Integer operations whose elements are where the host's are, whatever their order. */
-static bool plan_vector(unsigned row, uint32_t word, IrFast *f)
-{
-    static const struct {
-        uint16_t row;
-        uint8_t map, opcode;
-        bool swapped; /* the host negates its first operand: a & ~b */
-    } hosts[] = {
-        { EXEC_vaddubm, 1, 0xfc }, { EXEC_vadduhm, 1, 0xfd }, { EXEC_vadduwm, 1, 0xfe }, { EXEC_vaddudm, 1, 0xd4 },
-        { EXEC_vsububm, 1, 0xf8 }, { EXEC_vsubuhm, 1, 0xf9 }, { EXEC_vsubuwm, 1, 0xfa }, { EXEC_vsubudm, 1, 0xfb },
-        { EXEC_vand, 1, 0xdb }, { EXEC_vor, 1, 0xeb }, { EXEC_vxor, 1, 0xef }, { EXEC_vandc, 1, 0xdf, true },
-        { EXEC_vmaxub, 1, 0xde }, { EXEC_vminub, 1, 0xda }, { EXEC_vmaxsh, 1, 0xee }, { EXEC_vminsh, 1, 0xea },
-        { EXEC_vavgub, 1, 0xe0 }, { EXEC_vavguh, 1, 0xe3 },
-        { EXEC_xxland, 1, 0xdb }, { EXEC_xxlor, 1, 0xeb }, { EXEC_xxlxor, 1, 0xef }, { EXEC_xxlandc, 1, 0xdf, true },
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(hosts); i++) {
-        if (hosts[i].row == row) {
-            bool is_vsx = word >> 26 == 60;
-            unsigned a = is_vsx ? field_xa(word) : 32 + field_a(word), b = is_vsx ? field_xb(word) : 32 + field_b(word);
-
-            f->kind = FAST_VECTOR;
-            f->prefix = 0x66;
-            f->map = hosts[i].map;
-            f->opcode = hosts[i].opcode;
-            f->t = left(is_vsx ? field_xt(word) : 32 + field_t(word));
-            f->a = left(hosts[i].swapped ? b : a);
-            f->b = left(hosts[i].swapped ? a : b);
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool plan(unsigned row, uint32_t word, IrFast *f)
 {
     unsigned op = word >> 26;
@@ -231,7 +197,7 @@ static bool plan(unsigned row, uint32_t word, IrFast *f)
     if (op == 59 || op == 63) {
         return (!(word & 1) || row == EXEC_fcmpu || row == EXEC_fcmpo) && plan_fpr(row, word, f);
     }
-    return (op == 60 && plan_vsx(row, word, f)) || plan_vector(row, word, f);
+    return op == 60 && plan_vsx(row, word, f);
 }
 
 static bool has_status(const IrFast *f)
@@ -298,10 +264,10 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in)
 {
     IrFast f;
 
-    if (emit_move(tr, in) || emit_permute(tr, in)) {
+    if (emit_move(tr, in) || emit_permute(tr, in) || ppc_emit_vector_fast(tr, in)) {
         return true;
     }
-    if (!plan(in->row->op, in->word, &f) || (f.kind != FAST_VECTOR && !(tr->mode & MODE_FAST_FP))) {
+    if (!plan(in->row->op, in->word, &f) || !(tr->mode & MODE_FAST_FP)) {
         return false;
     }
     f.helper = f.kind == FAST_COMPARE ? HELPER_fp_compare : HELPER_fp_exec;

@@ -21,5 +21,6 @@ void ppc_fp_execute_again(PpcState *s, unsigned row, uint32_t word);
 
 /* Emits the instruction without a helper on the usual path, or false (fp_fast.c). */
 bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in);
+bool ppc_emit_vector_fast(PpcTranslator *tr, const PpcInsn *in); /* vec_fast.c */
 
 #endif

@@ -63,16 +63,6 @@ uint64_t ppc_helper_bpermd(PpcState *s, uint64_t rs, uint64_t rb, uint64_t c, ui
     return result;
 }
 
-uint64_t ppc_helper_cmpb(PpcState *s, uint64_t rs, uint64_t rb, uint64_t c, uint64_t d)
-{
-    uint64_t result = 0;
-
-    for (unsigned i = 0; i < 64; i += 8) {
-        result |= (rs >> i & 255) == (rb >> i & 255) ? UINT64_C(255) << i : 0;
-    }
-    return result;
-}
-
 uint64_t ppc_helper_popcntb(PpcState *s, uint64_t v, uint64_t b, uint64_t c, uint64_t d)
 {
     v -= v >> 1 & UINT64_C(0x5555555555555555);

@@ -166,6 +166,8 @@ void ppc_timers_init(Cpu *cpu);
 void ppc_timers_update(PpcState *s);
 
 /* spr.c */
+/* Whether a move to or from an SPR is no more than one of PpcState.spr[n], in a mode of the block key. */
+bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool write);
 void ppc_spr_reset(PpcState *s);
 void ppc_sprs_init(const PpcModel *model);
 

@@ -299,6 +299,17 @@ static bool allowed(const PpcState *s, unsigned access, bool write)
     return !(s->msr & MSR_PR) && (access & (write ? HW : HR)) && ((s->msr & MSR_HV) || !ppc_isa(s, ISA_HV));
 }
 
+bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool write)
+{
+    const Spr *spr = &sprs[n & 1023];
+    unsigned needs = mode & MODE_PR ? (write ? UW : UR) : (write ? SW : SR);
+
+    if (mode & MODE_HV || (!(mode & MODE_PR) && !(model->isa & ISA_HV))) {
+        needs |= mode & MODE_PR ? 0 : write ? HW : HR;
+    }
+    return (spr->access & needs) && !(write ? (void *)spr->write : (void *)spr->read);
+}
+
 /* A register that is not there, or not for this state. Some numbers do nothing on newer processors (Book III, 5.4.4), and on
  * the 970, where Linux reads a few that it lacks. */
 static void refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)

@@ -44,6 +44,11 @@ static void emit_wrtee(PpcTranslator *tr, const PpcInsn *in)
     ppc_end_mode(tr, in->next_pc);
 }
 
+static uint32_t spr_offset(unsigned n)
+{
+    return offsetof(PpcState, spr) + n * sizeof(uint64_t);
+}
+
 static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned n = F_SPR(in);
@@ -57,7 +62,8 @@ static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
         value = ir_get(tr->ir, tr->width, SLOT_CTR);
         break;
     default:
-        value = PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));
+        value = ppc_spr_is_plain(tr->mode, tr->s->model, n, false) ? ir_get_field(tr->ir, IR_I64, spr_offset(n))
+                                                                   : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));
         break;
     }
     ppc_put_gpr(tr, F_RT(in), value);
@@ -75,6 +81,10 @@ static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
         ir_put(tr->ir, tr->width, SLOT_CTR, ppc_gpr(tr, F_RS(in)));
         break;
     default:
+        if (ppc_spr_is_plain(tr->mode, tr->s->model, n, true)) {
+            ir_put_field(tr->ir, IR_I64, spr_offset(n), ppc_arg(tr, ppc_gpr(tr, F_RS(in)), tr->width));
+            break;
+        }
         PPC_CALL2(tr, mtspr, ppc_const(tr, IR_I64, n), ppc_gpr_as(tr, IR_I64, F_RS(in)));
         /* SPRs that modes derive from or that raise interrupts; the others are problem state's or scratch. */
         if (n & 16 && !(n >= SPR_SPRG0 && n <= SPR_SPRG7)) {

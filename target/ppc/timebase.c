@@ -7,7 +7,9 @@
 
 static int64_t ticks_now(const PpcState *s)
 {
-    return (__int128)clock_now(CLOCK_GUEST) * s->tb_frequency / NS_PER_SECOND;
+    uint64_t now = clock_now(CLOCK_GUEST), seconds = now / NS_PER_SECOND;
+
+    return seconds * s->tb_frequency + (now - seconds * NS_PER_SECOND) * s->tb_frequency / NS_PER_SECOND;
 }
 
 /* The clock's time when so many ticks have gone by. */

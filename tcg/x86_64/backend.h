@@ -35,7 +35,7 @@ enum {
 };
 
 /* Features of the host. */
-enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5 };
+enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6 };
 
 /* Calls out of translated code. */
 typedef enum Thunk {
@@ -179,6 +179,7 @@ typedef struct ColdStub {
     uint32_t store_at, end; /* code between resume and store_at is done here too */
     bool keep_flags;
     uint32_t first_member, n_members; /* COLD_GROUP: in Context.members */
+    int8_t step_regs[V_NONE], step_temps[4]; /* COLD_FAST of FAST_STEPS: vector registers */
 } ColdStub;
 
 enum { GROUP_ROOTS = 2 };
@@ -244,6 +245,7 @@ typedef struct Context {
     XmmCopy xmm[HOST_XMMS];
     uint16_t xmm_valid, xmm_locked;
     uint32_t xmm_clock;
+    int8_t step_regs[V_NONE]; /* of the current FAST_STEPS */
     XmmSave *xmm_saves;
     uint32_t n_xmm_saves, max_xmm_saves;
     uint32_t *labels;     /* offsets, UINT32_MAX: not yet */
@@ -429,6 +431,9 @@ void xmm_reload(Context *c, Snapshot s);
 /* emit_fast.c */
 void emit_fast(Context *c, const IrInsn *insn);
 void cold_fast(Context *c, ColdStub *s);
+/* emit_vector.c */
+void emit_steps(Context *c, const IrInsn *insn);
+void cold_steps(Context *c, ColdStub *s, const IrFast *f); /* what comes before the helper's call */
 
 /* emit_raw.c */
 /* The guest's FP state must be in the host's registers, at least so much of it: tested once, until a label. */

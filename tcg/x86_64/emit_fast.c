@@ -225,20 +225,6 @@ static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
     asm_store(a, 1, mem_state(f->t), out);
 }
 
-static void emit_vector(Context *c, const IrFast *f)
-{
-    int a = xmm_get(c, f->a, true), b = xmm_get(c, f->b, true), to = xmm_alloc(c);
-
-    if (host_has(HOST_FMA)) {
-        asm_vex(&c->a, opcode_of(f), false, false, to, a, rm_reg(b));
-    } else {
-        sse(c, MOVAPS_LOAD, to, rm_reg(a));
-        sse(c, opcode_of(f), to, rm_reg(b));
-    }
-    sse(c, MOVAPS_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, true);
-}
-
 static bool host_can(const IrFast *f)
 {
     return !is_fused(f) || host_has(HOST_FMA);
@@ -263,8 +249,8 @@ void emit_fast(Context *c, const IrInsn *insn)
     ColdStub *s;
     int out = NO_REG, spare = NO_REG;
 
-    if (f->kind == FAST_VECTOR) {
-        emit_vector(c, f);
+    if (f->kind == FAST_STEPS) {
+        emit_steps(c, insn);
         return;
     }
     clobber_flags(c);
@@ -362,7 +348,9 @@ void cold_fast(Context *c, ColdStub *s)
 {
     const IrFast *f = &c->ir->fasts[s->insn->bits];
 
-    if (s->jumps[0]) {
+    if (s->jumps[0] && f->kind == FAST_STEPS) {
+        cold_steps(c, s, f);
+    } else if (s->jumps[0]) {
         look_again(c, s, f);
     }
     for (unsigned i = 1; i < G_N_ELEMENTS(s->jumps); i++) {

@@ -189,6 +189,7 @@ static bool may_be_in_body(const Context *c, const IrInsn *insn)
     case IR_divu2_checked:
     case IR_divs2_checked:
     case IR_raw:
+    case IR_fast:
         return true;
     case IR_load:
     case IR_store:
