@@ -5,14 +5,12 @@
  * MYNA_GOLDEN_UPDATE=1 writes the counts instead. The host's optional features are masked off, so
  * that the counts are the same everywhere.
  */
-#include "config.h"
-
 #include <glib.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "target/x86/internal.h"
 #include "tcg/tcg.h"
+#include "tests/tcg/golden.h"
 
 enum { CODE_PC = 0x1000, MAX_CODE = 192, MODE_FLAT_ALL = MODE_PE | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS | MODE_OSFXSR };
 
@@ -34,37 +32,6 @@ static bool is_far(void *opaque, uint64_t pc)
     const BlockKey *key = opaque;
 
     return pc >> 12 != key->pc >> 12;
-}
-
-static uint64_t parse_hex(const char *hex)
-{
-    code_size = 0;
-    while (g_ascii_isxdigit(hex[0]) && g_ascii_isxdigit(hex[1]) && code_size < MAX_CODE) {
-        code[code_size++] = g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]);
-        hex += 2;
-    }
-    return code_size;
-}
-
-typedef struct Counts {
-    unsigned usual, rest;
-} Counts;
-
-/* Lines of a disassembly; padding depends on where things lie. */
-static Counts count(const char *text)
-{
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    Counts counts = {0};
-    bool usual = true;
-
-    for (char **line = lines; *line; line++) {
-        if (strstr(TCG_OUT_OF_LINE, *line) && **line) {
-            usual = false;
-        } else if (**line && !strstr(*line, " nop")) {
-            *(usual ? &counts.usual : &counts.rest) += 1;
-        }
-    }
-    return counts;
 }
 
 /* pic_bits: as in IrBlock. */
@@ -89,61 +56,25 @@ static char *translate(uint64_t mode, unsigned pic_bits)
     return text;
 }
 
-/* "hex | text | usual rest": false for lines of another kind. */
-static bool parse(const char *line, char **what, Counts *counts)
-{
-    g_auto(GStrv) parts = g_strsplit(line, "|", 3);
+typedef struct How {
+    uint64_t mode;
+    unsigned pic_bits;
+} How;
 
-    if (g_strv_length(parts) != 3 || !parse_hex(line) ||
-        sscanf(parts[2], "%u %u", &counts->usual, &counts->rest) != 2) {
-        return false;
-    }
-    *what = g_strdup(g_strstrip(parts[1]));
-    return true;
+static char *translate_bytes(const uint8_t *bytes, unsigned size, void *opaque)
+{
+    const How *how = opaque;
+
+    memcpy(code, bytes, size);
+    code_size = size;
+    return translate(how->mode, how->pic_bits);
 }
 
 static void compare_file(const char *name, uint64_t mode, unsigned pic_bits)
 {
-    bool update = g_getenv("MYNA_GOLDEN_UPDATE") != NULL;
-    const char *only = g_getenv("MYNA_GOLDEN_SHOW");
-    g_autofree char *path = g_build_filename(MYNA_SOURCE_DIR, "tests", "golden", name, NULL);
-    g_autoptr(GString) out = g_string_new(NULL);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    unsigned wrong = 0, n = 0;
+    How how = {mode, pic_bits};
 
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    lines = g_strsplit(g_strchomp(text), "\n", -1);
-    for (char **line = lines; *line; line++) {
-        g_autofree char *what = NULL, *host = NULL;
-        Counts expected, got;
-
-        if (!parse(*line, &what, &expected)) {
-            g_string_append_printf(out, "%s\n", *line);
-            continue;
-        }
-        host = translate(mode, pic_bits);
-        got = count(host);
-        n++;
-        if (only && strstr(what, only)) {
-            g_printerr("%s (%s):\n%s\n", what, name, host);
-        }
-        g_string_append_printf(out, "%.*s | %s | %u %u\n", (int)(strchr(*line, ' ') - *line), *line, what,
-                               got.usual, got.rest);
-        if (got.usual != expected.usual || got.rest != expected.rest) {
-            wrong++;
-            if (!update) {
-                g_printerr("%s: %s: %u and %u host instructions, golden are %u and %u\n", name, what,
-                           got.usual, got.rest, expected.usual, expected.rest);
-            }
-        }
-    }
-    g_assert_cmpuint(n, >, pic_bits ? 15 : 200);
-    if (update) {
-        g_assert_true(g_file_set_contents(path, out->str, -1, NULL));
-    } else {
-        g_assert_cmpuint(wrong, ==, 0);
-    }
+    golden_compare(name, pic_bits ? 15 : 200, translate_bytes, &how);
 }
 
 static void code_for_64_bit_guests_is_as_short_as_it_was(void)
@@ -175,7 +106,8 @@ int main(int argc, char **argv)
     g_assert_nonnull(cpu);
     ir = ir_block_new(x86_slots, SLOT_COUNT, x86_helpers, HELPER_COUNT);
     g_assert_true(tcg_init(&target, &runtime, &options, NULL));
-    parse_hex("90");
+    code[0] = 0x90;
+    code_size = 1;
     text = translate(MODE_FLAT_ALL | MODE_CS32, 0);
     if (!text) {
         g_print("1..0 # SKIP no disassembler\n");
