@@ -35,6 +35,7 @@ enum { ESR_SEND_VECTOR = 1 << 5, ESR_RECEIVE_VECTOR = 1 << 6, ESR_REGISTER = 1 <
     FIELD(uint32_t, initial, 0)      /* count of the timer; 0: stopped */   \
     FIELD(int64_t, started, 0)       /* guest time of the load */           \
     FIELD(uint64_t, periods, 0)      /* whose ends have interrupted */      \
+    FIELD(bool, ended, false)        /* a single shot that was fired is periodic now: stands */ \
     FIELD(uint64_t, deadline, 0)     /* TSC; 0: none */
 
 typedef struct ApicState {
@@ -67,6 +68,7 @@ uint32_t apic_timer_count(Apic *apic);
 void apic_timer_load(Apic *apic, uint32_t initial);
 void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current); /* as both read; does not arm */
 void apic_timer_set_mode(Apic *apic, uint32_t old_lvt);
+void apic_timer_set_deadline(Apic *apic, uint64_t tsc);
 void apic_timer_arm(Apic *apic);
 void apic_timer_expired(void *opaque);
 /* apic-page.c: to and from an engine that has the APIC */

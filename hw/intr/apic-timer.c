@@ -30,7 +30,7 @@ uint32_t apic_timer_count(Apic *apic)
     const ApicState *s = &apic->s;
     uint64_t d = elapsed(s);
 
-    if (!s->initial || by_deadline(s)) {
+    if (!s->initial || s->ended || by_deadline(s)) {
         return 0;
     }
     if (periodic(s)) {
@@ -49,7 +49,7 @@ void apic_timer_arm(Apic *apic)
         } else {
             timer_cancel(apic->timer);
         }
-    } else if (s->initial && (periodic(s) || s->periods == 0)) {
+    } else if (s->initial && !s->ended && (periodic(s) || s->periods == 0)) {
         uint64_t ticks = (s->periods + 1) * s->initial;
 
         timer_set(apic->timer, s->started + (int64_t)(ticks << divide_shift(s)));
@@ -70,7 +70,7 @@ void apic_timer_expired(void *opaque)
             s->deadline = 0;
             apic_fire_lvt(apic, LVT_TIMER);
         }
-    } else if (s->initial) {
+    } else if (s->initial && !s->ended) {
         uint64_t periods = elapsed(s) / s->initial;
 
         if (periods > s->periods) {
@@ -89,6 +89,7 @@ void apic_timer_load(Apic *apic, uint32_t initial)
         s->initial = initial;
         s->started = clock_now(CLOCK_GUEST);
         s->periods = 0;
+        s->ended = false;
     }
     apic_timer_arm(apic);
 }
@@ -100,10 +101,23 @@ void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current)
 
     s->initial = initial;
     s->started = MAX(0, clock_now(CLOCK_GUEST) - ((int64_t)gone << divide_shift(s)));
+    s->ended = false;
     s->periods = initial && !current; /* a single shot that has been fired */
 }
 
-/* Going to or from deadline mode disarms the timer (SDM volume 3, 11.5.4.1). */
+/* A deadline that has passed fires at once, not when the main loop gets to it. */
+void apic_timer_set_deadline(Apic *apic, uint64_t tsc)
+{
+    ApicState *s = &apic->s;
+
+    s->deadline = by_deadline(s) ? tsc : 0; /* ignored in the other modes */
+    apic_timer_expired(apic);
+}
+
+/*
+ * Going to or from deadline mode disarms the timer (SDM volume 3, 11.5.4.1). A single shot that was
+ * fired is not begun again by the periodic mode.
+ */
 void apic_timer_set_mode(Apic *apic, uint32_t old_lvt)
 {
     ApicState *s = &apic->s;
@@ -111,6 +125,8 @@ void apic_timer_set_mode(Apic *apic, uint32_t old_lvt)
     if ((old_lvt ^ s->lvt[LVT_TIMER]) & LVT_DEADLINE) {
         s->initial = 0;
         s->deadline = 0;
+    } else if (periodic(s) && !(old_lvt & LVT_PERIODIC) && s->initial && elapsed(s) >= s->initial) {
+        s->ended = true;
     }
     apic_timer_arm(apic);
 }

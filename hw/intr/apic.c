@@ -439,9 +439,7 @@ static bool write_msr(void *opaque, uint32_t msr, uint64_t value)
     }
     taken = machine_lock_if();
     if (deadline) {
-        /* Ignored in the other modes. */
-        apic->s.deadline = (apic->s.lvt[LVT_TIMER] & LVT_DEADLINE) ? value : 0;
-        apic_timer_arm(apic);
+        apic_timer_set_deadline(apic, value);
     } else if (msr == MSR_X2APIC + REG_ICR) {
         apic->s.icr = value & UINT64_C(0xffffffff000ccfff);
         apic_write_icr(apic);

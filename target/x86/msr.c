@@ -2,7 +2,7 @@
 #include "target/x86/pmu.h"
 #include "target/x86/svm.h"
 
-enum { APIC_BASE_X2APIC = 1 << 10 };
+enum { APIC_BASE_X2APIC = 1 << 10, APIC_BASE_RESERVED = 0x2ff };
 
 enum {
     MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a,
@@ -328,7 +328,8 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
         return write_efer(s, value);
     case MSR_APIC_BASE:
         tcg_fp_sync(s);
-        if (!x86_has(s, FEAT_apic) || ((value & APIC_BASE_X2APIC) && !x86_has(s, FEAT_x2apic))) {
+        if (!x86_has(s, FEAT_apic) || value & (APIC_BASE_RESERVED | ~X86_PHYS_MASK) ||
+            ((value & APIC_BASE_X2APIC) && !x86_has(s, FEAT_x2apic))) {
             return false;
         }
         return !cpu->intc || !cpu->intc->set_base || cpu->intc->set_base(cpu->intc_opaque, value);

@@ -148,6 +148,24 @@ static void the_timer_fires_once_or_again(void)
     }
 }
 
+static void a_single_shot_that_was_fired_is_not_begun_again_by_the_mode(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x30);
+    set_reg(0, INITIAL, 1000);
+    clock_advance(1500);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    set_reg(0, LVT_TIMER, 0x20030);
+    g_assert_cmpint(reg(0, CURRENT), ==, 0);
+    clock_advance(5000);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+    set_reg(0, INITIAL, 1000);
+    clock_advance(1000);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+}
+
 static void the_8259_comes_through_lint0(void)
 {
     set_up();
@@ -254,6 +272,8 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/a-logical-destination-is-a-mask", a_logical_destination_is_a_mask);
     g_test_add_func("/apic/a-vector-below-16-is-an-error", a_vector_below_16_is_an_error);
     g_test_add_func("/apic/the-timer-fires-once-or-again", the_timer_fires_once_or_again);
+    g_test_add_func("/apic/a-single-shot-that-was-fired-is-not-begun-again-by-the-mode",
+                    a_single_shot_that_was_fired_is_not_begun_again_by_the_mode);
     g_test_add_func("/apic/the-8259-comes-through-lint0", the_8259_comes_through_lint0);
     g_test_add_func("/apic/a-level-is-sent-again-after-the-eoi", a_level_is_sent_again_after_the_eoi);
     g_test_add_func("/apic/an-edge-at-a-masked-input-is-lost", an_edge_at_a_masked_input_is_lost);
