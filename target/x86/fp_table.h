@@ -76,4 +76,7 @@ bool x86_translate_x87(X86Translator *tr, X86Insn *in);
 /* vex_translate.c: VEX forms. */
 bool x86_translate_vex(X86Translator *tr, X86Insn *in);
 
+/* sha.c: whether SHA instructions run as the host's own. */
+bool x86_host_has_sha(void);
+
 #endif

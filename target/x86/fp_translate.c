@@ -153,6 +153,28 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
     }
 }
 
+static void translate_sha(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal low = ir_const(ir, IR_I64, 0), high = low;
+    uint64_t how = in->opcode | (in->map == MAP_0F3A) << 8 | in->reg << 12 | (in->is_mem ? 0 : in->rm) << 16 | in->is_mem << 20 |
+                   (uint64_t)(in->imm & 0xff) << 24;
+
+    if (in->is_mem) {
+        IrVal addr;
+        int64_t disp;
+
+        align_before_limit(tr, in, 16);
+        addr = x86_address_arg(tr, in, 16, false);
+        x86_raise_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_and, IR_I64, addr, ir_const(ir, IR_I64, 15)), ir_const(ir, IR_I64, 0),
+                     EXC_GP, true);
+        addr = x86_address_sized(tr, in, 16, false, &disp);
+        low = ir_load(ir, IR_I64, addr, disp, 0);
+        high = ir_load(ir, IR_I64, addr, disp + 8, 0);
+    }
+    ir_call(ir, HELPER_fp_sha, ir_const(ir, IR_I64, how), low, high, (IrVal){0});
+}
+
 static bool translate_vector(X86Translator *tr, X86Insn *in)
 {
     const FpRow *row = x86_fp_row(in->map, mandatory_prefix(in), in->opcode);
@@ -178,6 +200,8 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
         x86_translate_maskmov(tr, in, row);
     } else if (row->flags & FPF_STRING) {
         x86_translate_pcmpstr(tr, in);
+    } else if (row->feature == FEAT_sha_ni && !x86_host_has_sha()) {
+        translate_sha(tr, in);
     } else {
         x86_translate_fp_row(tr, in, row, 0, in->w);
     }

@@ -1,6 +1,7 @@
 /* CPU models by the names that QEMU's users know, and the -cpu text that adjusts them. */
 #include <cpuid.h>
 
+#include "target/x86/fp_table.h"
 #include "target/x86/system.h"
 #include "util/error.h"
 
@@ -126,8 +127,6 @@ static bool host_has(X86Feature f)
         return __builtin_cpu_supports("avx") && __get_cpuid(1, &a, &b, &c, &d) && (c >> features[f].bit & 1);
     case FEAT_avx2:
         return __builtin_cpu_supports("avx2"); /* of the processor and of the host's kernel */
-    case FEAT_sha_ni:
-        return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> features[f].bit & 1);
     case FEAT_vaes:
     case FEAT_vpclmulqdq:
         return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) &&
@@ -137,6 +136,12 @@ static bool host_has(X86Feature f)
     default:
         return true;
     }
+}
+
+/* What a model has only where the host has it: in C it is slower than what programs do without. +NAME turns it on. */
+static bool on_request(X86Feature f)
+{
+    return f == FEAT_sha_ni && !x86_host_has_sha();
 }
 
 static X86HostHasFn *follow_host; /* NULL: the translator runs guests */
@@ -508,7 +513,7 @@ X86Features *x86_model_parse(const char *spec, GError **error)
             int i = find_feature(*n);
 
             g_assert(i >= 0);
-            f->on[i] = supported(i);
+            f->on[i] = supported(i) && (follow_host || !on_request(i));
             f->missing[i] = follow_host && !f->on[i]; /* the translator's models are what it can do of them */
         }
     }
