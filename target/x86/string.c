@@ -181,10 +181,15 @@ static void fill_run(const Repeat *r, uint8_t *to, uint64_t value, uint64_t n)
 
 static void run_movs(const Repeat *r, uint64_t n)
 {
-    uint64_t from = find_run(r, r->source_seg, R_SI, false, &n);
-    uint64_t to = find_run(r, S_ES, R_DI, true, &n);
+    uint64_t from = find_run(r, r->source_seg, R_SI, false, &n), to;
     void *host_from, *host_to;
 
+    if (!(r->s->mode_flags & MODE_CS64)) { /* the source has to be there before the other segment is looked at */
+        uint64_t one = 1;
+
+        probe(r, find_run(r, r->source_seg, R_SI, false, &one), 1, MMU_LOAD);
+    }
+    to = find_run(r, S_ES, R_DI, true, &n);
     if (r->backward) { /* the second may have shortened the run of the first */
         from = find_run(r, r->source_seg, R_SI, false, &n);
     }
