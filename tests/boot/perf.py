@@ -18,7 +18,6 @@ TASK = f'''
 export LD_LIBRARY_PATH=/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu
 cd /tmp; export PERF_BUILDID_DIR=/tmp
 echo 0 > /proc/sys/kernel/perf_cpu_time_max_percent # no fewer samples for an interrupt that a busy host delayed
-dmesg | grep -i "performance events" | sed "s/^/BOOT-DRIVER /"
 run() {{ perf "$@" 2>&1 | sed "s/^/BOOT-PERF /"; }}
 run stat -x, -e instructions:u,instructions:k,instructions,branches,cycles busybox sh -c '{LOOP}'
 run stat -x, -e instructions:u busybox sh -c '{LOOP}'
@@ -51,8 +50,8 @@ def guest(myna, cpu, driver):
     with linux.boot(myna, 'amd64', TASK, memory=512, files=files, append='nmi_watchdog=1 no_timer_check', args=['-nic', 'none', '-cpu', cpu]) as m:
         m.expect('BOOT-END', 500)
         text = m.text.replace('\r', '')
-    if not re.search(f'BOOT-DRIVER.*{driver}', text):
-        raise machine.Failure('the kernel has no driver: ' + ' '.join(re.findall('BOOT-DRIVER.*', text)))
+    if not re.search(f'Performance Events: .*{driver}', text):
+        raise machine.Failure('the kernel has no driver: ' + ' '.join(re.findall('Performance Events: .*', text)))
     user, again = counted(text, 'instructions:u')
     system, both = counted(text, 'instructions:k')[0], counted(text, 'instructions')[0]
     branches, cycles = counted(text, 'branches')[0], counted(text, 'cycles')[0]
