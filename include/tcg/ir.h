@@ -247,6 +247,15 @@ typedef struct IrBlock {
     GArray *exit_dead; /* of IrExitDead, by rising insn index; may be empty */
 } IrBlock;
 
+/*
+ * A branch to the block's own start. The back-end's loops leave the block where it is not taken, so the slots that
+ * need not be stored for the branch are still seen there.
+ */
+static inline bool ir_is_loop_edge(const IrBlock *ir, const IrInsn *insn)
+{
+    return insn->op == IR_exit_if && ir->insns[0].op == IR_poll && insn->imm == ir->insns[0].imm;
+}
+
 typedef struct IrExitDead {
     uint32_t insn;
     uint64_t slots; /* mask of slots that need not be stored at that exit */

@@ -141,6 +141,9 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
                 if (!x86_branch_target(tr, in, &target) || !dead_in_other_block(tr, target)) {
                     return false;
                 }
+                if (target <= in->pc) { /* a loop's second copy is left here for another block */
+                    groups = 0;
+                }
                 continue;
             }
         } else if (in->row->emit == x86_emit_jmp || in->row->emit == x86_emit_call) {

@@ -153,7 +153,7 @@ static bool visit(Backward *b, uint32_t at)
     }
     case IR_exit_if:
     case IR_poll:
-        all_seen_but(b, dead_at_exit(b, at));
+        all_seen_but(b, ir_is_loop_edge(ir, insn) ? 0 : dead_at_exit(b, at));
         return true;
     case IR_label:
     case IR_br:

@@ -199,7 +199,7 @@ void liveness(Context *c)
         }
         give_wishes(c, insn, &w);
         see_consumer(c, insn);
-        see_effect(c, insn, i, all, exit_dead, &live, &w);
+        see_effect(c, insn, i, all, ir_is_loop_edge(ir, insn) ? 0 : exit_dead, &live, &w);
         for (int k = 0; k < inputs; k++) {
             Value *v = &c->values[insn->in[k]];
 
