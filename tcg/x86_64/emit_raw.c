@@ -185,8 +185,26 @@ static void call_with_record(Context *c, Thunk thunk, uint64_t pc, Snapshot snap
 }
 
 /* A store is known to be possible before the instruction runs. */
+/*
+ * What is stored into the buffer is read at once, which takes a journey to memory behind a non-temporal store: the usual
+ * one instead.
+ */
+static IrRaw temporal(const IrRaw *raw)
+{
+    IrRaw usual = *raw;
+
+    if (raw->map == 1 && raw->mem_write && raw->opcode == 0xe7) { /* movntdq, movntq */
+        usual.opcode = 0x7f;
+    } else if (raw->map == 1 && raw->mem_write && raw->opcode == 0x2b) { /* movntps, movntpd; movntss, movntsd */
+        usual.opcode = raw->prefix == 0xf2 || raw->prefix == 0xf3 ? 0x11 : 0x29;
+    }
+    return usual;
+}
+
 void raw_through_buffer(Context *c, const IrRaw *raw, int gpr, uint64_t pc, Snapshot snapshot)
 {
+    IrRaw usual = temporal(raw);
+
     asm_store_imm(&c->a, 8, mem_state(AREA_X2), raw->mem_size);
     if (raw->mem_write) {
         call_with_record(c, THUNK_PROBE_STORE, pc, snapshot);
@@ -195,7 +213,7 @@ void raw_through_buffer(Context *c, const IrRaw *raw, int gpr, uint64_t pc, Snap
         call_with_record(c, THUNK_LOAD_BYTES, pc, snapshot);
     }
     fault_record(c, asm_offset(&c->a) + 1, pc, snapshot);
-    raw_encode(c, raw, gpr, mem_state(AREA_BOUNCE));
+    raw_encode(c, &usual, gpr, mem_state(AREA_BOUNCE));
     if (raw->mem_write) {
         uint32_t skip = raw->x87 && raw->may_fault ? skip_if_nothing_stored(c) : 0;
 
