@@ -42,7 +42,7 @@ static void start(int channel, unsigned command)
     interrupts = 0;
     rig_store(DMA + channel * 0x80 + CONTROL, 0xff000000, 4);
     rig_store(DMA + channel * 0x80 + POINTER, PROGRAM, 4);
-    rig_store(DMA + channel * 0x80 + CONTROL, RUN << 16 | RUN, 4);
+    rig_store(DMA + channel * 0x80 + CONTROL, (uint32_t)RUN << 16 | RUN, 4);
 }
 
 static bool is_active(int channel)

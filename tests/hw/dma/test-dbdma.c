@@ -55,7 +55,7 @@ static void go(int channel)
     interrupts = 0;
     set(channel, CONTROL, 0xff000000);
     set(channel, POINTER, PROGRAM);
-    set(channel, CONTROL, RUN << 16 | RUN);
+    set(channel, CONTROL, (uint32_t)RUN << 16 | RUN);
 }
 
 static void words_are_stored_and_jumps_taken(void)
@@ -76,7 +76,7 @@ static void nonsense_kills_the_channel_alone(void)
     put(0, 0xf << 12, 0, 0, 0);
     go(OTHER_CHANNEL);
     g_assert_cmphex(get(OTHER_CHANNEL, STATUS) & (RUN | ACTIVE | DEAD), ==, RUN | DEAD);
-    set(OTHER_CHANNEL, CONTROL, RUN << 16);
+    set(OTHER_CHANNEL, CONTROL, (uint32_t)RUN << 16);
     g_assert_cmphex(get(OTHER_CHANNEL, STATUS) & (RUN | DEAD), ==, 0);
 }
 
