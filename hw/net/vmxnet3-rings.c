@@ -355,15 +355,29 @@ static void put_completion(Vmxnet3 *v, const RxInfo *info, const Buffer *buffer,
     step(&s->rx_comp_next[queue], &s->rx_comp_gen[queue], s->rx_comp_size[queue]);
 }
 
-static bool accepts(const Vmxnet3 *v, const uint8_t *frame)
+/* Whether the frame has a tag, and one of a network that is not wanted; what ends within its tag is not wanted either. */
+static bool is_of_other_vlan(const Vmxnet3State *s, const uint8_t *frame, size_t size)
+{
+    unsigned vlan;
+
+    if (load_be16(frame + 12) != ETHERTYPE_VLAN) {
+        return false;
+    }
+    if (size < FRAME_HEADER + 4) {
+        return true;
+    }
+    vlan = load_be16(frame + 14) & 0xfff;
+    return !(s->vlans[vlan / 32] >> vlan % 32 & 1);
+}
+
+static bool accepts(const Vmxnet3 *v, const uint8_t *frame, size_t size)
 {
     const Vmxnet3State *s = &v->s;
-    unsigned vlan = load_be16(frame + 14) & 0xfff;
 
     if (s->rx_mode & RX_MODE_PROMISCUOUS) {
         return true;
     }
-    if (load_be16(frame + 12) == ETHERTYPE_VLAN && !(s->vlans[vlan / 32] >> vlan % 32 & 1)) {
+    if (is_of_other_vlan(s, frame, size)) {
         return false;
     }
     if (frame_is_broadcast(frame)) {
@@ -425,13 +439,14 @@ void vmxnet3_receive(void *opaque, const uint8_t *data, size_t size)
     Buffer buffers[MAX_BUFFERS];
     uint64_t *counters;
     unsigned count, kind;
+    size_t received = size;
     RxInfo info;
 
     if (!v->s.active || size < FRAME_HEADER || size > sizeof(frame)) {
         return;
     }
     size = examine(v, frame, data, size, &info);
-    if (!accepts(v, data)) {
+    if (!accepts(v, data, received)) {
         return;
     }
     counters = v->s.rx_counters + info.queue * VMXNET3_COUNTERS;
