@@ -4,6 +4,7 @@
  * A uImage begins with 64 bytes of big-endian words: magic, checksum of the header, time, size, load address, entry,
  * checksum of the data; then bytes: operating system, processor, kind, compression; a name of 32 bytes.
  */
+#include "hw/boards/elf.h"
 #include "hw/boards/embedded.h"
 #include "hw/boards/kernel-internal.h"
 #include "util/bits.h"
@@ -116,49 +117,32 @@ static bool load_uimage(Embedded *e, GBytes *file, GError **error)
 
 /* ---- ELF ---- */
 
-static bool load_segment(Embedded *e, GBytes *file, const uint8_t *p, uint64_t virt_entry, GError **error)
-{
-    const Elf32_Phdr *h = (const Elf32_Phdr *)p;
-    uint64_t offset = load_be32(&h->p_offset), size = load_be32(&h->p_filesz), memory = load_be32(&h->p_memsz);
-    uint64_t addr = load_be32(&h->p_paddr), virt = load_be32(&h->p_vaddr), file_size = g_bytes_get_size(file);
-
-    if (load_be32(&h->p_type) != PT_LOAD || !memory) {
-        return true;
-    }
-    if (offset > file_size || size > file_size - offset || memory < size) {
-        return refuse("is damaged", error);
-    }
-    if (virt_entry >= virt && virt_entry - virt < memory) { /* execution begins without the kernel's own mapping */
-        e->entry = addr + (virt_entry - virt);
-    }
-    return add_piece(e, addr, g_bytes_new_from_bytes(file, offset, size), memory, error);
-}
-
 static bool load_elf(Embedded *e, GBytes *file, GError **error)
 {
+    g_autoptr(GArray) segments = NULL;
     gsize size;
     const uint8_t *data = g_bytes_get_data(file, &size);
-    const Elf32_Ehdr *h = (const Elf32_Ehdr *)data;
-    uint64_t table, entry;
-    unsigned count, step;
+    uint16_t machine;
+    ElfFile elf;
 
     if (data[EI_DATA] != ELFDATA2MSB) {
         return refuse("is little-endian, and this machine is big-endian", error);
     }
-    if (data[EI_CLASS] != ELFCLASS32 || load_be16(&h->e_machine) != EM_PPC) {
-        return refuse(load_be16(&h->e_machine) == EM_PPC64 ? "is for a 64-bit PowerPC, and this machine's is 32-bit"
-                                                           : "is not for PowerPC", error);
+    machine = load_be16(data + offsetof(Elf32_Ehdr, e_machine));
+    if (data[EI_CLASS] != ELFCLASS32 || machine != EM_PPC) {
+        return refuse(machine == EM_PPC64 ? "is for a 64-bit PowerPC, and this machine's is 32-bit" : "is not for PowerPC", error);
     }
-    entry = load_be32(&h->e_entry);
-    table = load_be32(&h->e_phoff);
-    count = load_be16(&h->e_phnum);
-    step = load_be16(&h->e_phentsize);
-    if (step < sizeof(Elf32_Phdr) || table > size || (uint64_t)count * step > size - table) {
+    if (!elf_open(&elf, data, size) || !(segments = elf_segments(&elf))) {
         return refuse("is damaged", error);
     }
-    e->entry = entry;
-    for (unsigned i = 0; i < count; i++) {
-        if (!load_segment(e, file, data + table + i * step, entry, error)) {
+    e->entry = elf.entry;
+    for (guint i = 0; i < segments->len; i++) {
+        const ElfSegment *s = &g_array_index(segments, ElfSegment, i);
+
+        if (elf.entry >= s->virt && elf.entry - s->virt < s->size) { /* execution begins without the kernel's own mapping */
+            e->entry = s->phys + (elf.entry - s->virt);
+        }
+        if (!add_piece(e, s->phys, g_bytes_new_from_bytes(file, s->offset, s->file_size), s->size, error)) {
             return false;
         }
     }
