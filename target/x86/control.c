@@ -141,11 +141,21 @@ uint64_t helper_check_breakpoint(X86State *s, uint64_t addr, uint64_t b, uint64_
     return 0;
 }
 
+/* Bits that follow from CPL and EFLAGS. */
+#define MODE_PRIVILEGE (UINT64_C(3) << MODE_CPL_SHIFT | UINT64_C(3) << MODE_IOPL_SHIFT | MODE_AC)
+
+static uint64_t privilege_bits(const X86State *s)
+{
+    uint64_t m = (uint64_t)s->cpl << MODE_CPL_SHIFT | (uint64_t)iopl(s) << MODE_IOPL_SHIFT;
+
+    return (s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3 ? m | MODE_AC : m;
+}
+
 void x86_update_mode(X86State *s)
 {
     const X86Segment *cs = &s->seg[S_CS], *ss = &s->seg[S_SS];
     bool code64 = is_code64(s);
-    uint64_t m = (uint64_t)s->cpl << MODE_CPL_SHIFT | (uint64_t)iopl(s) << MODE_IOPL_SHIFT;
+    uint64_t m = privilege_bits(s);
     uint16_t fcw = s->fx[0] | s->fx[1] << 8;
     uint64_t base;
     unsigned mmu;
@@ -203,9 +213,6 @@ void x86_update_mode(X86State *s)
     if (s->svm.guest) {
         m |= MODE_GUEST;
     }
-    if ((s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3) {
-        m |= MODE_AC;
-    }
     if (s->in_smm) {
         m |= MODE_SMM;
     }
@@ -246,9 +253,8 @@ void x86_update_mode(X86State *s)
     }
 }
 
-/* Bits that follow from CPL and EFLAGS, and those that want more than a look at these. */
-#define MODE_PRIVILEGE (UINT64_C(3) << MODE_CPL_SHIFT | UINT64_C(3) << MODE_IOPL_SHIFT | MODE_AC)
-#define MODE_RARE      (MODE_SHADOW | MODE_TF | MODE_BREAKPOINTS)
+/* Bits that want more than a look at CPL and EFLAGS. */
+#define MODE_RARE (MODE_SHADOW | MODE_TF | MODE_BREAKPOINTS)
 
 void x86_update_privilege(X86State *s)
 {
@@ -260,11 +266,7 @@ void x86_update_privilege(X86State *s)
         x86_update_mode(s);
         return;
     }
-    m &= ~MODE_PRIVILEGE;
-    m |= (uint64_t)s->cpl << MODE_CPL_SHIFT | (uint64_t)iopl(s) << MODE_IOPL_SHIFT;
-    if ((s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3) {
-        m |= MODE_AC;
-    }
+    m = (m & ~MODE_PRIVILEGE) | privilege_bits(s);
     s->eflags &= ~(uint32_t)EFL_RF; /* as above: there are no breakpoints */
     mmu = data_mode(s, s->cpl);
     if (m != s->mode_flags || mmu != s->published_mmu) {
