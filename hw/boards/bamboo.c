@@ -4,6 +4,7 @@
  * PPC440EP Embedded Processor User's Manual: one interrupt controller, two serial ports, PCI with four slots.
  */
 #include "hw/boards/embedded.h"
+#include "hw/boards/tree.h"
 
 #include "backends/char.h"
 #include "hw/char/serial.h"
@@ -116,82 +117,82 @@ static bool make_pci(Bamboo *m, GError **error)
 
 /* ---- the device tree ---- */
 
-static void put_cpu(EmbeddedTree *t)
+static void put_cpu(void *fdt)
 {
-    et_begin(t, "cpus");
-    ET_CELLS(t, "#address-cells", 1);
-    ET_CELLS(t, "#size-cells", 0);
-    et_begin(t, "cpu@0");
-    et_text(t, "device_type", "cpu");
-    et_text(t, "model", "PowerPC,440EP");
-    ET_CELLS(t, "reg", 0);
-    ET_CELLS(t, "clock-frequency", CPU_HZ);
-    ET_CELLS(t, "timebase-frequency", CPU_HZ);
-    ET_CELLS(t, "i-cache-line-size", 32);
-    ET_CELLS(t, "d-cache-line-size", 32);
-    ET_CELLS(t, "i-cache-size", 0x8000);
-    ET_CELLS(t, "d-cache-size", 0x8000);
-    et_flag(t, "dcr-controller");
-    et_text(t, "dcr-access-method", "native");
-    ET_CELLS(t, "phandle", CPU_PHANDLE);
-    et_end(t);
-    et_end(t);
+    tree_begin(fdt, "cpus");
+    TREE_CELLS(fdt, "#address-cells", 1);
+    TREE_CELLS(fdt, "#size-cells", 0);
+    tree_begin(fdt, "cpu@0");
+    tree_text(fdt, "device_type", "cpu");
+    tree_text(fdt, "model", "PowerPC,440EP");
+    TREE_CELLS(fdt, "reg", 0);
+    TREE_CELLS(fdt, "clock-frequency", CPU_HZ);
+    TREE_CELLS(fdt, "timebase-frequency", CPU_HZ);
+    TREE_CELLS(fdt, "i-cache-line-size", 32);
+    TREE_CELLS(fdt, "d-cache-line-size", 32);
+    TREE_CELLS(fdt, "i-cache-size", 0x8000);
+    TREE_CELLS(fdt, "d-cache-size", 0x8000);
+    tree_flag(fdt, "dcr-controller");
+    tree_text(fdt, "dcr-access-method", "native");
+    TREE_CELLS(fdt, "phandle", CPU_PHANDLE);
+    tree_end(fdt);
+    tree_end(fdt);
 }
 
-static void put_dcr_unit(EmbeddedTree *t, const char *name, const char *compatible, unsigned first, unsigned count)
+static void put_dcr_unit(void *fdt, const char *name, const char *compatible, unsigned first, unsigned count)
 {
-    et_begin(t, "%s", name);
-    et_text(t, "compatible", compatible);
-    ET_CELLS(t, "dcr-reg", first, count);
-    et_end(t);
+    tree_begin(fdt, "%s", name);
+    tree_text(fdt, "compatible", compatible);
+    TREE_CELLS(fdt, "dcr-reg", first, count);
+    tree_end(fdt);
 }
 
-static void put_interrupts(EmbeddedTree *t)
+static void put_interrupts(void *fdt)
 {
-    et_begin(t, "interrupt-controller0");
-    et_texts(t, "compatible", "ibm,uic-440ep\0ibm,uic");
-    et_flag(t, "interrupt-controller");
-    ET_CELLS(t, "cell-index", 0);
-    ET_CELLS(t, "dcr-reg", UIC_DCR, UIC_DCRS);
-    ET_CELLS(t, "#address-cells", 0);
-    ET_CELLS(t, "#size-cells", 0);
-    ET_CELLS(t, "#interrupt-cells", 2);
-    ET_CELLS(t, "phandle", UIC_PHANDLE);
-    et_end(t);
+    tree_begin(fdt, "interrupt-controller0");
+    tree_texts(fdt, "compatible", "ibm,uic-440ep\0ibm,uic");
+    tree_flag(fdt, "interrupt-controller");
+    TREE_CELLS(fdt, "cell-index", 0);
+    TREE_CELLS(fdt, "dcr-reg", UIC_DCR, UIC_DCRS);
+    TREE_CELLS(fdt, "#address-cells", 0);
+    TREE_CELLS(fdt, "#size-cells", 0);
+    TREE_CELLS(fdt, "#interrupt-cells", 2);
+    TREE_CELLS(fdt, "phandle", UIC_PHANDLE);
+    tree_end(fdt);
 }
 
-static void put_serial(EmbeddedTree *t, int n)
+static void put_serial(void *fdt, int n)
 {
     enum { LEVEL_HIGH = 4 };
 
-    et_begin(t, "serial@%x", SERIAL_BASE(n));
-    et_text(t, "device_type", "serial");
-    et_text(t, "compatible", "ns16550");
-    ET_CELLS(t, "reg", SERIAL_BASE(n), 8);
-    ET_CELLS(t, "virtual-reg", SERIAL_BASE(n));
-    ET_CELLS(t, "clock-frequency", UART_CLOCK);
-    ET_CELLS(t, "current-speed", 115200);
-    ET_CELLS(t, "interrupt-parent", UIC_PHANDLE);
-    ET_CELLS(t, "interrupts", n, LEVEL_HIGH);
-    et_end(t);
+    tree_begin(fdt, "serial@%x", SERIAL_BASE(n));
+    tree_text(fdt, "device_type", "serial");
+    tree_text(fdt, "compatible", "ns16550");
+    TREE_CELLS(fdt, "reg", SERIAL_BASE(n), 8);
+    TREE_CELLS(fdt, "virtual-reg", SERIAL_BASE(n));
+    TREE_CELLS(fdt, "clock-frequency", UART_CLOCK);
+    TREE_CELLS(fdt, "current-speed", 115200);
+    TREE_CELLS(fdt, "interrupt-parent", UIC_PHANDLE);
+    TREE_CELLS(fdt, "interrupts", n, LEVEL_HIGH);
+    tree_end(fdt);
 }
 
-static void put_pci(EmbeddedTree *t)
+static void put_pci(void *fdt)
 {
     enum { LEVEL_LOW = 8, PREFETCHABLE_MEMORY = 0x42000000, MEMORY = 0x02000000, IO = 0x01000000 };
     uint32_t map[SLOTS * 7];
 
-    et_begin(t, "pci@ec000000");
-    et_text(t, "device_type", "pci");
-    ET_CELLS(t, "#interrupt-cells", 1);
-    ET_CELLS(t, "#size-cells", 2);
-    ET_CELLS(t, "#address-cells", 3);
-    et_texts(t, "compatible", "ibm,plb440ep-pci\0ibm,plb-pci");
-    et_flag(t, "primary");
-    ET_CELLS(t, "reg", 0, 0xeec00000, 8, 0, 0xeed00000, 4, 0, 0xeed00000, 4, 0, 0xef400000, 0x40);
-    ET_CELLS(t, "ranges", MEMORY, 0, 0xa0000000, 0, 0xa0000000, 0, 0x20000000, IO, 0, 0, 0, 0xe8000000, 0, 0x10000);
-    ET_CELLS(t, "dma-ranges", PREFETCHABLE_MEMORY, 0, 0, 0, 0, 0, 0x80000000);
-    ET_CELLS(t, "interrupt-map-mask", 0xf800, 0, 0, 0);
+    tree_begin(fdt, "pci@ec000000");
+    tree_text(fdt, "device_type", "pci");
+    TREE_CELLS(fdt, "#interrupt-cells", 1);
+    TREE_CELLS(fdt, "#size-cells", 2);
+    TREE_CELLS(fdt, "#address-cells", 3);
+    tree_texts(fdt, "compatible", "ibm,plb440ep-pci\0ibm,plb-pci");
+    tree_flag(fdt, "primary");
+    TREE_CELLS(fdt, "reg", 0, 0xeec00000, 8, 0, 0xeed00000, 4, 0, 0xeed00000, 4, 0, 0xef400000, 0x40);
+    TREE_CELLS(fdt, "ranges", MEMORY, 0, 0xa0000000, 0, 0xa0000000, 0, 0x20000000, IO, 0, 0, 0, 0xe8000000, 0, 0x10000);
+    TREE_CELLS(fdt, "dma-ranges", PREFETCHABLE_MEMORY, 0, 0, 0, 0, 0, 0x80000000);
+    TREE_CELLS(fdt, "interrupt-map-mask", 0xf800, 0, 0, 0);
     for (unsigned n = 0; n < SLOTS; n++) {
         const uint32_t row[] = { (n + 1) << 11, 0, 0, 0, UIC_PHANDLE, FIRST_PCI_INPUT - n, LEVEL_LOW };
 
@@ -199,62 +200,63 @@ static void put_pci(EmbeddedTree *t)
             map[n * G_N_ELEMENTS(row) + i] = row[i];
         }
     }
-    et_cells(t, "interrupt-map", map, G_N_ELEMENTS(map));
-    et_end(t);
+    tree_cells(fdt, "interrupt-map", map, G_N_ELEMENTS(map));
+    tree_end(fdt);
 }
 
-static void put_buses(EmbeddedTree *t)
+static void put_buses(void *fdt)
 {
-    et_begin(t, "plb");
-    et_texts(t, "compatible", "ibm,plb-440ep\0ibm,plb-440gp\0ibm,plb4");
-    ET_CELLS(t, "#address-cells", 2);
-    ET_CELLS(t, "#size-cells", 1);
-    et_flag(t, "ranges");
-    ET_CELLS(t, "clock-frequency", 2 * OPB_HZ);
-    put_dcr_unit(t, "sdram", "ibm,sdram-440ep", 0x10, 2);
-    et_begin(t, "opb");
-    et_texts(t, "compatible", "ibm,opb-440ep\0ibm,opb-440gp\0ibm,opb");
-    ET_CELLS(t, "#address-cells", 1);
-    ET_CELLS(t, "#size-cells", 1);
-    ET_CELLS(t, "ranges", 0, 0, 0, 0x80000000, 0x80000000, 0, 0x80000000, 0x80000000);
-    ET_CELLS(t, "clock-frequency", OPB_HZ);
-    put_dcr_unit(t, "ebc", "ibm,ebc-440ep", 0x12, 2);
+    tree_begin(fdt, "plb");
+    tree_texts(fdt, "compatible", "ibm,plb-440ep\0ibm,plb-440gp\0ibm,plb4");
+    TREE_CELLS(fdt, "#address-cells", 2);
+    TREE_CELLS(fdt, "#size-cells", 1);
+    tree_flag(fdt, "ranges");
+    TREE_CELLS(fdt, "clock-frequency", 2 * OPB_HZ);
+    put_dcr_unit(fdt, "sdram", "ibm,sdram-440ep", 0x10, 2);
+    tree_begin(fdt, "opb");
+    tree_texts(fdt, "compatible", "ibm,opb-440ep\0ibm,opb-440gp\0ibm,opb");
+    TREE_CELLS(fdt, "#address-cells", 1);
+    TREE_CELLS(fdt, "#size-cells", 1);
+    TREE_CELLS(fdt, "ranges", 0, 0, 0, 0x80000000, 0x80000000, 0, 0x80000000, 0x80000000);
+    TREE_CELLS(fdt, "clock-frequency", OPB_HZ);
+    put_dcr_unit(fdt, "ebc", "ibm,ebc-440ep", 0x12, 2);
     for (int n = 0; n < SERIALS; n++) {
-        put_serial(t, n);
+        put_serial(fdt, n);
     }
-    et_end(t);
-    put_pci(t);
-    et_end(t);
+    tree_end(fdt);
+    put_pci(fdt);
+    tree_end(fdt);
 }
 
 static void *make_tree(void)
 {
-    EmbeddedTree t = embedded_tree_new();
+    void *fdt = embedded_tree_new();
 
-    et_begin(&t, "%s", "");
-    ET_CELLS(&t, "#address-cells", 2);
-    ET_CELLS(&t, "#size-cells", 1);
-    et_text(&t, "model", "amcc,bamboo");
-    et_text(&t, "compatible", "amcc,bamboo");
-    ET_CELLS(&t, "dcr-parent", CPU_PHANDLE);
-    et_begin(&t, "aliases");
-    et_text(&t, "serial0", "/plb/opb/serial@ef600300");
-    et_text(&t, "serial1", "/plb/opb/serial@ef600400");
-    et_end(&t);
-    put_cpu(&t);
-    et_begin(&t, "memory");
-    et_text(&t, "device_type", "memory");
-    ET_CELLS(&t, "reg", 0, 0, 0);
-    et_end(&t);
-    put_interrupts(&t);
-    put_dcr_unit(&t, "sdr", "ibm,sdr-440ep", 0x0e, 2);
-    put_dcr_unit(&t, "cpr", "ibm,cpr-440ep", 0x0c, 2);
-    put_buses(&t);
-    et_begin(&t, "chosen");
-    et_text(&t, "linux,stdout-path", "/plb/opb/serial@ef600300");
-    et_end(&t);
-    et_end(&t);
-    return embedded_tree_finish(&t);
+    tree_begin(fdt, "%s", "");
+    TREE_CELLS(fdt, "#address-cells", 2);
+    TREE_CELLS(fdt, "#size-cells", 1);
+    tree_text(fdt, "model", "amcc,bamboo");
+    tree_text(fdt, "compatible", "amcc,bamboo");
+    TREE_CELLS(fdt, "dcr-parent", CPU_PHANDLE);
+    tree_begin(fdt, "aliases");
+    tree_text(fdt, "serial0", "/plb/opb/serial@ef600300");
+    tree_text(fdt, "serial1", "/plb/opb/serial@ef600400");
+    tree_end(fdt);
+    put_cpu(fdt);
+    tree_begin(fdt, "memory");
+    tree_text(fdt, "device_type", "memory");
+    TREE_CELLS(fdt, "reg", 0, 0, 0);
+    tree_end(fdt);
+    put_interrupts(fdt);
+    put_dcr_unit(fdt, "sdr", "ibm,sdr-440ep", 0x0e, 2);
+    put_dcr_unit(fdt, "cpr", "ibm,cpr-440ep", 0x0c, 2);
+    put_buses(fdt);
+    tree_begin(fdt, "chosen");
+    tree_text(fdt, "linux,stdout-path", "/plb/opb/serial@ef600300");
+    tree_end(fdt);
+    tree_end(fdt);
+    embedded_tree_finish(fdt);
+    return fdt;
 }
 
 static bool build(const BoardType *type, GError **error)

@@ -11,62 +11,20 @@
 
 enum { EPAPR_MAGIC = 0x45504150, STACK_TOP = 0xfffff8 };
 
-EmbeddedTree embedded_tree_new(void)
+void *embedded_tree_new(void)
 {
-    EmbeddedTree t = { g_malloc0(EMBEDDED_TREE_MAX) };
+    void *fdt = g_malloc0(EMBEDDED_TREE_MAX);
 
-    fdt_create(t.fdt, EMBEDDED_TREE_MAX);
-    fdt_finish_reservemap(t.fdt);
-    return t;
+    fdt_create(fdt, EMBEDDED_TREE_MAX);
+    fdt_finish_reservemap(fdt);
+    return fdt;
 }
 
-void *embedded_tree_finish(EmbeddedTree *t)
+void embedded_tree_finish(void *fdt)
 {
-    int status = fdt_finish(t->fdt);
+    int status = fdt_finish(fdt);
 
     g_assert(status == 0); /* what boards describe is far smaller than the room */
-    return t->fdt;
-}
-
-void et_begin(EmbeddedTree *t, const char *format, ...)
-{
-    va_list args;
-    g_autofree char *name = NULL;
-
-    va_start(args, format);
-    name = g_strdup_vprintf(format, args);
-    va_end(args);
-    fdt_begin_node(t->fdt, name);
-}
-
-void et_end(EmbeddedTree *t)
-{
-    fdt_end_node(t->fdt);
-}
-
-void et_bytes(EmbeddedTree *t, const char *name, const void *data, size_t size)
-{
-    fdt_property(t->fdt, name, data, size);
-}
-
-void et_flag(EmbeddedTree *t, const char *name)
-{
-    et_bytes(t, name, "", 0);
-}
-
-void et_text(EmbeddedTree *t, const char *name, const char *text)
-{
-    et_bytes(t, name, text, strlen(text) + 1);
-}
-
-void et_cells(EmbeddedTree *t, const char *name, const uint32_t *cells, unsigned count)
-{
-    g_autofree uint8_t *bytes = g_malloc(count * 4 + 1);
-
-    for (unsigned i = 0; i < count; i++) {
-        store_be32(bytes + i * 4, cells[i]);
-    }
-    et_bytes(t, name, bytes, count * 4);
 }
 
 /* ---- what the command line says ---- */

@@ -36,25 +36,8 @@ bool embedded_load(Embedded *e, GError **error);
  */
 bool embedded_start(Embedded *e, void *tree, GError **error);
 
-/* Making a tree with libfdt's sequential functions. */
-typedef struct EmbeddedTree {
-    void *fdt;
-} EmbeddedTree;
-
-EmbeddedTree embedded_tree_new(void);
-void *embedded_tree_finish(EmbeddedTree *t);
-void et_begin(EmbeddedTree *t, const char *format, ...) G_GNUC_PRINTF(2, 3);
-void et_end(EmbeddedTree *t);
-void et_flag(EmbeddedTree *t, const char *name);
-void et_text(EmbeddedTree *t, const char *name, const char *text);
-/* Several texts: a zero byte between them. */
-#define et_texts(t, name, list) et_bytes((t), (name), (list), sizeof(list))
-void et_bytes(EmbeddedTree *t, const char *name, const void *data, size_t size);
-void et_cells(EmbeddedTree *t, const char *name, const uint32_t *cells, unsigned count);
-#define ET_CELLS(t, name, ...)                                                              \
-    do {                                                                                    \
-        const uint32_t cells_[] = { __VA_ARGS__ };                                          \
-        et_cells((t), (name), cells_, sizeof(cells_) / sizeof(cells_[0]));                  \
-    } while (0)
+/* The board's tree, of EMBEDDED_TREE_MAX bytes: what is between these two goes through hw/boards/tree.h. */
+void *embedded_tree_new(void);
+void embedded_tree_finish(void *fdt);
 
 #endif

@@ -4,6 +4,7 @@
  * MPC8544E PowerQUICC III Reference Manual; the map is the one that Linux' "QEMU e500" platform is told by device trees.
  */
 #include "hw/boards/embedded.h"
+#include "hw/boards/tree.h"
 
 #include "backends/char.h"
 #include "hw/boards/ppce500-spin.h"
@@ -162,67 +163,67 @@ static bool make_pci(Ppce500 *m, GError **error)
 
 /* ---- the device tree ---- */
 
-static void put_cpus(EmbeddedTree *t)
+static void put_cpus(void *fdt)
 {
-    et_begin(t, "cpus");
-    ET_CELLS(t, "#address-cells", 1);
-    ET_CELLS(t, "#size-cells", 0);
+    tree_begin(fdt, "cpus");
+    TREE_CELLS(fdt, "#address-cells", 1);
+    TREE_CELLS(fdt, "#size-cells", 0);
     for (int n = 0; n < machine_config.cpus; n++) {
-        et_begin(t, "PowerPC,8544@%d", n);
-        et_text(t, "device_type", "cpu");
-        ET_CELLS(t, "reg", n);
-        ET_CELLS(t, "clock-frequency", CPU_HZ);
-        ET_CELLS(t, "timebase-frequency", CPU_HZ);
-        ET_CELLS(t, "bus-frequency", 0);
-        ET_CELLS(t, "i-cache-line-size", 32);
-        ET_CELLS(t, "d-cache-line-size", 32);
-        ET_CELLS(t, "i-cache-size", 0x8000);
-        ET_CELLS(t, "d-cache-size", 0x8000);
-        et_text(t, "status", n ? "disabled" : "okay");
+        tree_begin(fdt, "PowerPC,8544@%d", n);
+        tree_text(fdt, "device_type", "cpu");
+        TREE_CELLS(fdt, "reg", n);
+        TREE_CELLS(fdt, "clock-frequency", CPU_HZ);
+        TREE_CELLS(fdt, "timebase-frequency", CPU_HZ);
+        TREE_CELLS(fdt, "bus-frequency", 0);
+        TREE_CELLS(fdt, "i-cache-line-size", 32);
+        TREE_CELLS(fdt, "d-cache-line-size", 32);
+        TREE_CELLS(fdt, "i-cache-size", 0x8000);
+        TREE_CELLS(fdt, "d-cache-size", 0x8000);
+        tree_text(fdt, "status", n ? "disabled" : "okay");
         if (n) {
-            et_text(t, "enable-method", "spin-table");
-            ET_CELLS(t, "cpu-release-addr", HIGH(SPIN), LOW(SPIN) + n * SPIN_ENTRY);
+            tree_text(fdt, "enable-method", "spin-table");
+            TREE_CELLS(fdt, "cpu-release-addr", HIGH(SPIN), LOW(SPIN) + n * SPIN_ENTRY);
         }
-        et_end(t);
+        tree_end(fdt);
     }
-    et_end(t);
+    tree_end(fdt);
 }
 
-static void put_interrupt(EmbeddedTree *t, unsigned source)
+static void put_interrupt(void *fdt, unsigned source)
 {
-    ET_CELLS(t, "interrupt-parent", PIC_PHANDLE);
-    ET_CELLS(t, "interrupts", source, LEVEL_HIGH);
+    TREE_CELLS(fdt, "interrupt-parent", PIC_PHANDLE);
+    TREE_CELLS(fdt, "interrupts", source, LEVEL_HIGH);
 }
 
-static void put_pic(EmbeddedTree *t)
+static void put_pic(void *fdt)
 {
     uint32_t shared[16];
 
-    et_begin(t, "pic@%x", PIC);
-    et_text(t, "device_type", "open-pic");
-    et_text(t, "compatible", "fsl,mpic");
-    ET_CELLS(t, "reg", PIC, OPENPIC_WINDOW);
-    ET_CELLS(t, "#address-cells", 0);
-    ET_CELLS(t, "#interrupt-cells", 2);
-    et_flag(t, "interrupt-controller");
-    ET_CELLS(t, "phandle", PIC_PHANDLE);
-    et_end(t);
-    et_begin(t, "msi@%x", MESSAGES);
-    et_text(t, "compatible", "fsl,mpic-msi");
-    ET_CELLS(t, "reg", MESSAGES, 0x200);
-    ET_CELLS(t, "msi-available-ranges", 0, 256);
-    ET_CELLS(t, "interrupt-parent", PIC_PHANDLE);
+    tree_begin(fdt, "pic@%x", PIC);
+    tree_text(fdt, "device_type", "open-pic");
+    tree_text(fdt, "compatible", "fsl,mpic");
+    TREE_CELLS(fdt, "reg", PIC, OPENPIC_WINDOW);
+    TREE_CELLS(fdt, "#address-cells", 0);
+    TREE_CELLS(fdt, "#interrupt-cells", 2);
+    tree_flag(fdt, "interrupt-controller");
+    TREE_CELLS(fdt, "phandle", PIC_PHANDLE);
+    tree_end(fdt);
+    tree_begin(fdt, "msi@%x", MESSAGES);
+    tree_text(fdt, "compatible", "fsl,mpic-msi");
+    TREE_CELLS(fdt, "reg", MESSAGES, 0x200);
+    TREE_CELLS(fdt, "msi-available-ranges", 0, 256);
+    TREE_CELLS(fdt, "interrupt-parent", PIC_PHANDLE);
     for (unsigned n = 0; n < 8; n++) {
         shared[2 * n] = MPIC_SHARED + n;
         shared[2 * n + 1] = EDGE_RISING;
     }
-    et_cells(t, "interrupts", shared, G_N_ELEMENTS(shared));
-    ET_CELLS(t, "phandle", MESSAGES_PHANDLE);
-    et_end(t);
+    tree_cells(fdt, "interrupts", shared, G_N_ELEMENTS(shared));
+    TREE_CELLS(fdt, "phandle", MESSAGES_PHANDLE);
+    tree_end(fdt);
 }
 
 /* The last one first, as Linux numbers them from the end. */
-static void put_serials(EmbeddedTree *t)
+static void put_serials(void *fdt)
 {
     for (int n = SERIALS - 1; n >= 0; n--) {
         g_autofree char *id = g_strdup_printf("serial%d", n);
@@ -230,73 +231,73 @@ static void put_serials(EmbeddedTree *t)
         if (n && !char_find(id)) {
             continue;
         }
-        et_begin(t, "serial@%x", SERIAL + n * SERIAL_STEP);
-        et_text(t, "device_type", "serial");
-        et_text(t, "compatible", "ns16550");
-        ET_CELLS(t, "cell-index", n);
-        ET_CELLS(t, "reg", SERIAL + n * SERIAL_STEP, SERIAL_STEP);
-        ET_CELLS(t, "clock-frequency", CPU_HZ);
-        put_interrupt(t, SERIAL_SOURCE);
-        et_end(t);
+        tree_begin(fdt, "serial@%x", SERIAL + n * SERIAL_STEP);
+        tree_text(fdt, "device_type", "serial");
+        tree_text(fdt, "compatible", "ns16550");
+        TREE_CELLS(fdt, "cell-index", n);
+        TREE_CELLS(fdt, "reg", SERIAL + n * SERIAL_STEP, SERIAL_STEP);
+        TREE_CELLS(fdt, "clock-frequency", CPU_HZ);
+        put_interrupt(fdt, SERIAL_SOURCE);
+        tree_end(fdt);
     }
 }
 
-static void put_utilities(EmbeddedTree *t)
+static void put_utilities(void *fdt)
 {
-    et_begin(t, "global-utilities@%x", GUTS);
-    et_text(t, "compatible", "fsl,mpc8544-guts");
-    ET_CELLS(t, "reg", GUTS, 0x1000);
-    et_flag(t, "fsl,has-rstcr");
-    et_end(t);
-    et_begin(t, "gpio@%x", GPIO);
-    et_text(t, "compatible", "fsl,qoriq-gpio");
-    ET_CELLS(t, "reg", GPIO, 0x1000);
-    put_interrupt(t, GPIO_SOURCE);
-    ET_CELLS(t, "#gpio-cells", 2);
-    et_flag(t, "gpio-controller");
-    ET_CELLS(t, "phandle", GPIO_PHANDLE);
-    et_end(t);
-    et_begin(t, "power-off");
-    et_text(t, "compatible", "gpio-poweroff");
-    ET_CELLS(t, "gpios", GPIO_PHANDLE, POWER_OFF_PIN, 0);
-    et_end(t);
+    tree_begin(fdt, "global-utilities@%x", GUTS);
+    tree_text(fdt, "compatible", "fsl,mpc8544-guts");
+    TREE_CELLS(fdt, "reg", GUTS, 0x1000);
+    tree_flag(fdt, "fsl,has-rstcr");
+    tree_end(fdt);
+    tree_begin(fdt, "gpio@%x", GPIO);
+    tree_text(fdt, "compatible", "fsl,qoriq-gpio");
+    TREE_CELLS(fdt, "reg", GPIO, 0x1000);
+    put_interrupt(fdt, GPIO_SOURCE);
+    TREE_CELLS(fdt, "#gpio-cells", 2);
+    tree_flag(fdt, "gpio-controller");
+    TREE_CELLS(fdt, "phandle", GPIO_PHANDLE);
+    tree_end(fdt);
+    tree_begin(fdt, "power-off");
+    tree_text(fdt, "compatible", "gpio-poweroff");
+    TREE_CELLS(fdt, "gpios", GPIO_PHANDLE, POWER_OFF_PIN, 0);
+    tree_end(fdt);
 }
 
-static void put_ccsr(EmbeddedTree *t)
+static void put_ccsr(void *fdt)
 {
-    et_begin(t, "soc@fe0000000");
-    et_text(t, "device_type", "soc");
-    et_texts(t, "compatible", "fsl,mpc8544-immr\0simple-bus");
-    ET_CELLS(t, "#address-cells", 1);
-    ET_CELLS(t, "#size-cells", 1);
-    ET_CELLS(t, "ranges", 0, HIGH(CCSR), LOW(CCSR), CCSR_SIZE);
-    ET_CELLS(t, "bus-frequency", 0);
-    put_pic(t);
-    put_serials(t);
-    put_utilities(t);
-    et_end(t);
+    tree_begin(fdt, "soc@fe0000000");
+    tree_text(fdt, "device_type", "soc");
+    tree_texts(fdt, "compatible", "fsl,mpc8544-immr\0simple-bus");
+    TREE_CELLS(fdt, "#address-cells", 1);
+    TREE_CELLS(fdt, "#size-cells", 1);
+    TREE_CELLS(fdt, "ranges", 0, HIGH(CCSR), LOW(CCSR), CCSR_SIZE);
+    TREE_CELLS(fdt, "bus-frequency", 0);
+    put_pic(fdt);
+    put_serials(fdt);
+    put_utilities(fdt);
+    tree_end(fdt);
 }
 
-static void put_pci(EmbeddedTree *t)
+static void put_pci(void *fdt)
 {
     enum { MEMORY = 0x02000000, IO = 0x01000000, ROW = 7 };
     uint32_t map[(PCI_SLOTS - 1) * PINS * ROW], *at = map;
 
-    et_begin(t, "pci@fe0008000");
-    et_text(t, "device_type", "pci");
-    et_text(t, "compatible", "fsl,mpc8540-pci");
-    ET_CELLS(t, "cell-index", 0);
-    ET_CELLS(t, "reg", HIGH(CCSR + PCI), LOW(CCSR + PCI), 0, 0x1000);
-    ET_CELLS(t, "bus-range", 0, 255);
-    ET_CELLS(t, "clock-frequency", 66666666);
-    ET_CELLS(t, "#interrupt-cells", 1);
-    ET_CELLS(t, "#size-cells", 2);
-    ET_CELLS(t, "#address-cells", 3);
-    ET_CELLS(t, "ranges", MEMORY, 0, FSL_PCI_MEMORY_BUS, HIGH(FSL_PCI_MEMORY), LOW(FSL_PCI_MEMORY), 0, FSL_PCI_MEMORY_SIZE,
-             IO, 0, 0, HIGH(FSL_PCI_IO), LOW(FSL_PCI_IO), 0, FSL_PCI_IO_SIZE);
-    put_interrupt(t, PCI_ERROR_SOURCE);
-    ET_CELLS(t, "fsl,msi", MESSAGES_PHANDLE);
-    ET_CELLS(t, "interrupt-map-mask", 0xf800, 0, 0, 7);
+    tree_begin(fdt, "pci@fe0008000");
+    tree_text(fdt, "device_type", "pci");
+    tree_text(fdt, "compatible", "fsl,mpc8540-pci");
+    TREE_CELLS(fdt, "cell-index", 0);
+    TREE_CELLS(fdt, "reg", HIGH(CCSR + PCI), LOW(CCSR + PCI), 0, 0x1000);
+    TREE_CELLS(fdt, "bus-range", 0, 255);
+    TREE_CELLS(fdt, "clock-frequency", 66666666);
+    TREE_CELLS(fdt, "#interrupt-cells", 1);
+    TREE_CELLS(fdt, "#size-cells", 2);
+    TREE_CELLS(fdt, "#address-cells", 3);
+    TREE_CELLS(fdt, "ranges", MEMORY, 0, FSL_PCI_MEMORY_BUS, HIGH(FSL_PCI_MEMORY), LOW(FSL_PCI_MEMORY), 0, FSL_PCI_MEMORY_SIZE,
+               IO, 0, 0, HIGH(FSL_PCI_IO), LOW(FSL_PCI_IO), 0, FSL_PCI_IO_SIZE);
+    put_interrupt(fdt, PCI_ERROR_SOURCE);
+    TREE_CELLS(fdt, "fsl,msi", MESSAGES_PHANDLE);
+    TREE_CELLS(fdt, "interrupt-map-mask", 0xf800, 0, 0, 7);
     for (unsigned slot = 1; slot < PCI_SLOTS; slot++) {
         for (unsigned pin = 0; pin < PINS; pin++, at += ROW) {
             const uint32_t row[ROW] = { slot << 11, 0, 0, pin + 1, PIC_PHANDLE, FIRST_PCI_SOURCE + (slot + pin) % PINS, LEVEL_LOW };
@@ -306,37 +307,38 @@ static void put_pci(EmbeddedTree *t)
             }
         }
     }
-    et_cells(t, "interrupt-map", map, G_N_ELEMENTS(map));
-    et_end(t);
+    tree_cells(fdt, "interrupt-map", map, G_N_ELEMENTS(map));
+    tree_end(fdt);
 }
 
 static void *make_tree(void)
 {
     static const char console[] = "/soc@fe0000000/serial@4500";
-    EmbeddedTree t = embedded_tree_new();
+    void *fdt = embedded_tree_new();
 
-    et_begin(&t, "%s", "");
-    ET_CELLS(&t, "#address-cells", 2);
-    ET_CELLS(&t, "#size-cells", 2);
-    et_text(&t, "model", "QEMU ppce500");
-    et_text(&t, "compatible", "fsl,qemu-e500");
-    et_begin(&t, "aliases");
-    et_text(&t, "serial0", console);
-    et_text(&t, "pci0", "/pci@fe0008000");
-    et_end(&t);
-    et_begin(&t, "memory");
-    et_text(&t, "device_type", "memory");
-    ET_CELLS(&t, "reg", 0, 0, 0, 0);
-    et_end(&t);
-    put_cpus(&t);
-    put_ccsr(&t);
-    put_pci(&t);
-    et_begin(&t, "chosen");
-    et_text(&t, "stdout-path", console);
-    et_text(&t, "linux,stdout-path", console);
-    et_end(&t);
-    et_end(&t);
-    return embedded_tree_finish(&t);
+    tree_begin(fdt, "%s", "");
+    TREE_CELLS(fdt, "#address-cells", 2);
+    TREE_CELLS(fdt, "#size-cells", 2);
+    tree_text(fdt, "model", "QEMU ppce500");
+    tree_text(fdt, "compatible", "fsl,qemu-e500");
+    tree_begin(fdt, "aliases");
+    tree_text(fdt, "serial0", console);
+    tree_text(fdt, "pci0", "/pci@fe0008000");
+    tree_end(fdt);
+    tree_begin(fdt, "memory");
+    tree_text(fdt, "device_type", "memory");
+    TREE_CELLS(fdt, "reg", 0, 0, 0, 0);
+    tree_end(fdt);
+    put_cpus(fdt);
+    put_ccsr(fdt);
+    put_pci(fdt);
+    tree_begin(fdt, "chosen");
+    tree_text(fdt, "stdout-path", console);
+    tree_text(fdt, "linux,stdout-path", console);
+    tree_end(fdt);
+    tree_end(fdt);
+    embedded_tree_finish(fdt);
+    return fdt;
 }
 
 static bool build(const BoardType *type, GError **error)

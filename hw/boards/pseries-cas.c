@@ -4,7 +4,7 @@
  * LoPAPR 1.1, B.6.2.3: pairs of processor versions, then option vectors. Vector 5, byte 23 has the interrupt controller
  * (0 XICS, 40h XIVE, 80h either), byte 24 the translation (0 hashed, 40h radix, 80h either, C0h switchable).
  */
-#include "hw/boards/pseries-tree.h"
+#include "hw/boards/pseries.h"
 
 #include "target/ppc/cpu.h"
 #include "hw/papr/xics.h"

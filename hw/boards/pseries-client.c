@@ -4,7 +4,7 @@
  * IEEE 1275-1994, 6.3, and its PowerPC binding. The client calls a few instructions of ours, which make a hypercall; the
  * answers come from the device tree, of which a copy is kept as nodes and properties. Memory is given out by `claim`.
  */
-#include "hw/boards/pseries-tree.h"
+#include "hw/boards/pseries.h"
 
 #include "core/lock.h"
 #include "hw/papr/vio.h"

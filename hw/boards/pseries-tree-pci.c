@@ -64,7 +64,7 @@ static void put_reg(Tree *t, PciDevice *pci)
             n += 5;
         }
     }
-    tree_cells_array(t, "reg", cells, n);
+    tree_cells(t->fdt, "reg", cells, n);
 }
 
 static void put_functions(Tree *t, PciBus *bus);
@@ -78,39 +78,39 @@ static void put_function(Tree *t, PciDevice *pci)
                                             PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn));
 
     if (PCI_FUNC(pci->devfn)) {
-        tree_begin(t, "%s@%x,%x", class_name(class), PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn));
+        tree_begin(t->fdt, "%s@%x,%x", class_name(class), PCI_SLOT(pci->devfn), PCI_FUNC(pci->devfn));
     } else {
-        tree_begin(t, "%s@%x", class_name(class), PCI_SLOT(pci->devfn));
+        tree_begin(t->fdt, "%s@%x", class_name(class), PCI_SLOT(pci->devfn));
     }
     put_reg(t, pci);
-    TREE_CELLS(t, "vendor-id", load_le16(c));
-    TREE_CELLS(t, "device-id", load_le16(c + 2));
-    TREE_CELLS(t, "revision-id", c[REVISION]);
-    TREE_CELLS(t, "class-code", class);
+    TREE_CELLS(t->fdt, "vendor-id", load_le16(c));
+    TREE_CELLS(t->fdt, "device-id", load_le16(c + 2));
+    TREE_CELLS(t->fdt, "revision-id", c[REVISION]);
+    TREE_CELLS(t->fdt, "class-code", class);
     if (c[PIN]) {
-        TREE_CELLS(t, "interrupts", c[PIN]);
+        TREE_CELLS(t->fdt, "interrupts", c[PIN]);
     }
     if (!pci->secondary) {
-        TREE_CELLS(t, "min-grant", c[MIN_GRANT]);
-        TREE_CELLS(t, "max-latency", c[MAX_LATENCY]);
-        TREE_CELLS(t, "subsystem-id", load_le16(c + SUBSYSTEM + 2));
-        TREE_CELLS(t, "subsystem-vendor-id", load_le16(c + SUBSYSTEM));
+        TREE_CELLS(t->fdt, "min-grant", c[MIN_GRANT]);
+        TREE_CELLS(t->fdt, "max-latency", c[MAX_LATENCY]);
+        TREE_CELLS(t->fdt, "subsystem-id", load_le16(c + SUBSYSTEM + 2));
+        TREE_CELLS(t->fdt, "subsystem-vendor-id", load_le16(c + SUBSYSTEM));
     }
-    TREE_CELLS(t, "cache-line-size", c[CACHE_LINE]);
-    TREE_CELLS(t, "devsel-speed", status >> 9 & 3);
-    tree_text(t, "ibm,loc-code", code);
+    TREE_CELLS(t->fdt, "cache-line-size", c[CACHE_LINE]);
+    TREE_CELLS(t->fdt, "devsel-speed", status >> 9 & 3);
+    tree_text(t->fdt, "ibm,loc-code", code);
     if (pci_msi_vectors(pci)) {
-        TREE_CELLS(t, "ibm,req#msi", pci_msi_vectors(pci));
+        TREE_CELLS(t->fdt, "ibm,req#msi", pci_msi_vectors(pci));
     }
     if (pci_msix_vectors(pci)) {
-        TREE_CELLS(t, "ibm,req#msi-x", pci_msix_vectors(pci));
+        TREE_CELLS(t->fdt, "ibm,req#msi-x", pci_msix_vectors(pci));
     }
     if (pci->secondary) {
-        TREE_CELLS(t, "#address-cells", 3);
-        TREE_CELLS(t, "#size-cells", 2);
+        TREE_CELLS(t->fdt, "#address-cells", 3);
+        TREE_CELLS(t->fdt, "#size-cells", 2);
         put_functions(t, pci->secondary);
     }
-    tree_end(t);
+    tree_end(t->fdt);
 }
 
 static void put_functions(Tree *t, PciBus *bus)
@@ -137,35 +137,35 @@ static void put_interrupt_map(Tree *t, const PhbLayout *l)
             memcpy(row, cells, sizeof(cells));
         }
     }
-    tree_cells_array(t, "interrupt-map", map, G_N_ELEMENTS(map));
-    TREE_CELLS(t, "interrupt-map-mask", 0xf800, 0, 0, 0xffffffff);
+    tree_cells(t->fdt, "interrupt-map", map, G_N_ELEMENTS(map));
+    TREE_CELLS(t->fdt, "interrupt-map-mask", 0xf800, 0, 0, 0xffffffff);
 }
 
 static void put_bridge(Tree *t, Device *dev)
 {
     PhbLayout l = phb_layout(dev);
 
-    tree_begin(t, "pci@%" G_GINT64_MODIFIER "x", l.buid);
-    tree_text(t, "device_type", "pci");
-    tree_text(t, "compatible", "IBM,Logical_PHB");
-    TREE_CELLS(t, "#address-cells", 3);
-    TREE_CELLS(t, "#size-cells", 2);
-    TREE_CELLS(t, "#interrupt-cells", 1);
-    tree_flag(t, "used-by-rtas");
-    TREE_CELLS(t, "bus-range", 0, 0xff);
-    TREE_CELLS(t, "ranges", SPACE_IO << 24, 0, 0, l.io >> 32, l.io, 0, l.io_size, SPACE_MEM32 << 24, 0, l.mem32_pci,
+    tree_begin(t->fdt, "pci@%" G_GINT64_MODIFIER "x", l.buid);
+    tree_text(t->fdt, "device_type", "pci");
+    tree_text(t->fdt, "compatible", "IBM,Logical_PHB");
+    TREE_CELLS(t->fdt, "#address-cells", 3);
+    TREE_CELLS(t->fdt, "#size-cells", 2);
+    TREE_CELLS(t->fdt, "#interrupt-cells", 1);
+    tree_flag(t->fdt, "used-by-rtas");
+    TREE_CELLS(t->fdt, "bus-range", 0, 0xff);
+    TREE_CELLS(t->fdt, "ranges", SPACE_IO << 24, 0, 0, l.io >> 32, l.io, 0, l.io_size, SPACE_MEM32 << 24, 0, l.mem32_pci,
                l.mem32 >> 32, l.mem32, 0, l.mem32_size, SPACE_MEM64 << 24, l.mem64 >> 32, l.mem64, l.mem64 >> 32, l.mem64,
                l.mem64_size >> 32, l.mem64_size);
-    TREE_CELLS(t, "reg", l.buid >> 32, l.buid, 0, 0);
-    TREE_CELLS(t, "ibm,pci-config-space-type", 1);
-    TREE_CELLS(t, "ibm,pe-total-#msi", l.messages);
+    TREE_CELLS(t->fdt, "reg", l.buid >> 32, l.buid, 0, 0);
+    TREE_CELLS(t->fdt, "ibm,pci-config-space-type", 1);
+    TREE_CELLS(t->fdt, "ibm,pe-total-#msi", l.messages);
     put_interrupt_map(t, &l);
-    TREE_CELLS(t, "ibm,#dma-address-cells", 2);
-    TREE_CELLS(t, "ibm,#dma-size-cells", 2);
-    TREE_CELLS(t, "ibm,dma-window", l.liobn, 0, 0, l.dma_size >> 32, l.dma_size);
-    TREE_CELLS(t, "qemu,phb-enumerated", 1);
+    TREE_CELLS(t->fdt, "ibm,#dma-address-cells", 2);
+    TREE_CELLS(t->fdt, "ibm,#dma-size-cells", 2);
+    TREE_CELLS(t->fdt, "ibm,dma-window", l.liobn, 0, 0, l.dma_size >> 32, l.dma_size);
+    TREE_CELLS(t->fdt, "qemu,phb-enumerated", 1);
     put_functions(t, phb_bus(dev));
-    tree_end(t);
+    tree_end(t->fdt);
 }
 
 static void put_if_bridge(Device *dev, void *opaque)

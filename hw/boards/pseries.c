@@ -7,7 +7,6 @@
 
 #include "backends/block.h"
 #include "backends/char.h"
-#include "hw/boards/pseries-tree.h"
 #include "hw/papr/hpt.h"
 #include "hw/papr/memop.h"
 #include "hw/papr/phb.h"
