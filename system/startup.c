@@ -153,8 +153,8 @@ static bool build_board(GError **error)
         m->ram_size = board->ram_default;
     }
     if (m->cpus > board->max_cpus) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "machine '%s' has at most %d CPUs, not %d",
-                    board->name, board->max_cpus, m->cpus);
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "machine '%s' has at most %d CPU%s, not %d", board->name,
+                    board->max_cpus, board->max_cpus == 1 ? "" : "s", m->cpus);
         return false;
     }
     if (m->via && !board->has_via) {
@@ -164,6 +164,11 @@ static bool build_board(GError **error)
     if (m->audiodev && !board->has_sound) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine audiodev=%s: machine '%s' has no sound of its own", m->audiodev,
                     board->name);
+        return false;
+    }
+    if ((m->prom_env || m->width) && !board->has_settings) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s: machine '%s' has no firmware that takes it",
+                    m->prom_env ? "-prom-env" : "-g", board->name);
         return false;
     }
     if (m->dtb && !board->takes_tree) {

@@ -44,6 +44,7 @@ const BoardType g3beige_board = {
     .nic = "ne2k_pci",
     .own_serials = true,
     .has_sound = true,
+    .has_settings = true,
     .max_cpus = 1,
     .ram_default = UINT64_C(128) << 20,
     .build = build,

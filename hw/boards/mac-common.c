@@ -6,13 +6,15 @@
 #include "hw/misc/macio.h"
 #include "hw/nvram/fw_cfg.h"
 #include "target/ppc/cpu.h"
+#include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
 
 #include <elf.h>
 #include <string.h>
 
-#define FW_CFG_BASE 0xf0000510
+#define FW_CFG_BASE  0xf0000510
+#define RESET_VECTOR 0xfff00100
 /* Items that OpenBIOS reads on Macintoshes. */
 enum {
     ITEM_WIDTH = 0x8000, ITEM_HEIGHT, ITEM_DEPTH, ITEM_TIMEBASE, ITEM_CLOCK, ITEM_IS_KVM, ITEM_NVRAM_ADDR = 0x8008,
@@ -38,16 +40,34 @@ bool mac_make_memory(Mac *mac, uint64_t most, GError **error)
     return true;
 }
 
+/* The firmware knows these, and no others have their MMU. */
+static bool check_cpu(const Mac *mac, const char *model, GError **error)
+{
+    static const char *const families[] = { "60", "74", "75" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(families); i++) {
+        if (g_str_has_prefix(model, families[i])) {
+            return true;
+        }
+    }
+    if (mac->board->cpu_default_64 && g_str_has_prefix(model, "970")) {
+        return true;
+    }
+    g_set_error(error, VM_ERROR, VM_ERROR_USER, "machine '%s' has a processor of the 600, 700 (G3)%s families, not a '%s'",
+                mac->board->name, mac->board->cpu_default_64 ? ", 7400 (G4) and 970 (G5)" : " and 7400 (G4)", model);
+    return false;
+}
+
 bool mac_make_cpu(Mac *mac, GError **error)
 {
     Cpu *cpu = cpu_new(&ppc_cpu_type, machine_config.cpu_model, 0, error);
 
-    if (!cpu) {
+    if (!cpu || !check_cpu(mac, ppc_model_name(cpu), error)) {
         return false;
     }
     ppc_set_timebase(cpu, mac->timebase_hz);
     if (ppc_is_64bit(cpu)) { /* whose reset vector is in RAM: the board starts it in its ROM */
-        ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = 0xfff00100, .msr = MSR_SF | MSR_HV });
+        ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = RESET_VECTOR, .msr = MSR_SF | MSR_HV });
     }
     return true;
 }
@@ -83,12 +103,25 @@ static bool load_elf(Mac *mac, const char *path, const ElfFile *e, GError **erro
     return true;
 }
 
+static bool load_image(Mac *mac, const char *path, const char *data, size_t size, GError **error)
+{
+    ElfFile e;
+
+    if (elf_open(&e, data, size)) {
+        return load_elf(mac, path, &e, error);
+    }
+    if (size > mac->rom_size) {
+        return rom_error(path, "is larger than the ROM", error);
+    }
+    memcpy(region_host(mac->rom) + mac->rom_size - size, data, size); /* a plain image ends where the ROM does */
+    return true;
+}
+
 bool mac_load_firmware(Mac *mac, GError **error)
 {
     const char *name = machine_config.bios ? machine_config.bios : "openbios-ppc";
     g_autofree char *path = firmware_find(name), *data = NULL;
     gsize size;
-    ElfFile e;
 
     mac->rom = region_new_rom("mac.rom", mac->rom_size, error);
     if (!mac->rom) {
@@ -100,17 +133,11 @@ bool mac_load_firmware(Mac *mac, GError **error)
                     machine_config.bios ? "" : " (Debian package qemu-system-data)");
         return false;
     }
-    if (!g_file_get_contents(path, &data, &size, error)) {
+    if (!g_file_get_contents(path, &data, &size, error) || !load_image(mac, path, data, size, error)) {
         return false;
     }
-    if (elf_open(&e, data, size)) {
-        return load_elf(mac, path, &e, error);
-    }
-    if (size > mac->rom_size) {
-        return rom_error(path, "is larger than the ROM", error);
-    }
-    memcpy(region_host(mac->rom) + mac->rom_size - size, data, size); /* a plain image ends where the ROM does */
-    return true;
+    return load_be32(region_host(mac->rom) + (RESET_VECTOR - mac->rom_base)) ||
+           rom_error(path, "has no instruction where the processor begins (fff00100)", error);
 }
 
 /* ---- wiring ---- */

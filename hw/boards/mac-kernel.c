@@ -38,6 +38,19 @@ static bool check_elf(const ElfFile *e, GError **error)
     return !e->is64 || ppc_is_64bit(cpu_get(0)) || kernel_error("is for 64-bit processors (-cpu 970fx in myna-system-ppc64)", error);
 }
 
+/* A Linux that knows neither the platform nor the processor says nothing and does nothing. */
+static bool check_linux(const ElfFile *e, GError **error)
+{
+    if (!memmem(e->data, e->size, "Linux version ", 14)) {
+        return true;
+    }
+    if (!memmem(e->data, e->size, "PowerMac", 8)) {
+        return kernel_error("is a Linux kernel for another machine: it does not know 'PowerMac'", error);
+    }
+    return e->is64 || !ppc_is_64bit(cpu_get(0)) || memmem(e->data, e->size, "PPC970", 6) ||
+           kernel_error("is a Linux kernel for 32-bit processors (-cpu 7400)", error);
+}
+
 /* Returns where its memory ends; 0: it does not fit. */
 static uint64_t add_segment(Mac *mac, const ElfSegment *s)
 {
@@ -59,7 +72,7 @@ static bool read_elf(Mac *mac, const char *data, gsize size, uint64_t *end, GErr
     if (!elf_open(&e, data, size)) {
         return kernel_error("is no ELF program, which is what a Macintosh's firmware starts", error);
     }
-    if (!check_elf(&e, error)) {
+    if (!check_elf(&e, error) || !check_linux(&e, error)) {
         return false;
     }
     segments = elf_segments(&e);
@@ -131,6 +144,10 @@ bool mac_load_kernel(Mac *mac, GError **error)
     gsize size;
 
     if (!machine_config.kernel) {
+        if (machine_config.initrd || machine_config.append) {
+            g_set_error(error, VM_ERROR, VM_ERROR_USER, "%s needs -kernel", machine_config.initrd ? "-initrd" : "-append");
+            return false;
+        }
         return true;
     }
     if (!kernel_read_file("kernel", machine_config.kernel, &data, &size, error)) {

@@ -115,6 +115,7 @@ const BoardType mac99_board = {
     .own_serials = true,
     .has_via = true,
     .has_sound = true,
+    .has_settings = true,
     .max_cpus = 1,
     .ram_default = UINT64_C(128) << 20,
     .build = build,

@@ -314,6 +314,7 @@ const BoardType pseries_board = {
     .cpu_default = "power9",
     .nic = "spapr-vlan",
     .own_serials = true,
+    .has_settings = true,
     .max_cpus = PAPR_SERVERS,
     .ram_default = UINT64_C(512) << 20,
     .build = build,

@@ -104,6 +104,7 @@ typedef struct BoardType {
     bool takes_tree;          /* it knows -dtb */
     bool headless;            /* it has a display adapter only if the user asks for one */
     bool has_sound;           /* it knows -machine audiodev= */
+    bool has_settings;        /* its firmware is told of -prom-env and -g */
     int max_cpus;
     uint64_t ram_default;
     int ide_units;            /* drives on a bus of -drive if=ide; 0: two */

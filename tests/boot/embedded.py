@@ -171,7 +171,7 @@ def refused(myna):
                      ('tree', ['-kernel', own, '-dtb', ppc_guest('initrd-ppc32.gz')], 'no device tree'),
                      ('cpu', ['-kernel', own, '-cpu', '750'], 'not a \'750\''),
                      ('memory', ['-kernel', own, '-m', '1'], 'MiB of memory'),
-                     ('smp', ['-kernel', own, '-smp', '9'], 'CPUs, not 9')]
+                     ('smp', ['-kernel', own, '-smp', '9'], ', not 9')]
             for name, args, message in runs:
                 run = subprocess.run([firmware.system(myna, 'ppc'), '-M', board, '-display', 'none', '-serial', 'none', *map(str, args)],
                                      stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)

@@ -14,6 +14,7 @@ import pathlib
 import random
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import time
@@ -256,8 +257,85 @@ def screen(myna, board, keyboard):
             raise machine.Failure(f'no grey text on black, but {ink.hex()} on {paper.hex()}')
 
 
+def elf(machine_number=20, byte_order=2, wide=False, text=b''):
+    """An ELF program of one segment."""
+    order = '>' if byte_order == 2 else '<'
+    ident = b'\x7fELF' + bytes([2 if wide else 1, byte_order, 1])
+    if wide:
+        header = struct.pack(order + '16sHHIQQQIHHHHHH', ident, 2, machine_number, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+        return header + struct.pack(order + '2I6Q', 1, 5, 120, 0, 0, len(text), len(text) + 64, 4) + text
+    header = struct.pack(order + '16sHHIIIIIHHHHHH', ident, 2, machine_number, 1, 0, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    return header + struct.pack(order + '8I', 1, 84, 0, 0, len(text), len(text) + 64, 7, 4) + text
+
+
+def refused(myna):
+    """What a Macintosh cannot start or have is named, with what is wrong."""
+    need_firmware()
+    kernels = {
+        'text': (b'hello', 'no ELF program'),
+        'little': (elf(byte_order=1), 'little-endian'),
+        'x86': (elf(3), 'not for PowerPC'),
+        '64': (elf(21, wide=True), 'for 64-bit processors'),
+        'empty': (elf()[:44] + bytes(2) + elf()[46:], 'nothing to load'),
+        'short': (elf(text=bytes(100))[:-1], 'damaged'),
+        'large': (elf()[:72] + b'\x70' + elf()[73:], 'does not fit into memory'),
+        'other': (elf(text=b'Linux version 6.1 Power Macintosh'), 'for another machine'),
+    }
+    runs = [('ppc', args, message) for args, message in (
+        (['-M', 'mac99', '-initrd', '/dev/null'], '-initrd needs -kernel'),
+        (['-M', 'g3beige', '-append', 'x'], '-append needs -kernel'),
+        (['-M', 'mac99', '-kernel', '/nowhere'], "'/nowhere' does not exist"),
+        (['-M', 'mac99', '-bios', '/nowhere'], "firmware '/nowhere' not found"),
+        (['-M', 'mac99,via=adb'], 'there are cuda, pmu and pmu-adb'),
+        (['-M', 'g3beige,via=cuda'], 'no such part'),
+        (['-M', 'mac99', '-cpu', '7800'], "no PowerPC processor '7800'"),
+        (['-M', 'mac99', '-cpu', '440ep'], "not a '440ep'"),
+        (['-M', 'g3beige', '-cpu', '970fx'], "not a '970fx'"),
+        (['-M', 'mac99', '-m', '4G'], 'from 16 to 2048 MiB'),
+        (['-M', 'g3beige', '-m', '2G'], 'from 16 to 2047 MiB'),
+        (['-M', 'mac99', '-m', '8'], 'from 16 to 2048 MiB'),
+        (['-M', 'mac99', '-smp', '2'], 'has at most 1 CPU'),
+        (['-M', 'mac99', '-g', '640x480x7'], 'the depth is'),
+        (['-M', 'mac99', '-prom-env', 'boot-device'], 'not NAME=VALUE'),
+        (['-M', 'bamboo', '-prom-env', 'a=b'], "'bamboo' has no firmware that takes it"),
+        (['-M', 'mac99', '-boot', 'x'], "'x' is not a drive"))]
+    with tempfile.TemporaryDirectory() as folder:
+        def file(name, data):
+            path = os.path.join(folder, name)
+            pathlib.Path(path).write_bytes(data)
+            return path
+
+        for name, (data, message) in kernels.items():
+            runs.append(('ppc', ['-M', 'mac99', '-kernel', file(name, data)], message))
+        runs += [('ppc64', ['-M', 'mac99', '-kernel', file('32', elf(text=b'Linux version 6.1 PowerMac'))], 'for 32-bit processors'),
+                 ('ppc', ['-M', 'mac99', '-bios', file('zeros', bytes(5000))], 'no instruction where the processor begins'),
+                 ('ppc', ['-M', 'mac99', '-bios', file('large.bin', bytes(2 << 20))], 'larger than the ROM'),
+                 ('ppc', ['-M', 'mac99', '-bios', file('elf.bin', elf(text=bytes(8)))], 'does not fit into the ROM'),
+                 ('ppc', ['-M', 'mac99', '-bios', file('x86.bin', elf(3))], 'not for a 32-bit big-endian PowerPC'),
+                 ('ppc', ['-M', 'mac99', '-drive', f'if=mtd,format=raw,file={file("nvram", bytes(512))}'], 'not 8192')]
+        for arch, args, message in runs:
+            run = subprocess.run([firmware.system(myna, arch), '-display', 'none', '-serial', 'none', *args], stdin=subprocess.DEVNULL,
+                                 capture_output=True, text=True, timeout=60)
+            if run.returncode != 1 or message not in run.stderr:
+                raise machine.Failure(f'{args}: status {run.returncode}, {run.stderr!r} without {message!r}')
+
+
+def blank_cd(myna, board):
+    """A CD-ROM that has nothing to start: the firmware says so, and its prompt comes."""
+    need_firmware()
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'blank.iso')
+        with open(image, 'wb') as f:
+            f.truncate(4 << 20)
+        with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-cdrom', image, '-boot', 'd', '-nic', 'none', '-nographic') as m:
+            m.expect(r'(?s)No valid state has been set by load or init-program.*0 > ', 240)
+
+
 G5 = {'kernel': 'vmlinux-g5', 'initrd': 'initrd-ppc64.gz', 'arch': 'ppc64', 'args': ['-m', '256']}
 TESTS = {
+    'refused': refused,
+    'blank-cd-mac99': lambda myna: blank_cd(myna, 'mac99'),
+    'blank-cd-g3beige': lambda myna: blank_cd(myna, 'g3beige'),
     'openbios-mac99': lambda myna: openbios(myna, 'mac99'),
     'openbios-g3beige': lambda myna: openbios(myna, 'g3beige'),
     'mac99': lambda myna: linux(myna, 'mac99', r'cpu\s*: 7400, altivec supported'),
