@@ -88,6 +88,58 @@ static void reservations_are_kept_and_lost(void)
     g_assert_cmphex(R[9], ==, 0);
 }
 
+/* Atomic memory operations of one operand, of two, and a function that there is not. */
+static void memory_operations_are_done_in_memory(void)
+{
+    static const uint32_t handler[] = { MFSPR(9, SPR_DSISR), MFSPR(10, SPR_DAR), RIG_END };
+
+    if (!ppc_isa(rig_state, ISA_V300)) {
+        g_test_skip("no atomic memory operations");
+        return;
+    }
+    rig_reset(0);
+    RIG_RUN(LIS(4, 2), LI(5, 7), STW(5, 0, 4), STW(5, 4, 4), LI(7, 3), X_(31, 6, 4, 0, 582) /* lwat add */,
+            LI(11, 20), X_(31, 10, 4, 24, 582) /* lwat increment bounded */, X_(31, 12, 4, 24, 582), LI(15, 10), LI(16, 99),
+            X_(31, 14, 4, 16, 582) /* lwat compare and swap not equal */, LWZ(8, 0, 4));
+    g_assert_cmphex(R[6], ==, 7);
+    g_assert_cmphex(R[10], ==, 10);
+    g_assert_cmphex(R[12], ==, 11);
+    g_assert_cmphex(R[14], ==, 12);
+    g_assert_cmphex(R[8], ==, 99);
+    rig_reset(0);
+    RIG_RUN(LIS(4, 2), LI(5, 7), STW(5, 0, 4), STW(5, 4, 4), X_(31, 6, 4, 24, 582) /* at its bound */, LI(5, -2),
+            X_(31, 5, 4, 24, 710) /* stwat twin */, X_(31, 5, 4, 5, 742) /* stdat max */);
+    g_assert_cmphex(R[6], ==, 0x80000000);
+    g_assert_cmphex(load_be64(rig_ram + 0x20000), ==, UINT64_C(0xfffffffffffffffe));
+    rig_reset(0);
+    rig_words(PPC_DSI, handler, 3);
+    RIG_RUN(LIS(4, 2), X_(31, 5, 4, 8, 710) /* stwat swap */);
+    g_assert_cmphex(R[9], ==, 4);
+    g_assert_cmphex(R[10], ==, 0x20000);
+}
+
+/* Whatever gdb reads it can write. */
+static void gdb_has_each_register(void)
+{
+    uint8_t buf[16], again[16];
+    int size, n = 0;
+
+    rig_reset(0);
+    g_assert_nonnull(strstr(ppc_gdb_xml(rig_cpu, "target.xml"), "org.gnu.gdb.power.core"));
+    for (; (size = ppc_gdb_read(rig_cpu, n, buf)) > 0; n++) {
+        memset(buf, 0, sizeof(buf));
+        buf[size - 1] = ppc_isa(rig_state, ISA_64) ? 8 : 4;
+        g_assert_cmpint(ppc_gdb_write(rig_cpu, n, buf), ==, size);
+        g_assert_cmpint(ppc_gdb_read(rig_cpu, n, again), ==, size);
+        if (n < 32) {
+            g_assert_cmpmem(buf, size, again, size);
+        }
+    }
+    g_assert_cmpint(n, ==, ppc_isa(rig_state, ISA_V207) ? 140 : ppc_isa(rig_state, ISA_ALTIVEC) ? 105 : 71);
+    g_assert_cmpint(ppc_gdb_write(rig_cpu, n, buf), ==, 0);
+    g_assert_cmpint(ppc_gdb_read(rig_cpu, -1, buf), ==, 0);
+}
+
 static void rotates_and_masks(void)
 {
     rig_reset(0);
@@ -230,6 +282,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/compare", comparisons_set_fields);
     g_test_add_func("/ppc/carry", carries_go_from_one_to_the_next);
     g_test_add_func("/ppc/reservation", reservations_are_kept_and_lost);
+    g_test_add_func("/ppc/amo", memory_operations_are_done_in_memory);
+    g_test_add_func("/ppc/gdb", gdb_has_each_register);
     g_test_add_func("/ppc/rotate", rotates_and_masks);
     g_test_add_func("/ppc/syscall", a_system_call_comes_back);
     g_test_add_func("/ppc/illegal", what_is_no_instruction_is_a_program_interrupt);
