@@ -5,6 +5,7 @@
 #include "target/guest.h"
 #include "util/bits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void monitor_on_cpu(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data)
@@ -16,7 +17,7 @@ void monitor_on_cpu(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data)
     }
 }
 
-/* gdb numbers registers in the order of the description; -1 if it has none of that name. */
+/* A number that the description gives, or else the place in it; -1 if it has none of that name. */
 static int register_number(Cpu *cpu, const char *name)
 {
     const GuestOps *ops = guest_ops(cpu);
@@ -27,7 +28,9 @@ static int register_number(Cpu *cpu, const char *name)
     while (n && xml && (xml = strstr(xml, "<reg name=\""))) {
         xml += strlen("<reg name=\"");
         if (!strncmp(xml, name, n) && xml[n] == '"') {
-            return number;
+            const char *given = strstr(xml, "regnum=\""), *end = strchr(xml, '>');
+
+            return given && end && given < end ? atoi(given + strlen("regnum=\"")) : number;
         }
         number++;
     }
@@ -37,12 +40,17 @@ static int register_number(Cpu *cpu, const char *name)
 static bool read_register(Cpu *cpu, const char *name, uint64_t *value)
 {
     int number = register_number(cpu, name);
+    const GuestOps *ops = guest_ops(cpu);
     uint8_t buf[64] = { 0 };
+    int size = number < 0 ? 0 : ops->gdb_read_register(cpu, number, buf);
 
-    if (number < 0 || !guest_ops(cpu)->gdb_read_register(cpu, number, buf)) {
+    if (!size) {
         return false;
     }
     *value = load_le64(buf);
+    if (ops->gdb_big_endian && ops->gdb_big_endian(cpu)) {
+        *value = size < 8 ? load_be32(buf) : load_be64(buf + size - 8);
+    }
     return true;
 }
 

@@ -112,7 +112,7 @@ typedef struct GuestOps {
     const char *(*gdb_target_xml)(Cpu *cpu, const char *annex);
     int (*gdb_read_register)(Cpu *cpu, int number, uint8_t *buf); /* size, 0: none */
     int (*gdb_write_register)(Cpu *cpu, int number, const uint8_t *buf);
-    int gdb_register_count;
+    bool (*gdb_big_endian)(Cpu *cpu); /* the order of their bytes now; NULL: little-endian always */
 } GuestOps;
 
 static inline const GuestOps *guest_ops(const Cpu *cpu)

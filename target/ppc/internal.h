@@ -176,6 +176,6 @@ char *ppc_describe(Cpu *cpu, bool with_fpu);
 const char *ppc_gdb_xml(Cpu *cpu, const char *annex);
 int ppc_gdb_read(Cpu *cpu, int number, uint8_t *buf);
 int ppc_gdb_write(Cpu *cpu, int number, const uint8_t *buf);
-#define PPC_GDB_REGISTERS 71
+bool ppc_gdb_big_endian(Cpu *cpu);
 
 #endif

@@ -70,5 +70,5 @@ const GuestOps ppc_guest_ops = {
     .gdb_target_xml = ppc_gdb_xml,
     .gdb_read_register = ppc_gdb_read,
     .gdb_write_register = ppc_gdb_write,
-    .gdb_register_count = PPC_GDB_REGISTERS,
+    .gdb_big_endian = ppc_gdb_big_endian,
 };

@@ -142,5 +142,4 @@ const GuestOps x86_guest_ops = {
     .gdb_target_xml = x86_gdb_xml,
     .gdb_read_register = x86_gdb_read,
     .gdb_write_register = x86_gdb_write,
-    .gdb_register_count = X86_GDB_REGISTERS,
 };

@@ -283,7 +283,6 @@ void x86_model_list(GString *out);
 void x86_cpuid(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
 char *x86_describe(Cpu *cpu, bool with_fpu);
-#define X86_GDB_REGISTERS 57
 const char *x86_gdb_xml(Cpu *cpu, const char *annex);
 int x86_gdb_read(Cpu *cpu, int number, uint8_t *buf);
 int x86_gdb_write(Cpu *cpu, int number, const uint8_t *buf);
