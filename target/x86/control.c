@@ -365,7 +365,7 @@ uint64_t x86_allowed_cr4(const X86State *s)
         { FEAT_pae, CR4_PAE }, { FEAT_mce, CR4_MCE }, { FEAT_pge, CR4_PGE }, { FEAT_fxsr, CR4_OSFXSR },
         { FEAT_sse, CR4_OSXMMEXCPT }, { FEAT_umip, CR4_UMIP }, { FEAT_fsgsbase, CR4_FSGSBASE },
         { FEAT_pcid, CR4_PCIDE }, { FEAT_xsave, CR4_OSXSAVE }, { FEAT_smep, CR4_SMEP },
-        { FEAT_smap, CR4_SMAP }, { FEAT_pku, CR4_PKE },
+        { FEAT_smap, CR4_SMAP }, { FEAT_pku, CR4_PKE }, { FEAT_la57, CR4_LA57 },
     };
     uint64_t bits = CR4_PCE;
 
@@ -381,7 +381,7 @@ void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra)
 {
     uint64_t changed = s->cr4 ^ value;
 
-    if ((value & ~x86_allowed_cr4(s)) || ((changed & CR4_PAE) && is_long(s)) ||
+    if ((value & ~x86_allowed_cr4(s)) || ((changed & (CR4_PAE | CR4_LA57)) && is_long(s)) ||
         ((changed & value & CR4_PCIDE) && (!is_long(s) || (s->cr3 & 0xfff)))) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
@@ -525,7 +525,7 @@ uint64_t helper_invpcid(X86State *s, uint64_t type, uint64_t descriptor, uint64_
 
     require_cpl0(s, ra);
     if (type > 3 || (type < 2 && (low >> 12 || (pcid && !(s->cr4 & CR4_PCIDE)))) ||
-        (type == 0 && !is_canonical(addr))) {
+        (type == 0 && !is_canonical_base(s, addr))) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
     switch (type) {
@@ -574,9 +574,6 @@ uint64_t helper_mov_to_dr(X86State *s, uint64_t a, uint64_t value, uint64_t c, u
     unsigned number = debug_register(s, a, ra);
 
     if (number >= 6 && value >> 32) {
-        x86_raise_error(s, EXC_GP, 0, ra);
-    }
-    if (number < 4 && is_long(s) && !is_canonical(value)) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
     if (number == 6) {

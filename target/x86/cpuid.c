@@ -234,7 +234,7 @@ static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
         out[3] = 1 << 8; /* the TSC runs at one rate always */
         break;
     case 0x80000008:
-        out[0] = f->on[FEAT_lm] ? X86_PHYS_BITS | 48 << 8 : f->on[FEAT_pse36] ? 36 : 32;
+        out[0] = f->on[FEAT_lm] ? X86_PHYS_BITS | most_linear_bits(s) << 8 : f->on[FEAT_pse36] ? 36 : 32;
         if (logical > 1) {
             out[2] = (logical - 1) | id_bits(logical) << 12;
         }

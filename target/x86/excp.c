@@ -80,7 +80,7 @@ uint64_t tss_rsp(X86State *s, unsigned level, unsigned ist, unsigned ext, uintpt
         x86_raise_error(s, EXC_TS, (tr->selector & ~3) | ext, ra);
     }
     rsp = load_linear(s, tr->base + offset, 8, MMU_KERNEL, ra);
-    if (!is_canonical(rsp)) {
+    if (!is_canonical(s, rsp)) {
         x86_raise_error(s, EXC_SS, ext, ra);
     }
     return rsp;
@@ -313,7 +313,7 @@ static void enter_long(X86State *s, const X86Exception *e, uint64_t return_pc, u
     if (!(cs.high & DESC_L) || (cs.high & DESC_DB)) {
         x86_raise_error(s, EXC_GP, (selector & ~3) | ext, 0);
     }
-    if (!is_canonical(offset)) {
+    if (!is_canonical(s, offset)) {
         x86_raise_error(s, EXC_GP, ext, 0);
     }
     k = (Stack){ .mask = UINT64_MAX, .mode = data_mode(s, cpl) };

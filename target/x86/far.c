@@ -15,7 +15,7 @@ static void G_GNUC_NORETURN gp(X86State *s, uint16_t selector, uintptr_t ra)
 static void check_target(X86State *s, const X86Segment *cs, uint64_t pc, uintptr_t ra)
 {
     if (is_long(s) && (cs->attr & SEG_L)) {
-        if (!is_canonical(pc)) {
+        if (!is_canonical(s, pc)) {
             gp(s, 0, ra);
         }
     } else if (pc > cs->limit) {
@@ -653,7 +653,7 @@ uint64_t helper_sysret(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uin
     if (is_long(s)) {
         uint32_t flags = s->reg[R_11];
 
-        if (opsize == IR_I64 && !is_canonical(s->reg[R_CX])) {
+        if (opsize == IR_I64 && !is_canonical(s, s->reg[R_CX])) {
             gp(s, 0, ra);
         }
         if (opsize == IR_I64) {
@@ -713,7 +713,7 @@ uint64_t helper_sysexit(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, ui
         gp(s, 0, ra);
     }
     if (opsize == IR_I64) {
-        if (!is_canonical(s->reg[R_CX]) || !is_canonical(s->reg[R_DX])) {
+        if (!is_canonical(s, s->reg[R_CX]) || !is_canonical(s, s->reg[R_DX])) {
             gp(s, 0, ra);
         }
         set_flat(s, S_CS, (selector + 32) | 3, 3, TYPE_CODE, SEG_L);

@@ -330,7 +330,7 @@ uint64_t helper_check_pc(X86State *s, uint64_t pc, uint64_t b, uint64_t c, uint6
 
 uint64_t helper_check_canonical(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
-    if ((int64_t)(addr << 16) >> 16 != (int64_t)addr) {
+    if (!is_canonical_base(s, addr)) {
         x86_raise_error(s, EXC_GP, 0, tcg_caller_pc(s));
     }
     return 0;

@@ -188,7 +188,7 @@ unsigned x86_find_leaf(X86State *s, const X86Tables *t, VirtAddr addr, bool debu
 {
     uint64_t reserved = ~X86_PHYS_MASK & 0x000fffffffffffff;
     PhysAddr table = t->root & PTE_ADDR;
-    int level = 3;
+    int level = t->la57 ? 4 : 3;
 
     w->depth = 0;
     if (!t->pae) {
@@ -217,15 +217,15 @@ unsigned x86_find_leaf(X86State *s, const X86Tables *t, VirtAddr addr, bool debu
         if (!(e & PTE_P)) {
             return 0;
         }
-        if (G_UNLIKELY(e & reserved) || (level == 3 && e & PTE_G && x86_has(s, FEAT_svm))) {
-            break; /* bit 8 of the root's entries is reserved on AMD's processors */
+        if (G_UNLIKELY(e & reserved) || (level >= 3 && e & PTE_G && x86_has(s, FEAT_svm))) {
+            break; /* bit 8 of the upper levels is reserved on AMD's processors */
         }
         if (level == 0) {
             return 12;
         }
         if (e & PTE_PS) {
             /* Bit 12 of a large page is its PAT bit; below the page size the rest is reserved. */
-            if (level == 3 || (level == 2 && !x86_has(s, FEAT_pdpe1gb)) ||
+            if (level >= 3 || (level == 2 && !x86_has(s, FEAT_pdpe1gb)) ||
                 (e & ((UINT64_C(1) << shift) - 1) & ~UINT64_C(0x1fff))) {
                 break;
             }
@@ -284,6 +284,7 @@ static X86Tables own_tables(const X86State *s)
         .root = s->cr3,
         .pae = (s->cr4 & CR4_PAE) != 0,
         .lma = is_long(s),
+        .la57 = (s->cr4 & CR4_LA57) != 0,
         .pse = (s->cr4 & CR4_PSE) != 0,
         .nx = (s->efer & EFER_NXE) != 0,
         .nested = nested,
@@ -327,7 +328,7 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
         return finish(s, addr, access, debug, out);
     }
     if (is_long(s)) {
-        if (G_UNLIKELY(!is_canonical(addr))) {
+        if (G_UNLIKELY(!is_canonical(s, addr))) {
             s->fault_addr = addr;
             s->fault_code = 0;
             s->fault_is_gp = true;

@@ -51,7 +51,7 @@ static const struct {
     " rdrand rdseed fsgsbase smep smap erms pcid invpcid tsc-deadline x2apic movbe"                \
     " bmi1 bmi2 abm adx rdtscp pdpe1gb arat umip clflushopt clwb tsc-adjust rdpid fsrm mmxext"     \
     " 3dnowprefetch monitor xsave xsaveopt xsavec xgetbv1 xsaves sha-ni avx avx2 fma f16c"\
-    " pku vaes vpclmulqdq"
+    " pku vaes vpclmulqdq la57"
 
 static const struct Model {
     const char *name, *about, *vendor, *model_id;
@@ -390,7 +390,7 @@ static void drop_dependents(X86Features *f)
         { FEAT_pause_filter, FEAT_svm }, { FEAT_pfthreshold, FEAT_pause_filter },
         { FEAT_vgif, FEAT_svm },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
-        { FEAT_xsaveopt, FEAT_xsave }, { FEAT_xsavec, FEAT_xsave }, { FEAT_xsaves, FEAT_xsavec }, { FEAT_pku, FEAT_lm },
+        { FEAT_xsaveopt, FEAT_xsave }, { FEAT_xsavec, FEAT_xsave }, { FEAT_xsaves, FEAT_xsavec }, { FEAT_pku, FEAT_lm }, { FEAT_la57, FEAT_lm },
         { FEAT_vaes, FEAT_avx }, { FEAT_vpclmulqdq, FEAT_avx }, { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx },
         { FEAT_f16c, FEAT_avx },
     };

@@ -169,7 +169,7 @@ static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
     case MSR_FS_BASE:
     case MSR_GS_BASE:
     case MSR_KERNEL_GS_BASE:
-        return is_canonical(value);
+        return is_canonical_base(s, value);
     case MSR_PAT:
         return x86_pat_ok(value);
     case MSR_FMASK:

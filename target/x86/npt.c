@@ -36,6 +36,7 @@ static X86Tables nested_tables(const X86State *s)
         .root = s->svm.nested_cr3,
         .pae = (s->svm.host.cr4 & CR4_PAE) != 0,
         .lma = (s->svm.host.efer & EFER_LMA) != 0,
+        .la57 = (s->svm.host.cr4 & CR4_LA57) != 0,
         .pse = (s->svm.host.cr4 & CR4_PSE) != 0,
         .nx = (s->svm.host.efer & EFER_NXE) != 0,
     };

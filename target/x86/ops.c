@@ -48,7 +48,7 @@ static uint64_t virtual_space(const X86State *s)
                      (s->cr4 & CR4_PCIDE) >> 14 | (uint64_t)s->svm.nested_paging << 7; /* bits 3, 7 */
 
     modes = (modes & 0x7ff) | (modes & 0x8000) >> 4;
-    return SVM_SPACE(s->svm.asid) | modes << 32;
+    return SVM_SPACE(s->svm.asid) | modes << 32 | (s->cr4 & CR4_LA57) << 16;
 }
 
 /* Without PCIDs every write of CR3 empties the TLB, so one identifier does for all. */

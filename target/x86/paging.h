@@ -16,15 +16,15 @@ enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 <
 /* Tables to be walked, and the modes that say how. */
 typedef struct X86Tables {
     PhysAddr root;
-    bool pae, lma, pse, nx;
+    bool pae, lma, la57, pse, nx;
     bool nested;           /* the entries lie in a virtual machine's memory */
     const uint64_t *pdpte; /* PAE outside of long mode: NULL if they are read from memory */
 } X86Tables;
 
 /* The entries that a walk used, from the root down. */
 typedef struct X86Walk {
-    uint64_t entry[4];
-    PhysAddr addr[4]; /* as the machine's memory has them */
+    uint64_t entry[5];
+    PhysAddr addr[5]; /* as the machine's memory has them */
     int depth;        /* entries in use */
     unsigned size;    /* of an entry in bytes */
 } X86Walk;

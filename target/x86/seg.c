@@ -26,7 +26,7 @@ static void stack_check(X86State *s, const Stack *k, uint64_t offset, unsigned s
     bool good;
 
     if (!k->checked) {
-        if (G_UNLIKELY(!is_canonical(offset) || !is_canonical(end))) {
+        if (G_UNLIKELY(!is_canonical(s, offset) || !is_canonical(s, end))) {
             x86_raise_error(s, EXC_SS, 0, ra);
         }
         return;
@@ -289,7 +289,7 @@ uint64_t helper_lldt(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d
     seg_from_descriptor(&ldt, selector, &d);
     if (is_long(s)) {
         ldt.base = desc_base64(s, &d, ra);
-        if (!is_canonical(ldt.base)) {
+        if (!is_canonical_base(s, ldt.base)) {
             x86_raise_error(s, EXC_GP, selector & ~3, ra);
         }
     }
@@ -323,7 +323,7 @@ uint64_t helper_ltr(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t dd
     seg_from_descriptor(&tr, selector, &d);
     if (is_long(s)) {
         tr.base = desc_base64(s, &d, ra);
-        if (!is_canonical(tr.base)) {
+        if (!is_canonical_base(s, tr.base)) {
             x86_raise_error(s, EXC_GP, selector & ~3, ra);
         }
     }
@@ -430,7 +430,7 @@ static void check_table(X86State *s, uint64_t base, uintptr_t ra)
     if (s->cpl) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
-    if (is_long(s) && !is_canonical(base)) {
+    if (is_long(s) && !is_canonical_base(s, base)) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
 }

@@ -63,11 +63,6 @@ static const struct {
     { VMCB_SYSENTER_EIP, offsetof(X86State, sysenter_eip), true },
 };
 
-static uint64_t canonical(uint64_t addr)
-{
-    return sign_extend(addr, 48);
-}
-
 uint64_t helper_svm_vmload(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_t c, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
@@ -82,13 +77,13 @@ uint64_t helper_svm_vmload(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_
             .selector = load_le16(p),
             .attr = load_le16(p + 2) & 0xfff,
             .limit = load_le32(p + 4),
-            .base = canonical(load_le64(p + 8)),
+            .base = make_canonical(load_le64(p + 8), most_linear_bits(s)),
         };
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
         uint64_t value = load_le64(page.host + registers[i].offset);
 
-        *(uint64_t *)((uint8_t *)s + registers[i].field) = registers[i].is_address ? canonical(value) : value;
+        *(uint64_t *)((uint8_t *)s + registers[i].field) = registers[i].is_address ? make_canonical(value, most_linear_bits(s)) : value;
     }
     return 0;
 }

@@ -50,9 +50,31 @@ static inline uint64_t mask_of(unsigned bytes)
     return UINT64_MAX >> (64 - 8 * bytes);
 }
 
-static inline bool is_canonical(uint64_t addr)
+/* Linear addresses have so many bits: as paging is now, and as a processor's registers for bases hold them. */
+static inline unsigned linear_bits(const X86State *s)
 {
-    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+    return s->cr4 & CR4_LA57 ? 57 : 48;
+}
+
+static inline unsigned most_linear_bits(const X86State *s)
+{
+    return x86_has(s, FEAT_la57) ? 57 : 48;
+}
+
+static inline uint64_t make_canonical(uint64_t addr, unsigned bits)
+{
+    return (uint64_t)((int64_t)(addr << (64 - bits)) >> (64 - bits));
+}
+
+static inline bool is_canonical(const X86State *s, uint64_t addr)
+{
+    return make_canonical(addr, linear_bits(s)) == addr;
+}
+
+/* What MSRs, descriptor tables and hidden bases may hold, and INVPCID name, whatever CR4.LA57 says (SDM vol. 3, 4.5.2). */
+static inline bool is_canonical_base(const X86State *s, uint64_t addr)
+{
+    return make_canonical(addr, most_linear_bits(s)) == addr;
 }
 
 /* ESP, SP or RSP is the stack pointer: the mask of the bits in use. */

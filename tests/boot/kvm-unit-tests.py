@@ -80,7 +80,7 @@ def run(myna, folder, name, section):
         return ['it did not end'] + str(expired.stdout or '').splitlines()[-3:], 0
     if done.returncode == 77:
         return None
-    failed = re.findall(r'(?m)^(?:FAIL.*|Unhandled exception.*)', done.stdout)
+    failed = re.findall(r'(?m)^(?:FAIL.*|Unhandled exception.*|myna.*)', done.stdout)
     if done.returncode not in (1, 3) and not failed:
         failed = [f'status {done.returncode}', *done.stdout.splitlines()[-3:]]
     return failed, len(re.findall(r'(?m)^PASS', done.stdout))

@@ -183,7 +183,23 @@ def aslr(myna, arch='amd64'):
                 raise machine.Failure('a program sees itself at a wrong address')
 
 
+def la57(myna):
+    """Five levels of page tables, two processors: programs above 47 bits of address; and four, where the kernel is told so."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_for('amd64', folder, 'la57.c', '-static')
+        task = "grep -m1 -ow la57 /proc/cpuinfo\nla57-test & la57-test\nwait\necho BOOT-END\npoweroff -f\n"
+        for append, levels in ('', 5), ('no5lvl', 4):
+            with boot(myna, 'amd64', task, args=['-nic', 'none', '-cpu', 'Skylake-Client,la57=on'], smp=2, append=f'no_timer_check {append}',
+                      programs=[program]) as m:
+                m.expect('BOOT-END', 200)
+                high = m.text.count('LA57-OK code runs there')
+                if m.text.count('LA57-END') != 2 or 'LA57-FAIL' in m.text or high != (16 if levels == 5 else 0) or \
+                        bool(re.search('(?m)^la57$', m.text)) != (levels == 5):
+                    raise machine.Failure(f'{levels} levels: addresses are not what they should be')
+
+
 TESTS = {
+    'la57': la57,
     'aslr': aslr,
     'aslr-i386': lambda myna: aslr(myna, 'i386'),
     'avx': avx,

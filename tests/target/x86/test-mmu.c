@@ -5,7 +5,7 @@ enum { P = 1, W = 2, U = 4, A = 32, D = 64, PS = 128, G = 256 };
 #define NX (UINT64_C(1) << 63)
 
 /* Four levels at 1, 2, 3 and 4 MiB, all entry 0 except the last. */
-enum { PML4 = 0x100000, PDPT = 0x200000, PD = 0x300000, PT = 0x400000, PAGE = 0x500000 };
+enum { PML5 = 0x80000, PML4 = 0x100000, PDPT = 0x200000, PD = 0x300000, PT = 0x400000, PAGE = 0x500000 };
 
 static void long_mode(void)
 {
@@ -131,6 +131,71 @@ static void other_addresses_are_not_canonical(void)
     g_assert_true(s->fault_is_gp);
 }
 
+static void five_levels(void)
+{
+    const VirtAddr high = UINT64_C(0xab) << 48, lowest = UINT64_C(1) << 63;
+    MmuResult r;
+
+    long_mode();
+    s->cr4 |= CR4_LA57;
+    s->cr3 = PML5;
+    put64(PML5 + 8 * 0xab, PML4 | P | W | U);
+    put64(PT, PAGE | P | W | U);
+    g_assert_true(walk(high, MMU_STORE, MMU_USER, &r));
+    g_assert_cmphex(r.phys, ==, PAGE);
+    g_assert_cmphex(get32(PML5 + 8 * 0xab) & (A | D), ==, A);
+    g_assert_false(walk(high + (UINT64_C(1) << 48), MMU_LOAD, MMU_USER, &r));
+    g_assert_cmphex(s->fault_code, ==, 4);
+
+    put64(PML5 + 8 * 0xab, PML4 | P | W);
+    g_assert_false(walk(high, MMU_LOAD, MMU_USER, &r));
+    g_assert_cmphex(s->fault_code, ==, 5);
+    put64(PML5 + 8 * 0xab, PML4 | P | W | PS);
+    g_assert_false(walk(high, MMU_LOAD, MMU_KERNEL, &r));
+    g_assert_cmphex(s->fault_code, ==, 9);
+    put64(PML5 + 8 * 0xab, PML4 | P | W | UINT64_C(1) << 51);
+    g_assert_false(walk(high, MMU_LOAD, MMU_KERNEL, &r));
+    g_assert_cmphex(s->fault_code, ==, 9);
+
+    g_assert_false(walk(UINT64_C(1) << 56, MMU_LOAD, MMU_KERNEL, &r));
+    g_assert_true(s->fault_is_gp);
+    g_assert_false(walk(lowest, MMU_LOAD, MMU_KERNEL, &r));
+    g_assert_true(s->fault_is_gp);
+    put64(PML5 + 8 * 0x1ff, PML4 | P);
+    g_assert_true(walk(UINT64_C(0xffff) << 48, MMU_LOAD, MMU_KERNEL, &r));
+}
+
+static void toggle_la57(void)
+{
+    x86_set_cr4(s, s->cr4 ^ CR4_LA57, 0);
+}
+
+static void levels_change_outside_of_long_mode_only(void)
+{
+    long_mode();
+    g_assert_cmpint(raised_by(toggle_la57), ==, EXC_GP);
+    s->cr0 &= ~(uint64_t)CR0_PG;
+    s->efer &= ~(uint64_t)EFER_LMA;
+    g_assert_cmpint(raised_by(toggle_la57), ==, -1);
+    s->cr0 |= CR0_PG;
+    s->efer |= EFER_LMA;
+    g_assert_cmpint(raised_by(toggle_la57), ==, EXC_GP);
+    fake_start("Haswell");
+    g_assert_cmpint(raised_by(toggle_la57), ==, EXC_GP);
+}
+
+static void bases_are_as_wide_as_the_processor_has_them(void)
+{
+    const uint64_t wide = UINT64_C(0xff55) << 48, too_wide = UINT64_C(0x7f55) << 48;
+
+    long_mode();
+    g_assert_true(x86_msr_write(s, 0xc0000100, wide));
+    g_assert_true(x86_msr_write(s, 0xc0000100, UINT64_C(0x80) << 48));
+    g_assert_false(x86_msr_write(s, 0xc0000100, too_wide));
+    fake_start("Haswell");
+    g_assert_false(x86_msr_write(s, 0xc0000100, UINT64_C(0x80) << 48));
+}
+
 static void large_pages(void)
 {
     MmuResult r;
@@ -226,6 +291,9 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/mmu/accessed_and_dirty_bits", accessed_and_dirty_bits);
     g_test_add_func("/x86/mmu/reserved_bits_fault", reserved_bits_fault);
     g_test_add_func("/x86/mmu/other_addresses_are_not_canonical", other_addresses_are_not_canonical);
+    g_test_add_func("/x86/mmu/five_levels", five_levels);
+    g_test_add_func("/x86/mmu/levels_change_outside_of_long_mode_only", levels_change_outside_of_long_mode_only);
+    g_test_add_func("/x86/mmu/bases_are_as_wide_as_the_processor_has_them", bases_are_as_wide_as_the_processor_has_them);
     g_test_add_func("/x86/mmu/large_pages", large_pages);
     g_test_add_func("/x86/mmu/legacy_tables", legacy_tables);
     g_test_add_func("/x86/mmu/pae_tables", pae_tables);
