@@ -44,7 +44,7 @@ bool x86_has_work(Cpu *cpu)
         return (requests & CPU_REQ_SIPI) != 0;
     }
     return (requests & CPU_REQ_MCE) || ((requests & CPU_REQ_SMI) && !s->in_smm) || ((requests & CPU_REQ_NMI) && !s->nmi_blocked) ||
-           ((requests & CPU_REQ_INTR) && svm_can_take_intr(s)) || svm_can_take_virtual(s);
+           ((requests & CPU_REQ_INTR) && (svm_can_take_intr(s) || s->masked_intr_wakes)) || svm_can_take_virtual(s);
 }
 
 void x86_service(Cpu *cpu)
@@ -228,6 +228,7 @@ static void halt(X86State *s, uint64_t next_pc)
     if (s->mode_flags & MODE_TF) {
         helper_single_step(s, 0, 0, 0, 0); /* the trap ends the halt as it begins */
     }
+    s->masked_intr_wakes = false;
     s->hot.cpu->halted = true;
 }
 
@@ -240,9 +241,18 @@ uint64_t helper_hlt(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint6
     return 0;
 }
 
+/* The line that MONITOR armed; RAM alone is watched. */
+static void read_line(X86State *s, uint64_t line[8])
+{
+    for (int i = 0; i < 8; i++) {
+        line[i] = x86_read_phys(s, s->mwait_addr + 8 * i, 8);
+    }
+}
+
 uint64_t helper_monitor(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
+    MmuResult page;
 
     if (s->cpl || !x86_has(s, FEAT_monitor)) {
         x86_raise(s, EXC_UD, ra);
@@ -250,25 +260,63 @@ uint64_t helper_monitor(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint
     if ((uint32_t)s->reg[R_CX]) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
+    addr = linear(s, addr);
     load_linear(s, addr, 1, data_mode(s, s->cpl), ra);
-    s->mwait_addr = addr;
+    s->monitor_armed = x86_walk(s->hot.cpu, addr, MMU_LOAD, data_mode(s, s->cpl), true, &page);
+    if (s->monitor_armed) {
+        s->mwait_addr = page.phys | (addr & 0xfc0);
+        s->monitor_armed = x86_table_ram(s, s->mwait_addr) != NULL;
+    }
+    if (s->monitor_armed) {
+        read_line(s, s->monitor_line);
+    }
     return 0;
 }
 
-/* Nobody watches the address: with other CPUs it wakes at once, alone it waits as HLT does. */
+static bool line_changed(X86State *s)
+{
+    uint64_t now[8];
+
+    read_line(s, now);
+    return memcmp(now, s->monitor_line, sizeof(now)) != 0;
+}
+
+/*
+ * Other processors may store to the armed line. It is looked at now and then, for a fraction of a millisecond in all, since MWAIT
+ * may end for no reason, and who stops all processors should not wait for this one.
+ */
+static void watch_line(X86State *s)
+{
+    enum { LOOKS = 4, BETWEEN_US = 50 };
+
+    tcg_fp_sync(s);
+    for (int i = 0; i < LOOKS && !atomic_load_explicit(&s->hot.poll, memory_order_relaxed); i++) {
+        g_usleep(BETWEEN_US);
+        if (line_changed(s) || x86_has_work(s->hot.cpu)) {
+            break;
+        }
+    }
+}
+
 uint64_t helper_mwait(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
+    uint32_t extensions = s->reg[R_CX];
 
     if (s->cpl || !x86_has(s, FEAT_monitor)) {
         x86_raise(s, EXC_UD, ra);
     }
-    if ((uint32_t)s->reg[R_CX] & ~1u) {
+    if (extensions & ~1u) {
         x86_raise_error(s, EXC_GP, 0, ra);
     }
     halt(s, next_pc);
-    if (cpu_count() > 1) {
+    s->masked_intr_wakes = extensions & 1;
+    if (!s->monitor_armed || line_changed(s)) {
+        s->hot.cpu->halted = false;
+    } else if (cpu_count() > 1) {
+        watch_line(s);
         s->hot.cpu->halted = false;
     }
+    s->monitor_armed = false;
     return 0;
 }

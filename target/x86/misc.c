@@ -348,7 +348,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
             X86_CALL1(tr, monitor, x86_arg(tr, tr->addr_type, address));
         } else {
             X86_CALL1(tr, mwait, x86_next_pc(tr, in));
-            ir_exit_main(tr->ir, TCG_EXIT_HALT);
+            ir_exit_main(tr->ir, TCG_EXIT_MODE);
             tr->done = true;
         }
         break;

@@ -364,10 +364,8 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
         }
         if (G_UNLIKELY((s->cr4 & CR4_PKE) && is_long(s) && user_page)) {
             s->keys_cached |= 1u << (leaf >> PTE_KEY_SHIFT & 15);
-            if (can_read && access == MMU_LOAD && key_forbids(s, leaf, false, mode)) {
-                code = PF_PK;
-            } else if (can_write && access == MMU_STORE && key_forbids(s, leaf, true, mode)) {
-                code = PF_PK;
+            if (access != MMU_FETCH && key_forbids(s, leaf, access == MMU_STORE, mode)) {
+                code = PF_PK; /* also where the page itself allows no such access (SDM vol. 3, 4.7) */
             }
             can_read = can_read && !key_forbids(s, leaf, false, mode);
             can_write = can_write && !key_forbids(s, leaf, true, mode);

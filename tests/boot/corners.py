@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Corners of protected mode: a firmware of checks.
+"""Corners of protected mode: a firmware of checks; another of MONITOR and MWAIT.
 
 Usage: corners.py MYNA [test...]
 """
@@ -10,6 +10,8 @@ import machine
 TESTS = {
     'checks': lambda myna: firmware.checks(myna, 'corners.S', '-cpu', 'max'),
     'checks-32': lambda myna: firmware.checks(myna, 'corners.S', '-cpu', 'pentium'),
+    'mwait': lambda myna: firmware.checks(myna, 'mwait.S', '-cpu', 'max'),
+    'mwait-smp': lambda myna: firmware.checks(myna, 'mwait.S', '-cpu', 'phenom', '-smp', 2),
     'checks-interpreted': lambda myna: firmware.checks(myna, 'corners.S', '-cpu', 'max', engine='tcg,interp=on'),
 }
 

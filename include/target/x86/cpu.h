@@ -154,6 +154,8 @@ typedef struct X86State {
     uint64_t pdpte[4];    /* PAE: loaded on CR3 writes */
     uint32_t cpl;         /* == SS.DPL in protected mode, 3 in V86, 0 in real mode */
     uint8_t interrupt_shadow; /* 1: STI, 2: MOV SS; interrupts blocked for one more instruction */
+    bool monitor_armed;
+    bool masked_intr_wakes;   /* the halt is an MWAIT that interrupts end even with IF clear */
     uint16_t pending_debug; /* DR6 bits of a trap at MOV SS, which comes behind the next instruction */
     bool nmi_blocked;
     bool in_smm;
@@ -177,7 +179,7 @@ typedef struct X86State {
     uint64_t misc_enable, mcg_status, mcg_ctl, mc_banks[10 * 4], debugctl, smbase, spec_ctrl;
     uint64_t feature_control, bios_sign_id, xss, pkru;
     uint64_t perf[32];
-    uint64_t mwait_addr;
+    uint64_t mwait_addr, monitor_line[8]; /* the physical address that MONITOR armed, and what was there then */
     uint64_t kvm_clock;   /* ns that it is ahead of the guest's clock; the first processor's counts */
     uint64_t kvm_msr[8];  /* from 4B564D00h on: KVM's paravirtual clock and its like */
 

@@ -122,6 +122,32 @@ static void reserved_bits_fault(void)
     g_assert_cmphex(s->fault_code, ==, 9);
 }
 
+static void a_key_shows_in_the_code_whatever_else_forbids(void)
+{
+    const uint64_t key = UINT64_C(1) << 59;
+    MmuResult r;
+
+    long_mode();
+    s->cr4 |= CR4_PKE;
+    s->pkru = 1 << 2; /* no access with key 1 */
+    put64(PT, PAGE | P | U | key);
+    g_assert_false(walk(0, MMU_STORE, MMU_USER, &r));
+    g_assert_cmphex(s->fault_code, ==, 0x27);
+    g_assert_false(walk(0, MMU_LOAD, MMU_USER, &r));
+    g_assert_cmphex(s->fault_code, ==, 0x25);
+    g_assert_true(walk(0, MMU_FETCH, MMU_USER, &r));
+    put64(PT, PAGE | U | key);
+    g_assert_false(walk(0, MMU_LOAD, MMU_USER, &r));
+    g_assert_cmphex(s->fault_code, ==, 4);
+    s->pkru = 2 << 2; /* no stores */
+    put64(PT, PAGE | P | W | U | key);
+    g_assert_true(walk(0, MMU_LOAD, MMU_USER, &r));
+    g_assert_false(walk(0, MMU_STORE, MMU_KERNEL, &r));
+    g_assert_cmphex(s->fault_code, ==, 0x23);
+    s->cr0 &= ~(uint64_t)CR0_WP;
+    g_assert_true(walk(0, MMU_STORE, MMU_KERNEL, &r));
+}
+
 static void other_addresses_are_not_canonical(void)
 {
     MmuResult r;
@@ -291,6 +317,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/mmu/accessed_and_dirty_bits", accessed_and_dirty_bits);
     g_test_add_func("/x86/mmu/reserved_bits_fault", reserved_bits_fault);
     g_test_add_func("/x86/mmu/other_addresses_are_not_canonical", other_addresses_are_not_canonical);
+    g_test_add_func("/x86/mmu/a_key_shows_in_the_code_whatever_else_forbids", a_key_shows_in_the_code_whatever_else_forbids);
     g_test_add_func("/x86/mmu/five_levels", five_levels);
     g_test_add_func("/x86/mmu/levels_change_outside_of_long_mode_only", levels_change_outside_of_long_mode_only);
     g_test_add_func("/x86/mmu/bases_are_as_wide_as_the_processor_has_them", bases_are_as_wide_as_the_processor_has_them);
