@@ -114,7 +114,7 @@ static int64_t h_cas(void *opaque, uint64_t opcode, uint64_t *args)
     if (result != H_SUCCESS) {
         return result;
     }
-    tree = pseries_tree(m, &size);
+    tree = pseries_tree(m, false, &size);
     if (args[2] < HEADER || size > args[2] - HEADER) {
         guest_error("cas", "the tree of %zu bytes does not fit into %" G_GUINT64_FORMAT, size, args[2]);
         return H_PARAMETER;

@@ -502,7 +502,7 @@ static uint32_t call_method(Call *c)
     }
     if (node && g_str_equal(method, "ibm,client-architecture-support") && c->nargs >= 3) {
         c->rets[1] = pseries_negotiate(client.m, c->args[2]) != H_SUCCESS;
-        adopt_tree(pseries_tree(client.m, &size));
+        adopt_tree(pseries_tree(client.m, true, &size));
         return 0;
     }
     guest_error("client", "no method '%s'", method);

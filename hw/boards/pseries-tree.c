@@ -88,13 +88,14 @@ static void put_boot_order(Tree *t)
     }
 }
 
-static void put_chosen(Tree *t)
+/* What to start, and with what: from then on this is between firmware, boot loader and kernel, which change it. */
+static void put_start(Tree *t)
 {
     const Pseries *m = t->m;
     VioDevice *vty = console(m);
+    bool sized = machine_config.width; /* by -g */
     uint32_t seed[8];
 
-    tree_begin(t->fdt, "chosen");
     tree_text(t->fdt, "bootargs", machine_config.append ? machine_config.append : "");
     if (m->kernel) {
         put_place(t, "qemu,boot-kernel", m->kernel_addr, m->kernel_size);
@@ -109,9 +110,9 @@ static void put_chosen(Tree *t)
         TREE_CELLS(t->fdt, "linux,initrd-end", end);
     }
     put_boot_order(t);
-    TREE_CELLS(t->fdt, "qemu,graphic-width", 800);
-    TREE_CELLS(t->fdt, "qemu,graphic-height", 600);
-    TREE_CELLS(t->fdt, "qemu,graphic-depth", 32);
+    TREE_CELLS(t->fdt, "qemu,graphic-width", sized ? machine_config.width : 800);
+    TREE_CELLS(t->fdt, "qemu,graphic-height", sized ? machine_config.height : 600);
+    TREE_CELLS(t->fdt, "qemu,graphic-depth", sized ? machine_config.depth : 32);
     if (vty) {
         g_autofree char *path = g_strdup_printf("/vdevice/vty@%x", vty->reg);
 
@@ -119,11 +120,21 @@ static void put_chosen(Tree *t)
         tree_text(t->fdt, "stdout-path", path);
     }
     TREE_CELLS(t->fdt, "linux,pci-probe-only", 0);
-    put_support(t);
     for (size_t i = 0; i < G_N_ELEMENTS(seed); i++) {
         seed[i] = g_random_int();
     }
     tree_cells(t->fdt, "rng-seed", seed, G_N_ELEMENTS(seed));
+}
+
+static void put_chosen(Tree *t)
+{
+    const Pseries *m = t->m;
+
+    tree_begin(t->fdt, "chosen");
+    if (t->starting) {
+        put_start(t);
+    }
+    put_support(t);
     tree_bytes(t->fdt, "ibm,architecture-vec-5", m->s.vector5, m->s.vector5[0] + 2);
     tree_end(t->fdt);
 }
@@ -341,12 +352,12 @@ static void put_root(Tree *t)
     tree_end(t->fdt);
 }
 
-uint8_t *pseries_tree(Pseries *m, size_t *size)
+uint8_t *pseries_tree(Pseries *m, bool starting, size_t *size)
 {
     size_t room = FIRST_TREE;
 
     for (;;) {
-        Tree t = { .m = m, .fdt = g_malloc0(room) };
+        Tree t = { .m = m, .starting = starting, .fdt = g_malloc0(room) };
         int error;
 
         fdt_create(t.fdt, room);

@@ -7,6 +7,7 @@
 
 typedef struct Tree {
     Pseries *m;
+    bool starting; /* not renewed under a running system */
     void *fdt;
 } Tree;
 

@@ -153,7 +153,7 @@ static void pseries_resets(void *opaque)
     hpt_clear();
     pseries_cas_reset(m);
     pseries_place_files(m);
-    tree = pseries_tree(m, &size);
+    tree = pseries_tree(m, true, &size);
     m->booted = true;
     if (machine_config.dump_dtb) {
         dump_tree(tree, size);

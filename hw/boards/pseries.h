@@ -43,8 +43,11 @@ enum { PSERIES_TREE_MAX = 0x200000, PSERIES_PHANDLE_INTC = 0x1111, PSERIES_RTAS_
 #define PSERIES_HPT     (UINT64_C(1) << 50) /* where processors find the table: guests can reach it in no mode */
 #define PSERIES_TIMEBASE 512000000u
 
-/* pseries-tree.c: the device tree as a new blob, in its final size; the caller frees. */
-uint8_t *pseries_tree(Pseries *m, size_t *size);
+/*
+ * pseries-tree.c: the device tree as a new blob, in its final size; the caller frees. One that does not start the machine, but
+ * follows a negotiation, leaves out what boot loaders may have changed in /chosen.
+ */
+uint8_t *pseries_tree(Pseries *m, bool starting, size_t *size);
 /* pseries-cpu.c: hypercalls and RTAS calls that change processors. */
 void pseries_cpu_init(Pseries *m);
 /* Where the first one starts, with its registers; the others wait for start-cpu. */

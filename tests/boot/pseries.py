@@ -31,18 +31,24 @@ def need_slof():
         machine.skip('slof.bin is not installed (Debian package qemu-system-data)')
 
 
-def boot(myna, task, way, *args, modules=(), cpu='power9', cpus=1):
-    """A busybox system that runs `task`, started through SLOF or directly."""
+def system(task, modules=(), files=None):
+    """Debian's kernel, and an initial RAM disk with busybox that runs `task`."""
     root = machine.guest('linux-ppc64el')
     busybox = machine.guest('busybox-ppc64el') / 'bin/busybox'
+    name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
+    initramfs.build(name, busybox, root, modules, task, files=files)
+    return machine.one(root / 'boot/vmlinux-*'), name
+
+
+def boot(myna, task, way, *args, modules=(), cpu='power9', cpus=1, files=None, append='console=hvc0', restart=False, screen=False):
+    """A system that runs `task`, started through SLOF or directly."""
     if way == 'slof':
         need_slof()
-    name = tempfile.NamedTemporaryFile(prefix='initramfs-', delete=False).name
-    initramfs.build(name, busybox, root, modules, task)
+    kernel, initrd = system(task, modules, files)
     m = machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-smp', cpus, '-m', 512,
-                        '-vga', 'none', '-no-reboot', '-kernel', machine.one(root / 'boot/vmlinux-*'), '-initrd', name, '-append',
-                        'console=hvc0 panic=-1', *args)
-    m.initramfs = name
+                        *([] if screen else ['-vga', 'none']), *([] if restart else ['-no-reboot']), '-kernel', kernel,
+                        '-initrd', initrd, '-append', f'{append} panic=-1', *args)
+    m.initramfs = initrd
     return m
 
 
