@@ -9,6 +9,7 @@
 #include "backends/char.h"
 #include "hw/papr/hpt.h"
 #include "hw/papr/memop.h"
+#include "hw/papr/nvram.h"
 #include "hw/papr/phb.h"
 #include "hw/papr/vio.h"
 #include "hw/papr/xics.h"
@@ -272,14 +273,26 @@ static bool choose_interrupts(Pseries *m, GError **error)
     return true;
 }
 
+/* The image of -drive if=pflash keeps it; -prom-env changes settings in it. */
+static bool make_nvram(Pseries *m, GError **error)
+{
+    Device *dev = device_new(device_type_find("spapr-nvram"), "nvram");
+
+    device_set_pointer(dev, "drive", block_find_drive("pflash", 0, 0));
+    if (!device_set_property(dev, "reg", "0x71000001", error) || !device_realize(dev, m->vio, error)) {
+        device_free(dev);
+        return false;
+    }
+    return !machine_config.prom_env || spapr_nvram_prepare(dev, machine_config.prom_env, error);
+}
+
 static bool make_devices(Pseries *m, GError **error)
 {
     papr_memop_init();
     papr_tce_init();
     m->vio = vio_bus_new();
     m->phb = make("spapr-pci-host-bridge", "phb0", NULL, "", error);
-    if (!m->phb || !make("spapr-rtas", "rtas", NULL, "", error) ||
-        !make("spapr-nvram", "nvram", m->vio, "reg=0x71000001", error)) {
+    if (!m->phb || !make("spapr-rtas", "rtas", NULL, "", error) || !make_nvram(m, error)) {
         return false;
     }
     if (machine_config.default_devices &&

@@ -6,13 +6,11 @@
 #include "hw/nvram/mac_nvram.h"
 
 #include "hw/nvram/battery.h"
+#include "hw/nvram/chrp.h"
 #include "util/bits.h"
 #include "util/error.h"
 
-#include <string.h>
-
-enum { HEADER = 16, HALF = MAC_NVRAM_SIZE / 2, SYSTEM_SIZE = 0xc10 };
-enum { KIND_OSX = 0x5a, KIND_SYSTEM = 0x70, KIND_FREE = 0x7f };
+enum { HALF = MAC_NVRAM_SIZE / 2, SYSTEM_SIZE = 0xc10 };
 
 typedef struct MacNvram {
     Device dev;
@@ -45,27 +43,6 @@ Region *mac_nvram_region(Device *dev)
     return ((MacNvram *)dev)->region;
 }
 
-/* All of the header but the sum itself; carries come round. */
-static uint8_t header_sum(const uint8_t *header)
-{
-    unsigned sum = header[0];
-
-    for (int i = 2; i < HEADER; i++) {
-        sum += header[i];
-        sum = (sum & 0xff) + (sum >> 8);
-    }
-    return sum;
-}
-
-static void put_partition(uint8_t *at, uint8_t kind, const char *name, unsigned size)
-{
-    memset(at, 0, HEADER);
-    at[0] = kind;
-    store_be16(at + 2, size / HEADER);
-    memcpy(at + 4, name, MIN(strlen(name), 12));
-    at[1] = header_sum(at);
-}
-
 /* Of Mac OS X's partition: Adler's sum that begins with 0. */
 static uint32_t osx_sum(const uint8_t *data, unsigned size)
 {
@@ -78,96 +55,26 @@ static uint32_t osx_sum(const uint8_t *data, unsigned size)
     return high << 16 | low;
 }
 
-/* ---- settings: "name=value" texts, each with a NUL ---- */
-
-static void put_setting(GPtrArray *settings, const char *text)
-{
-    size_t name = strchr(text, '=') - text + 1;
-
-    for (guint i = 0; i < settings->len; i++) {
-        if (strncmp(settings->pdata[i], text, name) == 0) {
-            g_free(settings->pdata[i]);
-            settings->pdata[i] = g_strdup(text);
-            return;
-        }
-    }
-    g_ptr_array_add(settings, g_strdup(text));
-}
-
-/* Whether the memory has been in use: its first partition is the settings'. */
-static bool has_settings(const uint8_t *data)
-{
-    unsigned size = load_be16(data + 2) * HEADER;
-
-    return data[0] == KIND_SYSTEM && data[1] == header_sum(data) && size > HEADER && size <= HALF;
-}
-
-static void read_settings(const uint8_t *data, GPtrArray *settings)
-{
-    unsigned size = load_be16(data + 2) * HEADER;
-
-    for (unsigned at = HEADER, length; at < size && data[at]; at += length + 1) {
-        g_autofree char *text = g_strndup((const char *)data + at, size - at);
-
-        length = strlen(text);
-        if (strchr(text, '=')) {
-            put_setting(settings, text);
-        }
-    }
-}
-
-static bool write_settings(uint8_t *data, unsigned size, GPtrArray *settings, GError **error)
-{
-    unsigned at = HEADER;
-
-    memset(data + HEADER, 0, size - HEADER);
-    for (guint i = 0; i < settings->len; i++) {
-        const char *text = settings->pdata[i];
-
-        if (at + strlen(text) + 2 > size) {
-            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-prom-env %s: the settings have %u bytes of memory, which are used up",
-                        text, size - HEADER);
-            return false;
-        }
-        memcpy(data + at, text, strlen(text) + 1);
-        at += strlen(text) + 1;
-    }
-    return true;
-}
-
 static void format(uint8_t *data)
 {
     uint8_t *osx = data + HALF;
 
-    memset(data, 0, MAC_NVRAM_SIZE);
-    put_partition(data, KIND_SYSTEM, "system", SYSTEM_SIZE);
-    put_partition(data + SYSTEM_SIZE, KIND_FREE, "free", HALF - SYSTEM_SIZE);
-    put_partition(osx, KIND_OSX, "wwwwwwwwwww", HALF);
-    store_be32(osx + HEADER + 4, 2); /* its generation: the one that counts */
-    store_be32(osx + HEADER, osx_sum(osx + HEADER + 4, HALF - HEADER - 4));
+    chrp_put_partition(data, CHRP_SYSTEM, "system", SYSTEM_SIZE);
+    chrp_put_partition(data + SYSTEM_SIZE, CHRP_FREE, "free", HALF - SYSTEM_SIZE);
+    chrp_put_partition(osx, CHRP_OSX, "wwwwwwwwwww", HALF);
+    store_be32(osx + CHRP_HEADER + 4, 2); /* its generation: the one that counts */
+    store_be32(osx + CHRP_HEADER, osx_sum(osx + CHRP_HEADER + 4, HALF - CHRP_HEADER - 4));
 }
 
 bool mac_nvram_prepare(Device *dev, const char *const *defaults, GPtrArray *wanted, GError **error)
 {
     MacNvram *nvram = (MacNvram *)dev;
-    g_autoptr(GPtrArray) settings = g_ptr_array_new_with_free_func(g_free);
+    bool used = chrp_find_settings(nvram->data, HALF) == nvram->data;
 
-    if (has_settings(nvram->data)) {
-        read_settings(nvram->data, settings);
-    } else {
+    if (!used) {
         format(nvram->data);
-        for (; defaults && *defaults; defaults++) {
-            put_setting(settings, *defaults);
-        }
     }
-    for (guint i = 0; wanted && i < wanted->len; i++) {
-        if (!strchr(wanted->pdata[i], '=')) {
-            g_set_error(error, VM_ERROR, VM_ERROR_USER, "-prom-env %s: not NAME=VALUE", (char *)wanted->pdata[i]);
-            return false;
-        }
-        put_setting(settings, wanted->pdata[i]);
-    }
-    if (!write_settings(nvram->data, load_be16(nvram->data + 2) * HEADER, settings, error)) {
+    if (!chrp_change_settings(nvram->data, used ? NULL : defaults, wanted, error)) {
         return false;
     }
     battery_changed(&nvram->battery);

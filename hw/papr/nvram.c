@@ -1,6 +1,8 @@
 /* spapr-nvram: memory that survives power-off, read and written by RTAS (LoPAPR 1.1, 7.3.1). */
 #include "backends/block.h"
 #include "hw/nvram/battery.h"
+#include "hw/nvram/chrp.h"
+#include "hw/papr/nvram.h"
 #include "hw/papr/vio.h"
 #include "util/bits.h"
 #include "util/error.h"
@@ -47,6 +49,26 @@ static int32_t rtas_store(void *opaque, PaprRtas *call)
     battery_changed(&n->battery);
     call->rets[1] = call->args[2];
     return RTAS_OK;
+}
+
+/* ---- settings of the command line ---- */
+
+bool spapr_nvram_prepare(Device *dev, GPtrArray *wanted, GError **error)
+{
+    enum { SYSTEM_SIZE = 4 << 10 };
+    Nvram *n = (Nvram *)dev;
+    uint8_t *settings = chrp_find_settings(n->battery.bytes, n->size);
+
+    if (!settings) {
+        settings = n->battery.bytes;
+        chrp_put_partition(settings, CHRP_SYSTEM, "system", SYSTEM_SIZE);
+        chrp_put_partition(settings + SYSTEM_SIZE, CHRP_FREE, "free", n->size - SYSTEM_SIZE);
+    }
+    if (!chrp_change_settings(settings, NULL, wanted, error)) {
+        return false;
+    }
+    battery_changed(&n->battery);
+    return true;
 }
 
 /* ---- device ---- */
