@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Random loops (loops.c) in a Linux guest's processes: they leave the same as on the host's processor.
+
+Usage: loops.py MYNA [test...]        $MYNA_SEED and $MYNA_LOOPS say which and how many
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import linux
+import machine
+
+COMPILERS = {'amd64': ['gcc', '-m64'], 'i386': ['i686-linux-gnu-gcc', '-msse2']}
+PROCESSES = 2
+LONGEST = 1500  # seconds
+
+
+def compile_loops(arch, folder):
+    program = os.path.join(folder, 'loops')
+    if not shutil.which(COMPILERS[arch][0]):
+        machine.skip(f'{COMPILERS[arch][0]} is not installed (Debian package gcc-i686-linux-gnu)')
+    subprocess.run([*COMPILERS[arch], '-O2', '-static', '-no-pie', '-o', program, pathlib.Path(__file__).with_name('loops.c')], check=True)
+    return program
+
+
+def host_features():
+    flags = re.search(r'(?m)^flags\s*:(.*)', pathlib.Path('/proc/cpuinfo').read_text())[1].split()
+    if 'xsave' not in flags or 'avx' not in flags:
+        machine.skip('the host has no AVX')
+    return '1' if {'avx2', 'fma'} <= set(flags) else '0'
+
+
+def digests(text):
+    """Of each seed."""
+    found = {}
+    for line in re.findall(r'LOOPS (\d+((?: [0-9a-f]{8})+))\r?\n', text):
+        first, *sums = line[0].split()
+        found.update({int(first) + i: value for i, value in enumerate(sums)})
+    return found
+
+
+def in_guest(myna, arch, program, commands, args):
+    task = commands + '\nwait\ndmesg -r | grep "^<[0-3]>" | sed "s/^/BOOT-WARNING /"\necho BOOT-END\npoweroff -f\n'
+    with linux.boot(myna, arch, task, smp=PROCESSES, programs=[program], append='no_timer_check quiet',
+                    args=['-nic', 'none', '-cpu', 'max', *args]) as m:
+        m.expect('BOOT-UP', 300)
+        m.expect('BOOT-END', LONGEST)
+        bad = [line for line in re.findall(r'BOOT-WARNING (.*)', m.text) if not linux.HARMLESS.search(line)]
+        if bad:
+            raise machine.Failure('the kernel complains: ' + '; '.join(bad[:5]))
+        return m.text
+
+
+def on_host(program, *args):
+    done = subprocess.run([program, *args], capture_output=True, text=True)
+    if 'LOOPS-END' not in done.stdout:
+        machine.skip(f'loops does not run on this host: status {done.returncode}')
+    return done.stdout
+
+
+def show(myna, arch, program, seed, features, args):
+    """What one loop leaves, line by line."""
+    host = on_host(program, str(seed), '1', features, 'dump').splitlines()
+    text = in_guest(myna, arch, program, f'loops {seed} 1 {features} dump', args)
+    guest = [line.rstrip() for line in text.splitlines() if line.startswith('DUMP')]
+    for line in host:
+        if line not in guest:
+            print('  host ', line)
+    for line in guest:
+        if line not in host:
+            print('  guest', line)
+    print(*(line for line in host if 'DUMP code' in line or 'pages' in line or 'before' in line), sep='\n', flush=True)
+
+
+def run(myna, arch, count, args=()):
+    seed, count, features = int(os.environ.get('MYNA_SEED', 0)), int(os.environ.get('MYNA_LOOPS', count)), host_features()
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_loops(arch, folder)
+        shares = [(seed + k * 1000000, count // PROCESSES) for k in range(PROCESSES)]
+        commands = ' & '.join(f'loops {first} {n} {features} > /tmp/{first}' for first, n in shares)
+        commands += '\nwait\n' + '\n'.join(f'cat /tmp/{first}' for first, _ in shares)
+        guest = digests(in_guest(myna, arch, program, commands, args))
+        host = {}
+        for first, n in shares:
+            host.update(digests(on_host(program, str(first), str(n), features)))
+        wrong = sorted(s for s in host if guest.get(s) != host[s])
+        print(f'  {len(host)} loops, {len(wrong)} differ', flush=True)
+        if wrong:
+            print('  seeds', *wrong[:20])
+            show(myna, arch, program, wrong[0], features, args)
+            raise machine.Failure(f'{len(wrong)} loops leave something else than on the host, the first one is {wrong[0]}')
+
+
+TESTS = {
+    'amd64': lambda myna: run(myna, 'amd64', 60000),
+    'i386': lambda myna: run(myna, 'i386', 60000),
+    'amd64-interp': lambda myna: run(myna, 'amd64', 2000, ['-accel', 'tcg,interp=on']),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
