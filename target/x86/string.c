@@ -177,6 +177,20 @@ static void fill_run(const Repeat *r, uint8_t *to, uint64_t value, uint64_t n)
     }
 }
 
+/* In segments with limits the source has to be there, to its last byte, before the other segment is looked at. */
+static void probe_source(const Repeat *r)
+{
+    uint64_t one = 1, linear = find_run(r, r->source_seg, R_SI, false, &one);
+    unsigned left = 0x1000 - (linear & 0xfff);
+
+    if (r->size <= left) {
+        probe(r, linear, 1, MMU_LOAD);
+    } else {
+        engine.probe(r->s->hot.cpu, linear, left, MMU_LOAD, r->mode, r->ra);
+        engine.probe(r->s->hot.cpu, (uint32_t)(linear + left), r->size - left, MMU_LOAD, r->mode, r->ra);
+    }
+}
+
 /* Each of these does one run of at most n elements. */
 
 static void run_movs(const Repeat *r, uint64_t n)
@@ -184,10 +198,8 @@ static void run_movs(const Repeat *r, uint64_t n)
     uint64_t from = find_run(r, r->source_seg, R_SI, false, &n), to;
     void *host_from, *host_to;
 
-    if (!(r->s->mode_flags & MODE_CS64)) { /* the source has to be there before the other segment is looked at */
-        uint64_t one = 1;
-
-        probe(r, find_run(r, r->source_seg, R_SI, false, &one), 1, MMU_LOAD);
+    if (!(r->s->mode_flags & MODE_CS64)) {
+        probe_source(r);
     }
     to = find_run(r, S_ES, R_DI, true, &n);
     if (r->backward) { /* the second may have shortened the run of the first */

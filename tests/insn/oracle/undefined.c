@@ -87,12 +87,18 @@ Undefined undefined_results(const Case *one, const OracleState *before, bool fau
     return undefined;
 }
 
+/* FXSAVE, XSAVE and their like. */
+static bool is_area(const Row *row)
+{
+    return row->map == MAP_0F && row->opcode == 0xae && !row->is_vex;
+}
+
 bool undefined_fault_offset(const Case *one)
 {
     const Row *row = one->row;
     unsigned flags = row->fp ? row->fp->flags : row->vex ? row->vex->flags : 0;
 
-    return (row->map == MAP_0F && row->opcode == 0xae && !row->is_vex) || (row->x87 && row->digit == 4) || flags & (FPF_MASKMOV | FPF_MASKED);
+    return is_area(row) || (row->x87 && row->digit == 4) || flags & (FPF_MASKMOV | FPF_MASKED);
 }
 
 bool undefined_mmx_switch(const Case *one)
@@ -113,8 +119,12 @@ bool undefined_order(const Case *one, const OracleState *host, const OracleState
     if (one->mode == ORACLE_64 && one->in.row->emit == x86_emit_movbe && host->vector == EXC_SS && guest->vector == EXC_GP) {
         return true; /* a prefix of SS does nothing, but to the exception of this instruction */
     }
-    if (flags & FPF_MASKMOV && one->in.addr_type == IR_I16) {
-        return host->vector >= 0 && guest->vector >= 0; /* whether its bytes wrap at 64 KiB */
+    /*
+     * Whether their bytes wrap at 64 KiB is up to the processor (SDM volume 3, "Segment Wraparound"): of the area of FXRSTOR
+     * Intel's look at the last byte first, which then is below the limit of an expand-down segment.
+     */
+    if (one->in.addr_type == IR_I16 && (flags & FPF_MASKMOV || is_area(one->row))) {
+        return host->vector >= 0 && guest->vector >= 0;
     }
     return exception && one->in.is_mem && guest->vector >= 0;
 }
