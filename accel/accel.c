@@ -234,6 +234,10 @@ static void ignore_page(Cpu *cpu, VirtAddr addr)
 {
 }
 
+static void ignore_pages(Cpu *cpu, VirtAddr addr, unsigned shift)
+{
+}
+
 #define PLAIN_ENGINE_OPS                     \
     {                                        \
         .load = plain_load,                  \
@@ -242,7 +246,8 @@ static void ignore_page(Cpu *cpu, VirtAddr addr)
         .flush_all = ignore_cpu,             \
         .flush_space = ignore_space,         \
         .flush_page = ignore_page,           \
-        .flush_page_everywhere = ignore_page, \
+        .flush_pages = ignore_pages,         \
+        .flush_pages_everywhere = ignore_pages, \
         .flush_all_everywhere = ignore_cpu,  \
         .update_mode = ignore_cpu,           \
         .breakpoints_changed = ignore_cpu,   \

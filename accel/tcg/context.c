@@ -60,7 +60,6 @@ static void jumps_wipe(JumpCache *jumps)
     zero_pages(jumps->entries, JUMP_CACHE_SIZE * sizeof(*jumps->entries));
     zero_pages(jumps->listed, JUMP_CACHE_SIZE);
     clear_entry(jumps, 0);
-    fill_words(jumps->pages, 0, G_N_ELEMENTS(jumps->pages));
     for (int i = 0; i < 2; i++) {
         jumps->filled[i].n = 0;
         jumps->filled[i].overflow = false;
@@ -88,18 +87,16 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
         }
         list->n = 0;
     }
-    if (!keep_global) {
-        fill_words(jumps->pages, 0, G_N_ELEMENTS(jumps->pages));
-    }
 }
 
 static void jumps_allocate(JumpCache *jumps)
 {
-    uint8_t *base = map_zeroed(JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1));
+    uint8_t *base = map_zeroed(JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1) + 2 * sizeof(FillList));
 
     jumps->entries = (JumpCacheEntry *)base;
     jumps->blocks = (Block **)(base + JUMP_CACHE_SIZE * sizeof(JumpCacheEntry));
     jumps->listed = base + JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *));
+    jumps->filled = (FillList *)(jumps->listed + JUMP_CACHE_SIZE);
     jumps_wipe(jumps);
 }
 
@@ -109,24 +106,40 @@ static uint32_t page_number(uint64_t addr)
     return (uint32_t)addr >> GUEST_PAGE_BITS;
 }
 
-/* The bit of a page in the filter: kernels alone run through thousands of pages. */
-static uint32_t filter_bit(uint32_t page)
+/* A page's two bits in the filter: kernels alone run through thousands of pages. */
+static void filter_bits(uint32_t page, uint32_t bit[2])
 {
-    return (page ^ page >> 15) & (64 * G_N_ELEMENTS(((JumpCache *)0)->pages) - 1);
+    enum { BITS = 64 * G_N_ELEMENTS(((SpaceTables *)0)->jump_pages) };
+
+    bit[0] = (page ^ page >> 15) % BITS;
+    bit[1] = page * 0x9e3779b1u >> 16 & (BITS - 1);
 }
 
-static bool filter_has(const JumpCache *jumps, uint32_t page)
+static bool filter_has(const SpaceTables *tables, uint32_t page)
 {
-    uint32_t bit = filter_bit(page);
+    uint32_t bit[2];
 
-    return jumps->pages[bit / 64] >> bit % 64 & 1;
+    filter_bits(page, bit);
+    return tables->jump_pages[bit[0] / 64] >> bit[0] % 64 & tables->jump_pages[bit[1] / 64] >> bit[1] % 64 & 1;
 }
 
-static void filter_add(JumpCache *jumps, uint32_t page)
+static void filter_add(SpaceTables *tables, uint32_t page)
 {
-    uint32_t bit = filter_bit(page);
+    uint32_t bit[2];
 
-    jumps->pages[bit / 64] |= UINT64_C(1) << bit % 64;
+    filter_bits(page, bit);
+    for (int i = 0; i < 2; i++) {
+        tables->jump_pages[bit[i] / 64] |= UINT64_C(1) << bit[i] % 64;
+    }
+    tables->has_jumps = true;
+}
+
+static void filter_clear(SpaceTables *tables)
+{
+    if (tables->has_jumps) {
+        fill_words(tables->jump_pages, 0, G_N_ELEMENTS(tables->jump_pages));
+        tables->has_jumps = false;
+    }
 }
 
 /* Two branch targets of a loop may share a place: the old one moves to its second. */
@@ -141,8 +154,15 @@ static void jumps_move(JumpCache *jumps, uint32_t index)
     fill_note(jumps->filled, jumps->listed, second, local ? FILL_LOCAL : FILL_GLOBAL);
 }
 
+/* Where the current context has its tables of this mode. */
+static SpaceTables *tables_of_mode(EngineCpu *ec, unsigned mode)
+{
+    return ec->ops->system_modes >> mode & 1 && !ec->globals->apart ? &ec->globals->shared : &ec->context->own;
+}
+
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
 {
+    SpaceTables *tables = tables_of_mode(ec, ec->mode);
     JumpCache *jumps = ec->jumps;
     uint32_t index = jump_cache_index(pc), page = page_number(jumps->base + pc);
 
@@ -151,9 +171,9 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
     }
     jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->entry : NULL };
     jumps->blocks[index] = block;
-    filter_add(jumps, page);
+    filter_add(tables, page);
     if (block->host2) {
-        filter_add(jumps, page + 1);
+        filter_add(tables, page + 1);
     }
     fill_note(jumps->filled, jumps->listed, index, global ? FILL_GLOBAL : FILL_LOCAL);
 }
@@ -171,7 +191,7 @@ static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
 {
     uint32_t page = page_number(addr);
 
-    if (!jumps->entries || !filter_has(jumps, page)) {
+    if (!jumps->entries) {
         return;
     }
     if (jumps->filled[FILL_LOCAL].overflow || jumps->filled[FILL_GLOBAL].overflow) {
@@ -195,6 +215,9 @@ static void tables_clear(SpaceTables *tables, bool keep_global)
     for (int i = 0; i < JUMP_CACHES; i++) {
         jumps_clear(&tables->jumps[i], keep_global);
     }
+    if (!keep_global) {
+        filter_clear(tables);
+    }
 }
 
 static void tables_drop_page(SpaceTables *tables, uint64_t page)
@@ -202,7 +225,7 @@ static void tables_drop_page(SpaceTables *tables, uint64_t page)
     for (unsigned mode = 0; mode < MMU_MODES; mode++) {
         tlb_drop_page(&tables->tlb[mode], page);
     }
-    for (int i = 0; i < JUMP_CACHES; i++) {
+    for (int i = 0; i < JUMP_CACHES && filter_has(tables, page_number(page)); i++) {
         jumps_drop_page(&tables->jumps[i], page);
     }
 }
@@ -235,20 +258,39 @@ void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global)
     }
 }
 
-/* The part of a page flush that is the context's own. */
-static void context_flush_page(EngineCpu *ec, MmuContext *context, uint64_t page)
+/* Pages that are flushed together: the address of the first, with log2 of their number in the bits below. */
+static uint64_t pages_first(uint64_t pages)
 {
-    if (large_has(&context->large, page)) {
-        context_flush(ec, context, true);
-    }
-    for (unsigned mode = 0; mode < MMU_MODES; mode++) {
-        PageEntry *entry = pages_find(&context->pages, page | mode);
+    return pages & PAGE_MASK;
+}
+
+static uint64_t pages_end(uint64_t pages)
+{
+    return pages_first(pages) + ((uint64_t)GUEST_PAGE_SIZE << (pages & 63));
+}
+
+/* Of the second level and of the tables before it. */
+static void drop_page(PageSets *sets, SpaceTables *tables, uint64_t page)
+{
+    for (uint32_t modes = sets->modes; modes; modes &= modes - 1) {
+        PageEntry *entry = pages_find(sets, page | (unsigned)__builtin_ctz(modes));
 
         if (entry) {
             entry->generation = 0;
         }
     }
-    tables_drop_page(&context->own, page);
+    tables_drop_page(tables, page);
+}
+
+/* The part of a flush of pages that is the context's own. */
+static void context_flush_pages(EngineCpu *ec, MmuContext *context, uint64_t pages)
+{
+    for (uint64_t page = pages_first(pages); page != pages_end(pages); page += GUEST_PAGE_SIZE) {
+        if (large_has(&context->large, page)) {
+            context_flush(ec, context, true);
+        }
+        drop_page(&context->pages, &context->own, page);
+    }
 }
 
 void context_drop_flagged_stores(EngineCpu *ec)
@@ -265,7 +307,7 @@ static void context_catch_up(EngineCpu *ec, MmuContext *context)
         context_flush(ec, context, false);
     }
     while (context->flush_seq != ec->flush_seq) {
-        context_flush_page(ec, context, ec->flush_log[context->flush_seq++ % FLUSH_LOG]);
+        context_flush_pages(ec, context, ec->flush_log[context->flush_seq++ % FLUSH_LOG]);
     }
 }
 
@@ -344,7 +386,9 @@ static void globals_own(EngineCpu *ec)
         unsigned n = 0;
 
         for (int i = 0; i < JUMP_CACHES; i++) {
-            n += globals->shared.jumps[i].filled[FILL_LOCAL].n;
+            const JumpCache *jumps = &globals->shared.jumps[i];
+
+            n += jumps->entries ? jumps->filled[FILL_LOCAL].n : 0;
         }
         tables_clear(&globals->shared, true);
         globals->owner = ec->context;
@@ -354,12 +398,6 @@ static void globals_own(EngineCpu *ec)
             globals->owner = NULL;
         }
     }
-}
-
-/* Where the current context has its tables of this mode. */
-static SpaceTables *tables_of_mode(EngineCpu *ec, unsigned mode)
-{
-    return ec->ops->system_modes >> mode & 1 && !ec->globals->apart ? &ec->globals->shared : &ec->context->own;
 }
 
 static void context_enter(EngineCpu *ec, uint64_t id)
@@ -502,31 +540,31 @@ void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask)
     }
 }
 
-void engine_flush_page(Cpu *cpu, VirtAddr addr)
+void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift)
 {
     EngineCpu *ec = cpu->engine;
-    uint64_t page = addr & PAGE_MASK;
+    uint64_t pages = (addr & -(UINT64_C(1) << shift)) | (shift - GUEST_PAGE_BITS);
 
     if (!ec || !ec->context) {
         return;
     }
-    if (large_has(&ec->globals->large, page)) {
-        /* The other contexts are emptied when they are switched to, those of other worlds too. */
-        ec->n_flushes++;
-        globals_flush(ec->globals);
-        ec->flush_seq += FLUSH_LOG + 1;
-        context_flush(ec, ec->context, false);
-        return;
-    }
-    for (unsigned mode = 0; mode < MMU_MODES; mode++) {
-        PageEntry *entry = pages_find(&ec->globals->pages, page | mode);
-
-        if (entry) {
-            entry->generation = 0;
+    for (uint64_t page = pages_first(pages); page != pages_end(pages); page += GUEST_PAGE_SIZE) {
+        if (large_has(&ec->globals->large, page)) {
+            /* The other contexts are emptied when they are switched to, those of other worlds too. */
+            ec->n_flushes++;
+            globals_flush(ec->globals);
+            ec->flush_seq += FLUSH_LOG + 1;
+            context_flush(ec, ec->context, false);
+            return;
         }
+        drop_page(&ec->globals->pages, &ec->globals->shared, page);
     }
-    tables_drop_page(&ec->globals->shared, page);
-    ec->flush_log[ec->flush_seq++ % FLUSH_LOG] = page;
-    context_flush_page(ec, ec->context, page);
+    ec->flush_log[ec->flush_seq++ % FLUSH_LOG] = pages;
+    context_flush_pages(ec, ec->context, pages);
     ec->context->flush_seq = ec->flush_seq;
+}
+
+void engine_flush_page(Cpu *cpu, VirtAddr addr)
+{
+    engine_flush_pages(cpu, addr, GUEST_PAGE_BITS);
 }

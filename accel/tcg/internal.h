@@ -46,6 +46,7 @@ enum {
 typedef struct PageSets {
     uint64_t generation;
     uint32_t next_way;
+    uint32_t modes; /* MMU modes that have entries, by bit */
     PageEntry (*entries)[PAGES_WAYS];
 } PageSets;
 
@@ -74,8 +75,8 @@ typedef struct Tlb {
     _Atomic uint8_t **store_flags; /* page flags behind each store entry */
     uint8_t *listed;               /* per element: bit FILL_LOCAL and FILL_GLOBAL */
     uint64_t mask;                 /* as CpuHot.tlb_mask */
-    uint32_t refills;              /* since the last change of size */
-    FillList filled[2];
+    uint32_t refills;              /* since the last change of size, but for those that made up for flushes */
+    FillList *filled;              /* two of them, apart, so that a look at all modes' tables stays on a few cache lines */
 } Tlb;
 
 struct Block;
@@ -85,8 +86,7 @@ typedef struct JumpCache {
     uint64_t used; /* for replacement */
     JumpCacheEntry *entries; /* NULL: not used yet */
     struct Block **blocks;   /* behind each entry */
-    uint64_t pages[512];     /* filter of the pages that entries are on */
-    FillList filled[2];
+    FillList *filled;        /* two of them */
     uint8_t *listed;
 } JumpCache;
 
@@ -107,6 +107,8 @@ typedef struct SpaceTables {
     Tlb tlb[MMU_MODES];
     JumpCache jumps[JUMP_CACHES];
     uint64_t code_seq;  /* how many new code pages its store entries know of */
+    bool has_jumps;
+    uint64_t jump_pages[512]; /* filter of the pages that entries of the jump caches are on */
 } SpaceTables;
 
 /* What belongs to one address space on one CPU. */
@@ -176,8 +178,8 @@ typedef struct EngineCpu {
     Tlb *tlb[MMU_MODES];       /* of the current context, its own or shared */
     uint64_t clock;            /* for replacement */
     uint64_t flush_seq;
-    VirtAddr flush_log[FLUSH_LOG];
-    VirtAddr remote_pages[REMOTE_PAGES]; /* that other CPUs want flushed here; under remote_mutex */
+    VirtAddr flush_log[FLUSH_LOG];       /* addresses | log2 of how many pages */
+    VirtAddr remote_pages[REMOTE_PAGES]; /* the same, that other CPUs want flushed here; under remote_mutex */
     unsigned n_remote_pages;
     bool await_flushes;        /* before the next block: others do what this CPU wanted of them */
 
@@ -270,7 +272,7 @@ void exclusive_begin(EngineCpu *ec);
 void exclusive_end(EngineCpu *ec);
 /* All CPUs: do this before running code again. wait: until none runs code that has not. Not in code. */
 void cpus_pend(EngineCpu *self, uint32_t what, bool wait);
-void cpus_flush_page(Cpu *cpu, VirtAddr addr);
+void cpus_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift);
 void cpus_flush_all(Cpu *cpu);
 
 /* mmu.c, compiled for general registers only: memory accesses of translated code and helpers. */
@@ -307,6 +309,8 @@ void engine_flush_all(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
 void engine_flush_page(Cpu *cpu, VirtAddr addr);
+/* Those of 2^shift bytes around addr: a page, or neighbours. */
+void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift);
 void engine_update_mode(Cpu *cpu);
 void engine_change_mode(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base);
 extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */

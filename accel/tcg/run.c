@@ -163,11 +163,11 @@ static void leave_soon_and_wait(EngineCpu *ec)
     atomic_store(&ec->cpu->hot->poll, -1);
 }
 
-void cpus_flush_page(Cpu *cpu, VirtAddr addr)
+void cpus_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift)
 {
     EngineCpu *self = cpu->engine;
 
-    engine_flush_page(cpu, addr);
+    engine_flush_pages(cpu, addr, shift);
     if (cpu_count() == 1 || !self) {
         return;
     }
@@ -182,7 +182,7 @@ void cpus_flush_page(Cpu *cpu, VirtAddr addr)
         if (ec->n_remote_pages == REMOTE_PAGES) {
             what = PENDING_FLUSH_ALL;
         } else {
-            ec->remote_pages[ec->n_remote_pages++] = addr;
+            ec->remote_pages[ec->n_remote_pages++] = (addr & PAGE_MASK) | (shift - GUEST_PAGE_BITS);
         }
         if (!(atomic_fetch_or(&ec->pending, what) & what)) {
             cpu_request(ec->cpu, CPU_REQ_EXIT);
@@ -207,7 +207,8 @@ static void flush_remote_pages(EngineCpu *ec)
 {
     g_mutex_lock(&remote_mutex);
     for (unsigned i = 0; i < ec->n_remote_pages; i++) {
-        engine_flush_page(ec->cpu, ec->remote_pages[i]);
+        engine_flush_pages(ec->cpu, ec->remote_pages[i] & PAGE_MASK,
+                           GUEST_PAGE_BITS + (ec->remote_pages[i] & ~PAGE_MASK));
     }
     ec->n_remote_pages = 0;
     g_mutex_unlock(&remote_mutex);

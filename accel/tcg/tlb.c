@@ -85,6 +85,7 @@ PageEntry *pages_slot(PageSets *sets, uint64_t tag)
         sets->entries = map_zeroed(sizeof(*sets->entries) * PAGES_SETS);
         sets->generation = MAX(sets->generation, 1);
     }
+    sets->modes |= 1u << (tag & (GUEST_PAGE_SIZE - 1));
     way = sets->entries[pages_set(tag)];
     for (int i = 0; i < PAGES_WAYS; i++) {
         if (way[i].generation != sets->generation) {
@@ -120,12 +121,13 @@ static void tlb_wipe(Tlb *tlb)
 static void tlb_allocate(Tlb *tlb)
 {
     size_t table = TLB_MAX_SIZE * sizeof(TlbEntry);
-    uint8_t *base = map_zeroed(2 * table + TLB_MAX_SIZE * (sizeof(*tlb->store_flags) + 1));
+    uint8_t *base = map_zeroed(2 * table + TLB_MAX_SIZE * (sizeof(*tlb->store_flags) + 1) + 2 * sizeof(FillList));
 
     tlb->load = (TlbEntry *)base;
     tlb->store = (TlbEntry *)(base + table);
     tlb->store_flags = (_Atomic uint8_t **)(base + 2 * table);
     tlb->listed = base + 2 * table + TLB_MAX_SIZE * sizeof(*tlb->store_flags);
+    tlb->filled = (FillList *)(tlb->listed + TLB_MAX_SIZE);
     tlb->mask = (TLB_MIN_SIZE - 1) * sizeof(TlbEntry);
     tlb_wipe(tlb);
 }
@@ -149,9 +151,9 @@ void tlb_clear(Tlb *tlb, bool keep_global)
             tlb->store[index].tag = TLB_INVALID;
             tlb->listed[index] &= ~(1 << which);
         }
+        tlb->refills -= MIN(tlb->refills, list->n); /* for each one, which is not the size's fault */
         list->n = 0;
     }
-    tlb->refills = 0;
 }
 
 /* The tables of the current context and mode, for translated code. */

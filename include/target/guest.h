@@ -136,9 +136,10 @@ typedef struct EngineOps {
      * of global pages apart, or a prefix of them. */
     void (*flush_spaces)(Cpu *cpu, uint64_t space_id, uint64_t mask);
     void (*flush_page)(Cpu *cpu, VirtAddr addr); /* in all contexts of this CPU */
+    void (*flush_pages)(Cpu *cpu, VirtAddr addr, unsigned shift); /* 2^shift bytes around addr: a page or a few */
     /* The same on every CPU, from helpers with EFFECT_FP whose block ends behind them: the next one begins when all others
      * have done it. */
-    void (*flush_page_everywhere)(Cpu *cpu, VirtAddr addr);
+    void (*flush_pages_everywhere)(Cpu *cpu, VirtAddr addr, unsigned shift);
     void (*flush_all_everywhere)(Cpu *cpu);
     /* CR3, mode or key flags changed: choose tables and jump cache again. */
     void (*update_mode)(Cpu *cpu);

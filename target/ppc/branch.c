@@ -6,17 +6,25 @@ enum { BO_ANY_CONDITION = 16, BO_IF_TRUE = 8, BO_NO_COUNT = 4, BO_IF_ZERO = 2 };
 
 static void put_link(PpcTranslator *tr, const PpcInsn *in)
 {
-    ir_put(tr->ir, IR_I64, SLOT_LR, ppc_const(tr, IR_I64, in->next_pc));
+    ir_put(tr->ir, IR_I64, SLOT_LR, ppc_pc(tr, IR_I64, in->next_pc));
+}
+
+/* The end of the block: to the distance from this instruction, or from 0 with AA. */
+static void end_branch(PpcTranslator *tr, const PpcInsn *in, int64_t distance)
+{
+    if (IS_AA(in) && tr->t->key->pic_bits) {
+        ppc_end_lookup(tr, ppc_const(tr, IR_I64, (uint64_t)distance & tr->pc_mask), BRANCH_JUMP);
+    } else {
+        ppc_end_jump(tr, (IS_AA(in) ? 0 : in->pc) + (uint64_t)distance);
+    }
 }
 
 static void emit_b(PpcTranslator *tr, const PpcInsn *in)
 {
-    int64_t li = (int32_t)((in->word & 0x03fffffc) << 6) >> 6;
-
     if (IS_LK(in)) {
         put_link(tr, in);
     }
-    ppc_end_jump(tr, (IS_AA(in) ? 0 : in->pc) + li);
+    end_branch(tr, in, (int32_t)((in->word & 0x03fffffc) << 6) >> 6);
 }
 
 /* CTR - 1, put into it, and flags that tell whether it is zero in the current mode. */
@@ -58,7 +66,6 @@ static bool branch_condition(PpcTranslator *tr, const PpcInsn *in, IrVal *flags,
 
 static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
 {
-    uint64_t target = (IS_AA(in) ? 0 : in->pc) + (uint64_t)F_DS(in);
     IrVal flags;
     IrCc cc;
     bool conditional = branch_condition(tr, in, &flags, &cc);
@@ -66,10 +73,13 @@ static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
     if (IS_LK(in)) {
         put_link(tr, in);
     }
-    if (conditional) {
-        ppc_branch_if(tr, in, cc, flags, target);
+    if (!conditional) {
+        end_branch(tr, in, F_DS(in));
+    } else if (IS_AA(in) && tr->t->key->pic_bits) {
+        ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
+        end_branch(tr, in, F_DS(in));
     } else {
-        ppc_end_jump(tr, target);
+        ppc_branch_if(tr, in, cc, flags, (IS_AA(in) ? 0 : in->pc) + (uint64_t)F_DS(in));
     }
 }
 
@@ -105,7 +115,7 @@ static void emit_branch_register_single(PpcTranslator *tr, const PpcInsn *in)
     IrCc cc;
 
     if (branch_condition(tr, in, &flags, &cc)) {
-        target = ir_selectcc(tr->ir, IR_I64, cc, flags, target, ppc_const(tr, IR_I64, in->next_pc));
+        target = ir_selectcc(tr->ir, IR_I64, cc, flags, target, ppc_pc(tr, IR_I64, in->next_pc));
     }
     if (IS_LK(in)) {
         put_link(tr, in);

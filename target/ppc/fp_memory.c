@@ -76,7 +76,7 @@ static bool operand_address(PpcTranslator *tr, const PpcInsn *in, IrVal *addr, i
             ppc_emit_illegal(tr);
             return false;
         }
-        *addr = relative ? ppc_const(tr, tr->address, in->pc + distance)
+        *addr = relative ? ppc_pc(tr, tr->address, in->pc + distance)
                          : ir_op2(tr->ir, IR_add, tr->address, ppc_base(tr, F_RA(in)), ppc_const(tr, tr->address, distance));
         *disp = 0;
     } else if (how & F_INDEXED) {

@@ -138,6 +138,8 @@ extern const PpcRow ppc_rows_fp[], ppc_rows_altivec[], ppc_rows_vsx[], ppc_rows_
 
 /* Operands (operands.c). */
 IrVal ppc_const(PpcTranslator *tr, IrType type, uint64_t value);
+/* A pc of the translation as a value: what LR gets, and what addresses are relative to. */
+IrVal ppc_pc(PpcTranslator *tr, IrType type, uint64_t pc);
 IrVal ppc_gpr(PpcTranslator *tr, unsigned n);            /* at tr->width */
 IrVal ppc_gpr_as(PpcTranslator *tr, IrType type, unsigned n);
 IrVal ppc_gpr_or_0(PpcTranslator *tr, unsigned n);       /* (RA|0) */

@@ -88,14 +88,14 @@ static void emit_addpcis(PpcTranslator *tr, const PpcInsn *in)
 {
     int64_t d = (int16_t)((in->word & 0xffc0) | ppc_bits(in->word, 11, 15) << 1 | (in->word & 1));
 
-    ppc_put_gpr(tr, F_RT(in), ppc_const(tr, tr->width, in->next_pc + ((uint64_t)d << 16)));
+    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_add, tr->width, ppc_pc(tr, tr->width, in->next_pc), ppc_const(tr, tr->width, (uint64_t)d << 16)));
 }
 
 /* paddi: 34 bits, relative to the pc with R. */
 static void emit_paddi(PpcTranslator *tr, const PpcInsn *in)
 {
     bool relative = F_R(in);
-    IrVal base = relative ? ppc_const(tr, tr->width, in->pc) : ppc_gpr_or_0(tr, F_RA(in));
+    IrVal base = relative ? ppc_pc(tr, tr->width, in->pc) : ppc_gpr_or_0(tr, F_RA(in));
 
     if (relative && F_RA(in)) {
         ppc_emit_illegal(tr);

@@ -108,6 +108,9 @@ static uint64_t branch_target(const PpcTranslator *tr, uint32_t word, uint64_t p
 {
     int64_t by = word >> 26 == 16 ? (int16_t)(word & 0xfffc) : (int32_t)((word & 0x03fffffc) << 6) >> 6;
 
+    if (word & 2 && tr->t->key->pic_bits) {
+        return UINT64_MAX; /* not on this page, as far as anybody knows */
+    }
     return ((word & 2 ? 0 : pc) + by) & tr->pc_mask;
 }
 

@@ -24,7 +24,7 @@ static bool operand_address(PpcTranslator *tr, const PpcInsn *in, IrVal *addr, i
             ppc_emit_illegal(tr);
             return false;
         }
-        *addr = relative ? ppc_const(tr, tr->address, in->pc + F_D34(in)) : ppc_base(tr, F_RA(in));
+        *addr = relative ? ppc_pc(tr, tr->address, in->pc + F_D34(in)) : ppc_base(tr, F_RA(in));
         *disp = relative ? 0 : F_D34(in);
         if (*disp != (int32_t)*disp) {
             *addr = ir_op2(tr->ir, IR_add, tr->address, *addr, ppc_const(tr, tr->address, *disp));
@@ -212,7 +212,7 @@ static void emit_quad(PpcTranslator *tr, const PpcInsn *in)
         int64_t disp = how & QUAD_PREFIXED ? F_D34(in) : how & QUAD_STORE ? F_DS(in) : F_DQ(in);
         bool relative = how & QUAD_PREFIXED && F_R(in);
 
-        addr = ir_op2(tr->ir, IR_add, tr->address, relative ? ppc_const(tr, tr->address, in->pc) : ppc_base(tr, F_RA(in)),
+        addr = ir_op2(tr->ir, IR_add, tr->address, relative ? ppc_pc(tr, tr->address, in->pc) : ppc_base(tr, F_RA(in)),
                       ppc_const(tr, tr->address, disp));
     }
     addr = ppc_arg(tr, addr, tr->address);

@@ -368,7 +368,7 @@ static void tlbivax(PpcState *s, uint32_t addr)
     if (large) {
         engine.flush_all_everywhere(s->hot.cpu);
     } else {
-        engine.flush_page_everywhere(s->hot.cpu, addr & PAGE);
+        engine.flush_pages_everywhere(s->hot.cpu, addr & PAGE, GUEST_PAGE_BITS);
     }
 }
 

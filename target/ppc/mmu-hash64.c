@@ -472,7 +472,7 @@ static void flush_in_segment(PpcState *s, const Pair *pair, const VirtualPage *p
     uint64_t vsid = (pair->vsid & UINT64_C(0x3ffffffffffff000)) >> (shift == 40 ? 24 : 12);
 
     if (segment_shift(pair->vsid) == shift && !((vsid << shift ^ va) << 16 >> 16 >> shift)) {
-        ppc_flush_page(s, pair->esid | (va & ((UINT64_C(1) << shift) - 1)), page->shift, engine.flush_page_everywhere);
+        engine.flush_pages_everywhere(s->hot.cpu, pair->esid | (va & ((UINT64_C(1) << shift) - 1)), page->shift);
     }
 }
 

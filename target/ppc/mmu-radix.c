@@ -149,6 +149,12 @@ static bool is_local(uint32_t insn)
     return (insn >> 1 & 0x3ff) == 274; /* tlbiel */
 }
 
+/* Software empties a processor's TLB set by set: all entries are in the first. */
+static unsigned tlbiel_set(uint64_t rb)
+{
+    return rb >> 12 & 0xfff;
+}
+
 /* What the page walk caches alone (RIC 1) is nothing here. */
 void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn)
 {
@@ -156,17 +162,17 @@ void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn)
     unsigned scope = rb >> 10 & 3, ric = insn >> 18 & 3, shift = (rb >> 5 & 7) == AP_64K ? 16 : SMALLEST;
     Cpu *cpu = s->hot.cpu;
 
-    if (ric == RIC_WALKS) {
+    if (ric == RIC_WALKS || (is_local(insn) && scope != ONE_PAGE && tlbiel_set(rb))) {
         return;
     }
     if (!is_local(insn) && cpu_count() > 1) {
         if (scope == ONE_PAGE) {
-            ppc_flush_page(s, rb, shift, engine.flush_page_everywhere);
+            engine.flush_pages_everywhere(cpu, rb, shift);
         } else {
             engine.flush_all_everywhere(cpu);
         }
     } else if (scope == ONE_PAGE) {
-        ppc_flush_page(s, rb, shift, engine.flush_page);
+        engine.flush_pages(cpu, rb, shift);
     } else if (scope == ONE_PROCESS && rs >> 32) {
         engine.flush_space(cpu, WORLD | rs >> 32, true);
     } else {

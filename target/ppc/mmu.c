@@ -39,14 +39,6 @@ void ppc_table_written(PpcState *s, PhysAddr addr, unsigned size)
     }
 }
 
-void ppc_flush_page(PpcState *s, uint64_t addr, unsigned shift, void (*flush)(Cpu *cpu, VirtAddr addr))
-{
-    addr &= -(UINT64_C(1) << shift);
-    for (uint64_t part = 0; part < UINT64_C(1) << shift; part += GUEST_PAGE_SIZE) {
-        flush(s->hot.cpu, addr + part);
-    }
-}
-
 unsigned ppc_data_mode(const PpcState *s)
 {
     if (ppc_isa(s, ISA_BOOKE)) {

@@ -31,9 +31,6 @@ static inline uint64_t ppc_engine_page(unsigned shift)
     return shift == 16 ? GUEST_PAGE_SIZE : UINT64_C(1) << shift;
 }
 
-/* Flushes a page of 2^shift bytes, at most 64 KiB (or one that the engine knows as larger), by a function of the engine. */
-void ppc_flush_page(PpcState *s, uint64_t addr, unsigned shift, void (*flush)(Cpu *cpu, VirtAddr addr));
-
 bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 uint64_t ppc_space_32(PpcState *s);
 void ppc_tlbie_32(PpcState *s, uint32_t addr);

@@ -139,7 +139,7 @@ void ppc_tlbie_32(PpcState *s, uint32_t addr)
     if (addr < CLASSES_END) {
         engine.flush_all_everywhere(s->hot.cpu);
     } else {
-        engine.flush_page_everywhere(s->hot.cpu, addr & ~UINT32_C(0xfff));
+        engine.flush_pages_everywhere(s->hot.cpu, addr, GUEST_PAGE_BITS);
     }
     forget_other_worlds(s, m);
 }

@@ -6,6 +6,18 @@ IrVal ppc_const(PpcTranslator *tr, IrType type, uint64_t value)
     return ir_const(tr->ir, type, value);
 }
 
+IrVal ppc_pc(PpcTranslator *tr, IrType type, uint64_t pc)
+{
+    IrType sum_type = MIN(type, tr->address); /* sums wrap at 32 bits in 32-bit mode */
+    IrVal sum;
+
+    if (!tr->t->key->pic_bits) {
+        return ppc_const(tr, type, pc);
+    }
+    sum = ir_op2(tr->ir, IR_add, sum_type, ir_get(tr->ir, sum_type, SLOT_PIC_PAGE), ppc_const(tr, sum_type, pc & ir_mask(sum_type)));
+    return type == sum_type ? sum : ir_zext(tr->ir, type, sum_type, sum);
+}
+
 IrVal ppc_gpr_as(PpcTranslator *tr, IrType type, unsigned n)
 {
     return ir_get(tr->ir, type, SLOT_R0 + n);

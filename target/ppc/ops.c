@@ -1,6 +1,15 @@
 /* What the translating engine calls of the PowerPC target. */
 #include "target/ppc/insns.h"
 
+/* Code of processes: shared libraries and programs are at another address in each. */
+static unsigned pic_bits(const PpcState *s)
+{
+    if (!(s->mode_flags & MODE_PR) || (s->mode_flags & (MODE_SE | MODE_BE))) {
+        return 0;
+    }
+    return s->mode_flags & MODE_SF ? 64 : 32;
+}
+
 static void block_key(Cpu *cpu, BlockKey *key)
 {
     PpcState *s = ppc_state(cpu);
@@ -8,6 +17,7 @@ static void block_key(Cpu *cpu, BlockKey *key)
     key->pc = s->pc;
     key->base = 0;
     key->flags = s->mode_flags;
+    key->pic_bits = pic_bits(s);
 }
 
 static unsigned mmu_mode(Cpu *cpu, bool kernel)
@@ -58,6 +68,7 @@ const GuestOps ppc_guest_ops = {
     .disassemble = ppc_disassemble,
     .mmu_mode = mmu_mode,
     .fetch_mode = fetch_mode,
+    .system_modes = 1 << MMU_KERNEL | 1 << MMU_REAL | 1 << MMU_FETCH_KERNEL | 1 << MMU_FETCH_REAL,
     .address_space_id = address_space_id,
     .walk = ppc_walk,
     .raise_mmu_fault = ppc_raise_mmu_fault,

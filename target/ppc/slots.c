@@ -27,6 +27,7 @@ const IrSlot ppc_slots[SLOT_COUNT] = {
     [SLOT_VRSAVE] = FIELD("vrsave", vrsave, IR_I32),
     [SLOT_FPSCR] = FIELD("fpscr", fpscr, IR_I64),
     [SLOT_VSCR] = FIELD("vscr", vscr, IR_I32),
+    [SLOT_PIC_PAGE] = FIELD("pic_page", hot.pic_page, IR_I64),
 };
 
 const IrHelper ppc_helpers[HELPER_COUNT] = {

@@ -3,13 +3,13 @@
 
 static void emit_sc(PpcTranslator *tr, const PpcInsn *in)
 {
-    PPC_CALL2(tr, syscall, ppc_const(tr, IR_I64, ppc_bits(in->word, 20, 26)), ppc_const(tr, IR_I64, in->next_pc));
+    PPC_CALL2(tr, syscall, ppc_const(tr, IR_I64, ppc_bits(in->word, 20, 26)), ppc_pc(tr, IR_I64, in->next_pc));
     ppc_end_at_slot(tr);
 }
 
 static void emit_scv(PpcTranslator *tr, const PpcInsn *in)
 {
-    PPC_CALL2(tr, scv, ppc_const(tr, IR_I64, ppc_bits(in->word, 20, 26)), ppc_const(tr, IR_I64, in->next_pc));
+    PPC_CALL2(tr, scv, ppc_const(tr, IR_I64, ppc_bits(in->word, 20, 26)), ppc_pc(tr, IR_I64, in->next_pc));
     ppc_end_at_slot(tr);
 }
 
@@ -174,7 +174,7 @@ static void emit_slb(PpcTranslator *tr, const PpcInsn *in)
 /* doze, nap, sleep, rvwinkle, stop, wait: until an interrupt. */
 static void emit_nap(PpcTranslator *tr, const PpcInsn *in)
 {
-    PPC_CALL1(tr, nap, ppc_const(tr, IR_I64, in->next_pc));
+    PPC_CALL1(tr, nap, ppc_pc(tr, IR_I64, in->next_pc));
     ppc_end_at_slot(tr);
 }
 

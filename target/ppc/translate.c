@@ -68,7 +68,7 @@ void ppc_end_at_slot(PpcTranslator *tr)
 static void end_fall_through(PpcTranslator *tr, uint64_t pc)
 {
     if (ppc_each_insn_exits(tr) && tr->n_insns) {
-        ir_put(tr->ir, IR_I64, SLOT_PC, ppc_const(tr, IR_I64, pc & tr->pc_mask));
+        ir_put(tr->ir, IR_I64, SLOT_PC, ppc_pc(tr, IR_I64, pc & tr->pc_mask));
         end_single(tr);
         return;
     }
@@ -80,7 +80,7 @@ void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
 {
     pc &= tr->pc_mask;
     if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
-        ppc_end_lookup(tr, ppc_const(tr, IR_I64, pc), BRANCH_JUMP);
+        ppc_end_lookup(tr, ppc_pc(tr, IR_I64, pc), BRANCH_JUMP);
         return;
     }
     ir_exit_jump(tr->ir, pc);
@@ -89,7 +89,7 @@ void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
 
 void ppc_end_mode(PpcTranslator *tr, uint64_t pc)
 {
-    IrVal next = ppc_const(tr, IR_I64, pc & tr->pc_mask);
+    IrVal next = ppc_pc(tr, IR_I64, pc & tr->pc_mask);
 
     if (ppc_each_insn_exits(tr)) {
         ir_put(tr->ir, IR_I64, SLOT_PC, next);
@@ -105,8 +105,8 @@ void ppc_branch_if(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, u
 {
     target &= tr->pc_mask;
     if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
-        ppc_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, ppc_const(tr, IR_I64, target),
-                                       ppc_const(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
+        ppc_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, ppc_pc(tr, IR_I64, target),
+                                       ppc_pc(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
         return;
     }
     ir_exit_if(tr->ir, cc, flags, target);
@@ -274,7 +274,7 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     if (fetched) {
         translate_insn(tr, in);
     } else {
-        PPC_CALL1(tr, raise_fetch_fault, ppc_const(tr, IR_I64, pc));
+        PPC_CALL1(tr, raise_fetch_fault, ppc_pc(tr, IR_I64, pc));
         ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
         tr->done = true;
     }
@@ -292,7 +292,7 @@ void ppc_translate(Translation *t)
     ir_poll(t->ir, pc);
     while (!tr.done) {
         if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
-            ir_put(tr.ir, IR_I64, SLOT_PC, ppc_const(&tr, IR_I64, pc));
+            ir_put(tr.ir, IR_I64, SLOT_PC, ppc_pc(&tr, IR_I64, pc));
             ir_exit_main(tr.ir, TCG_EXIT_DEBUG);
             break;
         }
