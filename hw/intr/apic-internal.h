@@ -77,6 +77,7 @@ void apic_from_page(Device *dev); /* nothing if no engine has it */
 /* apic-send.c */
 void apic_write_icr(Apic *apic);
 void apic_init(Apic *apic);
+/* A destination of all ones is a broadcast; others are ids, or the 8 or 32 bits of a logical address. */
 bool apic_is_target(const Apic *apic, uint32_t destination, bool logical);
 void apic_broadcast_eoi(uint8_t vector);
 

@@ -29,7 +29,12 @@ static bool is_x2apic(const Apic *apic)
     return apic->s.base & BASE_X2APIC;
 }
 
-/* destination: 8 bits of an xAPIC, 32 bits of an x2APIC; all ones in either is a broadcast. */
+/* What is 8 bits wide on the bus: all ones are a broadcast there. */
+static uint32_t widen(uint8_t destination)
+{
+    return destination == 0xff ? UINT32_MAX : destination;
+}
+
 bool apic_is_target(const Apic *apic, uint32_t destination, bool logical)
 {
     const ApicState *s = &apic->s;
@@ -37,7 +42,7 @@ bool apic_is_target(const Apic *apic, uint32_t destination, bool logical)
     if (!(s->base & BASE_ENABLE)) {
         return false; /* off the bus */
     }
-    if (destination == 0xff || destination == UINT32_MAX) {
+    if (destination == UINT32_MAX) {
         return true;
     }
     if (!logical) {
@@ -61,6 +66,9 @@ void apic_init(Apic *apic)
     fresh.id = s->id;
     fresh.lint[0] = s->lint[0];
     fresh.lint[1] = s->lint[1];
+    if (is_x2apic(apic)) {
+        fresh.ldr = s->ldr; /* follows from the id */
+    }
     *s = fresh;
     apic_update(&apic->dev);
 }
@@ -140,7 +148,7 @@ void apic_send(const ApicMessage *message)
         irqchip->send_msi(apic_msi_address(message), apic_msi_data(message));
         return;
     }
-    send_to(message->destination, message->logical, message->mode, message->vector, message->level);
+    send_to(widen(message->destination), message->logical, message->mode, message->vector, message->level);
 }
 
 void apic_send_msi(uint64_t address, uint32_t data)
@@ -149,13 +157,13 @@ void apic_send_msi(uint64_t address, uint32_t data)
         irqchip->send_msi(address, data);
         return;
     }
-    send_to(address >> 12 & 0xff, address & MSI_LOGICAL, data >> 8 & 7, data, data & MSI_LEVEL);
+    send_to(widen(address >> 12), address & MSI_LOGICAL, data >> 8 & 7, data, data & MSI_LEVEL);
 }
 
 void apic_write_icr(Apic *apic)
 {
     uint64_t icr = apic->s.icr;
-    uint32_t destination = is_x2apic(apic) ? icr >> 32 : icr >> 56;
+    uint32_t destination = is_x2apic(apic) ? icr >> 32 : widen(icr >> 56);
     unsigned shorthand = icr >> ICR_SHORTHAND & 3;
     ApicMode mode = icr >> 8 & 7;
     uint8_t vector = icr;
@@ -176,7 +184,7 @@ void apic_write_icr(Apic *apic)
         break;
     default:
         for (int n = 0; apics[n]; n++) {
-            if (shorthand == TO_ALL || apics[n] != apic) {
+            if (apic_is_target(apics[n], UINT32_MAX, false) && (shorthand == TO_ALL || apics[n] != apic)) {
                 deliver(apics[n], mode, vector, false);
             }
         }

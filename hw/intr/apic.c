@@ -126,7 +126,7 @@ void apic_error(Apic *apic, uint32_t bit)
 void apic_set_irr(Apic *apic, uint8_t vector, bool level)
 {
     if (vector < 16) {
-        apic->s.esr_new |= ESR_RECEIVE_VECTOR;
+        apic_error(apic, ESR_RECEIVE_VECTOR);
         return;
     }
     put_bit(apic->s.irr, vector, true);
@@ -295,13 +295,14 @@ static uint32_t read_register(Apic *apic, unsigned reg)
     }
 }
 
+static const uint32_t lvt_writable[LVT_COUNT] = { 0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
+
 static void write_lvt(Apic *apic, int n, uint32_t value)
 {
-    static const uint32_t writable[LVT_COUNT] = { 0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
     ApicState *s = &apic->s;
     uint32_t old = s->lvt[n];
 
-    value &= writable[n];
+    value &= lvt_writable[n];
     if (n == LVT_TIMER && !apic->tsc_to_ns) {
         value &= ~(uint32_t)LVT_DEADLINE;
     }
@@ -376,16 +377,22 @@ static void write_register(Apic *apic, unsigned reg, uint32_t value)
     drive_intr(apic);
 }
 
-/* Bits above a register are reserved: only the interrupt command register has 64 of them (SDM volume 3, 11.12.1.3). */
+/* Reserved bits fault (SDM volume 3, 11.12.1.3); only the interrupt command register has more than 32 others. */
 static bool msr_takes(unsigned reg, uint64_t value)
 {
     switch (reg) {
     case REG_ICR:
-        return true;
-    case REG_SELF:
+        return !(value & 0xfff32000);
+    case REG_TPR: case REG_SELF:
         return !(value >> 8);
+    case REG_SVR:
+        return !(value >> 10); /* bit 9, of older processors, does nothing */
     case REG_EOI: case REG_ESR:
         return value == 0;
+    case REG_DIVIDE:
+        return !(value & ~UINT64_C(0xb));
+    case REG_LVT ... REG_LVT + LVT_COUNT - 1:
+        return !(value & ~(uint64_t)(lvt_writable[reg - REG_LVT] | LVT_PENDING | LVT_REMOTE_IRR));
     default:
         return !(value >> 32);
     }
@@ -493,6 +500,17 @@ static Apic *current_apic(void)
     return apics[0];
 }
 
+/* Registers of the xAPIC; a debugger's accesses to others are no errors. */
+static void check_register(Apic *apic, unsigned reg)
+{
+    bool exists = reg == REG_ID || reg == REG_VERSION || (reg >= REG_TPR && reg <= REG_ESR) || (reg >= REG_ICR && reg <= REG_CURRENT) ||
+                  reg == REG_DIVIDE;
+
+    if (!exists && cpu_current()) {
+        apic_error(apic, ESR_REGISTER);
+    }
+}
+
 static uint64_t window_read(void *opaque, PhysAddr offset, unsigned size)
 {
     Apic *apic = current_apic();
@@ -503,6 +521,7 @@ static uint64_t window_read(void *opaque, PhysAddr offset, unsigned size)
     if (offset >= 0x400 || (offset & 15) + size > 4) {
         return 0;
     }
+    check_register(apic, offset >> 4);
     return read_register(apic, offset >> 4) >> 8 * (offset & 3);
 }
 
@@ -524,6 +543,7 @@ static void window_write(void *opaque, PhysAddr offset, uint64_t value, unsigned
         }
     } else if (offset < 0x400 && !(offset & 15) && enabled(&apic->s) &&
                !(apic->s.base & BASE_X2APIC)) {
+        check_register(apic, offset >> 4);
         write_register(apic, offset >> 4, value);
     }
 }
