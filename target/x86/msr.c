@@ -61,8 +61,21 @@ static bool ignorable(uint32_t msr)
     }
 }
 
-static uint64_t *mtrr_fixed(X86State *s, uint32_t msr)
+static bool is_variable_mtrr(uint32_t msr)
 {
+    return msr >= MSR_MTRR_BASE0 && msr < MSR_MTRR_BASE0 + 2 * VARIABLE_MTRRS;
+}
+
+static uint64_t *mtrr(X86State *s, uint32_t msr)
+{
+    if (msr == MSR_MTRR_DEF) {
+        return &s->mtrr_def;
+    }
+    if (is_variable_mtrr(msr)) {
+        unsigned n = (msr - MSR_MTRR_BASE0) / 2;
+
+        return msr & 1 ? &s->mtrr_mask[n] : &s->mtrr_base[n];
+    }
     if (msr == MSR_MTRR_FIX64K) {
         return &s->mtrr_fixed[0];
     }
@@ -86,9 +99,7 @@ static uint64_t *plain(X86State *s, uint32_t msr)
     case MSR_SYSENTER_EIP:
         return &s->sysenter_eip;
     case MSR_PAT:
-        return &s->pat;
-    case MSR_MTRR_DEF:
-        return &s->mtrr_def;
+        return x86_has(s, FEAT_pat) ? &s->pat : NULL;
     case MSR_MISC_ENABLE:
         return &s->misc_enable;
     case MSR_MCG_STATUS:
@@ -122,11 +133,6 @@ static uint64_t *plain(X86State *s, uint32_t msr)
     default:
         break;
     }
-    if (msr >= MSR_MTRR_BASE0 && msr < MSR_MTRR_BASE0 + 2 * VARIABLE_MTRRS) {
-        unsigned n = (msr - MSR_MTRR_BASE0) / 2;
-
-        return msr & 1 ? &s->mtrr_mask[n] : &s->mtrr_base[n];
-    }
     if (msr >= MSR_MC0 && msr < MSR_MC0 + 4 * MCG_BANKS) {
         return &s->mc_banks[msr - MSR_MC0];
     }
@@ -139,8 +145,10 @@ static uint64_t *plain(X86State *s, uint32_t msr)
     if (msr >= MSR_K7_EVNTSEL0 && msr < MSR_K7_EVNTSEL0 + 8) {
         return &s->perf[PERF_AMD_SELECT + msr - MSR_K7_EVNTSEL0];
     }
-    return mtrr_fixed(s, msr);
+    return x86_has(s, FEAT_mtrr) ? mtrr(s, msr) : NULL;
 }
+
+enum { MTRR_TYPES = 0x73, PAT_TYPES = 0xf3 }; /* UC WC WT WP WB; UC- too */
 
 static bool memory_types_ok(uint64_t value, unsigned mask)
 {
@@ -156,7 +164,20 @@ static bool memory_types_ok(uint64_t value, unsigned mask)
 
 bool x86_pat_ok(uint64_t pat)
 {
-    return memory_types_ok(pat, 0xf3); /* UC WC WT WP WB UC- */
+    return memory_types_ok(pat, PAT_TYPES);
+}
+
+static bool mtrr_type_ok(uint8_t type)
+{
+    return type < 8 && MTRR_TYPES >> type & 1;
+}
+
+/* SDM volume 3, 12.11.2: reserved bits and types. */
+static bool variable_mtrr_ok(uint32_t msr, uint64_t value)
+{
+    uint64_t reserved = ~X86_PHYS_MASK | (msr & 1 ? 0x7ff : 0xf00);
+
+    return !(value & reserved) && (msr & 1 || mtrr_type_ok(value));
 }
 
 static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
@@ -178,7 +199,7 @@ static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
     case MSR_XSS:
         return !value;
     case MSR_MTRR_DEF:
-        return !(value & ~UINT64_C(0xcff));
+        return !(value & ~UINT64_C(0xcff)) && mtrr_type_ok(value);
     case MSR_FEATURE_CONTROL:
         return !(s->feature_control & 1); /* locked */
     default:
@@ -187,9 +208,9 @@ static bool plain_ok(const X86State *s, uint32_t msr, uint64_t value)
             return msr % 4 == 0 ? value == 0 || (value | 1 << 10) == UINT64_MAX : msr % 4 != 1 || value == 0;
         }
         if (msr >= MSR_MTRR_FIX64K && msr < MSR_MTRR_FIX4K + 8) {
-            return memory_types_ok(value, 0x73);
+            return memory_types_ok(value, MTRR_TYPES);
         }
-        return true;
+        return !is_variable_mtrr(msr) || variable_mtrr_ok(msr, value);
     }
 }
 
@@ -230,8 +251,8 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
         *value = cpu->intc && cpu->intc->get_base ? cpu->intc->get_base(cpu->intc_opaque) : 0;
         return x86_has(s, FEAT_apic);
     case MSR_MTRRCAP:
-        *value = VARIABLE_MTRRS | 1 << 8 | 1 << 10;
-        return true;
+        *value = VARIABLE_MTRRS | 1 << 8 | 1 << 10; /* fixed ones, and WC */
+        return x86_has(s, FEAT_mtrr);
     case MSR_MCG_CAP:
         *value = MCG_BANKS | 1 << 8;
         return true;
