@@ -77,6 +77,7 @@ typedef struct Tlb {
     uint64_t mask;                 /* as CpuHot.tlb_mask */
     uint32_t refills;              /* since the last change of size, but for those that made up for flushes */
     FillList *filled;              /* two of them, apart, so that a look at all modes' tables stays on a few cache lines */
+    TcgSites *sites;               /* where translated code keeps entries of these tables; or NULL */
 } Tlb;
 
 struct Block;
@@ -176,6 +177,7 @@ typedef struct EngineCpu {
     Globals worlds[WORLDS];
     Globals *globals;          /* of the current context's world */
     Tlb *tlb[MMU_MODES];       /* of the current context, its own or shared */
+    Tlb *sites_of;             /* whose entries TcgSites has: the last one of a mode that is not the system's */
     uint64_t clock;            /* for replacement */
     uint64_t flush_seq;
     VirtAddr flush_log[FLUSH_LOG];       /* addresses | log2 of how many pages */

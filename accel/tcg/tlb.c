@@ -105,6 +105,13 @@ static uint32_t tlb_index(const Tlb *tlb, uint64_t page)
     return page >> GUEST_PAGE_BITS & (tlb_size(tlb) - 1);
 }
 
+static void sites_clear(Tlb *tlb)
+{
+    if (tlb->sites) {
+        tcg_sites_clear(tlb->sites);
+    }
+}
+
 /* Empties everything, whatever the lists say. */
 static void tlb_wipe(Tlb *tlb)
 {
@@ -137,6 +144,7 @@ void tlb_clear(Tlb *tlb, bool keep_global)
     if (!tlb->load) {
         return;
     }
+    sites_clear(tlb);
     if (tlb->filled[FILL_LOCAL].overflow || (!keep_global && tlb->filled[FILL_GLOBAL].overflow)) {
         tlb_wipe(tlb);
         return;
@@ -156,6 +164,22 @@ void tlb_clear(Tlb *tlb, bool keep_global)
     }
 }
 
+/* Sites are of one mode, so that a system call leaves them alone: the kernel's blocks have none. */
+static void sites_hand_over(EngineCpu *ec, Tlb *tlb)
+{
+    TcgSites *sites = tcg_sites(ec->cpu->hot);
+
+    if (tlb == ec->sites_of || ec->ops->system_modes >> ec->mode & 1) {
+        return;
+    }
+    tcg_sites_clear(sites);
+    if (ec->sites_of) {
+        ec->sites_of->sites = NULL;
+    }
+    ec->sites_of = tlb;
+    tlb->sites = sites;
+}
+
 /* The tables of the current context and mode, for translated code. */
 void tlb_publish(EngineCpu *ec)
 {
@@ -165,6 +189,7 @@ void tlb_publish(EngineCpu *ec)
     if (!tlb->load) {
         tlb_allocate(tlb);
     }
+    sites_hand_over(ec, tlb);
     hot->tlb_mask = tlb->mask;
     hot->tlb_load = tlb->load;
     hot->tlb_store = tlb->store;
@@ -182,6 +207,7 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
     if (++tlb->refills > 4 * tlb_size(tlb) && tlb_size(tlb) < TLB_MAX_SIZE) {
         tlb->mask = (2 * (uint64_t)tlb_size(tlb) - 1) * sizeof(TlbEntry);
         tlb_wipe(tlb);
+        sites_clear(tlb);
         tlb_publish(ec);
     }
     index = tlb_index(tlb, page);
@@ -189,6 +215,9 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
         tlb->load[index] = (TlbEntry){ page, addend };
     }
     if (store && entry->prot & PROT_LOAD) { /* groups of accesses load by it too */
+        if (tlb->store[index].tag != TLB_INVALID && tlb->store[index].tag != page) {
+            sites_clear(tlb); /* tlb_drop_flagged_stores notes writes to pages that the table has */
+        }
         tlb->store[index] = (TlbEntry){ page, addend };
         tlb->store_flags[index] = entry->flags;
     }
@@ -203,6 +232,7 @@ void tlb_drop_page(Tlb *tlb, uint64_t page)
     if (!tlb->load) {
         return;
     }
+    sites_clear(tlb);
     index = tlb_index(tlb, page);
     if (tlb->load[index].tag == page) {
         tlb->load[index].tag = TLB_INVALID;
@@ -234,6 +264,7 @@ void tlb_drop_flagged_stores(Tlb *tlb)
     if (!tlb->load) {
         return;
     }
+    sites_clear(tlb);
     if (tlb->filled[FILL_LOCAL].overflow || tlb->filled[FILL_GLOBAL].overflow) {
         for (uint32_t i = 0; i < tlb_size(tlb); i++) {
             drop_flagged(tlb, i);

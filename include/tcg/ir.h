@@ -242,6 +242,7 @@ typedef struct IrBlock {
      * operations are distances from the page in CpuHot.pic_page, but exit_lookup's is what it is.
      */
     uint32_t pic_bits;
+    bool use_sites; /* it runs with the tables of TcgSites: accesses may remember their pages there */
     /* Slots that the successors are known to overwrite before reading: dead at exits. Per block,
      * applied to every exit unless exit_dead has an entry for its insn. */
     GArray *exit_dead; /* of IrExitDead, by rising insn index; may be empty */

@@ -92,6 +92,22 @@ typedef struct TcgRuntime {
     const HostBlock *(*find_block)(uintptr_t host_pc);
 } TcgRuntime;
 
+/*
+ * Pages that accesses of translated code have met last, below the state: entries of the TLB tables, which whoever changes
+ * or replaces those must drop (tcg_sites_clear). limit: where in the page an access may begin; 0: the entry is empty.
+ * Only blocks with IrBlock.use_sites look at them.
+ */
+enum { TCG_SITES = 64 };
+typedef struct TcgSite {
+    uint64_t limit, page, addend, host; /* host: of the page */
+} TcgSite;
+typedef struct TcgSites {
+    uint64_t filled; /* 0: all are empty */
+    TcgSite site[TCG_SITES];
+} TcgSites;
+TcgSites *tcg_sites(void *state);
+void tcg_sites_clear(TcgSites *sites);
+
 /* Where the guest's vector/x87 state lives in the state struct, in XSAVE/FXSAVE layout. */
 typedef struct TcgTarget {
     const IrSlot *slots;

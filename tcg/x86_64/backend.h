@@ -30,7 +30,8 @@ enum {
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
     AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
-    AREA_SIZE = 0x500,
+    AREA_SITES = -0xd40,  /* TcgSites */
+    AREA_SIZE = 0xd40,
     RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
 };
 
@@ -152,6 +153,28 @@ typedef struct XmmSave {
     int32_t field;
 } XmmSave;
 
+/* Address of a memory operation: base register (locked) and displacement. */
+typedef struct Address {
+    int reg;
+    int32_t disp;
+    unsigned size; /* 4: wraps at 32 bits */
+    bool is_clean; /* and the register's bits 32-63 are zero */
+    bool is_site;  /* mostly on the same page: see emit_site.c */
+} Address;
+
+/* The check of a site, for what of it is out of line. */
+typedef struct Site {
+    uint32_t jump; /* 0: none */
+    uint32_t resume;
+    Address addr;
+    uint16_t size;
+    uint8_t entry; /* in TcgSites */
+    bool is_store;
+    int8_t t1, t2;
+} Site;
+
+enum { GROUP_ROOTS = 2 };
+
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
 } ColdKind;
@@ -180,9 +203,8 @@ typedef struct ColdStub {
     bool keep_flags;
     uint32_t first_member, n_members; /* COLD_GROUP: in Context.members */
     int8_t step_regs[V_NONE], step_temps[4]; /* COLD_FAST of FAST_STEPS: vector registers */
+    Site sites[GROUP_ROOTS];
 } ColdStub;
-
-enum { GROUP_ROOTS = 2 };
 
 /* An access of a group, see emit_group.c. */
 typedef struct Member {
@@ -228,6 +250,7 @@ typedef struct Context {
     uint32_t update;      /* index of its stub */
     uint32_t group_last;  /* the last insn of the current group, 0: none */
     uint32_t group_stub;
+    unsigned site_start, n_sites; /* which entries sites take */
     bool one_root;        /* groups have no more */
     jmp_buf out_of_registers; /* of what an operation within a group of more roots, or in a loop, wants */
     uint32_t group_root[GROUP_ROOTS]; /* values that its addresses are at constant distances from; 0: none */
@@ -360,18 +383,15 @@ void emit_load(Context *c, const IrInsn *insn);
 void emit_store(Context *c, const IrInsn *insn);
 void emit_probe_store(Context *c, const IrInsn *insn);
 void emit_atomic(Context *c, const IrInsn *insn);
-/* Address of a memory operation: base register (locked) and displacement. */
-typedef struct Address {
-    int reg;
-    int32_t disp;
-    unsigned size; /* 4: wraps at 32 bits */
-    bool is_clean; /* and the register's bits 32-63 are zero */
-} Address;
 Address address_of(Context *c, const IrInsn *insn);
 /* Emits the TLB check; the operand is valid after it. The cold stub's jumps are set. */
 Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align);
 /* The same with temporaries of the caller's: t1 is the addend afterwards if the address is clean or of 64 bits. */
 Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2);
+/* How wide sums for the address may be. */
+unsigned address_width(Address addr);
+/* The same check alone: leaves the entry in t1 and its page in t2; returns the jump that is taken if it is another's. */
+uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2);
 ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_store);
 void end_access(Context *c, ColdStub *stub); /* the stub comes back to here */
 /* Parts of cold stubs: the address and size for the thunk, and the call with its fault record. */
@@ -409,13 +429,20 @@ void cold_group(Context *c, ColdStub *s);
 bool loop_plan(Context *c);
 /* While the second copy is made: whether an access has been checked before, and what is known of it (NULL: it is none). */
 bool loop_covers(const Context *c, uint32_t insn);
-const LoopAccess *loop_access(const Context *c, uint32_t insn);
+const LoopAccess *loop_access(const Context *c, uint32_t insn); /* in the second copy */
+const LoopAccess *loop_access_at(const Context *c, uint32_t insn); /* in either */
 /* emit_loop.c */
 void loop_enter(Context *c);                       /* to the second copy */
 void loop_edge(Context *c, const IrInsn *insn);    /* of the second copy */
 Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access that it covers */
 /* The current iteration becomes the last, from where the counter has so far to go in it. EFLAGS stay. */
 void loop_expire(Context *c, int32_t left, int temp);
+
+/* emit_site.c */
+bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */
+/* t1, in this width the address, becomes the addend, or with a width of 4 the host address. */
+void site_check(Context *c, Site *site, Address addr, unsigned width, unsigned size, bool is_store, int t1, int t2);
+uint32_t cold_site(Context *c, const Site *site); /* returns the jump that is taken if the table does not have the page */
 
 /* fields.c: fields of the state, and their copies in vector registers (guests whose vector registers are pinned have none). */
 void field_get(Context *c, const IrInsn *insn);

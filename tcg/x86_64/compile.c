@@ -67,6 +67,8 @@ static void prepare(Context *c, IrBlock *ir)
     reset_allocation(c);
     c->kept = 0;
     c->n_members = 0;
+    c->site_start = (ir->n_insns ? ir->insns[0].imm : 0) >> 3;
+    c->n_sites = 0;
     c->xmm_clock = 0;
     c->n_xmm_saves = 0;
     c->n_places = c->n_cold = c->n_faults = c->n_branches = 0;
@@ -276,6 +278,11 @@ static void release_values(Context *c, const IrInsn *insn)
 
 static void emit_cold(Context *c, ColdStub *s)
 {
+    for (unsigned k = 0; k < GROUP_ROOTS && s->kind != COLD_UNALIGNED; k++) {
+        if (s->sites[k].jump) {
+            s->jumps[2 * k] = cold_site(c, &s->sites[k]);
+        }
+    }
     switch (s->kind) {
     case COLD_LOAD: cold_load(c, s); break;
     case COLD_UPDATE: cold_update(c, s); break;

@@ -361,16 +361,20 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
         Mem mem;
 
         if (k) {
-            span = (Address){ .reg = second, .size = is_32bit(c, root->id) ? 4 : 8, .is_clean = c->values[root->id].clean };
+            span = (Address){ .reg = second, .size = is_32bit(c, root->id) ? 4 : 8, .is_clean = c->values[root->id].clean,
+                              .is_site = addr.is_site };
         }
         span.disp += k ? root->low : root->low - root->first;
         mem = emit_probe_in(c, k ? &other : stub, span, root->high - root->low + 1, root->stores,
                             raw && !k ? raw->mem_align : 1, addend[k], scratch);
         if (k) {
             stub->jumps[2] = other.jumps[0];
+            stub->sites[1] = other.sites[0];
         }
         if (is_32bit(c, root->id) && mem.base == addend[k]) {
-            asm_lea(&c->a, 8, addend[k], mem);
+            if (mem.index != NO_REG || mem.disp) {
+                asm_lea(&c->a, 8, addend[k], mem);
+            }
         } else if (is_32bit(c, root->id)) {
             asm_mov_rr(&c->a, 8, addend[k], mem.base);
             unlock_reg(c, mem.base); /* the first access may want it: nothing may make room any more */

@@ -12,7 +12,7 @@ Address address_of(Context *c, const IrInsn *insn)
 {
     uint32_t id = insn->in[0];
     const Value *v = &c->values[id];
-    Address addr = { .size = v->type == IR_I32 ? 4 : 8 };
+    Address addr = { .size = v->type == IR_I32 ? 4 : 8, .is_site = site_wanted(c, insn) };
     int64_t disp = insn->imm;
 
     if (addr.size == 4) {
@@ -49,14 +49,39 @@ void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned add
     }
 }
 
-Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2)
+unsigned address_width(Address addr)
+{
+    /* With zeros above, 64-bit sums will do: one that should have wrapped matches no tag. */
+    return addr.is_clean ? 8 : addr.size;
+}
+
+/* From the address in t1 to its entry: in t1, with the page in t2. */
+static uint32_t check_entry(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2)
 {
     Mem table = mem_state(is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
     Mem mask = mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask));
+    unsigned width = address_width(addr);
     Asm *a = &c->a;
 
-    /* With zeros above, 64-bit sums will do: one that should have wrapped matches no tag. */
-    unsigned width = addr.is_clean ? 8 : addr.size;
+    asm_shift_imm(a, SH_SHR, width, t1, 12 - TLB_ENTRY_BITS);
+    asm_alu(a, ALU_AND, 8, t1, rm_mem(mask));
+    asm_alu(a, ALU_ADD, 8, t1, rm_mem(table));
+    emit_effective(c, t2, addr.reg, addr.disp + size - 1, width);
+    asm_alu_ri(a, ALU_AND, width, rm_reg(t2), PAGE_MASK);
+    asm_alu(a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
+    return asm_jcc(a, CC_NE);
+}
+
+uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2)
+{
+    emit_effective(c, t1, addr.reg, addr.disp, address_width(addr));
+    return check_entry(c, addr, size, is_store, t1, t2);
+}
+
+Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2)
+{
+    unsigned width = address_width(addr);
+    Asm *a = &c->a;
 
     stub->temp = t1;
     stub->addr_reg = addr.reg;
@@ -67,13 +92,12 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
         asm_test_imm(a, 1, rm_reg(t1), align - 1);
         stub->jumps[1] = asm_jcc(a, CC_NE);
     }
-    asm_shift_imm(a, SH_SHR, width, t1, 12 - TLB_ENTRY_BITS);
-    asm_alu(a, ALU_AND, 8, t1, rm_mem(mask));
-    asm_alu(a, ALU_ADD, 8, t1, rm_mem(table));
-    emit_effective(c, t2, addr.reg, addr.disp + size - 1, width);
-    asm_alu_ri(a, ALU_AND, width, rm_reg(t2), PAGE_MASK);
-    asm_alu(a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
-    stub->jumps[0] = asm_jcc(a, CC_NE);
+    if (addr.is_site) {
+        site_check(c, &stub->sites[0], addr, width, size, is_store, t1, t2);
+        unlock_reg(c, t2);
+        return width == 8 ? mem_index(t1, addr.reg, addr.disp) : mem_at(t1, 0);
+    }
+    stub->jumps[0] = check_entry(c, addr, size, is_store, t1, t2);
     if (width == 8) {
         unlock_reg(c, t2);
         asm_load(a, 8, t1, mem_at(t1, 8));

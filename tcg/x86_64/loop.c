@@ -363,7 +363,7 @@ static void add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *
     LoopAccess *access = &l->accesses[l->n_accesses++];
     LoopRoot *r;
 
-    *access = (LoopAccess){ .insn = i, .root = -1, .disp = sum.add, .left = left_to_count(l, now) };
+    *access = (LoopAccess){ .insn = i, .root = -1, .steps = sum.known && step_of(end, &sum).known, .disp = sum.add, .left = left_to_count(l, now) };
     if (!sum.known || !fits_s32(sum.add + NEAR_ALL) || !fits_s32(sum.add - NEAR_ALL) ||
         !(r = root_for(l, end, sum, size, align))) {
         return;
@@ -532,16 +532,21 @@ bool loop_plan(Context *c)
     return true;
 }
 
-const LoopAccess *loop_access(const Context *c, uint32_t insn)
+const LoopAccess *loop_access_at(const Context *c, uint32_t insn)
 {
     const Loop *l = &c->loop;
 
-    for (unsigned k = 0; l->running && k < l->n_accesses; k++) {
+    for (unsigned k = 0; k < l->n_accesses; k++) {
         if (l->accesses[k].insn == insn) {
             return &l->accesses[k];
         }
     }
     return NULL;
+}
+
+const LoopAccess *loop_access(const Context *c, uint32_t insn)
+{
+    return c->loop.running ? loop_access_at(c, insn) : NULL;
 }
 
 bool loop_covers(const Context *c, uint32_t insn)

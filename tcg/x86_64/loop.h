@@ -43,6 +43,7 @@ typedef struct LoopRoot {
 typedef struct LoopAccess {
     uint32_t insn;
     int8_t root;         /* -1: checked in every iteration */
+    bool steps;          /* its address goes some distance that is made of slots */
     int32_t disp;        /* with by_slot */
     int32_t left;        /* how much further the counter goes in this iteration */
 } LoopAccess;

@@ -6,6 +6,19 @@
 #include "tcg/interp.h"
 #include "tcg/pic.h"
 
+TcgSites *tcg_sites(void *state)
+{
+    return (TcgSites *)((uint8_t *)state + AREA_SITES);
+}
+
+void tcg_sites_clear(TcgSites *sites)
+{
+    for (int i = 0; i < TCG_SITES && sites->filled; i++) {
+        sites->site[i].limit = 0;
+    }
+    sites->filled = 0;
+}
+
 static uint64_t get_varint(const uint8_t **p)
 {
     uint64_t v = 0;

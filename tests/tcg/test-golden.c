@@ -84,8 +84,10 @@ static void code_for_64_bit_guests_is_as_short_as_it_was(void)
 
 static void position_independent_code_is_as_short_as_it_was(void)
 {
-    compare_file("x86_64-pic.txt", (MODE_FLAT_ALL & ~MODE_SS32) | MODE_CS64 | MODE_LMA, 64);
-    compare_file("i386-pic.txt", MODE_FLAT_ALL | MODE_CS32, 32);
+    const uint64_t process = 3 << MODE_CPL_SHIFT;
+
+    compare_file("x86_64-pic.txt", (MODE_FLAT_ALL & ~MODE_SS32) | MODE_CS64 | MODE_LMA | process, 64);
+    compare_file("i386-pic.txt", MODE_FLAT_ALL | MODE_CS32 | process, 32);
 }
 
 static void code_for_32_bit_guests_is_as_short_as_it_was(void)
