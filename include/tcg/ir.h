@@ -181,7 +181,7 @@ typedef enum IrFastKind {
     FAST_FUSED,    /* t = +-(a * c +- b) */
     FAST_FUSED2,   /* two of them */
     FAST_ROUND,    /* t = b rounded to a single */
-    FAST_TO_INT,   /* t = b as an integer of `size` bytes, toward zero, sign-extended */
+    FAST_TO_INT,   /* t = b as an integer of `size` bytes, sign-extended; the host instruction says how it is rounded */
     FAST_FROM_INT, /* t = the 64-bit integer b */
     FAST_COMPARE,  /* out (I8) = a < b ? 8 : a > b ? 4 : 2; no t */
 } IrFastKind;
@@ -206,6 +206,7 @@ typedef struct IrFast {
     uint8_t prefix, map, opcode; /* of the host instruction, as in IrRaw; the fused ones are VEX */
     uint8_t size;
     bool is_unsigned;         /* the integer */
+    bool twice;               /* an integer of 4 bytes is in both halves of t */
     bool single;              /* the result is rounded to a single */
     bool clear;               /* the doubleword behind t becomes zero */
     bool record;              /* args[1] and operands go to `last`: what the status bits can be made of */

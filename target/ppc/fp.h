@@ -34,6 +34,25 @@ static inline void fp_put_scalar(PpcState *s, unsigned reg, uint64_t value)
     s->vsr[reg][1] = 0;
 }
 
+/* The bits that moves to FPSCR reach: all but the summaries, the reserved one, and DRN with the left word. */
+#define FPSCR_WRITABLE (UINT64_C(0x700000000) | (0xffffffff & ~(FPSCR_FEX | FPSCR_VX | 0x800)))
+
+/* Those that mtfsf moves. */
+static inline uint64_t fp_moved_bits(uint32_t insn)
+{
+    uint64_t mask = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        if (insn >> 17 & 1u << i) {
+            mask |= UINT64_C(15) << 4 * i;
+        }
+    }
+    if (insn & 0x02000000) { /* L: all of it */
+        return UINT64_MAX;
+    }
+    return insn & 0x10000 ? mask << 32 : mask;
+}
+
 /* LT GT EQ UN in the instruction's CR field, and in FPCC. */
 static inline void fp_put_fpcc(PpcState *s, uint32_t insn, unsigned cr)
 {

@@ -32,6 +32,8 @@ void ppc_fp_update_fast(PpcState *s)
     }
 }
 
+#define STATUS (FPSCR_FPRF | FPSCR_FR | FPSCR_FI)
+
 enum { ADD = 0x58, MUL = 0x59, SUB = 0x5c, DIV = 0x5e, SQRT = 0x51 };          /* 0f map, as scalars and in pairs */
 enum { FMADD = 0xa8, FMSUB = 0xaa, FNMADD = 0xac, FNMSUB = 0xae };             /* 0f38 map: 213 forms; scalars + 1 */
 
@@ -60,6 +62,19 @@ static bool fused(IrFast *f, unsigned opcode, unsigned a, unsigned c, unsigned b
     f->opcode = opcode + (f->kind == FAST_FUSED);
     f->a = left(a);
     f->c = left(c);
+    f->b = left(b);
+    return true;
+}
+
+enum { CUT = 0x2c, NEAREST = 0x2d };
+
+static bool to_int(IrFast *f, unsigned opcode, unsigned size, unsigned b)
+{
+    f->kind = FAST_TO_INT;
+    f->prefix = 0xf2;
+    f->map = 1;
+    f->opcode = opcode;
+    f->size = size;
     f->b = left(b);
     return true;
 }
@@ -94,14 +109,12 @@ static bool plan_fpr(unsigned row, uint32_t word, IrFast *f)
         f->single = true;
         f->b = left(b);
         return true;
-    case EXEC_fctiwz:
-    case EXEC_fctiwuz:
-    case EXEC_fctidz:
-        f->kind = FAST_TO_INT;
-        f->size = row == EXEC_fctidz ? 8 : 4;
-        f->is_unsigned = row == EXEC_fctiwuz;
-        f->b = left(b);
-        return true;
+    case EXEC_fctiw: return to_int(f, NEAREST, 4, b);
+    case EXEC_fctid: return to_int(f, NEAREST, 8, b);
+    case EXEC_fctiwz: return to_int(f, CUT, 4, b);
+    case EXEC_fctidz: return to_int(f, CUT, 8, b);
+    case EXEC_fctiwuz: return f->is_unsigned = true, to_int(f, CUT, 4, b);
+    case EXEC_fctiduz: return f->is_unsigned = true, to_int(f, CUT, 8, b);
     case EXEC_fcfid:
     case EXEC_fcfids:
     case EXEC_fcfidu:
@@ -167,11 +180,10 @@ static bool plan_vsx(unsigned row, uint32_t word, IrFast *f)
         f->single = row == EXEC_xscvsxdsp || row == EXEC_xscvuxdsp;
         f->b = left(b);
         return true;
-    case EXEC_xscvdpsxds:
-        f->kind = FAST_TO_INT;
-        f->size = 8;
-        f->b = left(b);
-        return true;
+    case EXEC_xscvdpsxds: return to_int(f, CUT, 8, b);
+    case EXEC_xscvdpuxds: return f->is_unsigned = true, to_int(f, CUT, 8, b);
+    case EXEC_xscvdpsxws: return f->twice = true, to_int(f, CUT, 4, b);
+    case EXEC_xscvdpuxws: return f->twice = f->is_unsigned = true, to_int(f, CUT, 4, b);
     case EXEC_xsrsp:
         f->kind = FAST_ROUND;
         f->single = true;
@@ -260,10 +272,62 @@ static bool emit_permute(PpcTranslator *tr, const PpcInsn *in)
     return true;
 }
 
-bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in)
+/* FPSCR's bits that an instruction other than mtfsf moves, and to what; 0: it is another one, or wants more than that. */
+static uint32_t constant_bits(unsigned row, uint32_t word, uint64_t *value)
+{
+    unsigned shift = 28 - 4 * field_bf(word);
+
+    *value = 0;
+    if (word & 1) {
+        return 0;
+    }
+    switch (row) {
+    case EXEC_mtfsfi:
+        *value = (uint64_t)(word >> 12 & 15) << shift;
+        return word & 0x10000 ? 0 : 15u << shift;
+    case EXEC_mtfsb1: *value = UINT32_MAX; /* fall through */
+    case EXEC_mtfsb0: return 0x80000000u >> field_t(word);
+    default: return 0;
+    }
+}
+
+/*
+ * Moves to FPSCR mostly restore what it says already, but for its status bits: libraries save it, set its rounding mode,
+ * and put it back. Whatever changes more is the helper's, in cold code. FPSCR is in no slot: helpers of fast operations
+ * change it where it lies.
+ */
+static bool emit_control(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
+{
+    bool is_mtfsf = in->row->op == EXEC_mtfsf && !(in->word & 1);
+    uint64_t value = 0, moved = is_mtfsf ? fp_moved_bits(in->word) : constant_bits(in->row->op, in->word, &value);
+    IrBlock *ir = tr->ir;
+    IrVal old, new, changed;
+
+    moved &= FPSCR_WRITABLE;
+    if (!(tr->mode & MODE_FAST_FP) || !moved || (moved & STATUS && (moved & STATUS) != STATUS) || (moved & STATUS && !is_mtfsf)) {
+        return false;
+    }
+    old = ir_get_field(ir, IR_I64, offsetof(PpcState, fpscr));
+    new = is_mtfsf ? ir_get_field(ir, IR_I64, left(field_b(in->word))) : ppc_const(tr, IR_I64, value);
+    changed = ir_op2(ir, IR_and, IR_I64, ir_op2(ir, IR_xor, IR_I64, old, new), ppc_const(tr, IR_I64, moved & ~(uint64_t)STATUS));
+    ppc_cold_if(tr, in, COND_NE, IR_I64, changed, ppc_const(tr, IR_I64, 0), slowly);
+    if (moved & STATUS) {
+        old = ir_op2(ir, IR_and, IR_I64, old, ppc_const(tr, IR_I64, ~(uint64_t)STATUS));
+        new = ir_op2(ir, IR_and, IR_I64, new, ppc_const(tr, IR_I64, STATUS));
+        ir_put_field(ir, IR_I64, offsetof(PpcState, fpscr), ir_op2(ir, IR_or, IR_I64, old, new));
+        ir_put_field(ir, IR_I64, offsetof(PpcState, fp_noted), ppc_const(tr, IR_I64, 0));
+        tr->fp_last = -1;
+    }
+    return true;
+}
+
+bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
 {
     IrFast f;
 
+    if (emit_control(tr, in, slowly)) {
+        return true;
+    }
     if (emit_move(tr, in) || emit_permute(tr, in) || ppc_emit_vector_fast(tr, in)) {
         return true;
     }
@@ -285,35 +349,78 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in)
     return true;
 }
 
-static void place(PpcState *s, int32_t offset, uint64_t value)
+/* Whether the instruction, which a helper does, gives FPRF, FR and FI new values whatever they were. */
+bool ppc_fp_renews_status(const PpcState *s, unsigned row, uint32_t word)
 {
-    if (offset >= 0) {
-        memcpy((uint8_t *)s + offset, &value, sizeof(value));
+    IrFast f;
+
+    if (row == EXEC_mtfsf) {
+        return (fp_moved_bits(word) & STATUS) == STATUS;
     }
+    return ppc_fp_is_fast(s) && plan(row, word, &f) && has_status(&f) && f.kind != FAST_TO_INT;
+}
+
+enum { T, A, B, C, PLACES };
+
+/* What the note of a word says: its row, and where its result and operands are; -1: nothing there. */
+static const PpcFpNote *read_note(PpcState *s, uint32_t word)
+{
+    PpcFpNote *note = &s->fp_notes[(word >> 21 ^ word >> 1) % G_N_ELEMENTS(s->fp_notes)];
+    const PpcRow *row;
+    IrFast f;
+
+    if (note->word != word) {
+        row = ppc_decode(s->model->isa, 0, word);
+        if (!row || !(row->attr & (A_FP | A_VSX)) || row->op >= EXEC_COUNT || !plan(row->op, word, &f) || !has_status(&f)) {
+            return NULL; /* a snapshot may say anything */
+        }
+        *note = (PpcFpNote){ .word = word, .row = row->op, .places = { f.t, f.a, f.b, f.c } };
+    }
+    return note;
+}
+
+static uint64_t *doubleword_at(PpcState *s, int32_t offset)
+{
+    return (uint64_t *)((uint8_t *)s + offset);
 }
 
 /* The operands of the last operation go back to their registers, it is done again, and the registers are restored. */
+static void do_again(PpcState *s, const PpcFpNote *note)
+{
+    uint64_t kept[PLACES], behind = doubleword_at(s, note->places[T])[1];
+
+    for (unsigned k = 0; k < PLACES; k++) {
+        if (note->places[k] >= 0) {
+            kept[k] = *doubleword_at(s, note->places[k]);
+        }
+    }
+    for (unsigned k = A; k < PLACES; k++) {
+        if (note->places[k] >= 0) {
+            *doubleword_at(s, note->places[k]) = s->fp_last_operands[k - A];
+        }
+    }
+    ppc_fp_execute_again(s, note->row, note->word);
+    doubleword_at(s, note->places[T])[1] = behind;
+    for (unsigned k = 0; k < PLACES; k++) {
+        if (note->places[k] >= 0) {
+            *doubleword_at(s, note->places[k]) = kept[k];
+        }
+    }
+}
+
 void ppc_fp_settle(PpcState *s)
 {
     uint32_t word = s->fp_noted;
     uint8_t fpcc = s->fp_last_fpcc;
-    const PpcRow *row;
-    PpcVsr kept[64];
-    IrFast f;
+    const PpcFpNote *note;
 
     if (!word && !fpcc) {
         return;
     }
     s->fp_noted = 0;
     s->fp_last_fpcc = 0;
-    row = word ? ppc_decode(s->model->isa, 0, word) : NULL;
-    if (row && row->attr & (A_FP | A_VSX) && row->op < EXEC_COUNT && plan(row->op, word, &f) && has_status(&f)) {
-        memcpy(kept, s->vsr, sizeof(kept));
-        place(s, f.a, s->fp_last_operands[0]);
-        place(s, f.b, s->fp_last_operands[1]);
-        place(s, f.c, s->fp_last_operands[2]);
-        ppc_fp_execute_again(s, row->op, word);
-        memcpy(s->vsr, kept, sizeof(kept));
+    if (word && (note = read_note(s, word)) != NULL) {
+        do_again(s, note);
     }
     if (fpcc && fpcc <= 8) {
         s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | (uint64_t)fpcc << 12;

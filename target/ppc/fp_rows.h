@@ -19,8 +19,11 @@ void ppc_fp_execute(PpcState *s, unsigned row, uint32_t word);
 /* Without regard to what is pending. */
 void ppc_fp_execute_again(PpcState *s, unsigned row, uint32_t word);
 
-/* Emits the instruction without a helper on the usual path, or false (fp_fast.c). */
-bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in);
+/* Whether FPRF, FR and FI do not depend on what was noted before. (fp_fast.c) */
+bool ppc_fp_renews_status(const PpcState *s, unsigned row, uint32_t word);
+
+/* Emits the instruction without a helper on the usual path, or false; `slowly` emits it with one (fp_fast.c). */
+bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly);
 bool ppc_emit_vector_fast(PpcTranslator *tr, const PpcInsn *in); /* vec_fast.c */
 
 #endif

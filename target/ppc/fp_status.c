@@ -82,12 +82,9 @@ void fp_write(PpcState *s, unsigned reg, uint64_t value, uint32_t fprf, uint32_t
     }
 }
 
-/* The bits that moves to FPSCR reach: all but the summaries, the reserved one, and DRN with the left word. */
-#define WRITABLE (UINT64_C(0x700000000) | (0xffffffff & ~(FPSCR_FEX | FPSCR_VX | 0x800)))
-
 static void set_fpscr(PpcState *s, uint64_t value, uint64_t mask)
 {
-    mask &= WRITABLE;
+    mask &= FPSCR_WRITABLE;
     s->fpscr = (s->fpscr & ~mask) | (value & mask);
     fp_summarise(s);
 }
@@ -151,7 +148,7 @@ void ppc_exec_mcrfs(PpcState *s, uint32_t insn)
 /* FEX and VX cannot be set by hand. */
 static uint32_t bit_of(uint32_t insn)
 {
-    return (0x80000000u >> field_t(insn)) & WRITABLE;
+    return (0x80000000u >> field_t(insn)) & FPSCR_WRITABLE;
 }
 
 void ppc_exec_mtfsb0(PpcState *s, uint32_t insn)
@@ -182,18 +179,6 @@ void ppc_exec_mtfsfi(PpcState *s, uint32_t insn)
 
 void ppc_exec_mtfsf(PpcState *s, uint32_t insn)
 {
-    uint64_t mask = 0;
-
-    for (unsigned i = 0; i < 8; i++) {
-        if (insn >> 17 & 1u << i) {
-            mask |= UINT64_C(15) << 4 * i;
-        }
-    }
-    if (insn & 0x02000000) { /* L: all of it */
-        mask = UINT64_MAX;
-    } else if (insn & 0x10000) {
-        mask <<= 32;
-    }
-    set_fpscr(s, s->vsr[field_b(insn)][0], mask);
+    set_fpscr(s, s->vsr[field_b(insn)][0], fp_moved_bits(insn));
     fp_end(s, insn);
 }

@@ -24,6 +24,10 @@ void ppc_raise_fp_enabled(PpcState *s)
 
 void ppc_fp_execute(PpcState *s, unsigned row, uint32_t word)
 {
+    if ((s->fp_noted || s->fp_last_fpcc) && ppc_fp_renews_status(s, row, word)) {
+        s->fp_noted = 0;
+        s->fp_last_fpcc = 0;
+    }
     ppc_fp_settle(s);
     execs[row](s, word);
     ppc_fp_update_fast(s);
@@ -105,7 +109,7 @@ static bool touches_cr(const PpcInsn *in)
     case 4: return (!(mask & 0x400) && word & 0x400) || !strncmp(in->row->name, "bcd", 3) || !strncmp(in->row->name, "vcmp", 4);
     case 59: return word & 1 || in->row->name[0] == 'd';
     case 60: return (!(mask & 0x400) && word & 0x400) || in->row->name[1] == 's' || in->row->name[1] == 'v';
-    default: return true; /* 63: Rc, comparisons, mcrfs */
+    default: return word & 1 || in->row->op != EXEC_mffs; /* 63: Rc, comparisons, mcrfs */
     }
 }
 
@@ -127,13 +131,10 @@ static bool changes_mode(unsigned row)
     }
 }
 
-static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
+static void emit_slowly(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal row = ppc_const(tr, IR_I64, in->row->op), word = ppc_const(tr, IR_I64, in->word);
 
-    if (ppc_emit_fp_fast(tr, in)) {
-        return;
-    }
     tr->fp_last = -1;
     if (touches_gprs(in->row->op)) {
         PPC_CALL2(tr, fp_exec_gpr, row, word);
@@ -144,6 +145,13 @@ static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
     }
     if (changes_mode(in->row->op)) {
         ppc_end_mode(tr, in->next_pc);
+    }
+}
+
+static void emit_exec(PpcTranslator *tr, const PpcInsn *in)
+{
+    if (!ppc_emit_fp_fast(tr, in, emit_slowly)) {
+        emit_slowly(tr, in);
     }
 }
 

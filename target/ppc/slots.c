@@ -25,7 +25,6 @@ const IrSlot ppc_slots[SLOT_COUNT] = {
     [SLOT_RESERVE_VALUE2] = FIELD("reserve_value2", reserve_value2, IR_I64),
     [SLOT_RESERVE_SIZE] = FIELD("reserve_size", reserve_size, IR_I32),
     [SLOT_VRSAVE] = FIELD("vrsave", vrsave, IR_I32),
-    [SLOT_FPSCR] = FIELD("fpscr", fpscr, IR_I64),
     [SLOT_VSCR] = FIELD("vscr", vscr, IR_I32),
     [SLOT_PIC_PAGE] = FIELD("pic_page", hot.pic_page, IR_I64),
 };

@@ -26,7 +26,8 @@ static void with_imm(IrFast *f, unsigned imm)
 
 enum { PAND = 0xdb, PANDN = 0xdf, POR = 0xeb, PXOR = 0xef, PADDB = 0xfc, PADDW = 0xfd, PMULLW = 0xd5, PCMPEQB = 0x74, PSHUFD = 0x70,
        PUNPCKLBW = 0x60, PUNPCKHBW = 0x68, PUNPCKLDQ = 0x62, PUNPCKHDQ = 0x6a, PSHUFB = 0x00, PABSB = 0x1c, PALIGNR = 0x0f, PSUBB = 0xf8,
-       SHIFTS_W = 0x71, SHIFTS_D = 0x72, SHIFTS_Q = 0x73, RIGHT = 2, LEFT = 6, SLLV = 0x47, SRLV = 0x45, SRAV = 0x46 };
+       SHIFTS_W = 0x71, SHIFTS_D = 0x72, SHIFTS_Q = 0x73, RIGHT = 2, LEFT = 6, SLLV = 0x47, SRLV = 0x45, SRAV = 0x46, PMOVSXBW = 0x20, PMOVSXWD = 0x23,
+       PMOVSXDQ = 0x25 };
 enum { SWAP_DOUBLES = 0x4e };
 
 /* All elements of a size (SHIFTS_*) shifted by a constant. */
@@ -160,6 +161,18 @@ static void select_bits(IrFast *f)
     op(f, POR, V_T, V_T, V_X);
 }
 
+/* The left or right half's elements, sign-extended: each doubleword is in the host's order, the left one first. */
+static void unpack_signed(IrFast *f, unsigned opcode, bool right)
+{
+    enum { BOTH_RIGHT = 0xee };
+
+    if (right) {
+        shuffle(f, V_X, V_B, BOTH_RIGHT);
+    }
+    step(f, 0x66, 2, opcode, V_T, V_NONE, right ? V_X : V_B);
+    shuffle(f, V_T, V_T, SWAP_DOUBLES);
+}
+
 static void negated(IrFast *f)
 {
     ones(f, V_X);
@@ -220,6 +233,12 @@ static bool plan_integer(unsigned row, uint32_t word, IrFast *f)
         with_imm(f, 16 - (word >> 6 & 15));
         shuffle(f, V_T, V_T, SWAP_DOUBLES);
         return true;
+    case EXEC_vupkhsb:
+    case EXEC_vupklsb: unpack_signed(f, PMOVSXBW, row == EXEC_vupklsb); return true;
+    case EXEC_vupkhsh:
+    case EXEC_vupklsh: unpack_signed(f, PMOVSXWD, row == EXEC_vupklsh); return true;
+    case EXEC_vupkhsw:
+    case EXEC_vupklsw: unpack_signed(f, PMOVSXDQ, row == EXEC_vupklsw); return true;
     case EXEC_vperm: permute(f); return true;
     default: return false;
     }

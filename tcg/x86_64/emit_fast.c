@@ -6,9 +6,9 @@
  */
 #include "backend.h"
 
-enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVHLPS = MAP_0F | 0x12,
+enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVUPS_STORE = MAP_0F | 0x11, PSLLQ = P_66 | MAP_0F | 0x73, PXOR = P_66 | MAP_0F | 0xef, MOVMSKPD = P_66 | MAP_0F | 0x50,
        MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, MOVQ_FROM_GPR = P_66 | MAP_0F | 0x6e, CVTSD2SS = P_F2 | MAP_0F | 0x5a,
-       CVTSS2SD = P_F3 | MAP_0F | 0x5a, CVTTSD2SI = P_F2 | MAP_0F | 0x2c, CVTSI2SD = P_F2 | MAP_0F | 0x2a,
+       CVTSS2SD = P_F3 | MAP_0F | 0x5a, CVTSI2SD = P_F2 | MAP_0F | 0x2a,
        CVTSI2SS = P_F3 | MAP_0F | 0x2a, UCOMISD = P_66 | MAP_0F | 0x2e, XORPS = MAP_0F | 0x57, CMOV = MAP_0F | 0x40 };
 /* Exponents that are safe: neither tiny before rounding, nor the largest; for singles, also after rounding. */
 enum { LEAST_DOUBLE = 2, LAST_DOUBLE = 0x7fe, LEAST_SINGLE = 898, LAST_SINGLE = 1149 };
@@ -59,6 +59,23 @@ static uint32_t check_number(Context *c, int xmm, bool single)
     asm_op(a, 0x03, 8, R11, rm_reg(R11));
     asm_op(a, 0x03, 8, R11, rm_reg(R11));
     return asm_jcc(a, CC_NO);
+}
+
+/* The same of both doubles; x is free. */
+static uint32_t check_pair(Context *c, int xmm, int x)
+{
+    enum { SHIFT_LEFT = 6, BOTH = 3 };
+    Asm *a = &c->a;
+
+    sse(c, MOVAPS_LOAD, x, rm_reg(xmm));
+    sse(c, PSLLQ, SHIFT_LEFT, rm_reg(x));
+    asm_byte(a, 1);
+    sse(c, PXOR, x, rm_reg(xmm));
+    sse(c, PSLLQ, SHIFT_LEFT, rm_reg(x));
+    asm_byte(a, 1);
+    sse(c, MOVMSKPD, R11, rm_reg(x));
+    asm_alu_ri(a, ALU_CMP, 4, rm_reg(R11), BOTH);
+    return asm_jcc(a, CC_NE);
 }
 
 /* Rounded twice, first to a double: wrong only if that came to lie half-way between two singles. */
@@ -138,16 +155,8 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
     int to = compute(c, f);
 
     s->temp = to;
-    if (two) {
-        int high = xmm_alloc(c);
-
-        sse(c, MOVHLPS, high, rm_reg(to));
-        s->jumps[1] = check_number(c, high, false);
-        s->jumps[2] = check_number(c, to, false);
-    } else {
-        s->jumps[0] = check_number(c, to, f->single);
-        s->store_at = asm_offset(&c->a);
-    }
+    s->jumps[0] = two ? check_pair(c, to, xmm_alloc(c)) : check_number(c, to, f->single);
+    s->store_at = asm_offset(&c->a);
     if (f->single) {
         if (f->kind != FAST_ROUND) {
             check_not_half_way(c, s, to);
@@ -161,21 +170,37 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
     xmm_set(c, to, f->t, two);
 }
 
+/* R11 as one of 32 bits; leaves if it is not. */
+static void check_word(Context *c, const IrFast *f, ColdStub *s, int other)
+{
+    Asm *a = &c->a;
+
+    if (f->is_unsigned) {
+        asm_mov_rr(a, 4, other, R11);
+    } else {
+        asm_op(a, 0x63, 8, other, rm_reg(R11)); /* movsxd */
+    }
+    asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
+    leave_if(c, s, CC_NE);
+    if (f->twice) {
+        asm_mov_rr(a, 4, R11, R11);
+        asm_shift_imm(a, SH_SHL, 8, other, 32);
+        asm_alu(a, ALU_OR, 8, R11, rm_reg(other));
+    }
+}
+
 /* Without a range to check, the host answers the smallest integer. */
 static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
 {
     int from = xmm_get(c, f->b, false), other = s->value_reg, to = xmm_alloc(c);
     Asm *a = &c->a;
 
-    sse64(c, CVTTSD2SI, R11, rm_reg(from));
-    if (f->size == 4 && f->is_unsigned) {
-        asm_mov_rr(a, 4, other, R11);
-        asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
-        leave_if(c, s, CC_NE);
-    } else if (f->size == 4) {
-        asm_op(a, 0x63, 8, other, rm_reg(R11)); /* movsxd */
-        asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
-        leave_if(c, s, CC_NE);
+    sse64(c, opcode_of(f), R11, rm_reg(from));
+    if (f->size == 4) {
+        check_word(c, f, s, other);
+    } else if (f->is_unsigned) {
+        asm_op(a, 0x85, 8, R11, rm_reg(R11)); /* test */
+        leave_if(c, s, CC_S);
     } else {
         asm_mov_ri(a, other, UINT64_C(1) << 63);
         asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
@@ -282,66 +307,134 @@ void emit_fast(Context *c, const IrInsn *insn)
     }
 }
 
-/* Falls through, or jumps to the helper's call, which is emitted next, if the operand is not zero. */
-static uint32_t unless_zero(Context *c, int32_t operand)
+/* Cold code's jumps to where a number has been found good, and to where the helper is called. */
+typedef struct Verdict {
+    uint32_t good[4], bad[5];
+    unsigned n_good, n_bad;
+} Verdict;
+
+static void good_at(Verdict *v, uint32_t jump)
 {
-    asm_load(&c->a, 8, R11, mem_state(operand));
-    asm_op(&c->a, 0x03, 8, R11, rm_reg(R11));
-    return asm_jcc(&c->a, CC_NE);
+    g_assert(v->n_good < G_N_ELEMENTS(v->good));
+    v->good[v->n_good++] = jump;
 }
 
-/* A result of zero that is exact, from what the operands are: goes on with it. Otherwise falls through to the helper. */
-static void accept_zero(Context *c, const IrFast *f, uint32_t go_on)
+static void bad_at(Verdict *v, uint32_t jump)
 {
-    enum { MUL = 0x59, DIV = 0x5e, VFNMADD = 0xac };
-    Asm *a = &c->a;
-    uint32_t no;
+    g_assert(v->n_bad < G_N_ELEMENTS(v->bad));
+    v->bad[v->n_bad++] = jump;
+}
 
-    if (is_fused(f) && f->opcode >= VFNMADD) {
-        return; /* the host negates the product, the guest the sum: zeros differ in their signs */
-    }
-    if (is_fused(f)) {
-        for (unsigned i = 0; i < 2; i++) { /* the product is zero */
-            no = unless_zero(c, i ? f->c : f->a);
-            asm_jmp_offset(a, go_on);
-            asm_patch_here(a, no);
+/* R11 = the doubleword without its sign; EFLAGS tell whether it is zero. */
+static void load_magnitude(Context *c, int32_t at)
+{
+    asm_load(&c->a, 8, R11, mem_state(at));
+    asm_op(&c->a, 0x03, 8, R11, rm_reg(R11));
+}
+
+/*
+ * A fused operation came to zero: exactly, if the product is zero, or if what was added is so large that nothing tiny can
+ * remain. The host negates the product, the guest the sum, so that zeros differ in their signs: where the product is zero
+ * it is the helper's.
+ */
+static void accept_fused_zero(Context *c, const IrFast *f, Verdict *v, int temp, int32_t at)
+{
+    enum { VFNMADD = 0xac, LARGE = 1023 - 900 };
+    bool negated = f->opcode >= VFNMADD;
+
+    for (unsigned i = 0; i < 2; i++) {
+        load_magnitude(c, (i ? f->c : f->a) + at);
+        if (negated) {
+            bad_at(v, asm_jcc(&c->a, CC_E));
+        } else {
+            good_at(v, asm_jcc(&c->a, CC_E));
         }
-    } else if (f->kind == FAST_ROUND || f->opcode == MUL || f->opcode == DIV) {
-        no = unless_zero(c, f->kind == FAST_ROUND ? f->b : f->a);
-        asm_jmp_offset(a, go_on);
-        asm_patch_here(a, no);
-        if (f->kind != FAST_ROUND && f->opcode == MUL) {
-            no = unless_zero(c, f->b);
-            asm_jmp_offset(a, go_on);
-            asm_patch_here(a, no);
+    }
+    if (negated && is_pair(f)) {
+        return;
+    }
+    load_magnitude(c, f->b + at);
+    asm_shift_imm(&c->a, SH_SHR, 8, R11, 53);
+    asm_alu_ri(&c->a, ALU_CMP, 4, rm_reg(R11), LARGE);
+    if (negated) {
+        bad_at(v, asm_jcc(&c->a, CC_B));
+        asm_mov_ri(&c->a, R11, UINT64_C(1) << 63);
+        sse64(c, MOVQ_FROM_GPR, temp, rm_reg(R11));
+        good_at(v, asm_jmp(&c->a));
+    } else {
+        good_at(v, asm_jcc(&c->a, CC_AE));
+    }
+}
+
+/* A result of zero: whether it is exact, from what the operands are. at: 8 of the second ones of pairs. */
+static void accept_zero(Context *c, const IrFast *f, Verdict *v, int temp, int32_t at)
+{
+    enum { MUL = 0x59, DIV = 0x5e };
+
+    if (is_fused(f)) {
+        accept_fused_zero(c, f, v, temp, at);
+    } else if (f->kind == FAST_ROUND) {
+        load_magnitude(c, f->b);
+        good_at(v, asm_jcc(&c->a, CC_E));
+    } else if (f->opcode == MUL || f->opcode == DIV) {
+        load_magnitude(c, f->a + at);
+        good_at(v, asm_jcc(&c->a, CC_E));
+        if (f->opcode == MUL) {
+            load_magnitude(c, f->b + at);
+            good_at(v, asm_jcc(&c->a, CC_E));
         }
     } else { /* sums that are zero are exact; so are roots */
-        asm_jmp_offset(a, go_on);
+        good_at(v, asm_jmp(&c->a));
     }
 }
 
-/* What check_number sends here: numbers of other magnitudes, and zeros, which are common. */
-static void look_again(Context *c, ColdStub *s, const IrFast *f)
+/* A number that the usual check has not passed, in R11 without its sign, is zero, which is common, or of another magnitude. */
+static void judge(Context *c, const IrFast *f, Verdict *v, int temp, int32_t at)
 {
     Asm *a = &c->a;
-    uint32_t not_zero, no;
+    uint32_t not_zero = asm_jcc(a, CC_NE);
 
-    asm_patch_here(a, s->jumps[0]);
-    sse64(c, MOVQ_TO_GPR, s->temp, rm_reg(R11));
-    asm_op(a, 0x03, 8, R11, rm_reg(R11));
-    not_zero = asm_jcc(a, CC_NE);
-    accept_zero(c, f, s->store_at);
-    no = asm_jmp(a);
+    accept_zero(c, f, v, temp, at);
+    bad_at(v, asm_jmp(a));
     asm_patch_here(a, not_zero);
     if (!f->single) {
         asm_shift_imm(a, SH_SHR, 8, R11, 53);
         asm_alu_ri(a, ALU_SUB, 4, rm_reg(R11), LEAST_DOUBLE);
         asm_alu_ri(a, ALU_CMP, 4, rm_reg(R11), LAST_DOUBLE - LEAST_DOUBLE);
-        not_zero = asm_jcc(a, CC_A);
-        asm_jmp_offset(a, s->store_at);
-        asm_patch_here(a, not_zero);
+        good_at(v, asm_jcc(&c->a, CC_BE));
     }
-    asm_patch_here(a, no);
+    bad_at(v, asm_jmp(a));
+}
+
+/* Goes on where the result is stored if all numbers are good on second thought; falls through to the helper's call. */
+static void look_again(Context *c, ColdStub *s, const IrFast *f)
+{
+    unsigned lanes = is_pair(f) ? 2 : 1;
+    Verdict v[2] = { { .n_good = 0 } };
+    Asm *a = &c->a;
+
+    asm_patch_here(a, s->jumps[0]);
+    if (lanes == 2) {
+        sse(c, MOVUPS_STORE, s->temp, rm_mem(mem_state(AREA_X1)));
+    }
+    for (unsigned k = 0; k < lanes; k++) {
+        if (lanes == 2) {
+            load_magnitude(c, AREA_X1 + 8 * (int)k);
+        } else {
+            sse64(c, MOVQ_TO_GPR, s->temp, rm_reg(R11));
+            asm_op(a, 0x03, 8, R11, rm_reg(R11));
+        }
+        judge(c, f, &v[k], s->temp, 8 * (int)k);
+        for (unsigned i = 0; i < v[k].n_good; i++) {
+            asm_patch_here(a, v[k].good[i]);
+        }
+    }
+    asm_jmp_offset(a, s->store_at);
+    for (unsigned k = 0; k < lanes; k++) {
+        for (unsigned i = 0; i < v[k].n_bad; i++) {
+            asm_patch_here(a, v[k].bad[i]);
+        }
+    }
 }
 
 void cold_fast(Context *c, ColdStub *s)

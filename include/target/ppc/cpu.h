@@ -100,6 +100,13 @@ typedef struct PpcResetState {
 } PpcResetState;
 struct PpcModel;
 
+/* A floating-point instruction that may have to be done again: where its result and operands are in the state. */
+typedef struct PpcFpNote {
+    uint32_t word;
+    uint32_t row;
+    int32_t places[4]; /* -1: none */
+} PpcFpNote;
+
 typedef struct PpcState {
     CpuHot hot;
     /* Slots of translated code (target/ppc/slots.c). */
@@ -121,6 +128,7 @@ typedef struct PpcState {
     uint64_t fp_last_operands[3];
 
     PpcVsr vsr[64] __attribute__((aligned(16)));
+    PpcFpNote fp_notes[8];          /* what is known of words in fp_noted, by some of their bits */
 
     uint32_t xer_low;               /* string count and what else XER has */
     uint64_t msr;
