@@ -258,6 +258,10 @@ static void check_guest_watch(EngineCpu *ec, VirtAddr addr, unsigned size, bool 
     if (!found) {
         return;
     }
+    if (ec->ops->watch_before) {
+        ec->ops->watch_before(ec->cpu, found, addr, is_store, retaddr);
+        return;
+    }
     if (!ec->variant && (retaddr || ec->current) && ec->ops->watch_restartable(ec->cpu)) {
         restart_single(ec, retaddr);
     }

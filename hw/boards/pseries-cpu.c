@@ -69,7 +69,55 @@ void pseries_flush(void *opaque, uint64_t index, uint64_t v, uint64_t r)
 
 /* ---- modes ---- */
 
-enum { RESOURCE_CIABR = 1, RESOURCE_DAWR0 = 2, RESOURCE_TRANSLATION = 3, RESOURCE_ENDIAN = 4 };
+enum { RESOURCE_CIABR = 1, RESOURCE_DAWR0 = 2, RESOURCE_TRANSLATION = 3, RESOURCE_ENDIAN = 4, RESOURCE_DAWR1 = 5 };
+
+/* A processor's own registers, which must not watch the hypervisor. POWER8 on; the second DAWR: POWER10. */
+static int64_t set_watch(unsigned resource, const uint64_t *args)
+{
+    enum { CIABR_HYPERVISOR = 3, DAWRX_HYPERVISOR = 4 };
+    Cpu *cpu = cpu_current();
+    PpcState *s = ppc_state(cpu);
+
+    if (pseries_generation(cpu) < (resource == RESOURCE_DAWR1 ? 10 : 8)) {
+        return H_P2;
+    }
+    if (args[0]) {
+        return H_UNSUPPORTED_FLAG;
+    }
+    if (resource == RESOURCE_CIABR) {
+        if (args[3] || (args[2] & 3) == CIABR_HYPERVISOR) {
+            return args[3] ? H_P4 : H_P3;
+        }
+        s->spr[SPR_CIABR] = args[2];
+    } else {
+        if (args[3] & DAWRX_HYPERVISOR) {
+            return H_P4;
+        }
+        s->spr[resource == RESOURCE_DAWR1 ? SPR_DAWR1 : SPR_DAWR0] = args[2];
+        s->spr[resource == RESOURCE_DAWR1 ? SPR_DAWRX1 : SPR_DAWRX0] = args[3];
+    }
+    ppc_debug_changed(cpu);
+    return H_SUCCESS;
+}
+
+/* Data breakpoints before POWER8 (LoPAPR 1.1, 14.5.4.3.6): the address; for H_SET_XDABR, also whose accesses count. */
+static int64_t h_set_dabr(void *opaque, uint64_t opcode, uint64_t *args)
+{
+    enum { PROBLEM_AND_PRIVILEGED = 3, HYPERVISOR = 4 };
+    Cpu *cpu = cpu_current();
+    PpcState *s = ppc_state(cpu);
+
+    if (pseries_generation(cpu) >= 8) {
+        return H_FUNCTION;
+    }
+    if (opcode == H_SET_XDABR && (args[1] & HYPERVISOR)) {
+        return H_PARAMETER;
+    }
+    s->spr[SPR_DABR] = args[0];
+    s->spr[SPR_DABRX] = opcode == H_SET_XDABR ? args[1] : PROBLEM_AND_PRIVILEGED;
+    ppc_debug_changed(cpu);
+    return H_SUCCESS;
+}
 
 /* flags, resource, two values. */
 static int64_t h_set_mode(void *opaque, uint64_t opcode, uint64_t *args)
@@ -92,6 +140,9 @@ static int64_t h_set_mode(void *opaque, uint64_t opcode, uint64_t *args)
         }
         change_lpcr(LPCR_AIL, flags << 23);
         return H_SUCCESS;
+    }
+    if (args[1] == RESOURCE_CIABR || args[1] == RESOURCE_DAWR0 || args[1] == RESOURCE_DAWR1) {
+        return set_watch(args[1], args);
     }
     return H_P2;
 }
@@ -342,6 +393,8 @@ void pseries_cpu_start_at(Pseries *m, uint64_t pc, uint64_t r1, uint64_t r3, uin
 void pseries_cpu_init(Pseries *m)
 {
     papr_hcall_add(H_SET_MODE, h_set_mode, m);
+    papr_hcall_add(H_SET_DABR, h_set_dabr, m);
+    papr_hcall_add(H_SET_XDABR, h_set_dabr, m);
     papr_hcall_add(H_REGISTER_PROC_TBL, h_register_process_table, m);
     papr_hcall_add(H_SET_SPRG0, h_set_sprg0, m);
     papr_hcall_add(H_CEDE, h_cede, m);

@@ -105,6 +105,8 @@ typedef struct GuestOps {
      */
     bool (*watch_restartable)(Cpu *cpu);
     bool (*watch_hits)(Cpu *cpu, unsigned hits, bool raised);
+    /* Instead of these two, where a hit is an exception before the access: raises it, or returns if it is none after all. */
+    void (*watch_before)(Cpu *cpu, unsigned hits, VirtAddr addr, bool is_store, uintptr_t retaddr);
 
     uint64_t (*get_pc)(Cpu *cpu); /* linear */
     void (*set_pc)(Cpu *cpu, uint64_t pc);

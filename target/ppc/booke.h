@@ -49,6 +49,7 @@ static inline unsigned ppc_booke_fetch_mode(const PpcState *s)
 /* excp-booke.c */
 void ppc_booke_enter(PpcState *s, uint32_t vector);
 uint32_t ppc_booke_wanted(const PpcState *s);
+void ppc_booke_traced(PpcState *s) G_GNUC_NORETURN; /* behind an instruction */
 bool ppc_booke_steps(const PpcState *s); /* a debug interrupt behind each instruction */
 
 /* timers-booke.c: the vCPU's thread only, but for due. */

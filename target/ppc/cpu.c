@@ -37,6 +37,7 @@ static void state_replaced(PpcState *s)
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
     }
+    ppc_watches_update(s);
     ppc_update_mode(s);
     ppc_timers_update(s);
 }

@@ -136,6 +136,12 @@ uint32_t ppc_booke_wanted(const PpcState *s)
     return wanted_timer(s);
 }
 
+void ppc_booke_traced(PpcState *s)
+{
+    s->spr[SPR_DBSR] |= DBSR_IC;
+    ppc_raise(s, PPC_DEBUG, 0, 0);
+}
+
 bool ppc_booke_steps(const PpcState *s)
 {
     enum { WANTS = DBCR0_IDM | DBCR0_ICMP };

@@ -45,20 +45,19 @@ uint64_t ppc_helper_raise_fetch_fault(PpcState *s, uint64_t addr, uint64_t b, ui
     return 0;
 }
 
-/* Trace: behind the instruction, the pc slot has been put. */
-uint64_t ppc_helper_trace(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    if (ppc_isa(s, ISA_BOOKE)) {
-        s->spr[SPR_DBSR] |= DBSR_IC;
-        ppc_raise(s, PPC_DEBUG, 0, 0);
-    }
-    ppc_raise(s, PPC_TRACE, 0, 0);
-}
-
 uint64_t ppc_helper_unaligned(PpcState *s, uint64_t addr, uint64_t is_store, uint64_t c, uint64_t d)
 {
     tcg_restore(s, tcg_caller_pc(s));
     ppc_raise_alignment(s->hot.cpu, addr, is_store);
+    return 0;
+}
+
+uint64_t ppc_helper_check_aligned(PpcState *s, uint64_t addr, uint64_t size, uint64_t c, uint64_t d)
+{
+    if (addr & (size - 1)) {
+        tcg_restore(s, tcg_caller_pc(s));
+        ppc_raise_alignment(s->hot.cpu, addr, true);
+    }
     return 0;
 }
 
@@ -91,6 +90,7 @@ void ppc_update_mode(PpcState *s)
         m |= s->spr[SPR_HID5] & 0x80 ? MODE_DCBZ32 : 0;
     }
     m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
+    m |= ppc_debug_mode(s);
     s->mode_flags = m;
     ppc_poll_interrupts(s);
     if (engine.update_mode) {
@@ -268,13 +268,28 @@ static void enter(PpcState *s, uint32_t vector)
     ppc_set_msr(s, msr);
 }
 
+/* Of a prefixed instruction SRR1 says so, or else handlers would read half of it (Book III, 7.5). */
+static bool tells_prefix(uint32_t vector)
+{
+    switch (vector) {
+    case PPC_DSI: case PPC_DSEG: case PPC_ALIGN: case PPC_PROGRAM: case PPC_FPU: case PPC_VPU: case PPC_VSU: case PPC_TRACE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void ppc_deliver_exception(Cpu *cpu)
 {
+    enum { SRR1_PREFIXED = 0x20000000 };
     PpcState *s = ppc_state(cpu);
-    uint32_t vector = s->exception.vector;
+    uint32_t vector = s->exception.vector, word;
 
     if (vector == PPC_NO_EXCEPTION) {
         return;
+    }
+    if (ppc_isa(s, ISA_V310) && tells_prefix(vector) && ppc_instruction_at(s, s->pc, &word) && word >> 26 == 1) {
+        s->exception.flags |= SRR1_PREFIXED;
     }
     enter(s, vector);
 }

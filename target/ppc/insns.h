@@ -112,7 +112,7 @@ struct PpcTranslator {
     IrType address;  /* of effective addresses, and of what Rc compares */
     unsigned order;  /* IRM_BE or 0: of loads and stores */
     uint64_t pc_mask;
-    uint64_t next_pc;
+    uint64_t pc, next_pc; /* of the current instruction */
     bool done;       /* the block has its end */
     unsigned n_insns, limit, n_side_exits, n_cold;
     int fp_last;     /* index in ir->fasts of the operation that FPSCR's status comes from, -1: none in reach */

@@ -85,6 +85,8 @@ enum {
     MODE_FAST_FP = 1 << 12, /* the host may do floating point: ppc_fp_is_fast */
     MODE_PREFIX = 1 << 15,  /* prefixed instructions: privileged, or FSCR[PREFIX] */
     MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
+    MODE_IABR = 1 << 16,    /* instructions are compared with IABR */
+    MODE_CIABR = 1 << 17,   /* the same, behind them, with CIABR */
 };
 
 /* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */
@@ -140,6 +142,11 @@ void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at th
 void ppc_update_mode(PpcState *s);     /* MSR or what modes derive from changed */
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
 
+/* debug.c: addresses that the program watches. */
+void ppc_watches_update(PpcState *s);             /* after DABR, DAWR and their kin have changed */
+uint64_t ppc_debug_mode(const PpcState *s);       /* bits of the mode */
+void ppc_watch_before(Cpu *cpu, unsigned hits, VirtAddr addr, bool is_store, uintptr_t retaddr); /* GuestOps.watch_before */
+
 /* fp_fast.c: FPRF, FR and FI of what the host did go to FPSCR; before anybody reads or writes that. */
 void ppc_fp_settle(PpcState *s);
 bool ppc_fp_is_fast(const PpcState *s);
@@ -150,6 +157,7 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
 void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode);
 void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store);
 uint64_t ppc_space_id(PpcState *s);
+bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word); /* as fetched, without a fault */
 unsigned ppc_data_mode(const PpcState *s);
 unsigned ppc_fetch_mode(const PpcState *s);
 void ppc_mmu_reset(PpcState *s);

@@ -86,13 +86,21 @@ static void emit_store(PpcTranslator *tr, const PpcInsn *in)
     }
 }
 
+/* The alignment interrupt of forms that there are not in this byte order. */
+static void emit_unaligned(PpcTranslator *tr, IrVal addr, bool is_store)
+{
+    PPC_CALL2(tr, unaligned, ppc_arg(tr, addr, tr->address), ppc_const(tr, IR_I64, is_store));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
 /* lmw, stmw. Registers change as they come: a fault in the midst starts again, which may be. */
 static void emit_lmw(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal addr = ppc_base(tr, F_RA(in));
 
     if (tr->mode & MODE_LE) {
-        ppc_emit_raise(tr, PPC_ALIGN, 0);
+        emit_unaligned(tr, ir_op2(tr->ir, IR_add, tr->address, addr, ppc_const(tr, tr->address, F_SI(in))), false);
         return;
     }
     for (unsigned r = F_RT(in), i = 0; r < 32; r++, i++) {
@@ -109,7 +117,7 @@ static void emit_stmw(PpcTranslator *tr, const PpcInsn *in)
     IrVal addr = ppc_base(tr, F_RA(in));
 
     if (tr->mode & MODE_LE) {
-        ppc_emit_raise(tr, PPC_ALIGN, 0);
+        emit_unaligned(tr, ir_op2(tr->ir, IR_add, tr->address, addr, ppc_const(tr, tr->address, F_SI(in))), true);
         return;
     }
     for (unsigned r = F_RS(in), i = 0; r < 32; r++, i++) {
@@ -123,11 +131,11 @@ static void emit_string(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal addr, count = ppc_const(tr, IR_I64, F_RB(in) ? F_RB(in) : 32);
 
+    addr = in->row->op & STRING_INDEXED ? ppc_address_x(tr, in) : ppc_base(tr, F_RA(in));
     if (tr->mode & MODE_LE) {
-        ppc_emit_raise(tr, PPC_ALIGN, 0);
+        emit_unaligned(tr, addr, in->row->op & STRING_STORE);
         return;
     }
-    addr = in->row->op & STRING_INDEXED ? ppc_address_x(tr, in) : ppc_base(tr, F_RA(in));
     addr = ppc_arg(tr, addr, tr->address);
     if (in->row->op & STRING_INDEXED) {
         count = ppc_const(tr, IR_I64, 128); /* the count is in XER */
@@ -168,6 +176,11 @@ static void emit_larx(PpcTranslator *tr, const PpcInsn *in)
 
 static void cold_stcx_fails(PpcTranslator *tr, const PpcInsn *in)
 {
+    IrType type = in->row->op;
+
+    if (type != IR_I8) {
+        PPC_CALL2(tr, check_aligned, ppc_arg(tr, ppc_address_x(tr, in), tr->address), ppc_const(tr, IR_I64, ir_type_size(type)));
+    }
     ir_put(tr->ir, IR_I64, SLOT_RESERVE_ADDR, ppc_const(tr, IR_I64, PPC_NO_RESERVATION));
     ppc_put_cr(tr, 0, ir_get(tr->ir, IR_I8, SLOT_SO));
 }

@@ -1,6 +1,7 @@
 /* Address translation: what all MMUs share, and real mode. */
 #include "target/ppc/mmu.h"
 #include "target/ppc/booke.h"
+#include "util/bits.h"
 
 bool ppc_mmu_fault(PpcState *s, uint32_t vector, uint64_t flags)
 {
@@ -113,17 +114,44 @@ void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
     ppc_raise(s, s->fault_vector, 0, 0);
 }
 
-/* DSISR of alignment interrupts is derived from the instruction, which software reads itself if it wants it. */
+bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word)
+{
+    MmuResult page;
+    uint8_t *at;
+
+    if (!ppc_walk(s->hot.cpu, pc, MMU_FETCH, ppc_fetch_mode(s), true, &page)) {
+        return false;
+    }
+    at = ppc_table(s, page.phys | (pc & (GUEST_PAGE_SIZE - 1)), 4);
+    *word = !at ? 0 : s->msr & MSR_LE ? load_le32(at) : load_be32(at);
+    return at;
+}
+
+/* DSISR of an alignment interrupt: opcode and registers of the instruction (PEM, 6.4.6; Power ISA 2.07, Book III-S, 6.5.8). */
+static uint32_t alignment_dsisr(uint32_t word)
+{
+    unsigned op = word >> 26;
+    uint32_t registers = word >> 16 & 0x3ff;
+
+    if (op == 31) { /* X-form: bits 29 and 30, 25, 21 to 24 */
+        return registers | (word >> 1 & 3) << 15 | (word >> 6 & 1) << 14 | (word >> 7 & 15) << 10;
+    }
+    return registers | (op == 58 || op == 62 ? (word & 3) << 18 : 0) | (op & 1) << 14 | (op >> 1 & 15) << 10;
+}
+
 void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store)
 {
     PpcState *s = ppc_state(cpu);
+    uint32_t word;
 
     if (ppc_isa(s, ISA_BOOKE)) {
         s->spr[SPR_DEAR] = addr;
         ppc_raise(s, PPC_ALIGN, is_store ? ESR_ST : 0, 0);
     }
     s->spr[SPR_DAR] = addr;
-    s->spr[SPR_DSISR] = 0;
+    if (!ppc_isa(s, ISA_V300)) { /* which leave it alone */
+        s->spr[SPR_DSISR] = ppc_instruction_at(s, s->pc, &word) ? alignment_dsisr(word) : 0;
+    }
     ppc_raise(s, PPC_ALIGN, 0, 0);
 }
 

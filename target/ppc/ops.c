@@ -76,6 +76,7 @@ const GuestOps ppc_guest_ops = {
     .raise_host_fp = raise_host_fp,
     .deliver_exception = ppc_deliver_exception,
     .service = ppc_service,
+    .watch_before = ppc_watch_before,
     .get_pc = get_pc,
     .set_pc = set_pc,
     .gdb_target_xml = ppc_gdb_xml,

@@ -133,6 +133,12 @@ static void write_mode(PpcState *s, unsigned n, uint64_t value)
     ppc_update_mode(s);
 }
 
+static void write_watch(PpcState *s, unsigned n, uint64_t value)
+{
+    s->spr[n] = value;
+    ppc_watches_update(s);
+}
+
 /* L2CR: an invalidation that has begun is done at once. */
 static void write_l2cr(PpcState *s, unsigned n, uint64_t value)
 {
@@ -187,10 +193,12 @@ static const SprRow rows[] = {
     { SPR_UAMOR, 1, SUPER, ISA_V206 },
     { SPR_PSPB, 1, SUPER, ISA_V207 },
     { SPR_DPDES, 1, SUPER, ISA_V207 },
-    { 180, 1, SUPER, ISA_V207 }, /* DAWR0 */
-    { 181, 1, SUPER, ISA_V310 }, /* DAWR1 */
-    { 186, 3, SUPER, ISA_V207 }, /* RPR, CIABR, DAWRX0 */
-    { 189, 1, SUPER, ISA_V310 },
+    { SPR_DAWR0, 1, SUPER, ISA_V207, NULL, write_watch },
+    { SPR_DAWR1, 1, SUPER, ISA_V310, NULL, write_watch },
+    { 186, 1, SUPER, ISA_V207 }, /* RPR */
+    { SPR_CIABR, 1, SUPER, ISA_V207, NULL, write_mode },
+    { SPR_DAWRX0, 1, SUPER, ISA_V207, NULL, write_watch },
+    { SPR_DAWRX1, 1, SUPER, ISA_V310, NULL, write_watch },
     { 190, 1, HYPER, ISA_V207 }, /* HFSCR */
     { SPR_VRSAVE, 1, USER, ISA_ALTIVEC, read_vrsave, write_vrsave },
     { SPR_SPRG3_USER, 1, UR | SR, ISA_64, read_sprg3_user },
@@ -233,10 +241,10 @@ static const SprRow rows[] = {
     { SPR_IMISS, 3, SUPER, ISA_602TLB | ISA_7450 },
     { SPR_HID0, 1, SUPER, ISA_ALL, NULL, write_hid0 },
     { SPR_HID1, 1, SUPER, ISA_ALL },
-    { SPR_IABR, 1, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_IABR, 1, SUPER, ISA_CLASSIC | ISA_64, NULL, write_mode },
     { 1011, 1, SUPER, ISA_CLASSIC | ISA_64 }, /* ICTRL, HID2 */
     { SPR_HID4, 1, SUPER, ISA_CLASSIC | ISA_64 },
-    { SPR_DABR, 1, SUPER, ISA_CLASSIC | ISA_64 },
+    { SPR_DABR, 1, SUPER, ISA_CLASSIC | ISA_64, NULL, write_watch },
     { SPR_MSSCR0, 1, SUPER, ISA_CLASSIC | ISA_64, NULL, write_mode }, /* HID5 of the 970 */
     { SPR_MSSCR0 + 1, 2, SUPER, ISA_CLASSIC | ISA_64 },
     { SPR_L2CR, 1, SUPER, ISA_CLASSIC, NULL, write_l2cr },

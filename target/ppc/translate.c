@@ -11,20 +11,26 @@ enum { ALIGN_BOUNDARY = 0x10000000 }; /* SRR1 of an alignment interrupt */
 
 bool ppc_each_insn_exits(const PpcTranslator *tr)
 {
-    return (tr->mode & MODE_SE) || tr->t->single_step;
+    return (tr->mode & (MODE_SE | MODE_CIABR | MODE_IABR)) || tr->t->single_step;
 }
 
 /* Ends of blocks. */
 
-static void end_single(PpcTranslator *tr)
+/* Behind an instruction, the pc slot has been put: an interrupt, or what else asked for an exit. */
+static void end_traced(PpcTranslator *tr, bool is_traced)
 {
-    if (tr->mode & MODE_SE) {
-        PPC_CALL0(tr, trace);
-        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
-    } else {
+    PPC_CALL2(tr, trace, ppc_pc(tr, IR_I64, tr->pc), ppc_const(tr, IR_I64, is_traced));
+    if (tr->t->single_step) {
         ir_exit_main(tr->ir, TCG_EXIT_DEBUG);
+    } else {
+        ir_exit_lookup(tr->ir, ir_get(tr->ir, IR_I64, SLOT_PC), BRANCH_JUMP);
     }
     tr->done = true;
+}
+
+static void end_single(PpcTranslator *tr, bool is_branch)
+{
+    end_traced(tr, tr->mode & MODE_SE || (is_branch && tr->mode & MODE_BE));
 }
 
 /* A branch under branch trace, whether taken or not. */
@@ -33,21 +39,11 @@ static bool traces_branch(const PpcTranslator *tr)
     return tr->mode & MODE_BE;
 }
 
-static void end_branch_trace(PpcTranslator *tr, IrVal pc)
-{
-    ir_put(tr->ir, IR_I64, SLOT_PC, pc);
-    PPC_CALL0(tr, trace);
-    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
-    tr->done = true;
-}
-
 void ppc_end_lookup(PpcTranslator *tr, IrVal pc, IrBranchHint hint)
 {
-    if (ppc_each_insn_exits(tr)) {
+    if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
         ir_put(tr->ir, IR_I64, SLOT_PC, pc);
-        end_single(tr);
-    } else if (traces_branch(tr)) {
-        end_branch_trace(tr, pc);
+        end_single(tr, true);
     } else {
         ir_exit_lookup(tr->ir, pc, hint);
         tr->done = true;
@@ -69,7 +65,7 @@ static void end_fall_through(PpcTranslator *tr, uint64_t pc)
 {
     if (ppc_each_insn_exits(tr) && tr->n_insns) {
         ir_put(tr->ir, IR_I64, SLOT_PC, ppc_pc(tr, IR_I64, pc & tr->pc_mask));
-        end_single(tr);
+        end_single(tr, false);
         return;
     }
     ir_exit_jump(tr->ir, pc & tr->pc_mask);
@@ -93,7 +89,7 @@ void ppc_end_mode(PpcTranslator *tr, uint64_t pc)
 
     if (ppc_each_insn_exits(tr)) {
         ir_put(tr->ir, IR_I64, SLOT_PC, next);
-        end_single(tr);
+        end_single(tr, false);
         return;
     }
     /* The engine has chosen another jump cache if the modes did change; interrupts make the poll there. */
@@ -143,6 +139,7 @@ static void emit_cold(PpcTranslator *tr)
 
         ir_label(tr->ir, cold->label);
         ir_insn_start(tr->ir, cold->insn.pc);
+        tr->pc = cold->insn.pc;
         ppc_cr_forget(tr);
         tr->carry = (IrVal){ 0 };
         tr->fp_last = -1;
@@ -270,8 +267,12 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     }
     ir_insn_start(tr->ir, pc);
     tr->n_insns++;
+    tr->pc = pc;
     tr->next_pc = in->next_pc;
     if (fetched) {
+        if (tr->mode & MODE_IABR) {
+            PPC_CALL1(tr, check_iabr, ppc_pc(tr, IR_I64, pc));
+        }
         translate_insn(tr, in);
     } else {
         PPC_CALL1(tr, raise_fetch_fault, ppc_pc(tr, IR_I64, pc));

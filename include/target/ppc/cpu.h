@@ -40,7 +40,7 @@ enum {
     SPR_DAR = 19, SPR_DEC = 22, SPR_SDR1 = 25, SPR_SRR0 = 26, SPR_SRR1 = 27, SPR_CFAR = 28, SPR_AMR = 29,
     SPR_PID = 48, SPR_DECAR = 54, SPR_CSRR0 = 58, SPR_CSRR1 = 59, SPR_IAMR = 61, SPR_DEAR = 61, SPR_ESR = 62,
     SPR_IVPR = 63, SPR_CTRL_READ = 136, SPR_CTRL = 152, SPR_FSCR = 153, SPR_UAMOR = 157, SPR_PSPB = 159,
-    SPR_DPDES = 176, SPR_VRSAVE = 256, SPR_SPRG3_USER = 259, SPR_TBL_USER = 268, SPR_TBU_USER = 269,
+    SPR_DPDES = 176, SPR_DAWR0 = 180, SPR_DAWR1, SPR_CIABR = 187, SPR_DAWRX0, SPR_DAWRX1, SPR_VRSAVE = 256, SPR_SPRG3_USER = 259, SPR_TBL_USER = 268, SPR_TBU_USER = 269,
     SPR_SPRG0 = 272, SPR_SPRG1, SPR_SPRG2, SPR_SPRG3, SPR_SPRG4, SPR_SPRG5, SPR_SPRG6, SPR_SPRG7,
     SPR_ASR = 280, SPR_EAR = 282, SPR_TBL = 284, SPR_TBU = 285, SPR_TBU40 = 286, SPR_PVR = 287, SPR_DBSR = 304,
     SPR_HSPRG0 = 304, SPR_HSPRG1, SPR_HDSISR, SPR_HDAR, SPR_SPURR, SPR_PURR,
@@ -49,7 +49,7 @@ enum {
     SPR_PTCR = 464, SPR_IBAT0U = 528, SPR_DBAT0U = 536, SPR_IBAT4U = 560, SPR_DBAT4U = 568,
     SPR_TAR = 815, SPR_PPR = 896, SPR_UMMCR2 = 928, SPR_MMCR0_G4 = 952,
     SPR_DMISS = 976, SPR_DCMP, SPR_HASH1, SPR_HASH2, SPR_IMISS, SPR_ICMP, SPR_RPA,
-    SPR_HID0 = 1008, SPR_HID1, SPR_IABR, SPR_HID4 = 1012, SPR_DABR = 1013, SPR_MSSCR0 = 1014, SPR_HID5 = 1014,
+    SPR_HID0 = 1008, SPR_HID1, SPR_IABR, SPR_HID4 = 1012, SPR_DABR = 1013, SPR_MSSCR0 = 1014, SPR_HID5 = 1014, SPR_DABRX,
     SPR_L2CR = 1017, SPR_ICTC = 1019, SPR_PIR = 1023,
 };
 
@@ -219,6 +219,9 @@ void ppc_invalidate_virtual_page(Cpu *cpu, uint64_t rb);
 void ppc_map_page(Cpu *cpu, uint32_t virt, uint64_t phys, uint64_t size);
 /* 440: what mfdcr and mtdcr access, register n at address 4 * n. Before start. */
 void ppc_set_dcrs(Cpu *cpu, AddressSpace *dcrs);
+
+/* For hypervisors: after they have changed DABR, DAWR, DAWRX or CIABR in the state. In the CPU's thread. */
+void ppc_debug_changed(Cpu *cpu);
 
 /* Model facts. */
 bool ppc_is_64bit(const Cpu *cpu);
