@@ -78,7 +78,9 @@ static void deliver(Apic *apic, ApicMode mode, uint8_t vector, bool level)
     switch (mode) {
     case APIC_FIXED:
     case APIC_LOWEST:
-        apic_set_irr(apic, vector, level);
+        if (apic->s.svr & SVR_ENABLE) { /* else it is not accepted, and lost */
+            apic_set_irr(apic, vector, level);
+        }
         break;
     case APIC_SMI:
         cpu_request(apic->cpu, CPU_REQ_SMI);

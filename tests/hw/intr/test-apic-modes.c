@@ -221,6 +221,7 @@ static void what_software_switched_off_takes_no_interrupts(void)
     g_assert_cmphex(reg(2, LVT_ERROR), ==, MASKED | 0x44);
     set_reg(2, SVR, 0x1ff);
     g_assert_cmphex(reg(2, LVT_ERROR), ==, MASKED | 0x44);
+    g_assert_cmphex(taken(0x41), ==, 0); /* it is lost */
 }
 
 static void physical_destinations(void)
