@@ -3,7 +3,7 @@
  *
  * MPC8544E PowerQUICC III Reference Manual, chapter 16 (PCI): address and data of configuration accesses, windows outwards
  * (POW) and inwards (PIW), errors. Registers are big-endian, configuration data are little-endian. Functions reach memory
- * at the same addresses: inward windows are kept and translate nothing.
+ * at the same addresses, and each other: inward windows are kept and translate nothing.
  */
 #include "hw/pci/fsl_pci.h"
 
@@ -32,23 +32,60 @@ typedef struct FslPci {
     Line *irqs[4];
 } FslPci;
 
-static void place_window(FslPci *b, int n)
+/* A window outwards as it is programmed. */
+typedef struct Window {
+    uint64_t cpu, bus, size;
+    bool io, open;
+} Window;
+
+/* The first one takes what others leave, which is nothing that answers. */
+static Window read_window(const FslPci *b, int n)
 {
     const uint32_t *w = &b->s.outward[n * WINDOW_WORDS];
-    uint64_t size = UINT64_C(2) << MIN(w[ATTRIBUTES] & 63, 40), at = (uint64_t)(w[TARGET] & 0xfffff) << 12;
+    uint64_t size = UINT64_C(2) << MIN(w[ATTRIBUTES] & 63, 40);
     unsigned kind = w[ATTRIBUTES] >> 12 & 15;
-    Region *target = kind == KIND_IO ? b->ports : pci_bus_memory(b->pci.bus);
-    bool io = kind == KIND_IO;
+    Window window = { .cpu = (uint64_t)(w[BASE] & 0xffffff) << 12 & ~(size - 1), .bus = (uint64_t)(w[TARGET] & 0xfffff) << 12,
+                      .size = size, .io = kind == KIND_IO };
+
+    window.open = n > 0 && w[ATTRIBUTES] & ENABLED && (kind == KIND_MEMORY || kind == KIND_IO) && size >= GUEST_PAGE_SIZE &&
+                  !w[TARGET_HIGH] && window.bus + size <= (window.io ? FSL_PCI_IO_SIZE : UINT64_C(1) << 32);
+    return window;
+}
+
+static void place_window(FslPci *b, int n)
+{
+    Window w = read_window(b, n);
 
     region_set_enabled(b->windows[n], false);
-    if (n == 0 || !(w[ATTRIBUTES] & ENABLED) || (kind != KIND_MEMORY && kind != KIND_IO) || size < GUEST_PAGE_SIZE ||
-        w[TARGET_HIGH] || at + size > (io ? FSL_PCI_IO_SIZE : UINT64_C(1) << 32)) {
-        return; /* the first one takes what others leave, which is nothing that answers */
+    if (w.open) {
+        region_set_alias(b->windows[n], w.io ? b->ports : pci_bus_memory(b->pci.bus), w.bus);
+        region_set_size(b->windows[n], w.size);
+        region_set_offset(b->windows[n], w.cpu);
+        region_set_enabled(b->windows[n], true);
     }
-    region_set_alias(b->windows[n], target, at);
-    region_set_size(b->windows[n], size);
-    region_set_offset(b->windows[n], (uint64_t)(w[BASE] & 0xffffff) << 12 & ~(size - 1));
-    region_set_enabled(b->windows[n], true);
+}
+
+/* One function finds another where the bus has it, like the script RAM of a SCSI adapter that the adapter itself reads. */
+static bool translate(void *opaque, PhysAddr addr, bool is_write, PhysAddr *phys, uint64_t *left)
+{
+    const FslPci *b = opaque;
+
+    *phys = addr;
+    *left = UINT64_MAX - addr;
+    for (int n = 1; n < WINDOWS; n++) {
+        Window w = read_window(b, n);
+
+        if (!w.open || w.io) {
+            continue;
+        }
+        if (addr - w.bus < w.size) {
+            *phys = w.cpu + (addr - w.bus);
+            *left = w.size - (addr - w.bus);
+            return true;
+        }
+        *left = MIN(*left, w.bus - addr);
+    }
+    return true;
 }
 
 static void bridge_update(Device *dev)
@@ -203,6 +240,7 @@ PciBus *fsl_pci_new(const char *name, Region *memory, Region *ports, Region *ccs
     FslPci *b = (FslPci *)dev;
     PciBus *bus = pci_bus_new(name, dev, memory, ports, map_irq, set_irq, b, 4);
 
+    pci_bus_set_translate(bus, translate, b);
     b->pci.devfn = 0;
     b->ports = ports;
     b->region = region_new_container("fsl-pci", WINDOW);
