@@ -35,7 +35,7 @@ def check(m):
 
 def finish(m, board):
     """The 440's board cannot be switched off by software: Linux halts."""
-    m.expect('CORPUS-POWEROFF', 60)
+    m.expect('CORPUS-POWEROFF|reboot: Power down|System halted', 60)
     if board == 'bamboo':
         m.expect('System halted', 30)
         m.process.kill()
@@ -83,7 +83,7 @@ def disk(myna, board, name):
         with boot(myna, board, 'disk', args=['-drive', f'file={image},format=raw,if={"virtio" if name == "vda" else "none,id=d"}',
                                              *([] if name == 'vda' else ['-device', 'lsi53c895a', '-device', 'scsi-hd,drive=d']),
                                              '-nic', 'none'], append='quiet') as m:
-            m.expect('CORPUS-DISKS-DONE 1', PATIENCE + 200)
+            m.expect('CORPUS-DISKS-DONE 1', PATIENCE + 400)
             for what in ('READ', 'WRITE', 'EXT2'):
                 m.expect(f'CORPUS-{what} {name} ok', 5)
             finish(m, board)
@@ -196,6 +196,7 @@ TESTS = {
     'ppce500-disk-lsi': lambda myna: disk(myna, 'ppce500', 'sda'),
     'ppce500-net': lambda myna: net(myna, 'ppce500'),
     'ppce500-net-e1000': lambda myna: net(myna, 'ppce500', 'e1000'),
+    'ppce500-net-rtl8139': lambda myna: net(myna, 'ppce500', 'rtl8139'),
     'ppce500-smp': smp,
 }
 

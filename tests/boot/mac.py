@@ -63,7 +63,7 @@ def boot(myna, board, task, kernel='vmlinux-pmac32', initrd='initrd-ppc32.gz', a
 
 
 def finish(m):
-    m.expect('CORPUS-POWEROFF', 60)
+    m.expect('CORPUS-POWEROFF|reboot: Power down', 60)  # which may come before what the serial port still had to send
     if m.wait_exit(60) != 0:
         raise machine.Failure('power off did not end with status 0')
     bad = re.findall(r'CORPUS-\w+ .*bad.*', m.text)
@@ -223,6 +223,8 @@ def sound(myna, board):
 def net(myna, board, card=None):
     """DHCP and echoes of the user network, by the board's own card or another."""
     args = ['-nic', 'user' + (f',model={card}' if card else '')]
+    if card == 'rtl8139' and b'CLS mismatch' not in ppc_guest('vmlinux-pmac32').read_bytes():
+        machine.skip('this kernel was built without PCI_QUIRKS, and 8139cp does not start without the size of cache lines')
     with boot(myna, board, 'net', args=args, append='quiet') as m:
         m.expect('CORPUS-LEASE 10.0.2.15 10.0.2.2', PATIENCE)
         m.expect(r'CORPUS-PING eth\d ok', 60)
