@@ -8,8 +8,8 @@
 
 #include "backends/audio.h"
 #include "core/clock.h"
+#include "hw/audio/pace.h"
 #include "hw/dma/dbdma.h"
-#include "util/bits.h"
 #include "util/log.h"
 
 enum { REG_CONTROL, REG_CODEC, REG_STATUS, REG_CLIPPED, REG_SWAP };
@@ -17,9 +17,6 @@ enum { STATUS_VALID = 0x400000, REVISION_SCREAMER = 3 << 12, MAKER_CRYSTAL = 1 <
 enum { CODEC_REGS = 8, MUTES = 1, HEADPHONES = 2, SPEAKER = 4, MUTE_SPEAKER = 0x080, MUTE_HEADPHONES = 0x200 };
 enum { PLAY, RECORD, STREAMS };
 enum { FRAME = 4, FRAMES_MAX = 1024 };
-#define PERIOD_NS (5 * NS_PER_MS)
-/* On a busy host sound comes later; it is not played faster than the guest can bring it. */
-#define LATE_NS (20 * NS_PER_MS)
 
 #define SCREAMER_STATE(FIELD, ARRAY)                                     \
     FIELD(uint32_t, control, 0)                                          \
@@ -59,9 +56,7 @@ static unsigned rate(const ScreamerState *s)
 
 static unsigned gain(unsigned steps)
 {
-    static const uint16_t of_256[16] = { 256, 215, 181, 152, 128, 108, 91, 76, 64, 54, 46, 38, 32, 27, 23, 19 };
-
-    return of_256[steps & 15];
+    return pace_gain(steps & 15);
 }
 
 static void set_volume(const Screamer *scr)
@@ -91,7 +86,7 @@ static void screamer_update(Device *dev)
     if (!s->active[PLAY] && !s->active[RECORD]) {
         timer_cancel(scr->timer);
     } else if (!timer_pending(scr->timer)) {
-        timer_set(scr->timer, clock_now(CLOCK_GUEST) + PERIOD_NS);
+        timer_set(scr->timer, clock_now(CLOCK_GUEST) + PACE_PERIOD_NS);
     }
 }
 
@@ -99,31 +94,13 @@ static void screamer_update(Device *dev)
 
 static void restart(ScreamerState *s, int n)
 {
-    s->since[n] = clock_now(CLOCK_GUEST);
-    s->frames[n] = 0;
-}
-
-/* Frames that the converter has gone through and the channel has not moved. */
-static uint64_t frames_due(ScreamerState *s, int n)
-{
-    int64_t elapsed = clock_now(CLOCK_GUEST) - s->since[n];
-    uint64_t total, most = rate(s) * LATE_NS / NS_PER_SECOND;
-
-    if (elapsed < 0 || elapsed > 3600 * NS_PER_SECOND) { /* numbers stay small; a snapshot may bring any */
-        restart(s, n);
-        return 0;
-    }
-    total = mul_div(elapsed, rate(s), NS_PER_SECOND);
-    if (total < s->frames[n] || total - s->frames[n] > most) {
-        s->frames[n] = total < most ? 0 : total - most;
-    }
-    return total - s->frames[n];
+    pace_start(&s->since[n], &s->frames[n]);
 }
 
 static void advance(Screamer *scr, int n)
 {
     ScreamerState *s = &scr->s;
-    uint64_t due = frames_due(s, n);
+    uint64_t due = pace_due(&s->since[n], &s->frames[n], rate(s));
     uint8_t data[FRAMES_MAX * FRAME] = { 0 };
 
     while (due && s->active[n]) {

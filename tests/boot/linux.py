@@ -141,7 +141,7 @@ def compile_for(arch, folder, source, *options):
     compiler = 'gcc' if arch == 'amd64' else 'i686-linux-gnu-gcc'
     program = os.path.join(folder, source.replace('.c', '-test'))
     try:
-        subprocess.run([compiler, '-O1', *options, '-o', program, pathlib.Path(__file__).parent / source], check=True, capture_output=True)
+        subprocess.run([compiler, '-O1', '-o', program, pathlib.Path(__file__).parent / source, *options], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         machine.skip(f'{compiler} cannot make a static program')
     return program

@@ -66,6 +66,7 @@ static const char *const extra[] = {
     "mpc8xxx_gpio",
     "uni-north",
     "sungem",
+    "AC97,addr=19.2",
     "isa-serial,index=0,chardev=c0",
     "isa-parallel,index=0,chardev=c1",
     "isa-debugcon,iobase=0xe9,chardev=c2",
