@@ -87,25 +87,35 @@ static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
 static IrVal register_target(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned op = in->row->op;
-    IrVal target = op == SLOT_LR || op == SLOT_CTR ? ir_get(tr->ir, IR_I64, op) : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, op));
+    IrVal target;
 
+    if (!tr->sf && (op == SLOT_LR || op == SLOT_CTR)) {
+        target = ir_op2(tr->ir, IR_and, IR_I32, ir_get(tr->ir, IR_I32, op), ppc_const(tr, IR_I32, ~3u));
+        return ir_zext(tr->ir, IR_I64, IR_I32, target);
+    }
+    target = op == SLOT_LR || op == SLOT_CTR ? ir_get(tr->ir, IR_I64, op) : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, op));
     return ir_op2(tr->ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
 }
 
 static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBranchHint hint = IS_LK(in) ? BRANCH_CALL : in->row->op == SLOT_LR ? BRANCH_RETURN : BRANCH_JUMP;
-    IrVal target = register_target(tr, in), flags;
+    IrVal target = { 0 }, flags;
     IrCc cc;
-    bool conditional = branch_condition(tr, in, &flags, &cc);
+    bool conditional;
 
+    if (IS_LK(in)) {
+        target = register_target(tr, in);
+    }
+    conditional = branch_condition(tr, in, &flags, &cc);
     if (IS_LK(in)) {
         put_link(tr, in);
     }
     if (conditional) {
         ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
     }
-    ppc_end_lookup(tr, target, hint);
+    /* Behind the jump where that may be: the comparison's flags are still there. */
+    ppc_end_lookup(tr, IS_LK(in) ? target : register_target(tr, in), hint);
 }
 
 /* The same where every instruction is a block of its own. */

@@ -33,15 +33,17 @@ IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field)
 void ppc_compare(PpcTranslator *tr, unsigned field, IrType type, bool is_signed, IrVal a, IrVal b)
 {
     IrBlock *ir = tr->ir;
+    bool wanted = ppc_cr_wanted(tr, field);
     IrVal flags = ir_opf(ir, IR_cmp, type, a, b, (IrVal){ 0 }).flags;
 
-    if (ppc_cr_wanted(tr, field)) {
+    if (wanted) {
         IrVal bits = ir_selectcc(ir, IR_I32, is_signed ? CC_G : CC_A, flags, ppc_const(tr, IR_I32, 4), ppc_const(tr, IR_I32, 2));
 
         bits = ir_selectcc(ir, IR_I32, is_signed ? CC_L : CC_B, flags, ppc_const(tr, IR_I32, 8), bits);
-        ppc_put_cr(tr, field, ir_op2(ir, IR_or, IR_I8, bits, ir_get(ir, IR_I8, SLOT_SO)));
+        /* An addition, which leaves the host's flags alone. */
+        ppc_put_cr(tr, field, ir_op2(ir, IR_add, IR_I8, bits, ir_get(ir, IR_I8, SLOT_SO)));
     }
-    tr->compare[field] = (PpcCompare){ true, is_signed, flags };
+    tr->compare[field] = (PpcCompare){ true, is_signed, wanted, tr->flags_epoch + 1, flags };
 }
 
 void ppc_record(PpcTranslator *tr, IrVal value)
@@ -54,7 +56,7 @@ IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc)
     static const IrCc with_sign[] = { CC_L, CC_G, CC_E }, without[] = { CC_B, CC_A, CC_E };
     const PpcCompare *known = &tr->compare[bi / 4];
 
-    if (known->valid && bi % 4 != 3) {
+    if (known->valid && bi % 4 != 3 && (!known->stored || known->epoch == tr->flags_epoch)) {
         *cc = (known->is_signed ? with_sign : without)[bi % 4];
         return known->flags;
     }
@@ -64,14 +66,16 @@ IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc)
 
 /* XER. */
 
-IrVal ppc_carry_in(PpcTranslator *tr, bool *inverted)
+IrVal ppc_carry_in(PpcTranslator *tr, bool inverted)
 {
-    if (tr->carry.id) {
-        *inverted = tr->carry_inverted;
+    IrVal ca;
+
+    if (tr->carry.id && tr->carry_inverted == inverted && tr->carry_epoch == tr->flags_epoch) {
         return tr->carry;
     }
-    *inverted = false; /* 1 + 255 carries */
-    return ir_opf(tr->ir, IR_add, IR_I8, ir_get(tr->ir, IR_I8, SLOT_CA), ppc_const(tr, IR_I8, 0xff), (IrVal){ 0 }).flags;
+    ca = ir_get(tr->ir, IR_I8, SLOT_CA);
+    return inverted ? ir_opf(tr->ir, IR_cmp, IR_I8, ca, ppc_const(tr, IR_I8, 1), (IrVal){ 0 }).flags /* 0 - 1 borrows */
+                    : ir_opf(tr->ir, IR_add, IR_I8, ca, ppc_const(tr, IR_I8, 0xff), (IrVal){ 0 }).flags; /* 1 + 255 carries */
 }
 
 void ppc_put_ca(PpcTranslator *tr, IrVal ca)
@@ -85,6 +89,7 @@ void ppc_put_ca_flags(PpcTranslator *tr, IrVal flags, bool inverted)
     ppc_put_ca(tr, ir_setcc(tr->ir, inverted ? CC_AE : CC_B, flags));
     tr->carry = flags;
     tr->carry_inverted = inverted;
+    tr->carry_epoch = tr->flags_epoch + 1;
 }
 
 void ppc_put_ov(PpcTranslator *tr, IrVal ov, IrVal ov32)

@@ -94,10 +94,15 @@ typedef struct PpcCold {
     PpcEmit *emit; /* must end the block (ppc_end_*) or goes on at insn.next_pc */
 } PpcCold;
 
-/* A comparison that this block made: a branch on the field compares again, which is a host compare and jump. */
+/*
+ * A comparison that this block made: a branch on the field is a host jump on its flags. They are looked at while the
+ * host still has them; later the field's own bits, if it has been stored, are the quicker way.
+ */
 typedef struct PpcCompare {
     bool valid;      /* LT, GT, EQ of the field are those of flags */
     bool is_signed;
+    bool stored;     /* the field's slot has them too */
+    unsigned epoch;  /* PpcTranslator.flags_epoch behind the comparison */
     IrVal flags;
 } PpcCompare;
 
@@ -118,6 +123,8 @@ struct PpcTranslator {
     int fp_last;     /* index in ir->fasts of the operation that FPSCR's status comes from, -1: none in reach */
     unsigned fp_last_exits; /* n_side_exits then */
     PpcCompare compare[8];
+    unsigned flags_epoch; /* how many instructions so far may have changed the host's flags */
+    unsigned carry_epoch; /* that of carry */
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
     bool carry_inverted; /* it has CA as a borrow: CF = !CA */
     PpcCold cold[PPC_MAX_COLD];
@@ -172,7 +179,7 @@ bool ppc_cr_wanted(PpcTranslator *tr, unsigned field);
 void ppc_cr_forget(PpcTranslator *tr);
 
 /* XER. */
-IrVal ppc_carry_in(PpcTranslator *tr, bool *inverted); /* flags with CF = CA, or the opposite */
+IrVal ppc_carry_in(PpcTranslator *tr, bool inverted); /* flags with CF = CA, or the opposite */
 void ppc_put_ca(PpcTranslator *tr, IrVal ca);          /* I8, 0 or 1 */
 void ppc_put_ca_flags(PpcTranslator *tr, IrVal flags, bool inverted);
 void ppc_put_ov(PpcTranslator *tr, IrVal ov, IrVal ov32); /* I8: OV, OV32 (none: the same), and SO with OV */

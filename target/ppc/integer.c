@@ -32,18 +32,13 @@ enum { SUM_CARRY = 1, SUM_CARRY_IN = 2, SUM_SUBTRACT = 4 };
 static void emit_sum(PpcTranslator *tr, unsigned rt, IrVal a, IrVal b, unsigned how, bool oe, bool rc)
 {
     IrBlock *ir = tr->ir;
-    bool subtract = how & SUM_SUBTRACT, inverted = false, wants_flags = oe || (how & SUM_CARRY);
+    bool subtract = how & SUM_SUBTRACT, wants_flags = oe || (how & SUM_CARRY);
     IrOp op = subtract ? IR_sub : IR_add;
     IrVal x = subtract ? b : a, y = subtract ? a : b, carry = none, value, flags = none;
 
     if (how & SUM_CARRY_IN) {
-        carry = ppc_carry_in(tr, &inverted);
+        carry = ppc_carry_in(tr, subtract); /* a borrow is the absence of CA */
         op = subtract ? IR_sbb : IR_adc;
-        if (inverted != subtract) { /* a borrow is the absence of CA */
-            IrVal bit = ir_setcc(ir, CC_B, carry);
-
-            carry = ir_opf(ir, IR_cmp, IR_I8, bit, ppc_const(tr, IR_I8, 1), none).flags; /* CF = !bit */
-        }
     }
     if (!wants_flags) {
         value = ir_op3(ir, op, tr->width, x, y, carry);

@@ -294,9 +294,19 @@ static IrVal lost_ones(PpcTranslator *tr, IrVal value, IrVal back)
                   ir_setcond(tr->ir, COND_LTS, IR_I64, value, ppc_const(tr, IR_I64, 0)));
 }
 
-static void shift_word_right(PpcTranslator *tr, const PpcInsn *in, IrVal count)
+/* The same for a count that is known: the sign and one of the bits below it are there. */
+static IrVal lost_ones_of(PpcTranslator *tr, IrType type, IrVal value, unsigned count)
+{
+    uint64_t sign = UINT64_C(1) << (type == IR_I64 ? 63 : 31), lost = (UINT64_C(1) << count) - 1;
+
+    return ir_setcond(tr->ir, COND_GTU, type, ir_op2(tr->ir, IR_and, type, value, ppc_const(tr, type, sign | lost)),
+                      ppc_const(tr, type, sign));
+}
+
+static void emit_sraw(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
+    IrVal count = ir_op2(ir, IR_and, IR_I8, ppc_gpr_as(tr, IR_I8, F_RB(in)), ppc_const(tr, IR_I8, 63));
     IrVal word = ir_sext(ir, IR_I64, IR_I32, ppc_gpr_as(tr, IR_I32, F_RS(in)));
     IrVal value = ir_op2(ir, IR_sar, IR_I64, word, count);
 
@@ -304,14 +314,14 @@ static void shift_word_right(PpcTranslator *tr, const PpcInsn *in, IrVal count)
     finish(tr, in, value);
 }
 
-static void emit_sraw(PpcTranslator *tr, const PpcInsn *in)
-{
-    shift_word_right(tr, in, ir_op2(tr->ir, IR_and, IR_I8, ppc_gpr_as(tr, IR_I8, F_RB(in)), ppc_const(tr, IR_I8, 63)));
-}
-
 static void emit_srawi(PpcTranslator *tr, const PpcInsn *in)
 {
-    shift_word_right(tr, in, ppc_const(tr, IR_I8, F_SH(in)));
+    IrBlock *ir = tr->ir;
+    IrVal word = ppc_gpr_as(tr, IR_I32, F_RS(in)), count = ppc_const(tr, IR_I8, F_SH(in));
+    IrVal value = tr->is64 ? ir_op2(ir, IR_sar, IR_I64, ir_sext(ir, IR_I64, IR_I32, word), count) : ir_op2(ir, IR_sar, IR_I32, word, count);
+
+    put_shift_carry(tr, lost_ones_of(tr, IR_I32, word, F_SH(in)));
+    finish(tr, in, value);
 }
 
 static void emit_srad(PpcTranslator *tr, const PpcInsn *in)
@@ -333,7 +343,7 @@ static void emit_sradi(PpcTranslator *tr, const PpcInsn *in)
     IrVal rs = ppc_gpr(tr, F_RS(in)), count = ppc_const(tr, IR_I8, sh6(in));
     IrVal value = ir_op2(ir, IR_sar, IR_I64, rs, count);
 
-    put_shift_carry(tr, lost_ones(tr, rs, ir_op2(ir, IR_shl, IR_I64, value, count)));
+    put_shift_carry(tr, lost_ones_of(tr, IR_I64, rs, sh6(in)));
     finish(tr, in, value);
 }
 

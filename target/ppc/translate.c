@@ -178,6 +178,35 @@ static uint32_t unavailable(const PpcTranslator *tr, const PpcInsn *in)
     return 0;
 }
 
+/* Instructions between a comparison and its branch that the host does without its flags. */
+static bool keeps_host_flags(const PpcInsn *in)
+{
+    uint32_t word = in->word;
+
+    if (in->prefix) {
+        return false;
+    }
+    switch (word >> 26) {
+    case 14: case 15: /* addi, addis */
+        return true;
+    case 16: /* bc without a count */
+        return F_BO(in) & 4;
+    case 24: /* nop */
+        return word == 0x60000000;
+    case 31:
+        switch (word & 0x7ff) {
+        case 444 << 1: /* mr */
+            return F_RS(in) == F_RB(in);
+        case 339 << 1: case 467 << 1:
+            return F_SPR(in) == SPR_LR || F_SPR(in) == SPR_CTR;
+        default:
+            return false;
+        }
+    default:
+        return false;
+    }
+}
+
 static void translate_insn(PpcTranslator *tr, PpcInsn *in)
 {
     const PpcRow *row = ppc_decode(tr->isa, in->prefix, in->word);
@@ -202,6 +231,7 @@ static void translate_insn(PpcTranslator *tr, PpcInsn *in)
         ppc_emit_raise(tr, vector, 0);
     } else {
         row->emit(tr, in);
+        tr->flags_epoch += !keeps_host_flags(in);
     }
 }
 
