@@ -84,7 +84,8 @@ static unsigned subleaves(uint32_t leaf)
 {
     switch (leaf) {
     case 4:
-        return 4;
+    case 0x8000001d:
+        return 5;
     case 7:
         return 1;
     case 0xb:

@@ -1,8 +1,11 @@
 /* What CPUID answers, from the model and the machine's topology (SDM vol. 2, CPUID). */
 #include "core/machine.h"
+#include "target/x86/caches.h"
 #include "target/x86/fp_state.h"
 #include "target/x86/pmu.h"
 #include "target/x86/svm.h"
+
+enum { APIC_CLOCK = 1000000000 }; /* hw/intr/apic-timer.c, and KVM's */
 
 /* Bits that an identifier of n things needs. */
 static unsigned id_bits(unsigned n)
@@ -30,29 +33,6 @@ static void put_text(uint32_t out[4], const char *text, const uint8_t order[3])
     for (int i = 0; i < 3; i++) {
         memcpy(&out[order[i]], text + 4 * i, 4);
     }
-}
-
-/* Leaf 4 and AMD's 0x8000001d: one cache each. */
-static void cache_leaf(uint32_t subleaf, uint32_t out[4])
-{
-    static const struct {
-        uint8_t type, level;
-        uint16_t ways, sets;
-    } caches[] = {
-        { 1, 1, 8, 64 },      /* 32 KiB data */
-        { 2, 1, 8, 64 },      /* 32 KiB code */
-        { 3, 2, 16, 4096 },   /* 4 MiB */
-    };
-    unsigned threads = threads_per_core(), cores = cores_per_socket();
-
-    if (subleaf >= G_N_ELEMENTS(caches)) {
-        return;
-    }
-    out[0] = caches[subleaf].type | caches[subleaf].level << 5 | 1 << 8 |
-             ((1u << id_bits(threads)) - 1) << 14 | ((1u << id_bits(cores)) - 1) << 26;
-    out[1] = (caches[subleaf].ways - 1) << 22 | (64 - 1);
-    out[2] = caches[subleaf].sets - 1;
-    out[3] = 1; /* a write-back invalidate reaches lower levels' sharers only */
 }
 
 static void topology_leaf(X86State *s, uint32_t subleaf, uint32_t out[4])
@@ -136,12 +116,14 @@ static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t ou
         break;
     }
     case 2:
-        /* 4 KiB page TLBs, 32 KiB caches, 2 MiB level 2. */
-        out[0] = 1;
-        out[3] = 0x002c307d;
+        if (f->caches && !x86_is_amd(s)) {
+            memcpy(out, f->caches->leaf2, sizeof(f->caches->leaf2));
+        }
         break;
     case 4:
-        cache_leaf(subleaf, out);
+        if (f->caches && !x86_is_amd(s)) {
+            x86_cache_leaf(f->caches, subleaf, threads_per_core(), cores_per_socket(), false, out);
+        }
         break;
     case 5:
         if (f->on[FEAT_monitor]) {
@@ -176,10 +158,10 @@ static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t ou
         xsave_leaf(s, subleaf, out);
         break;
     case 0x15:
-        /* As if of a 1 MHz crystal: exact to the megahertz that leaf 0x16 shows. */
-        out[0] = 1;
+        /* The crystal is the clock of the local APIC's timer: kernels that find it here do not measure that. */
+        out[0] = APIC_CLOCK / 1000000;
         out[1] = x86_tsc_frequency() / 1000000;
-        out[2] = 1000000;
+        out[2] = APIC_CLOCK;
         break;
     case 0x16:
         out[0] = out[1] = x86_tsc_frequency() / 1000000;
@@ -188,7 +170,7 @@ static void basic_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t ou
     }
 }
 
-static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
+static void extended_leaf(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     static const uint8_t vendor_order[3] = { 1, 3, 2 };
     const X86Features *f = s->features;
@@ -222,13 +204,11 @@ static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
     case 0x80000004:
         memcpy(out, f->model_id + (leaf - 0x80000002) * 16, 16);
         break;
-    case 0x80000005: /* level 1 caches and TLBs */
-        out[0] = out[1] = 0x01ff01ff;
-        out[2] = out[3] = 0x20080140;
-        break;
+    case 0x80000005:
     case 0x80000006:
-        out[1] = 0x42004200;
-        out[2] = 0x02008140;
+        if (f->caches) {
+            x86_cache_leaf_amd(f->caches, leaf - 0x80000004, amd, out);
+        }
         break;
     case 0x80000007:
         out[3] = 1 << 8; /* the TSC runs at one rate always */
@@ -246,6 +226,20 @@ static void extended_leaf(X86State *s, uint32_t leaf, uint32_t out[4])
             out[3] = f->words[WORD_XA_EDX];
         }
         break;
+    case 0x8000001d:
+        if (f->on[FEAT_topoext] && f->caches) {
+            x86_cache_leaf(f->caches, subleaf, threads_per_core(), cores_per_socket(), true, out);
+        }
+        break;
+    case 0x8000001e: /* which core this is; a socket is one node */
+        if (f->on[FEAT_topoext]) {
+            unsigned bits = id_bits(threads_per_core());
+
+            out[0] = s->apic_id;
+            out[1] = (s->apic_id >> bits & ((1u << id_bits(cores_per_socket())) - 1)) | (threads_per_core() - 1) << 8;
+            out[2] = s->apic_id >> (bits + id_bits(cores_per_socket())) & 0xff;
+        }
+        break;
     }
 }
 
@@ -256,14 +250,14 @@ void x86_cpuid(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
     memset(out, 0, 4 * sizeof(out[0]));
     if (leaf >= 0x80000000 && f->xlevel) {
         if (leaf <= f->xlevel) {
-            extended_leaf(s, leaf, out);
+            extended_leaf(s, leaf, subleaf, out);
             return;
         }
     } else if (leaf >> 28 == 4 && f->on[FEAT_hypervisor]) {
         static const uint8_t order[3] = { 1, 2, 3 };
 
         if (leaf == 0x40000000) {
-            out[0] = 0x40000001;
+            out[0] = 0x40000000; /* nothing else to be had */
             put_text(out, "MynaMynaMyna", order);
         }
         return;

@@ -1,6 +1,7 @@
 /* CPU models by the names that QEMU's users know, and the -cpu text that adjusts them. */
 #include <cpuid.h>
 
+#include "target/x86/caches.h"
 #include "target/x86/fp_table.h"
 #include "target/x86/system.h"
 #include "util/error.h"
@@ -32,19 +33,19 @@ static const struct {
 #define PPENTIUM "fpu vme de pse tsc msr mce cx8 mmx apic"
 #define PPENTIUM2 PPENTIUM " pae sep mtrr pge mca cmov pat pse36 fxsr"
 #define PPENTIUM3 PPENTIUM2 " sse"
-#define PPRO_SSE2 "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2"
-#define P64 PPRO_SSE2 " pni cx16 syscall nx lm lahf_lm"
+#define PPRO_SSE2 "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat clflush mmx fxsr sse sse2"
+#define P64 PPRO_SSE2 " pse36 pni cx16 syscall nx lm lahf_lm"
 #define PCORE2 P64 " vme ssse3"
 #define PPENRYN PCORE2 " sse4.1"
 #define PNEHALEM PPENRYN " sse4.2 popcnt"
 #define PWESTMERE PNEHALEM " aes pclmulqdq"
-#define PSANDYBRIDGE PWESTMERE " avx xsave xsaveopt tsc-deadline x2apic rdtscp arat"
+#define PSANDYBRIDGE PWESTMERE " avx xsave xsaveopt tsc-deadline x2apic rdtscp arat pcid"
 #define PIVYBRIDGE PSANDYBRIDGE " f16c rdrand fsgsbase smep erms"
-#define PHASWELL PIVYBRIDGE " avx2 fma bmi1 bmi2 movbe abm pcid invpcid"
-#define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xsavec xgetbv1 pdpe1gb"
+#define PHASWELL PIVYBRIDGE " avx2 fma bmi1 bmi2 movbe abm invpcid tsc-adjust pdpe1gb"
+#define PSKYLAKE PHASWELL " rdseed adx smap 3dnowprefetch clflushopt xsavec xgetbv1"
 #define PEPYC P64                                                                                  \
     " vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx avx2 fma f16c bmi1 bmi2 movbe rdrand rdseed adx smap smep" \
-    " fsgsbase clflushopt sha-ni xsave xsaveopt xsavec xgetbv1 abm 3dnowprefetch sse4a mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat"
+    " fsgsbase clflushopt sha-ni xsave xsaveopt xsavec xgetbv1 abm 3dnowprefetch sse4a mmxext fxsr-opt pdpe1gb rdtscp cr8legacy arat monitor topoext"
 #define PV2 P64 " ssse3 sse4.1 sse4.2 popcnt"
 #define PV3 PV2 " avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
 #define PMAX PWESTMERE                                                                             \
@@ -58,53 +59,54 @@ static const struct Model {
     unsigned family, model, stepping;
     uint32_t level, xlevel;
     const char *features;
+    const X86Caches *caches;
 } models[] = {
-    { "486", "Intel 486", "GenuineIntel", "", 4, 8, 0, 1, 0, P486 },
-    { "pentium", "Intel Pentium MMX", "GenuineIntel", "", 5, 4, 3, 1, 0, PPENTIUM },
-    { "pentium2", "Intel Pentium II", "GenuineIntel", "", 6, 5, 2, 2, 0, PPENTIUM2 },
-    { "pentium3", "Intel Pentium III", "GenuineIntel", "", 6, 7, 3, 3, 0, PPENTIUM3 },
+    { "486", "Intel 486", "GenuineIntel", "", 4, 8, 0, 1, 0, P486, NULL },
+    { "pentium", "Intel Pentium MMX", "GenuineIntel", "", 5, 4, 3, 1, 0, PPENTIUM, NULL },
+    { "pentium2", "Intel Pentium II", "GenuineIntel", "", 6, 5, 2, 2, 0, PPENTIUM2, &x86_caches_p6_512k_4way_tlb },
+    { "pentium3", "Intel Pentium III", "GenuineIntel", "", 6, 7, 3, 3, 0, PPENTIUM3, &x86_caches_p6_512k },
     { "athlon", "AMD Athlon", "AuthenticAMD", "QEMU Virtual CPU version 2.5+", 6, 2, 3, 2, 0x80000008,
-      PPENTIUM2 " mmxext 3dnow 3dnowext" },
+      PPENTIUM2 " mmxext 3dnow 3dnowext", &x86_caches_k7 },
     { "n270", "Intel Atom N270", "GenuineIntel", "Intel(R) Atom(TM) CPU N270   @ 1.60GHz", 6, 28, 2, 10,
-      0x80000008, PPRO_SSE2 " vme pni ssse3 movbe nx lahf_lm" },
+      0x80000008, PPRO_SSE2 " vme pni ssse3 movbe nx lahf_lm monitor ss", &x86_caches_atom },
     { "coreduo", "Intel Core Duo", "GenuineIntel", "Genuine Intel(R) CPU           T2600  @ 2.16GHz", 6,
-      14, 8, 10, 0x80000008, PPRO_SSE2 " vme pni nx" },
+      14, 8, 10, 0x80000008, PPRO_SSE2 " vme pni nx monitor ss", &x86_caches_yonah },
     { "core2duo", "Intel Core 2 Duo", "GenuineIntel",
-      "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10, 0x80000008, PCORE2 },
+      "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10, 0x80000008, PCORE2 " monitor ss", &x86_caches_merom },
     { "qemu32", "a 32-bit CPU for every guest", "GenuineIntel", "Myna Virtual CPU", 6, 6, 3, 4, 0x80000004,
-      PPRO_SSE2 " pni" },
-    { "kvm32", "as qemu32", "GenuineIntel", "Myna Virtual CPU 32", 15, 6, 1, 5, 0x80000008, PPRO_SSE2 " pni" },
+      PPRO_SSE2 " pni", &x86_caches_generic },
+    { "kvm32", "as qemu32", "GenuineIntel", "Myna Virtual CPU 32", 15, 6, 1, 5, 0x80000008, PPRO_SSE2 " pni pse36", &x86_caches_generic },
     /* With PCIDs the translator keeps what it knows of a process while others run. */
     { "qemu64", "a 64-bit CPU for every guest", "AuthenticAMD", "Myna Virtual CPU", 15, 107, 1, 0xd,
-      0x8000000a, P64 " pcid invpcid" },
-    { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64 },
+      0x8000000a, P64 " pcid invpcid", &x86_caches_generic },
+    { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64, &x86_caches_generic },
     { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
-      0x8000001a, P64 " vme popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch sse4a 3dnow 3dnowext" },
+      0x8000001a, P64 " vme popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch sse4a 3dnow 3dnowext", &x86_caches_k10 },
     { "Conroe", "Intel Core 2, 65 nm", "GenuineIntel", "Intel Celeron_4x0 (Conroe/Merom Class Core 2)", 6,
-      15, 3, 10, 0x80000008, PCORE2 },
+      15, 3, 10, 0x80000008, PCORE2, &x86_caches_merom },
     { "Penryn", "Intel Core 2, 45 nm", "GenuineIntel", "Intel Core 2 Duo P9xxx (Penryn Class Core 2)", 6,
-      23, 3, 10, 0x80000008, PPENRYN },
+      23, 3, 10, 0x80000008, PPENRYN, &x86_caches_penryn },
     { "Nehalem", "Intel Core i7 9xx", "GenuineIntel", "Intel Core i7 9xx (Nehalem Class Core i7)", 6, 26, 3,
-      11, 0x80000008, PNEHALEM },
+      11, 0x80000008, PNEHALEM, &x86_caches_nehalem },
     { "Westmere", "Intel Xeon E56xx", "GenuineIntel",
-      "Westmere E56xx/L56xx/X56xx (Nehalem-C)", 6, 44, 1, 11, 0x80000008, PWESTMERE " pcid arat" },
+      "Westmere E56xx/L56xx/X56xx (Nehalem-C)", 6, 44, 1, 11, 0x80000008, PWESTMERE " pcid arat pdpe1gb rdtscp", &x86_caches_westmere },
     { "SandyBridge", "Intel Xeon E312xx", "GenuineIntel", "Intel Xeon E312xx (Sandy Bridge)", 6, 42, 1, 0xd,
-      0x80000008, PSANDYBRIDGE },
+      0x80000008, PSANDYBRIDGE, &x86_caches_sandybridge },
     { "IvyBridge", "Intel Xeon E3-12xx v2", "GenuineIntel", "Intel Xeon E3-12xx v2 (Ivy Bridge)", 6, 58, 9, 0xd,
-      0x80000008, PIVYBRIDGE },
+      0x80000008, PIVYBRIDGE, &x86_caches_ivybridge },
     { "Haswell", "Intel Core, 4th generation", "GenuineIntel", "Intel Core Processor (Haswell, no TSX)", 6, 60, 1,
-      0xd, 0x80000008, PHASWELL },
+      0xd, 0x80000008, PHASWELL, &x86_caches_haswell },
     { "Skylake-Client", "Intel Core, 6th generation", "GenuineIntel", "Intel Core Processor (Skylake)", 6, 94, 3,
-      0xd, 0x80000008, PSKYLAKE },
-    { "EPYC", "AMD EPYC", "AuthenticAMD", "AMD EPYC Processor", 23, 1, 2, 0xd, 0x8000001e, PEPYC },
+      0xd, 0x80000008, PSKYLAKE, &x86_caches_skylake },
+    { "EPYC", "AMD EPYC", "AuthenticAMD", "AMD EPYC Processor", 23, 1, 2, 0xd, 0x8000001e, PEPYC, &x86_caches_zen },
     { "x86-64-v2", "any 64-bit CPU of 2009", "GenuineIntel", "Myna Virtual CPU x86-64-v2", 6, 26, 3, 0xd,
-      0x80000008, PV2 },
+      0x80000008, PV2, &x86_caches_generic },
     { "x86-64-v3", "any 64-bit CPU of 2013", "GenuineIntel", "Myna Virtual CPU x86-64-v3", 6, 60, 1, 0xd,
-      0x80000008, PV3 },
+      0x80000008, PV3, &x86_caches_generic },
     { "max", "everything that this build can do", "GenuineIntel", "Myna Virtual CPU max", 6, 94, 3, 0x16,
-      0x80000008, PMAX },
+      0x80000008, PMAX, &x86_caches_generic },
     { "host", "the host's own, under KVM; else as max", "GenuineIntel", "Myna Virtual CPU host", 6, 94, 3, 0x16,
-      0x80000008, PMAX },
+      0x80000008, PMAX, &x86_caches_generic },
 };
 
 /* Vector and integer extensions that run as themselves: only if the host has them. */
@@ -504,6 +506,7 @@ X86Features *x86_model_parse(const char *spec, GError **error)
     f->stepping = m->stepping;
     f->level = m->level;
     f->xlevel = m->xlevel;
+    f->caches = m->caches;
     f->on[FEAT_hypervisor] = true;
     f->check = true;
     {
@@ -514,7 +517,8 @@ X86Features *x86_model_parse(const char *spec, GError **error)
 
             g_assert(i >= 0);
             f->on[i] = supported(i) && (follow_host || !on_request(i));
-            f->missing[i] = follow_host && !f->on[i]; /* the translator's models are what it can do of them */
+            /* The translator's models are what it can do of them; and few kernels let a guest have MWAIT. */
+            f->missing[i] = follow_host && !f->on[i] && i != FEAT_monitor;
         }
     }
     if (!strcmp(m->name, "host") || !strcmp(m->name, "max")) { /* "what there is" lacks nothing */

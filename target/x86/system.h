@@ -293,6 +293,7 @@ struct X86Features {
     char model_id[49];
     unsigned family, model, stepping;
     uint32_t level, xlevel;
+    const struct X86Caches *caches; /* that it tells of; NULL: none */
 };
 
 /* Engines on the host's own processor: whether it, and the host's kernel, let a guest have that CPUID bit. */
