@@ -64,7 +64,7 @@ static void fake_flush_page(Cpu *c, VirtAddr addr)
 }
 
 /* Runs fn; the vector of the exception that it raised, or -1. */
-static int __attribute__((noinline)) raised_by(void (*fn)(void))
+static int __attribute__((noinline, unused)) raised_by(void (*fn)(void))
 {
     if (__builtin_setjmp(s->catch_point)) {
         s->catching = false;
