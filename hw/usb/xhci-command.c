@@ -349,9 +349,28 @@ static int perform(Xhci *x, const Trb *trb, unsigned *slot)
     }
 }
 
+/*
+ * SLOF writes the ring's address with a cycle bit of 0 and its commands with 1. No driver rings the doorbell of an empty ring:
+ * what the first command has is right.
+ */
+static void adopt_cycle(Xhci *x)
+{
+    Trb trb;
+
+    if (x->s.command_ring_is_new && !(x->s.command_ring & 1)) {
+        trb = xhci_read_trb(x, x->s.command_ring & ~15ull);
+        x->s.command_ring |= trb.control & TRB_CYCLE;
+    }
+    x->s.command_ring_is_new = false;
+}
+
 void xhci_run_commands(Xhci *x)
 {
     Trb trb;
+
+    if (x->s.command_running && xhci_running(x)) {
+        adopt_cycle(x);
+    }
 
     for (int n = 0; n < MAX_COMMANDS && x->s.command_running && xhci_running(x); n++) {
         unsigned slot = 0;

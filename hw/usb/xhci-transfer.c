@@ -299,9 +299,18 @@ static unsigned error_code(int result)
     return result == USB_STALL ? CC_STALL : result == USB_BABBLE ? CC_BABBLE : CC_TRANSACTION;
 }
 
+/* It goes against the data, which the request tells: SLOF has the wrong direction in the TRB (table 4-7). */
+static UsbPid status_direction(const UsbDevice *usb)
+{
+    return (usb->core.setup[0] & 0x80) && load_le16(usb->core.setup + 6) ? USB_OUT : USB_IN;
+}
+
 static UsbPid direction(const Endpoint *ep, const Trb *first)
 {
     if (ep->type == EP_CONTROL) {
+        if (trb_type(first) == TRB_STATUS && ep->usb) {
+            return status_direction(ep->usb);
+        }
         return trb_type(first) == TRB_SETUP ? USB_SETUP : first->control & TRB_IN ? USB_IN : USB_OUT;
     }
     return ep->number & 1 ? USB_IN : USB_OUT;

@@ -97,12 +97,12 @@ void xhci_port_events(Xhci *x)
     }
 }
 
-/* An event is due if one of the change bits was not set before. */
+/* An event is due if one of the change bits was not set before; who starts the controller looks at its ports by himself. */
 static void set_changes(Xhci *x, unsigned n, uint32_t changes)
 {
     if (changes & ~x->s.portsc[n]) {
         x->s.portsc[n] |= changes;
-        x->s.port_event[n] = true;
+        x->s.port_event[n] = xhci_running(x);
         x->s.status |= STS_PORT;
         xhci_port_events(x);
     }
@@ -137,7 +137,6 @@ static void reset_port(Xhci *x, unsigned n)
     if (socket->dev && port_of(x, socket) == n) {
         usb_device_bus_reset(socket->dev);
         x->s.portsc[n] = connected_bits(socket->dev) | SC_CONNECT_CHANGE;
-        x->s.port_event[n] = true;
     }
 }
 
@@ -318,6 +317,7 @@ static void write_command_ring(Xhci *x, uint32_t value)
         return;
     }
     s->command_ring = (s->command_ring & ~0xffffffffull) | (value & ~62u);
+    s->command_ring_is_new = true;
 }
 
 static void write_doorbell(Xhci *x, unsigned slot, uint32_t value)

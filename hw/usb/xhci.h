@@ -46,6 +46,7 @@ static inline unsigned trb_type(const Trb *trb)
     FIELD(uint32_t, status, 1)                                                                      \
     FIELD(uint32_t, notifications, 0)                                                               \
     FIELD(uint64_t, command_ring, 0) /* with the cycle bit */                                       \
+    FIELD(bool, command_ring_is_new, false) /* written, and no command fetched since */             \
     FIELD(bool, command_running, false)                                                             \
     FIELD(uint64_t, contexts, 0)                                                                    \
     FIELD(uint32_t, config, 0)                                                                      \
