@@ -113,7 +113,7 @@ static void put_start(Tree *t)
     TREE_CELLS(t->fdt, "qemu,graphic-width", sized ? machine_config.width : 800);
     TREE_CELLS(t->fdt, "qemu,graphic-height", sized ? machine_config.height : 600);
     TREE_CELLS(t->fdt, "qemu,graphic-depth", sized ? machine_config.depth : 32);
-    if (vty) {
+    if (vty && !m->has_screen) { /* otherwise firmware takes the screen and the keyboard */
         g_autofree char *path = g_strdup_printf("/vdevice/vty@%x", vty->reg);
 
         tree_text(t->fdt, "linux,stdout-path", path);

@@ -236,20 +236,22 @@ static bool add_plain_drives(GError **error)
     return true;
 }
 
-/* With a screen there are a keyboard and a mouse. */
+/* With a screen of its own the board has a keyboard and a mouse. */
 static bool make_input(Pseries *m, GError **error)
 {
     const char *vga = machine_config.vga;
-    bool screen = machine_config.default_devices && !machine_config.nographic && !(vga && g_str_equal(vga, "none"));
+    bool input;
 
-    if (!machine_config.usb && !screen) {
+    m->has_screen = vga ? !g_str_equal(vga, "none") : machine_config.default_devices && !machine_config.nographic;
+    input = m->has_screen && machine_config.default_devices && !machine_config.nographic;
+    if (!machine_config.usb && !input) {
         return true;
     }
     if (!make("nec-usb-xhci", "usb", pci_bus_bus(phb_bus(m->phb)), "", error)) {
         return false;
     }
-    return !screen || (make("usb-kbd", NULL, bus_find_kind("usb"), "", error) &&
-                       make("usb-mouse", NULL, bus_find_kind("usb"), "", error));
+    return !input || (make("usb-kbd", NULL, bus_find_kind("usb"), "", error) &&
+                      make("usb-mouse", NULL, bus_find_kind("usb"), "", error));
 }
 
 /* "dual" is what a guest may choose from, where the processor has both. */

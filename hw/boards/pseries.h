@@ -31,6 +31,7 @@ typedef struct Pseries {
     unsigned hpt_shift;
     bool can_radix, can_xive, only_xive; /* of the processor model and options */
     bool booted; /* it was reset before */
+    bool has_screen; /* where firmware and kernel have their console then */
     /* Files, put into memory at each reset. */
     GBytes *firmware, *kernel, *initrd;
     GArray *segments; /* of the kernel: KernelSegment */
