@@ -59,6 +59,7 @@ void perf_map_add(const Block *block)
             engine_options.perf_map = false;
             return;
         }
+        setvbuf(file, NULL, _IOLBF, 0); /* the map is whole while the guest runs, or if it is killed */
     }
     fprintf(file, "%" PRIxPTR " %x guest:%" PRIx64 ":%" PRIx64 "\n", (uintptr_t)block->code->code,
             block->code->size, block->key.base, block->key.pc);

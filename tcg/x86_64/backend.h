@@ -29,6 +29,7 @@ enum {
     AREA_UPDATE = -0x200, /* address of an update that goes the slow way */
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
     AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
+    AREA_LOOP_TRIPS = AREA_LOOP + 0x78, /* iterations that are made before its operands are checked at once */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
     AREA_SITES = -0xd40,  /* TcgSites */
     AREA_SIZE = 0xd40,

@@ -202,14 +202,33 @@ static bool is_loop_edge(const Context *c)
     return c->loop.edge && c->loop.edge == (uint32_t)c->i;
 }
 
-/* From the edge of the first copy. */
+/* cmp dword [rsp + 0], 0 in five bytes: tcg_retire replaces just these at a block's start. */
+static void look_for_poll(Asm *a)
+{
+    asm_byte(a, 0x83);
+    asm_byte(a, 0x7c);
+    asm_byte(a, 0x24);
+    asm_byte(a, 0);
+    asm_byte(a, 0);
+}
+
+/*
+ * From the edge of the first copy. Where nothing says how many iterations are left, the first copy makes so many as
+ * the checks before the second one cost: many loops of that kind end sooner.
+ */
 static void jump_on_in_loop(Context *c)
 {
+    Asm *a = &c->a;
+
     if (c->loop.at_start) {
-        asm_jmp_offset(&c->a, 0);
-    } else {
-        c->loop.entry = asm_jmp(&c->a);
+        asm_jmp_offset(a, 0);
+        return;
     }
+    asm_alu_ri(a, ALU_SUB, 4, rm_mem(mem_state(AREA_LOOP_TRIPS)), 1);
+    c->loop.entry = asm_jcc(a, CC_E);
+    look_for_poll(a);
+    asm_patch(a, asm_jcc(a, CC_L), 0);
+    asm_jmp_offset(a, c->loop.again);
 }
 
 static void emit_exit_jump(Context *c, const IrInsn *insn)
@@ -273,16 +292,14 @@ static void emit_poll(Context *c, const IrInsn *insn)
     stub = cold_new(c, COLD_POLL);
     stub->imm = insn->imm;
     stub->snapshot = snapshot_take(c, UINT64_MAX);
-    /* cmp dword [rsp + 0], 0 in five bytes: tcg_retire replaces just these at a block's start. */
-    asm_byte(a, 0x83);
-    asm_byte(a, 0x7c);
-    asm_byte(a, 0x24);
-    asm_byte(a, 0);
-    asm_byte(a, 0);
+    look_for_poll(a);
     stub->jumps[0] = asm_jcc(a, CC_L);
     if (c->loop.edge && c->loop.at_start) {
         c->loop.entry = asm_jmp(a);
         c->loop.otherwise = asm_offset(a);
+    } else if (c->loop.edge) {
+        asm_store_imm(a, 4, mem_state(AREA_LOOP_TRIPS), c->loop.shortest);
+        c->loop.again = asm_offset(a);
     }
 }
 

@@ -68,6 +68,7 @@ typedef struct Loop {
     uint8_t fp_level;    /* FP_LOADED_ that it needs */
     uint32_t pins_clean; /* at the second copy's start, as in Context */
     uint32_t entry;      /* rel32 that leads to it */
+    uint32_t again;      /* where the first copy goes on from its edge, if not at_start */
     uint32_t otherwise;  /* where to go when a check fails */
     uint32_t top;
 } Loop;
