@@ -394,6 +394,14 @@ IrVal ir_get_field(IrBlock *ir, IrType type, uint32_t offset)
     return v;
 }
 
+IrVal ir_load_code(IrBlock *ir, IrType type, const uint8_t *host)
+{
+    IrVal v = new_value(ir, type);
+
+    append(ir, IR_load_code, type, 0, NONE, NONE, NONE, (uintptr_t)host)->out = v.id;
+    return v;
+}
+
 void ir_put_field(IrBlock *ir, IrType type, uint32_t offset, IrVal value)
 {
     append(ir, IR_put_field, type, 0, value, NONE, NONE, offset);

@@ -164,6 +164,7 @@ static void dump_insn(const IrBlock *ir, const IrInsn *insn, GString *text)
         break;
     case IR_get_field:
     case IR_put_field:
+    case IR_load_code:
         g_string_append_printf(text, ".%s 0x%" PRIx64, type_names[insn->type], insn->imm);
         if (insn->in[0]) {
             g_string_append(text, ", ");

@@ -295,6 +295,10 @@ static TcgExit run(void *state, const IrBlock *ir)
             values[insn->out] = 0;
             memcpy(&values[insn->out], (const uint8_t *)state + insn->imm, ir_type_size(insn->type));
             break;
+        case IR_load_code:
+            values[insn->out] = 0;
+            memcpy(&values[insn->out], (const uint8_t *)(uintptr_t)insn->imm, ir_type_size(insn->type));
+            break;
         case IR_put_field:
             memcpy((uint8_t *)state + insn->imm, &values[insn->in[0]], ir_type_size(insn->type));
             break;

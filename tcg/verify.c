@@ -264,6 +264,8 @@ static bool check_insn(Check *c, const IrInsn *insn)
         return insn->out == 0 || define(c, insn->out, insn->type);
     case IR_get_field:
         return check_field(c, insn) && define(c, insn->out, insn->type);
+    case IR_load_code:
+        return (insn->type <= IR_I64 || fail(c, "not an integer")) && define(c, insn->out, insn->type);
     case IR_put_field:
         return check_field(c, insn) && check_input(c, 0, insn->type);
     case IR_divu2_checked:

@@ -105,6 +105,40 @@ static void publish(CodePage *page, const uint64_t map[PAGE_WORDS])
     }
 }
 
+static void cover_block(uint64_t map[PAGE_WORDS], const Block *block, unsigned list, unsigned first, unsigned last)
+{
+    uint64_t own[PAGE_WORDS] = { 0 };
+
+    if (list != 0 || block->n_holes == 0) {
+        cover(map, first, last);
+        return;
+    }
+    cover(own, first, last);
+    for (unsigned i = 0; i < block->n_holes; i++) {
+        unsigned at = (uintptr_t)block->holes[i].host & (GUEST_PAGE_SIZE - 1), end = at + block->holes[i].size;
+
+        for (; at < end; at++) {
+            own[at / 64] &= ~(UINT64_C(1) << at % 64);
+        }
+    }
+    for (unsigned i = 0; i < PAGE_WORDS; i++) {
+        map[i] |= own[i];
+    }
+}
+
+bool code_block_covers(const Block *block, const uint8_t *host, unsigned size)
+{
+    const uint8_t *last = host + size - 1;
+
+    for (unsigned i = 0; i < block->n_holes; i++) {
+        if (host >= block->holes[i].host && last < block->holes[i].host + block->holes[i].size) {
+            return false;
+        }
+    }
+    return (host < block->host + block->size && last >= block->host) ||
+           (block->host2 && host < block->host2 + block->size2 && last >= block->host2);
+}
+
 /* On which of its two lists a block is in a page. */
 static unsigned list_of(const Block *block, RamBlock *ram, uint64_t page)
 {
@@ -128,7 +162,7 @@ static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned lis
         map[i] = atomic_load_explicit(&cp->bytes[i], memory_order_relaxed);
     }
     extent(block, list, &first, &last);
-    cover(map, first, last);
+    cover_block(map, block, list, first, last);
     publish(cp, map);
     block->page_next[list] = cp->first;
     block->page_link[list] = &cp->first;
@@ -161,7 +195,7 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
         unsigned first, last, list = list_of(block, ram, page);
 
         extent(block, list, &first, &last);
-        cover(map, first, last);
+        cover_block(map, block, list, first, last);
         block = block->page_next[list];
     }
     publish(cp, map);
@@ -255,25 +289,56 @@ void code_block_kill(Block *block)
     code_stats.killed++;
 }
 
+/* Of a store over blocks, the youngest of which was born then. What has run for long may well be made anew at once. */
+static void note_rewrite(CodePage *cp, unsigned first, unsigned last, int64_t born)
+{
+    enum { FEW = 8, SHORT = 8, SOON = 200 };
+
+    if (g_get_monotonic_time() - born > SOON) {
+        cp->rewrites /= 2;
+        return;
+    }
+    cp->rewrites++;
+    if (cp->rewrites < FEW || last - first >= SHORT) {
+        return;
+    }
+    if (!cp->patched) {
+        cp->patched = g_new0(uint64_t, PAGE_WORDS);
+    }
+    cover(cp->patched, first, last);
+}
+
+bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last)
+{
+    for (unsigned at = first; cp->patched && at <= last; at++) {
+        if (cp->patched[at / 64] >> at % 64 & 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last)
 {
     CodePage *cp = code_page(ram, page, false);
+    const uint8_t *host = ram->host + (page << GUEST_PAGE_BITS) + first;
+    int64_t born = 0;
     bool hit = false;
 
     if (!cp) {
         return;
     }
     for (Block *block = cp->first, *next; block; block = next) {
-        unsigned from, to, list = list_of(block, ram, page);
-
-        next = block->page_next[list];
-        extent(block, list, &from, &to);
-        if (from <= last && to >= first) {
+        next = block->page_next[list_of(block, ram, page)];
+        if (code_block_covers(block, host, last - first + 1)) {
+            born = MAX(born, block->born);
             code_block_kill(block);
             hit = true;
         }
     }
-    cp->rewrites += hit;
+    if (hit) {
+        note_rewrite(cp, first, last, born);
+    }
     recount_page(cp, ram, page);
 }
 

@@ -221,6 +221,14 @@ static inline EngineCpu *engine_of(void *state)
  * A translated block. Kept, once dead, until its code region is evicted, which happens while no CPU
  * is busy with blocks.
  */
+/* Guest code of a block that it loads when it runs. */
+typedef struct BlockHole {
+    const uint8_t *host;
+    uint32_t size;
+} BlockHole;
+
+#define BLOCK_HOLES 4
+
 typedef struct Block {
     /* What a lookup reads, on one cache line. */
     BlockKey key;             /* pic_bits: of this block; its pc then is one within the page */
@@ -232,7 +240,10 @@ typedef struct Block {
 
     RamBlock *ram, *ram2;
     uint32_t size, size2;     /* bytes of guest code on the first and second page */
+    BlockHole holes[BLOCK_HOLES]; /* on the first one */
+    unsigned n_holes;
     uint32_t n_insns;
+    int64_t born;             /* microseconds, of the monotonic clock */
     struct Block *page_next[2];
     struct Block **page_link[2]; /* what points to it on the page's list */
     struct Block *dead_next;
@@ -250,7 +261,8 @@ typedef struct CodePage {
     _Atomic uint64_t bytes[GUEST_PAGE_SIZE / 64]; /* which bytes blocks cover; may say too much */
     Block *first;     /* blocks, by page_next[0] if they begin here, else page_next[1] */
     uint64_t pc_page; /* where the blocks here run that could be position-independent; PAGE_ANYWHERE: are */
-    uint32_t rewrites;
+    uint32_t rewrites; /* stores that killed blocks soon after they were made; fewer again if others do */
+    uint64_t *patched; /* bits of bytes that short stores over code have been to, or NULL */
     _Atomic uint32_t holds; /* translations of it that are under way: PAGE_CODE stays */
     uint32_t stopping; /* of these, who wait for other vCPUs to store the slow way */
 } CodePage;
@@ -342,6 +354,10 @@ void code_block_insert(Block *block);
 bool code_page_is_shared(RamBlock *ram, uint64_t page, uint64_t pc);
 void code_block_kill(Block *block);
 void code_page_release(RamBlock *ram, uint64_t page);
+/* Whether a store of so many bytes there changes the block. */
+bool code_block_covers(const Block *block, const uint8_t *host, unsigned size);
+/* Whether any of these bytes is rewritten often by stores that are as short. */
+bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
 void blocks_kill_all(void);
 void code_block_link(HostExit *exit, Block *to);

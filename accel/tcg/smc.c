@@ -23,14 +23,6 @@ static const Block *running_block(EngineCpu *ec, uintptr_t retaddr)
     return code ? code->engine : NULL;
 }
 
-static bool overlaps(const Block *block, const uint8_t *host, unsigned size)
-{
-    const uint8_t *last = host + size - 1;
-
-    return (host < block->host + block->size && last >= block->host) ||
-           (block->host2 && host < block->host2 + block->size2 && last >= block->host2);
-}
-
 void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size,
                uintptr_t retaddr)
 {
@@ -39,7 +31,7 @@ void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned 
     g_mutex_lock(&tb_lock);
     blocks_kill_range(entry->ram, entry_page(entry), offset, offset + size - 1);
     g_mutex_unlock(&tb_lock);
-    if (running && !running->variant && overlaps(running, entry->host + offset, size)) {
+    if (running && !running->variant && code_block_covers(running, entry->host + offset, size)) {
         if (retaddr) {
             tcg_restore(ec->cpu->state, retaddr);
         }

@@ -6,9 +6,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_INSNS 64
-/* A page whose code is rewritten this often gets short blocks, so that each rewrite costs less. */
+/* A page whose code is rewritten this often, and soon, gets short blocks, so that each rewrite costs less. */
 #define MANY_REWRITES  64
 #define SHORT_INSNS    8
 
@@ -28,6 +29,8 @@ typedef struct Fetch {
     unsigned variant;
     FetchPage page[2];
     bool wanted_second;
+    BlockHole holes[BLOCK_HOLES];
+    unsigned n_holes;
 } Fetch;
 
 static IrBlock *scratch; /* under tb_lock */
@@ -60,6 +63,30 @@ static bool fetch_byte(Translation *t, uint64_t pc, uint8_t *byte)
     }
     *byte = page->bytes[offset - page->first];
     return true;
+}
+
+static const uint8_t *patched(Translation *t, uint64_t pc, unsigned size)
+{
+    Fetch *f = t->engine;
+    uint64_t vaddr = f->origin + pc;
+    const PageEntry *entry = &f->page[0].entry;
+    unsigned offset = vaddr & (GUEST_PAGE_SIZE - 1);
+    const CodePage *cp;
+
+    if (f->variant || !entry->host || !on_first_page(f, vaddr) || offset + size > GUEST_PAGE_SIZE) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < f->n_holes; i++) {
+        if (f->holes[i].host == entry->host + offset && f->holes[i].size == size) {
+            return entry->host + offset;
+        }
+    }
+    cp = code_page(entry->ram, entry_page(entry), false);
+    if (f->n_holes == BLOCK_HOLES || !cp || !code_page_is_patched(cp, offset, offset + size - 1)) {
+        return NULL;
+    }
+    f->holes[f->n_holes++] = (BlockHole){ entry->host + offset, size };
+    return entry->host + offset;
 }
 
 static bool has_breakpoint(Translation *t, uint64_t pc)
@@ -250,6 +277,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .max_insns = limit,
         .single_step = f->variant & VARIANT_STEP,
         .fetch = fetch_byte,
+        .patched = patched,
         .has_breakpoint = has_breakpoint,
         .engine = f,
         .end_pc = key->pc,
@@ -258,6 +286,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
     Block *block;
 
     f->wanted_second = false;
+    f->n_holes = 0;
     build_ir(&t);
     /* Without the second page the block ends before it, unless its first instruction needs it. */
     if (f->wanted_second && !f->page[1].known && t.n_insns <= 1) {
@@ -277,11 +306,14 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
     block->key = *key;
     block->variant = f->variant;
     block->n_insns = t.n_insns;
+    block->born = g_get_monotonic_time();
     block->code = code;
     if (engine_options.interpret || engine_options.verify) {
         block->ir = ir_block_copy(t.ir);
     }
     measure(block, f, &t);
+    memcpy(block->holes, f->holes, sizeof(block->holes));
+    block->n_holes = f->n_holes;
     if (code) {
         code->n_insns = t.n_insns;
         code_block_register_code(block);

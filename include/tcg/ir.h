@@ -278,6 +278,8 @@ IrVal ir_get8h(IrBlock *ir, unsigned slot);
 void ir_put8h(IrBlock *ir, unsigned slot, IrVal value);
 /* A field of the state that is in no slot, at an offset; types I8 to I64. */
 IrVal ir_get_field(IrBlock *ir, IrType type, uint32_t offset);
+/* Part of an instruction as it is when the code runs: see Translation.patched. */
+IrVal ir_load_code(IrBlock *ir, IrType type, const uint8_t *host);
 void ir_put_field(IrBlock *ir, IrType type, uint32_t offset, IrVal value);
 /* PURE operations with one output, without flags; unused inputs are (IrVal){0}. Folds constants. */
 IrVal ir_op1(IrBlock *ir, IrOp op, IrType type, IrVal a);

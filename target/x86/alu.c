@@ -101,7 +101,7 @@ void x86_emit_alu(X86Translator *tr, X86Insn *in)
     Result r;
 
     if (in->row->operand[1] == O_Ib || in->row->operand[1] == O_Ibs || in->row->operand[1] == O_Iz) {
-        b = x86_const(tr, type, in->imm);
+        b = x86_immediate(tr, in, 1);
     } else if (is_zeroing(in, op, type)) {
         /* The register's old value does not matter. */
         a = b = x86_const(tr, type, 0);
@@ -132,7 +132,7 @@ void x86_emit_test(X86Translator *tr, X86Insn *in)
     IrType type = x86_operand_type(in, 0);
     IrVal a = x86_operand_get(tr, in, 0);
     X86Operand second = in->row->operand[1];
-    IrVal b = second == O_Ib || second == O_Iz ? x86_const(tr, type, in->imm) : x86_operand_get(tr, in, 1);
+    IrVal b = second == O_Ib || second == O_Iz ? x86_immediate(tr, in, 1) : x86_operand_get(tr, in, 1);
     IrVal flags = ir_opf(tr->ir, IR_test, type, a, b, NONE).flags;
 
     x86_flags_put(tr, CC_TEST, type, a, b, flags);

@@ -112,6 +112,13 @@ static uint8_t read_prefixes(Reader *r, X86Insn *in, bool cs64)
     }
 }
 
+static void read_displacement(Reader *r, X86Insn *in, unsigned size)
+{
+    in->disp_at = r->length;
+    in->disp_size = size;
+    in->disp = read_signed(r, size);
+}
+
 /* 16-bit forms: base and index by ModRM.rm. */
 static void read_memory16(Reader *r, X86Insn *in)
 {
@@ -123,11 +130,12 @@ static void read_memory16(Reader *r, X86Insn *in)
     in->index = indexes[rm];
     if (in->mod == 0 && rm == 6) {
         in->base = -1;
-        in->disp = (uint16_t)read_bytes(r, 2);
+        read_displacement(r, in, 2);
+        in->disp = (uint16_t)in->disp;
     } else if (in->mod == 1) {
-        in->disp = read_signed(r, 1);
+        read_displacement(r, in, 1);
     } else if (in->mod == 2) {
-        in->disp = read_signed(r, 2);
+        read_displacement(r, in, 2);
     }
     in->seg = in->base == R_BP ? S_SS : S_DS;
 }
@@ -148,18 +156,18 @@ static void read_memory(Reader *r, X86Insn *in, bool cs64, unsigned rex_x, unsig
         in->base = rm | rex_b;
         if (rm == 5 && in->mod == 0) {
             in->base = -1;
-            in->disp = read_signed(r, 4);
+            read_displacement(r, in, 4);
         }
     } else if (rm == 5 && in->mod == 0) {
-        in->disp = read_signed(r, 4);
+        read_displacement(r, in, 4);
         in->rip_relative = cs64;
     } else {
         in->base = rm | rex_b;
     }
     if (in->mod == 1) {
-        in->disp = read_signed(r, 1);
+        read_displacement(r, in, 1);
     } else if (in->mod == 2) {
-        in->disp = read_signed(r, 4);
+        read_displacement(r, in, 4);
     }
     if (in->base == R_SP || in->base == R_BP) {
         in->seg = S_SS;
@@ -198,7 +206,8 @@ static void read_immediate(Reader *r, X86Insn *in, X86Operand operand, unsigned 
         break;
     case O_Ob:
     case O_Ov:
-        in->disp = read_bytes(r, 1u << in->addr_type);
+        read_displacement(r, in, 1u << in->addr_type);
+        in->disp &= ir_mask(in->addr_type);
         in->is_mem = true;
         in->seg = S_DS;
         break;

@@ -86,6 +86,7 @@ struct X86Insn {
     uint8_t scale;         /* shift of index */
     bool rip_relative;     /* disp is to next_pc */
     int64_t disp;
+    uint8_t disp_at, disp_size; /* in the instruction; disp_size 0: disp is something else */
     uint8_t type;          /* IrType of the operand size: IR_I16, IR_I32, IR_I64 */
     uint8_t type_y;        /* IR_I64 with W in 64-bit code, else IR_I32 */
     uint8_t addr_type;     /* IrType of the address size */
@@ -178,6 +179,8 @@ IrVal x86_rm_get(X86Translator *tr, X86Insn *in, IrType type);
 void x86_rm_put(X86Translator *tr, X86Insn *in, IrType type, IrVal value);
 IrType x86_operand_type(const X86Insn *in, unsigned n);
 IrVal x86_operand_get(X86Translator *tr, X86Insn *in, unsigned n);
+/* The immediate that is this operand and the instruction's end: a constant, or what is in the code when it runs. */
+IrVal x86_immediate(X86Translator *tr, const X86Insn *in, unsigned n);
 IrVal x86_operand_update(X86Translator *tr, X86Insn *in);
 void x86_operand_put(X86Translator *tr, X86Insn *in, unsigned n, IrVal value);
 

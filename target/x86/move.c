@@ -8,7 +8,7 @@ void x86_emit_mov(X86Translator *tr, X86Insn *in)
     X86Operand source = in->row->operand[1];
 
     if (source == O_Ib || source == O_Iz || source == O_Iv) {
-        x86_operand_put(tr, in, 0, x86_const(tr, x86_operand_type(in, 0), in->imm));
+        x86_operand_put(tr, in, 0, x86_immediate(tr, in, 1));
     } else {
         x86_operand_put(tr, in, 0, x86_operand_get(tr, in, 1));
     }

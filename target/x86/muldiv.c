@@ -74,7 +74,7 @@ void x86_emit_imul(X86Translator *tr, X86Insn *in)
 {
     IrBlock *ir = tr->ir;
     IrVal a = x86_operand_get(tr, in, 1);
-    IrVal b = in->row->operand[2] != O_NONE ? x86_const(tr, in->type, in->imm) : x86_operand_get(tr, in, 0);
+    IrVal b = in->row->operand[2] != O_NONE ? x86_immediate(tr, in, 2) : x86_operand_get(tr, in, 0);
     IrValFlags r = ir_opf(ir, IR_mul, in->type, a, b, NONE);
     IrVal lost = ir_zext(ir, in->type, IR_I8, ir_setcc(ir, CC_O, r.flags));
 

@@ -75,14 +75,23 @@ static IrVal add_const(X86Translator *tr, IrType type, IrVal value, int64_t disp
     return disp ? ir_op2(tr->ir, IR_add, type, value, x86_const(tr, type, disp)) : value;
 }
 
+/* Where the displacement is, if it is to be read when the code runs. */
+static const uint8_t *patched_displacement(const X86Translator *tr, const X86Insn *in)
+{
+    bool may_be = in->disp_size && !in->rip_relative && tr->t->patched;
+
+    return may_be ? tr->t->patched(tr->t, in->pc + in->disp_at, in->disp_size) : NULL;
+}
+
 /*
- * base + (index << scale) at the given type, without the displacement; id 0: there is neither. The base
- * of an address relative to the pc is the page that a position-independent block runs at.
+ * base + (index << scale) at the given type, without the displacement, unless that is read now; id 0: there is nothing.
+ * The base of an address relative to the pc is the page that a position-independent block runs at.
  */
 static IrVal registers_of(X86Translator *tr, const X86Insn *in, IrType type)
 {
     IrBlock *ir = tr->ir;
     IrVal sum = {0};
+    const uint8_t *patched = patched_displacement(tr, in);
 
     if (in->rip_relative && tr->t->key->pic_bits) {
         return ir_get(ir, type, SLOT_PIC_PAGE);
@@ -98,11 +107,22 @@ static IrVal registers_of(X86Translator *tr, const X86Insn *in, IrType type)
 
         sum = sum.id ? ir_op2(ir, IR_add, type, base, sum) : base;
     }
+    if (patched) {
+        IrType narrow = __builtin_ctz(in->disp_size);
+        IrVal disp = ir_load_code(ir, narrow, patched);
+
+        disp = narrow == type ? disp : ir_sext(ir, type, narrow, disp);
+        sum = sum.id ? ir_op2(ir, IR_add, type, sum, disp) : disp;
+    }
     return sum;
 }
 
-static int64_t displacement(const X86Insn *in)
+/* What registers_of leaves out. */
+static int64_t displacement(const X86Translator *tr, const X86Insn *in)
 {
+    if (patched_displacement(tr, in)) {
+        return 0;
+    }
     return in->rip_relative ? (int64_t)(in->next_pc + in->disp) : in->disp;
 }
 
@@ -112,9 +132,9 @@ IrVal x86_effective(X86Translator *tr, X86Insn *in)
     IrVal sum = registers_of(tr, in, type);
 
     if (!sum.id) {
-        return x86_const(tr, type, displacement(in) & ir_mask(type));
+        return x86_const(tr, type, displacement(tr, in) & ir_mask(type));
     }
-    return add_const(tr, type, sum, displacement(in));
+    return add_const(tr, type, sum, displacement(tr, in));
 }
 
 static void add_cold(X86Translator *tr, uint64_t pc, int vector, bool has_error, unsigned label)
@@ -241,7 +261,7 @@ IrVal x86_address_sized(X86Translator *tr, X86Insn *in, unsigned size, bool writ
     if (is_simple(tr, in, write)) {
         IrVal sum = registers_of(tr, in, in->addr_type);
 
-        in->address_disp = displacement(in);
+        in->address_disp = displacement(tr, in);
         if (!sum.id) {
             sum = x86_const(tr, in->addr_type, in->address_disp & ir_mask(in->addr_type));
             in->address_disp = 0;
@@ -335,6 +355,38 @@ IrType x86_operand_type(const X86Insn *in, unsigned n)
     default:
         return in->type;
     }
+}
+
+/* In the code. It is sign-extended to the operand's. */
+static unsigned immediate_size(const X86Insn *in, X86Operand operand)
+{
+    switch (operand) {
+    case O_Ib:
+    case O_Ibs:
+        return 1;
+    case O_Iw:
+        return 2;
+    case O_Iz:
+        return in->type == IR_I16 ? 2 : 4;
+    case O_Iv:
+        return 1u << in->type;
+    default:
+        return 0;
+    }
+}
+
+IrVal x86_immediate(X86Translator *tr, const X86Insn *in, unsigned n)
+{
+    IrType type = x86_operand_type(in, n), narrow;
+    unsigned size = immediate_size(in, in->row->operand[n]);
+    const uint8_t *host;
+
+    if (!size || !tr->t->patched || !(host = tr->t->patched(tr->t, in->pc + in->length - size, size))) {
+        return x86_const(tr, type, in->imm);
+    }
+    narrow = __builtin_ctz(size);
+    return narrow == type ? ir_load_code(tr->ir, type, host)
+                          : ir_sext(tr->ir, type, narrow, ir_load_code(tr->ir, narrow, host));
 }
 
 IrVal x86_operand_get(X86Translator *tr, X86Insn *in, unsigned n)

@@ -4,7 +4,7 @@
 void x86_emit_push(X86Translator *tr, X86Insn *in)
 {
     X86Operand source = in->row->operand[0];
-    IrVal value = source == O_Iz || source == O_Ibs ? x86_const(tr, in->type, in->imm) : x86_operand_get(tr, in, 0);
+    IrVal value = source == O_Iz || source == O_Ibs ? x86_immediate(tr, in, 0) : x86_operand_get(tr, in, 0);
 
     x86_push(tr, in, in->type, value);
 }
@@ -16,7 +16,9 @@ void x86_emit_pop(X86Translator *tr, X86Insn *in)
 
     if (in->is_mem) {
         if (in->base == R_SP) {
+            in->disp_size = 0;
             in->disp += size; /* the address is computed with the new SP */
+            in->disp_size = 0;
         }
         x86_operand_put(tr, in, 0, value);
         x86_stack_move(tr, size);

@@ -448,6 +448,7 @@ uint32_t cold_site(Context *c, const Site *site); /* returns the jump that is ta
 /* fields.c: fields of the state, and their copies in vector registers (guests whose vector registers are pinned have none). */
 void field_get(Context *c, const IrInsn *insn);
 void field_put(Context *c, const IrInsn *insn);
+void code_get(Context *c, const IrInsn *insn);
 int xmm_get(Context *c, int32_t field, bool whole); /* a copy, locked for the current insn */
 int xmm_alloc(Context *c);                          /* locked */
 void xmm_set(Context *c, int xmm, int32_t field, bool whole); /* the field has just been stored from it */

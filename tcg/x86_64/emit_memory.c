@@ -305,7 +305,7 @@ bool may_be_between(IrOp op)
     case IR_divs2:
         return false; /* want many registers */
     default:
-        return ir_op_pure(op) || op == IR_get || op == IR_get8h || op == IR_get_field || op == IR_put_field;
+        return ir_op_pure(op) || op == IR_get || op == IR_get8h || op == IR_get_field || op == IR_put_field || op == IR_load_code;
     }
 }
 

@@ -20,6 +20,19 @@ void field_get(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, true);
 }
 
+void code_get(Context *c, const IrInsn *insn)
+{
+    int out;
+
+    if (c->values[insn->out].last_use < 0) {
+        return;
+    }
+    out = out_reg(c, insn->out, 0, 0, 0, false);
+    asm_mov_ri(&c->a, out, insn->imm);
+    asm_load(&c->a, ir_type_size(insn->type), out, mem_at(out, 0));
+    value_set_reg(c, insn->out, out, true);
+}
+
 void field_put(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);

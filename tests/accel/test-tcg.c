@@ -53,6 +53,13 @@ static unsigned toy_length(uint8_t op)
     return op == 1 ? 2 : op == 5 || op == 8 ? 1 : 5;
 }
 
+static IrVal toy_operand(Translation *t, uint64_t pc, uint8_t byte)
+{
+    const uint8_t *patched = t->patched(t, pc, 1);
+
+    return patched ? ir_zext(t->ir, IR_I64, IR_I8, ir_load_code(t->ir, IR_I8, patched)) : ir_const(t->ir, IR_I64, byte);
+}
+
 static void toy_translate(Translation *t)
 {
     IrBlock *ir = t->ir;
@@ -90,8 +97,7 @@ static void toy_translate(Translation *t)
         addr = ir_const(ir, IR_I64, length == 5 ? load_le32(code + 1) : 0);
         switch (code[0]) {
         case 1:
-            ir_put(ir, IR_I64, TOY_R0, ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, TOY_R0),
-                                              ir_const(ir, IR_I64, code[1])));
+            ir_put(ir, IR_I64, TOY_R0, ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, TOY_R0), toy_operand(t, pc + 1, code[1])));
             break;
         case 2:
             ir_put(ir, IR_I64, TOY_R0, ir_load(ir, IR_I8, addr, 0, IRM_ZX));
@@ -458,6 +464,48 @@ static void changed_code_in_another_block_is_seen(void)
     g_assert_cmpint(s->r0, ==, 8);
 }
 
+/* A block that changes its own operand, and that of another one. */
+static void an_operand_that_is_rewritten_often_is_loaded(void)
+{
+    enum { ROUNDS = 1000 };
+    uint64_t killed = code_stats.killed, sum = 1;
+    uint8_t own = 0, other = 3;
+
+    start();
+    s->r0 = 1;
+    s->r1 = ROUNDS;
+    put_add(0x1000, own);
+    put32(0x1002, 3, 0x1001);
+    put32(0x1007, 3, 0x2001);
+    put32(0x100c, 4, 0x2000);
+    put_add(0x2000, other);
+    put32(0x2002, 6, 0x1000);
+    ram[0x2007] = 5;
+    run();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        sum += own;
+        own = other = sum;
+        sum += other;
+    }
+    g_assert_cmphex(s->r0, ==, sum);
+    g_assert_cmpint(code_stats.killed - killed, <, 100);
+    /* What the operation is, is not loaded. */
+    put32(0x2002, 7, 0x2000);
+    ram[0x2007] = 5;
+    memory_write(memory_system(), 0x2002, &ram[0x2002], 6);
+    s->pc = 0x2000;
+    s->r0 = 0;
+    ram[0x2001] = 5;
+    run();
+    g_assert_cmpint(s->r0, ==, 5);
+    ram[0x2000] = 1;
+    ram[0x2001] = 7;
+    memory_write(memory_system(), 0x2000, &ram[0x2000], 6);
+    s->pc = 0x2000;
+    run();
+    g_assert_cmpint(s->r0, ==, 12);
+}
+
 static void data_beside_code_does_not_invalidate_it(void)
 {
     uint64_t killed;
@@ -759,6 +807,7 @@ static const Case cases[] = {
     CASE(a_fetch_fault_in_the_second_page_is_raised),
     CASE(the_next_instruction_sees_a_changed_one),
     CASE(changed_code_in_another_block_is_seen),
+    CASE(an_operand_that_is_rewritten_often_is_loaded),
     CASE(data_beside_code_does_not_invalidate_it),
     CASE(code_written_by_a_device_is_seen),
     CASE(a_remapped_page_is_seen_after_its_flush),

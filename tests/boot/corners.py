@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Corners of protected mode: a firmware of checks; another of MONITOR and MWAIT.
+"""Corners of protected mode, MONITOR and MWAIT, code that rewrites its operands: firmware of checks.
 
 Usage: corners.py MYNA [test...]
 """
@@ -13,6 +13,9 @@ TESTS = {
     'mwait': lambda myna: firmware.checks(myna, 'mwait.S', '-cpu', 'max'),
     'mwait-smp': lambda myna: firmware.checks(myna, 'mwait.S', '-cpu', 'phenom', '-smp', 2),
     'checks-interpreted': lambda myna: firmware.checks(myna, 'corners.S', '-cpu', 'max', engine='tcg,interp=on'),
+    'patched': lambda myna: firmware.checks(myna, 'patched.S'),
+    'patched-smp': lambda myna: firmware.checks(myna, 'patched.S', '-smp', 2),
+    'patched-interpreted': lambda myna: firmware.checks(myna, 'patched.S', engine='tcg,interp=on'),
 }
 
 if __name__ == '__main__':
