@@ -151,38 +151,46 @@ static uint64_t privilege_bits(const X86State *s)
     return (s->cr0 & CR0_AM) && (s->eflags & EFL_AC) && s->cpl == 3 ? m | MODE_AC : m;
 }
 
-void x86_update_mode(X86State *s)
+/* Bits that follow from the segments. */
+#define MODE_SEGMENTS (MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS | MODE_FLAT_FS | MODE_FLAT_GS)
+
+static uint64_t segment_bits(const X86State *s)
 {
     const X86Segment *cs = &s->seg[S_CS], *ss = &s->seg[S_SS];
-    bool code64 = is_code64(s);
-    uint64_t m = privilege_bits(s);
+    uint64_t m = 0;
+
+    if (is_code64(s)) {
+        return MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS;
+    }
+    if (cs->attr & SEG_DB) {
+        m |= MODE_CS32;
+    }
+    if (ss->attr & SEG_DB) {
+        m |= MODE_SS32;
+    }
+    if (flat_data(ss) && flat_data(&s->seg[S_DS]) && flat_data(&s->seg[S_ES])) {
+        m |= MODE_FLAT;
+    }
+    if (unlimited_data(&s->seg[S_FS])) {
+        m |= MODE_FLAT_FS;
+    }
+    if (unlimited_data(&s->seg[S_GS])) {
+        m |= MODE_FLAT_GS;
+    }
+    if (cs->base == 0 && cs->limit == UINT32_MAX) {
+        m |= MODE_FLAT_CS;
+    }
+    return m;
+}
+
+void x86_update_mode(X86State *s)
+{
+    uint64_t m = privilege_bits(s) | segment_bits(s);
     uint16_t fcw = s->fx[0] | s->fx[1] << 8;
     uint64_t base;
     unsigned mmu;
 
     x86_pmu_follow_level(s);
-    if (code64) {
-        m |= MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS;
-    } else {
-        if (cs->attr & SEG_DB) {
-            m |= MODE_CS32;
-        }
-        if (ss->attr & SEG_DB) {
-            m |= MODE_SS32;
-        }
-        if (flat_data(ss) && flat_data(&s->seg[S_DS]) && flat_data(&s->seg[S_ES])) {
-            m |= MODE_FLAT;
-        }
-        if (unlimited_data(&s->seg[S_FS])) {
-            m |= MODE_FLAT_FS;
-        }
-        if (unlimited_data(&s->seg[S_GS])) {
-            m |= MODE_FLAT_GS;
-        }
-        if (cs->base == 0 && cs->limit == UINT32_MAX) {
-            m |= MODE_FLAT_CS;
-        }
-    }
     if (s->cr0 & CR0_PE) {
         m |= MODE_PE;
     }
@@ -242,7 +250,7 @@ void x86_update_mode(X86State *s)
     }
     /* The MMU mode depends on EFLAGS.AC too, which m need not show. */
     mmu = data_mode(s, s->cpl);
-    base = code64 ? 0 : cs->base;
+    base = m & MODE_CS64 ? 0 : s->seg[S_CS].base;
     if (m != s->mode_flags || base != s->published_base || mmu != s->published_mmu) {
         s->mode_flags = m;
         s->published_base = base;
@@ -253,26 +261,35 @@ void x86_update_mode(X86State *s)
     }
 }
 
-/* Bits that want more than a look at CPL and EFLAGS. */
-#define MODE_RARE (MODE_SHADOW | MODE_TF | MODE_BREAKPOINTS)
+/* Bits that want more than a look at CPL, EFLAGS and the segments. */
+#define MODE_RARE (MODE_SHADOW | MODE_TF | MODE_VM | MODE_BREAKPOINTS)
 
 void x86_update_privilege(X86State *s)
 {
-    uint64_t m = s->mode_flags;
+    uint64_t m = s->mode_flags, base;
     unsigned mmu;
 
-    if (!(m & MODE_CS64) || !is_code64(s) || m & MODE_RARE || s->eflags & EFL_TF || s->interrupt_shadow ||
-        s->pending_debug || s->pmu.filtered || !engine.change_mode) {
+    if (m & MODE_RARE || s->eflags & (EFL_TF | EFL_VM) || s->interrupt_shadow || s->pending_debug || s->pmu.filtered ||
+        !engine.change_mode) {
         x86_update_mode(s);
         return;
     }
-    m = (m & ~MODE_PRIVILEGE) | privilege_bits(s);
+    m = (m & ~(MODE_PRIVILEGE | MODE_SEGMENTS)) | privilege_bits(s) | segment_bits(s);
     s->eflags &= ~(uint32_t)EFL_RF; /* as above: there are no breakpoints */
     mmu = data_mode(s, s->cpl);
-    if (m != s->mode_flags || mmu != s->published_mmu) {
+    base = m & MODE_CS64 ? 0 : s->seg[S_CS].base;
+    if (m != s->mode_flags || base != s->published_base || mmu != s->published_mmu) {
         s->mode_flags = m;
+        s->published_base = base;
         s->published_mmu = mmu;
-        engine.change_mode(s->hot.cpu, mmu, m, 0);
+        engine.change_mode(s->hot.cpu, mmu, m, base);
+    }
+}
+
+void x86_update_segments(X86State *s)
+{
+    if (segment_bits(s) != (s->mode_flags & MODE_SEGMENTS)) {
+        x86_update_mode(s);
     }
 }
 

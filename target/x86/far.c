@@ -697,7 +697,7 @@ uint64_t helper_sysenter(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
     s->cpl = 0;
     s->reg[R_SP] = lma ? s->sysenter_esp : (uint32_t)s->sysenter_esp;
     s->pc = lma ? s->sysenter_eip : (uint32_t)s->sysenter_eip;
-    x86_update_mode(s);
+    x86_update_privilege(s);
     return 0;
 }
 
@@ -727,6 +727,6 @@ uint64_t helper_sysexit(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, ui
         s->pc = (uint32_t)s->reg[R_DX];
     }
     s->cpl = 3;
-    x86_update_mode(s);
+    x86_update_privilege(s);
     return 0;
 }

@@ -254,7 +254,7 @@ uint64_t helper_load_seg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
         s->seg[seg] = loaded;
     }
     if (seg <= S_DS || !(s->mode_flags & MODE_CS64)) {
-        x86_update_mode(s);
+        x86_update_segments(s);
     }
     return 0;
 }

@@ -237,8 +237,10 @@ uint32_t x86_flags(const X86State *s); /* the arithmetic bits only */
 /* After any change of CR0, CR4, EFER, CPL, CS/SS attributes, EFLAGS.VM/TF/AC, features of FP use:
  * recomputes mode_flags and tells the engine. */
 void x86_update_mode(X86State *s);
-/* The same where only CPL, CS, SS and EFLAGS changed (SYSCALL, interrupts and their returns): quick within 64-bit code. */
+/* The same where only CPL, segments and EFLAGS changed (SYSCALL, interrupts and their returns): quicker. */
 void x86_update_privilege(X86State *s);
+/* The same where nothing but data segments may have changed. */
+void x86_update_segments(X86State *s);
 
 /* FP state as FNINIT leaves it, and MXCSR 1F80. It must not be in the host's registers. */
 void x86_fp_reset(X86State *s);
