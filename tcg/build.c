@@ -378,6 +378,14 @@ void ir_probe_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned
     append(ir, IR_probe_store, type, mem, addr, NONE, NONE, disp);
 }
 
+IrVal ir_try_string(IrBlock *ir, IrOp op, IrType addr_type, unsigned shift, IrVal to, IrVal from, IrVal count)
+{
+    IrVal v = new_value(ir, IR_I8);
+
+    append(ir, op, addr_type, shift, to, from, count, 0)->out = v.id;
+    return v;
+}
+
 IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrVal b, IrVal c)
 {
     IrVal v = new_value(ir, type);

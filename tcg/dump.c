@@ -174,6 +174,8 @@ static void dump_insn(const IrBlock *ir, const IrInsn *insn, GString *text)
     case IR_load:
     case IR_store:
     case IR_probe_store:
+    case IR_try_copy:
+    case IR_try_fill:
     case IR_atomic_add:
     case IR_atomic_and:
     case IR_atomic_or:

@@ -315,6 +315,10 @@ static TcgExit run(void *state, const IrBlock *ir)
             interp_runtime->probe_store(state, addr, ir_type_size(insn->type), insn->bits, 0);
             break;
         }
+        case IR_try_copy:
+        case IR_try_fill:
+            values[insn->out] = 0;
+            break;
         case IR_atomic_add:
         case IR_atomic_and:
         case IR_atomic_or:

@@ -266,6 +266,11 @@ static bool check_insn(Check *c, const IrInsn *insn)
         return check_field(c, insn) && define(c, insn->out, insn->type);
     case IR_load_code:
         return (insn->type <= IR_I64 || fail(c, "not an integer")) && define(c, insn->out, insn->type);
+    case IR_try_copy:
+    case IR_try_fill:
+        return (insn->bits <= 3 || fail(c, "no such size")) && check_input(c, 0, insn->type) &&
+               check_input(c, 1, insn->op == IR_try_copy ? insn->type : (IrType)insn->bits) && check_input(c, 2, insn->type) &&
+               define(c, insn->out, IR_I8);
     case IR_put_field:
         return check_field(c, insn) && check_input(c, 0, insn->type);
     case IR_divu2_checked:

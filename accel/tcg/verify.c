@@ -18,6 +18,8 @@ static bool harmless(const IrBlock *ir)
         case IR_load:
         case IR_store:
         case IR_probe_store:
+        case IR_try_copy:
+        case IR_try_fill:
         case IR_atomic_add:
         case IR_atomic_and:
         case IR_atomic_or:

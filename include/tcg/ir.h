@@ -298,6 +298,8 @@ IrVal ir_selectcc(IrBlock *ir, IrType type, IrCc cc, IrVal flags, IrVal yes, IrV
 IrVal ir_load(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned mem);
 void ir_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, IrVal value, unsigned mem);
 void ir_probe_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned mem);
+/* count elements of 1 << shift bytes, see IR_try_copy and IR_try_fill. addr_type: that of to, of from for a copy, and of count. */
+IrVal ir_try_string(IrBlock *ir, IrOp op, IrType addr_type, unsigned shift, IrVal to, IrVal from, IrVal count);
 IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrVal b, IrVal c);
 void ir_fence(IrBlock *ir);
 /* Copies raw. Returns the GPR output and flags, where the instruction has them. gpr is in[1]: the GPR

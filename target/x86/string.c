@@ -360,84 +360,6 @@ static void run_outs(const Repeat *r)
     done(r, 1);
 }
 
-/* The host address behind a table of the TLB, or NULL. */
-static uint8_t *tlb_host(const X86State *s, const void *table, uint64_t addr)
-{
-    const uint8_t *place = table;
-    const TlbEntry *entry =
-        (const TlbEntry *)(place + (addr >> (GUEST_PAGE_BITS - TLB_ENTRY_BITS) & s->hot.tlb_mask));
-
-    return entry->tag == (addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) ? (uint8_t *)(uintptr_t)(addr + entry->addend)
-                                                                   : NULL;
-}
-
-/* Few bytes: the host's repeated instructions take long to begin. Eight at a time come out the same
- * as one by one unless the destination lies just ahead. */
-static void copy_few(uint8_t *to, const uint8_t *from, unsigned bytes)
-{
-    for (; bytes >= 8; bytes -= 8, to += 8, from += 8) {
-        *(volatile uint64_t *)to = *(const volatile uint64_t *)from;
-    }
-    for (; bytes; bytes--) {
-        *(volatile uint8_t *)to++ = *(const volatile uint8_t *)from++;
-    }
-}
-
-static void fill_few(uint8_t *to, uint64_t value, unsigned size, unsigned bytes)
-{
-    static const uint64_t ones[] = {0x0101010101010101, 0x0001000100010001, 0x0000000100000001, 1};
-
-    value = (value & UINT64_MAX >> (64 - 8 * size)) * ones[__builtin_ctz(size)];
-    for (; bytes >= 8; bytes -= 8, to += 8) {
-        *(volatile uint64_t *)to = value;
-    }
-    for (; bytes; bytes--, value >>= 8) {
-        *(volatile uint8_t *)to++ = value;
-    }
-}
-
-/* The usual case in one go: flat addresses upward, in pages that the TLB knows. */
-static bool do_at_once(X86State *s, uint64_t how, unsigned seg)
-{
-    enum { FEW = 128 };
-    X86StringOp op = STRING_OP(how);
-    uint64_t mask = ir_mask(STRING_ADDR_TYPE(how));
-    uint64_t n = s->reg[R_CX] & mask, from = s->reg[R_SI] & mask, to = s->reg[R_DI] & mask, bytes;
-    unsigned size = 1u << STRING_TYPE(how);
-    bool flat = s->mode_flags & MODE_CS64 ? mask != 0xffff : s->mode_flags & MODE_FLAT && mask == UINT32_MAX;
-    uint8_t *host_to, *host_from = NULL;
-
-    if ((op != STRING_MOVS && op != STRING_STOS) || !flat || s->df < 0 || n > GUEST_PAGE_SIZE ||
-        (op == STRING_MOVS && seg != S_DS && seg != S_ES && seg != S_SS)) {
-        return false;
-    }
-    bytes = n * size;
-    if ((to & (GUEST_PAGE_SIZE - 1)) + bytes > GUEST_PAGE_SIZE || !(host_to = tlb_host(s, s->hot.tlb_store, to))) {
-        return false;
-    }
-    if (op == STRING_STOS) {
-        if (bytes <= FEW) {
-            fill_few(host_to, s->reg[R_AX], size, bytes);
-        } else {
-            fill_run(&(Repeat){.size = size}, host_to, s->reg[R_AX], n);
-        }
-    } else {
-        if ((from & (GUEST_PAGE_SIZE - 1)) + bytes > GUEST_PAGE_SIZE ||
-            !(host_from = tlb_host(s, s->hot.tlb_load, from))) {
-            return false;
-        }
-        if (bytes <= FEW && (uintptr_t)host_to - (uintptr_t)host_from >= 8) {
-            copy_few(host_to, host_from, bytes);
-        } else {
-            copy_run(&(Repeat){.size = size}, host_to, host_from, n);
-        }
-        s->reg[R_SI] = (from + bytes) & mask;
-    }
-    s->reg[R_DI] = (to + bytes) & mask;
-    s->reg[R_CX] = 0;
-    return true;
-}
-
 static uint64_t repeat(X86State *s, uint64_t how, unsigned seg)
 {
     Repeat r = {
@@ -515,8 +437,5 @@ uint64_t helper_string_rep(X86State *s, uint64_t how, uint64_t seg, uint64_t c, 
     if (STRING_ADDR_TYPE(how) == IR_I32) {
         clear_upper_halves(s, op);
     }
-    if (!(s->reg[R_CX] & ir_mask(STRING_ADDR_TYPE(how))) || do_at_once(s, how, seg)) {
-        return 0;
-    }
-    return repeat(s, how, seg);
+    return s->reg[R_CX] & ir_mask(STRING_ADDR_TYPE(how)) ? repeat(s, how, seg) : 0;
 }

@@ -90,16 +90,69 @@ static void emit_once(X86Translator *tr, X86Insn *in, X86StringOp op, IrType typ
     }
 }
 
-void x86_emit_string(X86Translator *tr, X86Insn *in)
+static IrType element_type(const X86Insn *in)
 {
     X86StringOp op = in->row->op;
     IrType type = in->opcode & 1 ? in->type : IR_I8;
-    IrVal left;
-    unsigned seg, how;
 
-    if (type == IR_I64 && (op == STRING_INS || op == STRING_OUTS)) {
-        type = IR_I32;
+    return type == IR_I64 && (op == STRING_INS || op == STRING_OUTS) ? IR_I32 : type;
+}
+
+static void emit_repeated(X86Translator *tr, X86Insn *in)
+{
+    X86StringOp op = in->row->op;
+    unsigned seg = in->seg_override >= 0 ? in->seg_override : S_DS;
+    unsigned how = STRING_HOW(op, element_type(in), in->addr_type, in->rep == 0xf2);
+    IrVal left = X86_CALL2(tr, string_rep, x86_const(tr, IR_I64, how), x86_const(tr, IR_I64, seg));
+
+    if (op == STRING_CMPS || op == STRING_SCAS) {
+        x86_flags_forget(tr);
     }
+    /* Interrupted: the instruction begins again after the poll. */
+    x86_retry_unless_equal(tr, in, IR_I64, left, x86_const(tr, IR_I64, 0));
+}
+
+/* Whether the pointers of MOVS and STOS are addresses. */
+static bool has_plain_pointers(const X86Translator *tr, const X86Insn *in)
+{
+    int seg = in->seg_override;
+
+    return in->addr_type == tr->addr_type && (tr->cs64 || tr->flat) && seg != S_FS && seg != S_GS && (tr->cs64 || seg != S_CS);
+}
+
+static void add_bytes(X86Translator *tr, X86Insn *in, unsigned reg, IrVal bytes)
+{
+    IrType type = in->addr_type;
+
+    ir_put(tr->ir, type, SLOT_AX + reg, ir_op2(tr->ir, IR_add, type, ir_get(tr->ir, type, SLOT_AX + reg), bytes));
+}
+
+/* The usual case of MOVS and STOS, upward within a page; the helper does the others. */
+static void emit_at_once(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrType type = in->addr_type, element = element_type(in);
+    bool is_move = in->row->op == STRING_MOVS;
+    IrVal count, bytes, done;
+
+    x86_emit_other_if(tr, in, COND_LTS, IR_I32, ir_get(ir, IR_I32, SLOT_DF), x86_const(tr, IR_I32, 0), emit_repeated);
+    count = ir_get(ir, type, SLOT_CX);
+    done = ir_try_string(ir, is_move ? IR_try_copy : IR_try_fill, type, element, ir_get(ir, type, SLOT_DI),
+                         is_move ? ir_get(ir, type, SLOT_SI) : ir_get(ir, element, SLOT_AX), count);
+    x86_emit_other_if(tr, in, COND_EQ, IR_I8, done, x86_const(tr, IR_I8, 0), emit_repeated);
+    bytes = element ? ir_op2(ir, IR_shl, type, count, x86_const(tr, IR_I8, element)) : count;
+    add_bytes(tr, in, R_DI, bytes);
+    if (is_move) {
+        add_bytes(tr, in, R_SI, bytes);
+    }
+    ir_put(ir, type, SLOT_CX, x86_const(tr, type, 0));
+}
+
+void x86_emit_string(X86Translator *tr, X86Insn *in)
+{
+    X86StringOp op = in->row->op;
+    IrType type = element_type(in);
+
     if (!in->rep) {
         emit_once(tr, in, op, type);
         if (tr->mode & MODE_IO_BREAKPOINTS && (op == STRING_INS || op == STRING_OUTS)) {
@@ -107,14 +160,11 @@ void x86_emit_string(X86Translator *tr, X86Insn *in)
         }
         return;
     }
-    seg = in->seg_override >= 0 ? in->seg_override : S_DS;
-    how = STRING_HOW(op, type, in->addr_type, in->rep == 0xf2);
-    left = X86_CALL2(tr, string_rep, x86_const(tr, IR_I64, how), x86_const(tr, IR_I64, seg));
-    if (op == STRING_CMPS || op == STRING_SCAS) {
-        x86_flags_forget(tr);
+    if ((op == STRING_MOVS || op == STRING_STOS) && has_plain_pointers(tr, in)) {
+        emit_at_once(tr, in);
+    } else {
+        emit_repeated(tr, in);
     }
-    /* Interrupted: the instruction begins again after the poll. */
-    x86_retry_unless_equal(tr, in, IR_I64, left, x86_const(tr, IR_I64, 0));
     if (tr->mode & MODE_IO_BREAKPOINTS) {
         x86_end_jump(tr, in->next_pc);
     }

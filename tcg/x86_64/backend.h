@@ -445,6 +445,9 @@ bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn,
 void site_check(Context *c, Site *site, Address addr, unsigned width, unsigned size, bool is_store, int t1, int t2);
 uint32_t cold_site(Context *c, const Site *site); /* returns the jump that is taken if the table does not have the page */
 
+/* emit_string.c */
+void emit_string(Context *c, const IrInsn *insn);
+
 /* fields.c: fields of the state, and their copies in vector registers (guests whose vector registers are pinned have none). */
 void field_get(Context *c, const IrInsn *insn);
 void field_put(Context *c, const IrInsn *insn);

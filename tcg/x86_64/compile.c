@@ -216,6 +216,10 @@ static void emit_insn(Context *c, const IrInsn *insn)
         xmm_forget_all(c);
         emit_atomic(c, insn);
         break;
+    case IR_try_copy:
+    case IR_try_fill:
+        emit_string(c, insn);
+        break;
     case IR_fence:
         asm_byte(&c->a, 0x0f); /* mfence */
         asm_byte(&c->a, 0xae);
