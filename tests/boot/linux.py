@@ -25,7 +25,7 @@ HARMLESS = re.compile(
     r'Kernel is locked|tainting kernel|module verification failed|systemd|FAT-fs|Unknown kernel command line|'
     r'Warning: Spectre|PCI: Fatal: No config space|acpi PNP0A03:00: fail to add MMCONFIG|'
     r'can.t access extended PCI|Decoding supported only on Scalable MCA|RAS: Correctable|SRBDS|ITLB|L1TF|Meltdown|'
-    r'[]>](?: +#\d+)+$|APIC calibration not consistent|tsc: Unable to calibrate|Fast TSC calibration failed|BIOS may be outdated|kvm: no hardware support|hrtimer: interrupt took|hpet: Lost \d+ RTC|clocksource|PCI: System does not support PCI')
+    r'[]>](?: +#\d+)+$|APIC calibration not consistent|tsc: Unable to calibrate|Fast TSC calibration failed|BIOS may be outdated|kvm: no hardware support|hrtimer: interrupt took|hpet: Lost \d+ RTC|clocksource|atkbd serio0: Failed to|PCI: System does not support PCI')
 
 
 def kernel(arch):
