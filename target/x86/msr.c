@@ -1,11 +1,12 @@
 /* Model-specific registers, the time stamp counter and performance counters (SDM vol. 4). */
+#include "core/machine.h"
 #include "target/x86/pmu.h"
 #include "target/x86/svm.h"
 
 enum { APIC_BASE_X2APIC = 1 << 10, APIC_BASE_RESERVED = 0x2ff };
 
 enum {
-    MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a,
+    MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a, MSR_CORE_THREADS = 0x35,
     MSR_FEATURE_CONTROL = 0x3a, MSR_TSC_ADJUST = 0x3b, MSR_SPEC_CTRL = 0x48, MSR_BIOS_UPDATE = 0x79,
     MSR_BIOS_SIGN_ID = 0x8b, MSR_SMBASE = 0x9e, MSR_PERFCTR0 = 0xc1, MSR_FSB_FREQ = 0xcd, MSR_MPERF = 0xe7,
     MSR_APERF = 0xe8, MSR_MTRRCAP = 0xfe, MSR_BBL_CR_CTL3 = 0x11e, MSR_SYSENTER_CS = 0x174,
@@ -50,11 +51,27 @@ static bool ignorable(uint32_t msr)
     case 0x1dd:
     case 0x1de:
     case 0x34:    /* SMI count */
+    case 0x2c:    /* the clock's settings, of family 15 */
     case 0xce:    /* platform information */
+    case 0xe2:    /* package sleep states */
+    case 0x119:   /* the serial number's switch */
+    case 0x1aa:   /* power management */
+    case 0x1fc:
     case 0x1ad:   /* turbo ratios */
     case 0x140:   /* misc features */
     case 0xc0010055: /* interrupt pending message */
+    case 0xc001001b: /* clock control, of the Athlon */
+    case 0xc0010020: /* patch loader */
+    case 0xc0010058: /* where PCI configuration space is */
+    case 0xc0010112: /* memory of system management mode */
+    case 0xc0010113:
     case 0xc0010117: /* VM_HSAVE_PA */
+    case 0xc0011020: /* settings of load and store, code, data, bus units */
+    case 0xc0011021:
+    case 0xc0011022:
+    case 0xc0011023:
+    case 0xc001102a:
+    case 0xc001102c:
         return true;
     default:
         return msr >= 0x606 && msr <= 0x641; /* power limits and energy counters */
@@ -258,6 +275,9 @@ bool x86_msr_read(X86State *s, uint32_t msr, uint64_t *value)
         return true;
     case MSR_PERF_STATUS:
         *value = 1000 | UINT64_C(4) << 40;
+        return true;
+    case MSR_CORE_THREADS: /* of the package: threads, and cores above */
+        *value = (uint64_t)MAX(machine_config.cores, 1) << 16 | (MAX(machine_config.cores, 1) * MAX(machine_config.threads, 1));
         return true;
     case MSR_SMBASE:
         *value = s->smbase;
