@@ -34,14 +34,16 @@ void ppc_compare(PpcTranslator *tr, unsigned field, IrType type, bool is_signed,
 {
     IrBlock *ir = tr->ir;
     bool wanted = ppc_cr_wanted(tr, field);
+    /* Before the comparison, so that nothing between it and its branch takes the host's flags. */
+    IrVal so = wanted ? ir_zext(ir, IR_I32, IR_I8, ir_get(ir, IR_I8, SLOT_SO)) : (IrVal){ 0 };
     IrVal flags = ir_opf(ir, IR_cmp, type, a, b, (IrVal){ 0 }).flags;
 
     if (wanted) {
         IrVal bits = ir_selectcc(ir, IR_I32, is_signed ? CC_G : CC_A, flags, ppc_const(tr, IR_I32, 4), ppc_const(tr, IR_I32, 2));
 
         bits = ir_selectcc(ir, IR_I32, is_signed ? CC_L : CC_B, flags, ppc_const(tr, IR_I32, 8), bits);
-        /* An addition, which leaves the host's flags alone. */
-        ppc_put_cr(tr, field, ir_op2(ir, IR_add, IR_I8, bits, ir_get(ir, IR_I8, SLOT_SO)));
+        /* An addition leaves them alone. */
+        ppc_put_cr(tr, field, ir_op2(ir, IR_add, IR_I8, bits, so));
     }
     tr->compare[field] = (PpcCompare){ true, is_signed, wanted, tr->flags_epoch + 1, flags };
 }

@@ -154,7 +154,8 @@ static IrVal masked_word(PpcTranslator *tr, IrVal rotated, unsigned mb, unsigned
     return ir_op2(ir, IR_and, IR_I64, both, ppc_const(tr, IR_I64, UINT64_C(0xffffffff00000000) | mask));
 }
 
-static void emit_rlwinm(PpcTranslator *tr, const PpcInsn *in)
+/* RS rotated by SH under the mask: shifts where these do all of it. */
+static IrVal rotated_field(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     unsigned sh = F_SH(in), mb = F_MB(in), me = F_ME(in);
@@ -162,19 +163,25 @@ static void emit_rlwinm(PpcTranslator *tr, const PpcInsn *in)
 
     if (sh && mb == 0 && me == 31 - sh) {
         word = ir_op2(ir, IR_shl, IR_I32, rs, ppc_const(tr, IR_I8, sh));
-        finish(tr, in, tr->is64 ? ir_zext(ir, IR_I64, IR_I32, word) : word);
-        return;
+        return tr->is64 ? ir_zext(ir, IR_I64, IR_I32, word) : word;
     }
     if (sh && me == 31 && mb >= 32 - sh) { /* a field moved to the right */
         word = ir_op2(ir, IR_shr, IR_I32, rs, ppc_const(tr, IR_I8, 32 - sh));
         if (mb == 32 - sh) {
-            finish(tr, in, tr->is64 ? ir_zext(ir, IR_I64, IR_I32, word) : word);
-            return;
+            return tr->is64 ? ir_zext(ir, IR_I64, IR_I32, word) : word;
         }
     } else {
         word = ir_op2(ir, IR_rol, IR_I32, rs, ppc_const(tr, IR_I8, sh));
+        if (mb == 0 && me == 31) {
+            return tr->is64 ? ir_zext(ir, IR_I64, IR_I32, word) : word;
+        }
     }
-    finish(tr, in, masked_word(tr, word, mb, me));
+    return masked_word(tr, word, mb, me);
+}
+
+static void emit_rlwinm(PpcTranslator *tr, const PpcInsn *in)
+{
+    finish(tr, in, rotated_field(tr, in));
 }
 
 static void emit_rlwnm(PpcTranslator *tr, const PpcInsn *in)
@@ -189,12 +196,11 @@ static void emit_rlwimi(PpcTranslator *tr, const PpcInsn *in)
     IrBlock *ir = tr->ir;
     unsigned mb = F_MB(in), me = F_ME(in);
     uint64_t mask = mask32(mb, me);
-    IrVal word = ir_op2(ir, IR_rol, IR_I32, ppc_gpr_as(tr, IR_I32, F_RS(in)), ppc_const(tr, IR_I8, F_SH(in)));
 
     if (tr->is64 && mb > me) {
         mask |= UINT64_C(0xffffffff00000000);
     }
-    finish(tr, in, ir_op2(ir, IR_or, tr->width, masked_word(tr, word, mb, me),
+    finish(tr, in, ir_op2(ir, IR_or, tr->width, rotated_field(tr, in),
                           ir_op2(ir, IR_and, tr->width, ppc_gpr(tr, F_RA(in)), ppc_const(tr, tr->width, ~mask))));
 }
 
