@@ -377,6 +377,7 @@ TESTS = {
     'sound-mac99': lambda myna: sound(myna, 'mac99'),
     'sound-g3beige': lambda myna: sound(myna, 'g3beige'),
     'sound-mac99-ac97': lambda myna: sound(myna, 'mac99', ['-device', 'AC97']),
+    'sound-mac99-hda': lambda myna: sound(myna, 'mac99', ['-device', 'intel-hda', '-device', 'hda-duplex']),
     'net-mac99': lambda myna: net(myna, 'mac99'),
     'net-g3beige': lambda myna: net(myna, 'g3beige'),
     'net-mac99-e1000': lambda myna: net(myna, 'mac99', 'e1000'),

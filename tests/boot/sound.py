@@ -33,6 +33,8 @@ AC97 = ['-device', 'AC97,audiodev=snd']
 TESTS = {
     'ac97': lambda myna: play(myna, 'amd64', ['snd_intel8x0'], AC97),
     'ac97-i386': lambda myna: play(myna, 'i386', ['snd_intel8x0'], AC97, rates=[48000]),
+    'hda': lambda myna: play(myna, 'amd64', ['snd_hda_codec_generic', 'snd_hda_intel'],
+                             ['-device', 'ich9-intel-hda', '-device', 'hda-output,audiodev=snd']),
 }
 
 if __name__ == '__main__':
