@@ -269,6 +269,7 @@ typedef struct Context {
     XmmCopy xmm[HOST_XMMS];
     uint16_t xmm_valid, xmm_locked;
     uint32_t xmm_clock;
+    uint32_t put_already; /* a put_field that the one before it has done, 0: none */
     int8_t step_regs[V_NONE]; /* of the current FAST_STEPS */
     XmmSave *xmm_saves;
     uint32_t n_xmm_saves, max_xmm_saves;

@@ -24,7 +24,7 @@ enum { OTHER_KINDS = IRM_ALIGNED | IRM_KERNEL };
 /* Byte-swapped ones only by one instruction, which leaves EFLAGS alone. */
 static bool is_plain(const IrInsn *insn)
 {
-    return (insn->op == IR_load || insn->op == IR_store) && !(insn->bits & OTHER_KINDS) &&
+    return (insn->op == IR_load || insn->op == IR_store || insn->op == IR_probe_store) && !(insn->bits & OTHER_KINDS) &&
            (!(insn->bits & IRM_BE) || host_has(HOST_MOVBE));
 }
 
@@ -66,7 +66,7 @@ static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first
 
 static bool is_store(const Context *c, const IrInsn *insn)
 {
-    return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op == IR_store || insn->bits & IRM_UPDATE;
+    return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
 }
 
 static bool is_aligned_kind(const Context *c, const IrInsn *insn)
@@ -289,7 +289,7 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
         raw_encode(c, raw_of(c, insn), RAX, mem);
     } else if (m->value_is_imm) {
         asm_store_imm(&c->a, size, mem, imm);
-    } else {
+    } else if (insn->op == IR_store) {
         emit_stored(c, insn, mem, m->value_reg);
     }
     m->end = asm_offset(&c->a);
@@ -300,6 +300,7 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     if ((uint32_t)c->i == c->group_last) {
         c->group_last = 0;
         c->held = 0;
+        c->cold[c->group_stub].xmms = xmm_snapshot(c); /* puts between the accesses may have made others */
     }
 }
 
@@ -469,6 +470,9 @@ void cold_group(Context *c, ColdStub *s)
             raw_through_buffer(c, raw_of(c, m->insn), RAX, m->pc, m->snapshot);
         } else if (m->insn->op == IR_load) {
             thunk_call(c, sized(m->insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size));
+        } else if (m->insn->op == IR_probe_store) {
+            cold_size(c, s, size);
+            thunk_call(c, THUNK_PROBE_STORE);
         } else if (m->value_is_imm) {
             asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
             thunk_call(c, sized(THUNK_STORE1, size));

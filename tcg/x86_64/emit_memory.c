@@ -581,6 +581,9 @@ void emit_probe_store(Context *c, const IrInsn *insn)
     Address addr;
     ColdStub *stub;
 
+    if (loop_covers(c, c->i) || emit_group(c, insn)) {
+        return;
+    }
     clobber_flags(c);
     addr = address_of(c, insn);
     stub = begin_access(c, insn, COLD_PROBE, true);

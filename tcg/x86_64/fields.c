@@ -6,7 +6,8 @@
  */
 #include "backend.h"
 
-enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVAPS_LOAD = MAP_0F | 0x28 };
+enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVAPS_LOAD = MAP_0F | 0x28, VMOVQ = P_66 | MAP_0F | 0x6e, VPINSRQ = P_66 | MAP_3A | 0x22,
+       VPUNPCKLQDQ = P_66 | MAP_0F | 0x6c, VMOVAPS_STORE = MAP_0F | 0x29 };
 
 void field_get(Context *c, const IrInsn *insn)
 {
@@ -33,12 +34,53 @@ void code_get(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, true);
 }
 
+/* The other half of a vector whose first half this puts: the next insn, or NULL. */
+static const IrInsn *other_half(const Context *c, const IrInsn *insn)
+{
+    const IrInsn *next = insn + 1;
+
+    return host_has(HOST_AVX2) && insn->type == IR_I64 && (uint32_t)c->i + 1 < c->ir->n_insns && next->op == IR_put_field &&
+                   next->type == IR_I64 && next->imm == (insn->imm ^ 8) && (insn->imm & ~UINT64_C(8)) % 16 == 0 &&
+                   (!c->held || c->group_last) ? next : NULL;
+}
+
+/*
+ * Both halves of a vector at once: operations on it need not wait until two stores have reached the cache. The second
+ * put has nothing left to do.
+ */
+static void put_both(Context *c, const IrInsn *low, const IrInsn *high)
+{
+    int xmm = xmm_alloc(c), reg = value_use(c, low->in[0]);
+    int32_t imm;
+
+    asm_vex(&c->a, VMOVQ, true, false, xmm, 0, rm_reg(reg));
+    if (high->in[0] == low->in[0]) {
+        asm_vex(&c->a, VPUNPCKLQDQ, false, false, xmm, xmm, rm_reg(xmm));
+    } else if (!value_imm(c, high->in[0], 8, &imm) || imm) { /* otherwise it is there */
+        asm_vex(&c->a, VPINSRQ, true, false, xmm, xmm, rm_reg(value_use(c, high->in[0])));
+        asm_byte(&c->a, 1);
+    }
+    asm_vex(&c->a, VMOVAPS_STORE, false, false, xmm, 0, rm_mem(mem_state(low->imm)));
+    xmm_forget(c, high->imm);
+    xmm_set(c, xmm, low->imm, true);
+    c->put_already = c->i + 1;
+}
+
 void field_put(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
+    const IrInsn *other = other_half(c, insn);
     Mem mem = mem_state(insn->imm);
     int32_t imm;
 
+    if (c->put_already == (uint32_t)c->i) {
+        c->put_already = 0;
+        return;
+    }
+    if (other) {
+        put_both(c, insn->imm & 8 ? other : insn, insn->imm & 8 ? insn : other);
+        return;
+    }
     xmm_forget(c, insn->imm);
     if (value_imm(c, insn->in[0], size, &imm)) {
         asm_store_imm(&c->a, size, mem, imm);

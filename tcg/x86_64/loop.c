@@ -32,7 +32,7 @@ static Linear of_const(uint64_t value, IrType type)
 /* a + factor * b; not known where it gets too large. */
 static Linear sum_of(Linear a, Linear b, int factor)
 {
-    a.known &= b.known && a.type == b.type;
+    a.known &= b.known && a.type == b.type && !b.align && (!a.align || b.n_terms == 0);
     for (unsigned k = 0; k < b.n_terms && a.known; k++) {
         int f = b.factor[k] * factor;
         unsigned at = 0;
@@ -122,12 +122,31 @@ static Linear shifted(const Walk *w, const IrInsn *insn)
     return sum_of(zero, l, 1 << count);
 }
 
+/* Rounded down to a multiple: the sum itself, if it is such a one, which is looked at before the loop. */
+static Linear rounded(const Walk *w, const IrInsn *insn)
+{
+    Linear l = input(w, insn->in[0], insn->type);
+    uint64_t mask;
+
+    if (!ir_is_const(w->c->ir, (IrVal){ insn->in[1] }, &mask)) {
+        return (Linear){ 0 };
+    }
+    mask = ~mask & (insn->type == IR_I32 ? UINT32_MAX : UINT64_MAX);
+    if (l.align || (mask != 15 && mask != 31)) {
+        return (Linear){ 0 };
+    }
+    l.align = mask + 1;
+    l.align_add = l.add;
+    return l;
+}
+
 static void see_put(Walk *w, const IrInsn *insn, unsigned slot)
 {
     Linear off, *now = &w->slots[slot];
     bool had_type = !(w->changed >> slot & 1) || now->type == insn->type;
 
     *now = insn->type == IR_I32 || insn->type == IR_I64 ? input(w, insn->in[0], insn->type) : (Linear){ 0 };
+    now->known &= !now->align;
     off = sum_of(*now, of_slot(slot, now->type), -1);
     w->changed |= 1ull << slot;
     if (!had_type || !is_constant(&off)) {
@@ -150,6 +169,9 @@ static void see(Walk *w, const IrInsn *insn)
                                                         insn->op == IR_add ? 1 : -1)
                                                : (Linear){ 0 };
         break;
+    case IR_and:
+        w->values[insn->out] = is_address_type ? rounded(w, insn) : (Linear){ 0 };
+        break;
     case IR_shl:
         w->values[insn->out] = is_address_type ? shifted(w, insn) : (Linear){ 0 };
         break;
@@ -170,7 +192,7 @@ static void see(Walk *w, const IrInsn *insn)
 
 static bool is_access(const Context *c, const IrInsn *insn)
 {
-    return insn->op == IR_load || insn->op == IR_store ||
+    return insn->op == IR_load || insn->op == IR_store || insn->op == IR_probe_store ||
            (insn->op == IR_raw && c->ir->raws[insn->bits & ~IRB_FLAGS].rm_role == RAW_MEM);
 }
 
@@ -193,6 +215,7 @@ static bool may_be_in_body(const Context *c, const IrInsn *insn)
         return true;
     case IR_load:
     case IR_store:
+    case IR_probe_store:
         return !(insn->bits & (IRM_ALIGNED | IRM_KERNEL));
     default:
         return ir_op_pure(insn->op);
@@ -289,17 +312,18 @@ static bool keeps_alignment(const LoopRoot *r, unsigned align, int64_t at)
 }
 
 /* The root of so many bytes at this sum, NULL if there is none. */
-static LoopRoot *root_for(Loop *l, const Walk *end, Linear sum, unsigned size, unsigned align)
+static LoopRoot *root_for(Loop *l, const Walk *end, Linear sum, unsigned size, unsigned align, int64_t align_at)
 {
     int64_t at = sum.add;
     LoopRoot *r, new = { .low = at, .high = at, .base = NO_REG };
     Linear step;
 
     sum.add = 0;
+    sum.align = 0;
     for (unsigned k = 0; k < l->n_roots; k++) {
         r = &l->roots[k];
         if (r->sum.type == sum.type && same_terms(&r->sum, &sum) && MAX(r->high, at + size - 1) - MIN(r->low, at) < MAX_SPAN &&
-            keeps_alignment(r, align, at)) {
+            keeps_alignment(r, align, align_at)) {
             return r;
         }
     }
@@ -309,7 +333,7 @@ static LoopRoot *root_for(Loop *l, const Walk *end, Linear sum, unsigned size, u
     }
     new.sum = sum;
     new.step = step.add;
-    if (!keeps_alignment(&new, align, at)) {
+    if (!keeps_alignment(&new, align, align_at)) {
         return NULL;
     }
     r = &l->roots[l->n_roots++];
@@ -358,24 +382,25 @@ static void add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *
     const IrBlock *ir = now->c->ir;
     IrType type = ir->value_type[insn->in[0]];
     const IrRaw *raw = insn->op == IR_raw ? &ir->raws[insn->bits & ~IRB_FLAGS] : NULL;
-    unsigned size = raw ? raw->mem_size : ir_type_size(insn->type), align = raw ? raw->mem_align : 0;
     Linear sum = sum_of(input(now, insn->in[0], type), of_const(insn->imm, type), 1);
+    unsigned size = raw ? raw->mem_size : ir_type_size(insn->type), align = raw ? raw->mem_align : sum.align;
+    int64_t align_at = sum.align ? sum.align_add : sum.add;
     LoopAccess *access = &l->accesses[l->n_accesses++];
     LoopRoot *r;
 
     *access = (LoopAccess){ .insn = i, .root = -1, .steps = sum.known && step_of(end, &sum).known, .disp = sum.add, .left = left_to_count(l, now) };
     if (!sum.known || !fits_s32(sum.add + NEAR_ALL) || !fits_s32(sum.add - NEAR_ALL) ||
-        !(r = root_for(l, end, sum, size, align))) {
+        !(r = root_for(l, end, sum, size, align, align_at))) {
         return;
     }
     access->root = r - l->roots;
     r->uses++;
-    r->is_store |= raw ? raw->mem_write : insn->op == IR_store || insn->bits & IRM_UPDATE;
+    r->is_store |= raw ? raw->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
     r->low = MIN(r->low, (int32_t)sum.add);
     r->high = MAX(r->high, (int32_t)sum.add + (int32_t)size - 1);
     if (align) {
         r->align = align;
-        r->align_at = sum.add;
+        r->align_at = align_at;
     }
     see_index(r, access, now);
 }

@@ -18,6 +18,8 @@ typedef struct Linear {
     uint8_t slot[LOOP_TERMS];
     int8_t factor[LOOP_TERMS];
     int64_t add;
+    uint8_t align;   /* 0, or: it is this only if it is a multiple of align when add is align_add */
+    int64_t align_add;
 } Linear;
 
 /* Accesses at constant distances from each other. */
