@@ -14,6 +14,7 @@
 
 enum { KERNEL_AT = 0x400000, INITRD_ALIGN = 0x20000, FIRMWARE_ROOM = 0x400000 };
 #define PHYSICAL UINT64_C(0x0fffffff) /* of the addresses that kernels are linked to */
+#define LINUX_32BIT UINT64_C(0xc0000000) /* what 32-bit ones are linked to */
 
 /* Part of a file, and where in memory it goes; the rest up to `size` is zero. */
 typedef struct KernelSegment {
@@ -41,7 +42,12 @@ static bool check_elf(const ElfFile *e, GError **error)
     if (e->machine != EM_PPC64 && e->machine != EM_PPC) {
         return refuse("is for another processor, not for PowerPC", error);
     }
-    return e->machine == EM_PPC64 || !e->little || refuse("is 32-bit and little-endian, which no PowerPC machine runs", error);
+    if (e->machine == EM_PPC && e->little) {
+        return refuse("is 32-bit and little-endian, which no PowerPC machine runs", error);
+    }
+    /* What is inside of a zImage.pseries has 64 bits; its beginning, which runs where it lies, has 32. */
+    return e->machine == EM_PPC64 || e->entry < LINUX_32BIT ||
+           refuse("is a Linux kernel for 32-bit processors, such as a Macintosh's, not for this board's", error);
 }
 
 static bool add_segment(Pseries *m, const ElfSegment *from, GError **error)

@@ -167,14 +167,20 @@ static void put_features(Tree *t, uint32_t generation)
     }
 }
 
-static void put_cpu(Tree *t, const Cpu *cpu, unsigned generation)
+/* cpu-version of processors that are what the architecture says and no more: version 2.06 and later. */
+static uint32_t architected(unsigned generation)
 {
-    unsigned n = cpu->index;
+    return 0x0f000003 + generation - 7;
+}
 
-    tree_begin(t->fdt, "PowerPC,POWER%u@%x", generation, n);
+static void put_cpu(Tree *t, const Cpu *cpu)
+{
+    unsigned n = cpu->index, generation = t->m->generation;
+
+    tree_begin(t->fdt, "PowerPC,POWER%u@%x", pseries_generation(cpu), n);
     TREE_CELLS(t->fdt, "reg", n);
     tree_text(t->fdt, "device_type", "cpu");
-    TREE_CELLS(t->fdt, "cpu-version", ppc_pvr(cpu));
+    TREE_CELLS(t->fdt, "cpu-version", t->m->limited ? architected(generation) : ppc_pvr(cpu));
     TREE_CELLS(t->fdt, "d-cache-block-size", 128);
     TREE_CELLS(t->fdt, "d-cache-line-size", 128);
     TREE_CELLS(t->fdt, "i-cache-block-size", 128);
@@ -214,7 +220,7 @@ static void put_cpus(Tree *t)
     TREE_CELLS(t->fdt, "#address-cells", 1);
     TREE_CELLS(t->fdt, "#size-cells", 0);
     for (int n = 0; n < cpu_count(); n++) {
-        put_cpu(t, cpu_get(n), pseries_generation(cpu_get(n)));
+        put_cpu(t, cpu_get(n));
     }
     tree_end(t->fdt);
 }

@@ -18,6 +18,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { FIRMWARE_ENTRY = 0x100, MIB = 1 << 20, MIN_RAM = 128, MAX_TERMINALS = 8 };
@@ -69,6 +70,11 @@ static bool make_cpus(Pseries *m, const BoardType *board, GError **error)
 {
     const char *model = machine_config.cpu_model ? machine_config.cpu_model : board->cpu_default;
 
+    if (machine_config.threads > 1) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-smp threads=%d: cores of the pseries board have one thread",
+                    machine_config.threads);
+        return false;
+    }
     for (int n = 0; n < machine_config.cpus; n++) {
         Cpu *cpu = cpu_new(&ppc_cpu_type, model, n, error);
 
@@ -81,7 +87,24 @@ static bool make_cpus(Pseries *m, const BoardType *board, GError **error)
             return false;
         }
     }
-    m->can_radix = m->can_xive = pseries_generation(cpu_get(0)) >= 9;
+    m->generation = pseries_generation(cpu_get(0));
+    return true;
+}
+
+/* -machine max-cpu-compat: the guest sees what processors of that generation have. */
+static bool limit_cpus(Pseries *m, GError **error)
+{
+    const char *text = machine_config.cpu_compat, *digits = text && g_str_has_prefix(text, "power") ? text + 5 : "";
+    unsigned wanted = strtoul(digits, NULL, 10);
+
+    if (text && (wanted < 7 || wanted > 10 || strlen(digits) != (wanted < 10 ? 1 : 2))) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine max-cpu-compat=%s: there are power7, power8, power9 and power10",
+                    text);
+        return false;
+    }
+    m->limited = text && wanted < m->generation;
+    m->generation = text ? MIN(wanted, m->generation) : m->generation;
+    m->can_radix = m->can_xive = m->generation >= 9;
     return true;
 }
 
@@ -309,9 +332,8 @@ static bool build(const BoardType *type, GError **error)
     Pseries *m = (Pseries *)device_new(&pseries_type, "partition");
 
     m->own_firmware = machine_config.own_firmware;
-    if (!make_memory(error) || !make_cpus(m, type, error) || !choose_interrupts(m, error) || !make_hpt(m, error) ||
-        !pseries_load_files(m, error) ||
-        !device_realize(&m->dev, NULL, error) || !make_interrupts(m, error) || !make_devices(m, error)) {
+    if (!make_memory(error) || !make_cpus(m, type, error) || !limit_cpus(m, error) || !choose_interrupts(m, error) ||
+        !make_hpt(m, error) || !pseries_load_files(m, error) || !device_realize(&m->dev, NULL, error) || !make_interrupts(m, error) || !make_devices(m, error)) {
         return false;
     }
     pseries_cpu_init(m);

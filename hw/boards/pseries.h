@@ -29,6 +29,8 @@ typedef struct Pseries {
     Device *xics, *xive, *phb; /* xive: NULL without one */
     Region *hpt;
     unsigned hpt_shift;
+    unsigned generation; /* of the processors as the guest sees them: 7: POWER7 ... */
+    bool limited;        /* they are of a later one */
     bool can_radix, can_xive, only_xive; /* of the processor model and options */
     bool booted; /* it was reset before */
     bool has_screen; /* where firmware and kernel have their console then */

@@ -79,6 +79,13 @@ def libraries(program):
     return {path.lstrip('/'): path for path in re.findall(r'(/\S+) \(0x', text)}
 
 
+def followed(root, path):
+    """What a link leads to, if that begins with the other system's root."""
+    while path.is_symlink() and os.path.isabs(os.readlink(path)):
+        path = root / os.readlink(path).lstrip('/')
+    return path
+
+
 def libraries_in(root, program):
     """The same for a program of another system, whose packages were unpacked into root."""
     found, wanted = {}, [program]
@@ -89,8 +96,8 @@ def libraries_in(root, program):
             paths += sorted(path for path in root.glob(f'**/{name}') if path.is_file())[:1]
         for path in paths:
             if str(path.relative_to(root)) not in found:
-                found[str(path.relative_to(root))] = path
-                wanted.append(path)
+                found[str(path.relative_to(root))] = followed(root, path)
+                wanted.append(followed(root, path))
     return found
 
 

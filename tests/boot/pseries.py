@@ -8,6 +8,9 @@ Debian has little-endian kernels only; the big-endian one is of scripts/make-ppc
 import hashlib
 import os
 import pathlib
+import re
+import subprocess
+import sys
 import tempfile
 
 import initramfs
@@ -85,6 +88,48 @@ poweroff -f
             raise machine.Failure('power off did not end with status 0')
 
 
+def compat(myna):
+    """A POWER9 that is told to be a POWER8."""
+    task = 'grep -E "^(cpu|MMU)" /proc/cpuinfo | sed "s/^/BOOT-INFO /"\npoweroff -f\n'
+    with boot(myna, task, 'kernel', '-nic', 'none', '-machine', 'max-cpu-compat=power8') as m:
+        m.expect(r'BOOT-INFO cpu\s*: POWER8 \(architected\)', 600)
+        m.expect(r'BOOT-INFO MMU\s*: Hash', 10)
+        if m.wait_exit(60) != 0:
+            raise machine.Failure('power off did not end with status 0')
+
+
+def refused(myna):
+    """What cannot run, said in a line."""
+    def line(*args):
+        run = subprocess.run([program(myna), '-accel', 'tcg', '-display', 'none', '-serial', 'none', '-monitor', 'none', *map(str, args)],
+                             capture_output=True, text=True, timeout=60)
+        return run.returncode, run.stderr
+
+    with tempfile.TemporaryDirectory() as folder:
+        short = os.path.join(folder, 'short')
+        with open(short, 'wb') as f:
+            f.truncate(3072)
+        for args, says in (
+                (['-kernel', __file__], r'is no ELF file: the pseries board starts'),
+                (['-kernel', sys.executable], r'is for another processor'),
+                (['-bios', 'no-such-firmware'], r"firmware 'no-such-firmware' not found"),
+                (['-initrd', short], r'-initrd needs -kernel'),
+                (['-machine', 'x-vof=on'], r'needs -kernel'),
+                (['-cpu', 'power99'], r"no PowerPC processor 'power99'"),
+                (['-cpu', '970'], r'has POWER7 and later processors'),
+                (['-m', 64], r'at least 128 MiB'),
+                (['-smp', 256], r'from 1 to 255 CPUs'),
+                (['-smp', '8,threads=2'], r'cores of the pseries board have one thread'),
+                (['-machine', 'max-cpu-compat=power5'], r'there are power7, power8, power9 and power10'),
+                (['-machine', 'ic-mode=apic'], r'there are xics, xive and dual'),
+                (['-cpu', 'power8', '-machine', 'ic-mode=xive'], r'needs a POWER9 processor'),
+                (['-prom-env', 'auto-boot'], r'not NAME=VALUE'),
+                (['-drive', f'if=pflash,format=raw,file={short}'], r'3072 bytes, not 8 KiB to 1 MiB')):
+            status, text = line(*args)
+            if status != 1 or not re.search(says, text) or text.count('\n') != 1:
+                raise machine.Failure(f'{args}: {status}, {text}')
+
+
 def big(myna, task, way, *args, cpu='power7', cpus=1):
     """The big-endian kernel with a task of its initial RAM disk."""
     if way == 'slof':
@@ -112,7 +157,7 @@ def installer(myna, way, cpu, cpus=1):
     kernel, initrd = machine.installer(ARCH)
     with machine.Machine(program(myna), *(SLOF if way == 'slof' else NO_FIRMWARE), '-cpu', cpu, '-smp', cpus, '-m', 1024, '-vga', 'none',
                          '-kernel', kernel.parent / 'vmlinux', '-initrd', initrd, '-append', 'console=hvc0', '-nic', 'none') as m:
-        m.expect('Choose the language', 900)
+        m.expect('Choose the language', 1600)
 
 
 def disk(myna, kind):
@@ -164,6 +209,8 @@ poweroff -f
 
 TESTS = {
     'slof': slof,
+    'refused': refused,
+    'compat': compat,
     'disk-vscsi': lambda myna: disk(myna, 'vscsi'),
     'disk-virtio': lambda myna: disk(myna, 'virtio'),
     'net-vlan': lambda myna: net(myna, 'vlan'),
