@@ -22,7 +22,7 @@ def compile_loops(arch, folder):
     program = os.path.join(folder, 'loops')
     if not shutil.which(COMPILERS[arch][0]):
         machine.skip(f'{COMPILERS[arch][0]} is not installed (Debian package gcc-i686-linux-gnu)')
-    subprocess.run([*COMPILERS[arch], '-O2', '-static', '-no-pie', '-o', program, pathlib.Path(__file__).with_name('loops.c')], check=True)
+    subprocess.run([*COMPILERS[arch], '-O2', '-static', '-no-pie', '-o', program, *pathlib.Path(__file__).parent.glob('loops*.c')], check=True)
     return program
 
 
