@@ -18,7 +18,8 @@ enum { FARTHEST = 0x4000 }; /* of what waits to be told */
     FIELD(int32_t, dx, 0)                      \
     FIELD(int32_t, dy, 0)                      \
     FIELD(uint8_t, buttons, 0)                 \
-    FIELD(uint8_t, told, 0) /* buttons as the guest last heard */
+    FIELD(uint8_t, clicked, 0) /* buttons that went down since the guest last heard */ \
+    FIELD(uint8_t, told, 0)    /* buttons as it heard */
 
 DEFINE_STATE(AdbMouseState, ADB_MOUSE_STATE);
 
@@ -27,9 +28,15 @@ typedef struct AdbMouse {
     AdbMouseState s;
 } AdbMouse;
 
+/* A click shorter than the time between two packets is one nevertheless. */
+static uint8_t buttons_to_tell(const AdbMouseState *s)
+{
+    return s->buttons | s->clicked;
+}
+
 static bool has_news(const AdbMouseState *s)
 {
-    return s->dx || s->dy || s->buttons != s->told;
+    return s->dx || s->dy || buttons_to_tell(s) != s->told;
 }
 
 static void mouse_move(void *opaque, int dx, int dy)
@@ -46,6 +53,7 @@ static void mouse_button(void *opaque, InputButton button, bool down)
     uint8_t bit = button == BUTTON_LEFT ? LEFT : button == BUTTON_RIGHT ? RIGHT : button == BUTTON_MIDDLE ? MIDDLE : 0;
 
     s->buttons = down ? s->buttons | bit : s->buttons & ~bit;
+    s->clicked |= down ? bit : 0;
 }
 
 static void mouse_sync(void *opaque)
@@ -82,13 +90,14 @@ static int mouse_talk(AdbDevice *adb, int reg, uint8_t *out)
     }
     dx = take(&s->dx, extended ? 10 : 7);
     dy = take(&s->dy, extended ? 10 : 7);
-    s->told = s->buttons;
-    out[0] = (s->buttons & LEFT ? 0 : UP) | (dy & 0x7f);
-    out[1] = (s->buttons & RIGHT ? 0 : UP) | (dx & 0x7f);
+    s->told = buttons_to_tell(s);
+    s->clicked = 0;
+    out[0] = (s->told & LEFT ? 0 : UP) | (dy & 0x7f);
+    out[1] = (s->told & RIGHT ? 0 : UP) | (dx & 0x7f);
     if (!extended) {
         return 2;
     }
-    out[2] = (s->buttons & MIDDLE ? 0 : UP) | (dy >> 7 & 7) << 4 | 0x08 | (dx >> 7 & 7);
+    out[2] = (s->told & MIDDLE ? 0 : UP) | (dy >> 7 & 7) << 4 | 0x08 | (dx >> 7 & 7);
     return 3;
 }
 
@@ -101,6 +110,7 @@ static void mouse_flush(AdbDevice *adb)
     AdbMouseState *s = &((AdbMouse *)adb)->s;
 
     s->dx = s->dy = 0;
+    s->clicked = 0;
     s->told = s->buttons;
 }
 

@@ -216,6 +216,26 @@ static void a_long_way_takes_several_packets(void)
     g_assert_cmpint(packets, ==, 4);
 }
 
+static void a_short_click_is_one(void)
+{
+    static const uint8_t talk[] = { 0, 0x3c };
+    uint8_t data[16];
+
+    start();
+    input_send_button(BUTTON_RIGHT, true);
+    input_send_sync();
+    input_send_button(BUTTON_RIGHT, false);
+    input_send_sync();
+    cuda_send(talk, sizeof(talk));
+    g_assert_cmpint(cuda_receive(data), ==, 5);
+    g_assert_cmphex(data[4], ==, 0x00);
+    cuda_send(talk, sizeof(talk));
+    g_assert_cmpint(cuda_receive(data), ==, 5);
+    g_assert_cmphex(data[4], ==, 0x80);
+    cuda_send(talk, sizeof(talk));
+    g_assert_cmpint(cuda_receive(data), <, 5);
+}
+
 static void the_timers_count_and_interrupt(void)
 {
     start();
@@ -359,6 +379,7 @@ int main(int argc, char **argv)
     ADD(devices_answer_by_address);
     ADD(keys_and_moves_come_by_themselves);
     ADD(a_long_way_takes_several_packets);
+    ADD(a_short_click_is_one);
     ADD(the_timers_count_and_interrupt);
     ADD(the_pmu_has_a_clock_and_a_version);
     ADD(the_pmu_tells_what_its_bus_answers);
