@@ -154,26 +154,6 @@ typedef struct XmmSave {
     int32_t field;
 } XmmSave;
 
-/* Address of a memory operation: base register (locked) and displacement. */
-typedef struct Address {
-    int reg;
-    int32_t disp;
-    unsigned size; /* 4: wraps at 32 bits */
-    bool is_clean; /* and the register's bits 32-63 are zero */
-    bool is_site;  /* mostly on the same page: see emit_site.c */
-} Address;
-
-/* The check of a site, for what of it is out of line. */
-typedef struct Site {
-    uint32_t jump; /* 0: none */
-    uint32_t resume;
-    Address addr;
-    uint16_t size;
-    uint8_t entry; /* in TcgSites */
-    bool is_store;
-    int8_t t1, t2;
-} Site;
-
 enum { GROUP_ROOTS = 2 };
 
 typedef enum ColdKind {
@@ -434,7 +414,9 @@ bool loop_covers(const Context *c, uint32_t insn);
 const LoopAccess *loop_access(const Context *c, uint32_t insn); /* in the second copy */
 const LoopAccess *loop_access_at(const Context *c, uint32_t insn); /* in either */
 /* emit_loop.c */
+void loop_enter_at_start(Context *c);              /* to what loop_enter makes, if enough iterations are left */
 void loop_enter(Context *c);                       /* to the second copy */
+void cold_loop(Context *c);                        /* of its checks */
 void loop_edge(Context *c, const IrInsn *insn);    /* of the second copy */
 Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access that it covers */
 /* The current iteration becomes the last, from where the counter has so far to go in it. EFLAGS stay. */

@@ -387,6 +387,7 @@ static bool emit_loop(Context *c)
     c->kept = c->loop.bases;
     c->pins_clean = c->loop.pins_clean;
     done = emit_insns(c) && emit_all_cold(c, first_cold);
+    cold_loop(c);
     c->loop.running = false;
     c->kept = 0;
     c->ir = whole;

@@ -295,8 +295,7 @@ static void emit_poll(Context *c, const IrInsn *insn)
     look_for_poll(a);
     stub->jumps[0] = asm_jcc(a, CC_L);
     if (c->loop.edge && c->loop.at_start) {
-        c->loop.entry = asm_jmp(a);
-        c->loop.otherwise = asm_offset(a);
+        loop_enter_at_start(c);
     } else if (c->loop.edge) {
         asm_store_imm(a, 4, mem_state(AREA_LOOP_TRIPS), c->loop.shortest);
         c->loop.again = asm_offset(a);

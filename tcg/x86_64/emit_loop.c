@@ -10,6 +10,7 @@ enum {
     LONGEST = 1024,   /* iterations between two looks at CpuHot.poll */
     NEAR_WRAP = 8192, /* more than an index register moves meanwhile: a page and what it is off within an iteration */
     TOP_ALIGN = 32,   /* of the second copy */
+    MAX_SITE = 256,   /* bytes that one looks after */
     LIMIT = AREA_LOOP, BASES = AREA_LOOP + 8,
 };
 
@@ -23,6 +24,39 @@ static void give_up_if(Context *c, IrCc cc)
     asm_patch(&c->a, asm_jcc(&c->a, cc), c->loop.otherwise);
 }
 
+static int pin_of(const Linear *l, unsigned term)
+{
+    return backend.slot_reg[l->slot[term]];
+}
+
+/* The usual sums take one or two instructions: a slot, another one that is scaled or taken off, and a constant. */
+static bool emit_short_sum(Context *c, const Linear *l, int64_t add, int to)
+{
+    unsigned size = ir_type_size(l->type), base = l->n_terms && l->factor[0] != 1, other = !base;
+    Mem sum = mem_at(NO_REG, add);
+
+    if (!l->n_terms || l->n_terms > 2 || base >= l->n_terms || l->factor[base] != 1 || pin_of(l, base) == NO_REG || !fits_s32(add)) {
+        return false;
+    }
+    sum.base = pin_of(l, base);
+    if (l->n_terms == 1) {
+        emit_effective(c, to, sum.base, add, size);
+        return true;
+    }
+    if (l->factor[other] == -1) {
+        emit_effective(c, to, sum.base, add, size);
+        asm_alu(&c->a, ALU_SUB, size, to, pin_of(l, other) != NO_REG ? rm_reg(pin_of(l, other)) : rm_mem(slot_home(l->slot[other])));
+        return true;
+    }
+    if (l->factor[other] < 0 || pin_of(l, other) == NO_REG) {
+        return false;
+    }
+    sum.index = pin_of(l, other);
+    sum.scale = __builtin_ctz(l->factor[other]);
+    asm_lea(&c->a, size, to, sum);
+    return true;
+}
+
 /* to = the sum, plus `more`, of what the slots hold now; scratch changes too. */
 static void emit_sum(Context *c, const Linear *l, int64_t more, int to, int scratch)
 {
@@ -30,6 +64,9 @@ static void emit_sum(Context *c, const Linear *l, int64_t more, int to, int scra
     int64_t add = l->add + more;
     Asm *a = &c->a;
 
+    if (emit_short_sum(c, l, add, to)) {
+        return;
+    }
     asm_mov_ri(a, to, size == 4 ? (uint32_t)add : (uint64_t)add);
     for (unsigned k = 0; k < l->n_terms; k++) {
         int from = backend.slot_reg[l->slot[k]], factor = ABS(l->factor[k]);
@@ -51,26 +88,29 @@ static void emit_sum(Context *c, const Linear *l, int64_t more, int to, int scra
     }
 }
 
-/* Loops that end soon are not worth it. */
-static void check_count(Context *c, const Loop *l)
+void loop_enter_at_start(Context *c)
 {
-    int64_t step = ABS(l->count_step);
-    unsigned size;
+    Loop *l = &c->loop;
+    unsigned size = ir_type_size(l->count.type);
+    int64_t soon = -l->count_step * l->shortest; /* where it ends so soon that it is not worth it */
 
-    if (!l->count.known) {
-        return;
-    }
-    size = ir_type_size(l->count.type);
     emit_sum(c, &l->count, 0, R14, R11);
-    if (l->count_step > 0) {
-        asm_group3(&c->a, 3, size, rm_reg(R14)); /* neg */
-    }
-    asm_alu_ri(&c->a, ALU_CMP, size, rm_reg(R14), l->shortest * step);
-    give_up_if(c, CC_BE);
+    asm_alu_ri(&c->a, ALU_CMP, size, rm_reg(R14), soon);
+    l->entry = asm_jcc(&c->a, soon > 0 ? CC_A : CC_B);
+    l->otherwise = asm_offset(&c->a);
+}
+
+/* By the page that it met last. */
+static void check_site(Context *c, LoopRoot *r)
+{
+    Address addr = { .reg = R14, .size = 8 };
+
+    asm_mov_rr(&c->a, 8, R13, R14);
+    site_check(c, &r->site, addr, 8, r->high - r->low + 1, r->is_store, R13, R11);
 }
 
 /* R13 = the addend of the page with all of the root's bytes; R14 = the lowest address. */
-static void check_root(Context *c, const LoopRoot *r)
+static void check_root(Context *c, LoopRoot *r)
 {
     Mem table = mem_state(r->is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
     Asm *a = &c->a;
@@ -80,6 +120,10 @@ static void check_root(Context *c, const LoopRoot *r)
         asm_lea(a, 4, R13, mem_at(R14, r->align_at - r->low));
         asm_test_imm(a, 1, rm_reg(R13), r->align - 1);
         give_up_if(c, CC_NE);
+    }
+    if (c->ir->use_sites && r->high - r->low < MAX_SITE) {
+        check_site(c, r);
+        return;
     }
     asm_mov_rr(a, 8, R13, R14);
     asm_shift_imm(a, SH_SHR, 8, R13, 12 - TLB_ENTRY_BITS);
@@ -106,11 +150,29 @@ static void check_wrap(Context *c, const LoopRoot *r)
     }
 }
 
+/* With 64 bits and nothing but the index register and another one in the sum, that is all the base has besides the addend. */
+static bool base_is_short(const LoopRoot *r)
+{
+    const Linear *sum = &r->sum;
+
+    return r->by_slot && r->index != NO_REG && sum->type == IR_I64 &&
+           (sum->n_terms == 1 || (sum->n_terms == 2 && pin_of(sum, pin_of(sum, 0) == r->index) != NO_REG));
+}
+
 /* The base, from R13 and R14, which stays. */
 static void make_base(Context *c, const LoopRoot *r, unsigned number)
 {
     Asm *a = &c->a;
 
+    if (base_is_short(r)) {
+        unsigned other = pin_of(&r->sum, 0) == r->index;
+
+        if (r->sum.n_terms == 2) {
+            asm_lea(a, 8, R13, (Mem){ .base = R13, .index = pin_of(&r->sum, other), .scale = __builtin_ctz(r->sum.factor[other]) });
+        }
+        asm_store(a, 8, base_memory(number), R13);
+        return;
+    }
     if (r->by_slot) {
         asm_lea(a, 8, R13, (Mem){ .base = R13, .index = R14, .disp = -r->low });
     }
@@ -187,7 +249,6 @@ void loop_enter(Context *c)
     Asm *a = &c->a;
 
     asm_patch_here(a, l->entry);
-    check_count(c, l);
     if (l->fp_level) {
         need_fp(c, l->fp_level);
     }
@@ -208,6 +269,15 @@ void loop_enter(Context *c)
     }
     asm_nop(a, -asm_offset(a) & (TOP_ALIGN - 1));
     l->top = asm_offset(a);
+}
+
+void cold_loop(Context *c)
+{
+    for (unsigned k = 0; k < c->loop.n_roots; k++) {
+        if (c->loop.roots[k].site.jump) {
+            asm_patch(&c->a, cold_site(c, &c->loop.roots[k].site), c->loop.otherwise);
+        }
+    }
 }
 
 void loop_edge(Context *c, const IrInsn *insn)

@@ -485,15 +485,15 @@ static void assign_bases(const Context *c, Loop *l)
     }
 }
 
-/* From how many iterations on the checks before them, about 22 host instructions for a root, are less than those within. */
-static void find_shortest(Loop *l)
+/* From how many iterations on the checks before them are less than those within, in host instructions. */
+static void find_shortest(const Context *c, Loop *l)
 {
-    enum { ROOT = 22, START = 10, ACCESS = 8, ITERATION = 4 };
+    enum { ROOT = 22, ROOT_BY_SITE = 16, START = 10, ACCESS = 8, ACCESS_BY_SITE = 4, ITERATION = 4 };
     unsigned cost = START, gain = ITERATION;
 
     for (unsigned k = 0; k < l->n_roots; k++) {
-        cost += ROOT;
-        gain += ACCESS * l->roots[k].uses;
+        cost += c->ir->use_sites ? ROOT_BY_SITE : ROOT;
+        gain += (c->ir->use_sites ? ACCESS_BY_SITE : ACCESS) * l->roots[k].uses;
     }
     l->shortest = cost / gain + 1;
 }
@@ -551,7 +551,7 @@ bool loop_plan(Context *c)
         return false;
     }
     assign_bases(c, l);
-    find_shortest(l);
+    find_shortest(c, l);
     find_state(c, l);
     l->at_start = l->count.known;
     return true;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "site.h"
+
 enum { LOOP_TERMS = 3, LOOP_ROOTS = 8, LOOP_ACCESSES = 48, LOOP_BASES = 3 };
 
 /* Slots' contents when an iteration begins, times small factors, plus a constant. */
@@ -40,6 +42,7 @@ typedef struct LoopRoot {
     int32_t lowest;      /* of what the index register is off its contents at the iteration's begin */
     int8_t base;         /* a register that has it all the time, or NO_REG: it is in memory */
     uint16_t uses;
+    Site site;           /* of its check */
 } LoopRoot;
 
 typedef struct LoopAccess {

@@ -1,0 +1,28 @@
+/* A memory operation's address, and the check of one that remembers its page: see emit_site.c. */
+#ifndef TCG_X86_64_SITE_H
+#define TCG_X86_64_SITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Address of a memory operation: base register (locked) and displacement. */
+typedef struct Address {
+    int reg;
+    int32_t disp;
+    unsigned size; /* 4: wraps at 32 bits */
+    bool is_clean; /* and the register's bits 32-63 are zero */
+    bool is_site;  /* mostly on the same page: see emit_site.c */
+} Address;
+
+/* The check of a site, for what of it is out of line. */
+typedef struct Site {
+    uint32_t jump; /* 0: none */
+    uint32_t resume;
+    Address addr;
+    uint16_t size;
+    uint8_t entry; /* in TcgSites */
+    bool is_store;
+    int8_t t1, t2;
+} Site;
+
+#endif
