@@ -151,14 +151,14 @@ static void emit_mcrf(PpcTranslator *tr, const PpcInsn *in)
     tr->compare[F_BF(in)] = known;
 }
 
-/* mfcr, and mfocrf with one field: the others, which are undefined, too. */
+/* mfcr, and mfocrf with one field: the others, which are undefined, too. Older processors do not look at the bit that tells them apart. */
 static void emit_mfcr(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     IrVal all = ir_zext(ir, IR_I32, IR_I8, ppc_get_cr_field(tr, 0));
     unsigned fxm = in->word >> 12 & 0xff;
 
-    if (in->word & 1u << 20) {
+    if (in->word & 1u << 20 && tr->isa & (ISA_V202 | ISA_970)) {
         int field = __builtin_clz(fxm | 1) - 24;
 
         all = ir_zext(ir, IR_I32, IR_I8, ppc_get_cr_field(tr, field));
