@@ -38,6 +38,7 @@ static void state_replaced(PpcState *s)
         engine.flush_all(s->hot.cpu);
     }
     ppc_watches_update(s);
+    ppc_pmu_restart(s);
     ppc_update_mode(s);
     ppc_timers_update(s);
 }
@@ -98,6 +99,7 @@ static void ppc_save(Cpu *cpu, GKeyFile *out)
     g_autofree char *id = g_strdup_printf("cpu%d", cpu->index);
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
 
+    ppc_pmu_update(s);
     state_save(ppc_fields, s, out, id);
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_booke_save(s, out);

@@ -91,6 +91,7 @@ void ppc_update_mode(PpcState *s)
     }
     m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
     m |= ppc_debug_mode(s);
+    m |= ppc_pmu_mode(s);
     s->mode_flags = m;
     ppc_poll_interrupts(s);
     if (engine.update_mode) {
@@ -291,6 +292,9 @@ void ppc_deliver_exception(Cpu *cpu)
     if (ppc_isa(s, ISA_V310) && tells_prefix(vector) && ppc_instruction_at(s, s->pc, &word) && word >> 26 == 1) {
         s->exception.flags |= SRR1_PREFIXED;
     }
+    if (s->mode_flags & MODE_COUNT && vector != PPC_TRACE) {
+        s->pmu_left++; /* the instruction did not come to its end */
+    }
     enter(s, vector);
 }
 
@@ -391,6 +395,7 @@ void ppc_service(Cpu *cpu)
     if (ppc_isa(s, ISA_BOOKE) && (atomic_load(&s->pending) & PPC_INT_DEC)) {
         ppc_booke_timers_poll(s);
     }
+    ppc_pmu_service(s);
     vector = wanted(s);
     if (!vector) {
         return;

@@ -12,7 +12,7 @@ typedef enum PpcSlot {
     SLOT_CA, SLOT_OV, SLOT_SO, SLOT_CA32, SLOT_OV32,
     SLOT_CR0, SLOT_CR7 = SLOT_CR0 + 7,
     SLOT_RESERVE_ADDR, SLOT_RESERVE_VALUE, SLOT_RESERVE_VALUE2, SLOT_RESERVE_SIZE,
-    SLOT_VRSAVE, SLOT_VSCR, SLOT_PIC_PAGE,
+    SLOT_VRSAVE, SLOT_VSCR, SLOT_PIC_PAGE, SLOT_PMU_LEFT,
     SLOT_COUNT
 } PpcSlot;
 #define SLOT_MASK(slot) (UINT64_C(1) << (slot))
@@ -86,6 +86,7 @@ enum {
     MODE_PREFIX = 1 << 15,  /* prefixed instructions: privileged, or FSCR[PREFIX] */
     MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
     MODE_IABR = 1 << 16,    /* instructions are compared with IABR */
+    MODE_COUNT = 1 << 18,   /* the performance monitor counts instructions */
     MODE_CIABR = 1 << 17,   /* the same, behind them, with CIABR */
 };
 
@@ -141,6 +142,15 @@ bool ppc_has_work(Cpu *cpu);
 void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at the next poll */
 void ppc_update_mode(PpcState *s);     /* MSR or what modes derive from changed */
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
+
+/* pmu.c: the performance monitor. All but restart in the CPU's thread, or while it stands. */
+uint64_t ppc_pmu_mode(PpcState *s);    /* bits of the mode; MSR may have changed */
+void ppc_pmu_service(PpcState *s);     /* after CPU_REQ_TIMER */
+void ppc_pmu_restart(PpcState *s);     /* after the state has been replaced */
+void ppc_pmu_update(PpcState *s);      /* brings counters up to date */
+uint64_t ppc_pmu_read(PpcState *s, unsigned n);
+uint64_t ppc_pmu_read_user(PpcState *s, unsigned n);
+void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value);
 
 /* debug.c: addresses that the program watches. */
 void ppc_watches_update(PpcState *s);             /* after DABR, DAWR and their kin have changed */

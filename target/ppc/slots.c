@@ -26,6 +26,7 @@ const IrSlot ppc_slots[SLOT_COUNT] = {
     [SLOT_RESERVE_SIZE] = FIELD("reserve_size", reserve_size, IR_I32),
     [SLOT_VRSAVE] = FIELD("vrsave", vrsave, IR_I32),
     [SLOT_VSCR] = FIELD("vscr", vscr, IR_I32),
+    [SLOT_PMU_LEFT] = FIELD("pmu_left", pmu_left, IR_I64),
     [SLOT_PIC_PAGE] = FIELD("pic_page", hot.pic_page, IR_I64),
 };
 

@@ -227,8 +227,10 @@ static const SprRow rows[] = {
     { SPR_IBAT4U, 8, SUPER, ISA_7450, NULL, ppc_spr_write_translation },
     { SPR_DBAT4U, 8, SUPER, ISA_7450, NULL, ppc_spr_write_translation },
     /* Performance monitor of the servers: user and supervisor names. */
-    { 768, 1, READ, ISA_V206 }, { 769, 11, READ, ISA_64 }, { 780, 4, READ, ISA_64 },
-    { 784, 1, SUPER, ISA_V206 }, { 785, 11, SUPER, ISA_64 }, { 796, 4, SUPER, ISA_64 },
+    { 768, 1, READ, ISA_V206, ppc_pmu_read_user }, { 769, 11, READ, ISA_64, ppc_pmu_read_user }, { 780, 4, READ, ISA_64, ppc_pmu_read_user },
+    { SPR_SIER, 1, SUPER, ISA_V206, ppc_pmu_read, ppc_pmu_write }, { 785, 11, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
+    { 796, 4, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
+    { 736, 3, READ, ISA_V310, ppc_pmu_read_user }, { 752, 3, SUPER, ISA_V310 }, /* SIER2, SIER3, MMCR3 */
     { 800, 6, USER, ISA_V207 }, /* BESCR, EBB */
     { SPR_TAR, 1, USER, ISA_V207 },
     { 848, 1, SUPER, ISA_V207 }, /* IC */
@@ -236,7 +238,8 @@ static const SprRow rows[] = {
     { SPR_PPR, 1, USER, ISA_V205 },
     { 898, 1, USER, ISA_V206 }, /* PPR32 */
     /* The same of the 7xx and 74xx. */
-    { 928, 1, READ, ISA_CLASSIC }, { 935, 9, READ, ISA_CLASSIC }, { 944, 1, SUPER, ISA_CLASSIC }, { 951, 9, SUPER, ISA_CLASSIC },
+    { SPR_UMMCR2, 3, READ, ISA_CLASSIC, ppc_pmu_read_user }, { 935, 9, READ, ISA_CLASSIC, ppc_pmu_read_user },
+    { 944, 3, SUPER, ISA_CLASSIC, ppc_pmu_read, ppc_pmu_write }, { 951, 9, SUPER, ISA_CLASSIC, ppc_pmu_read, ppc_pmu_write },
     { SPR_DMISS, 1, SUPER, ISA_602TLB | ISA_7450 }, { SPR_DCMP, 3, SUPER, ISA_602TLB | ISA_7450 },
     { SPR_IMISS, 3, SUPER, ISA_602TLB | ISA_7450 },
     { SPR_HID0, 1, SUPER, ISA_ALL, NULL, write_hid0 },
@@ -291,6 +294,9 @@ void ppc_spr_reset(PpcState *s)
     s->spr[SPR_PVR] = s->model->pvr;
     s->spr[SPR_PIR] = s->hot.cpu->index;
     s->spr[SPR_CTRL] = 1;
+    if (ppc_isa(s, ISA_V206)) {
+        s->spr[SPR_MMCR0] = 0x80000000; /* FC */
+    }
     if (ppc_isa(s, ISA_V207)) {
         s->spr[SPR_FSCR] = 0x180; /* TAR and EBB; the rest is the operating system's */
     }

@@ -132,6 +132,30 @@ void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type,
     ir_brcond(tr->ir, cond, type, a, b, cold->label);
 }
 
+/* MODE_COUNT: an instruction, and a look at the counters where a block begins. */
+static void count_insn(PpcTranslator *tr)
+{
+    if (tr->mode & MODE_COUNT) {
+        ir_put(tr->ir, IR_I64, SLOT_PMU_LEFT, ir_op2(tr->ir, IR_sub, IR_I64, ir_get(tr->ir, IR_I64, SLOT_PMU_LEFT), ppc_const(tr, IR_I64, 1)));
+    }
+}
+
+static void cold_look_at_counters(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL0(tr, pmu_look);
+    ir_put(tr->ir, IR_I64, SLOT_PC, ppc_pc(tr, IR_I64, in->pc));
+    ir_exit_lookup(tr->ir, ir_get(tr->ir, IR_I64, SLOT_PC), BRANCH_JUMP);
+    tr->done = true;
+}
+
+static void look_at_counters(PpcTranslator *tr, uint64_t pc)
+{
+    PpcInsn in = { .pc = pc, .next_pc = pc };
+
+    ir_insn_start(tr->ir, pc);
+    ppc_cold_if(tr, &in, COND_LTS, IR_I64, ir_get(tr->ir, IR_I64, SLOT_PMU_LEFT), ppc_const(tr, IR_I64, 0), cold_look_at_counters);
+}
+
 static void emit_cold(PpcTranslator *tr)
 {
     for (unsigned i = 0; i < tr->n_cold; i++) {
@@ -300,6 +324,7 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     tr->pc = pc;
     tr->next_pc = in->next_pc;
     if (fetched) {
+        count_insn(tr);
         if (tr->mode & MODE_IABR) {
             PPC_CALL1(tr, check_iabr, ppc_pc(tr, IR_I64, pc));
         }
@@ -321,6 +346,9 @@ void ppc_translate(Translation *t)
     set_mode(&tr, t);
     tr.limit = ppc_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     ir_poll(t->ir, pc);
+    if (tr.mode & MODE_COUNT) {
+        look_at_counters(&tr, pc);
+    }
     while (!tr.done) {
         if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
             ir_put(tr.ir, IR_I64, SLOT_PC, ppc_pc(&tr, IR_I64, pc));

@@ -3,6 +3,7 @@
  * RAM disk, static: prints PTRACE- lines and switches the machine off.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -200,6 +201,43 @@ static void counting(void)
     close(fd);
 }
 
+static volatile unsigned alerts;
+
+static void alerted(int signal)
+{
+    (void)signal;
+    alerts++;
+}
+
+/* The performance monitor through the kernel: instructions of a loop, counted and by period; cycles. */
+static void monitor(void)
+{
+    struct perf_event_attr attr = { .type = PERF_TYPE_HARDWARE, .size = sizeof(attr), .config = PERF_COUNT_HW_INSTRUCTIONS, .exclude_kernel = 1 };
+    unsigned long long insns = 0, cycles = 0;
+    int insns_fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0), cycles_fd, sampled;
+    unsigned long n = 100000;
+
+    attr.config = PERF_COUNT_HW_CPU_CYCLES;
+    cycles_fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+    attr.config = PERF_COUNT_HW_INSTRUCTIONS;
+    attr.sample_period = 20000;
+    attr.wakeup_events = 1;
+    sampled = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+    if (insns_fd < 0 || cycles_fd < 0 || sampled < 0) {
+        printf("PTRACE-MONITOR none %d\n", errno);
+        return;
+    }
+    signal(SIGIO, alerted);
+    fcntl(sampled, F_SETOWN, getpid());
+    fcntl(sampled, F_SETFL, O_ASYNC);
+    ioctl(insns_fd, PERF_EVENT_IOC_RESET, 0);
+    __asm__ volatile("mtctr %0\n0: addi %0,%0,1\naddi %0,%0,-1\nnop\nbdnz 0b" : "+r"(n) : : "ctr");
+    if (read(insns_fd, &insns, sizeof(insns)) == sizeof(insns) && read(cycles_fd, &cycles, sizeof(cycles)) == sizeof(cycles)) {
+        printf("PTRACE-COUNTED %llu instructions, %llu cycles, %u alerts\n", insns, cycles, alerts);
+    }
+    tell("MONITOR", insns >= 400000 && insns < 404000 && cycles > 1000 && alerts >= 19 && alerts <= 21);
+}
+
 int main(void)
 {
     struct info info = { 0 };
@@ -222,6 +260,7 @@ int main(void)
     printf("PTRACE-STEPS %u %u\n", steps, blocks);
     tell("STEPS", steps > 20 && blocks > 2 && blocks < steps);
     counting();
+    monitor();
     printf("PTRACE-END\n");
     sync();
     reboot(RB_POWER_OFF);

@@ -39,7 +39,7 @@ def run(system, target, kernel, args, expected):
         with machine.Machine(system, *args, '-kernel', kernel, '-initrd', image, '-nic', 'none') as m:
             m.expect('PTRACE-END', 300)
             text = m.text
-    for line in re.findall(r'PTRACE-(?:INFO|STEPS|COUNT).*', text):
+    for line in re.findall(r'PTRACE-(?:INFO|STEPS|COUNT|COUNTED|MONITOR).*', text):
         print(f'  {line}')
     bad = re.findall(r'PTRACE-\S+ bad', text)
     missing = [name for name in expected if f'PTRACE-{name} ok' not in text]

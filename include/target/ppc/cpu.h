@@ -47,7 +47,7 @@ enum {
     SPR_HDEC = 310, SPR_HIOR = 311, SPR_RMOR = 312, SPR_HRMOR, SPR_HSRR0, SPR_HSRR1, SPR_TSR = 336, SPR_LPCR = 318, SPR_LPIDR = 319,
     SPR_HMER = 336, SPR_HMEER, SPR_PCR, SPR_HEIR, SPR_TCR = 340, SPR_AMOR = 349, SPR_IVOR0 = 400,
     SPR_PTCR = 464, SPR_IBAT0U = 528, SPR_DBAT0U = 536, SPR_IBAT4U = 560, SPR_DBAT4U = 568,
-    SPR_TAR = 815, SPR_PPR = 896, SPR_UMMCR2 = 928, SPR_MMCR0_G4 = 952,
+    SPR_SIER = 784, SPR_MMCR2 = 785, SPR_MMCR0 = 795, SPR_TAR = 815, SPR_PPR = 896, SPR_UMMCR2 = 928, SPR_MMCR0_G4 = 952,
     SPR_DMISS = 976, SPR_DCMP, SPR_HASH1, SPR_HASH2, SPR_IMISS, SPR_ICMP, SPR_RPA,
     SPR_HID0 = 1008, SPR_HID1, SPR_IABR, SPR_HID4 = 1012, SPR_DABR = 1013, SPR_MSSCR0 = 1014, SPR_HID5 = 1014, SPR_DABRX,
     SPR_L2CR = 1017, SPR_ICTC = 1019, SPR_PIR = 1023,
@@ -107,6 +107,17 @@ typedef struct PpcFpNote {
     int32_t places[4]; /* -1: none */
 } PpcFpNote;
 
+/* What the performance monitor counts now: pmu.c. */
+typedef struct PpcPmu {
+    bool active, blocks, cycles;
+    uint32_t on;       /* counters, by bit */
+    uint64_t level;    /* MSR's bits that `on` is for */
+    int64_t left_seen; /* pmu_left when the counters were brought up to date */
+    uint64_t ns_seen;
+    int clock;         /* clockid_t of the thread */
+    void *timer;
+} PpcPmu;
+
 typedef struct PpcState {
     CpuHot hot;
     /* Slots of translated code (target/ppc/slots.c). */
@@ -121,6 +132,7 @@ typedef struct PpcState {
     uint32_t vrsave;
     uint64_t fpscr;
     uint32_t vscr;
+    int64_t pmu_left;               /* instructions until the performance monitor has to be looked at, less one */
 
     /* The last FP operation that the host did: what FPRF, FR and FI come from when somebody reads them. */
     uint32_t fp_noted __attribute__((aligned(8))); /* its word; 0: FPSCR is complete */
@@ -163,6 +175,7 @@ typedef struct PpcState {
     void (*hypercall)(Cpu *cpu, void *opaque); /* what `sc 1` does outside of hypervisor state; NULL: an interrupt */
     void *hypercall_opaque;
     uintptr_t spe_return;           /* of the SPE instruction that runs: where its helper returns to */
+    PpcPmu pmu;
     void *mmu;                      /* of the MMU's own making; Book E: the TLB, guest state */
     AddressSpace *dcrs;             /* 440: device control registers; NULL: there are none */
     void *papr;                     /* of a board that is a hypervisor */
