@@ -298,7 +298,7 @@ static bool choose_interrupts(Pseries *m, GError **error)
     return true;
 }
 
-/* The image of -drive if=pflash keeps it; -prom-env changes settings in it. */
+/* The image of -drive if=pflash keeps it; -prom-env changes settings in it. SLOF divides it, but is not always there. */
 static bool make_nvram(Pseries *m, GError **error)
 {
     Device *dev = device_new(device_type_find("spapr-nvram"), "nvram");
@@ -308,7 +308,7 @@ static bool make_nvram(Pseries *m, GError **error)
         device_free(dev);
         return false;
     }
-    return !machine_config.prom_env || spapr_nvram_prepare(dev, machine_config.prom_env, error);
+    return (!machine_config.prom_env && !m->own_firmware) || spapr_nvram_prepare(dev, machine_config.prom_env, error);
 }
 
 static bool make_devices(Pseries *m, GError **error)
