@@ -222,6 +222,18 @@ static TlbEntry *tlb_entry(Tlb *tlb, TlbEntry *table, uint64_t addr)
     return (TlbEntry *)((uint8_t *)table + (addr >> (GUEST_PAGE_BITS - TLB_ENTRY_BITS) & tlb->mask));
 }
 
+/* Where the bytes are if a table of the TLB has their page, and they do not go on in another one; else NULL. */
+static void *tlb_host(Tlb *tlb, TlbEntry *table, uint64_t addr, unsigned size)
+{
+    const TlbEntry *entry;
+
+    if (!table || crosses_page(addr, size)) {
+        return NULL;
+    }
+    entry = tlb_entry(tlb, table, addr);
+    return entry->tag == (addr & PAGE_MASK) ? (void *)(uintptr_t)(addr + entry->addend) : NULL;
+}
+
 static void check_watch(EngineCpu *ec, const PageEntry *entry, uint64_t addr, unsigned size,
                         bool store, uintptr_t retaddr)
 {
@@ -329,17 +341,14 @@ static uint64_t mem_load(EngineCpu *ec, uint64_t addr, unsigned size, unsigned m
                          uintptr_t retaddr)
 {
     Tlb *tlb = ec->tlb[mode];
+    const void *host = tlb_host(tlb, tlb->load, addr, size);
     PageEntry *entry;
 
+    if (host) {
+        return read_host(host, size);
+    }
     if (crosses_page(addr, size)) {
         return load_crossing(ec, addr, size, mode, retaddr);
-    }
-    if (tlb->load) {
-        TlbEntry *hit = tlb_entry(tlb, tlb->load, addr);
-
-        if (hit->tag == (addr & PAGE_MASK)) {
-            return read_host((void *)(uintptr_t)(addr + hit->addend), size);
-        }
     }
     entry = mmu_page(ec, addr, MMU_LOAD, mode, retaddr);
     if (G_UNLIKELY(entry->prot & PROT_WATCH)) {
@@ -354,19 +363,16 @@ static void mem_store(EngineCpu *ec, uint64_t addr, uint64_t value, unsigned siz
                       uintptr_t retaddr)
 {
     Tlb *tlb = ec->tlb[mode];
+    void *host = tlb_host(tlb, tlb->store, addr, size);
     PageEntry *entry;
 
+    if (host) {
+        write_host(host, value, size);
+        return;
+    }
     if (crosses_page(addr, size)) {
         store_range(ec, addr, (const uint8_t *)&value, size, mode, retaddr);
         return;
-    }
-    if (tlb->store) {
-        TlbEntry *hit = tlb_entry(tlb, tlb->store, addr);
-
-        if (hit->tag == (addr & PAGE_MASK)) {
-            write_host((void *)(uintptr_t)(addr + hit->addend), value, size);
-            return;
-        }
     }
     entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
     check_watch(ec, entry, addr, size, true, retaddr);
@@ -389,8 +395,12 @@ static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsig
 {
     EngineCpu *ec = engine_of(state);
     unsigned mode = mode_of(ec, mem), first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
-    PageEntry *entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    PageEntry *entry;
 
+    if (tlb_host(ec->tlb[mode], ec->tlb[mode]->store, addr, size)) {
+        return;
+    }
+    entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
     check_watch_early(ec, entry, addr, first, true, retaddr);
     if (size > first) {
         entry = mmu_page(ec, addr + first, MMU_STORE, mode, retaddr);
@@ -441,7 +451,13 @@ static void runtime_load_bytes(void *state, uint64_t addr, void *buf, unsigned s
                                uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
+    Tlb *tlb = ec->tlb[ec->mode];
+    const void *host = tlb_host(tlb, tlb->load, addr, size);
 
+    if (host) {
+        memcpy(buf, host, size);
+        return;
+    }
     load_range(ec, addr, buf, size, ec->mode, retaddr);
     fill_for_next(ec, addr, size, MMU_LOAD);
 }
@@ -450,7 +466,13 @@ static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, uns
                                 uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
+    Tlb *tlb = ec->tlb[ec->mode];
+    void *host = tlb_host(tlb, tlb->store, addr, size);
 
+    if (host) {
+        memcpy(host, buf, size);
+        return;
+    }
     store_range(ec, addr, buf, size, ec->mode, retaddr);
     fill_for_next(ec, addr, size, MMU_STORE);
 }
