@@ -102,6 +102,12 @@ unsigned fp_test_sqrt(const FpFormat *f, U128 y);
 /* LT GT EQ UN as a CR field; *flags: VXSNAN, and VXVC of an ordered comparison. */
 unsigned fp_compare_bits(const FpFormat *format, U128 a, U128 b, bool ordered, unsigned ve, uint32_t *flags);
 
+/*
+ * FPRF, FR and FI of an operation on doubles that the host did (fp_again.c): operands a, b, c as in a + b, a * b, a * c + b.
+ * False: it is not one of the simple cases.
+ */
+bool ppc_fp_status_of(PpcFpSum sum, const uint64_t *operands, uint32_t *status);
+
 /* Interrupts, by the CPU's core. */
 void ppc_raise_fp_enabled(PpcState *s);
 

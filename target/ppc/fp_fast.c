@@ -360,6 +360,24 @@ bool ppc_fp_renews_status(const PpcState *s, unsigned row, uint32_t word)
     return ppc_fp_is_fast(s) && plan(row, word, &f) && has_status(&f) && f.kind != FAST_TO_INT;
 }
 
+static PpcFpSum sum_of(const IrFast *f)
+{
+    PpcFpSum sum = { .single = f->single };
+
+    if (f->kind == FAST_FUSED) {
+        unsigned opcode = f->opcode - 1;
+
+        sum.known = sum.fused = true;
+        sum.minus = opcode == FMSUB || opcode == FNMADD;
+        sum.negated = opcode == FNMSUB || opcode == FNMADD;
+    } else if (f->kind == FAST_DOUBLE) {
+        sum.known = f->opcode == ADD || f->opcode == SUB || f->opcode == MUL;
+        sum.minus = f->opcode == SUB;
+        sum.product = f->opcode == MUL;
+    }
+    return sum;
+}
+
 enum { T, A, B, C, PLACES };
 
 /* What the note of a word says: its row, and where its result and operands are; -1: nothing there. */
@@ -374,7 +392,7 @@ static const PpcFpNote *read_note(PpcState *s, uint32_t word)
         if (!row || !(row->attr & (A_FP | A_VSX)) || row->op >= EXEC_COUNT || !plan(row->op, word, &f) || !has_status(&f)) {
             return NULL; /* a snapshot may say anything */
         }
-        *note = (PpcFpNote){ .word = word, .row = row->op, .places = { f.t, f.a, f.b, f.c } };
+        *note = (PpcFpNote){ .word = word, .row = row->op, .places = { f.t, f.a, f.b, f.c }, .sum = sum_of(&f) };
     }
     return note;
 }
@@ -413,6 +431,7 @@ void ppc_fp_settle(PpcState *s)
     uint32_t word = s->fp_noted;
     uint8_t fpcc = s->fp_last_fpcc;
     const PpcFpNote *note;
+    uint32_t status;
 
     if (!word && !fpcc) {
         return;
@@ -420,7 +439,11 @@ void ppc_fp_settle(PpcState *s)
     s->fp_noted = 0;
     s->fp_last_fpcc = 0;
     if (word && (note = read_note(s, word)) != NULL) {
-        do_again(s, note);
+        if (note->sum.known && ppc_fp_status_of(note->sum, s->fp_last_operands, &status)) {
+            s->fpscr = (s->fpscr & ~(uint64_t)STATUS) | status;
+        } else {
+            do_again(s, note);
+        }
     }
     if (fpcc && fpcc <= 8) {
         s->fpscr = (s->fpscr & ~(uint64_t)FPSCR_FPCC) | (uint64_t)fpcc << 12;

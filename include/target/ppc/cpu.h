@@ -100,11 +100,18 @@ typedef struct PpcResetState {
 } PpcResetState;
 struct PpcModel;
 
+/* What a floating-point operation computes: a + b, a * b (product) or a * c + b (fused), rounded to nearest. */
+typedef struct PpcFpSum {
+    bool known; /* it is one of these */
+    bool product, fused, minus, negated, single;
+} PpcFpSum;
+
 /* A floating-point instruction that may have to be done again: where its result and operands are in the state. */
 typedef struct PpcFpNote {
     uint32_t word;
     uint32_t row;
     int32_t places[4]; /* -1: none */
+    PpcFpSum sum;
 } PpcFpNote;
 
 /* What the performance monitor counts now: pmu.c. */
