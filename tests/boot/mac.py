@@ -236,7 +236,7 @@ def sound(myna, board, card=None):
                              '-append', 'console=ttyPZ0 t=run', '-audiodev', f'wav,id=snd,path={path}', '-nic', 'none', *args) as m:
             m.expect('CORPUS-READY', PATIENCE)
             m.expect('TONE played', 120)
-            m.expect('CORPUS-RUN-STATUS 0', 120)
+            m.expect('CORPUS-RUN-STATUS 0|reboot: Power down', 120)
             finish(m)
         if card:
             check_waves(path, 2000 * len(RATES))
