@@ -115,12 +115,14 @@ static void write_data(Channel *c, uint8_t byte)
 {
     EsccChannelState *s = &c->s;
 
+    s->pending &= ~IP_TX; /* until the byte has left the buffer: interrupt controllers look for the edge */
+    escc_update(&c->escc->dev);
     if (s->wr[14] & WR14_LOOPBACK) {
         push(s, byte);
     } else if (s->wr[5] & WR5_TX_ENABLE) {
         char_write(c->chr, &byte, 1);
     }
-    s->pending |= IP_TX; /* the buffer is empty again */
+    s->pending |= IP_TX;
 }
 
 static size_t can_receive(void *opaque)

@@ -9,9 +9,11 @@ enum { B_CONTROL = 0x00, B_DATA = 0x10, A_CONTROL = 0x20, A_DATA = 0x30 };
 static Device *escc;
 static RigChar *line;
 static bool irq[2];
+static int edges[2];
 
 static void irq_changed(void *opaque, int n, bool level)
 {
+    edges[n] += level && !irq[n];
     irq[n] = level;
 }
 
@@ -95,8 +97,12 @@ static void an_empty_transmitter_interrupts_until_it_is_told(void)
     set_reg(A_CONTROL, 1, 0x02);
     set_reg(A_CONTROL, 9, 0x08);
     g_assert_false(irq[ESCC_A]);
+    edges[ESCC_A] = 0;
     set(A_DATA, 'z');
     g_assert_true(irq[ESCC_A]);
+    set(A_DATA, 'z'); /* again, for controllers that look for edges */
+    g_assert_true(irq[ESCC_A]);
+    g_assert_cmpint(edges[ESCC_A], ==, 2);
     set(A_CONTROL, 0x28);
     g_assert_false(irq[ESCC_A]);
 }
