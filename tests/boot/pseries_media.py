@@ -151,7 +151,7 @@ def nothing(myna):
         image = os.path.join(folder, 'empty.img')
         with open(image, 'wb') as f:
             f.truncate(8 * MIB)
-        for args in (['-cdrom', image, '-boot', 'd'], ['-drive', f'file={image},format=raw', '-boot', 'c'], ['-nodefaults', '-serial', 'stdio']):
+        for args in (['-cdrom', image, '-boot', 'd'], ['-drive', f'file={image},format=raw', '-boot', 'c'], ['-nodefaults']):
             with slof(myna, '-nic', 'none', *args) as m:
                 m.expect(r'(?s)(?:No valid|E3\d\d\d|not found|Ready!).*0 > ', 200)
 
