@@ -157,6 +157,7 @@ def firmware_screen(myna):
         m.expect('USB Keyboard', 400)
         prompt = settled(m)
         m.type('dev /vdevice ls\n')
+        m.expect(r'(?s)Ready!.*\+-- v-scsi@71000003', 200)  # the terminal shows the same
         listed = settled(m)
         if listed < prompt * 1.05:
             raise machine.Failure(f'{prompt} pixels of text, and {listed} after the command')
