@@ -79,8 +79,9 @@ MODELS = {
 }
 
 
-# Flags that the kernel sets or clears itself: 3DNow! brings prefetches, an erratum takes large pages from Atoms of old microcode.
-CHANGED = {'athlon': {'3dnowprefetch'}, 'n270': {'pse'}}
+# Flags that the kernel sets or clears itself: 3DNow! brings prefetches, errata take large pages from Atoms of old
+# microcode, and self-snooping from the first Cores.
+CHANGED = {'athlon': {'3dnowprefetch'}, 'n270': {'pse'}, 'coreduo': {'ss'}, 'core2duo': {'ss'}}
 
 
 def claimed(myna, *model):
