@@ -279,6 +279,15 @@ static unsigned piece(unsigned offset, unsigned size)
     return 1;
 }
 
+/* The guest's values are in vector registers, which memcpy() would take. */
+static void copy_bytes(uint8_t *to, const uint8_t *from, unsigned size)
+{
+    for (unsigned done = 0, n; done < size; done += n) {
+        n = piece(done, size - done);
+        write_host(to + done, read_host(from + done, n), n);
+    }
+}
+
 /* Any number of bytes up to a page: all of it is checked before any of it happens. */
 static void load_range(EngineCpu *ec, uint64_t addr, uint8_t *out, unsigned size, unsigned mode,
                        uintptr_t retaddr)
@@ -455,7 +464,7 @@ static void runtime_load_bytes(void *state, uint64_t addr, void *buf, unsigned s
     const void *host = tlb_host(tlb, tlb->load, addr, size);
 
     if (host) {
-        memcpy(buf, host, size);
+        copy_bytes(buf, host, size);
         return;
     }
     load_range(ec, addr, buf, size, ec->mode, retaddr);
@@ -470,7 +479,7 @@ static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, uns
     void *host = tlb_host(tlb, tlb->store, addr, size);
 
     if (host) {
-        memcpy(host, buf, size);
+        copy_bytes(host, buf, size);
         return;
     }
     store_range(ec, addr, buf, size, ec->mode, retaddr);
