@@ -244,6 +244,7 @@ typedef struct IrBlock {
      */
     uint32_t pic_bits;
     bool use_sites; /* it runs with the tables of TcgSites: accesses may remember their pages there */
+    uint64_t steady_slots; /* with use_sites: those that point to the same page for a while */
     /* Slots that the successors are known to overwrite before reading: dead at exits. Per block,
      * applied to every exit unless exit_dead has an entry for its insn. */
     GArray *exit_dead; /* of IrExitDead, by rising insn index; may be empty */

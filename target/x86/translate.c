@@ -278,6 +278,7 @@ void x86_translate(Translation *t)
 
     set_mode(&tr, t);
     t->ir->use_sites = tr.cpl == 3; /* MMU_USER, which no other code runs in */
+    t->ir->steady_slots = 1u << SLOT_SP | 1u << SLOT_BP;
     tr.limit = x86_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     if (!(tr.mode & MODE_SHADOW)) {
         ir_poll(t->ir, pc); /* an interrupt cannot be taken in a shadow: polling would not end */

@@ -32,7 +32,7 @@ static uint32_t limit_of(const Site *site)
     return 4096 - classes[k].size + 1;
 }
 
-/* Whether an address is made of what slots hold when the block begins, not of what it has just loaded or hashed. */
+/* Whether an address is made of stack and frame pointers: other registers may well be elsewhere the next time. */
 static bool is_steady(const Context *c, uint32_t id, unsigned depth)
 {
     const IrBlock *ir = c->ir;
@@ -40,8 +40,9 @@ static bool is_steady(const Context *c, uint32_t id, unsigned depth)
 
     switch (def->op) {
     case IR_const:
-    case IR_get:
         return true;
+    case IR_get:
+        return c->ir->steady_slots >> def->bits & 1;
     case IR_add:
     case IR_sub:
     case IR_shl:
