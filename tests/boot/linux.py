@@ -80,8 +80,9 @@ MODELS = {
 
 
 # Flags that the kernel sets or clears itself: 3DNow! brings prefetches, errata take large pages from Atoms of old
-# microcode, and self-snooping from the first Cores.
-CHANGED = {'athlon': {'3dnowprefetch'}, 'n270': {'pse'}, 'coreduo': {'ss'}, 'core2duo': {'ss'}}
+# microcode, self-snooping from the first Cores, and PAT from all before them.
+CHANGED = {'athlon': {'3dnowprefetch'}, 'n270': {'pse'}, 'coreduo': {'ss', 'pat'}, 'core2duo': {'ss'},
+           'pentium2': {'pat'}, 'pentium3': {'pat'}, 'qemu32': {'pat'}}
 
 
 def claimed(myna, *model):
@@ -98,9 +99,9 @@ def models(myna, *names):
             task = "dmesg -r | grep -E '^<[0-4]>' | sed 's/^/BOOT-WARNING /'\ngrep -m1 flags /proc/cpuinfo\necho BOOT-END\npoweroff -f\n"
             with boot(myna, arch, task, args=['-nic', 'none', '-cpu', name + ',check=off'],
                       append='no_timer_check') as m:
-                m.expect('BOOT-END', 300)
+                shown, claims = set(m.expect(r'flags\s*: (.*)\n', 300)[1].split()), claimed(myna, name)
+                m.expect('BOOT-END', 60)
                 bad = [line for line in re.findall(r'BOOT-WARNING (.*)', m.text) if not HARMLESS.search(line)]
-                shown, claims = set(re.search(r'flags\s*: (.*)', m.text)[1].split()), claimed(myna, name)
                 print(name, 'flags:', *sorted(shown), flush=True)
                 wrong += [f'{name}: {line}' for line in bad[:5]]
                 wrong += [f'{name}: no {flag} in /proc/cpuinfo' for flag in sorted(claims - shown - CHANGED.get(name, set()))]
