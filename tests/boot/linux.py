@@ -79,10 +79,10 @@ MODELS = {
 }
 
 
-# Flags that the kernel sets or clears itself: 3DNow! brings prefetches, errata take large pages from Atoms of old
+# Flags that the kernel sets or clears itself: AMD's long mode or 3DNow! bring prefetches, errata take large pages from Atoms of old
 # microcode, self-snooping from the first Cores, and PAT from all before them.
 CHANGED = {'athlon': {'3dnowprefetch'}, 'n270': {'pse'}, 'coreduo': {'ss', 'pat'}, 'core2duo': {'ss'},
-           'pentium2': {'pat'}, 'pentium3': {'pat'}, 'qemu32': {'pat'}}
+           'pentium2': {'pat'}, 'pentium3': {'pat'}, 'qemu32': {'pat'}, 'qemu64': {'3dnowprefetch'}}
 
 
 def claimed(myna, *model):
