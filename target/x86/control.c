@@ -183,12 +183,23 @@ static uint64_t segment_bits(const X86State *s)
     return m;
 }
 
+/* Keeps what the engine is to know of the mode; whether any of it is new. The MMU mode depends on EFLAGS.AC too, which m need not show. */
+static bool keep_mode(X86State *s, uint64_t m)
+{
+    unsigned mmu = data_mode(s, s->cpl);
+    uint64_t base = m & MODE_CS64 ? 0 : s->seg[S_CS].base;
+    bool is_new = m != s->mode_flags || base != s->published_base || mmu != s->published_mmu;
+
+    s->mode_flags = m;
+    s->published_base = base;
+    s->published_mmu = mmu;
+    return is_new;
+}
+
 void x86_update_mode(X86State *s)
 {
     uint64_t m = privilege_bits(s) | segment_bits(s);
     uint16_t fcw = s->fx[0] | s->fx[1] << 8;
-    uint64_t base;
-    unsigned mmu;
 
     x86_pmu_follow_level(s);
     if (s->cr0 & CR0_PE) {
@@ -248,16 +259,8 @@ void x86_update_mode(X86State *s)
     if (G_UNLIKELY(s->pmu.blocks & s->pmu.level)) {
         m |= MODE_COUNT;
     }
-    /* The MMU mode depends on EFLAGS.AC too, which m need not show. */
-    mmu = data_mode(s, s->cpl);
-    base = m & MODE_CS64 ? 0 : s->seg[S_CS].base;
-    if (m != s->mode_flags || base != s->published_base || mmu != s->published_mmu) {
-        s->mode_flags = m;
-        s->published_base = base;
-        s->published_mmu = mmu;
-        if (engine.update_mode) {
-            engine.update_mode(s->hot.cpu);
-        }
+    if (keep_mode(s, m) && engine.update_mode) {
+        engine.update_mode(s->hot.cpu);
     }
 }
 
@@ -266,8 +269,7 @@ void x86_update_mode(X86State *s)
 
 void x86_update_privilege(X86State *s)
 {
-    uint64_t m = s->mode_flags, base;
-    unsigned mmu;
+    uint64_t m = s->mode_flags;
 
     if (m & MODE_RARE || s->eflags & (EFL_TF | EFL_VM) || s->interrupt_shadow || s->pending_debug || s->pmu.filtered ||
         !engine.change_mode) {
@@ -276,13 +278,8 @@ void x86_update_privilege(X86State *s)
     }
     m = (m & ~(MODE_PRIVILEGE | MODE_SEGMENTS)) | privilege_bits(s) | segment_bits(s);
     s->eflags &= ~(uint32_t)EFL_RF; /* as above: there are no breakpoints */
-    mmu = data_mode(s, s->cpl);
-    base = m & MODE_CS64 ? 0 : s->seg[S_CS].base;
-    if (m != s->mode_flags || base != s->published_base || mmu != s->published_mmu) {
-        s->mode_flags = m;
-        s->published_base = base;
-        s->published_mmu = mmu;
-        engine.change_mode(s->hot.cpu, mmu, m, base);
+    if (keep_mode(s, m)) {
+        engine.change_mode(s->hot.cpu, s->published_mmu, m, s->published_base);
     }
 }
 

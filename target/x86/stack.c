@@ -16,7 +16,6 @@ void x86_emit_pop(X86Translator *tr, X86Insn *in)
 
     if (in->is_mem) {
         if (in->base == R_SP) {
-            in->disp_size = 0;
             in->disp += size; /* the address is computed with the new SP */
             in->disp_size = 0;
         }

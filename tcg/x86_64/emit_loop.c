@@ -100,19 +100,10 @@ void loop_enter_at_start(Context *c)
     l->otherwise = asm_offset(&c->a);
 }
 
-/* By the page that it met last. */
-static void check_site(Context *c, LoopRoot *r)
-{
-    Address addr = { .reg = R14, .size = 8 };
-
-    asm_mov_rr(&c->a, 8, R13, R14);
-    site_check(c, &r->site, addr, 8, r->high - r->low + 1, r->is_store, R13, R11);
-}
-
 /* R13 = the addend of the page with all of the root's bytes; R14 = the lowest address. */
 static void check_root(Context *c, LoopRoot *r)
 {
-    Mem table = mem_state(r->is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
+    Address addr = { .reg = R14, .size = 8 };
     Asm *a = &c->a;
 
     emit_sum(c, &r->sum, r->low, R14, R11);
@@ -122,17 +113,11 @@ static void check_root(Context *c, LoopRoot *r)
         give_up_if(c, CC_NE);
     }
     if (c->ir->use_sites && r->high - r->low < MAX_SITE) {
-        check_site(c, r);
+        asm_mov_rr(a, 8, R13, R14);
+        site_check(c, &r->site, addr, 8, r->high - r->low + 1, r->is_store, R13, R11); /* by the page that it met last */
         return;
     }
-    asm_mov_rr(a, 8, R13, R14);
-    asm_shift_imm(a, SH_SHR, 8, R13, 12 - TLB_ENTRY_BITS);
-    asm_alu(a, ALU_AND, 8, R13, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
-    asm_alu(a, ALU_ADD, 8, R13, rm_mem(table));
-    asm_lea(a, 8, R11, mem_at(R14, r->high - r->low));
-    asm_alu_ri(a, ALU_AND, 8, rm_reg(R11), -4096);
-    asm_alu(a, ALU_CMP, 8, R11, rm_mem(mem_at(R13, 0)));
-    give_up_if(c, CC_NE);
+    asm_patch(a, emit_table_check(c, addr, r->high - r->low + 1, r->is_store, R13, R11), c->loop.otherwise);
     asm_load(a, 8, R13, mem_at(R13, 8));
 }
 

@@ -12,10 +12,15 @@ typedef struct Fails {
     unsigned n;
 } Fails;
 
-static void fail_if(Context *c, Fails *f, IrCc cc)
+static void fail_at(Fails *f, uint32_t jump)
 {
     g_assert(f->n < FAILS);
-    f->jumps[f->n++] = asm_jcc(&c->a, cc);
+    f->jumps[f->n++] = jump;
+}
+
+static void fail_if(Context *c, Fails *f, IrCc cc)
+{
+    fail_at(f, asm_jcc(&c->a, cc));
 }
 
 /* Registers whose contents are elsewhere meanwhile. */
@@ -27,21 +32,14 @@ typedef struct Spare {
 static void find_elements(Context *c, const IrInsn *insn, Fails *f, bool is_store, Spare s, int pointer, int count)
 {
     unsigned width = ir_type_size(insn->type);
-    Mem table = mem_state(is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
+    Address addr = { .reg = pointer, .size = width };
     Asm *a = &c->a;
 
     asm_lea(a, width, s.other, (Mem){ .base = pointer, .index = count, .scale = insn->bits, .disp = -1 });
     asm_alu(a, ALU_XOR, width, s.other, rm_reg(pointer));
     asm_test_imm(a, width, rm_reg(s.other), PAGE_MASK);
     fail_if(c, f, CC_NE);
-    asm_mov_rr(a, width, s.to, pointer);
-    asm_mov_rr(a, width, s.other, pointer);
-    asm_shift_imm(a, SH_SHR, 8, s.to, 12 - TLB_ENTRY_BITS);
-    asm_alu(a, ALU_AND, 8, s.to, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
-    asm_alu(a, ALU_ADD, 8, s.to, rm_mem(table));
-    asm_alu_ri(a, ALU_AND, 8, rm_reg(s.other), PAGE_MASK);
-    asm_alu(a, ALU_CMP, 8, s.other, rm_mem(mem_at(s.to, 0)));
-    fail_if(c, f, CC_NE);
+    fail_at(f, emit_table_check(c, addr, 1, is_store, s.to, s.other));
     asm_mov_rr(a, width, s.other, pointer);
     asm_load(a, 8, s.to, mem_at(s.to, 8));
     asm_alu(a, ALU_ADD, 8, s.to, rm_reg(s.other));
