@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """The block layer under a real kernel: every cache mode, and a host file system that is full. usage: block.py MYNA NAME"""
-import hashlib
 import os
-import pathlib
 import shutil
 import subprocess
 import tempfile
@@ -30,16 +28,6 @@ def make_disk(path, label, size):
         machine.skip('mkfs.ext4 is missing (Debian package e2fsprogs)')
 
 
-def check_disk(path, digest, folder):
-    check = subprocess.run(['/sbin/e2fsck', '-fn', path], capture_output=True, text=True)
-    if check.returncode != 0:
-        raise machine.Failure(f'{path}: e2fsck: {check.stdout}')
-    copy = os.path.join(folder, 'copy')
-    subprocess.run(['/sbin/debugfs', '-R', f'dump /all {copy}', path], capture_output=True, check=True)
-    if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
-        raise machine.Failure(f'{path}: the file on the host differs from the one in the guest')
-
-
 def caches(myna):
     """Four disks, each with another cache mode, written and checked on the host."""
     modes = ['none', 'writethrough', 'directsync', 'unsafe']
@@ -57,7 +45,7 @@ def caches(myna):
             m.expect('BOOT-END', 30)
             m.wait_exit(60)
         for mode in modes:
-            check_disk(f'{folder}/{mode}.img', digests[mode], folder)
+            machine.check_disk(f'{folder}/{mode}.img', '/all', digests[mode], folder)
 
 
 def full(myna):
@@ -87,7 +75,7 @@ def full(myna):
                 m.wait_exit(60)
                 if 'I/O error' in m.text or 'BOOT-FAIL' in m.text:
                     raise machine.Failure('the guest saw an error')
-            check_disk(f'{place}/disk.img', digest, folder)
+            machine.check_disk(f'{place}/disk.img', '/all', digest, folder)
         finally:
             subprocess.run(['umount', '-l', place], check=False)
 

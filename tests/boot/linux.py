@@ -3,7 +3,6 @@
 
 Usage: linux.py MYNA [test...]
 """
-import hashlib
 import os
 import pathlib
 import re
@@ -136,13 +135,7 @@ reboot -f
             m.expect('BOOT-READ', 60)
             m.expect('BOOT-END', 30)
             m.wait_exit(60)  # -no-reboot: the reboot ends it
-        check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
-        if check.returncode != 0:
-            raise machine.Failure(f'e2fsck: {check.stdout}')
-        copy = os.path.join(folder, 'copy')
-        subprocess.run(['/sbin/debugfs', '-R', f'dump /d/copy {copy}', image], capture_output=True, check=True)
-        if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
-            raise machine.Failure('the file on the host differs from the one in the guest')
+        machine.check_disk(image, '/d/copy', digest, folder)
 
 
 def reboot(myna):

@@ -1,5 +1,6 @@
 """Runs Myna for tests: serial line, QMP, screens; finds guests."""
 import glob
+import hashlib
 import json
 import os
 import pathlib
@@ -53,6 +54,17 @@ def one(pattern):
     if not found:
         skip(f'nothing matches {pattern}')
     return found[-1]
+
+
+def check_disk(image, file, digest, folder):
+    """The host finds a file system without an error in a raw image, and in its `file` what has this MD5 digest."""
+    check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
+    if check.returncode != 0:
+        raise Failure(f'{image}: e2fsck: {check.stdout}')
+    copy = os.path.join(folder, 'copy')
+    subprocess.run(['/sbin/debugfs', '-R', f'dump {file} {copy}', image], capture_output=True, check=True)
+    if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
+        raise Failure(f'{image}: the file on the host differs from the one in the guest')
 
 
 class Failure(Exception):

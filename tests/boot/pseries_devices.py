@@ -64,16 +64,6 @@ echo BOOT-END
 '''
 
 
-def check_image(image, folder, digest):
-    check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
-    if check.returncode != 0:
-        raise machine.Failure(f'e2fsck: {check.stdout}')
-    copy = os.path.join(folder, 'copy')
-    subprocess.run(['/sbin/debugfs', '-R', f'dump /d/copy {copy}', image], capture_output=True, check=True)
-    if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
-        raise machine.Failure('the file on the host differs from the one in the guest')
-
-
 def disks(myna, *kinds):
     with tempfile.TemporaryDirectory() as folder:
         images, args, modules, names = [], [], list(EXT4), []
@@ -102,7 +92,7 @@ def disks(myna, *kinds):
             if 'BOOT-FAIL' in m.text or 'BOOT-ERROR' in m.text:
                 raise machine.Failure('the guest complains')
         for image, digest in zip(images, digests):
-            check_image(image, folder, digest)
+            machine.check_disk(image, '/d/copy', digest, folder)
 
 
 def card(myna, name):

@@ -3,9 +3,7 @@
 
 Usage: usb.py MYNA [test...]
 """
-import hashlib
 import os
-import pathlib
 import re
 import socket
 import struct
@@ -176,13 +174,7 @@ read word
             finish(m)
             if 'BOOT-FAIL' in m.text or re.search(r'I/O error|reset .*-speed USB', m.text, re.I):
                 raise machine.Failure('errors on the way')
-        check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
-        if check.returncode != 0:
-            raise machine.Failure(f'e2fsck: {check.stdout}')
-        copy = os.path.join(folder, 'copy')
-        subprocess.run(['/sbin/debugfs', '-R', f'dump /copy {copy}', image], capture_output=True, check=True)
-        if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
-            raise machine.Failure('the file on the host differs from the one in the guest')
+        machine.check_disk(image, '/copy', digest, folder)
 
 
 def serial(myna, arch, controller):

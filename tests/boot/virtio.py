@@ -78,13 +78,7 @@ def disk(myna, arch='amd64', options='', smp=1, args=(), want=(), without=(), qu
             m.wait_exit(60)
         if os.stat(image).st_blocks * 512 > 30 << 20:
             raise machine.Failure('trimmed blocks are still allocated on the host')
-        check = subprocess.run(['/sbin/e2fsck', '-fn', image], capture_output=True, text=True)
-        if check.returncode != 0:
-            raise machine.Failure(f'e2fsck: {check.stdout}')
-        copy = os.path.join(folder, 'copy')
-        subprocess.run(['/sbin/debugfs', '-R', f'dump /d/copy {copy}', image], capture_output=True, check=True)
-        if hashlib.md5(pathlib.Path(copy).read_bytes()).hexdigest() != digest:
-            raise machine.Failure('the file on the host differs from the one in the guest')
+        machine.check_disk(image, '/d/copy', digest, folder)
 
 
 def boots(myna, options=''):
