@@ -651,6 +651,7 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
     EngineCpu *ec = engine_cpu(cpu);
     PageEntry *entry = mmu_page(ec, addr, access, mode, retaddr);
     bool store = access == MMU_STORE;
+    Tlb *tlb = ec->tlb[mode];
 
     if (crosses_page(addr, size)) {
         unsigned first = GUEST_PAGE_SIZE - page_offset(addr);
@@ -673,6 +674,9 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
     }
     if (store) {
         prepare_store(ec, entry, page_offset(addr), size, retaddr);
+    }
+    if (access != MMU_FETCH && !(store && atomic_load(entry->flags))) { /* the next one need not ask */
+        tlb_fill(ec, tlb, entry, addr & PAGE_MASK, !store, store);
     }
     return entry->host + page_offset(addr);
 }

@@ -17,6 +17,7 @@ typedef struct Repeat {
     unsigned size;      /* of an element */
     uint64_t addr_mask;
     bool repne, backward;
+    bool is_plain;      /* upward, and pointers are addresses */
     int source_seg;
     unsigned mode;      /* MMU mode */
     uintptr_t ra;
@@ -360,6 +361,88 @@ static void run_outs(const Repeat *r)
     done(r, 1);
 }
 
+/* The host address behind a table of the TLB, or NULL. */
+static uint8_t *tlb_host(const X86State *s, const void *table, uint64_t addr)
+{
+    const TlbEntry *entry =
+        (const TlbEntry *)((const uint8_t *)table + (addr >> (GUEST_PAGE_BITS - TLB_ENTRY_BITS) & s->hot.tlb_mask));
+
+    return entry->tag == (addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) ? (uint8_t *)(uintptr_t)(addr + entry->addend)
+                                                                   : NULL;
+}
+
+static uint64_t page_room(uint64_t addr, unsigned size)
+{
+    return (GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1))) >> __builtin_ctz(size);
+}
+
+/* A run of MOVS or STOS in pages that the TLB knows. False: it is something else, nothing was done. */
+static bool run_known(const Repeat *r, uint64_t n)
+{
+    uint64_t to = get_pointer(r, R_DI), from = get_pointer(r, R_SI);
+    const uint8_t *host_from;
+    uint8_t *host_to;
+
+    n = MIN(n, page_room(to, r->size));
+    if (r->op == STRING_MOVS) {
+        n = MIN(n, page_room(from, r->size));
+    }
+    if (!n || !(host_to = tlb_host(r->s, r->s->hot.tlb_store, to))) {
+        return false;
+    }
+    if (r->op == STRING_STOS) {
+        fill_run(r, host_to, r->s->reg[R_AX], n);
+    } else {
+        if (!(host_from = tlb_host(r->s, r->s->hot.tlb_load, from))) {
+            return false;
+        }
+        copy_run(r, host_to, host_from, n);
+        advance(r, R_SI, n);
+    }
+    advance(r, R_DI, n);
+    done(r, n);
+    return true;
+}
+
+static bool is_plain(const X86State *s, uint64_t how, unsigned seg)
+{
+    X86StringOp op = STRING_OP(how);
+    IrType addr = STRING_ADDR_TYPE(how);
+
+    return s->df >= 0 && (s->mode_flags & MODE_CS64 ? addr != IR_I16 : s->mode_flags & MODE_FLAT && addr == IR_I32) &&
+           (op == STRING_STOS || (op == STRING_MOVS && (seg == S_DS || seg == S_ES || seg == S_SS)));
+}
+
+/* One run of at most n elements. True if a comparison ended the repetition. */
+static bool run(Repeat *r, uint64_t n)
+{
+    if (r->is_plain && run_known(r, n)) {
+        return false;
+    }
+    switch (r->op) {
+    case STRING_MOVS:
+        run_movs(r, n);
+        return false;
+    case STRING_STOS:
+        run_stos(r, n);
+        return false;
+    case STRING_LODS:
+        run_lods(r, n);
+        return false;
+    case STRING_CMPS:
+        return run_cmps(r, n);
+    case STRING_SCAS:
+        return run_scas(r, n);
+    case STRING_INS:
+        run_ins(r);
+        return false;
+    case STRING_OUTS:
+        run_outs(r);
+        return false;
+    }
+    g_assert_not_reached();
+}
+
 static uint64_t repeat(X86State *s, uint64_t how, unsigned seg)
 {
     Repeat r = {
@@ -369,6 +452,7 @@ static uint64_t repeat(X86State *s, uint64_t how, unsigned seg)
         .addr_mask = ir_mask(STRING_ADDR_TYPE(how)),
         .repne = STRING_REPNE(how),
         .backward = s->df < 0,
+        .is_plain = is_plain(s, how, seg),
         .source_seg = seg,
         .mode = guest_ops(s->hot.cpu)->mmu_mode(s->hot.cpu, false),
         .ra = tcg_caller_pc(s),
@@ -376,31 +460,8 @@ static uint64_t repeat(X86State *s, uint64_t how, unsigned seg)
     uint64_t left = get_pointer(&r, R_CX);
 
     while (left) {
-        bool ended = false;
+        bool ended = run(&r, left);
 
-        switch (r.op) {
-        case STRING_MOVS:
-            run_movs(&r, left);
-            break;
-        case STRING_STOS:
-            run_stos(&r, left);
-            break;
-        case STRING_LODS:
-            run_lods(&r, left);
-            break;
-        case STRING_CMPS:
-            ended = run_cmps(&r, left);
-            break;
-        case STRING_SCAS:
-            ended = run_scas(&r, left);
-            break;
-        case STRING_INS:
-            run_ins(&r);
-            break;
-        case STRING_OUTS:
-            run_outs(&r);
-            break;
-        }
         left = get_pointer(&r, R_CX);
         if (ended) {
             break;
