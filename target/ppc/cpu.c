@@ -84,6 +84,7 @@ static bool ppc_init(Cpu *cpu, const char *model, GError **error)
         return false;
     }
     s->msr_mask = s->model->msr_mask;
+    s->assumed = MODE_ASSUMED;
     s->tb_frequency = 25000000;
     ppc_sprs_init(s->model);
     if (ppc_isa(s, ISA_BOOKE)) {

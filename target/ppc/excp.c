@@ -61,18 +61,39 @@ uint64_t ppc_helper_check_aligned(PpcState *s, uint64_t addr, uint64_t size, uin
     return 0;
 }
 
+/* MODE_ASSUMED as it is. */
+static uint64_t assumable_mode(const PpcState *s)
+{
+    uint64_t m = 0;
+
+    m |= s->msr & MSR_FP ? MODE_FP : 0;
+    m |= s->msr & MSR_VEC ? MODE_VEC : 0;
+    m |= s->msr & MSR_VSX ? MODE_VSX : 0;
+    m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
+    return m;
+}
+
+/* A block of privileged state has found these bits of its mode to be wrong. Its instruction begins again. */
+uint64_t ppc_helper_assume(PpcState *s, uint64_t bits, uint64_t pc, uint64_t c, uint64_t d)
+{
+    s->pc = pc;
+    s->assumed = (s->assumed & ~bits) | (assumable_mode(s) & bits);
+    if (s->mode_flags & MODE_COUNT) {
+        s->pmu_left++;
+    }
+    ppc_update_mode(s);
+    return 0;
+}
+
 void ppc_update_mode(PpcState *s)
 {
     uint64_t msr = s->msr, m = 0;
 
     m |= msr & MSR_LE ? MODE_LE : 0;
     m |= msr & MSR_PR ? MODE_PR : 0;
-    m |= msr & MSR_FP ? MODE_FP : 0;
-    m |= msr & MSR_VEC ? MODE_VEC : 0;
-    m |= msr & MSR_VSX ? MODE_VSX : 0;
+    m |= msr & MSR_PR ? assumable_mode(s) : s->assumed;
     m |= msr & MSR_IR ? MODE_IR : 0;
     m |= msr & MSR_DR ? MODE_DR : 0;
-    m |= msr & (MSR_FE0 | MSR_FE1) ? MODE_FE : 0;
     if (ppc_isa(s, ISA_BOOKE)) {
         m |= ppc_booke_steps(s) ? MODE_SE : 0;
     } else {
@@ -89,7 +110,6 @@ void ppc_update_mode(PpcState *s)
     if (ppc_isa(s, ISA_970)) {
         m |= s->spr[SPR_HID5] & 0x80 ? MODE_DCBZ32 : 0;
     }
-    m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
     m |= ppc_debug_mode(s);
     m |= ppc_pmu_mode(s);
     s->mode_flags = m;

@@ -37,6 +37,10 @@ static inline void fp_put_scalar(PpcState *s, unsigned reg, uint64_t value)
 /* The bits that moves to FPSCR reach: all but the summaries, the reserved one, and DRN with the left word. */
 #define FPSCR_WRITABLE (UINT64_C(0x700000000) | (0xffffffff & ~(FPSCR_FEX | FPSCR_VX | 0x800)))
 
+/* The host may do floating point: rounding to nearest, XX set, nothing enabled. */
+#define FPSCR_FAST_MASK (FPSCR_RN | FPSCR_XX | FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE)
+#define FPSCR_FAST      FPSCR_XX
+
 /* Those that mtfsf moves. */
 static inline uint64_t fp_moved_bits(uint32_t insn)
 {

@@ -17,13 +17,14 @@ G_STATIC_ASSERT(offsetof(PpcState, fp_last_operands) == offsetof(PpcState, fp_no
 
 bool ppc_fp_is_fast(const PpcState *s)
 {
-    return (s->fpscr & (FPSCR_RN | FPSCR_XX | FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE)) == FPSCR_XX;
+    return (s->fpscr & FPSCR_FAST_MASK) == FPSCR_FAST;
 }
 
-/* A running block that does everything by helpers is right in either mode; what turns the host off ends its block. */
+/* A running block that does everything by helpers is right in either mode; what turns the host off ends its block. Blocks of
+ * privileged state look themselves. */
 void ppc_fp_update_fast(PpcState *s)
 {
-    if (ppc_fp_is_fast(s) == !(s->mode_flags & MODE_FAST_FP)) {
+    if (s->msr & MSR_PR && ppc_fp_is_fast(s) == !(s->mode_flags & MODE_FAST_FP)) {
         s->mode_flags ^= MODE_FAST_FP;
         if (engine.update_mode) {
             engine.update_mode(s->hot.cpu);
@@ -304,7 +305,8 @@ static bool emit_control(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
     IrVal old, new, changed;
 
     moved &= FPSCR_WRITABLE;
-    if (!(tr->mode & MODE_FAST_FP) || !moved || (moved & STATUS && (moved & STATUS) != STATUS) || (moved & STATUS && !is_mtfsf)) {
+    if ((tr->mode & (MODE_PR | MODE_FAST_FP)) == MODE_PR || !moved || (moved & STATUS && (moved & STATUS) != STATUS) ||
+        (moved & STATUS && !is_mtfsf)) {
         return false;
     }
     old = ir_get_field(ir, IR_I64, offsetof(PpcState, fpscr));
@@ -331,7 +333,7 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
     if (emit_move(tr, in) || emit_permute(tr, in) || ppc_emit_vector_fast(tr, in)) {
         return true;
     }
-    if (!plan(in->row->op, in->word, &f) || !(tr->mode & MODE_FAST_FP)) {
+    if (!plan(in->row->op, in->word, &f) || !ppc_assume(tr, in, MODE_FAST_FP)) {
         return false;
     }
     f.helper = f.kind == FAST_COMPARE ? HELPER_fp_compare : HELPER_fp_exec;

@@ -489,13 +489,13 @@ uint64_t ppc_helper_store_length(PpcState *s, uint64_t addr, uint64_t reg, uint6
 }
 
 /* Moves between GPRs and vector-scalar registers: the facility depends on the register's half. */
-static bool move_unavailable(PpcTranslator *tr, unsigned reg)
+static bool move_unavailable(PpcTranslator *tr, const PpcInsn *in, unsigned reg)
 {
-    if (reg < 32 && !(tr->mode & MODE_FP)) {
+    if (reg < 32 && !ppc_assume(tr, in, MODE_FP)) {
         ppc_emit_raise(tr, PPC_FPU, 0);
         return true;
     }
-    if (reg >= 32 && !(tr->mode & MODE_VEC)) {
+    if (reg >= 32 && !ppc_assume(tr, in, MODE_VEC)) {
         ppc_emit_raise(tr, PPC_VPU, 0);
         return true;
     }
@@ -509,7 +509,7 @@ static void emit_move(PpcTranslator *tr, const PpcInsn *in)
     unsigned reg = field_xt(in->word);
     IrVal value;
 
-    if (move_unavailable(tr, reg)) {
+    if (move_unavailable(tr, in, reg)) {
         return;
     }
     switch (in->row->op) {

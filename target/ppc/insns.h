@@ -85,6 +85,7 @@ static inline unsigned ppc_bits(uint32_t word, unsigned first, unsigned last)
 #define IS_AA(in) ((in)->word >> 1 & 1)
 
 #define PPC_MAX_COLD 64
+#define PPC_COLD_OF_ONE 5 /* an instruction has no more than so many */
 #define PPC_MAX_SIDE_EXITS 16
 
 /* Cold code behind the block; it may use slots and constants only. */
@@ -123,6 +124,7 @@ struct PpcTranslator {
     int fp_last;     /* index in ir->fasts of the operation that FPSCR's status comes from, -1: none in reach */
     unsigned fp_last_exits; /* n_side_exits then */
     PpcCompare compare[8];
+    uint64_t looked_at; /* bits of MODE_ASSUMED that the block has compared with the state */
     unsigned flags_epoch; /* how many instructions so far may have changed the host's flags */
     unsigned carry_epoch; /* that of carry */
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
@@ -195,6 +197,8 @@ void ppc_emit_raise(PpcTranslator *tr, uint32_t vector, uint64_t flags);
 void ppc_emit_illegal(PpcTranslator *tr);
 /* Goes to cold code if a <cond> b. */
 void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type, IrVal a, IrVal b, PpcEmit *emit);
+/* Whether the mode has this bit of MODE_ASSUMED. Before anything that the instruction does. */
+bool ppc_assume(PpcTranslator *tr, const PpcInsn *in, uint64_t bit);
 bool ppc_each_insn_exits(const PpcTranslator *tr);
 void ppc_translate(Translation *t); /* GuestOps.translate */
 

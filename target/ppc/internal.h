@@ -81,13 +81,17 @@ enum {
     MODE_HV = 1 << 8,
     MODE_SE = 1 << 9,       /* single-step trace */
     MODE_BE = 1 << 10,      /* branch trace */
-    MODE_FE = 1 << 11,      /* enabled FP exceptions are taken: FE0 | FE1 */
     MODE_FAST_FP = 1 << 12, /* the host may do floating point: ppc_fp_is_fast */
     MODE_PREFIX = 1 << 15,  /* prefixed instructions: privileged, or FSCR[PREFIX] */
     MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
     MODE_IABR = 1 << 16,    /* instructions are compared with IABR */
     MODE_COUNT = 1 << 18,   /* the performance monitor counts instructions */
     MODE_CIABR = 1 << 17,   /* the same, behind them, with CIABR */
+    /*
+     * In privileged state these are what they were when it last mattered, and blocks whom it matters to look whether they
+     * still are. Kernels turn the facilities on for moments, and few of their blocks have such instructions.
+     */
+    MODE_ASSUMED = MODE_FP | MODE_VEC | MODE_VSX | MODE_FAST_FP,
 };
 
 /* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */

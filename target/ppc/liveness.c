@@ -156,7 +156,7 @@ bool ppc_cr_wanted(PpcTranslator *tr, unsigned field)
         uint32_t word;
 
         /* What ends the block before the branch is in it. */
-        if (tr->n_side_exits >= PPC_MAX_SIDE_EXITS || tr->n_cold + 2 > PPC_MAX_COLD || !look(tr, pc, &word) ||
+        if (tr->n_side_exits >= PPC_MAX_SIDE_EXITS || tr->n_cold + PPC_COLD_OF_ONE > PPC_MAX_COLD || !look(tr, pc, &word) ||
             (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc))) {
             return true;
         }

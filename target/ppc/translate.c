@@ -1,4 +1,5 @@
 /* Translates a block: instructions from a pc on until something ends it. */
+#include "target/ppc/fp.h"
 #include "target/ppc/insns.h"
 
 #include "util/bits.h"
@@ -177,27 +178,85 @@ static void emit_cold(PpcTranslator *tr)
 
 /* One instruction. */
 
+static void assume_again(PpcTranslator *tr, const PpcInsn *in, uint64_t bit)
+{
+    PPC_CALL2(tr, assume, ppc_const(tr, IR_I64, bit), ppc_pc(tr, IR_I64, in->pc));
+    ir_exit_main(tr->ir, TCG_EXIT_LOOKUP);
+    tr->done = true;
+}
+
+static void cold_fp(PpcTranslator *tr, const PpcInsn *in)
+{
+    assume_again(tr, in, MODE_FP);
+}
+
+static void cold_vec(PpcTranslator *tr, const PpcInsn *in)
+{
+    assume_again(tr, in, MODE_VEC);
+}
+
+static void cold_vsx(PpcTranslator *tr, const PpcInsn *in)
+{
+    assume_again(tr, in, MODE_VSX);
+}
+
+static void cold_fast_fp(PpcTranslator *tr, const PpcInsn *in)
+{
+    assume_again(tr, in, MODE_FAST_FP);
+}
+
+/* What a bit says: that the bits in mask of a field are these. */
+static const struct {
+    uint64_t bit;
+    uint32_t field;
+    uint64_t mask, value;
+    PpcEmit *otherwise;
+} assumed[] = {
+    { MODE_FP, offsetof(PpcState, msr), MSR_FP, MSR_FP, cold_fp },
+    { MODE_VEC, offsetof(PpcState, msr), MSR_VEC, MSR_VEC, cold_vec },
+    { MODE_VSX, offsetof(PpcState, msr), MSR_VSX, MSR_VSX, cold_vsx },
+    { MODE_FAST_FP, offsetof(PpcState, fpscr), FPSCR_FAST_MASK, FPSCR_FAST, cold_fast_fp },
+};
+
+bool ppc_assume(PpcTranslator *tr, const PpcInsn *in, uint64_t bit)
+{
+    IrVal now;
+
+    if (tr->mode & MODE_PR || tr->looked_at & bit) {
+        return tr->mode & bit;
+    }
+    tr->looked_at |= bit;
+    for (unsigned i = 0; i < G_N_ELEMENTS(assumed); i++) {
+        if (assumed[i].bit == bit) {
+            now = ir_op2(tr->ir, IR_and, IR_I64, ir_get_field(tr->ir, IR_I64, assumed[i].field), ppc_const(tr, IR_I64, assumed[i].mask));
+            ppc_cold_if(tr, in, tr->mode & bit ? COND_NE : COND_EQ, IR_I64, now, ppc_const(tr, IR_I64, assumed[i].value),
+                        assumed[i].otherwise);
+        }
+    }
+    return tr->mode & bit;
+}
+
 /* The interrupt that the row's facility asks for, if it is off; 0: none. */
-static uint32_t unavailable(const PpcTranslator *tr, const PpcInsn *in)
+static uint32_t unavailable(PpcTranslator *tr, const PpcInsn *in)
 {
     uint32_t attr = in->row->attr;
 
-    if ((attr & A_FP) && !(tr->mode & MODE_FP)) {
+    if ((attr & A_FP) && !ppc_assume(tr, in, MODE_FP)) {
         return PPC_FPU;
     }
-    if ((attr & A_VEC) && !(tr->mode & MODE_VEC)) {
+    if ((attr & A_VEC) && !ppc_assume(tr, in, MODE_VEC)) {
         return PPC_VPU;
     }
-    if ((attr & A_SPE) && !(tr->mode & MODE_VEC)) {
+    if ((attr & A_SPE) && !ppc_assume(tr, in, MODE_VEC)) {
         return PPC_SPE;
     }
-    if ((attr & A_VSX) && !(tr->mode & MODE_VSX)) {
+    if ((attr & A_VSX) && !ppc_assume(tr, in, MODE_VSX)) {
         return PPC_VSU;
     }
     if (attr & A_VSX_VEC) {
         bool high = in->word >> (attr & A_TX28 ? 3 : attr & A_TX5 ? 26 : 0) & 1;
 
-        return high && !(tr->mode & MODE_VEC) ? PPC_VPU : !high && !(tr->mode & MODE_VSX) ? PPC_VSU : 0;
+        return ppc_assume(tr, in, high ? MODE_VEC : MODE_VSX) ? 0 : high ? PPC_VPU : PPC_VSU;
     }
     return 0;
 }
@@ -355,7 +414,7 @@ void ppc_translate(Translation *t)
             ir_exit_main(tr.ir, TCG_EXIT_DEBUG);
             break;
         }
-        if (tr.n_insns >= tr.limit || tr.n_side_exits >= PPC_MAX_SIDE_EXITS || tr.n_cold + 2 > PPC_MAX_COLD ||
+        if (tr.n_insns >= tr.limit || tr.n_side_exits >= PPC_MAX_SIDE_EXITS || tr.n_cold + PPC_COLD_OF_ONE > PPC_MAX_COLD ||
             page_of(pc) != page_of(t->key->pc) || !next_insn(&tr, pc, &in)) {
             end_fall_through(&tr, pc);
             break;

@@ -368,9 +368,9 @@ bool ppc_emit_vector_fast(PpcTranslator *tr, const PpcInsn *in)
         return true;
     }
     compares = plan_comparison(row, &f);
-    if (compares ? is_vsx && !(tr->mode & MODE_FAST_FP)
+    if (compares ? is_vsx && !ppc_assume(tr, in, MODE_FAST_FP)
                  : !plan_simple(row, &f) && !plan_integer(row, word, &f) && !plan_altivec_fp(row, &f) &&
-                       !(is_vsx && tr->mode & MODE_FAST_FP && plan_vsx_fp(row, &f))) {
+                       !(is_vsx && plan_vsx_fp(row, &f) && ppc_assume(tr, in, MODE_FAST_FP))) {
         return false;
     }
     xo = word & 0x3f;

@@ -198,6 +198,51 @@ static void check_unavailable(uint32_t word, uint64_t off, uint32_t vector)
     g_assert_cmpint(R[6], ==, 77);
 }
 
+/* The same block while the facility comes and goes. */
+static void check_toggled(uint32_t word, uint64_t bit, uint32_t vector)
+{
+    const uint32_t handler[] = { LI(6, 77), RIG_END }, code[] = { word, RIG_END };
+
+    rig_reset(0);
+    rig_words(vector, handler, 2);
+    rig_words(RIG_CODE, code, 2);
+    for (unsigned turn = 0; turn < 6; turn++) {
+        bool off = turn % 2;
+
+        ppc_set_msr(rig_state, (rig_state->msr | MSR_FP | MSR_VEC | MSR_VSX) & ~(off ? bit : 0));
+        R[6] = 0;
+        rig_run(RIG_CODE);
+        g_assert_cmpint(R[6], ==, off ? 77 : 0);
+    }
+}
+
+static void privileged_code_sees_facilities_come_and_go(void)
+{
+    if (!ppc_isa(rig_state, ISA_V300)) {
+        return;
+    }
+    check_toggled(0xfc01102a /* fadd */, MSR_FP, PPC_FPU);
+    check_toggled(0x10011000 /* vaddubm */, MSR_VEC, PPC_VPU);
+    check_toggled(0xf4000001 /* lxv vs0 */, MSR_VSX, PPC_VSU);
+    check_toggled(0x7c000066 /* mfvsrd from vs0 */, MSR_FP, PPC_FPU);
+}
+
+/* 1 / 3 rounded to nearest, then up: privileged code again, whose block was made for the host's rounding. */
+static void privileged_code_sees_its_rounding(void)
+{
+    static const uint32_t code[] = { 0xfc001024 /* fdiv f0, f0, f2 */, RIG_END };
+
+    rig_reset(MSR_FP);
+    rig_words(RIG_CODE, code, 2);
+    for (unsigned turn = 0; turn < 4; turn++) {
+        rig_state->fpscr = 0x02000000 | (turn % 2 ? 2 : 0); /* XX, RN */
+        rig_state->vsr[0][0] = 0x3ff0000000000000;
+        rig_state->vsr[2][0] = 0x4008000000000000;
+        rig_run(RIG_CODE);
+        g_assert_cmphex(rig_state->vsr[0][0], ==, 0x3fd5555555555555 + turn % 2);
+    }
+}
+
 static void facilities_that_are_off_interrupt(void)
 {
     if (!ppc_isa(rig_state, ISA_V300)) {
@@ -288,6 +333,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/syscall", a_system_call_comes_back);
     g_test_add_func("/ppc/illegal", what_is_no_instruction_is_a_program_interrupt);
     g_test_add_func("/ppc/facilities", facilities_that_are_off_interrupt);
+    g_test_add_func("/ppc/facilities/toggled", privileged_code_sees_facilities_come_and_go);
+    g_test_add_func("/ppc/facilities/rounding", privileged_code_sees_its_rounding);
     g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
