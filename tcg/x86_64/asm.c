@@ -174,6 +174,8 @@ void asm_sext_rr(Asm *a, unsigned from_size, unsigned to_size, int to, int from)
 
 void asm_alu_ri(Asm *a, Alu op, unsigned size, Rm to, int32_t imm)
 {
+    uint8_t *at = a->p;
+
     if (size == 1) {
         asm_op(a, 0x80 | BYTE_RM, 1, op, to);
         asm_byte(a, imm);
@@ -184,6 +186,7 @@ void asm_alu_ri(Asm *a, Alu op, unsigned size, Rm to, int32_t imm)
         asm_op(a, 0x81, size, op, to);
         put_imm(a, size, imm);
     }
+    asm_fuses(a, at);
 }
 
 void asm_shift_imm(Asm *a, Shift op, unsigned size, int reg, unsigned count)
@@ -194,8 +197,30 @@ void asm_shift_imm(Asm *a, Shift op, unsigned size, int reg, unsigned count)
 
 void asm_test_imm(Asm *a, unsigned size, Rm rm, uint32_t imm)
 {
+    uint8_t *at = a->p;
+
     asm_op(a, size == 1 ? 0xf6 | BYTE_RM : 0xf7, size, 0, rm);
     put_imm(a, size, imm);
+    asm_fuses(a, at);
+}
+
+void asm_place_branch(Asm *a, unsigned length, unsigned patched)
+{
+    enum { LINE = 32 };
+    uint8_t *from = a->fusible && a->fusible_end == a->p ? a->fusible : a->p;
+    unsigned before = a->p - from, nops = 0;
+
+    while ((a->dodge && (uintptr_t)(from + nops) % LINE + before + length >= LINE) ||
+           (patched && (uintptr_t)(a->p + nops + patched) % 8 > 4)) {
+        nops++;
+    }
+    if (nops) {
+        memmove(from + nops, from, before);
+        a->p = from;
+        asm_nop(a, nops);
+        a->p += before;
+    }
+    a->fusible = NULL;
 }
 
 static void rel32_to(Asm *a, const void *target)
@@ -219,6 +244,7 @@ void asm_call_to(Asm *a, const void *target)
 
 uint32_t asm_jmp(Asm *a)
 {
+    asm_place_branch(a, 5, 0);
     asm_byte(a, 0xe9);
     asm_u32(a, 0);
     return asm_offset(a) - 4;
@@ -226,16 +252,27 @@ uint32_t asm_jmp(Asm *a)
 
 uint32_t asm_jcc(Asm *a, IrCc cc)
 {
+    asm_place_branch(a, 6, 0);
     asm_byte(a, 0x0f);
     asm_byte(a, 0x80 | cc);
     asm_u32(a, 0);
     return asm_offset(a) - 4;
 }
 
+void asm_jmp_mem(Asm *a, Mem to)
+{
+    enum { LONGEST = 8 };
+
+    asm_place_branch(a, LONGEST, 0);
+    asm_op(a, 0xff, 4, 4, rm_mem(to));
+}
+
 void asm_jmp_offset(Asm *a, uint32_t offset)
 {
-    int32_t distance = (int32_t)(offset - (asm_offset(a) + 2));
+    int32_t distance;
 
+    asm_place_branch(a, 5, 0);
+    distance = (int32_t)(offset - (asm_offset(a) + 2));
     if (fits_s8(distance)) {
         asm_byte(a, 0xeb);
         asm_byte(a, distance);

@@ -22,6 +22,8 @@ typedef struct Asm {
     uint8_t *p;       /* next byte */
     uint8_t *limit;   /* end of the room */
     intptr_t to_exec; /* executable address - writable address */
+    uint8_t *fusible, *fusible_end; /* the last instruction, if it makes one with a conditional branch behind it; NULL: none may move */
+    bool dodge;       /* branches keep away from ends of 32 bytes, see asm_place_branch */
 } Asm;
 
 typedef struct Mem {
@@ -50,8 +52,10 @@ typedef enum Alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR,
 /* Shift group. */
 typedef enum Shift { SH_ROL, SH_ROR, SH_RCL, SH_RCR, SH_SHL, SH_SHR, SH_SAL, SH_SAR } Shift;
 
-static inline uint32_t asm_offset(const Asm *a)
+/* What is known by its offset stays where it is. */
+static inline uint32_t asm_offset(Asm *a)
 {
+    a->fusible = NULL;
     return a->p - a->start;
 }
 
@@ -110,6 +114,19 @@ static inline bool fits_s32(int64_t v)
 
 /* ModRM, SIB and displacement. */
 void asm_modrm(Asm *a, int reg, Rm rm);
+/* The instruction from here on makes one with a branch. */
+static inline void asm_fuses(Asm *a, uint8_t *from)
+{
+    a->fusible = from;
+    a->fusible_end = a->p;
+}
+
+/*
+ * Nops for a branch of this length that comes next. patched: the offset of a rel32 in it that must not cross 8 bytes; 0: none.
+ * Intel's processors from Skylake to Comet Lake do not keep decoded what branches across an end of 32 bytes or up to it,
+ * together with the comparison before that makes one operation with it (JCC erratum, Intel 341810): then both go behind it.
+ */
+void asm_place_branch(Asm *a, unsigned length, unsigned patched);
 /* Any instruction with a ModRM byte, without its immediate. */
 void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm);
 /* The same with a VEX prefix; pp and map from the opcode. */
@@ -140,13 +157,19 @@ static inline void asm_lea(Asm *a, unsigned size, int to, Mem from)
 /* to op= from; for ALU_CMP to is only read. */
 static inline void asm_alu(Asm *a, Alu op, unsigned size, int to, Rm from)
 {
+    uint8_t *at = a->p;
+
     asm_op(a, op << 3 | (size == 1 ? 2 | BYTE_REG | BYTE_RM : 3), size, to, from);
+    asm_fuses(a, at);
 }
 
 /* The same with memory as the destination. */
 static inline void asm_alu_mr(Asm *a, Alu op, unsigned size, Rm to, int from)
 {
+    uint8_t *at = a->p;
+
     asm_op(a, op << 3 | (size == 1 ? 0 | BYTE_REG | BYTE_RM : 1), size, from, to);
+    asm_fuses(a, at);
 }
 
 static inline void asm_shift_cl(Asm *a, Shift op, unsigned size, int reg)
@@ -156,7 +179,10 @@ static inline void asm_shift_cl(Asm *a, Shift op, unsigned size, int reg)
 
 static inline void asm_test_rr(Asm *a, unsigned size, int x, int y)
 {
+    uint8_t *at = a->p;
+
     asm_op(a, size == 1 ? 0x84 | BYTE_REG | BYTE_RM : 0x85, size, y, rm_reg(x));
+    asm_fuses(a, at);
 }
 
 void asm_test_imm(Asm *a, unsigned size, Rm rm, uint32_t imm);
@@ -204,6 +230,7 @@ void asm_call_to(Asm *a, const void *target);
 /* Branches forward: return the offset of the rel32 for asm_patch_here. */
 uint32_t asm_jmp(Asm *a);
 uint32_t asm_jcc(Asm *a, IrCc cc);
+void asm_jmp_mem(Asm *a, Mem to);
 /* Back to an offset in the same code. */
 void asm_jmp_offset(Asm *a, uint32_t offset);
 /* Makes the rel32 at an offset lead to another offset, or to here. */

@@ -37,7 +37,8 @@ enum {
 };
 
 /* Features of the host. */
-enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6 };
+enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6,
+       HOST_JCC_ERRATUM = 1 << 7 };
 
 /* Calls out of translated code. */
 typedef enum Thunk {

@@ -66,6 +66,8 @@ void buffer_begin(Asm *a)
     offset = round_up(offset, 16);
     a->start = a->p = buffer.write + offset;
     a->limit = buffer.write + (buffer.in_regions ? region_start(buffer.region + 1) : THUNK_SIZE);
+    a->fusible = NULL;
+    a->dodge = false;
     a->to_exec = (intptr_t)buffer.exec - (intptr_t)buffer.write;
 }
 

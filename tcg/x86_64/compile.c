@@ -316,6 +316,7 @@ static bool emit_insns(Context *c)
 {
     IrBlock *ir = c->ir;
 
+    c->a.dodge = host_has(HOST_JCC_ERRATUM);
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         const IrInsn *insn = &ir->insns[i];
 
@@ -338,6 +339,7 @@ static bool emit_insns(Context *c)
 
 static bool emit_all_cold(Context *c, uint32_t from)
 {
+    c->a.dodge = false;
     for (uint32_t k = from; k < c->n_cold; k++) {
         if (!has_room(c)) {
             return false;

@@ -63,16 +63,6 @@ void emit_call(Context *c, const IrInsn *insn)
     }
 }
 
-/* Nops so that the rel32 of a branch of this length does not cross 8 bytes: patched in one store. */
-static void align_rel32(Context *c, unsigned opcode_bytes)
-{
-    unsigned at = (asm_offset(&c->a) + opcode_bytes) & 7;
-
-    if (at > 4) {
-        asm_nop(&c->a, 8 - at);
-    }
-}
-
 /* The code that returns an exit to the engine: where its branch leads until it is linked. */
 static void exit_stub(Context *c, HostExit *exit)
 {
@@ -98,7 +88,7 @@ static void chained_jump(Context *c, uint64_t pc)
 {
     HostExit *exit = exit_new(c, pc);
 
-    align_rel32(c, 1);
+    asm_place_branch(&c->a, 5, 1);
     exit->patch = asm_jmp(&c->a);
     exit_stub(c, exit);
 }
@@ -113,7 +103,7 @@ static void jump_by_entry(Context *c, int32_t entry)
 
     asm_alu_mr(&c->a, ALU_CMP, 8, rm_mem(mem_at(R11, entry)), R13);
     miss = asm_jcc(&c->a, CC_NE);
-    asm_op(&c->a, 0xff, 4, 4, rm_mem(mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code))));
+    asm_jmp_mem(&c->a, mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code)));
     asm_patch_here(&c->a, miss);
     asm_jmp_to(&c->a, backend.thunks[THUNK_SECOND]);
 }
@@ -261,7 +251,7 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
     }
     if (stub->snapshot.count == 0 && !stub->is_loop && !c->far_exit(c->opaque, insn->imm)) {
         stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
-        align_rel32(c, 2);
+        asm_place_branch(&c->a, 6, 2);
         stub->exit->patch = asm_jcc(&c->a, cc);
     } else {
         stub->jumps[0] = asm_jcc(&c->a, cc);

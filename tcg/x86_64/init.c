@@ -16,7 +16,17 @@ static const int8_t reg_of_rank[] = { RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9,
 static const struct { const char *name; uint32_t feature; } feature_names[] = {
     { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },
     { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE }, { "fma", HOST_FMA }, { "avx2", HOST_AVX2 },
+    { "jcc-erratum", HOST_JCC_ERRATUM },
 };
+
+/* Skylake to Comet Lake. */
+static bool has_jcc_erratum(unsigned signature)
+{
+    static const uint8_t models[] = { 0x4e, 0x55, 0x5e, 0x8e, 0x9e, 0xa5, 0xa6, 0xae };
+    unsigned model = (signature >> 4 & 15) | (signature >> 12 & 0xf0);
+
+    return __builtin_cpu_is("intel") && (signature >> 8 & 15) == 6 && memchr(models, model, sizeof(models));
+}
 
 static uint32_t detect_features(void)
 {
@@ -24,6 +34,7 @@ static uint32_t detect_features(void)
     uint32_t features = 0;
 
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
+        features |= has_jcc_erratum(eax) ? HOST_JCC_ERRATUM : 0;
         features |= ecx & bit_POPCNT ? HOST_POPCNT : 0;
         features |= ecx & bit_MOVBE ? HOST_MOVBE : 0;
         features |= ecx & bit_FMA && ecx & bit_OSXSAVE && __builtin_cpu_supports("fma") ? HOST_FMA : 0;
