@@ -8,9 +8,6 @@
         .set    STACKS, 0x40000
         .set    TRAMPOLINE, 0x9000
         .set    SMM, 0x38000
-        .set    RESUME, 0x510           # where a fault is to go on
-        .set    ESP_KEPT, 0x514
-        .set    ERROR, 0x518
         .set    STARTED, 0x520          # how often processors have been
         .set    SMIS, 0x524
         .set    EXTENDED, 0x528         # 1: all are x2APICs
@@ -30,34 +27,11 @@
         .set    OTHERS, 0xc0000
         .set    CHANGE_MODE, 0x7f       # a vector that makes its processor an x2APIC
 
-        .include "protected.inc"
+        .include "checks.inc"
 
-        .macro  faults number, text:vararg # with #GP
-        mov     $\number, %bl
-        movl    $9f + 0xf0000, RESUME
-        mov     %esp, ESP_KEPT
-        \text
-        jmp     fail
-9:      cmpl    $0, ERROR
-        jne     fail
-        .endm
-
-        .macro  set_msr msr, low, high=0
-        mov     $\msr, %ecx
-        mov     $\low, %eax
-        mov     $\high, %edx
-        wrmsr
-        .endm
-
-        .macro  get_msr msr
-        mov     $\msr, %ecx
-        rdmsr
-        .endm
-
-        .macro  equal number, value, place:vararg
-        mov     $\number, %bl
-        cmpl    $\value, \place
-        jne     fail
+        .macro  refuses number, text:vararg
+        faults  \number, 13, 0, \text
+        sti
         .endm
 
         .macro  ipi destination, command
@@ -117,15 +91,7 @@
 start:  cli
         protected_mode
         mov     $STACKS + 0xff0, %esp
-        mov     $IDT, %edi
-        mov     $stubs + 0xf0000, %eax
-        mov     $0x100, %ecx
-1:      push    %eax
-        call    set_gate
-        pop     %eax
-        add     $8, %edi
-        add     $16, %eax
-        loop    1b
+        stub_gates 0x100
         lidtl   idt_pointer + 0xf0000
         xor     %eax, %eax
         mov     $0x500, %edi
@@ -281,11 +247,11 @@ start:  cli
         movl    $0x10000, APIC + 0x320
 
 # To x2APICs, by a legal step alone.
-        faults  42, set_msr 0x1b, 0xfee00500
-        faults  43, set_msr 0x1b, 0xfee00901
-        faults  44, set_msr 0x1b, 0xfee00900, 0x10000
-        faults  45, get_msr 0x802
-        faults  46, set_msr 0x83f, 0x40
+        refuses 42, set_msr 0x1b, 0xfee00500
+        refuses 43, set_msr 0x1b, 0xfee00901
+        refuses 44, set_msr 0x1b, 0xfee00900, 0x10000
+        refuses 45, get_msr 0x802
+        refuses 46, set_msr 0x83f, 0x40
         ipi     0, ALL | CHANGE_MODE
         came    47, CHANGE_MODE, 1, 1, 1, 1
         movl    $1, EXTENDED
@@ -293,7 +259,7 @@ start:  cli
         mov     $48, %bl
         cmp     $0xfee00d00, %eax
         jne     fail
-        faults  49, set_msr 0x1b, 0xfee00900
+        refuses 49, set_msr 0x1b, 0xfee00900
         get_msr 0x802
         mov     $50, %bl
         or      %edx, %eax
@@ -346,29 +312,29 @@ start:  cli
         cmp     $0x40, %eax
         jne     fail
 
-        faults  68, get_msr 0x800
-        faults  69, get_msr 0x809
-        faults  70, get_msr 0x80b
-        faults  71, get_msr 0x80e
-        faults  72, get_msr 0x831
-        faults  73, get_msr 0x83f
-        faults  74, get_msr 0x8ff
-        faults  75, set_msr 0x802, 0
-        faults  76, set_msr 0x80d, 1
-        faults  77, set_msr 0x80e, 0
-        faults  78, set_msr 0x810, 0
-        faults  79, set_msr 0x831, 0
-        faults  80, set_msr 0x839, 0
-        faults  81, set_msr 0x80b, 1
-        faults  82, set_msr 0x828, 1
-        faults  83, set_msr 0x808, 0x100
-        faults  84, set_msr 0x808, 0, 1
-        faults  85, set_msr 0x80f, 0x101ff
-        faults  86, set_msr 0x832, 0x80030
-        faults  87, set_msr 0x835, 0x20030
-        faults  88, set_msr 0x830, 0x100041
-        faults  89, set_msr 0x83e, 4
-        faults  90, set_msr 0x83f, 0x141
+        refuses 68, get_msr 0x800
+        refuses 69, get_msr 0x809
+        refuses 70, get_msr 0x80b
+        refuses 71, get_msr 0x80e
+        refuses 72, get_msr 0x831
+        refuses 73, get_msr 0x83f
+        refuses 74, get_msr 0x8ff
+        refuses 75, set_msr 0x802, 0
+        refuses 76, set_msr 0x80d, 1
+        refuses 77, set_msr 0x80e, 0
+        refuses 78, set_msr 0x810, 0
+        refuses 79, set_msr 0x831, 0
+        refuses 80, set_msr 0x839, 0
+        refuses 81, set_msr 0x80b, 1
+        refuses 82, set_msr 0x828, 1
+        refuses 83, set_msr 0x808, 0x100
+        refuses 84, set_msr 0x808, 0, 1
+        refuses 85, set_msr 0x80f, 0x101ff
+        refuses 86, set_msr 0x832, 0x80030
+        refuses 87, set_msr 0x835, 0x20030
+        refuses 88, set_msr 0x830, 0x100041
+        refuses 89, set_msr 0x83e, 4
+        refuses 90, set_msr 0x83f, 0x141
 
 # Off, which CPUID shows, and on again: all is as after a reset.
         cli
@@ -380,7 +346,7 @@ start:  cli
         pop     %ebx
         test    $1 << 9, %edx
         jnz     fail
-        faults  92, set_msr 0x1b, 0xfee00d00
+        refuses 92, set_msr 0x1b, 0xfee00d00
         set_msr 0x1b, 0xfee00900
         equal   93, 0xff, APIC + 0xf0
         equal   94, 0x10000, APIC + 0x370
@@ -396,13 +362,7 @@ start:  cli
         loop    1b
         equal   96, 5, STARTED
         equal   97, 4, SMIS
-        mov     $0x10, %bl
-
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-1:      hlt
-        jmp     1b
+        verdict
 
 # Command eax to edx.
 send:   cmpl    $0, EXTENDED
@@ -430,24 +390,17 @@ enable: mov     $0x1b, %ecx
 1:      set_msr 0x80f, 0x1ff
         ret
 
-# Every vector: 16 bytes each.
-        .balign 16
-stubs:
-        .set    n, 0
-        .rept   0x100
-        .balign 16
-        push    $n
-        jmp     common
-        .set    n, n + 1
-        .endr
+        stubs   0x100
 
 # The stack says which processor this is.
-common: push    %eax
+common: cmpl    $2, (%esp)
+        je      1f
+        cmpl    $0x20, (%esp)
+        jb      fault
+1:      push    %eax
         push    %ecx
         push    %edx
         mov     12(%esp), %eax
-        cmp     $13, %eax
-        je      fault
         mov     %esp, %ecx
         sub     $STACKS, %ecx
         shr     $12, %ecx
@@ -479,14 +432,10 @@ common: push    %eax
         pop     %edx
         pop     %ecx
         pop     %eax
-        add     $4, %esp
+        add     $8, %esp
         iret
-fault:  mov     16(%esp), %eax
-        mov     %eax, ERROR
-        mov     ESP_KEPT, %esp
-        sti
-        jmp     *RESUME
 
+        fault_routine
         gate_routine
         tables
 

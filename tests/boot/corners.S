@@ -8,52 +8,23 @@
         .set    TSS_B, 0x2100
         .set    TSS_C, 0x2200           # of 16 bits
         .set    PIECES, 0x8000
-        .set    VECTOR, 0x500
-        .set    ERROR, 0x504
-        .set    EIP, 0x508
-        .set    FLAGS, 0x50c
-        .set    RESUME, 0x510           # where a fault is to go on; 0: return
-        .set    ESP_KEPT, 0x514
         .set    COUNT, 0x518
         .set    DEPTH, 0x51c
         .set    DEEPEST, 0x520
         .set    SEEN, 0x530             # what pieces and gates leave
         .set    APIC, 0xfee00000
 
-        .include "protected.inc"
-
-        .macro  faults number, vector, error, text:vararg
-        mov     $\number, %bl
-        movl    $9f + 0xf0000, RESUME
-        mov     %esp, ESP_KEPT
-        \text
-        jmp     fail
-9:      cmpl    $\vector, VECTOR
-        jne     fail
-        cmpl    $\error, ERROR
-        jne     fail
-        .endm
-
-        .macro  equal number, value, place:vararg
-        mov     $\number, %bl
-        cmpl    $\value, \place
-        jne     fail
-        .endm
+        .include "checks.inc"
 
         .macro  user number, piece, vector, error # CPL 3, until a fault
-        mov     $\number, %bl
-        movl    $9f + 0xf0000, RESUME
-        mov     %esp, ESP_KEPT
+        expect_fault \number
         push    $0x2b
         push    $0x9000
         push    $2
         push    $0x23
         push    $PIECES + \piece - pieces
         iret
-9:      cmpl    $\vector, VECTOR
-        jne     fail
-        cmpl    $\error, ERROR
-        jne     fail
+        fault_was \vector, \error
         .endm
 
         .macro  entry low, high
@@ -67,15 +38,7 @@
         .globl  start
 start:  cli
         protected_mode
-        mov     $IDT, %edi
-        mov     $stubs + 0xf0000, %eax
-        mov     $0x50, %ecx
-1:      push    %eax
-        call    set_gate
-        pop     %eax
-        add     $8, %edi
-        add     $16, %eax
-        loop    1b
+        stub_gates 0x50
         lidtl   idt_pointer + 0xf0000
         xor     %eax, %eax
         mov     $0x500, %edi
@@ -266,7 +229,6 @@ start:  cli
         faults  63, 0, 0, div %ah
 
 # Traps.
-        movl    $0, RESUME
         movl    $0, COUNT
         pushf
         orl     $0x100, (%esp)
@@ -304,7 +266,6 @@ icebp:  equal   69, icebp + 0xf0000, EIP
         mov     $0x402, %eax
         mov     %eax, %dr7
         movl    $0, COUNT
-        movl    $0, RESUME
         nop
 there:  nop
         equal   73, 1, COUNT
@@ -354,30 +315,9 @@ shadow: nop
         loopne  1b
         equal   80, 3, COUNT
         equal   81, 1, DEEPEST
-        mov     $0x10, %bl
+        verdict
 
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-1:      hlt
-        jmp     1b
-
-# Every vector: 16 bytes each.
-        .balign 16
-stubs:
-        .set    n, 0
-        .rept   0x50
-        .balign 16
-        .if     n == 8 || (n >= 10 && n <= 14) || n == 17
-        nop
-        nop
-        .else
-        push    $0
-        .endif
-        push    $n
-        jmp     common
-        .set    n, n + 1
-        .endr
+        stubs   0x50
 
 common: push    %eax
         push    %ds
@@ -396,15 +336,12 @@ common: push    %eax
         incl    COUNT
         cmpl    $0x4f, VECTOR
         je      interrupt
+        cmpl    $1, VECTOR              # a trap, if no fault is to come
+        jne     1f
         cmpl    $0, RESUME
         je      back
-        mov     $0x10, %eax
-        mov     %eax, %es
-        mov     4(%esp), %eax
-        push    $0x10
-        pop     %ss
-        mov     ESP_KEPT, %esp
-        jmp     *RESUME
+1:      mov     4(%esp), %eax
+        jmp     resume
 interrupt:
         movl    $0, APIC + 0xb0
 back:   andl    $~0x100, 24(%esp)
@@ -454,6 +391,7 @@ task:   pushf
         movl    $0x12121212, SEEN
         iret
 
+        fault_routine
         gate_routine
         tables
 new_gdt:

@@ -4,9 +4,6 @@
 #
 # Memory: 0x1000 IDT, 0x7000 stack, 0x10000 page tables, 0x500 what handlers leave.
 
-        .set    RESUME, 0x500
-        .set    ESP_KEPT, 0x504
-        .set    COUNT, 0x508
         .set    DIRECTORY, 0x10000
         .set    TABLE, 0x11000
         .set    CAP, 0xfe
@@ -16,30 +13,13 @@
         .set    PAT, 0x277
         .set    DEFAULT, 0x2ff
 
-        .include "protected.inc"
+        .include "checks.inc"
 
-        .macro  faults number, text:vararg # with #GP
-        mov     $\number, %bl
-        movl    $9f + 0xf0000, RESUME
-        mov     %esp, ESP_KEPT
-        \text
-        jmp     fail
-9:
+        .macro  refuses number, text:vararg
+        faults  \number, 13, 0, \text
         .endm
 
-        .macro  set_msr msr, high, low
-        mov     $\msr, %ecx
-        mov     $\low, %eax
-        mov     $\high, %edx
-        wrmsr
-        .endm
-
-        .macro  get_msr msr
-        mov     $\msr, %ecx
-        rdmsr
-        .endm
-
-        .macro  is number, msr, high, low
+        .macro  is number, msr, low, high=0
         mov     $\number, %bl
         get_msr \msr
         cmp     $\low, %eax
@@ -53,8 +33,7 @@
         .globl  start
 start:  cli
         protected_mode
-        all_gates unexpected
-        gate    13 fault
+        stub_gates 0x20
         lidtl   idt_pointer + 0xf0000
         mov     $1, %eax
         cpuid
@@ -63,34 +42,34 @@ start:  cli
         jz      no_pat
 
         is      1, PAT, 0x00070406, 0x00070406
-        set_msr PAT, 0x00010405, 0x06070401
-        is      2, PAT, 0x00010405, 0x06070401
-        faults  3, set_msr PAT, 0x00070406, 0x00070402
-        faults  4, set_msr PAT, 0x00070406, 0x00070306
-        faults  5, set_msr PAT, 0x00070406, 0x00080406
-        faults  6, set_msr PAT, 0x02070406, 0x00070406
-        faults  7, set_msr PAT, 0x80070406, 0x00070406
-        faults  8, set_msr PAT, 0x00070416, 0x00070406
-        is      9, PAT, 0x00010405, 0x06070401
+        set_msr PAT, 0x06070401, 0x00010405
+        is      2, PAT, 0x06070401, 0x00010405
+        refuses 3, set_msr PAT, 0x00070402, 0x00070406
+        refuses 4, set_msr PAT, 0x00070306, 0x00070406
+        refuses 5, set_msr PAT, 0x00080406, 0x00070406
+        refuses 6, set_msr PAT, 0x00070406, 0x02070406
+        refuses 7, set_msr PAT, 0x00070406, 0x80070406
+        refuses 8, set_msr PAT, 0x00070406, 0x00070416
+        is      9, PAT, 0x06070401, 0x00010405
         jmp     ranges
-no_pat: faults  11, get_msr PAT
-        faults  12, set_msr PAT, 0x00070406, 0x00070406
+no_pat: refuses 11, get_msr PAT
+        refuses 12, set_msr PAT, 0x00070406, 0x00070406
 
 ranges: test    $1 << 12, %ebp
         jz      none
-        is      17, CAP, 0, 0x508
-        faults  18, set_msr CAP, 0, 0x508
-        is      19, DEFAULT, 0, 0
-        set_msr DEFAULT, 0, 0xc06
-        is      20, DEFAULT, 0, 0xc06
-        faults  21, set_msr DEFAULT, 0, 0xc02
-        faults  22, set_msr DEFAULT, 0, 0xc03
-        faults  23, set_msr DEFAULT, 0, 0xc07
-        faults  24, set_msr DEFAULT, 0, 0xc16
-        faults  25, set_msr DEFAULT, 0, 0xd06
-        faults  26, set_msr DEFAULT, 0, 0x1c06
-        faults  27, set_msr DEFAULT, 1, 0xc06
-        is      28, DEFAULT, 0, 0xc06
+        is      17, CAP, 0x508
+        refuses 18, set_msr CAP, 0x508
+        is      19, DEFAULT, 0
+        set_msr DEFAULT, 0xc06
+        is      20, DEFAULT, 0xc06
+        refuses 21, set_msr DEFAULT, 0xc02
+        refuses 22, set_msr DEFAULT, 0xc03
+        refuses 23, set_msr DEFAULT, 0xc07
+        refuses 24, set_msr DEFAULT, 0xc16
+        refuses 25, set_msr DEFAULT, 0xd06
+        refuses 26, set_msr DEFAULT, 0x1c06
+        refuses 27, set_msr DEFAULT, 0xc06, 1
+        is      28, DEFAULT, 0xc06
 
 # Fixed ranges: each register is its own.
         mov     $fixed + 0xf0000, %esi
@@ -113,14 +92,14 @@ ranges: test    $1 << 12, %ebp
         jne     fail
         jmp     1b
 2:      set_msr FIX64, 0x06060606, 0x06060606
-        is      30, 0x258, 0x00010406, 0x06050401
-        faults  31, set_msr FIX64, 0x06060606, 0x06060602
-        faults  32, set_msr 0x258, 0x07060606, 0x06060606
-        faults  33, set_msr 0x26f, 0x06060306, 0x06060606
-        faults  34, set_msr 0x268, 0x06060606, 0x0e060606
-        faults  35, get_msr 0x251
-        faults  36, get_msr 0x25a
-        faults  37, get_msr 0x270
+        is      30, 0x258, 0x06050401, 0x00010406
+        refuses 31, set_msr FIX64, 0x06060602, 0x06060606
+        refuses 32, set_msr 0x258, 0x06060606, 0x07060606
+        refuses 33, set_msr 0x26f, 0x06060606, 0x06060306
+        refuses 34, set_msr 0x268, 0x0e060606, 0x06060606
+        refuses 35, get_msr 0x251
+        refuses 36, get_msr 0x25a
+        refuses 37, get_msr 0x270
 
 # Variable ranges.
         mov     $BASE0, %ecx
@@ -141,23 +120,23 @@ ranges: test    $1 << 12, %ebp
         inc     %ecx
         cmp     $BASE0 + 16, %ecx
         jb      1b
-        is      39, BASE0 + 6, 0xf, 0x20600006
-        is      40, MASK0 + 6, 0xf, 0x20700800
-        is      41, MASK0 + 14, 0xf, 0x20f00800
-        faults  42, get_msr BASE0 + 16
-        faults  43, set_msr BASE0, 0, 2
-        faults  44, set_msr BASE0, 0, 0x16
-        faults  45, set_msr BASE0, 0, 0x106
-        faults  46, set_msr BASE0, 0, 0x806
-        faults  47, set_msr BASE0, 0x80000000, 6
-        faults  48, set_msr MASK0, 0, 1
-        faults  49, set_msr MASK0, 0, 0xc00
-        faults  50, set_msr MASK0, 0x80000000, 0x800
-        is      51, BASE0, 0xf, 0x20000006
+        is      39, BASE0 + 6, 0x20600006, 0xf
+        is      40, MASK0 + 6, 0x20700800, 0xf
+        is      41, MASK0 + 14, 0x20f00800, 0xf
+        refuses 42, get_msr BASE0 + 16
+        refuses 43, set_msr BASE0, 2
+        refuses 44, set_msr BASE0, 0x16
+        refuses 45, set_msr BASE0, 0x106
+        refuses 46, set_msr BASE0, 0x806
+        refuses 47, set_msr BASE0, 6, 0x80000000
+        refuses 48, set_msr MASK0, 1
+        refuses 49, set_msr MASK0, 0xc00
+        refuses 50, set_msr MASK0, 0x800, 0x80000000
+        is      51, BASE0, 0x20000006, 0xf
 
 # Memory is memory whatever its type; the attributes of pages are no reserved bits.
-        set_msr BASE0, 0, 0
-        set_msr MASK0, 0xf, 0xff000800
+        set_msr BASE0, 0
+        set_msr MASK0, 0xff000800, 0xf
         movl    $0x12345678, 0x20000
         mov     $52, %bl
         cmpl    $0x12345678, 0x20000
@@ -200,7 +179,7 @@ caches: mov     %cr0, %eax
         mov     %eax, %esi
         and     $~0x60000000, %esi
         lea     0x20000000(%esi), %eax
-        faults  56, mov %eax, %cr0      # NW without CD
+        refuses 56, mov %eax, %cr0      # NW without CD
         mov     %esi, %eax
         or      $0x60000000, %eax
         mov     %eax, %cr0
@@ -213,29 +192,20 @@ caches: mov     %cr0, %eax
         mov     %esi, %cr0
         jmp     good
 
-none:   faults  64, get_msr CAP
-        faults  65, get_msr DEFAULT
-        faults  66, set_msr DEFAULT, 0, 0
-        faults  67, get_msr BASE0
-        faults  68, set_msr MASK0, 0, 0
-        faults  69, get_msr FIX64
-        faults  70, get_msr 0x26f
-good:   mov     $0x10, %bl
-
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-1:      hlt
-        jmp     1b
-
-fault:  mov     ESP_KEPT, %esp
-        jmp     *RESUME
-unexpected:
-        mov     $0x7f, %bl
-        jmp     fail
+none:   refuses 64, get_msr CAP
+        refuses 65, get_msr DEFAULT
+        refuses 66, set_msr DEFAULT, 0
+        refuses 67, get_msr BASE0
+        refuses 68, set_msr MASK0, 0
+        refuses 69, get_msr FIX64
+        refuses 70, get_msr 0x26f
+good:   verdict
 
         .balign 4
 fixed:  .long   0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f, 0
 
+        .set    common, fault
+        stubs   0x20
+        fault_routine
         gate_routine
         tables

@@ -3,31 +3,14 @@
 #
 # Memory: 0x1000 IDT, 0x7000 stack, 0x8000 what the second processor runs, 0x600 the line.
 
-        .set    VECTOR, 0x500
-        .set    RESUME, 0x504           # where a fault is to go on
-        .set    COUNT, 0x508            # interrupts taken
+        .set    COUNT, 0x520            # interrupts taken
         .set    AP_UP, 0x540
         .set    AP_WAITS, 0x544
         .set    AP_SAW, 0x548
         .set    LINE, 0x600
         .set    APIC, 0xfee00000
 
-        .include "protected.inc"
-
-        .macro  equal number, value, place:vararg
-        mov     $\number, %bl
-        cmpl    $\value, \place
-        jne     fail
-        .endm
-
-        .macro  refused number, text:vararg
-        mov     $\number, %bl
-        movl    $9f + 0xf0000, RESUME
-        \text
-        jmp     fail
-9:      cmpl    $13, VECTOR
-        jne     fail
-        .endm
+        .include "checks.inc"
 
         .macro  arm
         mov     $LINE, %eax
@@ -59,8 +42,7 @@
         .globl  start
 start:  cli
         protected_mode
-        all_gates other
-        gate    13, fault
+        stub_gates 0x20
         gate    0x40, interrupt
         gate    0x41, interrupt
         lidtl   idt_pointer + 0xf0000
@@ -79,9 +61,9 @@ start:  cli
 
         mov     $LINE, %eax
         mov     $1, %ecx
-        refused 3, monitor
+        faults  3, 13, 0, monitor
         mov     $2, %ecx
-        refused 4, mwait
+        faults  4, 13, 0, mwait
 
 # A store between the two: there is nothing to wait for. Nor is there without MONITOR.
         arm
@@ -147,23 +129,12 @@ start:  cli
         mov     $11, %bl
         cmpl    $0, AP_WAITS
         je      fail
-alone:  mov     $0x10, %bl
+alone:  verdict
 
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-1:      hlt
-        jmp     1b
-
-fault:  movl    $13, VECTOR
-        add     $16, %esp
-        jmp     *RESUME
 interrupt:
         incl    COUNT
         movl    $0, APIC + 0xb0
         iret
-other:  mov     $0xff, %bl
-        jmp     fail
 
 # Real mode, at 0x8000.
         .code16
@@ -186,5 +157,8 @@ second: cli
         jmp     3b
 second_end:
         .code32
+        .set    common, fault
+        stubs   0x20
+        fault_routine
         gate_routine
         tables

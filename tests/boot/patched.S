@@ -7,7 +7,7 @@
         .set    WORDS, 0x20000
         .set    ROUNDS, 200
 
-        .include "protected.inc"
+        .include "checks.inc"
 
         # An instruction that ends with an immediate or displacement of `size` bytes, and leaves it, sign-extended, in ECX.
         .macro  form number, size, before, text:vararg
@@ -131,12 +131,7 @@ start:  cli
         dec     %edi
         jnz     1b
 
-        mov     $0x10, %bl
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-        hlt
-        jmp     fail
+        verdict
 
 # EBP bytes at EDI, rewritten, are to come out of the routine at ESI.
 try:    mov     $ROUNDS, %eax

@@ -13,7 +13,7 @@
         .set    MODE, 0x51c             # what the handler is to do
         .set    DS_BASE, 0x520
 
-        .include "protected.inc"
+        .include "checks.inc"
 
         .code16
         .text
@@ -187,13 +187,7 @@ back:   cmpl    $2, SEEN
         xor     $0x40000000, %esi
         dec     %edi
         jnz     again_process
-        mov     $0x10, %bl
-
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-1:      hlt
-        jmp     1b
+        verdict
 
 config: mov     $0xcf8, %dx             # the register at address eax becomes ecx
         out     %eax, %dx

@@ -8,12 +8,11 @@
         .set    TSS, 0x2000
         .set    GDT, 0x3000
         .set    BITMAP, TSS + 104       # for software interrupts; the one for ports is behind it
-        .set    ESP_KEPT, 0x500
         .set    STACK, 0x22000
         .set    VIF, 1 << 19
         .set    VIP, 1 << 20
 
-        .include "protected.inc"
+        .include "checks.inc"
 
         .macro  program name, flags     # enters virtual-8086 mode
         mov     $\name - pieces, %esi
@@ -211,13 +210,7 @@ start:  cli
         mov     $do_cli - pieces + 0x20000, %esi
         call    run_protected
         check   51, %esi, do_cli-pieces+0x20000
-        mov     $0x10, %bl
-
-fail:   mov     %bl, %al
-        mov     $0x501, %dx
-        out     %al, %dx
-1:      hlt
-        jmp     1b
+        verdict
 
 run:    mov     %esp, ESP_KEPT
         push    $0                      # GS, FS, DS, ES
