@@ -231,6 +231,7 @@ start:  cli
         cmpl    $3, COUNTS + 4 * 0x31
         jb      1b
         movl    $0x10031, APIC + 0x320
+        reaches 39, APIC + 0x210, 0     # one that was accepted before comes yet (SDM volume 3, 11.8.4)
         movl    $0, COUNTS + 4 * 0x31
         movl    $0x40032, APIC + 0x320
         mfence
