@@ -342,6 +342,37 @@ void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned la
     recount_page(cp, ram, page);
 }
 
+static bool loads(const Block *block, const uint8_t *host, unsigned size)
+{
+    for (unsigned i = 0; i < block->n_holes; i++) {
+        if (host < block->holes[i].host + block->holes[i].size && host + size > block->holes[i].host) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void blocks_kill_loaders(RamBlock *ram, uint64_t page, unsigned first, unsigned last)
+{
+    CodePage *cp = code_page(ram, page, false);
+    const uint8_t *host = ram->host + (page << GUEST_PAGE_BITS) + first;
+
+    if (!cp) {
+        return;
+    }
+    for (Block *block = cp->first, *next; block; block = next) {
+        next = block->page_next[list_of(block, ram, page)];
+        if (loads(block, host, last - first + 1)) {
+            code_block_kill(block);
+        }
+    }
+    for (unsigned at = first; cp->patched && at <= last; at++) {
+        cp->patched[at / 64] &= ~(UINT64_C(1) << at % 64);
+    }
+    cp->rewrites = 0;
+    recount_page(cp, ram, page);
+}
+
 void blocks_kill_all(void)
 {
     for (uint32_t h = 0; h < G_N_ELEMENTS(hash); h++) {

@@ -336,6 +336,8 @@ void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned 
 void smc_stored(const PageEntry *entry, unsigned offset, unsigned size);
 /* Marks a page as code before its bytes are read, so that stores to it are seen. Not in code. */
 void smc_hold(EngineCpu *ec, RamBlock *ram, uint64_t page); /* until its code_page_release */
+/* EngineOps.code_differs */
+void smc_code_differs(Cpu *cpu, VirtAddr addr, unsigned size);
 void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 
@@ -359,6 +361,8 @@ bool code_block_covers(const Block *block, const uint8_t *host, unsigned size);
 /* Whether any of these bytes is rewritten often by stores that are as short. */
 bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
+/* Those that load any of these bytes, which then do not count as rewritten often for a while. */
+void blocks_kill_loaders(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
 void blocks_kill_all(void);
 void code_block_link(HostExit *exit, Block *to);
 void code_block_register_code(Block *block);

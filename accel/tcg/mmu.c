@@ -695,6 +695,7 @@ const EngineOps tcg_engine_ops = {
     .update_mode = engine_update_mode,
     .change_mode = engine_change_mode,
     .breakpoints_changed = debug_breakpoints_changed,
+    .code_differs = smc_code_differs,
     .exclusive = engine_exclusive,
     .watch = debug_guest_watch,
     .watch_report = debug_guest_report,

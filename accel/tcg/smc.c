@@ -47,6 +47,20 @@ void smc_stored(const PageEntry *entry, unsigned offset, unsigned size)
     g_mutex_unlock(&tb_lock);
 }
 
+void smc_code_differs(Cpu *cpu, VirtAddr addr, unsigned size)
+{
+    EngineCpu *ec = cpu->engine;
+    const PageEntry *entry = mmu_page_or_null(ec, addr, MMU_FETCH, ec->fetch_mode);
+    unsigned offset = addr & (GUEST_PAGE_SIZE - 1);
+
+    if (!entry || !entry->ram) {
+        return; /* whoever looks for the block next finds that too */
+    }
+    g_mutex_lock(&tb_lock);
+    blocks_kill_loaders(entry->ram, entry_page(entry), offset, offset + size - 1);
+    g_mutex_unlock(&tb_lock);
+}
+
 /*
  * Before a page is read to translate it: no vCPU stores there any more without that it is seen. Whoever comes while another
  * vCPU still waits for that waits too, and nobody clears PAGE_CODE until the block is in the index.

@@ -89,6 +89,17 @@ static const uint8_t *patched(Translation *t, uint64_t pc, unsigned size)
     return entry->host + offset;
 }
 
+static bool may_be_patched(Translation *t, uint64_t pc, unsigned size)
+{
+    const Fetch *f = t->engine;
+    uint64_t vaddr = f->origin + pc;
+    const PageEntry *entry = &f->page[0].entry;
+    unsigned offset = vaddr & (GUEST_PAGE_SIZE - 1);
+    const CodePage *cp = entry->host && on_first_page(f, vaddr) ? code_page(entry->ram, entry_page(entry), false) : NULL;
+
+    return cp && code_page_is_patched(cp, offset, MIN(offset + size, GUEST_PAGE_SIZE) - 1);
+}
+
 static bool has_breakpoint(Translation *t, uint64_t pc)
 {
     Fetch *f = t->engine;
@@ -278,6 +289,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .single_step = f->variant & VARIANT_STEP,
         .fetch = fetch_byte,
         .patched = patched,
+        .may_be_patched = may_be_patched,
         .has_breakpoint = has_breakpoint,
         .engine = f,
         .end_pc = key->pc,

@@ -51,6 +51,8 @@ typedef struct Translation {
      * them when it runs (ir_load_code): stores to them do not invalidate it then. NULL: it had not. May be NULL itself.
      */
     const uint8_t *(*patched)(struct Translation *t, uint64_t pc, unsigned size);
+    /* Whether `patched` may say so. */
+    bool (*may_be_patched)(struct Translation *t, uint64_t pc, unsigned size);
     /* The engine wants an exit before this pc (breakpoint). */
     bool (*has_breakpoint)(struct Translation *t, uint64_t pc);
     void *engine;
@@ -154,6 +156,8 @@ typedef struct EngineOps {
     void (*change_mode)(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base);
     /* Stop translating/running this block after the current instruction (e.g. self-modified). */
     void (*breakpoints_changed)(Cpu *cpu);
+    /* A block that loads these bytes of its code (Translation.patched) has found there what it is not made for: makes it anew. */
+    void (*code_differs)(Cpu *cpu, VirtAddr addr, unsigned size);
     /* Watched range number index (below GUEST_WATCHES) of this CPU; size 0: none. Accesses by
      * translated code and its helpers come to GuestOps.watch_hits as bits by index. */
     /* For what takes more than one access: unless no other vCPU runs now, the instruction begins again when none does. */

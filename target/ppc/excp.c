@@ -73,15 +73,29 @@ static uint64_t assumable_mode(const PpcState *s)
     return m;
 }
 
+/* Of an instruction that has been counted, where the block is left before it. */
+static void begin_again(PpcState *s)
+{
+    if (s->mode_flags & MODE_COUNT) {
+        s->pmu_left++;
+    }
+}
+
 /* A block of privileged state has found these bits of its mode to be wrong. Its instruction begins again. */
 uint64_t ppc_helper_assume(PpcState *s, uint64_t bits, uint64_t pc, uint64_t c, uint64_t d)
 {
     s->pc = pc;
     s->assumed = (s->assumed & ~bits) | (assumable_mode(s) & bits);
-    if (s->mode_flags & MODE_COUNT) {
-        s->pmu_left++;
-    }
+    begin_again(s);
     ppc_update_mode(s);
+    return 0;
+}
+
+uint64_t ppc_helper_code_differs(PpcState *s, uint64_t pc, uint64_t b, uint64_t c, uint64_t d)
+{
+    s->pc = pc;
+    begin_again(s);
+    engine.code_differs(s->hot.cpu, pc, 4);
     return 0;
 }
 

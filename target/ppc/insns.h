@@ -11,6 +11,7 @@ typedef struct PpcInsn {
     uint32_t word, prefix;
     uint64_t pc, next_pc;
     const struct PpcRow *row;
+    IrVal loaded; /* A_IMMEDIATE: the word as it is when the block runs, I32; none: as it was translated */
 } PpcInsn;
 
 typedef void PpcEmit(PpcTranslator *tr, const PpcInsn *in);
@@ -28,6 +29,7 @@ enum {
     A_TX5 = 1 << 10,    /* TX is bit 5: prefixed forms */
     A_PREFIXED = 1 << 7, /* the row's word is the suffix, and prefix_match, prefix_mask count */
     A_SPE = 1 << 8,     /* needs MSR[SPE] */
+    A_IMMEDIATE = 1 << 11, /* the right half is a constant, which the emitter takes by ppc_si or ppc_ui */
 };
 
 /* A row of a family's table: what a word (masked) must be. Rows are looked at in the order of tables and rows. */
@@ -152,6 +154,9 @@ IrVal ppc_pc(PpcTranslator *tr, IrType type, uint64_t pc);
 IrVal ppc_gpr(PpcTranslator *tr, unsigned n);            /* at tr->width */
 IrVal ppc_gpr_as(PpcTranslator *tr, IrType type, unsigned n);
 IrVal ppc_gpr_or_0(PpcTranslator *tr, unsigned n);       /* (RA|0) */
+/* SI and UI, shifted left, as values: constants, unless the word is one that is rewritten often. */
+IrVal ppc_si(PpcTranslator *tr, const PpcInsn *in, IrType type, unsigned shift);
+IrVal ppc_ui(PpcTranslator *tr, const PpcInsn *in, IrType type, unsigned shift);
 void ppc_put_gpr(PpcTranslator *tr, unsigned n, IrVal value); /* value of type tr->width */
 /* Addresses, of type tr->address. */
 IrVal ppc_address_x(PpcTranslator *tr, const PpcInsn *in);  /* (RA|0) + RB */

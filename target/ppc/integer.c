@@ -69,13 +69,13 @@ static void emit_sum(PpcTranslator *tr, unsigned rt, IrVal a, IrVal b, unsigned 
 
 static void emit_addi(PpcTranslator *tr, const PpcInsn *in)
 {
-    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_add, tr->width, ppc_gpr_or_0(tr, F_RA(in)), ppc_const(tr, tr->width, F_SI(in))));
+    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_add, tr->width, ppc_gpr_or_0(tr, F_RA(in)), ppc_si(tr, in, tr->width, 0)));
 }
 
 static void emit_addis(PpcTranslator *tr, const PpcInsn *in)
 {
     ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_add, tr->width, ppc_gpr_or_0(tr, F_RA(in)),
-                                     ppc_const(tr, tr->width, (uint64_t)F_SI(in) << 16)));
+                                     ppc_si(tr, in, tr->width, 16)));
 }
 
 /* addpcis: RT = next pc + D << 16. */
@@ -103,7 +103,7 @@ static void emit_paddi(PpcTranslator *tr, const PpcInsn *in)
 enum { IMMEDIATE_RC = 8 };
 static void emit_sum_immediate(PpcTranslator *tr, const PpcInsn *in)
 {
-    emit_sum(tr, F_RT(in), ppc_gpr(tr, F_RA(in)), ppc_const(tr, tr->width, F_SI(in)), in->row->op & ~IMMEDIATE_RC, false,
+    emit_sum(tr, F_RT(in), ppc_gpr(tr, F_RA(in)), ppc_si(tr, in, tr->width, 0), in->row->op & ~IMMEDIATE_RC, false,
              in->row->op & IMMEDIATE_RC);
 }
 
@@ -146,7 +146,7 @@ static void emit_neg(PpcTranslator *tr, const PpcInsn *in)
 
 static void emit_mulli(PpcTranslator *tr, const PpcInsn *in)
 {
-    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_mul, tr->width, ppc_gpr(tr, F_RA(in)), ppc_const(tr, tr->width, F_SI(in))));
+    ppc_put_gpr(tr, F_RT(in), ir_op2(tr->ir, IR_mul, tr->width, ppc_gpr(tr, F_RA(in)), ppc_si(tr, in, tr->width, 0)));
 }
 
 static void finish(PpcTranslator *tr, const PpcInsn *in, IrVal value)
@@ -328,9 +328,9 @@ static void emit_cmp(PpcTranslator *tr, const PpcInsn *in)
 static void emit_cmpi(PpcTranslator *tr, const PpcInsn *in)
 {
     IrType type = compare_type(tr, in);
-    uint64_t value = in->row->op & IS_UNSIGNED ? F_UI(in) : (uint64_t)F_SI(in);
+    IrVal value = in->row->op & IS_UNSIGNED ? ppc_ui(tr, in, type, 0) : ppc_si(tr, in, type, 0);
 
-    ppc_compare(tr, F_BF(in), type, !(in->row->op & IS_UNSIGNED), ppc_gpr_as(tr, type, F_RA(in)), ppc_const(tr, type, value));
+    ppc_compare(tr, F_BF(in), type, !(in->row->op & IS_UNSIGNED), ppc_gpr_as(tr, type, F_RA(in)), value);
 }
 
 /* cmprb: whether the byte of RA lies in the range, or one of the two ranges, of RB. */
@@ -427,14 +427,14 @@ const PpcRow ppc_rows_integer[] = {
     { "paddi", OPCD(14), emit_paddi, A_PREFIXED, ISA_V310, .prefix_match = 0x06100000, .prefix_mask = 0xffe00000 },
     { "tdi", OPCD(2), emit_twi, .isa = ISA_64, .op = IR_I64 },
     { "twi", OPCD(3), emit_twi, .op = IR_I32 },
-    { "mulli", OPCD(7), emit_mulli },
-    { "subfic", OPCD(8), emit_sum_immediate, .op = SUM_CARRY | SUM_SUBTRACT },
-    { "cmpli", OPCD(10), emit_cmpi, .op = IS_UNSIGNED },
-    { "cmpi", OPCD(11), emit_cmpi },
-    { "addic", OPCD(12), emit_sum_immediate, .op = SUM_CARRY },
-    { "addic.", OPCD(13), emit_sum_immediate, .op = SUM_CARRY | IMMEDIATE_RC },
-    { "addi", OPCD(14), emit_addi },
-    { "addis", OPCD(15), emit_addis },
+    { "mulli", OPCD(7), emit_mulli, A_IMMEDIATE },
+    { "subfic", OPCD(8), emit_sum_immediate, A_IMMEDIATE, .op = SUM_CARRY | SUM_SUBTRACT },
+    { "cmpli", OPCD(10), emit_cmpi, A_IMMEDIATE, .op = IS_UNSIGNED },
+    { "cmpi", OPCD(11), emit_cmpi, A_IMMEDIATE },
+    { "addic", OPCD(12), emit_sum_immediate, A_IMMEDIATE, .op = SUM_CARRY },
+    { "addic.", OPCD(13), emit_sum_immediate, A_IMMEDIATE, .op = SUM_CARRY | IMMEDIATE_RC },
+    { "addi", OPCD(14), emit_addi, A_IMMEDIATE },
+    { "addis", OPCD(15), emit_addis, A_IMMEDIATE },
     { "addpcis", A_FORM(19, 2), emit_addpcis, .isa = ISA_V300 },
     { "maddhd", VA_FORM(48), emit_madd, .isa = ISA_V300, .op = MADD_HIGH },
     { "maddhdu", VA_FORM(49), emit_madd, .isa = ISA_V300, .op = MADD_HIGH | IS_UNSIGNED },

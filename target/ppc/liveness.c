@@ -81,12 +81,12 @@ static Effect effect_of(uint32_t word, unsigned field, bool *may_fault)
     }
 }
 
-/* The word at pc if that is on the block's page; prefixed instructions are none that this file knows. */
+/* The word at pc if that is on the block's page and there to stay; prefixed instructions are none that this file knows. */
 static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
 {
     uint8_t bytes[4];
 
-    if ((pc ^ tr->t->key->pc) >> GUEST_PAGE_BITS) {
+    if ((pc ^ tr->t->key->pc) >> GUEST_PAGE_BITS || (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4))) {
         return false;
     }
     for (unsigned i = 0; i < 4; i++) {

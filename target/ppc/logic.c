@@ -13,8 +13,8 @@ static void finish(PpcTranslator *tr, const PpcInsn *in, IrVal value)
 enum { IMMEDIATE_SHIFTED = 0x100, IMMEDIATE_RC = 0x200 };
 static void emit_logic_immediate(PpcTranslator *tr, const PpcInsn *in)
 {
-    uint64_t ui = in->row->op & IMMEDIATE_SHIFTED ? (uint64_t)F_UI(in) << 16 : F_UI(in);
-    IrVal value = ir_op2(tr->ir, in->row->op & 0xff, tr->width, ppc_gpr(tr, F_RS(in)), ppc_const(tr, tr->width, ui));
+    IrVal ui = ppc_ui(tr, in, tr->width, in->row->op & IMMEDIATE_SHIFTED ? 16 : 0);
+    IrVal value = ir_op2(tr->ir, in->row->op & 0xff, tr->width, ppc_gpr(tr, F_RS(in)), ui);
 
     ppc_put_gpr(tr, F_RA(in), value);
     if (in->row->op & IMMEDIATE_RC) {
@@ -364,12 +364,12 @@ const PpcRow ppc_rows_logic[] = {
     { "rlwimi", OPCD(20), emit_rlwimi },
     { "rlwinm", OPCD(21), emit_rlwinm },
     { "rlwnm", OPCD(23), emit_rlwnm },
-    { "ori", OPCD(24), emit_logic_immediate, .op = IR_or },
-    { "oris", OPCD(25), emit_logic_immediate, .op = IR_or | IMMEDIATE_SHIFTED },
-    { "xori", OPCD(26), emit_logic_immediate, .op = IR_xor },
-    { "xoris", OPCD(27), emit_logic_immediate, .op = IR_xor | IMMEDIATE_SHIFTED },
-    { "andi.", OPCD(28), emit_logic_immediate, .op = IR_and | IMMEDIATE_RC },
-    { "andis.", OPCD(29), emit_logic_immediate, .op = IR_and | IMMEDIATE_SHIFTED | IMMEDIATE_RC },
+    { "ori", OPCD(24), emit_logic_immediate, A_IMMEDIATE, .op = IR_or },
+    { "oris", OPCD(25), emit_logic_immediate, A_IMMEDIATE, .op = IR_or | IMMEDIATE_SHIFTED },
+    { "xori", OPCD(26), emit_logic_immediate, A_IMMEDIATE, .op = IR_xor },
+    { "xoris", OPCD(27), emit_logic_immediate, A_IMMEDIATE, .op = IR_xor | IMMEDIATE_SHIFTED },
+    { "andi.", OPCD(28), emit_logic_immediate, A_IMMEDIATE, .op = IR_and | IMMEDIATE_RC },
+    { "andis.", OPCD(29), emit_logic_immediate, A_IMMEDIATE, .op = IR_and | IMMEDIATE_SHIFTED | IMMEDIATE_RC },
     { "rldicl", MD_FORM(30, 0), emit_rld, .isa = ISA_64, .op = MASK_LEFT },
     { "rldicr", MD_FORM(30, 1), emit_rld, .isa = ISA_64, .op = MASK_RIGHT },
     { "rldic", MD_FORM(30, 2), emit_rld, .isa = ISA_64, .op = MASK_BOTH },

@@ -18,6 +18,34 @@ IrVal ppc_pc(PpcTranslator *tr, IrType type, uint64_t pc)
     return type == sum_type ? sum : ir_zext(tr->ir, type, sum_type, sum);
 }
 
+static IrVal shifted(PpcTranslator *tr, IrType type, IrVal value, unsigned shift)
+{
+    return shift ? ir_op2(tr->ir, IR_shl, type, value, ppc_const(tr, IR_I8, shift)) : value;
+}
+
+IrVal ppc_si(PpcTranslator *tr, const PpcInsn *in, IrType type, unsigned shift)
+{
+    IrVal value;
+
+    if (!in->loaded.id) {
+        return ppc_const(tr, type, (uint64_t)F_SI(in) << shift);
+    }
+    value = shifted(tr, IR_I32, in->loaded, 16);
+    value = ir_op2(tr->ir, IR_sar, IR_I32, value, ppc_const(tr, IR_I8, 16));
+    return shifted(tr, type, type == IR_I64 ? ir_sext(tr->ir, type, IR_I32, value) : value, shift);
+}
+
+IrVal ppc_ui(PpcTranslator *tr, const PpcInsn *in, IrType type, unsigned shift)
+{
+    IrVal value;
+
+    if (!in->loaded.id) {
+        return ppc_const(tr, type, (uint64_t)F_UI(in) << shift);
+    }
+    value = ir_op2(tr->ir, IR_and, IR_I32, in->loaded, ppc_const(tr, IR_I32, 0xffff));
+    return shifted(tr, type, type == IR_I64 ? ir_zext(tr->ir, type, IR_I32, value) : value, shift);
+}
+
 IrVal ppc_gpr_as(PpcTranslator *tr, IrType type, unsigned n)
 {
     return ir_get(tr->ir, type, SLOT_R0 + n);

@@ -290,6 +290,33 @@ static bool keeps_host_flags(const PpcInsn *in)
     }
 }
 
+static void cold_word_differs(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal pc = ppc_pc(tr, IR_I64, in->pc);
+
+    PPC_CALL1(tr, code_differs, pc);
+    ir_exit_main(tr->ir, TCG_EXIT_LOOKUP);
+    tr->done = true;
+}
+
+/* A word whose constant is rewritten often is loaded when the block runs; of its other bits the block is made. */
+static void load_immediate(PpcTranslator *tr, PpcInsn *in)
+{
+    const uint8_t *host = tr->t->patched && !in->prefix ? tr->t->patched(tr->t, in->pc, 4) : NULL;
+    IrVal word, fixed;
+
+    if (!host || ppc_each_insn_exits(tr)) {
+        return;
+    }
+    word = ir_load_code(tr->ir, IR_I32, host);
+    if (!(tr->mode & MODE_LE)) {
+        word = ir_op1(tr->ir, IR_bswap, IR_I32, word);
+    }
+    fixed = ir_op2(tr->ir, IR_and, IR_I32, word, ppc_const(tr, IR_I32, 0xffff0000));
+    ppc_cold_if(tr, in, COND_NE, IR_I32, fixed, ppc_const(tr, IR_I32, in->word & 0xffff0000), cold_word_differs);
+    in->loaded = word;
+}
+
 static void translate_insn(PpcTranslator *tr, PpcInsn *in)
 {
     const PpcRow *row = ppc_decode(tr->isa, in->prefix, in->word);
@@ -313,6 +340,9 @@ static void translate_insn(PpcTranslator *tr, PpcInsn *in)
     } else if ((vector = unavailable(tr, in))) {
         ppc_emit_raise(tr, vector, 0);
     } else {
+        if (row->attr & A_IMMEDIATE) {
+            load_immediate(tr, in);
+        }
         row->emit(tr, in);
         tr->flags_epoch += !keeps_host_flags(in);
     }

@@ -284,6 +284,60 @@ static void a_prefix_stays_within_64_bytes(void)
     g_assert_cmphex((uint32_t)R[6] & 0x10000000, ==, 0x10000000);
 }
 
+/* What a word of the list below makes of r3, and of "less" in CR0. */
+static uint32_t done_by(uint32_t word, uint32_t r3, bool *less)
+{
+    uint32_t ui = word & 0xffff, si = (uint32_t)(int16_t)ui;
+
+    switch (word >> 26) {
+    case 7: return r3 * si;
+    case 8: return si - r3;
+    case 14: return r3 + si;
+    case 15: return r3 + (si << 16);
+    case 24: return r3 | ui;
+    case 26: return r3 ^ ui;
+    case 27: return r3 ^ ui << 16;
+    case 28: *less = false; return r3 & ui;
+    default: return r3;
+    }
+}
+
+/*
+ * A word of a routine is rewritten before each call. Mostly only its constant changes, which blocks then load; now and
+ * then it is another instruction, which may also make the CR0 that the branch behind it looks at.
+ */
+static void a_word_that_is_rewritten(void)
+{
+    enum { TABLE = 0x20000, SITE = 0x11000, COUNT = 600 };
+    static const uint32_t caller[] = {
+        LIS(4, TABLE >> 16), LI(6, COUNT), MTSPR(SPR_CTR, 6), LIS(7, SITE >> 16), ORI(7, 7, SITE & 0xffff), LI(3, 1), LI(8, 0),
+        LWZ(5, 0, 4), ADDI(4, 4, 4), STW(5, 0, 7), X_(31, 0, 0, 7, 54) /* dcbst */, X_(31, 0, 0, 0, 598) /* sync */,
+        X_(31, 0, 0, 7, 982) /* icbi */, ISYNC, B(SITE - 8 - RIG_CODE - 14 * 4) | 1, BC(16, 0, -8 * 4) /* bdnz */, RIG_END,
+    };
+    static const uint32_t routine[] = { ADD(8, 8, 3), D_(11, 0, 3, 100) /* cmpwi r3, 100 */, ADDI(3, 3, 1), BC(4, 0, 8) /* bge */,
+                                        ADDI(8, 8, 1), BLR };
+    static const uint8_t ops[] = { 14, 7, 8, 15, 24, 26, 27, 28 };
+    uint32_t r3 = 1, r8 = 0, words[COUNT];
+
+    rig_reset(0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        unsigned op = i % 100 < 50 ? ops[i / 100 % 8] : i % 100 < 60 ? ops[i % 8] : i % 7 == 0 ? 28 : 14;
+        bool less;
+
+        words[i] = i % 97 == 96 ? 0x60000000 : D_(op, 3, 3, i * 2654435761u >> 7);
+        r8 += r3;
+        less = (int32_t)r3 < 100;
+        r3 = done_by(words[i], r3, &less);
+        r8 += less;
+    }
+    rig_words(TABLE, words, COUNT);
+    rig_words(SITE - 8, routine, G_N_ELEMENTS(routine));
+    rig_words(RIG_CODE, caller, G_N_ELEMENTS(caller));
+    rig_run(RIG_CODE);
+    g_assert_cmphex((uint32_t)R[3], ==, r3);
+    g_assert_cmphex((uint32_t)R[8], ==, r8);
+}
+
 static void the_decrementer_interrupts(void)
 {
     static const uint32_t handler[] = { LI(3, 99), RIG_END };
@@ -336,6 +390,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/facilities/toggled", privileged_code_sees_facilities_come_and_go);
     g_test_add_func("/ppc/facilities/rounding", privileged_code_sees_its_rounding);
     g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
+    g_test_add_func("/ppc/rewritten", a_word_that_is_rewritten);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
     return g_test_run();
