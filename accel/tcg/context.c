@@ -417,10 +417,16 @@ static void context_enter(EngineCpu *ec, uint64_t id)
     }
 }
 
+/* A kernel and its processes come in turn, and a 32-bit kernel's code with FS as processes left it and as it wants it. */
+static JumpCache **recent_jumps(EngineCpu *ec, uint64_t flags)
+{
+    return &ec->recent_jumps[ec->mode][(uint32_t)flags * 0x9e3779b1u >> 29];
+}
+
 static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
 {
     JumpCache *list = tables_of_mode(ec, ec->mode)->jumps, *oldest = &list[0];
-    JumpCache *recent = ec->recent_jumps[ec->mode];
+    JumpCache *recent = *recent_jumps(ec, flags);
 
     if (recent >= list && recent < list + JUMP_CACHES && recent->entries && recent->flags == flags && recent->base == base) {
         recent->used = ++ec->clock;
@@ -447,7 +453,7 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
         oldest->base = base;
     }
     ec->jumps->used = ++ec->clock;
-    ec->recent_jumps[ec->mode] = ec->jumps;
+    *recent_jumps(ec, flags) = ec->jumps;
     ec->cpu->hot->jump_cache = ec->jumps->entries;
 }
 

@@ -143,6 +143,7 @@ typedef struct Globals {
 } Globals;
 
 #define WORLDS 8
+#define RECENT_JUMPS 8
 
 enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
 
@@ -172,7 +173,7 @@ typedef struct EngineCpu {
     unsigned mode, kernel_mode, fetch_mode;
     MmuContext *context;
     JumpCache *jumps;
-    JumpCache *recent_jumps[MMU_MODES]; /* the last of each mode: a kernel and its processes come in turn */
+    JumpCache *recent_jumps[MMU_MODES][RECENT_JUMPS]; /* the last ones of each mode, by a hash of their flags */
     MmuContext contexts[MMU_CONTEXTS];
     Globals worlds[WORLDS];
     Globals *globals;          /* of the current context's world */

@@ -16,12 +16,12 @@ bool x86_is_amd(const X86State *s)
 /* Present writable expand-up data (or what real mode left) of 4 GiB. */
 static bool unlimited_data(const X86Segment *seg)
 {
-    return seg->limit == UINT32_MAX && (seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+    return (seg->limit == UINT32_MAX) & ((seg->attr & (SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2));
 }
 
 static bool flat_data(const X86Segment *seg)
 {
-    return seg->base == 0 && unlimited_data(seg);
+    return (seg->base == 0) & unlimited_data(seg);
 }
 
 /* Instruction breakpoint i is on: R/W and LEN are zero. */
@@ -162,24 +162,13 @@ static uint64_t segment_bits(const X86State *s)
     if (is_code64(s)) {
         return MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS;
     }
-    if (cs->attr & SEG_DB) {
-        m |= MODE_CS32;
-    }
-    if (ss->attr & SEG_DB) {
-        m |= MODE_SS32;
-    }
-    if (flat_data(ss) && flat_data(&s->seg[S_DS]) && flat_data(&s->seg[S_ES])) {
-        m |= MODE_FLAT;
-    }
-    if (unlimited_data(&s->seg[S_FS])) {
-        m |= MODE_FLAT_FS;
-    }
-    if (unlimited_data(&s->seg[S_GS])) {
-        m |= MODE_FLAT_GS;
-    }
-    if (cs->base == 0 && cs->limit == UINT32_MAX) {
-        m |= MODE_FLAT_CS;
-    }
+    /* Without branches: FS and GS change at each entry of a 32-bit kernel. */
+    m |= cs->attr & SEG_DB ? MODE_CS32 : 0;
+    m |= ss->attr & SEG_DB ? MODE_SS32 : 0;
+    m |= flat_data(ss) & flat_data(&s->seg[S_DS]) & flat_data(&s->seg[S_ES]) ? MODE_FLAT : 0;
+    m |= unlimited_data(&s->seg[S_FS]) ? MODE_FLAT_FS : 0;
+    m |= unlimited_data(&s->seg[S_GS]) ? MODE_FLAT_GS : 0;
+    m |= (cs->base == 0) & (cs->limit == UINT32_MAX) ? MODE_FLAT_CS : 0;
     return m;
 }
 
@@ -267,7 +256,8 @@ void x86_update_mode(X86State *s)
 /* Bits that want more than a look at CPL, EFLAGS and the segments. */
 #define MODE_RARE (MODE_SHADOW | MODE_TF | MODE_VM | MODE_BREAKPOINTS)
 
-void x86_update_privilege(X86State *s)
+/* The segments' bits are known already. */
+static void update_privilege(X86State *s, uint64_t segments)
 {
     uint64_t m = s->mode_flags;
 
@@ -276,17 +266,47 @@ void x86_update_privilege(X86State *s)
         x86_update_mode(s);
         return;
     }
-    m = (m & ~(MODE_PRIVILEGE | MODE_SEGMENTS)) | privilege_bits(s) | segment_bits(s);
+    m = (m & ~(MODE_PRIVILEGE | MODE_SEGMENTS)) | privilege_bits(s) | segments;
     s->eflags &= ~(uint32_t)EFL_RF; /* as above: there are no breakpoints */
     if (keep_mode(s, m)) {
         engine.change_mode(s->hot.cpu, s->published_mmu, m, s->published_base);
     }
 }
 
-void x86_update_segments(X86State *s)
+void x86_update_privilege(X86State *s)
 {
-    if (segment_bits(s) != (s->mode_flags & MODE_SEGMENTS)) {
-        x86_update_mode(s);
+    update_privilege(s, segment_bits(s));
+}
+
+void x86_update_flat_call(X86State *s)
+{
+    uint64_t old = s->mode_flags;
+
+    if ((old & (MODE_CS64 | MODE_FLAT)) != MODE_FLAT || is_long(s)) {
+        x86_update_privilege(s);
+        return;
+    }
+    update_privilege(s, (old & (MODE_FLAT | MODE_FLAT_FS | MODE_FLAT_GS)) | MODE_CS32 | MODE_SS32 | MODE_FLAT_CS);
+}
+
+/* FS and GS have a bit each, which tells nothing in 64-bit code. */
+static bool is_bit_as_known(const X86State *s, int seg)
+{
+    bool was = s->mode_flags & (seg == S_FS ? MODE_FLAT_FS : MODE_FLAT_GS);
+
+    return s->mode_flags & MODE_CS64 || was == unlimited_data(&s->seg[seg]);
+}
+
+void x86_update_segment(X86State *s, int seg)
+{
+    uint64_t known = s->mode_flags & MODE_SEGMENTS;
+
+    if (seg >= S_FS) {
+        if (!is_bit_as_known(s, seg)) {
+            update_privilege(s, known ^ (seg == S_FS ? MODE_FLAT_FS : MODE_FLAT_GS));
+        }
+    } else if (segment_bits(s) != known) {
+        x86_update_privilege(s);
     }
 }
 

@@ -629,7 +629,7 @@ uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, u
         s->pc = (uint32_t)s->star;
     }
     s->cpl = 0;
-    x86_update_privilege(s);
+    x86_update_flat_call(s);
     if (stepping && !(s->eflags & EFL_TF)) { /* masked: no step behind it */
         s->pending_debug &= DR6_HITS;
         if (!s->pending_debug) {
@@ -673,7 +673,7 @@ uint64_t helper_sysret(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uin
     }
     set_flat(s, S_SS, (selector + 8) | 3, 3, TYPE_DATA, SEG_DB);
     s->cpl = 3;
-    x86_update_privilege(s);
+    x86_update_flat_call(s);
     x86_poll_interrupts(s);
     if (s->eflags & EFL_TF) {
         helper_single_step(s, 0, 0, 0, 0); /* TF as it is now counts, as with SYSCALL */
@@ -697,7 +697,7 @@ uint64_t helper_sysenter(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
     s->cpl = 0;
     s->reg[R_SP] = lma ? s->sysenter_esp : (uint32_t)s->sysenter_esp;
     s->pc = lma ? s->sysenter_eip : (uint32_t)s->sysenter_eip;
-    x86_update_privilege(s);
+    x86_update_flat_call(s);
     return 0;
 }
 
@@ -727,6 +727,6 @@ uint64_t helper_sysexit(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, ui
         s->pc = (uint32_t)s->reg[R_DX];
     }
     s->cpl = 3;
-    x86_update_privilege(s);
+    x86_update_flat_call(s);
     return 0;
 }

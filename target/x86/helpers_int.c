@@ -361,11 +361,6 @@ uint64_t helper_get_table(X86State *s, uint64_t which, uint64_t b, uint64_t c, u
     }
 }
 
-uint64_t helper_get_selector(X86State *s, uint64_t seg, uint64_t b, uint64_t c, uint64_t d)
-{
-    return s->seg[seg].selector;
-}
-
 uint64_t helper_set_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     s->eflags |= EFL_IF;

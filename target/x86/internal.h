@@ -17,6 +17,8 @@ typedef enum X86Slot {
 #define SLOT_MASK(slot) (UINT64_C(1) << (slot))
 #define SLOTS_CC (SLOT_MASK(SLOT_CC_OP) | SLOT_MASK(SLOT_CC_DST) | SLOT_MASK(SLOT_CC_SRC) | \
                   SLOT_MASK(SLOT_CC_AUX_DST))
+#define SLOTS_SEG_BASE (SLOT_MASK(SLOT_ES_BASE) | SLOT_MASK(SLOT_CS_BASE) | SLOT_MASK(SLOT_SS_BASE) | SLOT_MASK(SLOT_DS_BASE) | \
+                        SLOT_MASK(SLOT_FS_BASE) | SLOT_MASK(SLOT_GS_BASE))
 
 /* BlockKey.flags. */
 enum {

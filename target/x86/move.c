@@ -227,7 +227,7 @@ void x86_emit_movnti(X86Translator *tr, X86Insn *in)
 
 static IrVal get_selector(X86Translator *tr, unsigned seg)
 {
-    return X86_CALL1(tr, get_selector, x86_const(tr, IR_I64, seg));
+    return ir_get_field(tr->ir, IR_I16, offsetof(X86State, seg[seg].selector));
 }
 
 void x86_emit_mov_from_seg(X86Translator *tr, X86Insn *in)
@@ -252,6 +252,52 @@ void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector)
     }
 }
 
+/* What follows MOV and POP of a segment that has turned out to need the helper, which the caller ends the block behind. */
+static void mov_by_helper(X86Translator *tr, X86Insn *in)
+{
+    X86_CALL2(tr, load_seg, x86_const(tr, IR_I64, in->modrm >> 3 & 7), x86_arg(tr, IR_I16, x86_rm_get(tr, in, IR_I16)));
+}
+
+static void pop_by_helper(X86Translator *tr, X86Insn *in)
+{
+    X86_CALL2(tr, load_seg, x86_const(tr, IR_I64, in->row->op), x86_arg(tr, IR_I16, x86_stack_load(tr, in, IR_I16, R_SP, 0)));
+    x86_stack_move(tr, x86_size(in->type));
+}
+
+/*
+ * Kernels load DS and ES at each entry with what they have already. The block goes on if the selector and its descriptor
+ * are those of the last load, and the register still has what that gave; otherwise `by_helper` does the instruction.
+ */
+static bool load_seg_again(X86Translator *tr, X86Insn *in, int seg, IrVal selector, X86Emit *by_helper)
+{
+    IrBlock *ir = tr->ir;
+    const uint32_t memo = offsetof(X86State, seg_memo[seg]);
+    IrVal wide, room, addr, diff, loaded;
+
+    if ((seg != S_DS && seg != S_ES) || tr->cs64 || !tr->pe || tr->vm || tr->cpl == 3 || x86_each_insn_exits(tr)) {
+        return false;
+    }
+    wide = ir_zext(ir, IR_I32, IR_I16, selector);
+    /* Negative: beyond the table's limit, which has 16 bits. */
+    room = ir_op2(ir, IR_sub, IR_I32, ir_get_field(ir, IR_I32, offsetof(X86State, gdtr.limit)),
+                  ir_op2(ir, IR_or, IR_I32, wide, x86_const(tr, IR_I32, 7)));
+    diff = ir_op2(ir, IR_xor, IR_I32, wide, ir_get_field(ir, IR_I32, memo + offsetof(X86SegMemo, key)));
+    diff = ir_op2(ir, IR_or, IR_I32, diff, ir_op2(ir, IR_shr, IR_I32, room, x86_const(tr, IR_I8, 31)));
+    x86_emit_other_if(tr, in, COND_NE, IR_I32, diff, x86_const(tr, IR_I32, 0), by_helper);
+    addr = ir_op2(ir, IR_and, IR_I32, wide, x86_const(tr, IR_I32, 0xfff8));
+    addr = ir_op2(ir, IR_add, IR_I32, addr, ir_get_field(ir, IR_I32, offsetof(X86State, gdtr.base)));
+    loaded = ir_load(ir, IR_I64, addr, 0, 0);
+    diff = ir_op2(ir, IR_xor, IR_I64, loaded, ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, raw)));
+    loaded = ir_op2(ir, IR_xor, IR_I64, ir_get_field(ir, IR_I64, offsetof(X86State, seg[seg].limit)),
+                    ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, seg.limit)));
+    diff = ir_op2(ir, IR_or, IR_I64, diff, loaded);
+    loaded = ir_op2(ir, IR_xor, IR_I64, ir_get(ir, IR_I64, SLOT_ES_BASE + seg),
+                    ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, seg.base)));
+    diff = ir_op2(ir, IR_or, IR_I64, diff, loaded);
+    x86_emit_other_if(tr, in, COND_NE, IR_I64, diff, x86_const(tr, IR_I64, 0), by_helper);
+    return true;
+}
+
 static void end_after_seg(X86Translator *tr, X86Insn *in, int seg, bool shadow)
 {
     if (seg == S_SS && shadow) {
@@ -265,12 +311,17 @@ static void end_after_seg(X86Translator *tr, X86Insn *in, int seg, bool shadow)
 void x86_emit_mov_to_seg(X86Translator *tr, X86Insn *in)
 {
     unsigned seg = in->modrm >> 3 & 7;
+    IrVal selector;
 
     if (seg > S_GS || seg == S_CS) {
         x86_ud(tr);
         return;
     }
-    x86_emit_load_seg(tr, in, seg, x86_rm_get(tr, in, IR_I16));
+    selector = x86_rm_get(tr, in, IR_I16);
+    if (load_seg_again(tr, in, seg, selector, mov_by_helper)) {
+        return;
+    }
+    x86_emit_load_seg(tr, in, seg, selector);
     end_after_seg(tr, in, seg, true);
 }
 
@@ -302,6 +353,10 @@ void x86_emit_pop_seg(X86Translator *tr, X86Insn *in)
     unsigned size = x86_size(in->type);
     IrVal selector = x86_stack_load(tr, in, IR_I16, R_SP, 0);
 
+    if (load_seg_again(tr, in, seg, selector, pop_by_helper)) {
+        x86_stack_move(tr, size);
+        return;
+    }
     x86_emit_load_seg(tr, in, seg, selector);
     x86_stack_move(tr, size);
     end_after_seg(tr, in, seg, true);

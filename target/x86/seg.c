@@ -213,6 +213,9 @@ void seg_load_protected(X86State *s, X86Segment *out, int seg, uint16_t selector
     }
     desc_set_accessed(s, &d, ra);
     seg_from_descriptor(out, selector, &d);
+    if ((seg == S_DS || seg == S_ES) && !(selector & 4) && desc_dpl(&d) == 3) {
+        s->seg_memo[seg] = (X86SegMemo){ selector, 0, (uint64_t)d.high << 32 | d.low, *out };
+    }
 }
 
 void seg_drop_privileged(X86State *s, unsigned cpl)
@@ -254,7 +257,7 @@ uint64_t helper_load_seg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
         s->seg[seg] = loaded;
     }
     if (seg <= S_DS || !(s->mode_flags & MODE_CS64)) {
-        x86_update_segments(s);
+        x86_update_segment(s, seg);
     }
     return 0;
 }

@@ -43,6 +43,15 @@ typedef struct X86Segment {
     uint16_t selector;
     uint16_t attr;   /* descriptor bits 40-47 and 52-55: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, DB 10, G 11 */
 } X86Segment;
+
+/* The last load of a data segment that any level may load: the descriptor, and what it gave. */
+typedef struct X86SegMemo {
+    uint32_t key;    /* the selector; above 16 bits: none */
+    uint32_t unused;
+    uint64_t raw;
+    X86Segment seg;
+} X86SegMemo;
+
 enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L = 1 << 9, SEG_DB = 1 << 10, SEG_G = 1 << 11 };
 
 /*
@@ -201,6 +210,7 @@ typedef struct X86State {
     X86Pmu pmu;
     uint64_t published_base; /* what the engine was told last, with mode_flags */
     unsigned published_mmu;
+    X86SegMemo seg_memo[4];  /* of ES and DS */
     const X86Exception *delivering; /* the event whose handler is being entered */
     bool catching;          /* x86_raise jumps to catch_point instead of unwinding */
     void *catch_point[5];   /* of __builtin_setjmp */
@@ -239,8 +249,10 @@ uint32_t x86_flags(const X86State *s); /* the arithmetic bits only */
 void x86_update_mode(X86State *s);
 /* The same where only CPL, segments and EFLAGS changed (SYSCALL, interrupts and their returns): quicker. */
 void x86_update_privilege(X86State *s);
-/* The same where nothing but data segments may have changed. */
-void x86_update_segments(X86State *s);
+/* The same behind SYSCALL, SYSENTER and their returns, which load flat segments of 32 or 64 bits into CS and SS. */
+void x86_update_flat_call(X86State *s);
+/* The same where nothing but this data segment may have changed. */
+void x86_update_segment(X86State *s, int seg);
 
 /* FP state as FNINIT leaves it, and MXCSR 1F80. It must not be in the host's registers. */
 void x86_fp_reset(X86State *s);
