@@ -15,6 +15,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SKIP = 77
+PATIENCE = float(os.environ.get('MYNA_PATIENCE') or 1)  # all timeouts are so many times as long, for a busy host
 
 
 def skip(reason):
@@ -114,7 +115,7 @@ class Machine:
 
     def expect(self, pattern, timeout):
         """Waits for a regular expression on the serial line; returns the match."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         with self.changed:
             while True:
                 match = re.search(pattern, self.text)
@@ -130,7 +131,7 @@ class Machine:
 
     def wait_exit(self, timeout):
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Failure('Myna did not end') from None
 
@@ -171,7 +172,7 @@ class Machine:
 
     def wait_event(self, name, timeout, **data):
         """The next event of that name whose data has these members."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while time.monotonic() < end:
             self.command('query-status')  # events come before its answer
             for event in self.events:
@@ -198,7 +199,7 @@ class Machine:
         return self.command('human-monitor-command', **{'command-line': 'info screen'})
 
     def wait_screen(self, pattern, timeout):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         text = ''
         while time.monotonic() < end:
             text = self.screen_text()
