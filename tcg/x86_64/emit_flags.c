@@ -146,11 +146,33 @@ void emit_selectcc(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, size == 4);
 }
 
+/*
+ * Of a comparison by the FPU or the vector unit, which leaves OF clear: all that is wanted is in the low byte, and is
+ * taken from there by instructions that let EFLAGS be, as a branch on them is most often next.
+ */
+static void image_of_raw(Context *c, uint32_t id, int out)
+{
+    enum { ALWAYS_SET = 1 << 1 };
+
+    push_flags(c);
+    asm_pop(&c->a, out);
+    asm_zext_rr(&c->a, 1, out, out);
+    asm_lea(&c->a, 4, out, mem_at(out, -ALWAYS_SET));
+    if (c->values[id].last_use <= c->i) {
+        c->flags_now = 0;
+    }
+}
+
 void emit_flags_image(Context *c, const IrInsn *insn)
 {
     uint32_t id = insn->in[0];
     int out = out_reg(c, insn->out, 0, 0, 0, false);
 
+    if (c->flags_now == id && c->ir->insns[c->ir->value_def[id]].op == IR_raw) {
+        image_of_raw(c, id, out);
+        value_set_reg(c, insn->out, out, true);
+        return;
+    }
     if (c->flags_now == id) {
         push_flags(c);
         asm_pop(&c->a, out);
