@@ -94,7 +94,8 @@ typedef struct TcgRuntime {
 
 /*
  * Pages that accesses of translated code have met last, below the state: entries of the TLB tables, which whoever changes
- * or replaces those must drop (tcg_sites_clear). limit: where in the page an access may begin; 0: the entry is empty.
+ * or replaces those must drop (tcg_sites_clear). limit: where in the page an access may begin; 0: the entry is
+ * empty, and its page too.
  * Only blocks with IrBlock.use_sites look at them.
  */
 enum { TCG_SITES = 64 };

@@ -367,6 +367,7 @@ void emit_store(Context *c, const IrInsn *insn);
 void emit_probe_store(Context *c, const IrInsn *insn);
 void emit_atomic(Context *c, const IrInsn *insn);
 Address address_of(Context *c, const IrInsn *insn);
+Address probe_address_of(Context *c, const IrInsn *insn, unsigned size, unsigned align); /* for emit_probe, perhaps late */
 /* Emits the TLB check; the operand is valid after it. The cold stub's jumps are set. */
 Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align);
 /* The same with temporaries of the caller's: t1 is the addend afterwards if the address is clean or of 64 bits. */
@@ -427,6 +428,9 @@ void loop_expire(Context *c, int32_t left, int temp);
 bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */
 /* t1, in this width the address, becomes the addend, or with a width of 4 the host address. */
 void site_check(Context *c, Site *site, Address addr, unsigned width, unsigned size, bool is_store, int t1, int t2);
+/* The same for addresses that are constants, and late; returns the operand. */
+bool site_can_be_late(uint64_t addr, unsigned size);
+Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1, int t2);
 uint32_t cold_site(Context *c, const Site *site); /* returns the jump that is taken if the table does not have the page */
 
 /* emit_string.c */

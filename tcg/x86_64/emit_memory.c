@@ -40,6 +40,20 @@ Address address_of(Context *c, const IrInsn *insn)
     return addr;
 }
 
+Address probe_address_of(Context *c, const IrInsn *insn, unsigned size, unsigned align)
+{
+    const Value *v = &c->values[insn->in[0]];
+    uint64_t full = v->imm + insn->imm;
+
+    if (v->is_const && v->type == IR_I32) {
+        full = (uint32_t)full;
+    }
+    if (!v->is_const || full % align || !site_can_be_late(full, size) || !site_wanted(c, insn)) {
+        return address_of(c, insn);
+    }
+    return (Address){ .reg = alloc_temp(c), .size = 8, .is_clean = true, .is_site = true, .is_late = true, .value = full };
+}
+
 void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size)
 {
     if (disp == 0) {
@@ -87,6 +101,10 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
     stub->addr_reg = addr.reg;
     stub->disp = addr.disp;
     stub->addr_size = addr.size;
+    if (addr.is_late) {
+        unlock_reg(c, t2);
+        return site_check_constant(c, &stub->sites[0], addr, size, is_store, t1, t2);
+    }
     emit_effective(c, t1, addr.reg, addr.disp, width);
     if (align > 1) {
         asm_test_imm(a, 1, rm_reg(t1), align - 1);
@@ -410,7 +428,7 @@ void emit_load(Context *c, const IrInsn *insn)
         return;
     }
     clobber_flags(c);
-    addr = address_of(c, insn);
+    addr = insn->bits & IRM_KERNEL ? address_of(c, insn) : probe_address_of(c, insn, size, alignment(insn));
     /* Whatever is in the way moves before the access; the register changes only behind it. */
     out = c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
               ? out_reg(c, insn->out, 0, 0, 0, true)
@@ -527,7 +545,7 @@ void emit_store(Context *c, const IrInsn *insn)
         mem = loop_operand(c, insn);
     } else {
         clobber_flags(c);
-        addr = address_of(c, insn);
+        addr = insn->bits & IRM_KERNEL ? address_of(c, insn) : probe_address_of(c, insn, size, alignment(insn));
     }
     if (!is_imm && insn->bits & IRM_BE && size > 1 && !host_has(HOST_MOVBE)) {
         reg = alloc_temp(c);

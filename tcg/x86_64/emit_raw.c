@@ -128,7 +128,7 @@ void emit_raw(Context *c, const IrInsn *insn)
         clobber_flags(c);
     }
     if (is_checked) {
-        addr = address_of(c, insn);
+        addr = probe_address_of(c, insn, raw->mem_size, MAX(raw->mem_align, 1));
     }
     gpr = general_operand(c, insn, raw);
     if (is_checked) {

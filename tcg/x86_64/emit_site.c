@@ -55,6 +55,17 @@ static bool is_steady(const Context *c, uint32_t id, unsigned depth)
     }
 }
 
+/*
+ * Operands of the x87 and single numbers of the vector unit: what programs compute with is together more often than what
+ * they copy, and the addresses that a table is asked for are in the way of much.
+ */
+static bool is_number(const Context *c, const IrInsn *insn)
+{
+    const IrRaw *raw = insn->op == IR_raw ? &c->ir->raws[insn->bits & ~IRB_FLAGS] : NULL;
+
+    return raw && (raw->x87 ? raw->reg_role == RAW_DIGIT : raw->reg_role == RAW_XMM && raw->mem_size <= 8);
+}
+
 bool site_wanted(const Context *c, const IrInsn *insn)
 {
     enum { DEPTH = 6 };
@@ -64,7 +75,7 @@ bool site_wanted(const Context *c, const IrInsn *insn)
         return false;
     }
     access = loop_access_at(c, c->i);
-    return access ? access->steps : is_steady(c, insn->in[0], DEPTH);
+    return access ? access->steps : is_number(c, insn) || is_steady(c, insn->in[0], DEPTH);
 }
 
 /* Entries go round, from one that depends on where the block is. */
@@ -96,6 +107,26 @@ void site_check(Context *c, Site *site, Address addr, unsigned width, unsigned s
     site->resume = asm_offset(a);
 }
 
+/* Nothing has to be computed; page 0 is that of empty entries. */
+bool site_can_be_late(uint64_t addr, unsigned size)
+{
+    return addr >= 4096 && addr <= INT32_MAX && (addr & 4095) + size <= 4096;
+}
+
+Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1, int t2)
+{
+    Asm *a = &c->a;
+
+    *site = (Site){
+        .entry = choose_entry(c, size, is_store), .size = size, .is_store = is_store, .addr = addr, .t1 = t1, .t2 = t2,
+    };
+    asm_alu_ri(a, ALU_CMP, 8, rm_mem(mem_state(field(site, G_STRUCT_OFFSET(TcgSite, page)))), addr.value & ~4095);
+    site->jump = asm_jcc(a, CC_NE);
+    asm_load(a, 8, t1, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, addend))));
+    site->resume = asm_offset(a);
+    return mem_at(t1, addr.value);
+}
+
 uint32_t cold_site(Context *c, const Site *site)
 {
     unsigned width = address_width(site->addr);
@@ -103,6 +134,9 @@ uint32_t cold_site(Context *c, const Site *site)
     uint32_t miss;
 
     asm_patch_here(a, site->jump);
+    if (site->addr.is_late) {
+        asm_mov_ri(a, site->addr.reg, site->addr.value);
+    }
     miss = emit_table_check(c, site->addr, site->size, site->is_store, site->t1, site->t2);
     asm_store(a, 8, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, page))), site->t2);
     asm_load(a, 8, site->t1, mem_at(site->t1, 8));

@@ -14,7 +14,7 @@ TcgSites *tcg_sites(void *state)
 void tcg_sites_clear(TcgSites *sites)
 {
     for (int i = 0; i < TCG_SITES && sites->filled; i++) {
-        sites->site[i].limit = 0;
+        sites->site[i].limit = sites->site[i].page = 0;
     }
     sites->filled = 0;
 }

@@ -12,6 +12,8 @@ typedef struct Address {
     unsigned size; /* 4: wraps at 32 bits */
     bool is_clean; /* and the register's bits 32-63 are zero */
     bool is_site;  /* mostly on the same page: see emit_site.c */
+    bool is_late;  /* it is this constant, which reg does not have yet: only what is out of line needs it there */
+    int32_t value;
 } Address;
 
 /* The check of a site, for what of it is out of line. */
