@@ -344,6 +344,11 @@ IrVal ir_setcond(IrBlock *ir, IrCond cond, IrType type, IrVal a, IrVal b)
     return pure(ir, IR_setcond, type, cond, a, b, NONE);
 }
 
+IrVal ir_order(IrBlock *ir, IrType type, bool is_signed, IrVal a, IrVal b, IrVal add)
+{
+    return pure(ir, IR_order, type, is_signed, a, b, add);
+}
+
 IrVal ir_select(IrBlock *ir, IrType type, IrVal cond, IrVal yes, IrVal no)
 {
     return pure(ir, IR_select, type, 0, cond, yes, no);

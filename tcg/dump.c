@@ -208,6 +208,10 @@ static void dump_insn(const IrBlock *ir, const IrInsn *insn, GString *text)
         g_string_append_printf(text, ".%s.%s", NAME(cond_names, insn->bits), type_names[insn->type]);
         dump_plain_inputs(ir, insn, text);
         break;
+    case IR_order:
+        g_string_append_printf(text, ".%s.%s", insn->bits ? "s" : "u", type_names[insn->type]);
+        dump_plain_inputs(ir, insn, text);
+        break;
     case IR_cmp:
     case IR_test:
     case IR_bt:

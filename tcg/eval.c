@@ -316,6 +316,11 @@ void ir_eval(const IrInsn *insn, const uint64_t in[4], uint64_t out[2], uint32_t
     case IR_setcond:
         r = cond_holds(insn->bits, a, b, width);
         break;
+    case IR_order:
+        r = (cond_holds(insn->bits ? COND_LTS : COND_LTU, a, b, width)   ? 8
+             : cond_holds(insn->bits ? COND_LTS : COND_LTU, b, a, width) ? 4
+                                                                         : 2) + in[2];
+        break;
     case IR_select:
         r = (uint8_t)in[0] ? b : c;
         break;

@@ -201,6 +201,7 @@ IrType ir_output_type(IrOp op, IrType type)
     switch (op) {
     case IR_setcond:
     case IR_setcc:
+    case IR_order:
     case IR_get8h:
         return IR_I8;
     case IR_flags_image:

@@ -94,6 +94,8 @@ static IrType input_type(const IrInsn *insn, unsigned index)
         return index == 2 ? IR_I8 : insn->type;
     case IR_select:
         return index == 0 ? IR_I8 : insn->type;
+    case IR_order:
+        return index == 2 ? IR_I8 : insn->type;
     case IR_sext:
     case IR_zext:
         return insn->bits;

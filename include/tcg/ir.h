@@ -293,6 +293,7 @@ IrPair ir_div2(IrBlock *ir, IrOp op, IrType type, IrVal low, IrVal high, IrVal d
 IrVal ir_sext(IrBlock *ir, IrType to, IrType from, IrVal a);
 IrVal ir_zext(IrBlock *ir, IrType to, IrType from, IrVal a);
 IrVal ir_setcond(IrBlock *ir, IrCond cond, IrType type, IrVal a, IrVal b);
+IrVal ir_order(IrBlock *ir, IrType type, bool is_signed, IrVal a, IrVal b, IrVal add);
 IrVal ir_select(IrBlock *ir, IrType type, IrVal cond, IrVal yes, IrVal no);
 IrVal ir_setcc(IrBlock *ir, IrCc cc, IrVal flags);
 IrVal ir_selectcc(IrBlock *ir, IrType type, IrCc cc, IrVal flags, IrVal yes, IrVal no);

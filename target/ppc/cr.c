@@ -1,8 +1,8 @@
 /*
  * Condition register fields and XER bits.
  *
- * A field is a byte of four bits in a slot of its own. The block also remembers the comparison that made
- * it, so that a branch in the same block is a host compare and jump.
+ * A field is a byte of four bits in a slot of its own. The block also remembers the comparison that made it, so that a
+ * branch in the same block is a host compare and jump; the byte is computed where somebody wants it (IR_order).
  */
 #include "target/ppc/insns.h"
 
@@ -16,6 +16,7 @@ void ppc_cr_forget(PpcTranslator *tr)
 void ppc_put_cr(PpcTranslator *tr, unsigned field, IrVal bits)
 {
     tr->compare[field].valid = false;
+    tr->cr_put |= 1u << field;
     ir_put(tr->ir, IR_I8, SLOT_CR0 + field, bits);
 }
 
@@ -32,20 +33,8 @@ IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field)
 
 void ppc_compare(PpcTranslator *tr, unsigned field, IrType type, bool is_signed, IrVal a, IrVal b)
 {
-    IrBlock *ir = tr->ir;
-    bool wanted = ppc_cr_wanted(tr, field);
-    /* Before the comparison, so that nothing between it and its branch takes the host's flags. */
-    IrVal so = wanted ? ir_zext(ir, IR_I32, IR_I8, ir_get(ir, IR_I8, SLOT_SO)) : (IrVal){ 0 };
-    IrVal flags = ir_opf(ir, IR_cmp, type, a, b, (IrVal){ 0 }).flags;
-
-    if (wanted) {
-        IrVal bits = ir_selectcc(ir, IR_I32, is_signed ? CC_G : CC_A, flags, ppc_const(tr, IR_I32, 4), ppc_const(tr, IR_I32, 2));
-
-        bits = ir_selectcc(ir, IR_I32, is_signed ? CC_L : CC_B, flags, ppc_const(tr, IR_I32, 8), bits);
-        /* An addition leaves them alone. */
-        ppc_put_cr(tr, field, ir_op2(ir, IR_add, IR_I8, bits, so));
-    }
-    tr->compare[field] = (PpcCompare){ true, is_signed, wanted, tr->flags_epoch + 1, flags };
+    ppc_put_cr(tr, field, ir_order(tr->ir, type, is_signed, a, b, ir_get(tr->ir, IR_I8, SLOT_SO)));
+    tr->compare[field] = (PpcCompare){ .valid = true, .is_signed = is_signed, .type = type, .a = a, .b = b };
 }
 
 void ppc_record(PpcTranslator *tr, IrVal value)
@@ -56,9 +45,13 @@ void ppc_record(PpcTranslator *tr, IrVal value)
 IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc)
 {
     static const IrCc with_sign[] = { CC_L, CC_G, CC_E }, without[] = { CC_B, CC_A, CC_E };
-    const PpcCompare *known = &tr->compare[bi / 4];
+    PpcCompare *known = &tr->compare[bi / 4];
 
-    if (known->valid && bi % 4 != 3 && (!known->stored || known->epoch == tr->flags_epoch)) {
+    if (known->valid && bi % 4 != 3) {
+        if (!known->flags.id || known->epoch != tr->flags_epoch) {
+            known->flags = ir_opf(tr->ir, IR_cmp, known->type, known->a, known->b, (IrVal){ 0 }).flags;
+            known->epoch = tr->flags_epoch;
+        }
         *cc = (known->is_signed ? with_sign : without)[bi % 4];
         return known->flags;
     }
@@ -83,6 +76,7 @@ IrVal ppc_carry_in(PpcTranslator *tr, bool inverted)
 void ppc_put_ca(PpcTranslator *tr, IrVal ca)
 {
     tr->carry = (IrVal){ 0 };
+    tr->ca_put = true;
     ir_put(tr->ir, IR_I8, SLOT_CA, ca);
 }
 

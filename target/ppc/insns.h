@@ -98,15 +98,15 @@ typedef struct PpcCold {
 } PpcCold;
 
 /*
- * A comparison that this block made: a branch on the field is a host jump on its flags. They are looked at while the
- * host still has them; later the field's own bits, if it has been stored, are the quicker way.
+ * A comparison that this block made: a branch on the field compares again, unless the host still has the flags of the last one who did.
  */
 typedef struct PpcCompare {
-    bool valid;      /* LT, GT, EQ of the field are those of flags */
+    bool valid;      /* LT, GT, EQ of the field are those of a and b */
     bool is_signed;
-    bool stored;     /* the field's slot has them too */
-    unsigned epoch;  /* PpcTranslator.flags_epoch behind the comparison */
-    IrVal flags;
+    IrType type;
+    IrVal a, b;
+    unsigned epoch;  /* PpcTranslator.flags_epoch at flags */
+    IrVal flags;     /* none yet */
 } PpcCompare;
 
 struct PpcTranslator {
@@ -127,6 +127,8 @@ struct PpcTranslator {
     unsigned fp_last_exits; /* n_side_exits then */
     PpcCompare compare[8];
     uint64_t looked_at; /* bits of MODE_ASSUMED that the block has compared with the state */
+    uint8_t cr_put;  /* fields that the block has put */
+    bool ca_put;
     unsigned flags_epoch; /* how many instructions so far may have changed the host's flags */
     unsigned carry_epoch; /* that of carry */
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
@@ -180,8 +182,8 @@ void ppc_put_cr0_eq(PpcTranslator *tr, IrVal yes);              /* EQ from 0 or 
 IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field);      /* the same, I8 */
 /* One bit as flags: *cc holds when CR bit BI is set. */
 IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc);
-/* Whether the field that the current instruction makes has to be in its slot (liveness.c). */
-bool ppc_cr_wanted(PpcTranslator *tr, unsigned field);
+/* Behind an exit to pc: which fields need not be stored there (liveness.c). */
+void ppc_mark_exit(PpcTranslator *tr, uint64_t pc);
 /* Forget what is known of fields that a helper has changed. */
 void ppc_cr_forget(PpcTranslator *tr);
 

@@ -1,92 +1,129 @@
 /*
- * Whether anyone will want a condition register field from its slot, by a look at the next instructions.
+ * Which condition register fields, and whether CA, need not be stored at an exit, by a look at the instructions where it leads.
  *
- * A comparison's field need not be stored if the branch that reads it is in the same block, where it compares again,
- * and all ways from there overwrite the field before they read it. A fault or an interrupt in between shows an older
- * field to its handler; nothing uses it behind its return either. So no instruction that may fault can be between the
- * comparison and its branch: the block that begins there would read the slot.
+ * What all ways from there overwrite before they read it is dead. A fault or an interrupt in between shows an older field
+ * to its handler; nothing uses it behind its return either.
  *
  * Code is looked at on the block's page only. Where it is changed later, blocks that only looked at it stay; kernels
- * change nops, so a nop on the way ends the search.
+ * change nops, so theirs end the search.
  */
 #include "target/ppc/insns.h"
 
 #include "util/bits.h"
 
-enum { LOOK_AHEAD = 12, NOP = 0x60000000 };
+enum { LOOK_AHEAD = 12, BRANCHES = 2, NOP = 0x60000000 };
+enum { CR_ALL = 0xff, CA = 1 << 8 };
 
-typedef enum Effect { NOTHING, WRITES, UNKNOWN } Effect;
+/* What an instruction does to fields (bit n: field n) and CA. */
+typedef struct Effect {
+    unsigned reads, writes;
+} Effect;
 
-/* Extended opcodes of primary opcode 31 that are plain arithmetic or logic, with Rc where it may be set. */
-static bool is_plain_alu(unsigned xo)
+static bool known(Effect *e, unsigned reads, unsigned writes)
 {
-    switch (xo & 511) { /* OE apart */
-    case 8: case 9: case 10: case 11: case 40: case 73: case 75: case 104: case 136: case 138: case 200: case 202: case 232:
-    case 233: case 234: case 235: case 266: case 457: case 459: case 489: case 491:
-        return true;
+    *e = (Effect){ reads, writes };
+    return true;
+}
+
+/* FXM of mtcrf has field 0 on the left. */
+static unsigned fields_of_mask(unsigned fxm)
+{
+    unsigned fields = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        fields |= (fxm >> (7 - i) & 1) << i;
+    }
+    return fields;
+}
+
+/* Primary opcode 31; OE does not count in forms that have it. */
+static bool effect_of_31(uint32_t word, Effect *e)
+{
+    unsigned xo = word >> 1 & 1023, rc = word & 1, field = word >> 23 & 7;
+
+    switch (xo) {
+    case 0: case 32: /* cmp, cmpl */
+        return known(e, 0, 1u << field);
+    case 15: /* isel */ case 47: case 79: case 111: case 143: case 175: case 207: case 239: case 271: case 303: case 335: case 367:
+    case 399: case 431: case 463: case 495: case 527: case 559: case 591: case 623: case 655: case 687: case 719: case 751: case 783:
+    case 815: case 847: case 879: case 911: case 943: case 975: case 1007:
+        return known(e, 1u << (word >> 8 & 7), 0);
+    case 19: /* mfcr */
+        return known(e, CR_ALL, 0);
+    case 24: case 26: case 27: case 28: case 58: case 60: case 124: case 284: case 316: case 412: case 444: case 476: case 508: case 536:
+    case 539: case 922: case 954: case 986: case 378: case 506: case 122:
+        return known(e, 0, rc);
+    case 792: case 794: case 824: case 826: case 827: /* sraw and its kin */
+        return known(e, 0, CA | rc);
+    case 21: case 23: case 53: case 55: case 87: case 119: case 149: case 151: case 181: case 183: case 215: case 247: case 279:
+    case 311: case 341: case 343: case 373: case 375: case 407: case 439: case 532: case 534: case 535: case 599: case 660: case 662:
+    case 663: case 727: case 790: case 918: case 278: case 246: case 54: case 86: case 598: case 854:
+    case 103: case 231: case 6: case 38: case 844: case 876: case 972: case 940: /* loads, stores, dcbt, dcbst, sync */
+        return known(e, 0, 0);
+    case 144: /* mtcrf */
+        return known(e, 0, fields_of_mask(word >> 12 & 0xff));
+    case 339: case 467: /* mfspr, mtspr: LR and CTR */
+        return ((word >> 16 & 31) == 8 || (word >> 16 & 31) == 9) && !(word >> 11 & 31) && known(e, 0, 0);
     default:
         break;
     }
-    switch (xo) {
-    case 24: case 26: case 27: case 28: case 58: case 60: case 124: case 284: case 316: case 412: case 444: case 476: case 536:
-    case 539: case 792: case 794: case 824: case 826: case 827: case 922: case 954: case 986:
-        return true;
+    switch (xo & 511) {
+    case 8: case 10: /* subfc, addc */
+        return known(e, 0, CA | rc);
+    case 136: case 138: case 200: case 202: case 232: case 234: /* subfe, adde, ... */
+        return known(e, CA, CA | rc);
+    case 9: case 11: case 40: case 73: case 75: case 104: case 233: case 235: case 266: case 457: case 459: case 489: case 491:
+        return known(e, 0, rc);
     default:
         return false;
     }
 }
 
-static bool is_plain_indexed(unsigned xo)
+/* Of an instruction that is no branch; false: anything. */
+static bool effect_of(uint32_t word, Effect *e)
 {
-    switch (xo) {
-    case 21: case 23: case 53: case 55: case 87: case 119: case 149: case 151: case 181: case 183: case 215: case 247: case 279:
-    case 311: case 341: case 343: case 373: case 375: case 407: case 439: case 534: case 662: case 790: case 918:
-        return true;
-    default:
-        return false;
-    }
-}
+    unsigned op = word >> 26, xo = word >> 1 & 1023, field = word >> 23 & 7;
 
-/* What an instruction that is no branch does to a field. may_fault: whether it can leave the block. */
-static Effect effect_of(uint32_t word, unsigned field, bool *may_fault)
-{
-    unsigned op = word >> 26, xo = word >> 1 & 1023;
-    bool records = field == 0 && (word & 1);
-
-    *may_fault = false;
     switch (op) {
-    case 10: case 11:
-        return (word >> 23 & 7) == field ? WRITES : NOTHING;
-    case 13: case 28: case 29:
-        return field == 0 ? WRITES : NOTHING;
-    case 7: case 8: case 12: case 14: case 15: case 24: case 25: case 26: case 27:
-        return NOTHING;
+    case 10: case 11: /* cmpli, cmpi */
+        return known(e, 0, 1u << field);
+    case 8: case 12: /* subfic, addic */
+        return known(e, 0, CA);
+    case 13: /* addic. */
+        return known(e, 0, CA | 1);
+    case 28: case 29: /* andi., andis. */
+        return known(e, 0, 1);
+    case 7: case 14: case 15: case 24: case 25: case 26: case 27:
+        return known(e, 0, 0);
     case 20: case 21: case 23: case 30:
-        return records ? WRITES : NOTHING;
+        return known(e, 0, word & 1);
+    case 19:
+        if (xo == 0) { /* mcrf */
+            return known(e, 1u << (word >> 18 & 7), 1u << field);
+        }
+        /* The logic of bits: even numbers there are branches, rfid. */
+        return (xo & 31) == 1 && known(e, 1u << field | 1u << (word >> 18 & 7) | 1u << (word >> 13 & 7), 0);
     case 31:
-        if (xo == 0 || xo == 32) {
-            return (word >> 23 & 7) == field ? WRITES : NOTHING;
+        return effect_of_31(word, e);
+    case 63:
+        if (xo == 0 || xo == 32) { /* fcmpu, fcmpo */
+            return known(e, 0, 1u << field);
         }
-        if (is_plain_alu(xo)) {
-            return records ? WRITES : NOTHING;
-        }
-        *may_fault = true;
-        if (is_plain_indexed(xo)) {
-            return NOTHING;
-        }
-        return (xo == 339 || xo == 467) && ((word >> 16 & 31) == 8 || (word >> 16 & 31) == 9) && !(word >> 11 & 31) ? NOTHING : UNKNOWN;
+        return !(word & 1) && known(e, 0, 0);
+    case 59:
+        return !(word & 1) && known(e, 0, 0);
     default:
-        *may_fault = true;
-        return (op >= 32 && op < 46) || op == 58 || op == 62 ? NOTHING : UNKNOWN;
+        return ((op >= 32 && op < 56) || op == 58 || op == 62) && known(e, 0, 0);
     }
 }
 
-/* The word at pc if that is on the block's page and there to stay; prefixed instructions are none that this file knows. */
+/* The word at pc if that is on the block's page; prefixed instructions are none that this file knows. */
 static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
 {
     uint8_t bytes[4];
 
-    if ((pc ^ tr->t->key->pc) >> GUEST_PAGE_BITS || (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4))) {
+    if ((pc ^ tr->t->key->pc) >> GUEST_PAGE_BITS || (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4)) ||
+        (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc))) {
         return false;
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -95,13 +132,7 @@ static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
         }
     }
     *word = tr->mode & MODE_LE ? load_le32(bytes) : load_be32(bytes);
-    return true;
-}
-
-/* Of a conditional branch: whether it reads the field, and where it goes. */
-static bool branch_reads(uint32_t word, unsigned field)
-{
-    return !(word >> 21 & 16) && (word >> 18 & 7) == field;
+    return *word != NOP || tr->mode & MODE_PR;
 }
 
 static uint64_t branch_target(const PpcTranslator *tr, uint32_t word, uint64_t pc)
@@ -114,68 +145,50 @@ static uint64_t branch_target(const PpcTranslator *tr, uint32_t word, uint64_t p
     return ((word & 2 ? 0 : pc) + by) & tr->pc_mask;
 }
 
-/* Whether code at pc overwrites the field before it reads it. */
-static bool dead_at(PpcTranslator *tr, uint64_t pc, unsigned field, unsigned depth)
+/* Which of some are dead at pc. */
+static unsigned dead_at(PpcTranslator *tr, uint64_t pc, unsigned open, unsigned branches)
 {
-    for (unsigned n = 0; n < LOOK_AHEAD; n++) {
-        bool may_fault;
-        uint32_t word;
+    unsigned dead = 0;
 
-        if (!look(tr, pc, &word) || word == NOP) {
-            return false;
+    for (unsigned n = 0; n < LOOK_AHEAD && open; n++) {
+        uint32_t word;
+        Effect e;
+
+        if (!look(tr, pc, &word)) {
+            break;
         }
-        if (word >> 26 == 18 && !(word & 1)) {
+        if (word >> 26 == 18) {
             pc = branch_target(tr, word, pc);
             continue;
         }
         if (word >> 26 == 16) {
-            if ((word & 1) || branch_reads(word, field) || !depth || !dead_at(tr, branch_target(tr, word, pc), field, depth - 1)) {
-                return false;
+            if (!(word >> 21 & 16)) { /* it looks at a bit */
+                open &= ~(1u << (word >> 18 & 7));
             }
+            open &= branches ? dead_at(tr, branch_target(tr, word, pc), open, branches - 1) : 0;
+        } else if (effect_of(word, &e)) {
+            open &= ~e.reads;
+            dead |= open & e.writes;
+            open &= ~e.writes;
         } else {
-            Effect effect = effect_of(word, field, &may_fault);
-
-            if (effect != NOTHING) {
-                return effect == WRITES;
-            }
-        }
-        pc = (pc + 4) & tr->pc_mask;
-    }
-    return false;
-}
-
-bool ppc_cr_wanted(PpcTranslator *tr, unsigned field)
-{
-    uint64_t pc = tr->next_pc;
-
-    if (ppc_each_insn_exits(tr) || (tr->mode & MODE_BE)) {
-        return true;
-    }
-    for (unsigned n = 1; tr->n_insns + n <= tr->limit; n++) {
-        bool may_fault;
-        uint32_t word;
-
-        /* What ends the block before the branch is in it. */
-        if (tr->n_side_exits >= PPC_MAX_SIDE_EXITS || tr->n_cold + PPC_COLD_OF_ONE > PPC_MAX_COLD || !look(tr, pc, &word) ||
-            (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc))) {
-            return true;
-        }
-        if (word >> 26 == 16) {
-            return !branch_reads(word, field) || (word >> 16 & 3) == 3 || (word & 1) ||
-                   !dead_at(tr, branch_target(tr, word, pc), field, 1) || !dead_at(tr, (pc + 4) & tr->pc_mask, field, 1);
-        }
-        switch (effect_of(word, field, &may_fault)) {
-        case WRITES:
-            return false;
-        case UNKNOWN:
-            return true;
-        case NOTHING:
-            if (may_fault) {
-                return true;
-            }
             break;
         }
         pc = (pc + 4) & tr->pc_mask;
     }
-    return true;
+    return dead;
+}
+
+void ppc_mark_exit(PpcTranslator *tr, uint64_t pc)
+{
+    IrExitDead entry = { .insn = tr->ir->n_insns - 1 };
+    unsigned open = tr->cr_put | (tr->ca_put ? CA : 0), dead;
+
+    if (!open || (tr->ir->insns[entry.insn].op != IR_exit_jump && tr->ir->insns[entry.insn].op != IR_exit_if)) {
+        return;
+    }
+    dead = dead_at(tr, pc, open, BRANCHES);
+    if (dead) {
+        entry.slots = (uint64_t)(dead & CR_ALL) << SLOT_CR0 | (dead & CA ? SLOT_MASK(SLOT_CA) | SLOT_MASK(SLOT_CA32) : 0);
+        g_array_append_val(tr->ir->exit_dead, entry);
+    }
 }

@@ -70,6 +70,7 @@ static void end_fall_through(PpcTranslator *tr, uint64_t pc)
         return;
     }
     ir_exit_jump(tr->ir, pc & tr->pc_mask);
+    ppc_mark_exit(tr, pc & tr->pc_mask);
     tr->done = true;
 }
 
@@ -81,6 +82,7 @@ void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
         return;
     }
     ir_exit_jump(tr->ir, pc);
+    ppc_mark_exit(tr, pc);
     tr->done = true;
 }
 
@@ -107,6 +109,7 @@ void ppc_branch_if(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, u
         return;
     }
     ir_exit_if(tr->ir, cc, flags, target);
+    ppc_mark_exit(tr, target);
     tr->n_side_exits++;
 }
 
@@ -166,6 +169,8 @@ static void emit_cold(PpcTranslator *tr)
         ir_insn_start(tr->ir, cold->insn.pc);
         tr->pc = cold->insn.pc;
         ppc_cr_forget(tr);
+        tr->cr_put = 0;
+        tr->ca_put = false;
         tr->carry = (IrVal){ 0 };
         tr->fp_last = -1;
         tr->done = false;

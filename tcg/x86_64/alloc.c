@@ -74,6 +74,10 @@ void value_release(Context *c, uint32_t id)
     list_remove(c, id);
     home_remove(c, id);
     spill_free(c, v);
+    if (v->is_postponed) {
+        v->is_postponed = false;
+        order_release_inputs(c, id);
+    }
 }
 
 int spill_alloc(Context *c)
@@ -107,10 +111,10 @@ static int find_free(const Context *c)
     return NO_REG;
 }
 
-static Place place_of(const Context *c, unsigned slot)
+Place value_place(const Context *c, uint32_t id)
 {
-    const Value *v = &c->values[c->slots[slot].value];
-    Place p = { .slot = slot, .size = ir_type_size(v->type), .reg = NO_REG };
+    const Value *v = &c->values[id];
+    Place p = { .size = ir_type_size(v->type), .reg = NO_REG };
 
     if (v->is_const) {
         p.kind = PLACE_CONST;
@@ -125,6 +129,15 @@ static Place place_of(const Context *c, unsigned slot)
         p.disp = v->spill >= 0 ? AREA_SPILL - 8 * v->spill
                                : (int32_t)backend.target.slots[v->home].offset;
     }
+    return p;
+}
+
+static Place place_of(Context *c, unsigned slot)
+{
+    uint32_t id = c->slots[slot].value;
+    Place p = c->values[id].is_postponed ? order_place(c, id) : value_place(c, id);
+
+    p.slot = slot;
     return p;
 }
 
@@ -167,6 +180,8 @@ static void store_place(Context *c, const Place *p)
         asm_load(&c->a, p->size, R11, mem_state(p->disp));
         store_reg(c, size, size, home, R11);
         break;
+    case PLACE_ORDER:
+        g_assert_not_reached();
     }
 }
 
@@ -181,13 +196,33 @@ Snapshot snapshot_take(Context *c, uint64_t mask)
     return s;
 }
 
+static void flush_orders(Context *c, Snapshot s)
+{
+    for (uint32_t k = s.first; k < s.first + s.count; k++) {
+        uint16_t others = 0;
+
+        if (c->places[k].kind != PLACE_ORDER) {
+            continue;
+        }
+        for (uint32_t later = k + 1; later < s.first + s.count; later++) {
+            others |= c->places[later].kind == PLACE_ORDER ? order_registers(c, &c->places[later]) : 0;
+        }
+        order_store(c, &c->places[k], others);
+    }
+}
+
+/* Registers first, which are scratch then; what is in memory last, as that takes R11. */
 void snapshot_flush(Context *c, Snapshot s)
 {
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (uint32_t k = s.first; k < s.first + s.count; k++) {
-            if ((c->places[k].kind == PLACE_MEM) == pass) {
-                store_place(c, &c->places[k]);
-            }
+    for (uint32_t k = s.first; k < s.first + s.count; k++) {
+        if (c->places[k].kind == PLACE_REG || c->places[k].kind == PLACE_CONST) {
+            store_place(c, &c->places[k]);
+        }
+    }
+    flush_orders(c, s);
+    for (uint32_t k = s.first; k < s.first + s.count; k++) {
+        if (c->places[k].kind == PLACE_MEM) {
+            store_place(c, &c->places[k]);
         }
     }
 }
@@ -215,6 +250,9 @@ static void flush_slot(Context *c, unsigned slot)
     Value *v = &c->values[id];
     Place p;
 
+    if (v->is_postponed) {
+        order_compute(c, id);
+    }
     if (v->reg == NO_REG && !v->is_const) {
         unlock_reg(c, value_use(c, id));
     }

@@ -111,8 +111,10 @@ typedef struct Value {
     int8_t spill;       /* spill slot; -1 */
     int8_t wish;        /* pinned slot that the value will be put into; -1 */
     int8_t cc;          /* flags: the condition that all consumers read, or CC_UNKNOWN, CC_MIXED */
-    uint8_t refs;       /* dirty slots with this value */
+    uint8_t refs;       /* dirty slots with this value, and postponed orders of it */
     bool is_const;
+    bool is_read;       /* by something else than puts of slots in memory */
+    bool is_postponed;  /* an order that is computed when a slot with it must be in memory */
     bool clean;         /* I32 in a register: bits 32-63 are zero. Flags: spilled as the condition, not the image */
     uint8_t type;
     uint8_t uses;       /* how many inputs it is, up to 255 */
@@ -127,15 +129,22 @@ typedef struct Slot {
 } Slot;
 
 /* Where a slot's value is at a point of the code. */
-typedef enum PlaceKind { PLACE_REG, PLACE_CONST, PLACE_MEM } PlaceKind;
+typedef enum PlaceKind { PLACE_REG, PLACE_CONST, PLACE_MEM, PLACE_ORDER } PlaceKind;
 typedef struct Place {
     uint8_t slot;
     uint8_t kind;
-    uint8_t size; /* bytes that are valid; a larger slot is zero-extended */
+    uint8_t size; /* bytes that are valid; a larger slot is zero-extended. Of an order: bytes compared, and in bit 0 whether signed */
     int8_t reg;
     int32_t disp; /* from RSP */
-    uint64_t imm;
+    uint64_t imm; /* of an order: its index */
 } Place;
+
+/* A postponed order at such a point. */
+typedef struct Order {
+    Place in[3];
+    uint8_t type;
+    bool is_signed;
+} Order;
 
 /* The dirty slots at a point: a range of Context.places. */
 typedef struct Snapshot {
@@ -258,6 +267,8 @@ typedef struct Context {
     uint32_t max_labels;
     Place *places;
     uint32_t n_places, max_places;
+    Order *orders;        /* of places */
+    uint32_t n_orders, max_orders;
     ColdStub *cold;
     uint32_t n_cold, max_cold;
     FaultRecord *faults;
@@ -337,6 +348,18 @@ static inline Mem spill_mem(int spill)
 {
     return mem_state(AREA_SPILL - 8 * spill);
 }
+
+Place value_place(const Context *c, uint32_t id);
+
+/* emit_order.c */
+void emit_order(Context *c, const IrInsn *insn);
+void order_compute(Context *c, uint32_t id);        /* of a postponed one; changes EFLAGS */
+void order_release_inputs(Context *c, uint32_t id); /* of one that has gone */
+uint64_t orders_postponed(const Context *c);        /* dirty slots */
+Place order_place(Context *c, uint32_t id);
+/* At an exit: into its slot. Registers `others` must stay. */
+void order_store(Context *c, Place *p, uint16_t others);
+uint16_t order_registers(const Context *c, const Place *p);
 
 /* emit_flags.c */
 void clobber_flags(Context *c);               /* before EFLAGS change */

@@ -72,7 +72,7 @@ static void prepare(Context *c, IrBlock *ir)
     c->xmm_clock = 0;
     c->put_already = 0;
     c->n_xmm_saves = 0;
-    c->n_places = c->n_cold = c->n_faults = c->n_branches = 0;
+    c->n_places = c->n_orders = c->n_cold = c->n_faults = c->n_branches = 0;
     c->temps = (1u << HOST_REGS) - 1;
     c->temps &= ~(1u << RSP);
     for (int r = 0; r < HOST_REGS; r++) {
@@ -186,6 +186,9 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_test:
     case IR_bt:
         emit_compare(c, insn);
+        break;
+    case IR_order:
+        emit_order(c, insn);
         break;
     case IR_setcc:
         emit_setcc(c, insn);

@@ -271,6 +271,7 @@ void loop_edge(Context *c, const IrInsn *insn)
     uint32_t leave = 0;
     IrCc cc = CC_E;
 
+    slots_flush(c, c->live_slots[c->i] & orders_postponed(c)); /* changes EFLAGS */
     if (l->conditional) {
         cc = need_condition(c, insn->in[0], insn->bits & 15);
     }

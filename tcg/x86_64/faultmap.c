@@ -26,6 +26,8 @@ static void put_signed(Context *c, uint32_t *n, int64_t v)
 
 static void put_place(Context *c, uint32_t *n, const Place *p)
 {
+    const Order *o;
+
     put_varint(c, n, p->slot | p->kind << 6 | (uint32_t)p->size << 8);
     switch (p->kind) {
     case PLACE_REG:
@@ -36,6 +38,12 @@ static void put_place(Context *c, uint32_t *n, const Place *p)
         break;
     case PLACE_MEM:
         put_signed(c, n, p->disp);
+        break;
+    case PLACE_ORDER:
+        o = &c->orders[p->imm];
+        for (unsigned k = 0; k < 3; k++) {
+            put_place(c, n, &o->in[k]);
+        }
         break;
     }
 }

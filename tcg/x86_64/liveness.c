@@ -204,6 +204,7 @@ void liveness(Context *c)
             Value *v = &c->values[insn->in[k]];
 
             v->uses = MIN(v->uses + 1, 255);
+            v->is_read |= !is_full_put(c, insn) || backend.slot_reg[insn->bits] != NO_REG;
             if (v->last_use < 0) {
                 v->last_use = i;
             }

@@ -61,8 +61,25 @@ static uint64_t saved_register(const uint8_t *state, unsigned r)
     return *(const uint64_t *)(state + AREA_REGS + 8 * (int)r);
 }
 
-/* Decodes one place; stores the slot if asked. */
-static void restore_place(uint8_t *state, const uint8_t **p, bool store)
+static uint64_t low_bytes(uint64_t value, unsigned size)
+{
+    return size < 8 ? value & ((1ull << size * 8) - 1) : value;
+}
+
+static uint64_t restore_place(uint8_t *state, const uint8_t **p, bool store);
+
+/* A postponed order of three places, what ir_eval() computes. */
+static uint64_t restore_order(uint8_t *state, const uint8_t **p, unsigned size, bool is_signed)
+{
+    unsigned unused = 64 - 8 * size;
+    uint64_t a = restore_place(state, p, false) << unused, b = restore_place(state, p, false) << unused, add = restore_place(state, p, false);
+    bool less = is_signed ? (int64_t)a < (int64_t)b : a < b;
+
+    return (less ? 8 : a == b ? 2 : 4) + add;
+}
+
+/* Decodes one place and returns its value; stores the slot if asked. */
+static uint64_t restore_place(uint8_t *state, const uint8_t **p, bool store)
 {
     uint64_t head = get_varint(p);
     unsigned size = head >> 8;
@@ -72,7 +89,7 @@ static void restore_place(uint8_t *state, const uint8_t **p, bool store)
     case PLACE_REG: {
         unsigned r = get_varint(p);
 
-        value = store ? saved_register(state, r) : 0;
+        value = saved_register(state, r);
         break;
     }
     case PLACE_CONST:
@@ -81,16 +98,19 @@ static void restore_place(uint8_t *state, const uint8_t **p, bool store)
     case PLACE_MEM: {
         int64_t disp = get_signed(p);
 
-        value = store ? *(const uint64_t *)(state + disp) : 0;
+        value = *(const uint64_t *)(state + disp);
         break;
     }
+    case PLACE_ORDER:
+        value = restore_order(state, p, size >> 1, size & 1);
+        size = 1;
+        break;
     }
+    value = low_bytes(value, size);
     if (store) {
-        if (size < 8) {
-            value &= (1ull << size * 8) - 1;
-        }
         store_slot(state, head & 63, value);
     }
+    return value;
 }
 
 bool tcg_restore(void *state, uintptr_t host_pc)

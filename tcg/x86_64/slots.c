@@ -55,6 +55,9 @@ static bool get_dirty(Context *c, const IrInsn *insn)
     Value *v = &c->values[id];
     bool wider = ir_type_size(insn->type) > ir_type_size(v->type);
 
+    if (v->is_postponed) {
+        order_compute(c, id);
+    }
     if (v->is_const) {
         set_const(c, insn->out, insn->type, v->imm);
         return true;
