@@ -478,7 +478,7 @@ void engine_update_mode(Cpu *cpu)
     choose_jumps(ec, key.flags, key.base);
 }
 
-void engine_change_mode(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base)
+void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base)
 {
     EngineCpu *ec = cpu->engine;
 
@@ -486,7 +486,7 @@ void engine_change_mode(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base)
         return; /* the next block's start asks for all of it */
     }
     ec->mode = mode;
-    ec->fetch_mode = mode;
+    ec->fetch_mode = fetch_mode;
     tlb_publish(ec);
     choose_jumps(ec, flags, base);
 }

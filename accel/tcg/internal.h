@@ -327,7 +327,7 @@ void engine_flush_page(Cpu *cpu, VirtAddr addr);
 /* Those of 2^shift bytes around addr: a page, or neighbours. */
 void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift);
 void engine_update_mode(Cpu *cpu);
-void engine_change_mode(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base);
+void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base);
 extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
 
 /* smc.c */

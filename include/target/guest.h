@@ -152,8 +152,9 @@ typedef struct EngineOps {
     void (*flush_all_everywhere)(Cpu *cpu);
     /* CR3, mode or key flags changed: choose tables and jump cache again. */
     void (*update_mode)(Cpu *cpu);
-    /* The same, quicker, where the address space is what it was: the MMU mode of accesses and fetches, and the key's flags and base. */
-    void (*change_mode)(Cpu *cpu, unsigned mode, uint64_t flags, uint64_t base);
+    /* The same, quicker, where the address space is what it was: the MMU modes of accesses and of fetches, and the key's flags
+     * and base. */
+    void (*change_mode)(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base);
     /* Stop translating/running this block after the current instruction (e.g. self-modified). */
     void (*breakpoints_changed)(Cpu *cpu);
     /* A block that loads these bytes of its code (Translation.patched) has found there what it is not made for: makes it anew. */

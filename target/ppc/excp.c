@@ -64,13 +64,7 @@ uint64_t ppc_helper_check_aligned(PpcState *s, uint64_t addr, uint64_t size, uin
 /* MODE_ASSUMED as it is. */
 static uint64_t assumable_mode(const PpcState *s)
 {
-    uint64_t m = 0;
-
-    m |= s->msr & MSR_FP ? MODE_FP : 0;
-    m |= s->msr & MSR_VEC ? MODE_VEC : 0;
-    m |= s->msr & MSR_VSX ? MODE_VSX : 0;
-    m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
-    return m;
+    return (s->msr & MODE_ASSUMED) | (ppc_fp_is_fast(s) ? MODE_FAST_FP : 0);
 }
 
 /* Of an instruction that has been counted, where the block is left before it. */
@@ -99,38 +93,43 @@ uint64_t ppc_helper_code_differs(PpcState *s, uint64_t pc, uint64_t b, uint64_t 
     return 0;
 }
 
-void ppc_update_mode(PpcState *s)
+/* Bits of the mode that few processors have, or that something rare turns on. */
+static uint64_t rare_mode(PpcState *s)
 {
-    uint64_t msr = s->msr, m = 0;
+    uint64_t m = 0;
 
-    m |= msr & MSR_LE ? MODE_LE : 0;
-    m |= msr & MSR_PR ? MODE_PR : 0;
-    m |= msr & MSR_PR ? assumable_mode(s) : s->assumed;
-    m |= msr & MSR_IR ? MODE_IR : 0;
-    m |= msr & MSR_DR ? MODE_DR : 0;
     if (ppc_isa(s, ISA_BOOKE)) {
         m |= ppc_booke_steps(s) ? MODE_SE : 0;
-    } else {
-        m |= msr & MSR_SE ? MODE_SE : 0;
-        m |= msr & MSR_BE ? MODE_BE : 0;
-    }
-    if (ppc_isa(s, ISA_64)) {
-        m |= msr & MSR_SF ? MODE_SF : 0;
-        m |= msr & MSR_HV ? MODE_HV : 0;
-    }
-    if (!(msr & MSR_PR) || s->spr[SPR_FSCR] >> FACILITY_PREFIX & 1) {
-        m |= MODE_PREFIX;
     }
     if (ppc_isa(s, ISA_970)) {
         m |= s->spr[SPR_HID5] & 0x80 ? MODE_DCBZ32 : 0;
     }
-    m |= ppc_debug_mode(s);
-    m |= ppc_pmu_mode(s);
-    s->mode_flags = m;
-    ppc_poll_interrupts(s);
-    if (engine.update_mode) {
+    return m | ppc_debug_mode(s) | ppc_pmu_mode(s);
+}
+
+static void publish_mode(PpcState *s)
+{
+    if (engine.change_mode && s->published_space == s->space_id) {
+        engine.change_mode(s->hot.cpu, ppc_data_mode(s), ppc_fetch_mode(s), s->mode_flags, 0);
+    } else if (engine.update_mode) {
+        s->published_space = s->space_id;
         engine.update_mode(s->hot.cpu);
     }
+}
+
+void ppc_update_mode(PpcState *s)
+{
+    uint64_t m = s->msr & s->mode_msr;
+
+    if (m & MODE_PR) {
+        m |= ppc_fp_is_fast(s) ? MODE_FAST_FP : 0;
+        m |= s->spr[SPR_FSCR] >> FACILITY_PREFIX & 1 ? MODE_PREFIX : 0;
+    } else {
+        m = (m & ~MODE_ASSUMED) | s->assumed | MODE_PREFIX;
+    }
+    s->mode_flags = m | rare_mode(s);
+    ppc_poll_interrupts(s);
+    publish_mode(s);
 }
 
 void ppc_context_sync(PpcState *s)
@@ -163,6 +162,8 @@ static void swap_tgpr(PpcState *s)
 
 void ppc_set_msr(PpcState *s, uint64_t value)
 {
+    bool same;
+
     value &= s->msr_mask;
     /* Problem state has interrupts and translation on in the 64-bit architecture (Book III, 4.2.1). */
     if ((value & MSR_PR) && ppc_isa(s, ISA_64) && ppc_isa(s, ISA_V206)) {
@@ -171,15 +172,15 @@ void ppc_set_msr(PpcState *s, uint64_t value)
     if (s->model->mmu == PPC_MMU_603 && ((s->msr ^ value) & MSR_TGPR)) {
         swap_tgpr(s);
     }
+    same = !((s->msr ^ value) & ~(MSR_EE | MSR_RI)) && !s->sr_changed && s->space_id;
     s->msr = value & ~MSR_POW;
+    if (same) {
+        ppc_poll_interrupts(s);
+        return;
+    }
     s->sr_changed |= !s->space_id;
     ppc_context_sync(s);
     ppc_update_mode(s);
-}
-
-uint64_t ppc_helper_mfmsr(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    return s->msr;
 }
 
 /* Whether MSR[POW] does anything: HID0 has DOZE, NAP or SLEEP set (on the 970, without that). */
@@ -213,6 +214,15 @@ uint64_t ppc_helper_mtmsr(PpcState *s, uint64_t value, uint64_t mask, uint64_t c
     if (pow && may_nap(s)) {
         s->napping = true;
         go_to_sleep(s);
+    }
+    return 0;
+}
+
+/* MSR[EE] may have been set while an interrupt waits. */
+uint64_t ppc_helper_poll_interrupts(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (s->msr & MSR_EE) {
+        ppc_poll_interrupts(s);
     }
     return 0;
 }

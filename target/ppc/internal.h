@@ -68,31 +68,29 @@ static inline bool ppc_isa(const PpcState *s, uint64_t isa)
     return (s->model->isa & isa) != 0;
 }
 
-/* BlockKey.flags. */
-enum {
-    MODE_LE = 1 << 0,
-    MODE_PR = 1 << 1,
-    MODE_SF = 1 << 2,       /* 64-bit addresses */
-    MODE_FP = 1 << 3,
-    MODE_VEC = 1 << 4,
-    MODE_VSX = 1 << 5,
-    MODE_IR = 1 << 6,
-    MODE_DR = 1 << 7,
-    MODE_HV = 1 << 8,
-    MODE_SE = 1 << 9,       /* single-step trace */
-    MODE_BE = 1 << 10,      /* branch trace */
-    MODE_FAST_FP = 1 << 12, /* the host may do floating point: ppc_fp_is_fast */
-    MODE_PREFIX = 1 << 15,  /* prefixed instructions: privileged, or FSCR[PREFIX] */
-    MODE_DCBZ32 = 1 << 14,  /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
-    MODE_IABR = 1 << 16,    /* instructions are compared with IABR */
-    MODE_COUNT = 1 << 18,   /* the performance monitor counts instructions */
-    MODE_CIABR = 1 << 17,   /* the same, behind them, with CIABR */
-    /*
-     * In privileged state these are what they were when it last mattered, and blocks whom it matters to look whether they
-     * still are. Kernels turn the facilities on for moments, and few of their blocks have such instructions.
-     */
-    MODE_ASSUMED = MODE_FP | MODE_VEC | MODE_VSX | MODE_FAST_FP,
-};
+/* BlockKey.flags: bits of MSR, and others where those that modes derive from leave room. */
+#define MODE_LE      MSR_LE
+#define MODE_DR      MSR_DR
+#define MODE_IR      MSR_IR
+#define MODE_BE      MSR_BE /* branch trace */
+#define MODE_SE      MSR_SE /* single-step trace */
+#define MODE_FP      MSR_FP
+#define MODE_PR      MSR_PR
+#define MODE_VSX     MSR_VSX
+#define MODE_VEC     MSR_VEC
+#define MODE_HV      MSR_HV
+#define MODE_SF      MSR_SF
+#define MODE_FAST_FP (UINT64_C(1) << 32) /* the host may do floating point: ppc_fp_is_fast */
+#define MODE_PREFIX  (UINT64_C(1) << 33) /* prefixed instructions: privileged, or FSCR[PREFIX] */
+#define MODE_DCBZ32  (UINT64_C(1) << 34) /* 970, HID5[DCBZ_size]: dcbz clears 32 bytes */
+#define MODE_IABR    (UINT64_C(1) << 35) /* instructions are compared with IABR */
+#define MODE_CIABR   (UINT64_C(1) << 36) /* the same, behind them, with CIABR */
+#define MODE_COUNT   (UINT64_C(1) << 37) /* the performance monitor counts instructions */
+/*
+ * In privileged state these are what they were when it last mattered, and blocks whom it matters to look whether they
+ * still are. Kernels turn the facilities on for moments, and few of their blocks have such instructions.
+ */
+#define MODE_ASSUMED (MODE_FP | MODE_VEC | MODE_VSX | MODE_FAST_FP)
 
 /* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */
 enum { MMU_KERNEL, MMU_USER, MMU_REAL, MMU_FETCH_KERNEL, MMU_FETCH_USER, MMU_FETCH_REAL };

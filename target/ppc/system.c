@@ -22,17 +22,47 @@ static void emit_rfi(PpcTranslator *tr, const PpcInsn *in)
 
 static void emit_mfmsr(PpcTranslator *tr, const PpcInsn *in)
 {
-    ppc_put_gpr(tr, F_RT(in), PPC_CALL0(tr, mfmsr));
+    ppc_put_gpr(tr, F_RT(in), ir_get_field(tr->ir, tr->width, offsetof(PpcState, msr)));
 }
 
 /* mtmsr, mtmsrd: L = 1 changes EE and RI only. */
+static uint64_t mtmsr_mask(const PpcInsn *in)
+{
+    return ppc_bits(in->word, 15, 15) ? MSR_EE | MSR_RI : in->row->op ? ~MSR_HV : UINT32_MAX;
+}
+
+static void mtmsr_slowly(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, mtmsr, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_const(tr, IR_I64, mtmsr_mask(in)));
+    ppc_end_mode(tr, in->next_pc);
+}
+
+static void cold_interrupt_waits(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL0(tr, poll_interrupts);
+}
+
+/* Kernels mostly turn EE and RI on and off. No mode depends on these, and the block goes on unless an interrupt waits. */
 static void emit_mtmsr(PpcTranslator *tr, const PpcInsn *in)
 {
-    bool l = ppc_bits(in->word, 15, 15);
-    uint64_t mask = l ? MSR_EE | MSR_RI : in->row->op ? ~MSR_HV : UINT32_MAX;
+    IrBlock *ir = tr->ir;
+    uint64_t others = mtmsr_mask(in) & tr->s->msr_mask & ~(MSR_EE | MSR_RI);
+    IrVal old, changed;
 
-    PPC_CALL2(tr, mtmsr, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_const(tr, IR_I64, mask));
-    ppc_end_mode(tr, in->next_pc);
+    if (ppc_each_insn_exits(tr) || tr->isa & ISA_BOOKE) {
+        mtmsr_slowly(tr, in);
+        return;
+    }
+    old = ir_get_field(ir, IR_I64, offsetof(PpcState, msr));
+    changed = ir_op2(ir, IR_xor, IR_I64, old, ppc_gpr_as(tr, IR_I64, F_RS(in)));
+    if (others) {
+        ppc_cold_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_and, IR_I64, changed, ppc_const(tr, IR_I64, others)),
+                    ppc_const(tr, IR_I64, 0), mtmsr_slowly);
+    }
+    changed = ir_op2(ir, IR_and, IR_I64, changed, ppc_const(tr, IR_I64, MSR_EE | MSR_RI));
+    ir_put_field(ir, IR_I64, offsetof(PpcState, msr), ir_op2(ir, IR_xor, IR_I64, old, changed));
+    ppc_cold_if(tr, in, COND_NE, IR_I32, ir_get_field(ir, IR_I32, offsetof(PpcState, pending)), ppc_const(tr, IR_I32, 0),
+                cold_interrupt_waits);
 }
 
 /* wrtee, wrteei */

@@ -269,7 +269,7 @@ static void update_privilege(X86State *s, uint64_t segments)
     m = (m & ~(MODE_PRIVILEGE | MODE_SEGMENTS)) | privilege_bits(s) | segments;
     s->eflags &= ~(uint32_t)EFL_RF; /* as above: there are no breakpoints */
     if (keep_mode(s, m)) {
-        engine.change_mode(s->hot.cpu, s->published_mmu, m, s->published_base);
+        engine.change_mode(s->hot.cpu, s->published_mmu, s->published_mmu, m, s->published_base);
     }
 }
 

@@ -152,6 +152,8 @@ typedef struct PpcState {
     uint32_t xer_low;               /* string count and what else XER has */
     uint64_t msr;
     uint64_t mode_flags;            /* of the block key, derived: ppc_update_mode */
+    uint64_t mode_msr;              /* bits of MSR that are bits of the mode in problem state */
+    uint64_t published_space;       /* the address space that the engine was told of with the mode */
     uint64_t assumed;               /* MODE_ASSUMED that supervisor code is translated for: ppc_assume */
     uint64_t spr[1024];             /* of those SPRs that are no field of their own */
     uint64_t sr[16];                /* segment registers */
