@@ -249,6 +249,15 @@ step_1: equal   64, 1, COUNT            # once: the handler takes TF away
 step_2: equal   67, step_2 + 0xf0000, EIP
         equal   68, 1, COUNT
         movl    $0, COUNT
+        push    %ss
+        pushf
+        orl     $0x100, (%esp)
+        popf
+        pop     %ss                     # so is POP SS
+        nop
+step_3: equal   82, step_3 + 0xf0000, EIP
+        equal   83, 1, COUNT
+        movl    $0, COUNT
         .byte   0xf1
 icebp:  equal   69, icebp + 0xf0000, EIP
         mov     $0x2400, %eax           # general detect
