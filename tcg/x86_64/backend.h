@@ -111,7 +111,7 @@ typedef struct Value {
     int8_t spill;       /* spill slot; -1 */
     int8_t wish;        /* pinned slot that the value will be put into; -1 */
     int8_t cc;          /* flags: the condition that all consumers read, or CC_UNKNOWN, CC_MIXED */
-    uint8_t refs;       /* dirty slots with this value, and postponed orders of it */
+    uint8_t refs;       /* dirty slots with this value, postponed orders of it, and a group that checks it */
     bool is_const;
     bool is_read;       /* by something else than puts of slots in memory */
     bool is_postponed;  /* an order that is computed when a slot with it must be in memory */

@@ -394,6 +394,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     const IrRaw *raw = raw_of(c, insn);
     ColdStub *stub;
     Address addr;
+    uint32_t second;
     int32_t imm;
     Plan plan;
     int out;
@@ -406,6 +407,10 @@ bool emit_group(Context *c, const IrInsn *insn)
     if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || !make_plan(c, insn, &plan)) {
         return false;
     }
+    second = plan.n_roots > 1 && c->ir->value_def[plan.roots[1].id] < (uint32_t)c->i ? plan.roots[1].id : 0;
+    if (second) { /* no operand itself, it may have had its last use before: kept for the check */
+        c->values[second].refs++;
+    }
     clobber_flags(c);
     addr = address_of(c, insn);
     if (insn->op == IR_store && !stored_imm(c, insn, &imm)) {
@@ -417,6 +422,10 @@ bool emit_group(Context *c, const IrInsn *insn)
     c->group_stub = stub - c->cold;
     stub->first_member = c->n_members;
     check_roots(c, &plan, insn, addr);
+    if (second) {
+        c->values[second].refs--;
+        value_release(c, second);
+    }
     stub = &c->cold[c->group_stub];
     if (stub->jumps[1]) { /* the first one is then misaligned too, and faults before any has been made */
         ColdStub *other = cold_new(c, COLD_UNALIGNED); /* which may move the first */

@@ -366,6 +366,57 @@ static void group(Random *r, IrVal addr)
     }
 }
 
+/* A sum at most this far from an address, to be used instead of it: the address itself may be dead then. */
+static IrVal moved(Random *r, IrVal addr)
+{
+    IrType type = r->ir->value_type[addr.id];
+
+    return below(r, 2) ? ir_op2(r->ir, IR_add, type, addr, ir_const(r->ir, type, 8)) : addr;
+}
+
+/* An address in the good pages that is no sum. */
+static IrVal whole_address(Random *r)
+{
+    IrVal distance = ir_op2(r->ir, IR_and, IR_I64, value(r, IR_I64), ir_const(r->ir, IR_I64, 0xfff));
+
+    return ir_op2(r->ir, IR_sub, IR_I64, ir_const(r->ir, IR_I64, TEST_RAM_BASE + 0x1fc0), distance);
+}
+
+/* Accesses near two addresses in turn, which slots have at first; what is loaded may take their registers. */
+static void two_groups(Random *r)
+{
+    unsigned slot[2] = { below(r, 6), 6 + below(r, 5) };
+    IrVal addr[2];
+
+    if (r->put) {
+        instruction_ends(r);
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        addr[k] = whole_address(r);
+        ir_put(r->ir, IR_I64, slot[k], addr[k]);
+        if (below(r, 2)) { /* a second slot, maybe one in memory, keeps it as long as it is dirty */
+            ir_put(r->ir, IR_I64, 8 + below(r, 8), addr[k]);
+        }
+        addr[k] = moved(r, addr[k]);
+    }
+    instruction_ends(r);
+    for (unsigned n = 2 + below(r, 5); n > 0; n--) {
+        unsigned k = below(r, 2);
+        IrType type = any_type(r);
+
+        if (below(r, 4) == 0) {
+            ir_store(r->ir, type, addr[k], below(r, 30), value(r, type), 0);
+        } else {
+            IrVal v = ir_load(r->ir, type, addr[k], below(r, 30), below(r, 2) ? IRM_ZX : 0);
+            unsigned to = below(r, 2) ? slot[below(r, 2)] : any_slot(r);
+
+            ir_put(r->ir, MIN(type, test_target.slots[to].type), to, v);
+            r->put = true;
+        }
+        instruction_ends(r);
+    }
+}
+
 static void memory(Random *r)
 {
     static const unsigned modes[] = {0, 0, IRM_ZX, IRM_SX, IRM_BE, IRM_ZX | IRM_BE, IRM_SX | IRM_BE, IRM_STACK};
@@ -384,7 +435,10 @@ static void memory(Random *r)
     if (below(r, 40) == 0) {
         mode |= IRM_ALIGNED;
     }
-    switch (below(r, 17)) {
+    switch (below(r, 19)) {
+    case 17 ... 18:
+        two_groups(r);
+        break;
     case 14 ... 16:
         group(r, addr);
         break;
