@@ -30,10 +30,11 @@ static void emit_b(PpcTranslator *tr, const PpcInsn *in)
 /* CTR - 1, put into it, and flags that tell whether it is zero in the current mode. */
 static IrVal count_down(PpcTranslator *tr)
 {
-    IrVal ctr = ir_op2(tr->ir, IR_sub, tr->width, ir_get(tr->ir, tr->width, SLOT_CTR), ppc_const(tr, tr->width, 1));
+    IrValFlags ctr = ir_opf(tr->ir, IR_sub, tr->width, ir_get(tr->ir, tr->width, SLOT_CTR), ppc_const(tr, tr->width, 1), (IrVal){ 0 });
 
-    ir_put(tr->ir, tr->width, SLOT_CTR, ctr);
-    return ir_opf(tr->ir, IR_cmp, tr->address, ctr, ppc_const(tr, tr->address, 0), (IrVal){ 0 }).flags;
+    ir_put(tr->ir, tr->width, SLOT_CTR, ctr.value);
+    return tr->width == tr->address ? ctr.flags
+                                    : ir_opf(tr->ir, IR_cmp, tr->address, ctr.value, ppc_const(tr, tr->address, 0), (IrVal){ 0 }).flags;
 }
 
 /* The flags and condition that the branch is taken on. False: always. */

@@ -270,8 +270,7 @@ static void emit_slw(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     IrVal word = ir_zext(ir, IR_I64, IR_I32, ppc_gpr_as(tr, IR_I32, F_RS(in)));
-    IrVal count = ir_op2(ir, IR_and, IR_I8, ppc_gpr_as(tr, IR_I8, F_RB(in)), ppc_const(tr, IR_I8, 63));
-    IrVal value = ir_op2(ir, in->row->op, IR_I64, word, count);
+    IrVal value = ir_op2(ir, in->row->op, IR_I64, word, ppc_gpr_as(tr, IR_I8, F_RB(in)));
 
     finish(tr, in, tr->is64 && in->row->op == IR_shl ? ir_zext(ir, IR_I64, IR_I32, value) : value);
 }
@@ -280,9 +279,10 @@ static void emit_sld(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     IrVal rb = ppc_gpr_as(tr, IR_I8, F_RB(in));
-    IrVal value = ir_op2(ir, in->row->op, IR_I64, ppc_gpr(tr, F_RS(in)), ir_op2(ir, IR_and, IR_I8, rb, ppc_const(tr, IR_I8, 63)));
+    IrVal value = ir_op2(ir, in->row->op, IR_I64, ppc_gpr(tr, F_RS(in)), rb);
+    IrVal large = ir_opf(ir, IR_test, IR_I8, rb, ppc_const(tr, IR_I8, 64), (IrVal){ 0 }).flags;
 
-    finish(tr, in, ir_select(ir, IR_I64, ir_op2(ir, IR_and, IR_I8, rb, ppc_const(tr, IR_I8, 64)), ppc_const(tr, IR_I64, 0), value));
+    finish(tr, in, ir_selectcc(ir, IR_I64, CC_NE, large, ppc_const(tr, IR_I64, 0), value));
 }
 
 static void put_shift_carry(PpcTranslator *tr, IrVal ca)
@@ -312,7 +312,7 @@ static IrVal lost_ones_of(PpcTranslator *tr, IrType type, IrVal value, unsigned 
 static void emit_sraw(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
-    IrVal count = ir_op2(ir, IR_and, IR_I8, ppc_gpr_as(tr, IR_I8, F_RB(in)), ppc_const(tr, IR_I8, 63));
+    IrVal count = ppc_gpr_as(tr, IR_I8, F_RB(in)); /* six bits of it */
     IrVal word = ir_sext(ir, IR_I64, IR_I32, ppc_gpr_as(tr, IR_I32, F_RS(in)));
     IrVal value = ir_op2(ir, IR_sar, IR_I64, word, count);
 
@@ -335,7 +335,7 @@ static void emit_srad(PpcTranslator *tr, const PpcInsn *in)
     IrBlock *ir = tr->ir;
     IrVal rs = ppc_gpr(tr, F_RS(in)), rb = ppc_gpr_as(tr, IR_I8, F_RB(in));
     IrVal large = ir_op2(ir, IR_and, IR_I8, rb, ppc_const(tr, IR_I8, 64));
-    IrVal count = ir_select(ir, IR_I8, large, ppc_const(tr, IR_I8, 63), ir_op2(ir, IR_and, IR_I8, rb, ppc_const(tr, IR_I8, 63)));
+    IrVal count = ir_select(ir, IR_I8, large, ppc_const(tr, IR_I8, 63), rb);
     IrVal value = ir_op2(ir, IR_sar, IR_I64, rs, count);
     IrVal negative = ir_setcond(ir, COND_LTS, IR_I64, rs, ppc_const(tr, IR_I64, 0));
 

@@ -179,7 +179,7 @@ void ppc_exec_vbpermq(PpcState *s, uint32_t insn)
     for (unsigned i = 0; i < 16; i++) {
         unsigned index = b->b[BYTE_AT(i)];
 
-        r = r << 1 | (index < 128 && a->d[index / 64] >> (63 - index % 64) & 1);
+        r = r << 1 | (a->d[index >> 6 & 1] >> (~index & 63) & ~index >> 7 & 1);
     }
     *vec_t(s, insn) = (PpcVec){ .d = { r, 0 } };
 }
@@ -197,18 +197,28 @@ void ppc_exec_vbpermd(PpcState *s, uint32_t insn)
     *vec_t(s, insn) = r;
 }
 
-/* Each doubleword is an 8 by 8 matrix of bits, transposed. */
+/* Bits under the mask change places with those that many further up. */
+static uint64_t swap_bits(uint64_t v, uint64_t mask, unsigned distance)
+{
+    uint64_t differ = (v ^ v >> distance) & mask;
+
+    return v ^ differ ^ differ << distance;
+}
+
+/* An 8 by 8 matrix of bits: corners of 2 by 2, of 4 by 4 and of 8 by 8 bits change places. */
+static uint64_t transposed(uint64_t v)
+{
+    v = swap_bits(v, UINT64_C(0x00aa00aa00aa00aa), 7);
+    v = swap_bits(v, UINT64_C(0x0000cccc0000cccc), 14);
+    return swap_bits(v, UINT64_C(0x00000000f0f0f0f0), 28);
+}
+
+/* Each doubleword is such a matrix. */
 void ppc_exec_vgbbd(PpcState *s, uint32_t insn)
 {
     const PpcVec *b = vec_b(s, insn);
-    PpcVec r = { .d = { 0, 0 } };
 
-    for (unsigned i = 0; i < 2; i++) {
-        for (unsigned k = 0; k < 64; k++) {
-            r.d[i] |= (b->d[i] >> k & 1) << (k % 8 * 8 + k / 8);
-        }
-    }
-    *vec_t(s, insn) = r;
+    *vec_t(s, insn) = (PpcVec){ .d = { transposed(b->d[0]), transposed(b->d[1]) } };
 }
 
 /* Bytes with an even value before the first odd one. */

@@ -196,6 +196,12 @@ Snapshot snapshot_take(Context *c, uint64_t mask)
     return s;
 }
 
+/* No store has it as it is, and two stores would make the next load of the slot wait. */
+static bool is_long_const(const Place *p)
+{
+    return p->kind == PLACE_CONST && ir_type_size(backend.target.slots[p->slot].type) == 8 && !fits_s32(p->imm);
+}
+
 static void flush_orders(Context *c, Snapshot s)
 {
     for (uint32_t k = s.first; k < s.first + s.count; k++) {
@@ -211,18 +217,25 @@ static void flush_orders(Context *c, Snapshot s)
     }
 }
 
-/* Registers first, which are scratch then; what is in memory last, as that takes R11. */
+/* Registers first, which are scratch then; what is in memory last, as that takes R11, and with it long constants. */
 void snapshot_flush(Context *c, Snapshot s)
 {
     for (uint32_t k = s.first; k < s.first + s.count; k++) {
-        if (c->places[k].kind == PLACE_REG || c->places[k].kind == PLACE_CONST) {
-            store_place(c, &c->places[k]);
+        const Place *p = &c->places[k];
+
+        if (p->kind == PLACE_REG || (p->kind == PLACE_CONST && !is_long_const(p))) {
+            store_place(c, p);
         }
     }
     flush_orders(c, s);
     for (uint32_t k = s.first; k < s.first + s.count; k++) {
-        if (c->places[k].kind == PLACE_MEM) {
-            store_place(c, &c->places[k]);
+        const Place *p = &c->places[k];
+
+        if (p->kind == PLACE_MEM) {
+            store_place(c, p);
+        } else if (is_long_const(p)) {
+            asm_mov_ri(&c->a, R11, p->imm);
+            asm_store(&c->a, 8, slot_home(p->slot), R11);
         }
     }
 }
@@ -257,7 +270,15 @@ static void flush_slot(Context *c, unsigned slot)
         unlock_reg(c, value_use(c, id));
     }
     p = place_of(c, slot);
-    store_place(c, &p);
+    if (is_long_const(&p)) {
+        int reg = alloc_temp(c);
+
+        asm_mov_ri(&c->a, reg, p.imm);
+        asm_store(&c->a, 8, slot_home(slot), reg);
+        unlock_reg(c, reg);
+    } else {
+        store_place(c, &p);
+    }
     slot_set_clean(c, slot, true);
 }
 
