@@ -163,6 +163,9 @@ static void put_bridge(Tree *t, Device *dev)
     TREE_CELLS(t->fdt, "ibm,#dma-address-cells", 2);
     TREE_CELLS(t->fdt, "ibm,#dma-size-cells", 2);
     TREE_CELLS(t->fdt, "ibm,dma-window", l.liobn, 0, 0, l.dma_size >> 32, l.dma_size);
+    TREE_CELLS(t->fdt, "ibm,ddw-applicable", papr_rtas_token("ibm,query-pe-dma-window"), papr_rtas_token("ibm,create-pe-dma-window"),
+               papr_rtas_token("ibm,remove-pe-dma-window"));
+    TREE_CELLS(t->fdt, "ibm,ddw-extensions", 1, papr_rtas_token("ibm,reset-pe-dma-window"));
     TREE_CELLS(t->fdt, "qemu,phb-enumerated", 1);
     put_functions(t, phb_bus(dev));
     tree_end(t->fdt);

@@ -99,6 +99,16 @@ void papr_rtas_for_each(void (*fn)(void *opaque, const char *name, uint32_t toke
     }
 }
 
+uint32_t papr_rtas_token(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rtas_calls); i++) {
+        if (rtas_calls[i].fn && g_str_equal(rtas_calls[i].name, name)) {
+            return RTAS_TOKEN_FIRST + i;
+        }
+    }
+    return 0;
+}
+
 static int32_t run_rtas(uint32_t token, PaprRtas *call)
 {
     uint32_t index = token - RTAS_TOKEN_FIRST;

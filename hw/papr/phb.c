@@ -15,14 +15,15 @@
 
 #define GIB UINT64_C(0x40000000)
 #define TIB (GIB << 10)
-enum { IO_SIZE = 0x10000, GRANTS = 128, LIOBN = 0x80000000u };
+enum { IO_SIZE = 0x10000, SLOTS = 32, GRANTS = 128, LIOBN = 0x80000000u };
 #define BUID UINT64_C(0x800000020000000)
 enum { FUNCTION = 1, RESET = 2, MSI = 3, MSIX = 4, MSI_32 = 5 }; /* what ibm,change-msi asks for */
 enum { TYPE_MSI = 1, TYPE_MSIX = 2 };
 enum { PCI_SECONDARY = 0x19, PCI_PRIMARY = 0x18, PCI_SUBORDINATE = 0x1a };
 
-/* Interrupt numbers that functions were granted; count 0: a free row. */
+/* Interrupt numbers that functions were granted; count 0: a free row. Slots in reset. */
 #define PHB_STATE(FIELD, ARRAY)             \
+    ARRAY(bool, slot_reset, SLOTS, false)   \
     ARRAY(uint32_t, grant_to, GRANTS, 0)    \
     ARRAY(uint32_t, grant_first, GRANTS, 0) \
     ARRAY(uint16_t, grant_count, GRANTS, 0)
@@ -34,7 +35,7 @@ typedef struct Phb {
     PhbState s;
     uint32_t index;
     PciBus *bus;
-    PaprTce *tce;
+    PaprTce *windows[PHB_DMA_WINDOWS];
     Region *memory, *ports; /* as the bus has them */
     Region *io_window, *mem32_window, *mem64_window;
 } Phb;
@@ -77,7 +78,12 @@ static bool translate(void *opaque, PhysAddr addr, bool is_write, PhysAddr *phys
 {
     Phb *phb = opaque;
 
-    return papr_tce_translate(phb->tce, addr, is_write, phys, left);
+    return papr_tce_translate(phb->windows[addr >= PHB_DMA_HIGH], addr, is_write, phys, left);
+}
+
+PaprTce *phb_dma_window(Device *dev, unsigned n)
+{
+    return ((Phb *)dev)->windows[n];
 }
 
 /* ---- configuration space ---- */
@@ -94,6 +100,23 @@ static Phb *find_bridge(uint32_t high, uint32_t low)
         }
     }
     return NULL;
+}
+
+bool phb_slot_in_reset(Device *dev, unsigned slot)
+{
+    return ((Phb *)dev)->s.slot_reset[slot];
+}
+
+void phb_set_slot_reset(Device *dev, unsigned slot, bool on)
+{
+    ((Phb *)dev)->s.slot_reset[slot] = on;
+}
+
+Device *phb_find(uint32_t high, uint32_t low)
+{
+    Phb *phb = find_bridge(high, low);
+
+    return phb ? &phb->dev : NULL;
 }
 
 /* bus, device, function, and the register whose upper bits are at the top. */
@@ -332,8 +355,9 @@ static bool phb_realize(Device *dev, GError **error)
                     phb->index >= PHB_MAX ? "above 30" : "taken");
         return false;
     }
-    phb->tce = papr_tce_new(l.liobn, 0, 12, l.dma_size >> 12, error);
-    if (!phb->tce) {
+    phb->windows[0] = papr_tce_new_window(l.liobn, 0, 12, l.dma_size >> 12, error);
+    phb->windows[1] = phb->windows[0] ? papr_tce_new_window(l.liobn + 1, PHB_DMA_HIGH, 12, 0, error) : NULL;
+    if (!phb->windows[1]) {
         return false;
     }
     make_windows(phb);
@@ -349,6 +373,8 @@ static bool phb_realize(Device *dev, GError **error)
     papr_rtas_add("ibm,write-pci-config", 5, 1, rtas_write, NULL);
     papr_rtas_add("ibm,change-msi", 6, 3, rtas_change_msi, NULL);
     papr_rtas_add("ibm,query-interrupt-source-number", 4, 3, rtas_query_source, NULL);
+    phb_dma_init();
+    phb_eeh_init();
     return true;
 }
 

@@ -14,8 +14,6 @@
 #include <string.h>
 
 enum { TCE_READ = 1, TCE_WRITE = 2, TCE_PAGE_BITS = 12, INDIRECT_MAX = 512 };
-enum { MAX_PAGES = 1 << 22 };
-
 #define TCE_STATE(FIELD, ARRAY)     \
     FIELD(uint32_t, liobn, 0)       \
     FIELD(uint64_t, start, 0)       \
@@ -29,6 +27,7 @@ struct PaprTce {
     Device dev;
     TceState s;
     TceState made; /* as it was created: what a reset leaves */
+    bool changes;  /* the window may become another one: there is room for the largest, which stays where it is */
     uint64_t *entries;
 };
 
@@ -37,6 +36,11 @@ static GHashTable *tables; /* liobn to PaprTce */
 static PaprTce *find_table(uint64_t liobn)
 {
     return tables && liobn <= UINT32_MAX ? g_hash_table_lookup(tables, GUINT_TO_POINTER((guint)liobn)) : NULL;
+}
+
+uint32_t papr_tce_liobn(const PaprTce *tce)
+{
+    return tce->s.liobn;
 }
 
 uint64_t papr_tce_start(const PaprTce *tce)
@@ -61,25 +65,53 @@ void papr_tce_set_bypass(PaprTce *tce, bool on)
 
 void papr_tce_clear(PaprTce *tce)
 {
-    memset(tce->entries, 0, tce->made.pages * sizeof(uint64_t));
+    memset(tce->entries, 0, tce->s.pages * sizeof(uint64_t));
+}
+
+static bool is_window(uint64_t start, unsigned page_bits, uint32_t pages)
+{
+    return (page_bits == 12 || page_bits == 16 || page_bits == 24) && pages <= PAPR_TCE_MAX_PAGES &&
+           start <= UINT64_MAX - ((uint64_t)pages << page_bits);
+}
+
+bool papr_tce_set_window(PaprTce *tce, uint64_t start, unsigned page_bits, uint32_t pages)
+{
+    g_assert(tce->changes);
+    if (!is_window(start, page_bits, pages)) {
+        return false;
+    }
+    papr_tce_clear(tce);
+    tce->s.start = start;
+    tce->s.page_bits = page_bits;
+    tce->s.pages = pages;
+    return true;
+}
+
+/* The entry for a bus address, NULL: outside of the window. Devices' threads may ask while the window changes. */
+static uint64_t *find_entry(const PaprTce *tce, uint64_t addr, unsigned page_bits)
+{
+    uint64_t index = (addr - tce->s.start) >> page_bits;
+
+    return index < tce->s.pages ? &tce->entries[index] : NULL;
 }
 
 bool papr_tce_translate(const PaprTce *tce, uint64_t addr, bool is_write, PhysAddr *phys, uint64_t *left)
 {
-    uint64_t page = UINT64_C(1) << tce->s.page_bits, offset = addr - tce->s.start, entry;
+    unsigned page_bits = tce->s.page_bits;
+    uint64_t page = UINT64_C(1) << page_bits;
+    const uint64_t *entry;
 
+    *left = page - (addr & (page - 1)); /* windows begin at multiples of their pages */
     if (tce->s.bypass) {
         *phys = addr;
-        *left = page - (addr & (page - 1));
         return true;
     }
-    if (offset >= papr_tce_size(tce)) {
+    entry = find_entry(tce, addr, page_bits);
+    if (!entry) {
         return false;
     }
-    entry = tce->entries[offset >> tce->s.page_bits];
-    *phys = (entry & -page) | (offset & (page - 1));
-    *left = page - (offset & (page - 1));
-    return entry & (is_write ? TCE_WRITE : TCE_READ);
+    *phys = (*entry & -page) | (addr & (page - 1));
+    return *entry & (is_write ? TCE_WRITE : TCE_READ);
 }
 
 static bool may_access(const PaprTce *tce, uint64_t addr, uint64_t size, bool is_write)
@@ -134,16 +166,9 @@ bool papr_tce_write(const PaprTce *tce, uint64_t addr, const void *buf, uint64_t
 
 /* ---- hypercalls ---- */
 
-static uint64_t *find_entry(PaprTce *tce, uint64_t ioba)
-{
-    uint64_t offset = ioba - tce->s.start;
-
-    return offset < papr_tce_size(tce) ? &tce->entries[offset >> tce->s.page_bits] : NULL;
-}
-
 static int64_t put(PaprTce *tce, uint64_t ioba, uint64_t value)
 {
-    uint64_t *entry = find_entry(tce, ioba);
+    uint64_t *entry = find_entry(tce, ioba, tce->s.page_bits);
 
     if (!entry) {
         return H_PARAMETER;
@@ -162,7 +187,7 @@ static int64_t h_put_tce(void *opaque, uint64_t opcode, uint64_t *args)
 static int64_t h_get_tce(void *opaque, uint64_t opcode, uint64_t *args)
 {
     PaprTce *tce = find_table(args[0]);
-    const uint64_t *entry = tce ? find_entry(tce, args[1]) : NULL;
+    const uint64_t *entry = tce ? find_entry(tce, args[1], tce->s.page_bits) : NULL;
 
     if (!entry) {
         return H_PARAMETER;
@@ -216,8 +241,8 @@ static void tce_reset(Device *dev)
 {
     PaprTce *tce = (PaprTce *)dev;
 
-    tce->s = tce->made;
     papr_tce_clear(tce);
+    tce->s = tce->made;
 }
 
 /* "index entry" pairs of those that are not zero. */
@@ -234,40 +259,42 @@ static void tce_save(Device *dev, GKeyFile *out)
     g_key_file_set_string(out, dev->id, "tce.entries", text->str);
 }
 
-static bool tce_load(Device *dev, GKeyFile *in, GError **error)
+/* What a snapshot's state says of the window. */
+static bool is_possible(const PaprTce *tce)
 {
-    PaprTce *tce = (PaprTce *)dev;
-    g_autofree char *text = g_key_file_get_string(in, dev->id, "tce.entries", NULL);
-    char *at = text;
+    return tce->s.liobn == tce->made.liobn &&
+           (tce->changes ? is_window(tce->s.start, tce->s.page_bits, tce->s.pages)
+                         : tce->s.start == tce->made.start && tce->s.page_bits == tce->made.page_bits && tce->s.pages == tce->made.pages);
+}
 
-    papr_tce_clear(tce);
-    while (at && *at) {
+static bool load_entries(PaprTce *tce, const char *text)
+{
+    while (text && *text) {
         char *end;
-        uint64_t index = strtoull(at, &end, 16), entry = strtoull(end, &at, 16);
+        uint64_t index = strtoull(text, &end, 16), entry = strtoull(end, &end, 16);
 
-        if (at == end || index >= tce->made.pages) {
-            g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad translation table of '%s'", dev->id);
+        if (end == text || index >= tce->s.pages) {
             return false;
         }
         tce->entries[index] = entry;
-        while (*at == ' ') {
-            at++;
+        for (text = end; *text == ' '; text++) {
         }
     }
     return true;
 }
 
-static bool tce_post_load(Device *dev, GError **error)
+static bool tce_load(Device *dev, GKeyFile *in, GError **error)
 {
     PaprTce *tce = (PaprTce *)dev;
+    g_autofree char *text = g_key_file_get_string(in, dev->id, "tce.entries", NULL);
 
-    if (tce->s.liobn == tce->made.liobn && tce->s.start == tce->made.start && tce->s.page_bits == tce->made.page_bits &&
-        tce->s.pages == tce->made.pages) {
-        return true;
+    memset(tce->entries, 0, (tce->changes ? PAPR_TCE_MAX_PAGES : tce->made.pages) * sizeof(uint64_t));
+    if (!is_possible(tce) || !load_entries(tce, text)) {
+        tce->s = tce->made;
+        g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad translation table of '%s'", dev->id);
+        return false;
     }
-    tce->s = tce->made;
-    g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: '%s' has another window", dev->id);
-    return false;
+    return true;
 }
 
 static void tce_unrealize(Device *dev)
@@ -296,23 +323,23 @@ const DeviceType spapr_tce_type = {
     .realize = tce_realize,
     .unrealize = tce_unrealize,
     .reset = tce_reset,
-    .post_load = tce_post_load,
     .save_extra = tce_save,
     .load_extra = tce_load,
 };
 
-PaprTce *papr_tce_new(uint32_t liobn, uint64_t start, unsigned page_bits, uint32_t pages, GError **error)
+static PaprTce *make_table(uint32_t liobn, uint64_t start, unsigned page_bits, uint32_t pages, bool changes, GError **error)
 {
     g_autofree char *id = g_strdup_printf("tce-%x", liobn);
     PaprTce *tce;
 
-    if (find_table(liobn) || pages > MAX_PAGES) {
+    if (find_table(liobn) || !is_window(start, page_bits, pages)) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "translation table %#x cannot be made", liobn);
         return NULL;
     }
     tce = (PaprTce *)device_new(&spapr_tce_type, id);
     tce->made = tce->s = (TceState){ .liobn = liobn, .start = start, .page_bits = page_bits, .pages = pages };
-    tce->entries = g_new0(uint64_t, pages);
+    tce->changes = changes;
+    tce->entries = g_new0(uint64_t, changes ? PAPR_TCE_MAX_PAGES : pages);
     if (!device_realize(&tce->dev, NULL, error)) {
         device_free(&tce->dev);
         return NULL;
@@ -322,6 +349,16 @@ PaprTce *papr_tce_new(uint32_t liobn, uint64_t start, unsigned page_bits, uint32
     }
     g_hash_table_insert(tables, GUINT_TO_POINTER(liobn), tce);
     return tce;
+}
+
+PaprTce *papr_tce_new(uint32_t liobn, uint64_t start, unsigned page_bits, uint32_t pages, GError **error)
+{
+    return make_table(liobn, start, page_bits, pages, false, error);
+}
+
+PaprTce *papr_tce_new_window(uint32_t liobn, uint64_t start, unsigned page_bits, uint32_t pages, GError **error)
+{
+    return make_table(liobn, start, page_bits, pages, true, error);
 }
 
 void papr_tce_free(PaprTce *tce)

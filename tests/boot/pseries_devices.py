@@ -9,6 +9,7 @@ import collections
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import time
@@ -96,7 +97,8 @@ def disks(myna, *kinds):
 
 
 def card(myna, name):
-    """A network card that was not made for this platform: DHCP, echoes, and a megabyte through TFTP, with all its DMA by TCEs."""
+    """A network card that was not made for this platform: DHCP, echoes, and a megabyte through TFTP, with all its DMA by TCEs: of the
+    window that there is at first, or, if the card has 64-bit addresses, of one for all of memory that the kernel makes."""
     with tempfile.TemporaryDirectory() as folder:
         body = os.urandom(1 << 20)
         pathlib.Path(folder, 'body').write_bytes(body)
@@ -106,6 +108,7 @@ udhcpc -i eth0 -s /etc/dhcp -n -q -t 10
 ping -c 3 10.0.2.2 && echo BOOT-PING
 busybox tftp -g -b 1428 -r body -l /tmp/body 10.0.2.2
 echo BOOT-SUM $(md5sum < /tmp/body | cut -c1-32)
+dmesg | grep "pe-dma-window" | sed "s/^/BOOT-DMA /"
 poweroff -f
 '''
         with pseries.boot(myna, task, 'kernel', '-nic', f'user,model={name},tftp={folder}', modules=[CARDS[name], 'af_packet']) as m:
@@ -114,6 +117,29 @@ poweroff -f
             if m.expect(r'BOOT-SUM (\w{32})', 120)[1] != hashlib.md5(body).hexdigest():
                 raise machine.Failure('the file differs')
             m.wait_exit(60)
+        if name == 'e1000e' and not re.search(r'BOOT-DMA .*ibm,create-pe-dma-window.* returned 0 .*starting addr = 8000000 0', m.text):
+            raise machine.Failure('no 64-bit window')
+
+
+def recovery(myna):
+    """Enhanced error handling: the kernel finds it, and recovers a card when told to: its slot is reset, and the network goes on."""
+    task = '''
+ifconfig eth0 up
+udhcpc -i eth0 -s /etc/dhcp -n -q -t 10
+mount -t debugfs debug /sys/kernel/debug
+echo 0:$(cat /sys/class/net/eth0/device/eeh_pe_config_addr) > /sys/kernel/debug/powerpc/eeh_force_recover
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do dmesg | grep -q "EEH: Recovery" && break; sleep 3; done
+dmesg | grep "EEH" | sed "s/^/BOOT-EEH /"
+for i in 1 2 3 4 5 6; do ping -c 3 10.0.2.2 && break; sleep 2; done
+ping -c 3 10.0.2.2 && echo BOOT-PING
+poweroff -f
+'''
+    with pseries.boot(myna, task, 'kernel', '-trace', 'papr_eeh', '-nic', 'user,model=e1000e', modules=['e1000e', 'af_packet']) as m:
+        m.expect(r'BOOT-EEH .*EEH: Capable adapter found: recovery enabled', 900)
+        m.expect(r'slot \d+ is reset', 10)
+        m.expect(r'BOOT-EEH .*EEH: Recovery successful', 60)
+        m.expect('BOOT-PING', 120)
+        m.wait_exit(60)
 
 
 def reboot(myna):
@@ -177,6 +203,7 @@ exec sh < /dev/tty0 > /dev/tty0 2>&1
 TESTS = {
     'disks': lambda myna: disks(myna, 'vscsi', 'virtio', 'nvme', 'usb'),
     'reboot': reboot,
+    'recovery': recovery,
     'firmware-screen': firmware_screen,
 }
 TESTS |= {f'net-{name}': lambda myna, name=name: card(myna, name) for name in CARDS}

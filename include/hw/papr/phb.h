@@ -3,6 +3,7 @@
 #define HW_PAPR_PHB_H
 
 #include "hw/papr/papr.h"
+#include "hw/papr/tce.h"
 #include "hw/pci/pci.h"
 
 /* Where bridges have their windows, in the order of their index. */
@@ -23,6 +24,16 @@ typedef struct PhbLayout {
 
 PhbLayout phb_layout(Device *dev);
 PciBus *phb_bus(Device *dev);
+Device *phb_find(uint32_t high, uint32_t low); /* by the halves of its buid; NULL if there is none */
+/* Windows for accesses: one that begins at 0, one that the guest may make where 64-bit addresses of its kind begin. */
+#define PHB_DMA_HIGH (UINT64_C(1) << 59)
+enum { PHB_DMA_WINDOWS = 2 };
+PaprTce *phb_dma_window(Device *dev, unsigned n);
+void phb_dma_init(void); /* offers the RTAS calls that change them */
+/* Whether a slot is held in reset by the guest. */
+bool phb_slot_in_reset(Device *dev, unsigned slot);
+void phb_set_slot_reset(Device *dev, unsigned slot, bool on);
+void phb_eeh_init(void); /* offers the RTAS calls of error handling */
 /* The wire, 0 to 3, of a slot's pin. */
 unsigned phb_wire(unsigned slot, unsigned pin);
 /* Numbers the buses behind bridges, as firmware does before it hands over the tree. */

@@ -12,7 +12,13 @@ typedef struct PaprTce PaprTce;
  * The hypercalls find it until it is freed.
  */
 PaprTce *papr_tce_new(uint32_t liobn, uint64_t start, unsigned page_bits, uint32_t pages, GError **error);
+/* The same, but its window may be changed. It takes address space for the largest, and memory as far as entries are used. */
+PaprTce *papr_tce_new_window(uint32_t liobn, uint64_t start, unsigned page_bits, uint32_t pages, GError **error);
+#define PAPR_TCE_MAX_PAGES (1u << 22)
 void papr_tce_free(PaprTce *tce);
+/* Another window with an empty table, until a reset; no pages: none. False: there are no such windows (pages of 4 KiB, 64 KiB, 16 MiB). */
+bool papr_tce_set_window(PaprTce *tce, uint64_t start, unsigned page_bits, uint32_t pages);
+uint32_t papr_tce_liobn(const PaprTce *tce);
 uint64_t papr_tce_start(const PaprTce *tce);
 uint64_t papr_tce_size(const PaprTce *tce); /* bytes of the window that the table is for */
 uint64_t papr_tce_end(const PaprTce *tce);  /* first bus address behind what may be accessed at all */

@@ -330,6 +330,88 @@ static void the_clock_can_be_set(void)
     g_assert_cmpuint(ret(4), ==, 4);
 }
 
+/* ---- windows and error handling of a PCI host bridge ---- */
+
+enum { BUID_HIGH = 0x08000000, BUID_LOW = 0x20000001, CARD = 1 << 11, SLOT_1 = CARD | 1 };
+#define HIGH_WINDOW (UINT64_C(0x08000000) << 32)
+
+static int32_t bridge_call(const char *name, uint32_t function, uint32_t a, uint32_t b, unsigned nargs, unsigned nrets)
+{
+    return rtas(name, nargs, (uint32_t[]){ function, BUID_HIGH, BUID_LOW, a, b }, nrets);
+}
+
+static int32_t create_window(uint32_t page_bits, uint32_t bits)
+{
+    return bridge_call("ibm,create-pe-dma-window", CARD, page_bits, bits, 5, 4);
+}
+
+static void windows_are_made_and_removed(void)
+{
+    PaprTce *high = phb_dma_window(phb, 1);
+    uint64_t left;
+    PhysAddr phys;
+
+    reset();
+    g_assert_cmpint(bridge_call("ibm,query-pe-dma-window", CARD, 0, 0, 3, 5), ==, RTAS_OK);
+    g_assert_cmpuint(ret(1), ==, 1);
+    g_assert_cmphex(ret(2), ==, PAPR_TCE_MAX_PAGES);
+    g_assert_cmphex(ret(3), ==, 7);
+    for (unsigned i = 0; i < 5; i++) {
+        static const uint32_t wrong[][2] = { { 13, 30 }, { 16, 15 }, { 12, 35 }, { 24, 64 }, { 60, 62 } };
+
+        g_assert_cmpint(create_window(wrong[i][0], wrong[i][1]), ==, RTAS_BAD);
+    }
+    g_assert_cmpint(create_window(16, 30), ==, RTAS_OK);
+    g_assert_cmphex(ret(1), ==, 0x80010001);
+    g_assert_cmphex(ret(2), ==, HIGH_WINDOW >> 32);
+    g_assert_cmphex(ret(3), ==, 0);
+    g_assert_cmpint(create_window(16, 30), ==, RTAS_HARDWARE); /* no room */
+    g_assert_cmpint(hcall(H_PUT_TCE, 0x80010001, HIGH_WINDOW + 0x20000, 0x10000 | 1, 0, 0), ==, H_SUCCESS);
+    g_assert_cmpint(hcall(H_PUT_TCE, 0x80010001, HIGH_WINDOW + (1 << 30), 3, 0, 0), ==, H_PARAMETER);
+    rig_save_and_load(device_find("tce-80010001"));
+    g_assert_true(papr_tce_translate(high, HIGH_WINDOW + 0x20010, false, &phys, &left));
+    g_assert_cmphex(phys, ==, 0x10010);
+    g_assert_cmphex(left, ==, 0xfff0);
+    g_assert_false(papr_tce_translate(high, HIGH_WINDOW + 0x20010, true, &phys, &left));
+    g_assert_false(papr_tce_translate(high, HIGH_WINDOW + (1 << 30), false, &phys, &left));
+
+    g_assert_cmpint(rtas("ibm,remove-pe-dma-window", 1, (uint32_t[]){ 0x80010000 }, 1), ==, RTAS_OK);
+    g_assert_cmpint(rtas("ibm,remove-pe-dma-window", 1, (uint32_t[]){ 0x80010000 }, 1), ==, RTAS_BAD);
+    g_assert_cmpint(create_window(12, 32), ==, RTAS_HARDWARE); /* only below what devices have */
+    g_assert_cmpint(create_window(12, 31), ==, RTAS_OK);
+    g_assert_cmphex(ret(1), ==, 0x80010000);
+    g_assert_cmphex(ret(2), ==, 0);
+    g_assert_cmpint(bridge_call("ibm,reset-pe-dma-window", CARD, 0, 0, 3, 1), ==, RTAS_OK);
+    g_assert_cmphex(papr_tce_size(phb_dma_window(phb, 0)), ==, 1 << 30);
+    g_assert_cmphex(papr_tce_size(high), ==, 0);
+    g_assert_cmpint(create_window(24, 40), ==, RTAS_OK);
+    reset();
+    g_assert_cmphex(papr_tce_size(high), ==, 0);
+}
+
+static void a_slot_is_reset(void)
+{
+    enum { COMMAND = 4, MASTER = 4 };
+
+    reset();
+    g_assert_cmpint(bridge_call("ibm,set-eeh-option", CARD, 1, 0, 4, 1), ==, RTAS_OK);
+    g_assert_cmpint(bridge_call("ibm,set-eeh-option", CARD + (1 << 11), 1, 0, 4, 1), ==, RTAS_BAD); /* nothing there */
+    g_assert_cmpint(bridge_call("ibm,get-config-addr-info2", CARD, 0, 0, 4, 2), ==, RTAS_OK);
+    g_assert_cmphex(ret(1), ==, SLOT_1);
+    g_assert_cmpint(bridge_call("ibm,write-pci-config", CARD | COMMAND, 2, MASTER, 5, 1), ==, RTAS_OK);
+    g_assert_cmpint(bridge_call("ibm,set-slot-reset", SLOT_1, 1, 0, 4, 1), ==, RTAS_OK);
+    g_assert_cmpint(bridge_call("ibm,read-slot-reset-state2", SLOT_1, 0, 0, 3, 4), ==, RTAS_OK);
+    g_assert_cmpuint(ret(1), ==, 1);
+    rig_save_and_load(phb);
+    g_assert_cmpint(bridge_call("ibm,set-slot-reset", SLOT_1, 0, 0, 4, 1), ==, RTAS_OK);
+    g_assert_cmpint(bridge_call("ibm,read-slot-reset-state2", SLOT_1, 0, 0, 3, 4), ==, RTAS_OK);
+    g_assert_cmpuint(ret(1), ==, 0);
+    g_assert_cmpint(bridge_call("ibm,read-pci-config", CARD | COMMAND, 2, 0, 4, 2), ==, RTAS_OK);
+    g_assert_cmphex(ret(1) & MASTER, ==, 0);
+    g_assert_cmpint(bridge_call("ibm,configure-pe", SLOT_1, 0, 0, 3, 1), ==, RTAS_OK);
+    g_assert_cmpint(bridge_call("ibm,set-slot-reset", SLOT_1, 2, 0, 4, 1), ==, RTAS_BAD);
+}
+
 static void configuration_space_is_there(void)
 {
     const uint32_t buid[] = { 0x08000000, 0x20000001 };
@@ -380,7 +462,7 @@ static void random_calls_are_survived(void)
         if (i % 64 == 0) {
             uint8_t *at = rig_ram() + CALL;
 
-            store_be32(at, 0x2000 + g_test_rand_int_range(0, 32));
+            store_be32(at, 0x2000 + g_test_rand_int_range(0, 40));
             store_be32(at + 4, g_test_rand_int_range(0, 18));
             store_be32(at + 8, g_test_rand_int_range(0, 18));
             for (int n = 0; n < 16; n++) {
@@ -429,6 +511,8 @@ int main(int argc, char **argv)
     g_test_add_func("/papr/entries-go-in-and-out", entries_go_in_and_out);
     g_test_add_func("/papr/the-clock-can-be-set", the_clock_can_be_set);
     g_test_add_func("/papr/configuration-space-is-there", configuration_space_is_there);
+    g_test_add_func("/papr/windows-are-made-and-removed", windows_are_made_and_removed);
+    g_test_add_func("/papr/a-slot-is-reset", a_slot_is_reset);
     g_test_add_func("/papr/random-calls-are-survived", random_calls_are_survived);
     return g_test_run();
 }
