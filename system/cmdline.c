@@ -127,8 +127,7 @@ static void ignore_capabilities(const Options *o)
 {
     static const char *const names[] = {
         "cap-htm", "cap-vsx", "cap-dfp", "cap-cfpc", "cap-sbbc", "cap-ibs", "cap-hpt-max-page-size", "cap-nested-hv",
-        "cap-large-decr", "cap-ccf-assist", "cap-fwnmi", "cap-rpt-invalidate", "cap-ail-mode-3", "resize-hpt",
-        "kvm-type",
+        "cap-large-decr", "cap-ccf-assist", "cap-fwnmi", "cap-rpt-invalidate", "cap-ail-mode-3", "kvm-type",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -177,6 +176,7 @@ static bool opt_machine(const char *arg, GError **error)
         return false;
     }
     machine_config.ic_mode = g_strdup(options_get(o, "ic-mode"));
+    machine_config.resize_hpt = g_strdup(options_get(o, "resize-hpt"));
     machine_config.cpu_compat = g_strdup(options_get(o, "max-cpu-compat"));
     machine_config.dump_dtb = g_strdup(options_get(o, "dumpdtb"));
     machine_config.pflash[0] = g_strdup(options_get(o, "pflash0"));

@@ -377,7 +377,7 @@ void pseries_cpu_start_at(Pseries *m, uint64_t pc, uint64_t r1, uint64_t r3, uin
 {
     for (int n = 0; n < cpu_count(); n++) {
         PpcResetState state = {
-            .given = true, .halted = n != 0, .pc = pc, .msr = START_MSR, .sdr1 = PSERIES_HPT | (m->hpt_shift - 18),
+            .given = true, .halted = n != 0, .pc = pc, .msr = START_MSR, .sdr1 = pseries_sdr1(m),
             .lpcr = m->can_radix ? LPCR_LD : 0,
         };
 

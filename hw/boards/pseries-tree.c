@@ -27,10 +27,12 @@ static void put_rtas(Tree *t)
 {
     static const char functions[] =
         "hcall-pft\0hcall-term\0hcall-dabr\0hcall-interrupt\0hcall-tce\0hcall-vio\0hcall-splpar\0hcall-join\0hcall-bulk\0"
-        "hcall-set-mode\0hcall-sprg0\0hcall-copy\0hcall-debug\0hcall-multi-tce";
+        "hcall-set-mode\0hcall-sprg0\0hcall-copy\0hcall-debug\0hcall-multi-tce\0"
+        "hcall-hpt-resize";
 
     tree_begin(t->fdt, "rtas");
-    tree_bytes(t->fdt, "ibm,hypertas-functions", functions, sizeof(functions));
+    /* The last one is of -machine resize-hpt. */
+    tree_bytes(t->fdt, "ibm,hypertas-functions", functions, sizeof(functions) - (t->m->resizes_hpt ? 0 : sizeof("hcall-hpt-resize")));
     tree_text(t->fdt, "qemu,hypertas-functions", "hcall-memop1");
     TREE_CELLS(t->fdt, "ibm,associativity-reference-points", 4, 4, 2);
     TREE_CELLS(t->fdt, "ibm,max-associativity-domains", 4, 0, 0, 0, 1);

@@ -7,7 +7,6 @@
 
 #include "backends/block.h"
 #include "backends/char.h"
-#include "hw/papr/hpt.h"
 #include "hw/papr/memop.h"
 #include "hw/papr/nvram.h"
 #include "hw/papr/phb.h"
@@ -108,22 +107,6 @@ static bool limit_cpus(Pseries *m, GError **error)
     return true;
 }
 
-/* A table of 1/128 of memory, as is usual for pages of 4 KiB. */
-static bool make_hpt(Pseries *m, GError **error)
-{
-    m->hpt_shift = 18;
-    while (m->hpt_shift < 46 && (UINT64_C(1) << m->hpt_shift) * 128 < machine_config.ram_size) {
-        m->hpt_shift++;
-    }
-    m->hpt = region_new_ram("pseries.hpt", UINT64_C(1) << m->hpt_shift, error);
-    if (!m->hpt) {
-        return false;
-    }
-    region_add(memory_system_root(), PSERIES_HPT, m->hpt);
-    hpt_init(region_host(m->hpt), m->hpt_shift, machine_config.ram_size, PHB_WINDOWS, PHB_WINDOW_END - 1, pseries_flush, m);
-    return true;
-}
-
 /* ---- interrupt controllers ---- */
 
 static void interrupt_changed(void *opaque, int n, bool level)
@@ -174,7 +157,7 @@ static void pseries_resets(void *opaque)
     uint8_t *tree;
     size_t size;
 
-    hpt_clear();
+    pseries_hpt_reset(m);
     pseries_cas_reset(m);
     pseries_place_files(m);
     tree = pseries_tree(m, true, &size);
@@ -201,7 +184,7 @@ static bool pseries_post_load(Device *dev, GError **error)
     m->s.use_xive &= m->can_xive;
     m->s.vector5[0] = MIN(m->s.vector5[0], PSERIES_VECTOR5 - 2);
     pseries_use_platform(m);
-    return true;
+    return pseries_hpt_post_load(m, error);
 }
 
 static bool pseries_realize(Device *dev, GError **error)
@@ -333,7 +316,7 @@ static bool build(const BoardType *type, GError **error)
 
     m->own_firmware = machine_config.own_firmware;
     if (!make_memory(error) || !make_cpus(m, type, error) || !limit_cpus(m, error) || !choose_interrupts(m, error) ||
-        !make_hpt(m, error) || !pseries_load_files(m, error) || !device_realize(&m->dev, NULL, error) || !make_interrupts(m, error) || !make_devices(m, error)) {
+        !pseries_hpt_init(m, error) || !pseries_load_files(m, error) || !device_realize(&m->dev, NULL, error) || !make_interrupts(m, error) || !make_devices(m, error)) {
         return false;
     }
     pseries_cpu_init(m);

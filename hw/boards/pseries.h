@@ -15,6 +15,9 @@
 #define PSERIES_STATE(FIELD, ARRAY)               \
     FIELD(bool, use_xive, false) /* else XICS */  \
     FIELD(bool, use_radix, false) /* else hashed */ \
+    FIELD(uint8_t, hpt_shift, 0)    /* of the page table's size */ \
+    FIELD(uint8_t, hpt_place, 0)    /* which of its two places it has */ \
+    FIELD(uint8_t, hpt_prepared, 0) /* size of one that may be taken; 0: there is none */ \
     ARRAY(uint8_t, vector5, PSERIES_VECTOR5, 0) /* [0]: how many bytes follow, less one */ \
     ARRAY(bool, stopped, PAPR_SERVERS, false)     \
     ARRAY(bool, prodded, PAPR_SERVERS, false)     \
@@ -28,7 +31,8 @@ typedef struct Pseries {
     Bus *vio;
     Device *xics, *xive, *phb; /* xive: NULL without one */
     Region *hpt;
-    unsigned hpt_shift;
+    unsigned hpt_shift; /* of the page table at a reset */
+    bool resizes_hpt;   /* it may ask for another size */
     unsigned generation; /* of the processors as the guest sees them: 7: POWER7 ... */
     bool limited;        /* they are of a later one */
     bool can_radix, can_xive, only_xive; /* of the processor model and options */
@@ -56,6 +60,11 @@ void pseries_cpu_init(Pseries *m);
 /* Where the first one starts, with its registers; the others wait for start-cpu. */
 void pseries_cpu_start_at(Pseries *m, uint64_t pc, uint64_t r1, uint64_t r3, uint64_t r4, uint64_t r5);
 void pseries_flush(void *opaque, uint64_t index, uint64_t v, uint64_t r); /* an HptFlushFn */
+/* pseries-hpt.c: the hashed page table. */
+bool pseries_hpt_init(Pseries *m, GError **error);
+void pseries_hpt_reset(Pseries *m);
+bool pseries_hpt_post_load(Pseries *m, GError **error);
+uint64_t pseries_sdr1(const Pseries *m); /* what processors have in SDR1 */
 unsigned pseries_generation(const Cpu *cpu); /* 7: POWER7 ...; 0: none of them */
 /* pseries-cas.c: the negotiation. */
 void pseries_cas_init(Pseries *m);

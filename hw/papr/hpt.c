@@ -12,7 +12,9 @@
 #include <string.h>
 
 #define V_VALID    UINT64_C(1)
+#define V_SECONDARY UINT64_C(2)
 #define V_LARGE    UINT64_C(4)
+#define V_BOLTED   UINT64_C(0x10)
 #define V_SOFTWARE UINT64_C(0x60)       /* bits that the hypervisor keeps for itself */
 #define V_TAG      (~UINT64_C(0x7f))    /* what AVPN compares */
 #define R_PP0      (UINT64_C(1) << 63)
@@ -245,6 +247,63 @@ static int64_t h_clear(void *opaque, uint64_t opcode, uint64_t *args)
 void hpt_clear(void)
 {
     memset(hpt.table, 0, hpt.entries * ENTRY);
+    hpt.flush(hpt.opaque, HPT_ALL, 0, 0);
+}
+
+/* ---- another table ---- */
+
+/* The hash of the virtual page that an entry maps: AVPN has its address from bit 23 on, the place in the table the rest. */
+static uint64_t hash_of(uint64_t index, uint64_t v, uint64_t r)
+{
+    uint64_t size = page_size(v, r), group = v & V_SECONDARY ? ~(index / GROUP) : index / GROUP, vsid, offset;
+    unsigned shift = size ? __builtin_ctzll(size) : 12, segment = v >> 62 ? 40 : 28;
+    unsigned __int128 va = (unsigned __int128)(v & UINT64_C(0x3fffffffffffff80)) << 16;
+
+    if (shift < 23) {
+        va |= ((group ^ (uint64_t)(va >> segment)) << shift) & 0x7fffff;
+    }
+    vsid = va >> segment;
+    offset = va & ((UINT64_C(1) << segment) - 1);
+    return vsid ^ (segment == 40 ? vsid << 25 : 0) ^ offset >> shift;
+}
+
+static bool enter_at(uint8_t *to, uint64_t group, uint64_t v, uint64_t r)
+{
+    for (unsigned i = 0; i < GROUP; i++) {
+        uint8_t *entry = to + (group * GROUP + i) * ENTRY;
+
+        if (!(load_be64(entry) & V_VALID)) {
+            store_be64(entry, v);
+            store_be64(entry + 8, r);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool hpt_rehash(uint8_t *to, unsigned shift)
+{
+    uint64_t size = UINT64_C(1) << shift, mask = size / (ENTRY * GROUP) - 1;
+
+    memset(to, 0, size);
+    for (uint64_t i = 0; i < hpt.entries; i++) {
+        uint64_t v = get_v(i), r = get_r(i), hash;
+
+        if ((v & (V_VALID | V_BOLTED)) != (V_VALID | V_BOLTED)) {
+            continue;
+        }
+        hash = hash_of(i, v, r);
+        if (!enter_at(to, hash & mask, v & ~V_SECONDARY, r) && !enter_at(to, ~hash & mask, v | V_SECONDARY, r)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void hpt_use(uint8_t *table, unsigned shift)
+{
+    hpt.table = table;
+    hpt.entries = (UINT64_C(1) << shift) / ENTRY;
     hpt.flush(hpt.opaque, HPT_ALL, 0, 0);
 }
 

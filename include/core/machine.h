@@ -77,6 +77,7 @@ typedef struct MachineConfig {
     bool smm;                /* system management mode, with memory of its own */
     const char *kernel_irqchip; /* "on", "split", "off", or NULL: as the engine likes best */
     bool own_firmware;       /* pseries, x-vof=on: the built-in Open Firmware client interface, no SLOF */
+    const char *resize_hpt;  /* pseries: "disabled", "enabled", "required" or NULL */
     const char *ic_mode;     /* pseries: "xics", "xive", "dual" or NULL */
     const char *cpu_compat;  /* pseries: "power8": the processors are no newer for the guest; or NULL */
     const char *dump_dtb;    /* write the device tree there and leave, or NULL */

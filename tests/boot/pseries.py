@@ -98,6 +98,28 @@ def compat(myna):
             raise machine.Failure('power off did not end with status 0')
 
 
+def resize(myna):
+    """The kernel asks for a larger hashed page table, and for smaller ones, while processes run."""
+    task = '''
+mount -t debugfs debug /sys/kernel/debug
+order=/sys/kernel/debug/powerpc/hpt_order
+echo BOOT-ORDER $(cat $order)
+head -c 4000000 /dev/urandom > /tmp/data
+before=$(md5sum < /tmp/data)
+(while true; do for i in 1 2 3 4 5 6 7 8; do md5sum < /tmp/data; done | sort -u >> /tmp/sums; done) &
+for n in 23 20 18 22; do echo $n > $order; sleep 1; i=0; while [ $i -lt 50 ]; do i=$(expr $i + 1); done; echo BOOT-ORDER $(cat $order); done
+echo 24 > $order || echo BOOT-REFUSED
+[ "$(sort -u /tmp/sums)" = "$before" ] && echo BOOT-SAME
+dmesg | grep "HPT resize" | sed "s/^/BOOT-INFO /"
+poweroff -f
+'''
+    with boot(myna, task, 'kernel', '-nic', 'none', cpu='power8', cpus=2) as m:
+        m.expect(r'(?s)BOOT-ORDER 22.*BOOT-ORDER 23.*BOOT-ORDER 20.*BOOT-ORDER 18.*BOOT-ORDER 22.*BOOT-REFUSED.*BOOT-SAME', 900)
+        m.expect(r'BOOT-INFO .*HPT resize to shift 23 complete', 60)
+        if m.wait_exit(60) != 0:
+            raise machine.Failure('power off did not end with status 0')
+
+
 def refused(myna):
     """What cannot run, said in a line."""
     def line(*args):
@@ -122,6 +144,12 @@ def refused(myna):
                 (['-smp', '8,threads=2'], r'cores of the pseries board have one thread'),
                 (['-machine', 'max-cpu-compat=power5'], r'there are power7, power8, power9 and power10'),
                 (['-machine', 'ic-mode=apic'], r'there are xics, xive and dual'),
+                (['-machine', 'resize-hpt=maybe'], r'there are disabled, enabled and required'),
+                (['-kernel', mac.ppc_guest('vmlinux-pmac32')], r'is a Linux kernel for 32-bit processors'),
+                (['-kernel', mac.ppc_guest('uImage-bamboo')], r'is no ELF file'),
+                (['-device', 'spapr-pci-host-bridge,index=0'], r'index 0 is taken'),
+                (['-machine', 'cap-foo=on'], r"does not know 'cap-foo'"),
+                (['-initrd', '/nowhere', '-kernel', mac.ppc_guest('vmlinux-g5')], r"initrd '/nowhere' does not exist"),
                 (['-cpu', 'power8', '-machine', 'ic-mode=xive'], r'needs a POWER9 processor'),
                 (['-prom-env', 'auto-boot'], r'not NAME=VALUE'),
                 (['-drive', f'if=pflash,format=raw,file={short}'], r'3072 bytes, not 8 KiB to 1 MiB')):
@@ -211,6 +239,7 @@ TESTS = {
     'slof': slof,
     'refused': refused,
     'compat': compat,
+    'resize': resize,
     'disk-vscsi': lambda myna: disk(myna, 'vscsi'),
     'disk-virtio': lambda myna: disk(myna, 'virtio'),
     'net-vlan': lambda myna: net(myna, 'vlan'),

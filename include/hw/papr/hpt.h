@@ -15,5 +15,11 @@ typedef void HptFlushFn(void *opaque, uint64_t index, uint64_t v, uint64_t r);
 void hpt_init(uint8_t *table, unsigned shift, uint64_t ram_size, PhysAddr io_first, PhysAddr io_last, HptFlushFn *flush,
               void *opaque);
 void hpt_clear(void);
+/*
+ * Fills another table, of 2^shift bytes, with what the guest wants to stay (bolted entries); the others will be missed, and
+ * entered again. False: there is no room for one.
+ */
+bool hpt_rehash(uint8_t *to, unsigned shift);
+void hpt_use(uint8_t *table, unsigned shift); /* another table from now on; drops all translations */
 
 #endif

@@ -32,7 +32,7 @@ enum {
     H_SEND_LOGICAL_LAN = 0x120, H_BULK_REMOVE = 0x124, H_MULTICAST_CTRL = 0x130, H_SET_XDABR = 0x134, H_STUFF_TCE = 0x138,
     H_PUT_TCE_INDIRECT = 0x13c, H_CHANGE_LOGICAL_LAN_MAC = 0x14c, H_ENABLE_CRQ = 0x1b0,
     H_GET_CPU_CHARACTERISTICS = 0x1c8, H_JOIN = 0x298, H_HOME_NODE_ASSOCIATIVITY = 0x2ec, H_XIRR_X = 0x2fc, H_RANDOM = 0x300,
-    H_SET_MODE = 0x31c, H_CLEAR_HPT = 0x358, H_REGISTER_PROC_TBL = 0x37c, H_SIGNAL_SYS_RESET = 0x380,
+    H_SET_MODE = 0x31c, H_CLEAR_HPT = 0x358, H_RESIZE_HPT_PREPARE = 0x36c, H_RESIZE_HPT_COMMIT = 0x370, H_REGISTER_PROC_TBL = 0x37c, H_SIGNAL_SYS_RESET = 0x380,
     H_INT_GET_SOURCE_INFO = 0x3a8, H_INT_SET_SOURCE_CONFIG = 0x3ac, H_INT_GET_SOURCE_CONFIG = 0x3b0,
     H_INT_GET_QUEUE_INFO = 0x3b4, H_INT_SET_QUEUE_CONFIG = 0x3b8, H_INT_GET_QUEUE_CONFIG = 0x3bc,
     H_INT_SET_OS_REPORTING_LINE = 0x3c0, H_INT_GET_OS_REPORTING_LINE = 0x3c4, H_INT_ESB = 0x3c8, H_INT_SYNC = 0x3cc,
@@ -67,6 +67,7 @@ void papr_rtas_add(const char *name, unsigned nargs, unsigned nrets, PaprRtasFn 
 int64_t papr_rtas_call(PhysAddr addr);
 /* For the tree: every call that somebody offers. */
 void papr_rtas_for_each(void (*fn)(void *opaque, const char *name, uint32_t token), void *opaque);
+uint32_t papr_rtas_token(const char *name); /* 0: nobody offers it */
 /* Forgets all calls: tests. */
 void papr_forget_calls(void);
 
