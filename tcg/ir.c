@@ -50,6 +50,7 @@ void ir_block_reset(IrBlock *ir)
     ir->n_raws = 0;
     ir->n_fasts = 0;
     ir->pic_bits = 0;
+    ir->links_far = false;
     ir->use_sites = false;
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;

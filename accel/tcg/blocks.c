@@ -229,6 +229,30 @@ static void remove_from_page(Block *block, RamBlock *ram, uint64_t page)
     block->page_link[list] = NULL;
 }
 
+/* Far exits that go to a block, or through the jump cache since they could not. */
+static HostExit *far_exits;
+
+static void far_list_add(HostExit *exit)
+{
+    exit->next_far = far_exits;
+    exit->far_link = &far_exits;
+    if (far_exits) {
+        far_exits->far_link = &exit->next_far;
+    }
+    far_exits = exit;
+}
+
+static void far_list_remove(HostExit *exit)
+{
+    if (exit->far_link) {
+        *exit->far_link = exit->next_far;
+        if (exit->next_far) {
+            exit->next_far->far_link = exit->far_link;
+        }
+        exit->far_link = NULL;
+    }
+}
+
 static void unlink_exit(HostExit *exit)
 {
     Block *to = exit->link;
@@ -240,6 +264,7 @@ static void unlink_exit(HostExit *exit)
     if (*link) {
         *link = exit->next_in;
     }
+    far_list_remove(exit);
     tcg_unlink(exit);
     exit->link = NULL;
     exit->next_in = NULL;
@@ -251,7 +276,37 @@ void code_block_link(HostExit *exit, Block *to)
     exit->next_in = to->in;
     to->in = exit;
     tcg_link(exit, to->code);
+    if (exit->cached && !exit->far_link) {
+        far_list_add(exit);
+    }
     code_stats.linked++;
+}
+
+void code_block_link_cached(HostExit *exit)
+{
+    if (!exit->far_link) {
+        far_list_add(exit);
+    }
+    tcg_link_cached(exit);
+}
+
+/* On 32-bit address spaces a pc may have wrapped: only so many bits count. */
+static bool is_on_page(uint64_t pc, uint64_t page)
+{
+    return !((uint32_t)(pc ^ page) >> GUEST_PAGE_BITS);
+}
+
+void code_block_unlink_far(const uint64_t *page)
+{
+    for (HostExit *exit = far_exits, *next; exit; exit = next) {
+        next = exit->next_far;
+        if (exit->link && (!page || is_on_page(((Block *)exit->link)->key.base + exit->pc, *page))) {
+            unlink_exit(exit);
+        } else if (!exit->link && !page) {
+            far_list_remove(exit); /* it may get another chance */
+            tcg_unlink(exit);
+        }
+    }
 }
 
 void code_block_kill(Block *block)
@@ -278,6 +333,7 @@ void code_block_kill(Block *block)
             if (block->code->exits[i].link) {
                 unlink_exit(&block->code->exits[i]);
             }
+            far_list_remove(&block->code->exits[i]);
         }
         tcg_retire(block->code, block->key.pc);
     } else {

@@ -115,23 +115,22 @@ static void filter_bits(uint32_t page, uint32_t bit[2])
     bit[1] = page * 0x9e3779b1u >> 16 & (BITS - 1);
 }
 
-static bool filter_has(const SpaceTables *tables, uint32_t page)
+static bool filter_has(const uint64_t *filter, uint32_t page)
 {
     uint32_t bit[2];
 
     filter_bits(page, bit);
-    return tables->jump_pages[bit[0] / 64] >> bit[0] % 64 & tables->jump_pages[bit[1] / 64] >> bit[1] % 64 & 1;
+    return filter[bit[0] / 64] >> bit[0] % 64 & filter[bit[1] / 64] >> bit[1] % 64 & 1;
 }
 
-static void filter_add(SpaceTables *tables, uint32_t page)
+static void filter_add(uint64_t *filter, uint32_t page)
 {
     uint32_t bit[2];
 
     filter_bits(page, bit);
     for (int i = 0; i < 2; i++) {
-        tables->jump_pages[bit[i] / 64] |= UINT64_C(1) << bit[i] % 64;
+        filter[bit[i] / 64] |= UINT64_C(1) << bit[i] % 64;
     }
-    tables->has_jumps = true;
 }
 
 static void filter_clear(SpaceTables *tables)
@@ -171,10 +170,11 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
     }
     jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->entry : NULL };
     jumps->blocks[index] = block;
-    filter_add(tables, page);
+    filter_add(tables->jump_pages, page);
     if (block->host2) {
-        filter_add(tables, page + 1);
+        filter_add(tables->jump_pages, page + 1);
     }
+    tables->has_jumps = true;
     fill_note(jumps->filled, jumps->listed, index, global ? FILL_GLOBAL : FILL_LOCAL);
 }
 
@@ -225,7 +225,7 @@ static void tables_drop_page(SpaceTables *tables, uint64_t page)
     for (unsigned mode = 0; mode < MMU_MODES; mode++) {
         tlb_drop_page(&tables->tlb[mode], page);
     }
-    for (int i = 0; i < JUMP_CACHES && filter_has(tables, page_number(page)); i++) {
+    for (int i = 0; i < JUMP_CACHES && filter_has(tables->jump_pages, page_number(page)); i++) {
         jumps_drop_page(&tables->jumps[i], page);
     }
 }
@@ -338,11 +338,30 @@ static MmuContext *context_new(EngineCpu *ec, uint64_t id)
     return context;
 }
 
-static void globals_flush(Globals *globals)
+void globals_note_link(EngineCpu *ec, uint64_t addr)
+{
+    filter_add(ec->globals->linked_pages, page_number(addr));
+    ec->globals->has_links = true;
+}
+
+static void unlink_far(EngineCpu *ec, const uint64_t *page)
+{
+    tcg_fp_sync(ec->cpu->state);
+    g_mutex_lock(&tb_lock);
+    code_block_unlink_far(page);
+    g_mutex_unlock(&tb_lock);
+}
+
+static void globals_flush(EngineCpu *ec, Globals *globals)
 {
     globals->pages.generation++;
     globals->large.n = 0;
     tables_clear(&globals->shared, false);
+    if (globals->has_links) {
+        fill_words(globals->linked_pages, 0, G_N_ELEMENTS(globals->linked_pages));
+        globals->has_links = false;
+        unlink_far(ec, NULL);
+    }
 }
 
 /* The world's, over those of the one that was not used for longest; its address spaces go with them. */
@@ -366,7 +385,7 @@ static Globals *globals_of(EngineCpu *ec, uint64_t id)
             context_flush(ec, &ec->contexts[i], false);
         }
     }
-    globals_flush(oldest);
+    globals_flush(ec, oldest);
     oldest->world = world;
     oldest->owner = NULL;
     oldest->apart = false;
@@ -500,7 +519,7 @@ void engine_flush_all(Cpu *cpu)
     }
     ec->n_flushes++;
     for (int i = 0; i < WORLDS; i++) {
-        globals_flush(&ec->worlds[i]);
+        globals_flush(ec, &ec->worlds[i]);
     }
     ec->flush_seq += FLUSH_LOG + 1;
     if (ec->context) {
@@ -518,7 +537,7 @@ void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global)
     }
     ec->n_flushes++;
     if (!keep_global) {
-        globals_flush(globals_of(ec, id));
+        globals_flush(ec, globals_of(ec, id));
     }
     if ((context = context_of(ec, id))) {
         context_flush(ec, context, keep_global);
@@ -536,7 +555,7 @@ void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask)
     ec->n_flushes++;
     for (int i = 0; i < WORLDS; i++) {
         if (!((ec->worlds[i].world << 32 ^ id) & mask)) {
-            globals_flush(&ec->worlds[i]);
+            globals_flush(ec, &ec->worlds[i]);
         }
     }
     for (int i = 0; i < MMU_CONTEXTS; i++) {
@@ -558,12 +577,15 @@ void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift)
         if (large_has(&ec->globals->large, page)) {
             /* The other contexts are emptied when they are switched to, those of other worlds too. */
             ec->n_flushes++;
-            globals_flush(ec->globals);
+            globals_flush(ec, ec->globals);
             ec->flush_seq += FLUSH_LOG + 1;
             context_flush(ec, ec->context, false);
             return;
         }
         drop_page(&ec->globals->pages, &ec->globals->shared, page);
+        if (ec->globals->has_links && filter_has(ec->globals->linked_pages, page_number(page))) {
+            unlink_far(ec, &page);
+        }
     }
     ec->flush_log[ec->flush_seq++ % FLUSH_LOG] = pages;
     context_flush_pages(ec, ec->context, pages);

@@ -138,6 +138,8 @@ typedef struct Globals {
     LargeRanges large;
     SpaceTables shared;
     MmuContext *owner;       /* NULL: nobody */
+    uint64_t linked_pages[512]; /* filter of those that far exits were linked to */
+    bool has_links;
     unsigned local_switches; /* that found much code on pages of the owner's */
     bool apart;
 } Globals;
@@ -320,6 +322,8 @@ void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global);
 void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
 void jumps_clear(JumpCache *jumps, bool keep_global);
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
+/* A far exit was linked to the page: until its global mapping goes. */
+void globals_note_link(EngineCpu *ec, uint64_t addr);
 void engine_flush_all(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
@@ -366,6 +370,10 @@ void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned la
 void blocks_kill_loaders(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
 void blocks_kill_all(void);
 void code_block_link(HostExit *exit, Block *to);
+/* A far exit that has nobody to be linked to now. */
+void code_block_link_cached(HostExit *exit);
+/* Far exits that lead to this page; NULL: all of them, also those that were not to be linked. */
+void code_block_unlink_far(const uint64_t *page);
 void code_block_register_code(Block *block);
 const HostBlock *code_block_of_host_pc(uintptr_t host_pc); /* no lock needed */
 /* In an exclusive section: frees a region's blocks; dead blocks of the interpreter. */
@@ -386,6 +394,8 @@ typedef struct Lookup {
     bool global; /* its page is mapped so */
 } Lookup;
 Lookup translate_lookup(EngineCpu *ec, const BlockKey *key, unsigned variant);
+/* Whether exits of blocks that run now may be linked to blocks on other pages, if those are global. */
+bool far_links_allowed(const EngineCpu *ec);
 void translate_discard(Block *block); /* after a run of one for once */
 
 /* debug.c */

@@ -649,10 +649,16 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
                           uintptr_t retaddr)
 {
     EngineCpu *ec = engine_cpu(cpu);
-    PageEntry *entry = mmu_page(ec, addr, access, mode, retaddr);
     bool store = access == MMU_STORE;
     Tlb *tlb = ec->tlb[mode];
+    PageEntry *entry;
+    void *host = tlb && access != MMU_FETCH ? tlb_host(tlb, store ? tlb->store : tlb->load, addr, size) : NULL;
 
+    if (host) {
+        return host;
+    }
+    entry = mmu_page(ec, addr, access, mode, retaddr);
+    tlb = ec->tlb[mode];
     if (crosses_page(addr, size)) {
         unsigned first = GUEST_PAGE_SIZE - page_offset(addr);
 

@@ -437,18 +437,31 @@ static void log_block(EngineCpu *ec, const Block *block)
     }
 }
 
-/* A direct exit has led here: next time it goes without us. */
-static void try_link(HostExit *exit, Block *to)
+static bool may_link(const HostExit *exit, const Block *to)
 {
-    Block *from;
+    const Block *from = exit->block->engine;
+
+    return !exit->link && !from->dead && !to->dead && !from->variant && !to->variant && to->code && !to->host2 &&
+           exit->pc == to->key.pc && from->key.flags == to->key.flags && from->key.base == to->key.base &&
+           from->key.pic_bits == to->key.pic_bits;
+}
+
+/* A direct exit has led here: next time it goes without us. */
+static void try_link(EngineCpu *ec, HostExit *exit, const Lookup *found)
+{
+    Block *from, *to = found->block;
 
     g_mutex_lock(&tb_lock);
     from = exit->block->engine;
-    if (!exit->link && !from->dead && !to->dead && !from->variant && !to->variant && to->code &&
-        !to->host2 && exit->pc == to->key.pc && from->key.flags == to->key.flags &&
-        from->key.base == to->key.base && from->key.pic_bits == to->key.pic_bits &&
-        ((uintptr_t)from->host & PAGE_MASK) == ((uintptr_t)to->host & PAGE_MASK)) {
+    if (!exit->cached) {
+        if (may_link(exit, to) && ((uintptr_t)from->host & PAGE_MASK) == ((uintptr_t)to->host & PAGE_MASK)) {
+            code_block_link(exit, to);
+        }
+    } else if (found->global && may_link(exit, to) && far_links_allowed(ec)) {
+        globals_note_link(ec, to->key.base + exit->pc);
         code_block_link(exit, to);
+    } else if (!exit->link && !from->dead) {
+        code_block_link_cached(exit);
     }
     g_mutex_unlock(&tb_lock);
 }
@@ -480,7 +493,13 @@ static Lookup next_block(EngineCpu *ec, unsigned variant, HostExit *came_from)
 
     ec->ops->block_key(ec->cpu, &key);
     check_mode(ec, &key);
-    found.block = variant || chaining_off() ? NULL : cached_block(ec, &key);
+    if (came_from && ec->evictions_seen != eviction_count) {
+        came_from = NULL; /* the block that the exit is in may have been evicted meanwhile */
+    }
+    /* Whether its page is global, which is to be known where a far exit may be linked to it, the cache does not say. */
+    if (!variant && !chaining_off() && !(came_from && came_from->cached)) {
+        found.block = cached_block(ec, &key);
+    }
     if (!found.block) {
         found = translate_lookup(ec, &key, variant);
         if (!found.block) {
@@ -490,9 +509,9 @@ static Lookup next_block(EngineCpu *ec, unsigned variant, HostExit *came_from)
             jumps_insert(ec, key.pc, found.block, found.global);
         }
     }
-    /* The block that the exit is in may have been evicted meanwhile. */
+    /* A translation may have evicted it too. */
     if (came_from && !found.once && !chaining_off() && ec->evictions_seen == eviction_count) {
-        try_link(came_from, found.block);
+        try_link(ec, came_from, &found);
     }
     return found;
 }

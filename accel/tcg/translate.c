@@ -221,6 +221,13 @@ static bool wants_checks(void)
            log_enabled(LOG_OP | LOG_OP_OPT | LOG_OUT_ASM);
 }
 
+/* One vCPU alone: what is mapped globally is so in all of its address spaces, but perhaps not in those of another. */
+bool far_links_allowed(const EngineCpu *ec)
+{
+    return ec->ops->links_global && ec->ops->system_modes >> ec->mode & 1 && ec->globals && ec->globals->world == 0 &&
+           cpu_count() == 1;
+}
+
 static void build_ir(Translation *t)
 {
     const GuestOps *ops = guest_ops(t->cpu);
@@ -230,6 +237,7 @@ static void build_ir(Translation *t)
     }
     ir_block_reset(scratch);
     scratch->pic_bits = t->key->pic_bits;
+    scratch->links_far = !t->key->pic_bits && !((Fetch *)t->engine)->variant && far_links_allowed(((Fetch *)t->engine)->ec);
     t->ir = scratch;
     ops->translate(t);
     if (log_enabled(LOG_IN_ASM)) {

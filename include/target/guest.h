@@ -79,6 +79,8 @@ typedef struct GuestOps {
     unsigned (*fetch_mode)(Cpu *cpu);
     /* Bits by MMU mode: those of a kernel, which is mapped by global pages mostly; one set of tables does for all spaces. */
     unsigned system_modes;
+    /* Code of these modes may be linked over the ends of global pages, outside of virtual machines. */
+    bool links_global;
     /* An identifier of the current address space (x86: PCID, and ASID of a virtual machine); TLB
      * contexts are kept by it. Global pages are shared by those whose upper 32 bits are equal. */
     uint64_t (*address_space_id)(Cpu *cpu);

@@ -243,6 +243,7 @@ typedef struct IrBlock {
      * operations are distances from the page in CpuHot.pic_page, but exit_lookup's is what it is.
      */
     uint32_t pic_bits;
+    bool links_far; /* direct exits that are far may be linked too (HostExit.cached) */
     bool use_sites; /* it runs with the tables of TcgSites: accesses may remember their pages there */
     uint64_t steady_slots; /* with use_sites: those that point to the same page for a while */
     /* Slots that the successors are known to overwrite before reading: dead at exits. Per block,

@@ -46,9 +46,11 @@ typedef struct HostExit {
     uint64_t pc; /* as in the IR */
     uint32_t patch; /* offset of the rel32 from HostBlock.code */
     uint32_t stub;  /* offset of the code that returns this exit to the engine */
+    uint32_t cached; /* a far one's (IrBlock.links_far): offset of code that goes through the jump cache; else 0 */
     struct HostBlock *block; /* the block that this exit is in */
     void *link;              /* the engine's: the block that it is linked to */
     struct HostExit *next_in; /* the engine's: list of exits into that block */
+    struct HostExit *next_far, **far_link; /* the engine's: list of far exits that no longer lead to their stub */
 } HostExit;
 
 /* What compilation made. Allocated with exits and fault map by tcg_compile. */
@@ -167,6 +169,8 @@ void tcg_fp_sync(void *state);
 /* Linking. Atomic against running code. */
 void tcg_link(HostExit *exit, const HostBlock *to);
 void tcg_unlink(HostExit *exit);
+/* To the exit's own way through the jump cache. */
+void tcg_link_cached(HostExit *exit);
 /* Makes the start of a dead block jump to the engine (TCG_EXIT_LOOKUP with its pc, given as in its IR). */
 void tcg_retire(HostBlock *block, uint64_t pc);
 

@@ -127,6 +127,7 @@ const GuestOps x86_guest_ops = {
     .disassemble = x86_disassemble,
     .mmu_mode = mmu_mode,
     .system_modes = 1 << MMU_KERNEL | 1 << MMU_KERNEL_AC,
+    .links_global = true,
     .address_space_id = address_space_id,
     .walk = x86_walk,
     .raise_mmu_fault = x86_raise_mmu_fault,

@@ -83,16 +83,6 @@ static HostExit *exit_new(Context *c, uint64_t pc)
     return exit;
 }
 
-/* A chained exit: a jump that the engine links, at first to the code behind it. */
-static void chained_jump(Context *c, uint64_t pc)
-{
-    HostExit *exit = exit_new(c, pc);
-
-    asm_place_branch(&c->a, 5, 1);
-    exit->patch = asm_jmp(&c->a);
-    exit_stub(c, exit);
-}
-
 /*
  * Through the jump cache, if the entry at this distance from R11 is for the pc in R13, where
  * HostBlock.entry wants it.
@@ -114,6 +104,26 @@ static void far_jump(Context *c, uint64_t pc)
     asm_load(&c->a, 8, R11, mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache)));
     asm_mov_ri(&c->a, R13, pc);
     jump_by_entry(c, jump_cache_index(pc) * sizeof(JumpCacheEntry));
+}
+
+/* Behind a direct exit's branch: where that leads at first, and for a far one that cannot be linked. */
+static void exit_ways(Context *c, HostExit *exit, bool is_far)
+{
+    exit_stub(c, exit);
+    if (is_far) {
+        exit->cached = asm_offset(&c->a);
+        far_jump(c, exit->pc);
+    }
+}
+
+/* A chained exit: a jump that the engine links, at first to the code behind it. */
+static void chained_jump(Context *c, uint64_t pc, bool is_far)
+{
+    HostExit *exit = exit_new(c, pc);
+
+    asm_place_branch(&c->a, 5, 1);
+    exit->patch = asm_jmp(&c->a);
+    exit_ways(c, exit, is_far);
 }
 
 /* The same to the pc in R13. */
@@ -144,13 +154,15 @@ void pc_to_r13(Asm *a, unsigned pic_bits, uint64_t pc)
 
 static void jump_out(Context *c, uint64_t pc)
 {
-    if (c->far_exit(c->opaque, pc) && c->ir->pic_bits) {
+    bool is_far = c->far_exit(c->opaque, pc);
+
+    if (is_far && c->ir->pic_bits) {
         pc_to_r13(&c->a, c->ir->pic_bits, pc);
         lookup_jump(c);
-    } else if (c->far_exit(c->opaque, pc)) {
+    } else if (is_far && !c->ir->links_far) {
         far_jump(c, pc);
     } else {
-        chained_jump(c, pc);
+        chained_jump(c, pc, is_far);
     }
 }
 
@@ -249,7 +261,7 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
         asm_patch(&c->a, asm_jcc(&c->a, cc), 0);
         return;
     }
-    if (stub->snapshot.count == 0 && !stub->is_loop && !c->far_exit(c->opaque, insn->imm)) {
+    if (stub->snapshot.count == 0 && !stub->is_loop && (c->ir->links_far || !c->far_exit(c->opaque, insn->imm))) {
         stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
         asm_place_branch(&c->a, 6, 2);
         stub->exit->patch = asm_jcc(&c->a, cc);
@@ -261,7 +273,7 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
 void cold_exit(Context *c, ColdStub *s)
 {
     if (s->exit) {
-        exit_stub(c, s->exit);
+        exit_ways(c, s->exit, c->far_exit(c->opaque, s->imm));
         return;
     }
     patch_jumps(c, s);

@@ -14,6 +14,11 @@ void tcg_link(HostExit *exit, const HostBlock *to)
     patch_rel32(exit->block->code + exit->patch, to->code);
 }
 
+void tcg_link_cached(HostExit *exit)
+{
+    patch_rel32(exit->block->code + exit->patch, exit->block->code + exit->cached);
+}
+
 void tcg_unlink(HostExit *exit)
 {
     patch_rel32(exit->block->code + exit->patch, exit->block->code + exit->stub);
