@@ -52,6 +52,7 @@ void ir_block_reset(IrBlock *ir)
     ir->pic_bits = 0;
     ir->links_far = false;
     ir->use_sites = false;
+    ir->scattered = NULL;
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;
     g_array_set_size(ir->exit_dead, 0);

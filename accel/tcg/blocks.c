@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define HASH_BITS 18
 
@@ -201,6 +202,7 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
     publish(cp, map);
     if (!cp->first && !cp->holds) {
         cp->pc_page = PAGE_NOWHERE;
+        g_clear_pointer(&cp->scattered, g_free);
         atomic_fetch_and(&ram->page_flags[page], (uint8_t)~PAGE_CODE);
     }
 }
@@ -372,6 +374,45 @@ bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last)
         }
     }
     return false;
+}
+
+bool code_page_is_scattered(const CodePage *cp, unsigned offset)
+{
+    return cp->scattered && cp->scattered[offset / 64] >> offset % 64 & 1;
+}
+
+/* Of this thread, in microseconds. */
+static int64_t processor_time(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+void code_site_tired(TcgSiteUse *use)
+{
+    enum { LONG = 8000 }; /* a new page in 2 us costs far less than 1 % */
+    Block *block = use->block->engine;
+    unsigned offset = (block->key.base + use->pc) & (GUEST_PAGE_SIZE - 1);
+    int64_t now = processor_time();
+    CodePage *cp;
+
+    use->left = TCG_SITE_PATIENCE;
+    if (!use->since || now - use->since > LONG) {
+        use->since = now;
+        return;
+    }
+    g_mutex_lock(&tb_lock);
+    if (!block->dead) {
+        cp = code_page(block->ram, page_of(block->ram, block->host), true);
+        if (!cp->scattered) {
+            cp->scattered = g_new0(uint64_t, PAGE_WORDS);
+        }
+        cp->scattered[offset / 64] |= UINT64_C(1) << offset % 64;
+        code_block_kill(block);
+    }
+    g_mutex_unlock(&tb_lock);
 }
 
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last)

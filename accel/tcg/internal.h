@@ -265,6 +265,7 @@ typedef struct CodePage {
     Block *first;     /* blocks, by page_next[0] if they begin here, else page_next[1] */
     uint64_t pc_page; /* where the blocks here run that could be position-independent; PAGE_ANYWHERE: are */
     uint32_t rewrites; /* stores that killed blocks soon after they were made; fewer again if others do */
+    uint64_t *scattered; /* bits by first byte: instructions with operands that are elsewhere all the time; or NULL */
     uint64_t *patched; /* bits of bytes that short stores over code have been to, or NULL */
     _Atomic uint32_t holds; /* translations of it that are under way: PAGE_CODE stays */
     uint32_t stopping; /* of these, who wait for other vCPUs to store the slow way */
@@ -365,6 +366,10 @@ void code_page_release(RamBlock *ram, uint64_t page);
 bool code_block_covers(const Block *block, const uint8_t *host, unsigned size);
 /* Whether any of these bytes is rewritten often by stores that are as short. */
 bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last);
+/* Whether the operands of a block's instruction at this offset within a page are elsewhere all the time. */
+bool code_page_is_scattered(const CodePage *cp, unsigned offset);
+/* A place in the code of a block has met many new pages. Takes tb_lock; the block is in use. */
+void code_site_tired(TcgSiteUse *use);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
 /* Those that load any of these bytes, which then do not count as rewritten often for a while. */
 void blocks_kill_loaders(RamBlock *ram, uint64_t page, unsigned first, unsigned last);

@@ -516,6 +516,16 @@ static Lookup next_block(EngineCpu *ec, unsigned variant, HostExit *came_from)
     return found;
 }
 
+static void attend_sites(EngineCpu *ec)
+{
+    TcgSites *sites = tcg_sites(ec->cpu->state);
+
+    if (G_UNLIKELY(sites->tired)) {
+        code_site_tired(sites->tired);
+        sites->tired = NULL;
+    }
+}
+
 /* Runs from the block of the state's key; *from is the exit that led to it, and then to the next. */
 static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
 {
@@ -544,6 +554,7 @@ static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
             ec->variant = variant;
             why = execute(ec, found.block, from);
             leave_code(ec);
+            attend_sites(ec);
         } else { /* again, with the same variant */
             ec->next_variant = variant & ~VARIANT_STEP;
             ec->next_exclusive = exclusive;

@@ -100,6 +100,16 @@ static bool may_be_patched(Translation *t, uint64_t pc, unsigned size)
     return cp && code_page_is_patched(cp, offset, MIN(offset + size, GUEST_PAGE_SIZE) - 1);
 }
 
+static bool is_scattered(void *opaque, uint64_t pc)
+{
+    Translation *t = opaque;
+    Fetch *f = t->engine;
+    const PageEntry *entry = &f->page[0].entry;
+    const CodePage *cp = entry->host ? code_page(entry->ram, entry_page(entry), false) : NULL;
+
+    return cp && code_page_is_scattered(cp, (f->origin + pc) & (GUEST_PAGE_SIZE - 1));
+}
+
 static bool has_breakpoint(Translation *t, uint64_t pc)
 {
     Fetch *f = t->engine;
@@ -240,6 +250,7 @@ static void build_ir(Translation *t)
     scratch->links_far = !t->key->pic_bits && !((Fetch *)t->engine)->variant && far_links_allowed(((Fetch *)t->engine)->ec);
     t->ir = scratch;
     ops->translate(t);
+    scratch->scattered = is_scattered;
     if (log_enabled(LOG_IN_ASM)) {
         log_guest_code(t);
     }

@@ -246,6 +246,11 @@ typedef struct IrBlock {
     bool links_far; /* direct exits that are far may be linked too (HostExit.cached) */
     bool use_sites; /* it runs with the tables of TcgSites: accesses may remember their pages there */
     uint64_t steady_slots; /* with use_sites: those that point to the same page for a while */
+    /*
+     * With use_sites: whether the operands of the instruction at a pc are elsewhere all the time, by tcg_compile's opaque. NULL:
+     * nobody knows, so that only accesses by steady_slots and those of loops remember their pages, without an end.
+     */
+    bool (*scattered)(void *opaque, uint64_t pc);
     /* Slots that the successors are known to overwrite before reading: dead at exits. Per block,
      * applied to every exit unless exit_dead has an entry for its insn. */
     GArray *exit_dead; /* of IrExitDead, by rising insn index; may be empty */

@@ -65,6 +65,8 @@ typedef struct HostBlock {
     HostExit *exits;
     uint8_t *fault_map;  /* private encoding, see tcg_restore */
     uint32_t fault_map_size;
+    uint16_t n_sites, max_sites;
+    struct TcgSiteUse *sites;
     void *engine;        /* the engine's block */
 } HostBlock;
 
@@ -100,14 +102,31 @@ typedef struct TcgRuntime {
  * empty, and its page too.
  * Only blocks with IrBlock.use_sites look at them.
  */
-enum { TCG_SITES = 64 };
+enum { TCG_SITES = 176, TCG_SITE_GROUP = 16 };
 typedef struct TcgSite {
     uint64_t limit, page, addend, host; /* host: of the page */
 } TcgSite;
 typedef struct TcgSites {
-    uint64_t filled; /* 0: all are empty */
+    struct TcgSiteUse *tired;                     /* a place of the code that met new pages so often, or NULL */
+    uint8_t filled[TCG_SITES / TCG_SITE_GROUP];   /* 0: these entries are empty */
     TcgSite site[TCG_SITES];
 } TcgSites;
+
+/*
+ * A place of the code that remembers pages. When it has met new ones for `left` times, and TcgSites.tired is free, it is put
+ * there and a poll asked for: the engine gives it more, or makes the block anew with IrBlock.scattered saying so.
+ */
+typedef struct TcgSiteUse {
+    int32_t left;
+    int32_t entry;     /* the TcgSite, from the state */
+    uint16_t limit;
+    uint8_t last;      /* distance of an access's last byte */
+    uint8_t group;     /* in TcgSites.filled */
+    uint64_t pc;       /* of the instruction, as in the IR */
+    int64_t since;     /* the engine's: when `left` was given */
+    struct HostBlock *block;
+} TcgSiteUse;
+enum { TCG_SITE_PATIENCE = 4096 }; /* what `left` begins with where IrBlock.scattered is known */
 TcgSites *tcg_sites(void *state);
 void tcg_sites_clear(TcgSites *sites);
 

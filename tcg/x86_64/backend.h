@@ -28,11 +28,12 @@ enum {
     N_SPILLS = 54,
     AREA_UPDATE = -0x200, /* address of an update that goes the slow way */
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
+    AREA_SITE = AREA_REGS + 8 * RSP, /* of THUNK_SITE: nobody keeps RSP there */
     AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
     AREA_LOOP_TRIPS = AREA_LOOP + 0x78, /* iterations that are made before its operands are checked at once */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
-    AREA_SITES = -0xd40,  /* TcgSites */
-    AREA_SIZE = 0xd40,
+    AREA_SITES = -0x1b40, /* TcgSites */
+    AREA_SIZE = 0x1b40,
     RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
 };
 
@@ -46,6 +47,7 @@ typedef enum Thunk {
     THUNK_UPDATE1, THUNK_UPDATE2, THUNK_UPDATE4, THUNK_UPDATE8, /* a load whose page is stored to next */
     THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8, THUNK_STORE,
     THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
+    THUNK_SITE_LOAD, THUNK_SITE_STORE, /* fills a site's entry: address in AREA_X0, TcgSiteUse in AREA_SITE; ZF: done */
     THUNK_CALL,       /* r11 = function; arguments in AREA_X0 X1 X2 SAVE0; result in AREA_X0; r11 changes */
     THUNK_CALL_WRITES, /* the same; the function may change pinned slots */
     THUNK_CALL_FP, THUNK_CALL_FP_WRITES, /* the same, with FP state in memory */
@@ -449,11 +451,14 @@ void loop_expire(Context *c, int32_t left, int temp);
 
 /* emit_site.c */
 bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */
-/* t1, in this width the address, becomes the addend, or with a width of 4 the host address. */
-void site_check(Context *c, Site *site, Address addr, unsigned width, unsigned size, bool is_store, int t1, int t2);
+/*
+ * t1, in this width the address since `retry`, becomes the addend, or with a width of 4 the host address. Afterwards the
+ * code from there on runs again when another page has been met.
+ */
+void site_check(Context *c, Site *site, Address addr, uint32_t retry, unsigned width, unsigned size, bool is_store, int t1);
 /* The same for addresses that are constants, and late; returns the operand. */
 bool site_can_be_late(uint64_t addr, unsigned size);
-Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1, int t2);
+Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1);
 uint32_t cold_site(Context *c, const Site *site); /* returns the jump that is taken if the table does not have the page */
 
 /* emit_string.c */

@@ -98,18 +98,42 @@ static void emit_pic_entry(Context *c)
     c->a.start = c->a.p; /* offsets count from the code proper */
 }
 
+/* What address_of may be for. */
+static bool may_have_site(IrOp op)
+{
+    switch (op) {
+    case IR_load:
+    case IR_store:
+    case IR_probe_store:
+    case IR_raw:
+    case IR_atomic_add:
+    case IR_atomic_and:
+    case IR_atomic_or:
+    case IR_atomic_xor:
+    case IR_atomic_xchg:
+    case IR_atomic_cmpxchg:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static HostBlock *block_new(const IrBlock *ir, unsigned copies)
 {
-    unsigned exits = 0, insns = 0;
+    unsigned exits = 0, insns = 0, accesses = 0;
     HostBlock *block;
 
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         exits += ir->insns[i].op == IR_exit_if || ir->insns[i].op == IR_exit_jump;
         insns += ir->insns[i].op == IR_insn_start;
+        accesses += may_have_site(ir->insns[i].op);
     }
     exits = exits * copies + 1;
-    block = g_malloc0(sizeof(HostBlock) + exits * sizeof(HostExit));
+    accesses = ir->use_sites ? accesses * copies + LOOP_ROOTS + GROUP_ROOTS : 0;
+    block = g_malloc0(sizeof(HostBlock) + exits * sizeof(HostExit) + accesses * sizeof(TcgSiteUse));
     block->exits = (HostExit *)(block + 1);
+    block->sites = (TcgSiteUse *)(block->exits + exits);
+    block->max_sites = accesses;
     block->n_insns = insns;
     return block;
 }

@@ -113,8 +113,10 @@ static void check_root(Context *c, LoopRoot *r)
         give_up_if(c, CC_NE);
     }
     if (c->ir->use_sites && r->high - r->low < MAX_SITE) {
+        uint32_t start = asm_offset(a);
+
         asm_mov_rr(a, 8, R13, R14);
-        site_check(c, &r->site, addr, 8, r->high - r->low + 1, r->is_store, R13, R11); /* by the page that it met last */
+        site_check(c, &r->site, addr, start, 8, r->high - r->low + 1, r->is_store, R13); /* by the page that it met last */
         return;
     }
     asm_patch(a, emit_table_check(c, addr, r->high - r->low + 1, r->is_store, R13, R11), c->loop.otherwise);

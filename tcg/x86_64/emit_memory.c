@@ -8,6 +8,23 @@
 enum { MOVBE_LOAD = MAP_38 | 0xf0, MOVBE_STORE = MAP_38 | 0xf1 };
 #define PAGE_MASK (~(int32_t)0xfff)
 
+/* Constants, and sums of constants and the page that position-independent code runs at. */
+static void note_page(const Context *c, const IrInsn *insn, Address *addr)
+{
+    const IrBlock *ir = c->ir;
+    const Value *v = &c->values[insn->in[0]];
+    const IrInsn *def = &ir->insns[ir->value_def[insn->in[0]]];
+    uint64_t distance = v->imm;
+
+    if (v->is_const) {
+        addr->on_known_page = true;
+    } else if (def->op == IR_add && ir_is_const(ir, (IrVal){ def->in[1] }, &distance)) {
+        def = &ir->insns[ir->value_def[def->in[0]]];
+        addr->on_known_page = def->op == IR_get && ir->slots[def->bits].offset == G_STRUCT_OFFSET(CpuHot, pic_page);
+    }
+    addr->page = (distance + insn->imm) >> 12;
+}
+
 Address address_of(Context *c, const IrInsn *insn)
 {
     uint32_t id = insn->in[0];
@@ -15,6 +32,7 @@ Address address_of(Context *c, const IrInsn *insn)
     Address addr = { .size = v->type == IR_I32 ? 4 : 8, .is_site = site_wanted(c, insn) };
     int64_t disp = insn->imm;
 
+    note_page(c, insn, &addr);
     if (addr.size == 4) {
         disp = (int32_t)disp;
     }
@@ -51,7 +69,8 @@ Address probe_address_of(Context *c, const IrInsn *insn, unsigned size, unsigned
     if (!v->is_const || full % align || !site_can_be_late(full, size) || !site_wanted(c, insn)) {
         return address_of(c, insn);
     }
-    return (Address){ .reg = alloc_temp(c), .size = 8, .is_clean = true, .is_site = true, .is_late = true, .value = full };
+    return (Address){ .reg = alloc_temp(c), .size = 8, .is_clean = true, .is_site = true, .is_late = true, .value = full,
+                      .on_known_page = true, .page = full >> 12 };
 }
 
 void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size)
@@ -95,6 +114,7 @@ uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store
 Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2)
 {
     unsigned width = address_width(addr);
+    uint32_t start = asm_offset(&c->a);
     Asm *a = &c->a;
 
     stub->temp = t1;
@@ -103,7 +123,7 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
     stub->addr_size = addr.size;
     if (addr.is_late) {
         unlock_reg(c, t2);
-        return site_check_constant(c, &stub->sites[0], addr, size, is_store, t1, t2);
+        return site_check_constant(c, &stub->sites[0], addr, size, is_store, t1);
     }
     emit_effective(c, t1, addr.reg, addr.disp, width);
     if (align > 1) {
@@ -111,7 +131,7 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
         stub->jumps[1] = asm_jcc(a, CC_NE);
     }
     if (addr.is_site) {
-        site_check(c, &stub->sites[0], addr, width, size, is_store, t1, t2);
+        site_check(c, &stub->sites[0], addr, start, width, size, is_store, t1);
         unlock_reg(c, t2);
         return width == 8 ? mem_index(t1, addr.reg, addr.disp) : mem_at(t1, 0);
     }

@@ -1,35 +1,30 @@
 /*
  * Sites: accesses that seem to stay on one page for a while, which they remember. The usual path compares with that page, and
- * takes neither an index from the address nor waits for the table of pages. Another page: out of line, the table is
- * looked at as always, and its entry is kept for the next time.
+ * takes neither an index from the address nor waits for the table of pages. Another page: a thunk looks at the table as
+ * always, keeps its entry for the next time, and the check is made again.
  *
  * The pages are kept with the CPU (TcgSites), not in the code, and their number is small: a site shares its entry with
  * others, of the same class of sizes, which cost each other some misses and nothing else. Loads and stores do not share:
- * a page that can be read need not be one that can be written.
+ * a page that can be read need not be one that can be written. Addresses that are known when the code is made share by page.
+ *
+ * Where the engine keeps account of those that meet new pages all the time (IrBlock.scattered), every access is tried.
  */
 #include "backend.h"
 
-static const struct {
+typedef struct SiteClass {
     uint16_t size; /* accesses, or spans of them, of up to so many bytes */
     uint8_t first, count; /* entries of loads; as many of stores are behind them */
-} classes[] = { { 8, 0, 16 }, { 16, 32, 4 }, { 64, 40, 6 }, { 256, 52, 6 } };
+} SiteClass;
 
-G_STATIC_ASSERT(TCG_SITES == 64);
+static const SiteClass classes[] = { { 8, 0, 48 }, { 16, 96, 10 }, { 64, 116, 8 }, { 256, 132, 6 } };
+static const SiteClass of_known_pages = { 0, 144, 16 };
 
-static int32_t field(const Site *site, size_t offset)
+G_STATIC_ASSERT(TCG_SITES == 144 + 2 * 16);
+G_STATIC_ASSERT(AREA_SITES + sizeof(TcgSites) <= AREA_BOUNCE);
+
+static Mem field(const TcgSiteUse *use, size_t offset)
 {
-    return AREA_SITES + (int32_t)(G_STRUCT_OFFSET(TcgSites, site) + site->entry * sizeof(TcgSite) + offset);
-}
-
-/* How far into the page an access of this class may begin. */
-static uint32_t limit_of(const Site *site)
-{
-    unsigned k = 0;
-
-    while (site->entry >= classes[k].first + 2 * classes[k].count) {
-        k++;
-    }
-    return 4096 - classes[k].size + 1;
+    return mem_state(use->entry + (int32_t)offset);
 }
 
 /* Whether an address is made of stack and frame pointers: other registers may well be elsewhere the next time. */
@@ -71,40 +66,57 @@ bool site_wanted(const Context *c, const IrInsn *insn)
     enum { DEPTH = 6 };
     const LoopAccess *access;
 
-    if (!c->ir->use_sites) {
+    if (!c->ir->use_sites || c->block->n_sites + LOOP_ROOTS + GROUP_ROOTS > c->block->max_sites) {
         return false;
+    }
+    if (c->ir->scattered) {
+        return !c->ir->scattered(c->opaque, c->pc);
     }
     access = loop_access_at(c, c->i);
     return access ? access->steps : is_number(c, insn) || is_steady(c, insn->in[0], DEPTH);
 }
 
 /* Entries go round, from one that depends on where the block is. */
-static unsigned choose_entry(Context *c, unsigned size, bool is_store)
+static unsigned choose_entry(Context *c, Address addr, unsigned size, bool is_store)
 {
-    unsigned k = 0;
+    const SiteClass *class = classes;
 
-    while (size > classes[k].size) {
-        k++;
+    if (addr.on_known_page) {
+        return of_known_pages.first + is_store * of_known_pages.count + addr.page % of_known_pages.count;
     }
-    return classes[k].first + is_store * classes[k].count + (c->site_start + c->n_sites++) % classes[k].count;
+    while (size > class->size) {
+        class++;
+    }
+    return class->first + is_store * class->count + (c->site_start + c->n_sites++) % class->count;
 }
 
-void site_check(Context *c, Site *site, Address addr, unsigned width, unsigned size, bool is_store, int t1, int t2)
+static TcgSiteUse *use_new(Context *c, unsigned entry, unsigned size)
 {
+    TcgSiteUse *use = &c->block->sites[c->block->n_sites++];
+
+    g_assert(c->block->n_sites <= c->block->max_sites);
+    *use = (TcgSiteUse){
+        .left = c->ir->scattered ? TCG_SITE_PATIENCE : INT32_MAX,
+        .entry = AREA_SITES + (int32_t)(G_STRUCT_OFFSET(TcgSites, site) + entry * sizeof(TcgSite)),
+        .limit = 4096 - size + 1, .last = size - 1, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
+    };
+    return use;
+}
+
+void site_check(Context *c, Site *site, Address addr, uint32_t retry, unsigned width, unsigned size, bool is_store, int t1)
+{
+    TcgSiteUse *use = use_new(c, choose_entry(c, addr, size, is_store), size);
     Asm *a = &c->a;
 
-    *site = (Site){
-        .entry = choose_entry(c, size, is_store), .size = size, .is_store = is_store, .addr = addr, .t1 = t1, .t2 = t2,
-    };
-    asm_alu(a, ALU_SUB, 8, t1, rm_mem(mem_state(field(site, G_STRUCT_OFFSET(TcgSite, page)))));
-    asm_alu(a, ALU_CMP, 8, t1, rm_mem(mem_state(field(site, G_STRUCT_OFFSET(TcgSite, limit)))));
+    *site = (Site){ .retry = retry, .is_store = is_store, .addr = addr, .t1 = t1, .use = use };
+    asm_alu(a, ALU_SUB, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, page))));
+    asm_alu(a, ALU_CMP, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, limit))));
     site->jump = asm_jcc(a, CC_AE);
     if (width == 8) {
-        asm_load(a, 8, t1, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, addend))));
+        asm_load(a, 8, t1, field(use, G_STRUCT_OFFSET(TcgSite, addend)));
     } else {
-        asm_alu(a, ALU_ADD, 8, t1, rm_mem(mem_state(field(site, G_STRUCT_OFFSET(TcgSite, host)))));
+        asm_alu(a, ALU_ADD, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, host))));
     }
-    site->resume = asm_offset(a);
 }
 
 /* Nothing has to be computed; page 0 is that of empty entries. */
@@ -113,23 +125,20 @@ bool site_can_be_late(uint64_t addr, unsigned size)
     return addr >= 4096 && addr <= INT32_MAX && (addr & 4095) + size <= 4096;
 }
 
-Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1, int t2)
+Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1)
 {
+    TcgSiteUse *use = use_new(c, choose_entry(c, addr, size, is_store), size);
     Asm *a = &c->a;
 
-    *site = (Site){
-        .entry = choose_entry(c, size, is_store), .size = size, .is_store = is_store, .addr = addr, .t1 = t1, .t2 = t2,
-    };
-    asm_alu_ri(a, ALU_CMP, 8, rm_mem(mem_state(field(site, G_STRUCT_OFFSET(TcgSite, page)))), addr.value & ~4095);
+    *site = (Site){ .retry = asm_offset(a), .is_store = is_store, .addr = addr, .t1 = t1, .use = use };
+    asm_alu_ri(a, ALU_CMP, 8, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, page))), addr.value & ~4095);
     site->jump = asm_jcc(a, CC_NE);
-    asm_load(a, 8, t1, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, addend))));
-    site->resume = asm_offset(a);
+    asm_load(a, 8, t1, field(use, G_STRUCT_OFFSET(TcgSite, addend)));
     return mem_at(t1, addr.value);
 }
 
 uint32_t cold_site(Context *c, const Site *site)
 {
-    unsigned width = address_width(site->addr);
     Asm *a = &c->a;
     uint32_t miss;
 
@@ -137,18 +146,12 @@ uint32_t cold_site(Context *c, const Site *site)
     if (site->addr.is_late) {
         asm_mov_ri(a, site->addr.reg, site->addr.value);
     }
-    miss = emit_table_check(c, site->addr, site->size, site->is_store, site->t1, site->t2);
-    asm_store(a, 8, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, page))), site->t2);
-    asm_load(a, 8, site->t1, mem_at(site->t1, 8));
-    asm_store(a, 8, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, addend))), site->t1);
-    asm_alu(a, ALU_ADD, 8, site->t2, rm_reg(site->t1));
-    asm_store(a, 8, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, host))), site->t2);
-    asm_store_imm(a, 8, mem_state(field(site, G_STRUCT_OFFSET(TcgSite, limit))), limit_of(site));
-    asm_store_imm(a, 8, mem_state(AREA_SITES + (int32_t)G_STRUCT_OFFSET(TcgSites, filled)), 1);
-    if (width == 4) {
-        emit_effective(c, site->t2, site->addr.reg, site->addr.disp, 4);
-        asm_alu(a, ALU_ADD, 8, site->t1, rm_reg(site->t2));
-    }
-    asm_jmp_offset(a, site->resume);
+    emit_effective(c, site->t1, site->addr.reg, site->addr.disp, address_width(site->addr));
+    asm_store(a, 8, mem_state(AREA_X0), site->t1);
+    asm_mov_ri(a, site->t1, (uintptr_t)site->use);
+    asm_store(a, 8, mem_state(AREA_SITE), site->t1);
+    thunk_call(c, site->is_store ? THUNK_SITE_STORE : THUNK_SITE_LOAD);
+    miss = asm_jcc(a, CC_NE);
+    asm_jmp_offset(a, site->retry);
     return miss;
 }

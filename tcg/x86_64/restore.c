@@ -13,10 +13,14 @@ TcgSites *tcg_sites(void *state)
 
 void tcg_sites_clear(TcgSites *sites)
 {
-    for (int i = 0; i < TCG_SITES && sites->filled; i++) {
-        sites->site[i].limit = sites->site[i].page = 0;
+    for (unsigned k = 0; k < G_N_ELEMENTS(sites->filled); k++) {
+        TcgSite *first = &sites->site[k * TCG_SITE_GROUP];
+
+        for (TcgSite *site = first; sites->filled[k] && site < first + TCG_SITE_GROUP; site++) {
+            site->limit = site->page = 0;
+        }
+        sites->filled[k] = 0;
     }
-    sites->filled = 0;
 }
 
 static uint64_t get_varint(const uint8_t **p)

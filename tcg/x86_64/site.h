@@ -14,17 +14,18 @@ typedef struct Address {
     bool is_site;  /* mostly on the same page: see emit_site.c */
     bool is_late;  /* it is this constant, which reg does not have yet: only what is out of line needs it there */
     int32_t value;
+    bool on_known_page; /* `page` tells entries apart */
+    uint64_t page; /* of a constant, or of its distance from the code's page */
 } Address;
 
 /* The check of a site, for what of it is out of line. */
 typedef struct Site {
     uint32_t jump; /* 0: none */
-    uint32_t resume;
+    uint32_t retry; /* where the check begins */
     Address addr;
-    uint16_t size;
-    uint8_t entry; /* in TcgSites */
     bool is_store;
-    int8_t t1, t2;
+    int8_t t1;
+    struct TcgSiteUse *use;
 } Site;
 
 #endif

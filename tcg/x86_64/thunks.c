@@ -268,6 +268,69 @@ static void store_alone(unsigned size)
     move_probe_registers(false);
 }
 
+static Mem use_field(int reg, size_t offset)
+{
+    return mem_at(reg, (int32_t)offset);
+}
+
+static Mem sites_field(size_t offset)
+{
+    return at_entry(AREA_SITES + (int32_t)offset);
+}
+
+/* RAX: the TcgSiteUse. Once in a while the engine is to think about it. */
+static void count_new_page(void)
+{
+    uint32_t enough, other;
+
+    asm_alu_ri(a, ALU_SUB, 4, rm_mem(use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, left))), 1);
+    enough = asm_jcc(a, CC_NE);
+    asm_store_imm(a, 4, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, left)), 1); /* another one first */
+    asm_alu_ri(a, ALU_CMP, 8, rm_mem(sites_field(G_STRUCT_OFFSET(TcgSites, tired))), 0);
+    other = asm_jcc(a, CC_NE);
+    asm_store(a, 8, sites_field(G_STRUCT_OFFSET(TcgSites, tired)), RAX);
+    asm_store_imm(a, 4, at_entry(G_STRUCT_OFFSET(CpuHot, poll)), -1);
+    asm_patch_here(a, enough);
+    asm_patch_here(a, other);
+}
+
+/* See emit_site.c. */
+static void make_site(Thunk thunk, size_t table)
+{
+    uint32_t miss;
+
+    begin(thunk);
+    move_probe_registers(true);
+    asm_load(a, 8, RAX, at_entry(AREA_SITE));
+    asm_load(a, 8, RCX, at_entry(AREA_X0));
+    asm_load(a, 1, RDX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, last)));
+    asm_alu(a, ALU_ADD, 8, RDX, rm_reg(RCX));
+    asm_alu_ri(a, ALU_AND, 8, rm_reg(RDX), ~(int32_t)0xfff);
+    asm_shift_imm(a, SH_SHR, 8, RCX, 12 - TLB_ENTRY_BITS);
+    asm_alu(a, ALU_AND, 8, RCX, rm_mem(at_entry(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
+    asm_alu(a, ALU_ADD, 8, RCX, rm_mem(at_entry(table)));
+    asm_alu(a, ALU_CMP, 8, RDX, rm_mem(mem_at(RCX, 0)));
+    miss = asm_jcc(a, CC_NE);
+    count_new_page();
+    asm_load(a, 8, RCX, mem_at(RCX, 8));
+    asm_store(a, 8, at_entry(AREA_SITE), RCX);
+    asm_load(a, 1, RCX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, group)));
+    asm_store_imm(a, 1, mem_index(RSP, RCX, sites_field(G_STRUCT_OFFSET(TcgSites, filled)).disp), 1);
+    asm_load_signed(a, 4, 8, RCX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, entry)));
+    asm_lea(a, 8, RCX, mem_index(RSP, RCX, -AREA_RETURN));
+    asm_load(a, 2, RAX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, limit)));
+    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, limit)), RAX);
+    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, page)), RDX);
+    asm_load(a, 8, RAX, at_entry(AREA_SITE));
+    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, addend)), RAX);
+    asm_alu(a, ALU_ADD, 8, RDX, rm_reg(RAX));
+    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, host)), RDX);
+    asm_alu(a, ALU_CMP, 4, RAX, rm_reg(RAX));
+    asm_patch_here(a, miss);
+    move_probe_registers(false);
+    asm_ret(a);
+}
+
 /* size 0: size and IrMem bits come in AREA_X2. */
 static void make_load(Thunk thunk, unsigned size, unsigned bits)
 {
@@ -479,6 +542,8 @@ void thunks_init(void)
     make_bytes(THUNK_LOAD_BYTES, (uintptr_t)backend.runtime.load_bytes);
     make_bytes(THUNK_STORE_BYTES, (uintptr_t)backend.runtime.store_bytes);
     make_other_memory();
+    make_site(THUNK_SITE_LOAD, G_STRUCT_OFFSET(CpuHot, tlb_load));
+    make_site(THUNK_SITE_STORE, G_STRUCT_OFFSET(CpuHot, tlb_store));
     make_call(THUNK_CALL, false, false);
     make_call(THUNK_CALL_WRITES, true, false);
     make_call(THUNK_CALL_FP, false, true);

@@ -822,12 +822,20 @@ static bool never_far(void *opaque, uint64_t pc)
     return false;
 }
 
+/* Every access remembers its page. */
+static bool never_scattered(void *opaque, uint64_t pc)
+{
+    return false;
+}
+
 static TcgExit run_compiled(X86State *s)
 {
-    HostBlock *block = tcg_compile(ir, never_far, NULL);
+    HostBlock *block;
     HostExit *out;
     TcgExit why;
 
+    ir->scattered = never_scattered;
+    block = tcg_compile(ir, never_far, NULL);
     if (!block) { /* the buffer is full: nothing in it is needed any more */
         tcg_region_next();
         block = tcg_compile(ir, never_far, NULL);

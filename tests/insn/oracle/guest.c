@@ -303,6 +303,12 @@ static void translate(IrBlock *to)
     x86_translate(&t);
 }
 
+/* Every access remembers its page. */
+static bool never_scattered(void *opaque, uint64_t pc)
+{
+    return false;
+}
+
 static void make_block(void)
 {
     X86State *s = cpu->state;
@@ -314,6 +320,7 @@ static void make_block(void)
     if (block) {
         tcg_free(block);
     }
+    ir->scattered = never_scattered;
     block = tcg_compile(ir, never_far, NULL);
     if (!block) { /* the buffer is full: nothing in it is needed any more */
         tcg_region_next();
