@@ -13,7 +13,7 @@ static void grow_values(IrBlock *ir)
 }
 
 /* Gives the value its type; its definition is the insn that is appended next. */
-static IrVal new_value(IrBlock *ir, IrType type)
+IrVal ir_new_value(IrBlock *ir, IrType type)
 {
     uint32_t id = ir->n_values++;
 
@@ -53,7 +53,7 @@ IrVal ir_const(IrBlock *ir, IrType type, uint64_t value)
     if (entry->id && entry->value == value && entry->type == type) {
         return (IrVal){entry->id};
     }
-    v = new_value(ir, type);
+    v = ir_new_value(ir, type);
     append(ir, IR_const, type, 0, NONE, NONE, NONE, value)->out = v.id;
     *entry = (IrConstEntry){.value = value, .id = v.id, .type = type};
     return v;
@@ -61,7 +61,7 @@ IrVal ir_const(IrBlock *ir, IrType type, uint64_t value)
 
 IrVal ir_get(IrBlock *ir, IrType type, unsigned slot)
 {
-    IrVal v = new_value(ir, type);
+    IrVal v = ir_new_value(ir, type);
 
     append(ir, IR_get, type, slot, NONE, NONE, NONE, 0)->out = v.id;
     return v;
@@ -74,7 +74,7 @@ void ir_put(IrBlock *ir, IrType type, unsigned slot, IrVal value)
 
 IrVal ir_get8h(IrBlock *ir, unsigned slot)
 {
-    IrVal v = new_value(ir, IR_I8);
+    IrVal v = ir_new_value(ir, IR_I8);
 
     append(ir, IR_get8h, IR_I8, slot, NONE, NONE, NONE, 0)->out = v.id;
     return v;
@@ -273,7 +273,7 @@ static IrVal pure(IrBlock *ir, IrOp op, IrType type, unsigned bits, IrVal a, IrV
     if (same) {
         return (IrVal){same};
     }
-    v = new_value(ir, out_type);
+    v = ir_new_value(ir, out_type);
     insn.out = v.id;
     *append(ir, op, type, bits, a, b, c, 0) = insn;
     return v;
@@ -301,9 +301,9 @@ IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c)
     IrInsn *insn;
 
     if (!always_flags) {
-        v.value = new_value(ir, type);
+        v.value = ir_new_value(ir, type);
     }
-    v.flags = new_value(ir, IR_FLAGS);
+    v.flags = ir_new_value(ir, IR_FLAGS);
     insn = append(ir, op, type, always_flags ? 0 : IRB_FLAGS, a, b, c, 0);
     insn->out = always_flags ? v.flags.id : v.value.id;
     ir_order_inputs(ir, insn);
@@ -312,10 +312,10 @@ IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c)
 
 IrPair ir_mul2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, bool flags)
 {
-    IrPair v = {new_value(ir, type), new_value(ir, type), NONE};
+    IrPair v = {ir_new_value(ir, type), ir_new_value(ir, type), NONE};
 
     if (flags) {
-        v.flags = new_value(ir, IR_FLAGS);
+        v.flags = ir_new_value(ir, IR_FLAGS);
     }
     append(ir, op, type, flags ? IRB_FLAGS : 0, a, b, NONE, 0)->out = v.low.id;
     return v;
@@ -323,7 +323,7 @@ IrPair ir_mul2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, bool flags)
 
 IrPair ir_div2(IrBlock *ir, IrOp op, IrType type, IrVal low, IrVal high, IrVal divisor)
 {
-    IrPair v = {new_value(ir, type), new_value(ir, type), NONE};
+    IrPair v = {ir_new_value(ir, type), ir_new_value(ir, type), NONE};
 
     append(ir, op, type, 0, low, high, divisor, 0)->out = v.low.id;
     return v;
@@ -367,7 +367,7 @@ IrVal ir_selectcc(IrBlock *ir, IrType type, IrCc cc, IrVal flags, IrVal yes, IrV
 IrVal ir_load(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned mem)
 {
     IrType out = mem & (IRM_ZX | IRM_SX) ? IR_I64 : mem & IRM_SX32 ? IR_I32 : type;
-    IrVal v = new_value(ir, out);
+    IrVal v = ir_new_value(ir, out);
 
     append(ir, IR_load, type, mem, addr, NONE, NONE, disp)->out = v.id;
     return v;
@@ -385,7 +385,7 @@ void ir_probe_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned
 
 IrVal ir_try_string(IrBlock *ir, IrOp op, IrType addr_type, unsigned shift, IrVal to, IrVal from, IrVal count)
 {
-    IrVal v = new_value(ir, IR_I8);
+    IrVal v = ir_new_value(ir, IR_I8);
 
     append(ir, op, addr_type, shift, to, from, count, 0)->out = v.id;
     return v;
@@ -393,7 +393,7 @@ IrVal ir_try_string(IrBlock *ir, IrOp op, IrType addr_type, unsigned shift, IrVa
 
 IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrVal b, IrVal c)
 {
-    IrVal v = new_value(ir, type);
+    IrVal v = ir_new_value(ir, type);
 
     append(ir, op, type, 0, addr, b, c, disp)->out = v.id;
     return v;
@@ -401,7 +401,7 @@ IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrV
 
 IrVal ir_get_field(IrBlock *ir, IrType type, uint32_t offset)
 {
-    IrVal v = new_value(ir, type);
+    IrVal v = ir_new_value(ir, type);
 
     append(ir, IR_get_field, type, 0, NONE, NONE, NONE, offset)->out = v.id;
     return v;
@@ -409,7 +409,7 @@ IrVal ir_get_field(IrBlock *ir, IrType type, uint32_t offset)
 
 IrVal ir_load_code(IrBlock *ir, IrType type, const uint8_t *host)
 {
-    IrVal v = new_value(ir, type);
+    IrVal v = ir_new_value(ir, type);
 
     append(ir, IR_load_code, type, 0, NONE, NONE, NONE, (uintptr_t)host)->out = v.id;
     return v;
@@ -430,8 +430,8 @@ IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal
     bool has_out = raw->reg_role == RAW_GPR_OUT || raw->reg_role == RAW_GPR_INOUT ||
                    raw->rm_role == RAW_GPR_OUT || raw->rm_role == RAW_GPR_INOUT ||
                    raw->rm_role == RAW_AX_OUT;
-    IrVal out = new_value(ir, has_out ? raw->gpr_type : IR_VOID);
-    IrVal flags_out = new_value(ir, flags ? IR_FLAGS : IR_VOID);
+    IrVal out = ir_new_value(ir, has_out ? raw->gpr_type : IR_VOID);
+    IrVal flags_out = ir_new_value(ir, flags ? IR_FLAGS : IR_VOID);
     IrInsn *insn;
 
     if (ir->n_raws == ir->max_raws) {
@@ -449,7 +449,7 @@ IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal
 
 IrVal ir_fast(IrBlock *ir, const IrFast *fast)
 {
-    IrVal out = fast->kind == FAST_COMPARE ? new_value(ir, IR_I8) : NONE;
+    IrVal out = fast->kind == FAST_COMPARE ? ir_new_value(ir, IR_I8) : NONE;
 
     if (ir->n_fasts == ir->max_fasts) {
         ir->max_fasts = MAX(16, ir->max_fasts * 2);
@@ -464,7 +464,7 @@ IrVal ir_fast(IrBlock *ir, const IrFast *fast)
 IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, IrVal d)
 {
     IrType result = ir->helpers[helper].result;
-    IrVal v = result == IR_VOID ? NONE : new_value(ir, result);
+    IrVal v = result == IR_VOID ? NONE : ir_new_value(ir, result);
     IrInsn *insn = append(ir, IR_call, result, helper, a, b, c, 0);
 
     insn->in[3] = d.id;

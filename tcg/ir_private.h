@@ -63,6 +63,7 @@ IrType ir_output_type(IrOp op, IrType type);
 bool ir_input_is_flags(IrOp op, unsigned index);
 /* The flags that a condition reads. */
 uint32_t ir_cc_reads(IrCc cc);
+IrVal ir_new_value(IrBlock *ir, IrType type);
 /* Whether a flags value is computed from constants alone; then what it is. */
 bool ir_known_flags(const IrBlock *ir, uint32_t id, uint32_t *flags, uint32_t *defined);
 /* Fetches the inputs of a pure operation if all of them are known. */

@@ -3,7 +3,7 @@
  * puts, copies and constants are propagated, pure operations are folded, and conditions made into
  * values and tested again become branches on the original.
  *
- * Needs: nothing.  Keeps: value ids; the insns are renumbered.  Leaves dead values for ir_pass_dead.
+ * Needs: nothing.  Keeps: value ids, which may become more; the insns are renumbered.  Leaves dead values for ir_pass_dead.
  *
  * A get of a pinned slot is replaced only by a value of its own type: it is free, and an extra extension
  * would not be. One of a slot in memory costs a load, often of what was stored just before.
@@ -66,6 +66,21 @@ static void emit_const(Forward *f, uint32_t out, IrType type, uint64_t value)
     *entry = (IrConstEntry){.value = value, .id = out, .type = type};
     insn.imm = value;
     emit(f, &insn);
+}
+
+/* The id of a constant, which may be a new one. */
+static uint32_t const_id(Forward *f, IrType type, uint64_t value)
+{
+    IrConstEntry *entry;
+    IrInsn insn = {.op = IR_const, .type = type, .imm = value & ir_mask(type)};
+
+    entry = ir_const_entry(f->ir, type, insn.imm);
+    if (!entry->id || entry->value != insn.imm || entry->type != type) {
+        insn.out = ir_new_value(f->ir, type).id;
+        *entry = (IrConstEntry){.value = insn.imm, .id = insn.out, .type = type};
+        emit(f, &insn);
+    }
+    return entry->id;
 }
 
 static void forget_slots(Forward *f, uint64_t slots)
@@ -238,6 +253,10 @@ static void forward_pure(Forward *f, IrInsn *insn)
     }
     if (ir_facts[insn->op].outputs != 1 || ir_defines_flags(insn)) {
         emit(f, insn);
+        if (ir_facts[insn->op].outputs == 1 && ir_known_inputs(ir, insn, in)) { /* it is for its flags only */
+            ir_eval(insn, in, out, &flags);
+            f->replace[insn->out] = const_id(f, insn->type, out[0]);
+        }
         return;
     }
     if (insn->op == IR_zext || insn->op == IR_sext) {
@@ -394,9 +413,9 @@ void ir_pass_forward(IrBlock *ir)
     uint32_t n = ir->n_insns;
     Forward f = {.ir = ir};
 
-    /* Insns are read from the old array and written to the other one; never more than there were. */
-    if (full->max_other < ir->max_insns) {
-        full->max_other = ir->max_insns;
+    /* Insns are read from the old array and written to the other one; each may become one more. */
+    if (full->max_other < MAX(ir->max_insns, 2 * n)) {
+        full->max_other = MAX(ir->max_insns, 2 * n);
         full->other = g_renew(IrInsn, full->other, full->max_other);
     }
     f.from = ir->insns;
