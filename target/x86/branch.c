@@ -88,8 +88,12 @@ static void branch(X86Translator *tr, const X86Insn *in)
 void x86_emit_jcc(X86Translator *tr, X86Insn *in)
 {
     IrCc cc = in->opcode & 15;
-    IrVal flags = check_if_taken(tr, in, &cc, x86_flags_for(tr, cc));
+    IrVal flags = x86_flags_for(tr, cc);
 
+    if (!has_limit(tr, in) && x86_unrolls(tr, in, cc, flags)) {
+        return;
+    }
+    flags = check_if_taken(tr, in, &cc, flags);
     branch_if(tr, in, cc, flags);
 }
 

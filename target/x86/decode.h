@@ -139,6 +139,7 @@ struct X86Translator {
     unsigned n_insns, n_side_exits;
     unsigned limit;     /* of n_insns */
     uint64_t next_pc;   /* of the instruction being translated */
+    uint64_t end_pc;    /* behind the branches back that the block has followed; 0: none */
     uint64_t page;      /* number of the block's page */
     X86FlagValues flags;
     bool keep_flags;    /* in the slots, whoever reads them next: another part of them follows */

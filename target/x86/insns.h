@@ -94,6 +94,8 @@ bool x86_flags_dead_at(X86Translator *tr, uint64_t pc);
 /* Whether the slots have to describe the flags that this instruction defines; groups: those of which
  * there is an IR value. */
 bool x86_flags_wanted(X86Translator *tr, unsigned groups);
+/* unroll.c. Whether the branch is known to be taken, back to an instruction of this block, and worth to follow: in->next_pc is it. */
+bool x86_unrolls(X86Translator *tr, X86Insn *in, IrCc cc, IrVal flags);
 /* The instruction at pc if it has been decoded already. */
 const X86Insn *x86_looked_at(const X86Translator *tr, uint64_t pc);
 uint64_t x86_page_of(const X86Translator *tr, uint64_t pc);

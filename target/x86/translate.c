@@ -300,6 +300,6 @@ void x86_translate(Translation *t)
         pc = in.next_pc;
     }
     emit_cold(&tr);
-    t->end_pc = pc;
+    t->end_pc = MAX(pc, tr.end_pc);
     t->n_insns = tr.n_insns;
 }

@@ -22,7 +22,7 @@ unsigned below(unsigned n)
 }
 
 static uint8_t *code; /* where the loop is written */
-static unsigned size;
+static unsigned size, head; /* head: where an iteration begins */
 static unsigned undefined;      /* flags, at this point */
 static unsigned undefined_out;  /* where the loop is left early */
 static unsigned to_end[16], n_to_end;
@@ -744,11 +744,11 @@ static void branch_back(unsigned cc)
 {
     if (size < 120 && below(2)) {
         byte(0x70 | cc);
-        byte(-(int)size - 1);
+        byte(head - size - 1);
     } else {
         byte(0x0f);
         byte(0x80 | cc);
-        word(-(int)size - 4);
+        word(head - size - 4);
     }
 }
 
@@ -775,20 +775,33 @@ static void patch(const unsigned *from, unsigned n)
 
 enum { W64 = IS64 ? W : 0 };
 
+/* The loop's count, a few, as a constant before its head. */
+static void set_count(Word start)
+{
+    insn(0, 0xc7 | W64, 0, NULL, CX);
+    word(start);
+    head = size;
+}
+
 Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
 {
     unsigned count = 1 + (below(8) ? below(40) : below(700)), kind = below(6), by = 1 << below(5);
-    Word start = count, distance = 0;
+    bool is_short = kind != 5 && below(3) == 0;
+    Word start, distance = 0;
 
     code = to;
     has_avx = with_avx;
-    size = n_to_end = n_to_function = n_fields = 0;
+    size = head = n_to_end = n_to_function = n_fields = 0;
     undefined_out = 0;
     in_inner = uses_x87 = false;
     changes_itself = below(24) == 0;
     if (changes_itself) {
-        start = count = 1 + count % 12;
+        count = 1 + count % 12;
     }
+    if (is_short) {
+        count = 1 + below(6);
+    }
+    start = kind == 3 ? -(Word)count * by : kind == 4 ? 0 : count;
     avx_now = has_avx && below(2);
     fixed_pointer = end_register = -1;
     keeps_carry = kind <= 1;
@@ -799,6 +812,9 @@ Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
     if (kind == 5) {
         fixed_pointer = pointer();
         end_register = IS64 ? R11 : BP;
+    }
+    if (is_short) {
+        set_count(start);
     }
     body();
     switch (kind) {
@@ -811,8 +827,8 @@ Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
         break;
     case 2:
         byte(0xe2); /* loop: near only */
-        if (size < 126) {
-            byte(-(int)size - 1);
+        if (size - head < 126) {
+            byte(head - size - 1);
         } else {
             byte(0);
             insn(0, 0x83 | W64, 7, NULL, CX);
@@ -822,7 +838,6 @@ Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
         }
         break;
     case 3: /* up to zero */
-        start = -(Word)count * by;
         insn(0, 0x83 | W64, 0, NULL, CX);
         byte(by);
         defines(ALL, 0);
@@ -830,7 +845,6 @@ Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
         branch_back(below(2) ? 5 : 8);
         break;
     case 4:
-        start = 0;
         insn(0, 0x83 | (below(2) ? W64 : 0), 0, NULL, CX);
         byte(by);
         defines(ALL, 0);
