@@ -100,7 +100,7 @@ def has_colour(picture, rgb, share):
 
 
 def wait_picture(m, what, test, timeout):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * machine.PATIENCE
     while time.monotonic() < end:
         picture = m.screenshot()
         if test(picture):

@@ -37,7 +37,7 @@ def assemble(folder):
 
 def wait_code(m, codes, timeout):
     """The last POST code. The ROM halts for good at its end, and after a failure with the code of what failed."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * machine.PATIENCE
     while time.monotonic() < end:
         time.sleep(0.5)
         data = codes.read_bytes()
