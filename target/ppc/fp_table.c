@@ -45,7 +45,14 @@ uint64_t ppc_helper_fp_exec(PpcState *s, uint64_t row, uint64_t word, uint64_t c
     return 0;
 }
 
-/* The same; writes condition fields too. */
+/* AltiVec, which has nothing to do with FPSCR. */
+uint64_t ppc_helper_vec_exec(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
+{
+    execs[row](s, word);
+    return 0;
+}
+
+/* The same as fp_exec; writes condition fields too. */
 uint64_t ppc_helper_fp_exec_cr(PpcState *s, uint64_t row, uint64_t word, uint64_t c, uint64_t d)
 {
     ppc_fp_execute(s, row, word);
@@ -140,6 +147,8 @@ static void emit_slowly(PpcTranslator *tr, const PpcInsn *in)
         PPC_CALL2(tr, fp_exec_gpr, row, word);
     } else if (touches_cr(in)) {
         PPC_CALL2(tr, fp_exec_cr, row, word);
+    } else if (in->word >> 26 == 4) {
+        PPC_CALL2(tr, vec_exec, row, word);
     } else {
         PPC_CALL2(tr, fp_exec, row, word);
     }

@@ -258,10 +258,16 @@ static void emit_rldimi(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     uint64_t mask = mask64(mb6(in), 63 - sh6(in));
-    IrVal value = ir_op2(ir, IR_rol, IR_I64, ppc_gpr(tr, F_RS(in)), ppc_const(tr, IR_I8, sh6(in)));
+    IrVal rs = ppc_gpr(tr, F_RS(in)), ra = ppc_gpr(tr, F_RA(in)), count = ppc_const(tr, IR_I8, sh6(in)), differ;
 
-    finish(tr, in, ir_op2(ir, IR_or, IR_I64, ir_op2(ir, IR_and, IR_I64, value, ppc_const(tr, IR_I64, mask)),
-                          ir_op2(ir, IR_and, IR_I64, ppc_gpr(tr, F_RA(in)), ppc_const(tr, IR_I64, ~mask))));
+    if (mb6(in) == 0) {
+        finish(tr, in, ir_op2(ir, IR_or, IR_I64, ir_op2(ir, IR_shl, IR_I64, rs, count),
+                              ir_op2(ir, IR_and, IR_I64, ra, ppc_const(tr, IR_I64, ~mask))));
+        return;
+    }
+    /* With one mask only, which may be long. */
+    differ = ir_op2(ir, IR_xor, IR_I64, ir_op2(ir, IR_rol, IR_I64, rs, count), ra);
+    finish(tr, in, ir_op2(ir, IR_xor, IR_I64, ir_op2(ir, IR_and, IR_I64, differ, ppc_const(tr, IR_I64, mask)), ra));
 }
 
 /* Shifts. Words are shifted as doublewords, so that counts from 32 to 63 do what they should. */

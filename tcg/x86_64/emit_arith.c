@@ -95,6 +95,29 @@ static bool try_scaled(Context *c, const IrInsn *insn, unsigned size)
     return true;
 }
 
+/* A mask of the low half at most: a word is enough, and its instruction has the mask as an operand. */
+static bool try_low_mask(Context *c, const IrInsn *insn)
+{
+    bool swapped = c->values[insn->in[0]].is_const;
+    uint32_t a = insn->in[swapped], b = insn->in[!swapped];
+    int out;
+
+    if (insn->op != IR_and || insn->type != IR_I64 || flags_wanted(c, insn) || !c->values[b].is_const || c->values[b].imm > UINT32_MAX) {
+        return false;
+    }
+    if (c->values[b].imm != UINT32_MAX) {
+        clobber_flags(c);
+    }
+    out = out_reg(c, insn->out, a, 0, 0, false);
+    value_move_zext(c, a, out, 4);
+    if (c->values[b].imm != UINT32_MAX) {
+        asm_alu_ri(&c->a, ALU_AND, 4, rm_reg(out), (int32_t)c->values[b].imm);
+        c->flags_now = 0;
+    }
+    value_set_reg(c, insn->out, out, false);
+    return true;
+}
+
 static void emit_binary(Context *c, const IrInsn *insn)
 {
     unsigned size = work_size(c, insn);
@@ -105,7 +128,7 @@ static void emit_binary(Context *c, const IrInsn *insn)
     Rm rm;
     int out, wish;
 
-    if (try_scaled(c, insn, size) || try_lea(c, insn, size)) {
+    if (try_scaled(c, insn, size) || try_lea(c, insn, size) || try_low_mask(c, insn)) {
         return;
     }
     wish = c->values[insn->out].wish >= 0 ? backend.slot_reg[c->values[insn->out].wish] : NO_REG;
