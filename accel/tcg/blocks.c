@@ -392,7 +392,7 @@ static int64_t processor_time(void)
 
 void code_site_tired(TcgSiteUse *use)
 {
-    enum { LONG = 8000 }; /* a new page in 2 us costs far less than 1 % */
+    enum { LONG = 64000 }; /* a new page in 16 us costs a thousandth, and there may be many such sites */
     Block *block = use->block->engine;
     unsigned offset = (block->key.base + use->pc) & (GUEST_PAGE_SIZE - 1);
     int64_t now = processor_time();
