@@ -48,6 +48,7 @@ typedef struct PageSets {
     uint32_t next_way;
     uint32_t modes; /* MMU modes that have entries, by bit */
     PageEntry (*entries)[PAGES_WAYS];
+    uint64_t (*marks)[PAGES_WAYS]; /* of the entries, on one cache line: most that are looked for are not there */
 } PageSets;
 
 /* The number of an entry's page in its RAM. */

@@ -57,20 +57,33 @@ static uint64_t pages_set(uint64_t tag)
     return (number ^ number >> 11 ^ (tag & (GUEST_PAGE_SIZE - 1)) << 9) & (PAGES_SETS - 1);
 }
 
+/* An entry without it is another page's, or of an older generation. */
+static uint64_t page_mark(const PageSets *sets, uint64_t tag)
+{
+    return tag ^ sets->generation << 48;
+}
+
 PageEntry *pages_find(PageSets *sets, uint64_t tag)
 {
-    PageEntry *way;
+    uint64_t mark = page_mark(sets, tag), set = pages_set(tag);
 
     if (!sets->entries) {
         return NULL;
     }
-    way = sets->entries[pages_set(tag)];
     for (int i = 0; i < PAGES_WAYS; i++) {
-        if (way[i].tag == tag && way[i].generation == sets->generation) {
-            return &way[i];
+        PageEntry *entry = &sets->entries[set][i];
+
+        if (sets->marks[set][i] == mark && entry->tag == tag && entry->generation == sets->generation) {
+            return entry;
         }
     }
     return NULL;
+}
+
+static PageEntry *pages_take(PageSets *sets, uint64_t tag, unsigned way)
+{
+    sets->marks[pages_set(tag)][way] = page_mark(sets, tag);
+    return &sets->entries[pages_set(tag)][way];
 }
 
 /* Where to put the page: over its older entry, or an invalid one, or any. */
@@ -82,17 +95,18 @@ PageEntry *pages_slot(PageSets *sets, uint64_t tag)
         return found;
     }
     if (!sets->entries) {
-        sets->entries = map_zeroed(sizeof(*sets->entries) * PAGES_SETS);
+        sets->entries = map_zeroed((sizeof(*sets->entries) + sizeof(*sets->marks)) * PAGES_SETS);
+        sets->marks = (void *)(sets->entries + PAGES_SETS);
         sets->generation = MAX(sets->generation, 1);
     }
     sets->modes |= 1u << (tag & (GUEST_PAGE_SIZE - 1));
     way = sets->entries[pages_set(tag)];
     for (int i = 0; i < PAGES_WAYS; i++) {
         if (way[i].generation != sets->generation) {
-            return &way[i];
+            return pages_take(sets, tag, i);
         }
     }
-    return &way[sets->next_way++ % PAGES_WAYS];
+    return pages_take(sets, tag, sets->next_way++ % PAGES_WAYS);
 }
 
 static uint32_t tlb_size(const Tlb *tlb)
