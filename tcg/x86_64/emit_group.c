@@ -424,7 +424,9 @@ bool emit_group(Context *c, const IrInsn *insn)
     check_roots(c, &plan, insn, addr);
     if (second) {
         c->values[second].refs--;
-        value_release(c, second);
+        if (c->values[second].last_use < c->i) { /* it is not what this access stores */
+            value_release(c, second);
+        }
     }
     stub = &c->cold[c->group_stub];
     if (stub->jumps[1]) { /* the first one is then misaligned too, and faults before any has been made */
