@@ -1,19 +1,17 @@
 /* AC97: rings of buffers are played at the codec's pace, into a wav file. */
-#include "backends/audio.h"
 #include "core/clock.h"
+#include "tests/hw/audio/wav-rig.h"
 #include "tests/hw/rig.h"
 #include "util/bits.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 enum { CODEC = 0xc000, MASTER = 0xc400, PI = MASTER, PO = MASTER + 0x10, GLOB_CNT = MASTER + 0x2c, GLOB_STA = MASTER + 0x30 };
 enum { BDBAR = 0, CIV = 4, LVI = 5, SR = 6, PICB = 8, PIV = 10, CR = 11 };
 enum { HALTED = 1, AT_LAST = 2, LAST = 4, COMPLETE = 8, RUN = 1, RESET = 2, ON_LAST = 4, ON_COMPLETE = 16 };
-enum { RING = 0x1000, DATA = 0x10000, WORDS = 1920, WAV_HEADER = 44 }; /* a buffer is 20 ms of 48 kHz */
+enum { RING = 0x1000, DATA = 0x10000, WORDS = 1920 }; /* a buffer is 20 ms of 48 kHz */
 
 static Device *card;
-static char *wav_path;
 
 static void configure(unsigned reg, uint32_t value, unsigned size)
 {
@@ -45,26 +43,9 @@ static void start(unsigned channel, unsigned last)
     rig_out8(channel + CR, RUN | ON_LAST | ON_COMPLETE);
 }
 
-static size_t played(void)
-{
-    GStatBuf st;
-
-    g_assert_cmpint(g_stat(wav_path, &st), ==, 0);
-    return (st.st_size - WAV_HEADER) / 4;
-}
-
-static int16_t last_left(void)
-{
-    g_autofree char *data = NULL;
-    gsize size;
-
-    g_assert_true(g_file_get_contents(wav_path, &data, &size, NULL));
-    return load_le16(data + size - 4);
-}
-
 static void buffers_take_their_time_and_interrupt(void)
 {
-    size_t before = played();
+    size_t before = wav_rig_frames();
 
     prepare(2);
     start(PO, 1);
@@ -82,7 +63,7 @@ static void buffers_take_their_time_and_interrupt(void)
     g_assert_false(rig_pci_irq());
     rig_run(20 * NS_PER_MS);
     g_assert_cmphex(rig_in16(PO + SR), ==, HALTED | AT_LAST | LAST | COMPLETE);
-    g_assert_cmpint(played() - before, ==, 40 * 48);
+    g_assert_cmpint(wav_rig_frames() - before, ==, 40 * 48);
 }
 
 static void a_new_last_buffer_goes_on(void)
@@ -129,10 +110,10 @@ static void the_codec_has_rates_volume_and_mute(void)
     start(PO, 0);
     rig_run(12 * NS_PER_MS);
     g_assert_cmpint(rig_in16(PO + PICB), ==, WORDS - 12 * 48);
-    g_assert_cmpint(last_left(), ==, 500);
+    g_assert_cmpint(wav_rig_last_left(), ==, 500);
     rig_out16(CODEC + 0x02, 0x8000);
     rig_run(12 * NS_PER_MS);
-    g_assert_cmpint(last_left(), ==, 0);
+    g_assert_cmpint(wav_rig_last_left(), ==, 0);
     g_assert_cmphex(rig_in16(CODEC + 0x7c), ==, 0x8384);
 }
 
@@ -176,15 +157,9 @@ static void a_snapshot_plays_on(void)
 
 int main(int argc, char **argv)
 {
-    g_autofree char *folder = g_dir_make_tmp("myna-ac97-XXXXXX", NULL);
-    g_autofree char *text = NULL;
-    int status;
-
     g_test_init(&argc, &argv, NULL);
     rig_init();
-    wav_path = g_build_filename(folder, "out.wav", NULL);
-    text = g_strdup_printf("wav,id=snd,path=%s,out.frequency=48000", wav_path);
-    g_assert_true(audio_new_options(text, NULL));
+    wav_rig_start(48000);
     card = rig_add("AC97,audiodev=snd", pci_bus_bus(rig_pci()));
     g_test_add_func("/ac97/pace", buffers_take_their_time_and_interrupt);
     g_test_add_func("/ac97/last", a_new_last_buffer_goes_on);
@@ -193,8 +168,5 @@ int main(int argc, char **argv)
     g_test_add_func("/ac97/record", what_is_recorded_is_silence);
     g_test_add_func("/ac97/hostile", buffers_of_no_length_do_not_hold_the_machine_up);
     g_test_add_func("/ac97/snapshot", a_snapshot_plays_on);
-    status = g_test_run();
-    g_unlink(wav_path);
-    g_rmdir(folder);
-    return status;
+    return wav_rig_run();
 }

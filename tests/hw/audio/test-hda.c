@@ -1,10 +1,9 @@
 /* HD Audio: commands by rings and at once, streams at their pace into a wav file, and what a hostile driver does. */
-#include "backends/audio.h"
 #include "core/clock.h"
+#include "tests/hw/audio/wav-rig.h"
 #include "tests/hw/rig.h"
 #include "util/bits.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 #define HDA 0xc0000000u
@@ -12,11 +11,10 @@
 enum { GCTL = 0x08, STATESTS = 0x0e, INTCTL = 0x20, INTSTS = 0x24, CORB = 0x40, CORBWP = 0x48, CORBRP = 0x4a, CORBCTL = 0x4c, RIRB = 0x50,
        RIRBWP = 0x58, RINTCNT = 0x5a, RIRBCTL = 0x5c, RIRBSTS = 0x5d, ICOI = 0x60, ICII = 0x64, ICIS = 0x68, DPLBASE = 0x70 };
 enum { CTL = 0, STS = 3, LPIB = 4, CBL = 8, LVI = 0xc, FMT = 0x12, BDPL = 0x18 };
-enum { COMMANDS = 0x1000, RESPONSES = 0x2000, LIST = 0x3000, POSITIONS = 0x4000, DATA = 0x10000, BUFFER = 3840, WAV_HEADER = 44 };
+enum { COMMANDS = 0x1000, RESPONSES = 0x2000, LIST = 0x3000, POSITIONS = 0x4000, DATA = 0x10000, BUFFER = 3840 };
 enum { RUN_AND_INTERRUPT = 6, TAG = 1 }; /* a buffer is 20 ms of 48 kHz stereo */
 
 static Device *card;
-static char *wav_path;
 
 static void configure(unsigned reg, uint32_t value, unsigned size)
 {
@@ -67,15 +65,6 @@ static void play(unsigned format)
     rig_store(OUTPUT_STREAM(CTL), RUN_AND_INTERRUPT, 1);
 }
 
-static int16_t last_left(void)
-{
-    g_autofree char *data = NULL;
-    gsize size;
-
-    g_assert_true(g_file_get_contents(wav_path, &data, &size, NULL));
-    return load_le16(data + size - 4);
-}
-
 static void commands_are_answered_through_the_rings(void)
 {
     start();
@@ -118,7 +107,7 @@ static void a_stream_takes_its_time_and_interrupts(void)
     g_assert_true(rig_pci_irq());
     g_assert_cmphex(rig_load(HDA + INTSTS, 4), ==, 0x80000010);
     g_assert_cmpint(load_le32(rig_ram() + POSITIONS + 8 * 4), ==, 1200 * 4);
-    g_assert_cmpint(last_left(), ==, 1000);
+    g_assert_cmpint(wav_rig_last_left(), ==, 1000);
     rig_store(OUTPUT_STREAM(STS), 4, 1);
     g_assert_false(rig_pci_irq());
     rig_run(20 * NS_PER_MS); /* from the beginning again */
@@ -131,11 +120,11 @@ static void the_amplifier_has_steps_and_mute(void)
     play(0x0011);
     command(2 << 20 | 0x3 << 16 | 0xb000 | 27);
     rig_run(10 * NS_PER_MS);
-    g_assert_cmpint(last_left(), ==, 500);
+    g_assert_cmpint(wav_rig_last_left(), ==, 500);
     g_assert_cmphex(command(2 << 20 | 0xb << 16 | 0xa000), ==, 27);
     command(2 << 20 | 0x3 << 16 | 0xb000 | 0x80 | 27);
     rig_run(10 * NS_PER_MS);
-    g_assert_cmpint(last_left(), ==, 0);
+    g_assert_cmpint(wav_rig_last_left(), ==, 0);
 }
 
 static void a_held_stream_begins_when_it_is_let_go(void)
@@ -184,15 +173,9 @@ static void a_snapshot_plays_on(void)
 
 int main(int argc, char **argv)
 {
-    g_autofree char *folder = g_dir_make_tmp("myna-hda-XXXXXX", NULL);
-    g_autofree char *text = NULL;
-    int status;
-
     g_test_init(&argc, &argv, NULL);
     rig_init();
-    wav_path = g_build_filename(folder, "out.wav", NULL);
-    text = g_strdup_printf("wav,id=snd,path=%s,out.frequency=48000", wav_path);
-    g_assert_true(audio_new_options(text, NULL));
+    wav_rig_start(48000);
     card = rig_add("intel-hda,id=hda", pci_bus_bus(rig_pci()));
     rig_add("hda-duplex,audiodev=snd", bus_find("hda.0"));
     g_test_add_func("/hda/commands", commands_are_answered_through_the_rings);
@@ -201,8 +184,5 @@ int main(int argc, char **argv)
     g_test_add_func("/hda/hold", a_held_stream_begins_when_it_is_let_go);
     g_test_add_func("/hda/hostile", nonsense_does_no_harm);
     g_test_add_func("/hda/snapshot", a_snapshot_plays_on);
-    status = g_test_run();
-    g_unlink(wav_path);
-    g_rmdir(folder);
-    return status;
+    return wav_rig_run();
 }

@@ -1,12 +1,11 @@
 /* Screamer: what a program of descriptors brings is played at the chip's pace, into a wav file. */
 #include "hw/audio/screamer.h"
-#include "backends/audio.h"
 #include "core/clock.h"
 #include "hw/dma/dbdma.h"
+#include "tests/hw/audio/wav-rig.h"
 #include "tests/hw/rig.h"
 #include "util/bits.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 #define DMA 0x80000000u
@@ -14,11 +13,10 @@
 enum { PLAY = 0x10, RECORD = 0x12, PROGRAM = 0x1000, DATA = 0x10000, BYTES = 8820, FRAMES = BYTES / 4 };
 enum { CONTROL = 0, STATUS = 4, POINTER = 0x0c };
 enum { OUTPUT = 1 << 12, INPUT = 3 << 12, STOP = 7 << 12, INTERRUPT = 0x30, RUN = 0x8000, ACTIVE = 0x400 };
-enum { RATE_44100 = 0, RATE_22050 = 2 << 8, WAV_HEADER = 44 };
+enum { RATE_44100 = 0, RATE_22050 = 2 << 8 };
 
 static Device *dbdma, *chip;
 static int interrupts;
-static char *wav_path;
 
 static void dma_irq(void *opaque, int n, bool level)
 {
@@ -50,28 +48,20 @@ static bool is_active(int channel)
     return rig_load(DMA + channel * 0x80 + STATUS, 4) & ACTIVE;
 }
 
-static size_t played(void)
-{
-    GStatBuf st;
-
-    g_assert_cmpint(g_stat(wav_path, &st), ==, 0);
-    return (st.st_size - WAV_HEADER) / 4;
-}
-
 static void two_thousand_frames_take_their_time(void)
 {
-    size_t before = played();
+    size_t before = wav_rig_frames();
 
     rig_store(CHIP, RATE_44100, 4);
     start(PLAY, OUTPUT);
     rig_run(25 * NS_PER_MS); /* of 50 ms */
     g_assert_true(is_active(PLAY));
-    g_assert_cmpint(played() - before, >, FRAMES / 4);
-    g_assert_cmpint(played() - before, <, FRAMES * 3 / 4);
+    g_assert_cmpint(wav_rig_frames() - before, >, FRAMES / 4);
+    g_assert_cmpint(wav_rig_frames() - before, <, FRAMES * 3 / 4);
     rig_run(40 * NS_PER_MS);
     g_assert_false(is_active(PLAY));
     g_assert_cmpint(interrupts, ==, 1);
-    g_assert_cmpint(played() - before, ==, FRAMES);
+    g_assert_cmpint(wav_rig_frames() - before, ==, FRAMES);
 }
 
 static void half_the_rate_takes_twice_as_long(void)
@@ -85,15 +75,6 @@ static void half_the_rate_takes_twice_as_long(void)
 }
 
 /* The last frame of this test is `frame` in the file; the chip's volume is in steps of 1.5 dB. */
-static int16_t last_left(void)
-{
-    g_autofree char *data = NULL;
-    gsize size;
-
-    g_assert_true(g_file_get_contents(wav_path, &data, &size, NULL));
-    return load_le16(data + size - 4);
-}
-
 static int16_t play_constant(const uint8_t *sample)
 {
     for (int n = 0; n < FRAMES * 2; n++) {
@@ -102,7 +83,7 @@ static int16_t play_constant(const uint8_t *sample)
     rig_store(CHIP, RATE_44100, 4);
     start(PLAY, OUTPUT);
     rig_run(80 * NS_PER_MS);
-    return last_left();
+    return wav_rig_last_left();
 }
 
 static void bytes_are_big_endian_until_they_are_swapped(void)
@@ -140,7 +121,7 @@ static void what_is_recorded_is_silence(void)
 
 static void a_snapshot_plays_on(void)
 {
-    size_t before = played();
+    size_t before = wav_rig_frames();
 
     rig_store(CHIP, RATE_44100, 4);
     start(PLAY, OUTPUT);
@@ -149,20 +130,14 @@ static void a_snapshot_plays_on(void)
     rig_save_and_load(chip);
     rig_run(60 * NS_PER_MS);
     g_assert_false(is_active(PLAY));
-    g_assert_cmpint(played() - before, ==, FRAMES);
+    g_assert_cmpint(wav_rig_frames() - before, ==, FRAMES);
 }
 
 int main(int argc, char **argv)
 {
-    g_autofree char *folder = g_dir_make_tmp("myna-screamer-XXXXXX", NULL);
-    g_autofree char *text = NULL;
-    int status;
-
     g_test_init(&argc, &argv, NULL);
     rig_init();
-    wav_path = g_build_filename(folder, "out.wav", NULL);
-    text = g_strdup_printf("wav,id=snd,path=%s", wav_path);
-    g_assert_true(audio_new_options(text, NULL));
+    wav_rig_start(44100);
     dbdma = rig_add("mac-dbdma", NULL);
     region_add(memory_system_root(), DMA, dbdma_region(dbdma));
     chip = device_new(&screamer_type, NULL);
@@ -176,8 +151,5 @@ int main(int argc, char **argv)
     g_test_add_func("/screamer/volume", outputs_have_volume_and_mute);
     g_test_add_func("/screamer/record", what_is_recorded_is_silence);
     g_test_add_func("/screamer/snapshot", a_snapshot_plays_on);
-    status = g_test_run();
-    g_unlink(wav_path);
-    g_rmdir(folder);
-    return status;
+    return wav_rig_run();
 }
