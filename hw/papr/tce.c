@@ -29,6 +29,7 @@ struct PaprTce {
     TceState made; /* as it was created: what a reset leaves */
     bool changes;  /* the window may become another one: there is room for the largest, which stays where it is */
     uint64_t *entries;
+    uint32_t touched; /* so many of them may be other than zero */
 };
 
 static GHashTable *tables; /* liobn to PaprTce */
@@ -84,6 +85,7 @@ bool papr_tce_set_window(PaprTce *tce, uint64_t start, unsigned page_bits, uint3
     tce->s.start = start;
     tce->s.page_bits = page_bits;
     tce->s.pages = pages;
+    tce->touched = MAX(tce->touched, pages);
     return true;
 }
 
@@ -283,18 +285,28 @@ static bool load_entries(PaprTce *tce, const char *text)
     return true;
 }
 
+static void forget_entries(PaprTce *tce)
+{
+    memset(tce->entries, 0, tce->touched * sizeof(uint64_t));
+}
+
 static bool tce_load(Device *dev, GKeyFile *in, GError **error)
 {
     PaprTce *tce = (PaprTce *)dev;
     g_autofree char *text = g_key_file_get_string(in, dev->id, "tce.entries", NULL);
+    bool good = is_possible(tce);
 
-    memset(tce->entries, 0, (tce->changes ? PAPR_TCE_MAX_PAGES : tce->made.pages) * sizeof(uint64_t));
-    if (!is_possible(tce) || !load_entries(tce, text)) {
+    forget_entries(tce);
+    if (good) {
+        tce->touched = MAX(tce->touched, tce->s.pages);
+        good = load_entries(tce, text);
+    }
+    if (!good) {
+        forget_entries(tce);
         tce->s = tce->made;
         g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad translation table of '%s'", dev->id);
-        return false;
     }
-    return true;
+    return good;
 }
 
 static void tce_unrealize(Device *dev)
@@ -339,6 +351,7 @@ static PaprTce *make_table(uint32_t liobn, uint64_t start, unsigned page_bits, u
     tce = (PaprTce *)device_new(&spapr_tce_type, id);
     tce->made = tce->s = (TceState){ .liobn = liobn, .start = start, .page_bits = page_bits, .pages = pages };
     tce->changes = changes;
+    tce->touched = pages;
     tce->entries = g_new0(uint64_t, changes ? PAPR_TCE_MAX_PAGES : pages);
     if (!device_realize(&tce->dev, NULL, error)) {
         device_free(&tce->dev);
