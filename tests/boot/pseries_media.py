@@ -9,10 +9,9 @@ import os
 import pathlib
 import shutil
 import struct
-import subprocess
 import tempfile
-import time
 
+import grub
 import machine
 import pseries
 
@@ -20,24 +19,6 @@ SECTOR = 512
 MIB = 1 << 20
 PREP, LINUX = 0x41, 0x83  # kinds of partitions
 BOOTED = 'echo BOOT-END\npoweroff -f\n'
-MENU = '''set timeout=-1
-menuentry "Debian" {
-linux /vmlinux console=hvc0 panic=-1
-initrd /initrd.gz
-}
-'''
-
-
-def modules():
-    if not shutil.which('grub-mkimage') or not shutil.which('grub-mkrescue') or not shutil.which('xorriso'):
-        machine.skip('no grub-mkimage, grub-mkrescue or xorriso (Debian packages grub-common, xorriso, mtools)')
-    return machine.guest('grub-ppc') / 'usr/lib/grub/powerpc-ieee1275'
-
-
-def run(*args):
-    done = subprocess.run([str(arg) for arg in args], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise machine.Failure(f'{args[0]}: {done.stdout[-300:]}{done.stderr[-500:]}')
 
 
 def system_tree(tree, task, **how):
@@ -46,7 +27,7 @@ def system_tree(tree, task, **how):
     os.makedirs(tree / 'boot/grub')
     shutil.copy(kernel, tree / 'vmlinux')
     shutil.move(initrd, tree / 'initrd.gz')
-    (tree / 'boot/grub/grub.cfg').write_text(MENU)
+    (tree / 'boot/grub/grub.cfg').write_text(grub.menu('Debian', '/vmlinux console=hvc0 panic=-1', '/initrd.gz'))
 
 
 def cd_image(folder):
@@ -57,7 +38,7 @@ mount -t iso9660 -o ro /dev/sr0 /mnt && cmp /mnt/initrd.gz /mnt/copy.gz && echo 
 ''' + BOOTED
     system_tree(tree, task, modules=['ibmvscsi', 'sr_mod', 'isofs'])
     shutil.copy(tree / 'initrd.gz', tree / 'copy.gz')
-    run('grub-mkrescue', '-d', modules(), '-o', image, tree)
+    grub.rescue(image, tree)
     return image
 
 
@@ -70,7 +51,7 @@ def core(folder, commands):
     """GRUB's core with what it has to do at first; SLOF loads it as an ELF file."""
     config, path = folder / 'core.cfg', folder / 'core.elf'
     config.write_text(commands)
-    run('grub-mkimage', '-d', modules(), '-O', 'powerpc-ieee1275', '-p', '/boot/grub', '-c', config, '-o', path, 'ieee1275_fb', 'ofnet',
+    grub.run('grub-mkimage', '-d', grub.modules(), '-O', 'powerpc-ieee1275', '-p', '/boot/grub', '-c', config, '-o', path, 'ieee1275_fb', 'ofnet',
         'boot', 'configfile', 'echo', 'ext2', 'linux', 'ls', 'normal', 'part_msdos', 'search', 'search_fs_file')
     return path
 
@@ -80,7 +61,7 @@ def prep_disk(folder):
     tree, image, files = folder / 'tree', folder / 'disk.img', folder / 'files.img'
     boot_sectors, system_size = 4 * MIB // SECTOR, 128 * MIB
     system_tree(tree, 'echo BOOT-DISK $(wc -c < /dev/sda2)\n' + BOOTED, modules=['ibmvscsi', 'sd_mod'])
-    run('/sbin/mke2fs', '-q', '-F', '-t', 'ext2', '-d', tree, files, f'{system_size // 1024}k')
+    grub.run('/sbin/mke2fs', '-q', '-F', '-t', 'ext2', '-d', tree, files, f'{system_size // 1024}k')
     loader = core(folder, 'search --file --set=root /vmlinux\nset prefix=($root)/boot/grub\n').read_bytes()
     with open(image, 'wb') as f:
         table = partition(PREP, 2048, boot_sectors) + partition(LINUX, 2048 + boot_sectors, system_size // SECTOR)
@@ -93,15 +74,7 @@ def prep_disk(folder):
 
 
 def from_menu(m):
-    """GRUB's prompt with a command typed in; then its menu starts Linux."""
-    m.expect(r'(?s)GNU GRUB.*Debian', 240)
-    m.send('c')
-    m.expect(r'grub> ', 60)
-    m.send('echo on-$grub_platform\r')
-    m.expect(r'on-ieee1275', 60)
-    m.send('\x1b')
-    time.sleep(2)
-    m.send('\r')
+    grub.from_menu(m, 'Debian')
     m.expect('BOOT-UP ppc64le', 600)
 
 
