@@ -21,6 +21,7 @@ import time
 import wave
 
 import firmware
+import grub
 import initramfs
 import machine
 
@@ -121,19 +122,14 @@ def disk(myna, board):
 
 
 def grub_cd(folder):
-    """A CD-ROM with GRUB for Open Firmware and a kernel: blessed on its HFS+ side, with a CHRP script on the ISO 9660 side."""
-    if not shutil.which('grub-mkrescue') or not shutil.which('xorriso'):
-        machine.skip('no grub-mkrescue or xorriso (Debian packages grub-common, xorriso, mtools)')
-    modules = machine.guest('grub-ppc') / 'usr/lib/grub/powerpc-ieee1275'
-    tree, image = os.path.join(folder, 'tree'), os.path.join(folder, 'grub.iso')
-    os.makedirs(os.path.join(tree, 'boot/grub'))
-    shutil.copy(ppc_guest('vmlinux-pmac32'), os.path.join(tree, 'vmlinux'))
-    shutil.copy(ppc_guest('initrd-ppc32.gz'), os.path.join(tree, 'initrd.gz'))
-    with open(os.path.join(tree, 'boot/grub/grub.cfg'), 'w') as f:
-        f.write('set timeout=-1\nmenuentry "Corpus" {\nlinux /vmlinux console=ttyPZ0 t=poweroff\ninitrd /initrd.gz\n}\n')
-    run = subprocess.run(['grub-mkrescue', '-d', str(modules), '-o', image, tree], capture_output=True, text=True)
-    if run.returncode != 0:
-        raise machine.Failure(f'grub-mkrescue: {run.stderr[-500:]}')
+    """A CD-ROM with GRUB and a kernel."""
+    folder = pathlib.Path(folder)
+    tree, image = folder / 'tree', folder / 'grub.iso'
+    os.makedirs(tree / 'boot/grub')
+    shutil.copy(ppc_guest('vmlinux-pmac32'), tree / 'vmlinux')
+    shutil.copy(ppc_guest('initrd-ppc32.gz'), tree / 'initrd.gz')
+    (tree / 'boot/grub/grub.cfg').write_text(grub.menu('Corpus', '/vmlinux console=ttyPZ0 t=poweroff', '/initrd.gz'))
+    grub.rescue(image, tree)
     return image
 
 
@@ -144,14 +140,7 @@ def cd(myna, board):
         image = grub_cd(folder)
         with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-cdrom', image, '-boot', 'd', '-m', '256', '-nic', 'none',
                              '-nographic') as m:
-            m.expect(r'(?s)GNU GRUB.*Corpus', 240)
-            m.send('c')
-            m.expect(r'grub> ', 60)
-            m.send('echo on-$grub_platform\r')
-            m.expect(r'on-ieee1275', 60)
-            m.send('\x1b')
-            time.sleep(2)
-            m.send('\r')
+            grub.from_menu(m, 'Corpus')
             m.expect(READY, PATIENCE)
             m.expect(r'CORPUS-DISKS .*sr0', 1)
             finish(m)
@@ -283,6 +272,44 @@ def screen(myna, board, keyboard):
             raise machine.Failure(f'no grey text on black, but {ink.hex()} on {paper.hex()}')
 
 
+def ink(m, name):
+    """How many pixels have another colour than most; $MYNA_SCREENS is a folder that gets the picture."""
+    width, height, pixels = m.screenshot()
+    if 'MYNA_SCREENS' in os.environ:
+        path = pathlib.Path(os.environ['MYNA_SCREENS'], f'{name}.ppm')
+        path.write_bytes(b'P6 %d %d 255\n' % (width, height) + pixels)
+    colours = collections.Counter(pixels[i:i + 3] for i in range(0, len(pixels), 3)).most_common()
+    return sum(count for _, count in colours[1:])
+
+
+def settled(m, name, least):
+    """The same, once it is that much and the screen stays as it is."""
+    before, now = -1, 0
+    for _ in range(40):
+        time.sleep(5)
+        before, now = now, ink(m, name)
+        if now > least and now == before:
+            return now
+    raise machine.Failure(f'{name}: {now} pixels on the screen, not more than {least}')
+
+
+def firmware_screen(myna, board):
+    """OpenBIOS on its screen: the keyboard that the board has asks for all words, then switches off."""
+    need_firmware()
+    with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-prom-env', 'auto-boot?=false', '-g', '800x600x32', '-nic', 'none') as m:
+        prompt = settled(m, f'{board}-prompt', 0)
+        m.type('words\n')
+        settled(m, f'{board}-words', 2 * prompt)
+        m.type('power-off\n')
+        try:
+            status = m.wait_exit(60)
+        except machine.Failure:
+            ink(m, f'{board}-power-off')
+            raise
+        if status != 0:
+            raise machine.Failure('power-off did not end with status 0')
+
+
 def elf(machine_number=20, byte_order=2, wide=False, text=b''):
     """An ELF program of one segment."""
     order = '>' if byte_order == 2 else '<'
@@ -386,6 +413,10 @@ TESTS = {
     'net-mac99-ne2k_pci': lambda myna: net(myna, 'mac99', 'ne2k_pci'),
     'net-mac99-rtl8139': lambda myna: net(myna, 'mac99', 'rtl8139'),
     'net-g3beige-e1000': lambda myna: net(myna, 'g3beige', 'e1000'),
+    'firmware-screen-mac99': lambda myna: firmware_screen(myna, 'mac99'),
+    'firmware-screen-mac99-pmu': lambda myna: firmware_screen(myna, 'mac99,via=pmu'),
+    'firmware-screen-mac99-pmu-adb': lambda myna: firmware_screen(myna, 'mac99,via=pmu-adb'),
+    'firmware-screen-g3beige': lambda myna: firmware_screen(myna, 'g3beige'),
     'screen-mac99': lambda myna: screen(myna, 'mac99', 'ADB keyboard'),
     'screen-mac99-usb': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID'),
     'screen-g3beige': lambda myna: screen(myna, 'g3beige', 'ADB keyboard'),
