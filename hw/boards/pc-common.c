@@ -291,7 +291,7 @@ bool pc_make_hpet(Pc *pc, GError **error)
         return false;
     }
     for (int n = 0; n < IOAPIC_PINS; n++) {
-        inputs[n] = ioapic_input(pc->ioapic, n);
+        inputs[n] = pc->hpet_inputs[n] ? pc->hpet_inputs[n] : ioapic_input(pc->ioapic, n);
     }
     hpet_connect(pc->hpet, inputs, pc->irqs[0], pc->irqs[8]);
     hpet_on_legacy(pc->hpet, hpet_legacy_changed, pc);

@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "core/machine.h"
 #include "hw/acpi/tables.h"
+#include "hw/intr/ioapic.h"
 #include "hw/isa/isa.h"
 #include "hw/pci/pci.h"
 
@@ -27,6 +28,7 @@ typedef struct Pc {
     Device *fdc;
     Device *ioapic; /* NULL: no APICs */
     Device *hpet;   /* or NULL */
+    Line *hpet_inputs[IOAPIC_PINS]; /* its ends of inputs that it shares; NULL: none but its own */
     Device *pm;     /* power management, or NULL */
     PciBus *pci;    /* or NULL */
     AcpiPlaces acpi_places; /* as the tables have them */

@@ -40,7 +40,10 @@ static bool make_bridges(Pc *pc, Device *lpc, GError **error)
     }
     pc_share_irqs(pc, pirqs);
     for (int n = 0; n < Q35_PIRQS && pc->ioapic; n++) {
-        inputs[n] = ioapic_input(pc->ioapic, FIRST_PIRQ_INPUT + n);
+        Line **gate = line_or_gate(ioapic_input(pc->ioapic, FIRST_PIRQ_INPUT + n), 2);
+
+        inputs[n] = gate[0];
+        pc->hpet_inputs[FIRST_PIRQ_INPUT + n] = gate[1];
     }
     if (!make_power_management(pc, &tco, error)) {
         return false;

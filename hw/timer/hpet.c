@@ -8,6 +8,8 @@
 #include "core/clock.h"
 #include "core/memory.h"
 
+#include <string.h>
+
 enum { TIMERS = 3, TICK_NS = 10 };
 enum { REG_ID = 0x000, REG_CONFIG = 0x010, REG_STATUS = 0x020, REG_COUNTER = 0x0f0, REG_TIMERS = 0x100 };
 enum { CONFIG_ENABLE = 1, CONFIG_LEGACY = 2 };
@@ -40,6 +42,7 @@ typedef struct Hpet {
     Region *window;
     Timer *timer[TIMERS];
     Line *inputs[24], *irq0, *irq8; /* wiring */
+    Line *held[TIMERS]; /* what each level-triggered timer holds high now */
     void (*on_legacy)(void *opaque, bool on);
     void *legacy_opaque;
 } Hpet;
@@ -67,15 +70,33 @@ static Line *route(const Hpet *hpet, int n)
     return hpet->inputs[routed_input(&hpet->s, n)];
 }
 
+/* Level-triggered timers may share an input, and leave it when they are routed elsewhere. */
+static void update_lines(Hpet *hpet)
+{
+    const HpetState *s = &hpet->s;
+    Line *old[TIMERS];
+
+    memcpy(old, hpet->held, sizeof(old));
+    for (int n = 0; n < TIMERS; n++) {
+        uint64_t config = s->timer_config[n];
+
+        hpet->held[n] = (config & TIMER_LEVEL) && (config & TIMER_ENABLE) && (s->status >> n & 1) ? route(hpet, n) : NULL;
+        line_set(hpet->held[n], true);
+    }
+    for (int n = 0; n < TIMERS; n++) {
+        if (old[n] != hpet->held[0] && old[n] != hpet->held[1] && old[n] != hpet->held[2]) {
+            line_set(old[n], false);
+        }
+    }
+}
+
 static void hpet_update(Device *dev)
 {
     Hpet *hpet = (Hpet *)dev;
     HpetState *s = &hpet->s;
 
+    update_lines(hpet);
     for (int n = 0; n < TIMERS; n++) {
-        if (s->timer_config[n] & TIMER_LEVEL) {
-            line_set(route(hpet, n), (s->status >> n & 1) && (s->timer_config[n] & TIMER_ENABLE));
-        }
         if (running(s) && s->armed[n]) {
             uint64_t left = s->target[n] - counter(s);
 
@@ -218,9 +239,6 @@ static void write_timer_config(Hpet *hpet, int n, uint64_t value)
     HpetState *s = &hpet->s;
     uint64_t old = s->timer_config[n];
 
-    if ((old & TIMER_LEVEL) && !(value & TIMER_LEVEL)) {
-        line_set(route(hpet, n), false);
-    }
     s->timer_config[n] = (old & ~(uint64_t)TIMER_WRITABLE) | (value & TIMER_WRITABLE);
     if (s->timer_config[n] & TIMER_32) {
         s->comparator[n] = (uint32_t)s->comparator[n];

@@ -10,6 +10,7 @@ enum { PIT = 0x40, PIT_CONTROL = 0x43, INDEX = 0x70, DATA = 0x71 };
 
 static Device *pit, *rtc, *hpet;
 static int pit_edges, rtc_edges, hpet_edges;
+static Line *hpet_inputs[24];
 static bool rtc_level;
 
 static void pit_changed(void *opaque, int n, bool level)
@@ -224,10 +225,29 @@ static void hpet_comparators_repeat(void)
     g_assert_cmpuint(rig_load(HPET_BASE + 0xf0, 4), ==, 6000);
 }
 
+static void hpet_levels_are_shared_and_move(void)
+{
+    device_reset(hpet);
+    for (int n = 0; n < 2; n++) {
+        rig_store(HPET_BASE + 0x100 + 0x20 * n, 1 << 1 | 1 << 2 | 1 << 8 | 20 << 9, 4);
+        rig_store(HPET_BASE + 0x108 + 0x20 * n, 1000, 4);
+    }
+    rig_store(HPET_BASE + 0x10, 1, 4);
+    clock_advance(10000);
+    g_assert_cmphex(rig_load(HPET_BASE + 0x20, 4), ==, 3);
+    g_assert_true(line_level(hpet_inputs[20]));
+    rig_store(HPET_BASE + 0x20, 2, 4); /* the other one still holds it */
+    g_assert_true(line_level(hpet_inputs[20]));
+    rig_store(HPET_BASE + 0x100, 1 << 1 | 1 << 2 | 1 << 8 | 21 << 9, 4);
+    g_assert_false(line_level(hpet_inputs[20]));
+    g_assert_true(line_level(hpet_inputs[21]));
+    rig_store(HPET_BASE + 0x20, 1, 4);
+    g_assert_false(line_level(hpet_inputs[21]));
+    device_reset(hpet);
+}
+
 int main(int argc, char **argv)
 {
-    Line *inputs[24];
-
     g_test_init(&argc, &argv, NULL);
     rig_init();
     pit = rig_add("i8254", NULL);
@@ -236,9 +256,9 @@ int main(int argc, char **argv)
     mc146818_connect(rtc, line_new(rtc_changed, NULL, 0));
     hpet = rig_add("hpet", NULL);
     for (int n = 0; n < 24; n++) {
-        inputs[n] = line_new(hpet_changed, NULL, n);
+        hpet_inputs[n] = line_new(hpet_changed, NULL, n);
     }
-    hpet_connect(hpet, inputs, NULL, NULL);
+    hpet_connect(hpet, hpet_inputs, NULL, NULL);
     g_test_add_func("/i8254/a-rate-generator-ticks", a_rate_generator_ticks);
     g_test_add_func("/i8254/a-square-wave-is-high-half-the-time", a_square_wave_is_high_half_the_time);
     g_test_add_func("/i8254/a-terminal-count-interrupts-once", a_terminal_count_interrupts_once);
@@ -252,5 +272,6 @@ int main(int argc, char **argv)
                     periodic_interrupts_come_at_their_rate);
     g_test_add_func("/mc146818/cmos-survives-a-reset", cmos_survives_a_reset);
     g_test_add_func("/hpet/comparators-repeat", hpet_comparators_repeat);
+    g_test_add_func("/hpet/levels-are-shared-and-move", hpet_levels_are_shared_and_move);
     return g_test_run();
 }
