@@ -101,6 +101,18 @@ uint64_t orders_postponed(const Context *c)
     return slots;
 }
 
+/* Two constants are as good as any others in the same order. */
+static void shorten_constants(Order *o)
+{
+    uint64_t mask = ir_mask(o->type), sign = o->is_signed ? (mask >> 1) + 1 : 0;
+    uint64_t a = (o->in[0].imm ^ sign) & mask, b = (o->in[1].imm ^ sign) & mask;
+
+    if (o->in[0].kind == PLACE_CONST && o->in[1].kind == PLACE_CONST) {
+        o->in[0].imm = a > b;
+        o->in[1].imm = a < b;
+    }
+}
+
 Place order_place(Context *c, uint32_t id)
 {
     const IrInsn *insn = definition(c, id);
@@ -110,6 +122,7 @@ Place order_place(Context *c, uint32_t id)
     for (unsigned k = 0; k < 3; k++) {
         order.in[k] = value_place(c, insn->in[k]);
     }
+    shorten_constants(&order);
     p.imm = c->n_orders;
     *CONTEXT_PUSH(c, orders) = order;
     return p;

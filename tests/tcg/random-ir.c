@@ -265,7 +265,16 @@ static void choose(Random *r)
     unsigned cc = below(r, 16);
     IrVal a = value(r, type), b = value(r, type), f;
 
-    switch (below(r, 6)) {
+    switch (below(r, 8)) {
+    case 6:
+    case 7: /* read by nothing but the put: postponed */
+        f = ir_order(r->ir, type, below(r, 2), a, b, below(r, 3) ? got(r, IR_I8) : value(r, IR_I8));
+        if (below(r, 4)) {
+            ir_put(r->ir, IR_I8, below(r, 2) ? TEST_SLOT_CC_OP : TEST_SLOT_CC_AUX, f);
+        } else {
+            keep(r, f);
+        }
+        break;
     case 0:
         keep(r, ir_setcond(r->ir, below(r, 10), type, a, b));
         break;

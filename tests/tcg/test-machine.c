@@ -21,8 +21,8 @@ static const IrSlot slots[TEST_SLOTS] = {
     REG(8, 7), REG(9, 8), REG(10, 9), REG(11, -1), REG(12, -1), REG(13, -1), REG(14, -1), REG(15, -1),
     [TEST_SLOT_CC_DST] = {"cc_dst", offsetof(TestState, cc_dst), IR_I64, -1},
     [TEST_SLOT_CC_SRC] = {"cc_src", offsetof(TestState, cc_src), IR_I64, -1},
-    [TEST_SLOT_CC_OP] = {"cc_op", offsetof(TestState, cc_op), IR_I32, -1},
-    [TEST_SLOT_CC_AUX] = {"cc_aux", offsetof(TestState, cc_aux), IR_I32, -1},
+    [TEST_SLOT_CC_OP] = {"cc_op", offsetof(TestState, cc_op), IR_I8, -1},
+    [TEST_SLOT_CC_AUX] = {"cc_aux", offsetof(TestState, cc_aux), IR_I8, -1},
     [TEST_SLOT_PC] = {"pc", offsetof(TestState, pc), IR_I64, -1},
 };
 
