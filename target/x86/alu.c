@@ -252,10 +252,9 @@ void x86_emit_xadd(X86Translator *tr, X86Insn *in)
 /* adcx: add with CF, changing CF only; adox: the same with OF. */
 void x86_emit_adx(X86Translator *tr, X86Insn *in)
 {
-    IrBlock *ir = tr->ir;
     IrType type = in->type_y;
-    bool overflow = in->rep == 0xf3;
-    IrVal a, b, carry_in, carry, image, low;
+    IrVal a, b, flags;
+    IrValFlags sum;
 
     if (!x86_feature(tr, FEAT_adx)) {
         x86_ud(tr);
@@ -263,15 +262,9 @@ void x86_emit_adx(X86Translator *tr, X86Insn *in)
     }
     a = x86_operand_get(tr, in, 0);
     b = x86_operand_get(tr, in, 1);
-    image = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
-    carry_in = ir_op2(ir, IR_and, IR_I32, ir_op2(ir, IR_shr, IR_I32, image, x86_const(tr, IR_I8, overflow ? 11 : 0)),
-                      x86_const(tr, IR_I32, 1));
-    low = ir_op2(ir, IR_add, type, a, b);
-    carry = ir_setcond(ir, COND_LTU, type, low, a);
-    a = ir_op2(ir, IR_add, type, low, type == IR_I64 ? ir_zext(ir, IR_I64, IR_I32, carry_in) : carry_in);
-    carry = ir_op2(ir, IR_or, IR_I8, carry, ir_setcond(ir, COND_LTU, type, a, low));
-    x86_operand_put(tr, in, 0, a);
-    image = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, ~(overflow ? FLAG_OF : FLAG_CF)));
-    carry = ir_op2(ir, IR_shl, IR_I32, ir_zext(ir, IR_I32, IR_I8, carry), x86_const(tr, IR_I8, overflow ? 11 : 0));
-    x86_flags_put_image(tr, ir_op2(ir, IR_or, IR_I32, image, carry));
+    flags = x86_flags_of_carry(tr, in->rep == 0xf3);
+    sum = ir_opf(tr->ir, IR_adc, type, a, b, flags);
+    flags = ir_setcc(tr->ir, CC_B, sum.flags);
+    x86_operand_put(tr, in, 0, sum.value);
+    x86_flags_put_either(tr, in->rep == 0xf3, ir_zext(tr->ir, IR_I32, IR_I8, flags));
 }

@@ -164,6 +164,51 @@ void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags)
     ir_put(ir, IR_I32, SLOT_CC_OP, word);
 }
 
+/* Both carries as numbers, from whatever the flags are. */
+static void carries_begin(X86Translator *tr)
+{
+    IrBlock *ir = tr->ir;
+    IrVal all = x86_flags_all(tr);
+
+    tr->carries = (X86Carries){
+        .flags = all,
+        .cf = ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_B, all)),
+        .of = ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_O, all)),
+        .rest = ir_op2(ir, IR_and, IR_I32, ir_op1(ir, IR_flags_image, IR_I32, all), x86_const(tr, IR_I32, FLAGS_ALL & ~(FLAG_CF | FLAG_OF))),
+    };
+}
+
+static bool carries_are_current(const X86Translator *tr)
+{
+    uint32_t id = tr->carries.flags.id;
+
+    return id && tr->flags.carry.id == id && tr->flags.overflow.id == id && tr->flags.rest.id == id;
+}
+
+IrVal x86_flags_of_carry(X86Translator *tr, bool overflow)
+{
+    if (!carries_are_current(tr)) {
+        carries_begin(tr);
+    }
+    return ir_opf(tr->ir, IR_add, IR_I32, overflow ? tr->carries.of : tr->carries.cf, x86_const(tr, IR_I32, UINT32_MAX), (IrVal){0}).flags;
+}
+
+void x86_flags_put_either(X86Translator *tr, bool overflow, IrVal carry)
+{
+    IrBlock *ir = tr->ir;
+    X86Carries *c = &tr->carries;
+    IrVal image;
+
+    *(overflow ? &c->of : &c->cf) = carry;
+    ir_put(ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
+    ir_put(ir, IR_I32, SLOT_CC_DST, c->rest);
+    ir_put(ir, IR_I32, SLOT_CC_SRC, c->cf);
+    ir_put(ir, IR_I32, SLOT_CC_AUX_DST, c->of);
+    image = ir_op2(ir, IR_or, IR_I32, c->rest, ir_op2(ir, IR_or, IR_I32, c->cf, ir_op2(ir, IR_shl, IR_I32, c->of, x86_const(tr, IR_I8, 11))));
+    remember(tr, ir_opf(ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags);
+    c->flags = tr->flags.carry;
+}
+
 void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, IrVal flags)
 {
     IrBlock *ir = tr->ir;

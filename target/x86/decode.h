@@ -105,6 +105,13 @@ typedef struct X86FlagValues {
     IrVal rest;     /* ZF SF PF AF */
 } X86FlagValues;
 
+/* What ADCX and ADOX left, as numbers: current as long as `flags` are the ones they were left as. */
+typedef struct X86Carries {
+    IrVal flags;
+    IrVal cf, of; /* 0 or 1 */
+    IrVal rest;   /* image of the others */
+} X86Carries;
+
 #define X86_MAX_COLD 64
 #define X86_COLD_PER_INSN 16
 #define X86_MAX_SIDE_EXITS 4
@@ -142,6 +149,7 @@ struct X86Translator {
     uint64_t end_pc;    /* behind the branches back that the block has followed; 0: none */
     uint64_t page;      /* number of the block's page */
     X86FlagValues flags;
+    X86Carries carries;
     bool keep_flags;    /* in the slots, whoever reads them next: another part of them follows */
     unsigned n_cold;
     /* Instructions decoded ahead, and where flags are known to be dead, by low bits of the pc. */
@@ -226,6 +234,7 @@ void x86_flags_put_value(X86Translator *tr, IrVal flags);
 static inline void x86_flags_forget(X86Translator *tr)
 {
     tr->flags = (X86FlagValues){0};
+    tr->carries = (X86Carries){0};
 }
 
 /*

@@ -30,6 +30,8 @@ static uint32_t base_flags(uint32_t op, uint64_t dst, uint64_t src)
     switch (op >> 2) {
     case CC_IMAGE:
         return dst & FLAGS_ALL;
+    case CC_ADX:
+        return (dst & FLAGS_ALL & ~(uint32_t)(FLAG_CF | FLAG_OF)) | flag_if(src & 1, FLAG_CF);
     case CC_CMP:
         return base_flags(X86_CC(CC_SUB, op & 3), dst - src, src);
     case CC_TEST:
@@ -79,6 +81,8 @@ static uint32_t flags_of(uint32_t op, uint64_t dst, uint64_t src, uint64_t aux_d
 
     if (op & X86_CC_AUX_MASK) {
         flags = (flags & FLAG_CF) | aux_flags((op & X86_CC_AUX_MASK) >> 8, aux_dst);
+    } else if ((op & 0xff) >> 2 == CC_ADX) {
+        flags |= flag_if(aux_dst & 1, FLAG_OF);
     }
     if (op & X86_CC_CF_KNOWN) {
         flags = (flags & ~FLAG_CF) | flag_if(op >> X86_CC_CF_SHIFT & 1, FLAG_CF);

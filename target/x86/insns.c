@@ -214,10 +214,10 @@ const X86Row x86_rows_0f[256] = {
 
 const X86Row *x86_row_0f38(const X86Insn *in)
 {
-    static const X86Row movbe_load = ROW(movbe, 0, Gv, Ev, NONE, A_MEM);
-    static const X86Row movbe_store = ROW(movbe, 0, Ev, Gv, NONE, A_MEM);
-    static const X86Row crc32_byte = ROW(crc32, 0, Gy, Eb, NONE, 0);
-    static const X86Row crc32 = ROW(crc32, 0, Gy, Ev, NONE, 0);
+    static const X86Row movbe_load = ROW(movbe, 0, Gv, Ev, NONE, A_MEM | A_FLN);
+    static const X86Row movbe_store = ROW(movbe, 0, Ev, Gv, NONE, A_MEM | A_FLN);
+    static const X86Row crc32_byte = ROW(crc32, 0, Gy, Eb, NONE, A_FLN);
+    static const X86Row crc32 = ROW(crc32, 0, Gy, Ev, NONE, A_FLN);
     static const X86Row adx = ROW(adx, 0, Gy, Ey, NONE, 0);
     static const X86Row invpcid = ROW(invpcid, 0, NONE, NONE, NONE, A_MODRM | A_MEM | A_CPL0);
 
@@ -236,15 +236,15 @@ const X86Row *x86_row_0f38(const X86Insn *in)
 
 const X86Row *x86_row_vex(const X86Insn *in)
 {
-    static const X86Row andn = ROW(andn, 0, Gy, By, Ey, 0);
-    static const X86Row bls = ROW(bls, 0, By, Ey, NONE, 0);
-    static const X86Row bzhi = ROW(bzhi, 0, Gy, Ey, By, 0);
-    static const X86Row pdep = ROW(pdep, 0, Gy, By, Ey, 0);
-    static const X86Row pext = ROW(pext, 0, Gy, By, Ey, 0);
-    static const X86Row mulx = ROW(mulx, 0, Gy, By, Ey, 0);
-    static const X86Row bextr = ROW(bextr, 0, Gy, Ey, By, 0);
-    static const X86Row shiftx = ROW(shiftx, 0, Gy, Ey, By, 0);
-    static const X86Row rorx = ROW(rorx, 0, Gy, Ey, Ib, 0);
+    static const X86Row andn = ROW(andn, 0, Gy, By, Ey, A_FLW);
+    static const X86Row bls = ROW(bls, 0, By, Ey, NONE, A_FLW);
+    static const X86Row bzhi = ROW(bzhi, 0, Gy, Ey, By, A_FLW);
+    static const X86Row pdep = ROW(pdep, 0, Gy, By, Ey, A_FLN);
+    static const X86Row pext = ROW(pext, 0, Gy, By, Ey, A_FLN);
+    static const X86Row mulx = ROW(mulx, 0, Gy, By, Ey, A_FLN);
+    static const X86Row bextr = ROW(bextr, 0, Gy, Ey, By, A_FLW);
+    static const X86Row shiftx = ROW(shiftx, 0, Gy, Ey, By, A_FLN);
+    static const X86Row rorx = ROW(rorx, 0, Gy, Ey, Ib, A_FLN);
     static const X86Row no_modrm = ROW(fp, 0, NONE, NONE, NONE, 0);
 
     if (in->map == MAP_0F3A) {

@@ -128,6 +128,31 @@ static void fixed_end(Context *c, const IrInsn *insn, const Fixed *f, bool byte_
     }
 }
 
+static bool is_in(const Context *c, uint32_t id, int reg)
+{
+    return !c->values[id].is_const && c->values[id].reg == reg;
+}
+
+/* mulx: one factor is in rdx already, the halves go anywhere, EFLAGS stay. */
+static bool try_mulx(Context *c, const IrInsn *insn)
+{
+    unsigned size = ir_type_size(insn->type);
+    bool second = is_in(c, insn->in[1], RDX);
+    int other, low, high;
+
+    if (insn->op != IR_mulu2 || size < 4 || flags_wanted(c, insn) || !host_has(HOST_BMI2) || (!second && !is_in(c, insn->in[0], RDX))) {
+        return false;
+    }
+    lock_reg(c, RDX);
+    other = value_use(c, insn->in[!second]);
+    low = out_reg(c, insn->out, 0, insn->in[0], insn->in[1], false);
+    high = out_reg(c, insn->out + 1, 0, insn->in[0], insn->in[1], false);
+    asm_vex(&c->a, 0xf6 | MAP_38 | P_F2, size == 8, false, high, low, rm_reg(other));
+    value_set_reg(c, insn->out, low, size == 4);
+    value_set_reg(c, insn->out + 1, high, size == 4);
+    return true;
+}
+
 /* rdx:rax = rax * operand. */
 static void emit_long_mul(Context *c, const IrInsn *insn)
 {
@@ -136,6 +161,9 @@ static void emit_long_mul(Context *c, const IrInsn *insn)
     Fixed f;
     Rm x, y;
 
+    if (try_mulx(c, insn)) {
+        return;
+    }
     clobber_flags(c);
     fixed_begin(c, insn, &f, 2);
     x = safe_input(c, a, size);
@@ -166,11 +194,6 @@ static void emit_mul8(Context *c, const IrInsn *insn)
     asm_load(&c->a, 8, RAX, mem_state(AREA_SAVE0));
     value_set_reg(c, insn->out, out, false);
     define_flags(c, insn);
-}
-
-static bool is_in(const Context *c, uint32_t id, int reg)
-{
-    return !c->values[id].is_const && c->values[id].reg == reg;
 }
 
 /*
