@@ -552,6 +552,7 @@ static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
         }
         if (enter_code(ec)) {
             ec->variant = variant;
+            tcg_sites(ec->cpu->state)->tired = NULL; /* what an exception left: its block may be gone */
             why = execute(ec, found.block, from);
             leave_code(ec);
             attend_sites(ec);

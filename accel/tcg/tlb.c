@@ -186,9 +186,11 @@ static void sites_hand_over(EngineCpu *ec, Tlb *tlb)
     if (tlb == ec->sites_of || ec->ops->system_modes >> ec->mode & 1) {
         return;
     }
-    tcg_sites_clear(sites);
     if (ec->sites_of) {
+        tcg_sites_clear(sites);
         ec->sites_of->sites = NULL;
+    } else {
+        tcg_sites_init(sites);
     }
     ec->sites_of = tlb;
     tlb->sites = sites;

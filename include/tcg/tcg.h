@@ -98,17 +98,17 @@ typedef struct TcgRuntime {
 
 /*
  * Pages that accesses of translated code have met last, below the state: entries of the TLB tables, which whoever changes
- * or replaces those must drop (tcg_sites_clear). limit: where in the page an access may begin; 0: the entry is
- * empty, and its page too.
+ * or replaces those must drop (tcg_sites_clear). TCG_SITE_EMPTY: no address is near it.
  * Only blocks with IrBlock.use_sites look at them.
  */
 enum { TCG_SITES = 176, TCG_SITE_GROUP = 16 };
+#define TCG_SITE_EMPTY (UINT64_C(1) << 63)
 typedef struct TcgSite {
-    uint64_t limit, page, addend, host; /* host: of the page */
+    uint64_t page, addend, host; /* host: of the page */
 } TcgSite;
 typedef struct TcgSites {
     struct TcgSiteUse *tired;                     /* a place of the code that met new pages so often, or NULL */
-    uint8_t filled[TCG_SITES / TCG_SITE_GROUP];   /* 0: these entries are empty */
+    uint8_t empty[TCG_SITES / TCG_SITE_GROUP];    /* not 0: these entries are empty */
     TcgSite site[TCG_SITES];
 } TcgSites;
 
@@ -119,15 +119,15 @@ typedef struct TcgSites {
 typedef struct TcgSiteUse {
     int32_t left;
     int32_t entry;     /* the TcgSite, from the state */
-    uint16_t limit;
     uint8_t last;      /* distance of an access's last byte */
-    uint8_t group;     /* in TcgSites.filled */
+    uint8_t group;     /* in TcgSites.empty */
     uint64_t pc;       /* of the instruction, as in the IR */
     int64_t since;     /* the engine's: when `left` was given */
     struct HostBlock *block;
 } TcgSiteUse;
 enum { TCG_SITE_PATIENCE = 4096 }; /* what `left` begins with where IrBlock.scattered is known */
 TcgSites *tcg_sites(void *state);
+void tcg_sites_init(TcgSites *sites); /* before the first use */
 void tcg_sites_clear(TcgSites *sites);
 
 /* Where the guest's vector/x87 state lives in the state struct, in XSAVE/FXSAVE layout. */

@@ -98,7 +98,7 @@ static TcgSiteUse *use_new(Context *c, unsigned entry, unsigned size)
     *use = (TcgSiteUse){
         .left = c->ir->scattered ? TCG_SITE_PATIENCE : INT32_MAX,
         .entry = AREA_SITES + (int32_t)(G_STRUCT_OFFSET(TcgSites, site) + entry * sizeof(TcgSite)),
-        .limit = 4096 - size + 1, .last = size - 1, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
+        .last = size - 1, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
     };
     return use;
 }
@@ -110,7 +110,7 @@ void site_check(Context *c, Site *site, Address addr, uint32_t retry, unsigned w
 
     *site = (Site){ .retry = retry, .is_store = is_store, .addr = addr, .t1 = t1, .use = use };
     asm_alu(a, ALU_SUB, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, page))));
-    asm_alu(a, ALU_CMP, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, limit))));
+    asm_alu_ri(a, ALU_CMP, 8, rm_reg(t1), 4096 - size + 1); /* not by the entry: others that use it may be smaller */
     site->jump = asm_jcc(a, CC_AE);
     if (width == 8) {
         asm_load(a, 8, t1, field(use, G_STRUCT_OFFSET(TcgSite, addend)));

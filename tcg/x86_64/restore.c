@@ -13,14 +13,23 @@ TcgSites *tcg_sites(void *state)
 
 void tcg_sites_clear(TcgSites *sites)
 {
-    for (unsigned k = 0; k < G_N_ELEMENTS(sites->filled); k++) {
+    for (unsigned k = 0; k < G_N_ELEMENTS(sites->empty); k++) {
         TcgSite *first = &sites->site[k * TCG_SITE_GROUP];
 
-        for (TcgSite *site = first; sites->filled[k] && site < first + TCG_SITE_GROUP; site++) {
-            site->limit = site->page = 0;
+        for (TcgSite *site = first; !sites->empty[k] && site < first + TCG_SITE_GROUP; site++) {
+            site->page = TCG_SITE_EMPTY;
         }
-        sites->filled[k] = 0;
+        sites->empty[k] = 1;
     }
+}
+
+void tcg_sites_init(TcgSites *sites)
+{
+    sites->tired = NULL;
+    for (unsigned k = 0; k < G_N_ELEMENTS(sites->empty); k++) {
+        sites->empty[k] = 0;
+    }
+    tcg_sites_clear(sites);
 }
 
 static uint64_t get_varint(const uint8_t **p)

@@ -315,11 +315,9 @@ static void make_site(Thunk thunk, size_t table)
     asm_load(a, 8, RCX, mem_at(RCX, 8));
     asm_store(a, 8, at_entry(AREA_SITE), RCX);
     asm_load(a, 1, RCX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, group)));
-    asm_store_imm(a, 1, mem_index(RSP, RCX, sites_field(G_STRUCT_OFFSET(TcgSites, filled)).disp), 1);
+    asm_store_imm(a, 1, mem_index(RSP, RCX, sites_field(G_STRUCT_OFFSET(TcgSites, empty)).disp), 0);
     asm_load_signed(a, 4, 8, RCX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, entry)));
     asm_lea(a, 8, RCX, mem_index(RSP, RCX, -AREA_RETURN));
-    asm_load(a, 2, RAX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, limit)));
-    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, limit)), RAX);
     asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, page)), RDX);
     asm_load(a, 8, RAX, at_entry(AREA_SITE));
     asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, addend)), RAX);

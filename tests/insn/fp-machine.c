@@ -345,7 +345,7 @@ void fpm_run_translated(FpEngine how, FpContext *c, const uint8_t *code, unsigne
         tlb_load[entry].tag = fpm_below(2) ? NATIVE_BASE : TLB_INVALID;
         tlb_store[entry].tag = fpm_below(2) ? NATIVE_BASE : TLB_INVALID;
 
-        tcg_sites_clear(tcg_sites(s));
+        tcg_sites_init(tcg_sites(s));
         g_assert(block);
         host_block = block;
         reason = tcg_enter(s, block->code, &exit);

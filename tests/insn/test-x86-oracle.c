@@ -808,7 +808,7 @@ static void set_tables(CpuHot *hot)
     hot->tlb_mask = (ENTRIES - 1) * sizeof(TlbEntry);
     hot->tlb_load = hot->tlb_store = tlb;
     hot->jump_cache = jumps;
-    tcg_sites_clear(tcg_sites(hot));
+    tcg_sites_init(tcg_sites(hot));
 }
 
 typedef struct Variant {

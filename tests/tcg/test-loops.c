@@ -125,7 +125,7 @@ static void set_tlb(void)
     for (unsigned i = 0; i < TLB_SIZE; i++) {
         tlb_load[i].tag = tlb_store[i].tag = TLB_INVALID;
     }
-    tcg_sites_clear(tcg_sites(cpu->state));
+    tcg_sites_init(tcg_sites(cpu->state));
     for (unsigned n = 0; n < N_PAGES; n++) {
         uint64_t addr = (guest_base + n * PAGE) & address_mask;
         TlbEntry entry = { .tag = addr, .addend = (uintptr_t)memory[n * 3 % N_PAGES] - addr };

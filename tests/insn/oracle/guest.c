@@ -184,6 +184,7 @@ static void set_tables(CpuHot *hot)
     hot->tlb_mask = (TLB_SIZE - 1) * sizeof(TlbEntry);
     hot->tlb_load = hot->tlb_store = tlb;
     hot->jump_cache = jumps;
+    tcg_sites_init(tcg_sites(hot));
 }
 
 /* "max" claims what the translator can do; what the host cannot do, it cannot be asked about. */
