@@ -53,6 +53,7 @@ void ir_block_reset(IrBlock *ir)
     ir->links_far = false;
     ir->use_sites = false;
     ir->scattered = NULL;
+    ir->loop_branches = false;
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;
     g_array_set_size(ir->exit_dead, 0);

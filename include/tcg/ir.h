@@ -245,6 +245,7 @@ typedef struct IrBlock {
     uint32_t pic_bits;
     bool links_far; /* direct exits that are far may be linked too (HostExit.cached) */
     bool use_sites; /* it runs with the tables of TcgSites: accesses may remember their pages there */
+    bool loop_branches; /* a loop may have its brcond, which go to cold code behind the block */
     uint64_t steady_slots; /* with use_sites: those that point to the same page for a while */
     /*
      * With use_sites: whether the operands of the instruction at a pc are elsewhere all the time, by tcg_compile's opaque. NULL:

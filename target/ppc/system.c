@@ -91,6 +91,10 @@ static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
     case SPR_CTR:
         value = ir_get(tr->ir, tr->width, SLOT_CTR);
         break;
+    case SPR_TBL_USER:
+    case SPR_TBU_USER:
+        value = PPC_CALL1(tr, mftb, ppc_const(tr, IR_I64, n == SPR_TBU_USER));
+        break;
     default:
         value = ppc_spr_is_plain(tr->mode, tr->s->model, n, false) ? ir_get_field(tr->ir, IR_I64, spr_offset(n))
                                                                    : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));
@@ -122,17 +126,6 @@ static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
         }
         break;
     }
-}
-
-static void emit_mftb(PpcTranslator *tr, const PpcInsn *in)
-{
-    unsigned n = F_SPR(in);
-
-    if (n != SPR_TBL_USER && n != SPR_TBU_USER) {
-        emit_mfspr(tr, in); /* the same instruction on newer processors */
-        return;
-    }
-    ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mftb, ppc_const(tr, IR_I64, n == SPR_TBU_USER)));
 }
 
 /* Segment registers. */
@@ -253,7 +246,7 @@ const PpcRow ppc_rows_system[] = {
     { "tlbie", X_FORM(31, 306), emit_tlbie, A_PRIV, ISA_CLASSIC | ISA_64 },
     { "mfspr", X_FORM(31, 339), emit_mfspr },
     { "tlbia", X_FORM(31, 370), emit_tlbia, A_PRIV, ISA_CLASSIC },
-    { "mftb", X_FORM(31, 371), emit_mftb },
+    { "mftb", X_FORM(31, 371), emit_mfspr },
     { "slbmte", X_FORM(31, 402), emit_slb, A_PRIV, ISA_SLB, 402 },
     { "slbie", X_FORM(31, 434), emit_slb, A_PRIV, ISA_SLB, 434 },
     { "slbieg", X_FORM(31, 466), emit_slb, A_PRIV, ISA_V300, 466 },

@@ -1,5 +1,16 @@
-/* Time base and decrementers on the machine's clock. */
+/*
+ * Time base and decrementers on the machine's clock.
+ *
+ * Programs read the time base so often that the host's clock_gettime would be most of it. So for some milliseconds at a time
+ * the time base is a straight line over the host's counter. Who finds the line at its end asks the clock, and begins the next
+ * one: where the clock is, or, if that would be back, where the last line ended, with a slope that meets the clock at the
+ * end. All processors have copies of the same line, so that none sees another's time before its own.
+ */
+#include <cpuid.h>
+#include <x86gprintrin.h>
+
 #include "core/clock.h"
+#include "core/machine.h"
 #include "target/ppc/booke.h"
 #include "util/bits.h"
 
@@ -20,9 +31,126 @@ static int64_t time_of_ticks(const PpcState *s, int64_t ticks)
     return ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
 }
 
+enum { LINE_SPAN = 1 << 24, SHORTEST_LOOK = 1 << 20 }; /* host ticks: some ms, some hundred us */
+
+static GMutex line_mutex;
+static PpcTbLine line;
+static uint64_t looked_at, ticks_then; /* the host's counter and the clock when that was asked last, for a line; 0: never */
+static uint64_t highest;               /* that anybody has been told without a line */
+
+static uint64_t ticks_on(const PpcTbLine *l, uint64_t since_start)
+{
+    return l->ticks + (uint64_t)((unsigned __int128)since_start * l->slope >> 64);
+}
+
+/* Whether the counter runs at one speed whatever the processor does. */
+static bool counter_is_steady(void)
+{
+    static int known = -1;
+    unsigned a, b, c, d = 0;
+
+    if (known < 0) {
+        known = __get_cpuid(0x80000007, &a, &b, &c, &d) && d >> 8 & 1;
+    }
+    return known;
+}
+
+/* No reading may be below this. */
+static uint64_t floor_now(void)
+{
+    return MAX(highest, line.span ? ticks_on(&line, line.span) : 0);
+}
+
+/* From the clock, which shows `ticks` at `now`. */
+static void draw_line(uint64_t now, uint64_t ticks)
+{
+    uint64_t elapsed = now - looked_at, passed = ticks - ticks_then, start = MAX(floor_now(), ticks), ahead = start - ticks;
+
+    if (looked_at && elapsed < SHORTEST_LOOK) {
+        return;
+    }
+    if (looked_at && ticks >= ticks_then && passed < elapsed) {
+        uint64_t slope = ((unsigned __int128)passed << 64) / elapsed, less = ((unsigned __int128)ahead << 64) / LINE_SPAN;
+
+        line = (PpcTbLine){ now, LINE_SPAN, start, ahead < LINE_SPAN && less < slope ? slope - less : 0 };
+    }
+    looked_at = now;
+    ticks_then = ticks;
+}
+
+/* The clock, and the counter at that time; false: the host was busy elsewhere in between. */
+static bool look_at_clock(const PpcState *s, uint64_t *now, uint64_t *ticks)
+{
+    enum { TRIES = 8, TOGETHER = 1 << 13 }; /* host ticks */
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        *now = __rdtsc();
+        *ticks = ticks_now(s);
+        if (__rdtsc() - *now < TOGETHER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ticks of the clock, and the line that they are on, if there is one. */
+static uint64_t ticks_and_line(const PpcState *s, PpcTbLine *copy)
+{
+    uint64_t now, ticks;
+
+    g_mutex_lock(&line_mutex);
+    now = __rdtsc();
+    if (now - line.start >= line.span && look_at_clock(s, &now, &ticks) && clock_running() && counter_is_steady()) {
+        draw_line(now, ticks);
+    }
+    if (now - line.start < line.span) {
+        ticks = ticks_on(&line, now - line.start);
+        *copy = line;
+    } else {
+        ticks = highest = MAX(floor_now(), (uint64_t)ticks_now(s));
+    }
+    g_mutex_unlock(&line_mutex);
+    return ticks;
+}
+
+/* Any thread. */
 uint64_t ppc_tb(PpcState *s)
 {
-    return ticks_now(s) + s->tb_offset;
+    PpcTbLine unused;
+
+    return ticks_and_line(s, &unused) + s->tb_offset;
+}
+
+/* In the vCPU's thread. */
+static uint64_t tb_of_vcpu(PpcState *s)
+{
+    uint64_t since = __rdtsc() - s->tb_line.start;
+
+    if (G_LIKELY(since < s->tb_line.span)) {
+        return ticks_on(&s->tb_line, since) + s->tb_offset;
+    }
+    tcg_fp_sync(s);
+    return ticks_and_line(s, &s->tb_line) + s->tb_offset;
+}
+
+/* The clock is about to stand or go on, or has been set: lines end. No vCPU runs. */
+static void forget_lines(uint64_t not_before)
+{
+    g_mutex_lock(&line_mutex);
+    highest = not_before;
+    looked_at = 0;
+    line.span = 0;
+    for (int i = 0; i < cpu_count(); i++) {
+        ppc_state(cpu_get(i))->tb_line.span = 0;
+    }
+    g_mutex_unlock(&line_mutex);
+}
+
+static void state_changed(void *opaque, RunState state)
+{
+    uint64_t since = __rdtsc() - line.start;
+
+    forget_lines(since < line.span ? ticks_on(&line, since) : floor_now());
 }
 
 uint64_t ppc_timebase(Cpu *cpu)
@@ -139,14 +267,14 @@ void ppc_hdec_write(PpcState *s, uint64_t value)
 
 uint64_t ppc_helper_mftb(PpcState *s, uint64_t upper, uint64_t b, uint64_t c, uint64_t d)
 {
-    static __thread unsigned reads;
     uint64_t tb;
 
     /* Delay loops read it thousands of times in a millisecond: the interrupts they wait for must come. */
-    if (!(++reads % 32)) {
+    if (!(++s->tb_reads % 32)) {
+        tcg_fp_sync(s);
         clock_catch_up(NS_PER_MS);
     }
-    tb = ppc_tb(s);
+    tb = tb_of_vcpu(s);
     return upper ? tb >> 32 : ppc_isa(s, ISA_64) ? tb : (uint32_t)tb;
 }
 
@@ -154,12 +282,16 @@ void ppc_timers_init(Cpu *cpu)
 {
     PpcState *s = ppc_state(cpu);
 
+    if (cpu->index == 0) {
+        machine_on_state(state_changed, NULL);
+    }
     s->tb_timer = timer_new(CLOCK_GUEST, dec_expires, cpu);
     s->hdec_timer = timer_new(CLOCK_GUEST, hdec_expires, cpu);
 }
 
 void ppc_timers_update(PpcState *s)
 {
+    forget_lines(0);
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_booke_timers_update(s);
     } else if (ppc_dec_negative(s)) {

@@ -231,6 +231,7 @@ bool ppc_assume(PpcTranslator *tr, const PpcInsn *in, uint64_t bit)
         return tr->mode & bit;
     }
     tr->looked_at |= bit;
+    tr->ir->loop_branches = true; /* copies by vector registers */
     for (unsigned i = 0; i < G_N_ELEMENTS(assumed); i++) {
         if (assumed[i].bit == bit) {
             now = ir_op2(tr->ir, IR_and, IR_I64, ir_get_field(tr->ir, IR_I64, assumed[i].field), ppc_const(tr, IR_I64, assumed[i].mask));

@@ -213,6 +213,8 @@ static bool may_be_in_body(const Context *c, const IrInsn *insn)
     case IR_raw:
     case IR_fast:
         return true;
+    case IR_brcond:
+        return c->ir->loop_branches;
     case IR_load:
     case IR_store:
     case IR_probe_store:

@@ -86,6 +86,13 @@ typedef struct PpcTableRam {
     uint8_t *host;
 } PpcTableRam;
 
+/* The time base as a line over the host's counter, see timebase.c. */
+typedef struct PpcTbLine {
+    uint64_t start, span; /* host ticks for which it holds; span 0: none */
+    uint64_t ticks;       /* at start */
+    uint64_t slope;       /* for a host tick, times 2^64 */
+} PpcTbLine;
+
 #define PPC_NO_EXCEPTION UINT32_MAX
 #define PPC_NO_RESERVATION UINT64_MAX
 
@@ -182,6 +189,8 @@ typedef struct PpcState {
     PpcResetState reset_state;
     Line *pins[32];                 /* by bit of PpcInterrupt */
     void *tb_timer, *hdec_timer;
+    PpcTbLine tb_line;              /* the vCPU's copy */
+    uint32_t tb_reads;
     void (*hypercall)(Cpu *cpu, void *opaque); /* what `sc 1` does outside of hypervisor state; NULL: an interrupt */
     void *hypercall_opaque;
     uintptr_t spe_return;           /* of the SPE instruction that runs: where its helper returns to */

@@ -1,6 +1,7 @@
 /* PowerPC instructions by what the manual says of them: a few of each kind. */
 #include "tests/target/ppc/rig.h"
 
+#include "core/clock.h"
 #include "util/bits.h"
 
 #define R rig_state->gpr
@@ -338,6 +339,60 @@ static void a_word_that_is_rewritten(void)
     g_assert_cmphex((uint32_t)R[8], ==, r8);
 }
 
+/* Privileged code copies by vector registers over several pages, until the facility is off. */
+static void a_loop_of_privileged_vectors(void)
+{
+    enum { FROM = 0x20010, TO = 0x30020, COUNT = 1000 };
+    static const uint32_t handler[] = { LI(6, 77), RIG_END };
+    static const uint32_t code[] = { X_(31, 0, 0, 4, 103) /* lvx v0, 0, r4 */, X_(31, 0, 0, 3, 231) /* stvx v0, 0, r3 */,
+                                     ADDI(4, 4, 16), ADDI(3, 3, 16), BC(16, 0, -16) /* bdnz */, RIG_END };
+
+    if (!ppc_isa(rig_state, ISA_ALTIVEC)) {
+        return;
+    }
+    for (unsigned turn = 0; turn < 4; turn++) {
+        bool off = turn == 2;
+
+        rig_reset(off ? 0 : MSR_VEC);
+        rig_words(PPC_VPU, handler, 2);
+        rig_words(RIG_CODE, code, G_N_ELEMENTS(code));
+        for (unsigned i = 0; i < COUNT * 16; i++) {
+            rig_ram[FROM + i] = i * 7 + (i >> 8) + turn;
+        }
+        R[3] = TO;
+        R[4] = FROM;
+        rig_state->ctr = COUNT;
+        rig_run(RIG_CODE);
+        g_assert_cmpint(R[6], ==, off ? 77 : 0);
+        g_assert_cmphex(R[3], ==, TO + (off ? 0 : COUNT * 16));
+        g_assert_cmpint(memcmp(rig_ram + FROM, rig_ram + TO, COUNT * 16) == 0, ==, !off);
+    }
+}
+
+/* As fast as the clock, and never back. */
+static void the_time_base_follows_the_clock(void)
+{
+    enum { TURNS = 30 };
+    static const uint32_t code[] = { MFSPR(4, SPR_TBL_USER), LIS(5, 1), MTSPR(SPR_CTR, 5), MFSPR(5, SPR_TBL_USER),
+                                     X_(31, 6, 4, 5, 40) /* subf r6, r4, r5 */, X_(31, 6, 7, 7, 444) /* or r7, r6, r7 */,
+                                     X_(31, 5, 4, 5, 444) /* mr r4, r5 */, BC(16, 0, -16) /* bdnz */, RIG_END };
+    uint64_t sign = ppc_is_64bit(rig_cpu) ? UINT64_C(1) << 63 : UINT64_C(1) << 31, first = 0, last = 0;
+    int64_t began = 0, now = 0;
+
+    rig_reset(0);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        rig_words(RIG_CODE, code, G_N_ELEMENTS(code));
+        rig_run(RIG_CODE);
+        g_assert_cmphex(R[7] & sign, ==, 0);
+        now = clock_now(CLOCK_GUEST);
+        last = ppc_timebase(rig_cpu);
+        began = turn ? began : now;
+        first = turn ? first : last;
+    }
+    now = (now - began) * rig_state->tb_frequency / NS_PER_SECOND;
+    g_assert_cmpint(ABS((int64_t)(last - first) - now), <, now / 50 + (int64_t)rig_state->tb_frequency / 10000);
+}
+
 static void the_decrementer_interrupts(void)
 {
     static const uint32_t handler[] = { LI(3, 99), RIG_END };
@@ -391,6 +446,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/facilities/rounding", privileged_code_sees_its_rounding);
     g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
     g_test_add_func("/ppc/rewritten", a_word_that_is_rewritten);
+    g_test_add_func("/ppc/vector-loop", a_loop_of_privileged_vectors);
+    g_test_add_func("/ppc/time-base", the_time_base_follows_the_clock);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
     return g_test_run();
