@@ -37,7 +37,7 @@ static Kind kinds[N_PAGES];
 static uint64_t guest_base, address_mask, fault_addr;
 static uint8_t code[MAX_CODE];
 static unsigned n_code;
-static bool is64;
+static bool is64, in_process; /* the latter: with the privilege that accesses remember their pages at */
 static GRand *rng;
 static const HostBlock *host_block;
 
@@ -327,7 +327,7 @@ static void set_state(const Outcome *start)
 {
     X86State *s = cpu->state;
     uint64_t mode = MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_SS32 | MODE_OSFXSR | MODE_OSXMMEXCPT |
-                    (is64 ? MODE_CS64 | MODE_LMA : MODE_CS32);
+                    (is64 ? MODE_CS64 | MODE_LMA : MODE_CS32) | (in_process ? 3 << MODE_CPL_SHIFT : 0);
 
     memcpy(s->reg, start->gpr, sizeof(s->reg));
     memcpy(s->fx, start->fx, sizeof(start->fx));
@@ -488,6 +488,29 @@ static void compare(unsigned rounds)
     }
 }
 
+/* No loop: two loads from known addresses share an entry of TcgSites; the second one crosses the page's end. */
+static void a_larger_access_does_not_reach_beyond_the_page_of_a_smaller_one(void)
+{
+    static const uint8_t loads[] = { 0x8a, 0x04, 0x25, 0xff, 0x0f, 0x10, 0,    /* mov al, [0x100fff] */
+                                     0x8b, 0x1c, 0x25, 0xfe, 0x0f, 0x10, 0 };  /* mov ebx, [0x100ffe] */
+    static Outcome start, want, got;
+
+    is64 = in_process = true;
+    random_start(&start);
+    guest_base = 0x100000;
+    memset(kinds, 0, sizeof(kinds)); /* PAGE_HIT */
+    memcpy(code, loads, sizeof(loads));
+    n_code = sizeof(loads);
+    for (unsigned n = 0; n < N_PAGES; n++) {
+        memset(start.memory[n], 0x10 + n, PAGE);
+    }
+    run(&start, &want, false);
+    run(&start, &got, true);
+    in_process = false;
+    g_assert_cmphex(want.gpr[R_BX], ==, 0x13131010);
+    g_assert_cmphex(got.gpr[R_BX], ==, 0x13131010);
+}
+
 static unsigned rounds(void)
 {
     const char *words = g_getenv("MYNA_ROUNDS");
@@ -523,5 +546,6 @@ int main(int argc, char **argv)
     g_assert_no_error(error);
     g_test_add_func("/loops/64-bit", loops_of_64_bit_code);
     g_test_add_func("/loops/32-bit", loops_of_32_bit_code);
+    g_test_add_func("/loops/shared-sites", a_larger_access_does_not_reach_beyond_the_page_of_a_smaller_one);
     return g_test_run();
 }
