@@ -639,7 +639,16 @@ static bool opt_usbdevice(const char *arg, GError **error)
 
 static bool opt_soundhw(const char *arg, GError **error)
 {
-    log_warn("-soundhw %s: no sound card yet, the guest stays silent", arg);
+    if (strcmp(arg, "ac97") == 0) {
+        hint("-soundhw ac97", "-device AC97");
+        g_ptr_array_add(cmdline.devices, g_strdup("AC97"));
+    } else if (strcmp(arg, "hda") == 0) {
+        hint("-soundhw hda", "-device intel-hda -device hda-duplex");
+        g_ptr_array_add(cmdline.devices, g_strdup("intel-hda"));
+        g_ptr_array_add(cmdline.devices, g_strdup("hda-duplex"));
+    } else {
+        log_warn("-soundhw %s: there are ac97 and hda; the guest stays silent", arg);
+    }
     return true;
 }
 
