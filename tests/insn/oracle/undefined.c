@@ -116,8 +116,9 @@ bool undefined_order(const Case *one, const OracleState *host, const OracleState
     if (in_parts && one->mode != ORACLE_64 && host->vector == EXC_PF && guest->vector >= 0) {
         return true; /* one part is not there, another is beyond the segment's limit */
     }
-    if (one->mode == ORACLE_64 && one->in.row->emit == x86_emit_movbe && host->vector == EXC_SS && guest->vector == EXC_GP) {
-        return true; /* a prefix of SS does nothing, but to the exception of this instruction */
+    if (one->mode == ORACLE_64 && one->in.row->emit == x86_emit_movbe && (host->vector == EXC_SS || host->vector == EXC_GP) &&
+        (guest->vector == EXC_SS || guest->vector == EXC_GP)) {
+        return true; /* a prefix of SS, or of ES with rbp, does nothing but to the exception of this instruction */
     }
     /*
      * Whether their bytes wrap at 64 KiB is up to the processor (SDM volume 3, "Segment Wraparound"): of the area of FXRSTOR
