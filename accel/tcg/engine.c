@@ -184,9 +184,6 @@ static bool start_cpu(Cpu *cpu, GError **error)
         ec->ops = guest_ops(cpu);
         ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
         cpu->engine = ec;
-        if (ec->ops->tcg.use_fp_traps) {
-            tcg_fp_traps_init(cpu->state);
-        }
     }
     ec->deliver_first = takes_over;
     if (takes_over) {

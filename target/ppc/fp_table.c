@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { OP_ALTIVEC = 4 };
-
 static PpcFpExec *const execs[] = {
 #define ROW(name, ...) [EXEC_##name] = ppc_exec_##name,
 #include "target/ppc/fp.def"
@@ -31,14 +29,7 @@ void ppc_fp_execute(PpcState *s, unsigned row, uint32_t word)
         s->fp_last_fpcc = 0;
     }
     ppc_fp_settle(s);
-    if (word >> 26 == OP_ALTIVEC) { /* its arithmetic is the host's */
-        uint32_t old = tcg_fp_mask();
-
-        execs[row](s, word);
-        tcg_fp_unmask(old);
-    } else {
-        execs[row](s, word);
-    }
+    execs[row](s, word);
     ppc_fp_update_fast(s);
 }
 
