@@ -217,21 +217,10 @@ static void finish_store(EngineCpu *ec, const PageEntry *entry, unsigned offset,
     }
 }
 
-static TlbEntry *tlb_entry(Tlb *tlb, TlbEntry *table, uint64_t addr)
-{
-    return (TlbEntry *)((uint8_t *)table + (addr >> (GUEST_PAGE_BITS - TLB_ENTRY_BITS) & tlb->mask));
-}
-
 /* Where the bytes are if a table of the TLB has their page, and they do not go on in another one; else NULL. */
-static void *tlb_host(Tlb *tlb, TlbEntry *table, uint64_t addr, unsigned size)
+static void *tlb_host(const Tlb *tlb, const TlbEntry *table, uint64_t addr, unsigned size)
 {
-    const TlbEntry *entry;
-
-    if (!table || crosses_page(addr, size)) {
-        return NULL;
-    }
-    entry = tlb_entry(tlb, table, addr);
-    return entry->tag == (addr & PAGE_MASK) ? (void *)(uintptr_t)(addr + entry->addend) : NULL;
+    return table && !crosses_page(addr, size) ? tlb_lookup(table, tlb->mask, addr) : NULL;
 }
 
 static void check_watch(EngineCpu *ec, const PageEntry *entry, uint64_t addr, unsigned size,

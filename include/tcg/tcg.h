@@ -18,6 +18,14 @@ typedef struct TlbEntry {
 #define TLB_INVALID    UINT64_MAX
 #define TLB_ENTRY_BITS 4
 
+/* Where the byte at an address is, by a table and its mask (CpuHot.tlb_mask); NULL: the table does not have its page. */
+static inline void *tlb_lookup(const void *table, uint64_t mask, uint64_t addr)
+{
+    const TlbEntry *entry = (const TlbEntry *)((const uint8_t *)table + (addr >> (12 - TLB_ENTRY_BITS) & mask));
+
+    return entry->tag == (addr & ~UINT64_C(0xfff)) ? (void *)(uintptr_t)(addr + entry->addend) : NULL;
+}
+
 /* Inline lookup of indirect and cross-page branches. */
 typedef struct JumpCacheEntry {
     uint64_t pc; /* value of the pc slot; jump_cache_empty() of the place never matches */

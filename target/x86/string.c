@@ -361,16 +361,6 @@ static void run_outs(const Repeat *r)
     done(r, 1);
 }
 
-/* The host address behind a table of the TLB, or NULL. */
-static uint8_t *tlb_host(const X86State *s, const void *table, uint64_t addr)
-{
-    const TlbEntry *entry =
-        (const TlbEntry *)((const uint8_t *)table + (addr >> (GUEST_PAGE_BITS - TLB_ENTRY_BITS) & s->hot.tlb_mask));
-
-    return entry->tag == (addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) ? (uint8_t *)(uintptr_t)(addr + entry->addend)
-                                                                   : NULL;
-}
-
 static uint64_t page_room(uint64_t addr, unsigned size)
 {
     return (GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1))) >> __builtin_ctz(size);
@@ -387,13 +377,13 @@ static bool run_known(const Repeat *r, uint64_t n)
     if (r->op == STRING_MOVS) {
         n = MIN(n, page_room(from, r->size));
     }
-    if (!n || !(host_to = tlb_host(r->s, r->s->hot.tlb_store, to))) {
+    if (!n || !(host_to = tlb_lookup(r->s->hot.tlb_store, r->s->hot.tlb_mask, to))) {
         return false;
     }
     if (r->op == STRING_STOS) {
         fill_run(r, host_to, r->s->reg[R_AX], n);
     } else {
-        if (!(host_from = tlb_host(r->s, r->s->hot.tlb_load, from))) {
+        if (!(host_from = tlb_lookup(r->s->hot.tlb_load, r->s->hot.tlb_mask, from))) {
             return false;
         }
         copy_run(r, host_to, host_from, n);
