@@ -15,6 +15,7 @@
 #include "util/bits.h"
 
 enum { SPACES = 64, PAIRS = 64, KERNEL_PAIRS = 256, SLB_SIZE = 64 };
+G_STATIC_ASSERT(PAIRS >= SLB_SIZE); /* a new space has room for all */
 
 #define ESID_VALID   UINT64_C(0x08000000)
 #define VSID_KS      UINT64_C(0x800)
@@ -89,24 +90,22 @@ static void leave_space(PpcState *s, Mmu64 *m)
     engine.flush_space(s->hot.cpu, (uint64_t)m->world << 32, true);
 }
 
-static bool space_accepts(const Mmu64 *m, int space, const Pair *pair)
+/* What a space has of a segment, or NULL. */
+static const Pair *find_pair(const Mmu64 *m, int space, uint64_t esid)
 {
     for (uint32_t i = 0; i < m->space[space].n; i++) {
-        if (m->space[space].pair[i].esid == pair->esid) {
-            return m->space[space].pair[i].vsid == pair->vsid;
+        if (m->space[space].pair[i].esid == esid) {
+            return &m->space[space].pair[i];
         }
     }
-    return m->space[space].n < PAIRS;
+    return NULL;
 }
 
 static void space_add(Mmu64 *m, int space, const Pair *pair)
 {
-    for (uint32_t i = 0; i < m->space[space].n; i++) {
-        if (m->space[space].pair[i].esid == pair->esid) {
-            return;
-        }
+    if (!find_pair(m, space, pair->esid)) {
+        m->space[space].pair[m->space[space].n++] = *pair;
     }
-    m->space[space].pair[m->space[space].n++] = *pair;
 }
 
 static int new_space(Mmu64 *m)
@@ -142,17 +141,30 @@ static bool slb_pair(const PpcState *s, int i, Pair *pair)
     return (s->slb_esid[i] & ESID_VALID) && !(pair->esid & KERNEL_HALF);
 }
 
+/* Whether a space may have all user segments of the SLB: it contradicts none, and has room for those that are new to it. */
+static bool space_accepts(const PpcState *s, const Mmu64 *m, int space)
+{
+    uint32_t n = m->space[space].n;
+    Pair other;
+
+    for (int i = 0; i < SLB_SIZE; i++) {
+        const Pair *known = slb_pair(s, i, &other) ? find_pair(m, space, other.esid) : &other;
+
+        if (known && known->vsid != other.vsid) {
+            return false;
+        }
+        n += !known;
+    }
+    return n <= PAIRS;
+}
+
 /* The space of all user segments of the SLB, the newest of which is `pair`. */
 static void settle(PpcState *s, Mmu64 *m, const Pair *pair)
 {
     int space = m->current >= 0 ? m->current : space_with(m, pair);
-    bool fits = space >= 0;
     Pair other;
 
-    for (int i = 0; i < SLB_SIZE && fits; i++) {
-        fits = !slb_pair(s, i, &other) || space_accepts(m, space, &other);
-    }
-    if (!fits) {
+    if (space < 0 || !space_accepts(s, m, space)) {
         space = new_space(m);
     }
     for (int i = 0; i < SLB_SIZE; i++) {

@@ -111,6 +111,38 @@ static void spaces_are_told_apart(void)
     g_assert_cmphex(R[31], ==, 0x380);
 }
 
+static void write_segment(unsigned index, uint64_t number, uint64_t vsid)
+{
+    ppc_helper_slb(rig_state, 402, vsid << 12, number << 40 | 0x18000000 | index, 0);
+}
+
+/* A process with so many segments, then its first one beside many of another process. */
+static void fill_space(unsigned count)
+{
+    uint64_t number = count * 0x100;
+
+    start();
+    for (unsigned i = 1; i <= count; i++) {
+        write_segment(i, number + i, number + i);
+    }
+    ppc_helper_slb(rig_state, 498, 0, 0, 0);
+    for (unsigned i = 1; i < 40; i++) {
+        write_segment(i, number + 0x80 + i, number + 0x80 + i);
+    }
+    ppc_helper_slb(rig_state, 434, 0, (number + 0x81) << 40 | 0x10000000, 0);
+    write_segment(1, number + 1, number + 1);
+    rig_state->gpr[4] = UINT64_C(0x234) << 12; /* looks at all segments of all spaces */
+    RIG_RUN(TLBIE(4), LI(5, 1));
+    g_assert_cmpint(R[5], ==, 1);
+}
+
+static void a_space_that_is_full_takes_no_more(void)
+{
+    for (unsigned count = 56; count < 64; count++) {
+        fill_space(count);
+    }
+}
+
 /* Two pages of 64 KiB, which have the memory of the other one after each was changed and invalidated. */
 static void large_pages_are_invalidated_alone(void)
 {
@@ -151,6 +183,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/sizes", both_segment_sizes_translate);
     g_test_add_func("/mmu64/faults", faults_say_why);
     g_test_add_func("/mmu64/spaces", spaces_are_told_apart);
+    g_test_add_func("/mmu64/full", a_space_that_is_full_takes_no_more);
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     return g_test_run();
 }
