@@ -171,6 +171,9 @@ void ppc_mmu_reset(PpcState *s)
     if (ppc_isa(s, ISA_SLB)) {
         ppc_reset_hash64(s);
     }
+    if (s->model->mmu == PPC_MMU_603) { /* its TLB is not in snapshots: software loads it again */
+        ppc_reset_603(s);
+    }
     s->space_id = ppc_space_id(s);
     s->sr_changed = false;
 }
@@ -204,6 +207,9 @@ uint64_t ppc_helper_tlbie(PpcState *s, uint64_t addr, uint64_t word, uint64_t c,
 
 uint64_t ppc_helper_tlbia(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
+    if (s->model->mmu == PPC_MMU_603) {
+        ppc_reset_603(s);
+    }
     engine.flush_all_everywhere(s->hot.cpu);
     return 0;
 }

@@ -45,6 +45,7 @@ bool ppc_walk_radix(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode,
 uint64_t ppc_space_radix(const PpcState *s);
 void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn); /* and tlbiel */
 /* 603: the software's TLB. */
+void ppc_reset_603(PpcState *s); /* empties it */
 void ppc_load_tlb_603(PpcState *s, uint32_t addr, bool is_insn);
 void ppc_raise_miss_603(PpcState *s, uint32_t addr, MmuAccess access) G_GNUC_NORETURN;
 

@@ -282,6 +282,13 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
     return true;
 }
 
+void ppc_reset_603(PpcState *s)
+{
+    Mmu32 *m = mmu_of(s);
+
+    memset(m->tlb, 0, sizeof(m->tlb));
+}
+
 /* tlbld, tlbli: the entry that the miss registers describe, into the way of SRR1. */
 void ppc_load_tlb_603(PpcState *s, uint32_t addr, bool is_insn)
 {
