@@ -122,19 +122,6 @@ static bool set_accel(const char *text)
     return true;
 }
 
-/* pseries: cap-htm=off and its like say what a guest is told of a host's processor; there is no host's here. */
-static void ignore_capabilities(const Options *o)
-{
-    static const char *const names[] = {
-        "cap-htm", "cap-vsx", "cap-dfp", "cap-cfpc", "cap-sbbc", "cap-ibs", "cap-hpt-max-page-size", "cap-nested-hv",
-        "cap-large-decr", "cap-ccf-assist", "cap-fwnmi", "cap-rpt-invalidate", "cap-ail-mode-3", "kvm-type",
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        options_get(o, names[i]);
-    }
-}
-
 static bool set_smm(const char *text, GError **error)
 {
     if (!text) {
@@ -196,8 +183,7 @@ static bool opt_machine(const char *arg, GError **error)
     }
     options_get(o, "pcspk-audiodev");
     options_get(o, "hmat");
-    ignore_capabilities(o);
-    return options_check_unknown(o, "-machine", error);
+    return capabilities_check(o, error) && options_check_unknown(o, "-machine", error);
 }
 
 static bool opt_cpu(const char *arg, GError **error)

@@ -29,6 +29,10 @@ extern Cmdline cmdline;
 /* Parses argv; handles -help and -version itself (and exits). False: the error says what to mend. */
 bool cmdline_parse(int argc, char **argv, GError **error);
 
+/* capabilities.c: -machine's cap-NAME and kvm-type. */
+struct Options;
+bool capabilities_check(const struct Options *o, GError **error);
+
 /* -drive's text, or a plain file name with what -hda and its like imply. */
 bool drive_add(const char *text, const char *interface, int index, bool cdrom, GError **error);
 bool drive_hot_add(const char *text, GError **error); /* HMP's drive_add: opens it at once */

@@ -8,6 +8,7 @@
 #include "hw/boards/pseries.h"
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/log.h"
 
 #include <elf.h>
 #include <string.h>
@@ -119,6 +120,32 @@ static bool load_initrd(Pseries *m, GError **error)
 
 /* ---- the firmware ---- */
 
+/* It is an image of memory from 0 on, which processors enter at 100h; SLOF's has a header before that. */
+static bool check_firmware(GBytes *firmware, const char *path, GError **error)
+{
+    static const char magic[] = "magic123";
+    enum { MAGIC_AT = 0x28, ENTRY = 0x100 };
+    gsize size;
+    const uint8_t *data = g_bytes_get_data(firmware, &size);
+    const char *why = NULL;
+
+    if (size > FIRMWARE_ROOM) {
+        why = "is larger than 4 MiB";
+    } else if (size >= SELFMAG && !memcmp(data, ELFMAG, SELFMAG)) {
+        why = "is an ELF file, not an image of memory";
+    } else if (size < ENTRY + 4 || !load_be32(data + ENTRY)) {
+        why = "has no code at 100h, where processors begin";
+    }
+    if (why) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' %s", path, why);
+        return false;
+    }
+    if (memcmp(data + MAGIC_AT, magic, strlen(magic))) {
+        log_warn("firmware '%s' has no header of SLOF; processors begin at 100h in it all the same", path);
+    }
+    return true;
+}
+
 static bool load_firmware(Pseries *m, GError **error)
 {
     const char *name = machine_config.bios ? machine_config.bios : "slof.bin";
@@ -131,11 +158,7 @@ static bool load_firmware(Pseries *m, GError **error)
         return false;
     }
     m->firmware = read_bytes("firmware", path, error);
-    if (m->firmware && g_bytes_get_size(m->firmware) > FIRMWARE_ROOM) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "firmware '%s' is larger than 4 MiB", path);
-        return false;
-    }
-    return m->firmware != NULL;
+    return m->firmware && check_firmware(m->firmware, path, error);
 }
 
 bool pseries_load_files(Pseries *m, GError **error)

@@ -148,7 +148,12 @@ def refused(myna):
                 (['-kernel', mac.ppc_guest('vmlinux-pmac32')], r'is a Linux kernel for 32-bit processors'),
                 (['-kernel', mac.ppc_guest('uImage-bamboo')], r'is no ELF file'),
                 (['-device', 'spapr-pci-host-bridge,index=0'], r'index 0 is taken'),
+                (['-bios', short], r"firmware '.*short' has no code at 100h"),
+                (['-bios', sys.executable], r"firmware '.*' (is an ELF file|is larger than 4 MiB)"),
                 (['-machine', 'cap-foo=on'], r"does not know 'cap-foo'"),
+                (['-machine', 'cap-htm=on'], r'does not have transactional memory'),
+                (['-machine', 'cap-cfpc=maybe'], r'there are broken, workaround, fixed'),
+                (['-machine', 'cap-hpt-max-page-size=3k'], r'not a power of two'),
                 (['-initrd', '/nowhere', '-kernel', mac.ppc_guest('vmlinux-g5')], r"initrd '/nowhere' does not exist"),
                 (['-cpu', 'power8', '-machine', 'ic-mode=xive'], r'needs a POWER9 processor'),
                 (['-prom-env', 'auto-boot'], r'not NAME=VALUE'),
@@ -156,6 +161,16 @@ def refused(myna):
             status, text = line(*args)
             if status != 1 or not re.search(says, text) or text.count('\n') != 1:
                 raise machine.Failure(f'{args}: {status}, {text}')
+
+
+def told(myna):
+    """What is odd but runs, said in a line each."""
+    for args, says in ((['-bios', __file__], 'has no header of SLOF'), (['-machine', 'cap-vsx=off'], 'cap-vsx=off has no effect'),
+                       (['-machine', 'cap-hpt-max-page-size=4k'], 'has no effect'), (['-machine', 'cap-htm=off,cap-cfpc=fixed'], None)):
+        run = subprocess.run([program(myna), '-accel', 'tcg', '-S', '-display', 'none', '-serial', 'none', '-monitor', 'stdio', *args],
+                             input='quit\n', capture_output=True, text=True, timeout=60)
+        if run.returncode or (not re.search(says, run.stderr) if says else run.stderr):
+            raise machine.Failure(f'{args}: {run.returncode}, {run.stderr}')
 
 
 def big(myna, task, way, *args, cpu='power7', cpus=1):
@@ -238,6 +253,7 @@ poweroff -f
 TESTS = {
     'slof': slof,
     'refused': refused,
+    'told': told,
     'compat': compat,
     'resize': resize,
     'disk-vscsi': lambda myna: disk(myna, 'vscsi'),
