@@ -439,6 +439,9 @@ void ppc_translate(Translation *t)
     PpcInsn in;
 
     set_mode(&tr, t);
+    /* MMU_USER, which no other code runs in. */
+    t->ir->use_sites = (tr.mode & (MODE_PR | MODE_DR)) == (MODE_PR | MODE_DR) && !(tr.isa & ISA_BOOKE);
+    t->ir->steady_slots = SLOT_MASK(SLOT_R0 + 1);
     tr.limit = ppc_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     ir_poll(t->ir, pc);
     if (tr.mode & MODE_COUNT) {
