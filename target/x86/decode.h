@@ -115,6 +115,7 @@ typedef struct X86Carries {
 #define X86_MAX_COLD 64
 #define X86_COLD_PER_INSN 16
 #define X86_MAX_SIDE_EXITS 4
+#define X86_MORE_READERS 2 /* instructions that read flags, behind the limit of a block */
 #define X86_AHEAD 16
 
 /* Code at the block's end for a check that failed: raises an exception of an instruction, begins the

@@ -89,6 +89,12 @@ static bool changes_some(const X86Insn *in)
     return emit == x86_emit_inc || emit == x86_emit_dec || emit == x86_emit_bt;
 }
 
+/* The block ends before it. */
+static bool is_breakpoint(const X86Translator *tr, uint64_t pc)
+{
+    return tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc);
+}
+
 /* Whether the block may be left at an instruction that neither reads nor defines all flags. */
 static bool may_leave(X86Translator *tr, const X86Insn *in)
 {
@@ -101,15 +107,27 @@ static bool may_leave(X86Translator *tr, const X86Insn *in)
              emit == x86_emit_nop || emit == x86_emit_not || emit == x86_emit_inc || emit == x86_emit_dec ||
              emit == x86_emit_bt || emit == x86_emit_xchg || emit == x86_emit_cbw || emit == x86_emit_cwd ||
              emit == x86_emit_bswap) ||
-           (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, in->pc));
+           is_breakpoint(tr, in->pc);
 }
 
 static bool dead_in_other_block(X86Translator *tr, uint64_t pc);
 
-/* Whether the n-th instruction from here on will be in this block. */
+bool x86_is_full(X86Translator *tr, uint64_t pc)
+{
+    const X86Insn *in;
+
+    if (tr->n_insns < tr->limit) {
+        return false;
+    }
+    return tr->limit == 1 || tr->n_insns >= tr->limit + X86_MORE_READERS || !(in = look(tr, pc)) || !groups_read(in);
+}
+
+/* Whether the n-th instruction from here on, which reads flags, will be in this block. */
 static bool has_room(const X86Translator *tr, unsigned n, unsigned branches)
 {
-    return tr->n_insns + n < tr->limit && tr->n_side_exits + branches < X86_MAX_SIDE_EXITS &&
+    unsigned more = n == 0 && tr->limit > 1 ? X86_MORE_READERS : 0;
+
+    return tr->n_insns + n < tr->limit + more && tr->n_side_exits + branches < X86_MAX_SIDE_EXITS &&
            tr->n_cold + X86_COLD_PER_INSN <= X86_MAX_COLD;
 }
 
@@ -127,7 +145,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
         }
         reads = groups_read(in);
         if (reads) {
-            if (reads & ~groups || in->is_mem || !has_room(tr, i, branches)) {
+            if (reads & ~groups || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, i, branches)) {
                 return false;
             }
             if (is_adc(in)) {

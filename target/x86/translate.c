@@ -291,7 +291,7 @@ void x86_translate(Translation *t)
             x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
             break;
         }
-        if (tr.n_insns >= tr.limit || tr.n_side_exits >= X86_MAX_SIDE_EXITS ||
+        if (x86_is_full(&tr, pc) || tr.n_side_exits >= X86_MAX_SIDE_EXITS ||
             tr.n_cold + X86_COLD_PER_INSN > X86_MAX_COLD || x86_page_of(&tr, pc) != x86_page_of(&tr, t->key->pc) ||
             !next_insn(&tr, pc, &in)) {
             x86_end_jump(&tr, pc);

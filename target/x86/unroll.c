@@ -131,7 +131,7 @@ bool x86_unrolls(X86Translator *tr, X86Insn *in, IrCc cc, IrVal flags)
         return false;
     }
     ir_eval(compare, inputs, out, &is);
-    room = MIN(tr->limit - tr->n_insns, MAX_UNROLLED) / body;
+    room = tr->n_insns < tr->limit ? MIN(tr->limit - tr->n_insns, MAX_UNROLLED) / body : 0;
     if (!ir_cc_holds(cc, is) || times_taken(&look, compare, inputs, cc, begin, room + 1) > room) {
         return false;
     }
