@@ -92,12 +92,18 @@ void loop_enter_at_start(Context *c)
 {
     Loop *l = &c->loop;
     unsigned size = ir_type_size(l->count.type);
-    int64_t soon = -l->count_step * l->shortest; /* where it ends so soon that it is not worth it */
+    int64_t before = -l->count_step, soon = before * (l->shortest + 1); /* where it ends so soon that it is not worth it */
 
-    emit_sum(c, &l->count, 0, R14, R11);
+    emit_sum(c, &l->count, before, R14, R11); /* not 0 in the last iteration, which would look like 2^64 of them */
     asm_alu_ri(&c->a, ALU_CMP, size, rm_reg(R14), soon);
     l->entry = asm_jcc(&c->a, soon > 0 ? CC_A : CC_B);
     l->otherwise = asm_offset(&c->a);
+}
+
+/* Whether it compares with the page that it met last. */
+static bool is_site(const Context *c, const LoopRoot *r)
+{
+    return c->ir->use_sites && r->high - r->low < MAX_SITE && !(c->ir->scattered && c->ir->scattered(c->opaque, r->pc));
 }
 
 /* R13 = the addend of the page with all of the root's bytes; R14 = the lowest address. */
@@ -112,11 +118,12 @@ static void check_root(Context *c, LoopRoot *r)
         asm_test_imm(a, 1, rm_reg(R13), r->align - 1);
         give_up_if(c, CC_NE);
     }
-    if (c->ir->use_sites && r->high - r->low < MAX_SITE) {
+    if (is_site(c, r)) {
         uint32_t start = asm_offset(a);
 
+        c->pc = r->pc;
         asm_mov_rr(a, 8, R13, R14);
-        site_check(c, &r->site, addr, start, 8, r->high - r->low + 1, r->is_store, R13); /* by the page that it met last */
+        site_check(c, &r->site, addr, start, 8, r->high - r->low + 1, r->is_store, R13);
         return;
     }
     asm_patch(a, emit_table_check(c, addr, r->high - r->low + 1, r->is_store, R13, R11), c->loop.otherwise);

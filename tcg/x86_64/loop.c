@@ -13,6 +13,7 @@ enum { MAX_SPAN = 1024, MAX_STEP = 1024, MAX_OFF = 2048, NEAR_ALL = 32768 /* mor
 
 typedef struct Walk {
     Context *c;
+    uint64_t pc;
     Linear *values;                  /* by id */
     Linear slots[IR_MAX_SLOTS];      /* what they hold now */
     uint64_t changed;                /* slots that have been put */
@@ -160,6 +161,9 @@ static void see(Walk *w, const IrInsn *insn)
     unsigned slot = insn->bits;
 
     switch (insn->op) {
+    case IR_insn_start:
+        w->pc = insn->imm;
+        break;
     case IR_get:
         w->values[insn->out] = is_address_type ? slot_now(w, slot, insn->type) : (Linear){ 0 };
         break;
@@ -396,7 +400,9 @@ static void add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *
         return;
     }
     access->root = r - l->roots;
-    r->uses++;
+    if (r->uses++ == 0) {
+        r->pc = now->pc;
+    }
     r->is_store |= raw ? raw->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
     r->low = MIN(r->low, (int32_t)sum.add);
     r->high = MAX(r->high, (int32_t)sum.add + (int32_t)size - 1);

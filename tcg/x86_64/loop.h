@@ -42,6 +42,7 @@ typedef struct LoopRoot {
     int32_t lowest;      /* of what the index register is off its contents at the iteration's begin */
     int8_t base;         /* a register that has it all the time, or NO_REG: it is in memory */
     uint16_t uses;
+    uint64_t pc;         /* of the first access's instruction */
     Site site;           /* of its check */
 } LoopRoot;
 
