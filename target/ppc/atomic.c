@@ -188,11 +188,24 @@ static uint64_t amo_single(PpcState *s, uint64_t addr, unsigned size, unsigned f
     return old;
 }
 
+/* The second operand of those that have one in memory; both are in one block of 32 bytes, or else it is an alignment interrupt. */
+static uint64_t neighbour_of(PpcState *s, uint64_t addr, unsigned size, unsigned function, bool is_store, uintptr_t ra)
+{
+    enum { BLOCK = 32 };
+    uint64_t neighbour = function == AMO_DECREMENT_BOUNDED ? addr - size : addr + size;
+
+    if ((addr ^ neighbour) & -(uint64_t)BLOCK) {
+        tcg_restore(s, ra);
+        ppc_raise_alignment(s->hot.cpu, addr, is_store);
+    }
+    return neighbour;
+}
+
 /* Operands that are neighbours. What fetches returns the old value, or the least number where the bound was reached. */
 static uint64_t amo_pair(PpcState *s, uint64_t addr, unsigned size, unsigned function, bool is_store, uint64_t operand, uintptr_t ra)
 {
     unsigned mode = ppc_data_mode(s);
-    uint64_t neighbour = function == AMO_DECREMENT_BOUNDED ? addr - size : addr + size, old, other;
+    uint64_t neighbour = neighbour_of(s, addr, size, function, is_store, ra), old, other;
 
     engine.probe(s->hot.cpu, addr, size, MMU_STORE, mode, ra);
     engine.probe(s->hot.cpu, neighbour, size, is_store ? MMU_STORE : MMU_LOAD, mode, ra);

@@ -119,6 +119,38 @@ static void memory_operations_are_done_in_memory(void)
     g_assert_cmphex(R[10], ==, 0x20000);
 }
 
+/* Function 28 has its bound before the operand. Operands are in one block of 32 bytes. */
+static void memory_operations_have_a_block(void)
+{
+    static const uint32_t handler[] = { MFSPR(10, SPR_DAR), MFSPR(9, SPR_SRR0), RIG_END };
+    static const struct {
+        unsigned at;
+        uint32_t word;
+    } across[] = {
+        { 28, X_(31, 5, 4, 24, 582) }, { 32, X_(31, 5, 4, 28, 582) }, { 24, X_(31, 5, 4, 24, 614) }, { 28, X_(31, 5, 4, 24, 710) },
+    };
+
+    if (!ppc_isa(rig_state, ISA_V300)) {
+        g_test_skip("no atomic memory operations");
+        return;
+    }
+    rig_reset(0);
+    RIG_RUN(LIS(4, 2), LI(5, 7), STW(5, 0, 4), LI(5, 9), STW(5, 4, 4), ADDI(4, 4, 4), X_(31, 6, 4, 28, 582), X_(31, 7, 4, 28, 582),
+            X_(31, 8, 4, 28, 582), LWZ(9, 0, 4));
+    g_assert_cmpint(R[6], ==, 9);
+    g_assert_cmpint(R[7], ==, 8);
+    g_assert_cmphex(R[8], ==, 0x80000000); /* at its bound */
+    g_assert_cmpint(R[9], ==, 7);
+    for (unsigned i = 0; i < G_N_ELEMENTS(across); i++) {
+        rig_reset(0);
+        rig_words(PPC_ALIGN, handler, 3);
+        rig_state->gpr[4] = 0x20000 + across[i].at;
+        rig_run_words(&across[i].word, 1);
+        g_assert_cmphex(R[10], ==, 0x20000 + across[i].at);
+        g_assert_cmphex(R[9], ==, RIG_CODE);
+    }
+}
+
 /* Whatever gdb reads it can write. */
 static void gdb_has_each_register(void)
 {
@@ -437,6 +469,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/carry", carries_go_from_one_to_the_next);
     g_test_add_func("/ppc/reservation", reservations_are_kept_and_lost);
     g_test_add_func("/ppc/amo", memory_operations_are_done_in_memory);
+    g_test_add_func("/ppc/amo/block", memory_operations_have_a_block);
     g_test_add_func("/ppc/gdb", gdb_has_each_register);
     g_test_add_func("/ppc/rotate", rotates_and_masks);
     g_test_add_func("/ppc/syscall", a_system_call_comes_back);
