@@ -669,6 +669,9 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
     }
     if (store) {
         prepare_store(ec, entry, page_offset(addr), size, retaddr);
+        if (cpu_count() > 1 && atomic_load(entry->flags) & PAGE_CODE) {
+            return NULL; /* another one may translate the bytes before they are written: see finish_store */
+        }
     }
     if (access != MMU_FETCH && !(store && atomic_load(entry->flags))) { /* the next one need not ask */
         tlb_fill(ec, tlb, entry, addr & PAGE_MASK, !store, store);
