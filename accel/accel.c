@@ -230,6 +230,10 @@ static void ignore_space(Cpu *cpu, uint64_t space_id, bool keep_global)
 {
 }
 
+static void ignore_renewal(Cpu *cpu, uint64_t space_id)
+{
+}
+
 static void ignore_page(Cpu *cpu, VirtAddr addr)
 {
 }
@@ -245,6 +249,7 @@ static void ignore_pages(Cpu *cpu, VirtAddr addr, unsigned shift)
         .probe = plain_probe,                \
         .flush_all = ignore_cpu,             \
         .flush_space = ignore_space,         \
+        .renew_space = ignore_renewal,       \
         .flush_page = ignore_page,           \
         .flush_pages = ignore_pages,         \
         .flush_pages_everywhere = ignore_pages, \

@@ -247,6 +247,7 @@ void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global)
 {
     context->pages.generation++;
     context->large.n = 0;
+    evidence_forget(&context->evidence);
     tables_clear(&context->own, keep_global);
     for (int i = 0; i < WORLDS; i++) {
         if (ec->worlds[i].owner == context) {
@@ -290,6 +291,45 @@ static void context_flush_pages(EngineCpu *ec, MmuContext *context, uint64_t pag
             context_flush(ec, context, true);
         }
         drop_page(&context->pages, &context->own, page);
+    }
+}
+
+/* One page of the context's, also from the tables that it shares. */
+static void context_drop_page(EngineCpu *ec, MmuContext *context, uint64_t page)
+{
+    drop_page(&context->pages, &context->own, page);
+    for (int i = 0; i < WORLDS; i++) {
+        if (ec->worlds[i].owner == context) {
+            tables_drop_page(&ec->worlds[i].shared, page);
+        }
+    }
+}
+
+void context_note_walk(EngineCpu *ec, uint64_t page, const MmuResult *result)
+{
+    if (!evidence_note(&ec->context->evidence, page, result)) {
+        context_drop_page(ec, ec->context, page);
+    }
+}
+
+/* More pages than this are not dropped one by one. */
+enum { FEW_PAGES = 64 };
+
+static void context_renew(EngineCpu *ec, MmuContext *context)
+{
+    uint64_t pages[FEW_PAGES];
+    unsigned n = FEW_PAGES + 1;
+
+    if (evidence_holds(&context->evidence)) {
+        n = evidence_list_changed(&context->evidence, pages, FEW_PAGES);
+    }
+    if (n > FEW_PAGES) {
+        ec->n_flushes++;
+        context_flush(ec, context, true);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        context_drop_page(ec, context, pages[i]);
     }
 }
 
@@ -541,6 +581,17 @@ void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global)
     }
     if ((context = context_of(ec, id))) {
         context_flush(ec, context, keep_global);
+    }
+}
+
+void engine_renew_space(Cpu *cpu, uint64_t id)
+{
+    EngineCpu *ec = cpu->engine;
+    MmuContext *context = ec ? context_of(ec, id) : NULL;
+
+    if (context) {
+        ec->n_renewals++;
+        context_renew(ec, context);
     }
 }
 

@@ -113,6 +113,29 @@ typedef struct SpaceTables {
     uint64_t jump_pages[512]; /* filter of the pages that entries of the jump caches are on */
 } SpaceTables;
 
+/* A page of a context, and the entry of a table that maps it. */
+typedef struct PageEvidence {
+    const void *host;
+    uint64_t value;
+    uint64_t page;
+    uint16_t place; /* in Evidence.place */
+    uint8_t size;
+} PageEvidence;
+
+#define EVIDENCE_UPPER  24
+#define EVIDENCE_PAGES  512
+#define EVIDENCE_PLACES 1024
+
+/* What a context's pages that are not global follow from; see evidence.c. */
+typedef struct Evidence {
+    bool incomplete;       /* some follow from what is not noted here */
+    uint64_t generation;   /* of the memory map, where the entries are */
+    unsigned n_upper, n_pages;
+    MmuRead upper[EVIDENCE_UPPER];
+    PageEvidence pages[EVIDENCE_PAGES];
+    uint16_t place[EVIDENCE_PLACES]; /* by a hash of the page, indices of pages */
+} Evidence;
+
 /* What belongs to one address space on one CPU. */
 typedef struct MmuContext {
     uint64_t id;
@@ -122,6 +145,7 @@ typedef struct MmuContext {
     PageSets pages;
     SpaceTables own;
     LargeRanges large;  /* of pages that are not global */
+    Evidence evidence;  /* of those too */
 } MmuContext;
 
 #define MMU_CONTEXTS 16
@@ -208,7 +232,7 @@ typedef struct EngineCpu {
     VirtAddr fetch_addr;       /* whose fetch faulted */
     IrBlock *calls[3];         /* see run_protected */
 
-    uint64_t n_exits[16], n_fills, n_walks, n_flushes, n_switches;
+    uint64_t n_exits[16], n_fills, n_walks, n_flushes, n_renewals, n_switches;
 } EngineCpu;
 
 static inline EngineCpu *engine_cpu(Cpu *cpu)
@@ -317,6 +341,17 @@ void tlb_drop_page(Tlb *tlb, uint64_t page);
 void tlb_drop_flagged_stores(Tlb *tlb);
 void tlb_publish(EngineCpu *ec);
 
+/* evidence.c, general registers only. Nothing of the context is left. */
+void evidence_forget(Evidence *evidence);
+/* A page was walked for. False: older entries of it are to be dropped first, they followed from something else. */
+bool evidence_note(Evidence *evidence, uint64_t page, const MmuResult *result);
+/* Whether all of the upper levels is as it was. */
+bool evidence_holds(const Evidence *evidence);
+/* The pages whose own entries have changed, to be dropped now; max + 1 if there are more than that. */
+unsigned evidence_list_changed(Evidence *evidence, uint64_t *pages, unsigned max);
+
+/* Before a page is entered that a walk in this context has found. */
+void context_note_walk(EngineCpu *ec, uint64_t page, const MmuResult *result);
 /* Lets the current context know of code pages and dirty logs that began since. */
 void context_drop_flagged_stores(EngineCpu *ec);
 /* The context's own tables, and what the shared ones have of its pages that are not global. */
@@ -329,6 +364,7 @@ void globals_note_link(EngineCpu *ec, uint64_t addr);
 void engine_flush_all(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);
+void engine_renew_space(Cpu *cpu, uint64_t id);
 void engine_flush_page(Cpu *cpu, VirtAddr addr);
 /* Those of 2^shift bytes around addr: a page, or neighbours. */
 void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift);

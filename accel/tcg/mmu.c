@@ -57,8 +57,12 @@ static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const 
     MemoryRange range = address_space_find(ec->cpu->memory, result->phys);
     PageSets *sets = result->global ? &ec->globals->pages : &ec->context->pages;
     PageEntry *old = pages_find(result->global ? &ec->context->pages : &ec->globals->pages, tag);
-    PageEntry *entry = pages_slot(sets, tag);
+    PageEntry *entry;
 
+    if (!result->global) {
+        context_note_walk(ec, addr & PAGE_MASK, result);
+    }
+    entry = pages_slot(sets, tag);
     if (old) {
         old->generation = 0;
     }
@@ -109,6 +113,7 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
     }
     ec->n_walks++;
     tcg_fp_sync(ec->cpu->state);
+    result.n_reads = 0;
     if (!ec->ops->walk(ec->cpu, addr, access, mode, false, &result)) {
         return NULL;
     }
@@ -686,6 +691,7 @@ const EngineOps tcg_engine_ops = {
     .flush_all = engine_flush_all,
     .flush_space = engine_flush_space,
     .flush_spaces = engine_flush_spaces,
+    .renew_space = engine_renew_space,
     .flush_page = engine_flush_page,
     .flush_pages = engine_flush_pages,
     .flush_pages_everywhere = cpus_flush_pages,

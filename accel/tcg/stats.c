@@ -36,8 +36,8 @@ char *engine_describe(void)
             continue;
         }
         g_string_append_printf(text, "cpu %d: TLB fills %" PRIu64 ", page walks %" PRIu64
-                               ", flushes %" PRIu64 ", address space switches %" PRIu64 "\n  exits:",
-                               i, ec->n_fills, ec->n_walks, ec->n_flushes, ec->n_switches);
+                               ", flushes %" PRIu64 ", renewals %" PRIu64 ", address space switches %" PRIu64 "\n  exits:",
+                               i, ec->n_fills, ec->n_walks, ec->n_flushes, ec->n_renewals, ec->n_switches);
         for (unsigned j = 0; j < G_N_ELEMENTS(exit_names); j++) {
             g_string_append_printf(text, " %s %" PRIu64, exit_names[j], ec->n_exits[j]);
         }

@@ -27,12 +27,28 @@ typedef enum MmuAccess { MMU_LOAD, MMU_STORE, MMU_FETCH } MmuAccess;
 /* MMU modes have a TLB each. Targets number them from 0. */
 #define MMU_MODES 6
 
+/* What a walk read in host memory: a register of the state, or an entry of a table in RAM, of 4 or 8 bytes. */
+typedef struct MmuRead {
+    const void *host;
+    uint64_t value;
+    unsigned size;
+} MmuRead;
+
+#define MMU_READS 7
+
 typedef struct MmuResult {
     PhysAddr phys;      /* of the page's first byte, 4 KiB pages */
     uint64_t page_size; /* of the mapping; entries of larger pages are dropped by range */
     bool readable, writable, executable; /* right now: writable only if the dirty bit is set already
                                             or was set by this walk (access == MMU_STORE) */
     bool global;        /* survives an address-space switch */
+    /*
+     * All that the translation follows from beside what flushes everything, the page's own entry last: while it reads the same,
+     * another walk would say the same. Zero of them, as the engine sets it before: that cannot be told.
+     */
+    MmuRead read[MMU_READS];
+    unsigned n_reads;
+    uint64_t may_gain;  /* bits of the last one that walks set themselves: accessed, dirty */
 } MmuResult;
 
 /* A translation in progress: what the front end sees of the engine. */
@@ -143,6 +159,8 @@ typedef struct EngineOps {
     void *(*probe)(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode, uintptr_t retaddr);
     void (*flush_all)(Cpu *cpu);               /* every context, also global entries */
     void (*flush_space)(Cpu *cpu, uint64_t space_id, bool keep_global);
+    /* What of a space is not global is as a walk would find it now: the rest is dropped. */
+    void (*renew_space)(Cpu *cpu, uint64_t space_id);
     /* Those whose id, as far as mask goes, is this; mask has all of the upper bits that tell worlds
      * of global pages apart, or a prefix of them. */
     void (*flush_spaces)(Cpu *cpu, uint64_t space_id, uint64_t mask);

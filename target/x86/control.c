@@ -381,8 +381,8 @@ void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra)
         }
     }
     s->cr3 = value;
-    if (!keep && (s->cr0 & CR0_PG) && engine.flush_space) {
-        engine.flush_space(s->hot.cpu, x86_space_id(s), (s->cr4 & CR4_PGE) != 0);
+    if (!keep && (s->cr0 & CR0_PG) && engine.renew_space) {
+        engine.renew_space(s->hot.cpu, x86_space_id(s));
     }
     if (engine.update_mode) {
         engine.update_mode(s->hot.cpu);
@@ -567,7 +567,7 @@ uint64_t helper_invpcid(X86State *s, uint64_t type, uint64_t descriptor, uint64_
         engine.flush_page(s->hot.cpu, addr);
         break;
     case 1:
-        engine.flush_space(s->hot.cpu, x86_pcid_space(s, pcid), true);
+        engine.renew_space(s->hot.cpu, s->cr4 & CR4_PCIDE ? x86_pcid_space(s, pcid) : x86_space_id(s));
         break;
     default:
         flush_all(s);

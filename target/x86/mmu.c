@@ -37,20 +37,28 @@ struct X86TableRam *x86_table_ram(X86State *s, PhysAddr addr)
     return t;
 }
 
-uint64_t x86_read_phys(X86State *s, PhysAddr addr, unsigned size)
+/* *host: where it was read, NULL if not in RAM. */
+static uint64_t read_at(X86State *s, PhysAddr addr, unsigned size, const void **host)
 {
     struct X86TableRam *t;
 
     addr = apply_a20(s, addr);
     t = x86_table_ram(s, addr);
     if (G_UNLIKELY(!t)) {
+        *host = NULL;
         tcg_fp_sync(s);
         return memory_load(s->hot.cpu->memory, addr, size);
     }
-    if (size == 8) {
-        return __atomic_load_n((uint64_t *)(t->host + (addr - t->start)), __ATOMIC_RELAXED);
-    }
-    return __atomic_load_n((uint32_t *)(t->host + (addr - t->start)), __ATOMIC_RELAXED);
+    *host = t->host + (addr - t->start);
+    return size == 8 ? __atomic_load_n((const uint64_t *)*host, __ATOMIC_RELAXED)
+                     : __atomic_load_n((const uint32_t *)*host, __ATOMIC_RELAXED);
+}
+
+uint64_t x86_read_phys(X86State *s, PhysAddr addr, unsigned size)
+{
+    const void *host;
+
+    return read_at(s, addr, size, &host);
 }
 
 /* Sets bits in an entry that must still have the value `old`. */
@@ -128,7 +136,7 @@ static bool read_entry(X86State *s, const X86Tables *t, PhysAddr at, bool debug,
     if (!locate(s, t, at, debug, &w->addr[w->depth])) {
         return false;
     }
-    w->entry[w->depth] = x86_read_phys(s, w->addr[w->depth], w->size);
+    w->entry[w->depth] = read_at(s, w->addr[w->depth], w->size, &w->host[w->depth]);
     w->depth++;
     return true;
 }
@@ -311,6 +319,30 @@ static bool finish(X86State *s, VirtAddr addr, MmuAccess access, bool debug, Mmu
     return true;
 }
 
+/* What the walk has read, root first. A virtual machine's tables are mapped by others, of which nothing is told. */
+static void tell_reads(X86State *s, const X86Tables *t, VirtAddr addr, const X86Walk *w, MmuResult *out)
+{
+    unsigned n = 0;
+
+    if (t->nested) {
+        return;
+    }
+    out->read[n++] = (MmuRead){ &s->cr3, s->cr3, sizeof(s->cr3) };
+    if (t->pae && !t->lma) {
+        unsigned index = addr >> 30 & 3;
+
+        out->read[n++] = (MmuRead){ &s->pdpte[index], s->pdpte[index], sizeof(s->pdpte[index]) };
+    }
+    for (int i = 0; i < w->depth; i++) {
+        if (!w->host[i]) {
+            return;
+        }
+        out->read[n++] = (MmuRead){ w->host[i], w->entry[i], w->size };
+    }
+    out->n_reads = n;
+    out->may_gain = PTE_A | PTE_D;
+}
+
 bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out)
 {
     X86State *s = x86_state(cpu);
@@ -386,6 +418,9 @@ bool x86_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
         out->readable = can_read;
         out->writable = can_write && (w.entry[w.depth - 1] & PTE_D);
         out->executable = can_fetch;
+        if (!out->global) {
+            tell_reads(s, &tables, addr, &w, out);
+        }
         return finish(s, addr, access, debug, out);
     }
 }

@@ -51,15 +51,24 @@ static uint64_t virtual_space(const X86State *s)
     return SVM_SPACE(s->svm.asid) | modes << 32 | (s->cr4 & CR4_LA57) << 16;
 }
 
-/* Without PCIDs every write of CR3 empties the TLB, so one identifier does for all. */
 uint64_t x86_pcid_space(const X86State *s, unsigned pcid)
 {
     return (s->svm.guest ? virtual_space(s) : 0) | pcid;
 }
 
+/*
+ * Without PCIDs every write of CR3 empties the TLB. What it had is kept by CR3 nevertheless, and renewed at that write
+ * (EngineOps.renew_space). Outside of virtual machines, where CR3 changes without a word.
+ */
 uint64_t x86_space_id(const X86State *s)
 {
-    return x86_pcid_space(s, s->cr4 & CR4_PCIDE ? s->cr3 & 0xfff : 0);
+    if (s->cr4 & CR4_PCIDE) {
+        return x86_pcid_space(s, s->cr3 & 0xfff);
+    }
+    if (s->svm.guest || !(s->cr0 & CR0_PG)) {
+        return x86_pcid_space(s, 0);
+    }
+    return is_long(s) ? s->cr3 >> 12 : s->cr3 >> 5;
 }
 
 static uint64_t address_space_id(Cpu *cpu)

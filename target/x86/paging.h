@@ -25,6 +25,7 @@ typedef struct X86Tables {
 typedef struct X86Walk {
     uint64_t entry[5];
     PhysAddr addr[5]; /* as the machine's memory has them */
+    const void *host[5]; /* where they are in RAM; NULL: elsewhere */
     int depth;        /* entries in use */
     unsigned size;    /* of an entry in bytes */
 } X86Walk;

@@ -32,6 +32,7 @@ static const IrSlot toy_slots[TOY_SLOTS] = {
 #define PAGES   64
 #define WRITABLE 1
 static uint64_t page_table[PAGES]; /* physical page << 12 | 2 | WRITABLE */
+static uint64_t table_root;         /* read by each walk, says nothing */
 static uint64_t space_id;
 
 static uint64_t helper_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
@@ -157,7 +158,8 @@ static bool toy_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, b
         return false;
     }
     *out = (MmuResult){ .phys = entry & ~0xfffull, .page_size = 4096, .readable = true,
-                        .writable = entry & WRITABLE, .executable = true };
+                        .writable = entry & WRITABLE, .executable = true, .n_reads = 2,
+                        .read = { { &table_root, table_root, 8 }, { &page_table[addr >> 12], entry, 8 } } };
     return true;
 }
 
@@ -623,6 +625,158 @@ static void flushes_reach_spaces_that_are_not_current(void)
     g_assert_cmpint(s->r0, ==, 2);
 }
 
+static uint64_t walks(void)
+{
+    return ((EngineCpu *)cpu->engine)->n_walks;
+}
+
+/* From 0x1000: the byte at 0x3000 to r0, by way of code at 0x5000. */
+static void put_load_by_another_page(void)
+{
+    ram[0x3000] = 1;
+    ram[0x4000] = 2;
+    put32(0x1000, 4, 0x5000);
+    put32(0x5000, 2, 0x3000);
+    ram[0x5005] = 5;
+    put32(0x6000, 2, 0x4000);
+    ram[0x6005] = 5;
+}
+
+static void run_again(void)
+{
+    s->pc = 0x1000;
+    run();
+}
+
+static void a_renewed_space_keeps_what_is_as_it_was(void)
+{
+    uint64_t before;
+
+    start();
+    put_load_by_another_page();
+    run();
+    before = walks();
+    engine.renew_space(cpu, space_id);
+    run_again();
+    g_assert_cmpint(s->r0, ==, 1);
+    g_assert_cmpint(walks(), ==, before);
+}
+
+static void a_renewed_space_sees_changed_pages(void)
+{
+    uint64_t before;
+
+    start();
+    put_load_by_another_page();
+    run();
+    before = walks();
+    page_table[3] = 4 << 12 | 3;
+    engine.renew_space(cpu, space_id);
+    run_again();
+    g_assert_cmpint(s->r0, ==, 2);
+    g_assert_cmpint(walks(), ==, before + 1);
+    page_table[3] = 0;
+    engine.renew_space(cpu, space_id);
+    run_again();
+    g_assert_cmphex(s->fault, ==, 0x3000);
+    page_table[5] = 6 << 12 | 3; /* code */
+    engine.renew_space(cpu, space_id);
+    run_again();
+    g_assert_cmpint(s->r0, ==, 2);
+}
+
+static void a_renewed_space_sees_changed_upper_levels(void)
+{
+    uint64_t before;
+
+    start();
+    put_load_by_another_page();
+    run();
+    before = walks();
+    table_root++;
+    engine.renew_space(cpu, space_id);
+    run_again();
+    g_assert_cmpint(walks(), ==, before + 3);
+}
+
+static void a_changed_memory_map_is_seen_in_a_renewed_space(void)
+{
+    Region *other;
+
+    start();
+    put_load_by_another_page();
+    run();
+    machine_lock();
+    other = region_new_ram("other", 4096, NULL);
+    region_add(memory_system_root(), (RAM_PAGES + 1) << 12, other);
+    machine_unlock();
+    engine.renew_space(cpu, space_id);
+    run_again();
+    g_assert_cmpint(s->r0, ==, 1);
+    machine_lock();
+    region_remove(other);
+    region_free(other);
+    machine_unlock();
+}
+
+/* The first walk's translation is older than what the second one noted. */
+static void a_page_walked_again_loses_what_its_old_entry_said(void)
+{
+    start();
+    ram[0x3000] = 1;
+    ram[0x4000] = 2;
+    put32(0x1000, 2, 0x3000); /* a load enters the page */
+    put32(0x1005, 3, 0x3001);
+    put32(0x100a, 2, 0x3000);
+    ram[0x100f] = 5;
+    page_table[3] = 3 << 12 | 2;
+    run();
+    g_assert_cmphex(s->fault, ==, 0x3001);
+    page_table[3] = 4 << 12 | 3;
+    s->pc = 0x1005; /* a store walks; no flush, so the load may see either */
+    run();
+    engine.renew_space(cpu, space_id);
+    s->pc = 0x100a;
+    run();
+    g_assert_cmpint(s->r0, ==, 2);
+}
+
+static void spaces_with_much_in_them_are_emptied(void)
+{
+    Evidence *e = g_new0(Evidence, 1);
+    uint64_t entries[EVIDENCE_PAGES + 1] = { 0 }, changed[2];
+    MmuResult result = { .n_reads = 2, .read = { { &table_root, table_root, 8 } }, .may_gain = 6 };
+
+    for (unsigned i = 0; i < EVIDENCE_PAGES; i++) {
+        result.read[1] = (MmuRead){ &entries[i], 0, 8 };
+        g_assert_true(evidence_note(e, (uint64_t)i * 0x5000, &result));
+    }
+    g_assert_true(evidence_holds(e));
+    g_assert_cmpint(evidence_list_changed(e, changed, 2), ==, 0);
+    entries[7] = 2;
+    result.read[1] = (MmuRead){ &entries[7], 2, 8 };
+    g_assert_true(evidence_note(e, 7 * 0x5000, &result)); /* a bit gained */
+    entries[7] = 3;
+    result.read[1].value = 3;
+    g_assert_false(evidence_note(e, 7 * 0x5000, &result));
+    g_assert_cmpint(evidence_list_changed(e, changed, 2), ==, 0);
+    entries[8] = 1;
+    g_assert_cmpint(evidence_list_changed(e, changed, 2), ==, 1);
+    g_assert_cmphex(changed[0], ==, 8 * 0x5000);
+    entries[8] = entries[9] = entries[10] = 5;
+    g_assert_cmpint(evidence_list_changed(e, changed, 2), ==, 3);
+    g_assert_true(evidence_holds(e));
+    result.read[1] = (MmuRead){ &entries[EVIDENCE_PAGES], 0, 8 };
+    g_assert_true(evidence_note(e, EVIDENCE_PAGES * 0x5000, &result));
+    g_assert_false(evidence_holds(e)); /* one too many */
+    evidence_forget(e);
+    g_assert_true(evidence_holds(e));
+    result.n_reads = 0;
+    g_assert_true(evidence_note(e, 0, &result));
+    g_assert_false(evidence_holds(e)); /* nobody knows */
+    g_free(e);
+}
+
 static void stores_show_in_the_dirty_log(void)
 {
     start();
@@ -815,6 +969,12 @@ static const Case cases[] = {
     CASE(the_guest_flushes_a_page_that_it_runs_through),
     CASE(address_spaces_do_not_mix),
     CASE(flushes_reach_spaces_that_are_not_current),
+    CASE(a_renewed_space_keeps_what_is_as_it_was),
+    CASE(a_renewed_space_sees_changed_pages),
+    CASE(a_renewed_space_sees_changed_upper_levels),
+    CASE(a_changed_memory_map_is_seen_in_a_renewed_space),
+    CASE(a_page_walked_again_loses_what_its_old_entry_said),
+    CASE(spaces_with_much_in_them_are_emptied),
     CASE(stores_show_in_the_dirty_log),
     CASE(a_changed_memory_map_is_seen),
     CASE(breakpoints_stop_and_go_on),
