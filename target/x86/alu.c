@@ -266,5 +266,5 @@ void x86_emit_adx(X86Translator *tr, X86Insn *in)
     sum = ir_opf(tr->ir, IR_adc, type, a, b, flags);
     flags = ir_setcc(tr->ir, CC_B, sum.flags);
     x86_operand_put(tr, in, 0, sum.value);
-    x86_flags_put_either(tr, in->rep == 0xf3, ir_zext(tr->ir, IR_I32, IR_I8, flags));
+    x86_flags_put_either(tr, in->rep == 0xf3, flags);
 }

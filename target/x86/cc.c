@@ -18,30 +18,60 @@ unsigned x86_flag_groups(IrCc cc)
     }
 }
 
-/* From the slots: all puts of earlier instructions have been emitted. */
-static IrVal flags_of_slots(X86Translator *tr)
+/* What ADCX and ADOX left in the slots, as an image. */
+static IrVal image_of_carries(X86Translator *tr, IrVal rest, IrVal cf, IrVal of)
+{
+    IrBlock *ir = tr->ir;
+
+    return ir_op2(ir, IR_or, IR_I32, rest, ir_op2(ir, IR_or, IR_I32, cf, ir_op2(ir, IR_shl, IR_I32, of, x86_const(tr, IR_I8, 11))));
+}
+
+/* An image, from the slots: all puts of earlier instructions have been emitted. */
+static IrVal image_of_slots(X86Translator *tr)
 {
     IrBlock *ir = tr->ir;
     IrVal op = ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP));
-    IrVal image = x86_call(tr, HELPER_flags, op, ir_get(ir, IR_I64, SLOT_CC_DST),
-                           ir_get(ir, IR_I64, SLOT_CC_SRC), ir_get(ir, IR_I64, SLOT_CC_AUX_DST));
-    IrVal flags = ir_opf(ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags;
+
+    return x86_call(tr, HELPER_flags, op, ir_get(ir, IR_I64, SLOT_CC_DST), ir_get(ir, IR_I64, SLOT_CC_SRC), ir_get(ir, IR_I64, SLOT_CC_AUX_DST));
+}
+
+/* The same for ADCX and ADOX, before which they themselves wrote the flags most often: in the round before of a loop. */
+static IrVal image_of_last_carries(X86Translator *tr)
+{
+    IrBlock *ir = tr->ir;
+    IrVal none = {0};
+    IrVal known = ir_setcond(ir, COND_EQ, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP), x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
+    IrVal image = image_of_carries(tr, ir_get(ir, IR_I32, SLOT_CC_DST), ir_get(ir, IR_I32, SLOT_CC_SRC), ir_get(ir, IR_I32, SLOT_CC_AUX_DST));
+
+    return x86_call(tr, HELPER_flags_unless, ir_zext(ir, IR_I64, IR_I8, known), ir_zext(ir, IR_I64, IR_I32, image), none, none);
+}
+
+static IrVal flags_of_image(X86Translator *tr, IrVal image)
+{
+    IrVal flags = ir_opf(tr->ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags;
 
     tr->flags = (X86FlagValues){flags, flags, flags};
     return flags;
 }
 
-static IrVal flags_with(X86Translator *tr, unsigned groups)
+/* The value that has all of these groups; id 0: none has. */
+static IrVal flags_known(const X86Translator *tr, unsigned groups)
 {
     uint32_t id = groups & FLAGS_CARRY      ? tr->flags.carry.id
                   : groups & FLAGS_OVERFLOW ? tr->flags.overflow.id
                                             : tr->flags.rest.id;
 
-    if (id == 0 || ((groups & FLAGS_OVERFLOW) && tr->flags.overflow.id != id) ||
-        ((groups & FLAGS_REST) && tr->flags.rest.id != id)) {
-        return flags_of_slots(tr);
+    if (((groups & FLAGS_OVERFLOW) && tr->flags.overflow.id != id) || ((groups & FLAGS_REST) && tr->flags.rest.id != id)) {
+        id = 0;
     }
     return (IrVal){id};
+}
+
+static IrVal flags_with(X86Translator *tr, unsigned groups)
+{
+    IrVal flags = flags_known(tr, groups);
+
+    return flags.id ? flags : flags_of_image(tr, image_of_slots(tr));
 }
 
 IrVal x86_flags_for(X86Translator *tr, IrCc cc)
@@ -168,14 +198,21 @@ void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags)
 static void carries_begin(X86Translator *tr)
 {
     IrBlock *ir = tr->ir;
-    IrVal all = x86_flags_all(tr);
+    IrVal all = flags_known(tr, FLAGS_GROUPS), image;
+    X86Carries *c = &tr->carries;
 
-    tr->carries = (X86Carries){
-        .flags = all,
-        .cf = ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_B, all)),
-        .of = ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_O, all)),
-        .rest = ir_op2(ir, IR_and, IR_I32, ir_op1(ir, IR_flags_image, IR_I32, all), x86_const(tr, IR_I32, FLAGS_ALL & ~(FLAG_CF | FLAG_OF))),
-    };
+    if (all.id) {
+        c->cf = ir_setcc(ir, CC_B, all);
+        c->of = ir_setcc(ir, CC_O, all);
+        image = ir_op1(ir, IR_flags_image, IR_I32, all);
+    } else {
+        image = image_of_last_carries(tr);
+        all = flags_of_image(tr, image);
+        c->cf = ir_op2(ir, IR_and, IR_I8, image, x86_const(tr, IR_I8, FLAG_CF));
+        c->of = ir_op2(ir, IR_and, IR_I8, ir_op2(ir, IR_shr, IR_I32, image, x86_const(tr, IR_I8, 11)), x86_const(tr, IR_I8, 1));
+    }
+    c->flags = all;
+    c->rest = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, FLAGS_ALL & ~(FLAG_CF | FLAG_OF)));
 }
 
 static bool carries_are_current(const X86Translator *tr)
@@ -190,23 +227,23 @@ IrVal x86_flags_of_carry(X86Translator *tr, bool overflow)
     if (!carries_are_current(tr)) {
         carries_begin(tr);
     }
-    return ir_opf(tr->ir, IR_add, IR_I32, overflow ? tr->carries.of : tr->carries.cf, x86_const(tr, IR_I32, UINT32_MAX), (IrVal){0}).flags;
+    return ir_opf(tr->ir, IR_bt, IR_I8, overflow ? tr->carries.of : tr->carries.cf, x86_const(tr, IR_I8, 0), (IrVal){0}).flags;
 }
 
 void x86_flags_put_either(X86Translator *tr, bool overflow, IrVal carry)
 {
     IrBlock *ir = tr->ir;
     X86Carries *c = &tr->carries;
-    IrVal image;
+    IrVal cf, of;
 
     *(overflow ? &c->of : &c->cf) = carry;
+    cf = ir_zext(ir, IR_I32, IR_I8, c->cf);
+    of = ir_zext(ir, IR_I32, IR_I8, c->of);
     ir_put(ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
     ir_put(ir, IR_I32, SLOT_CC_DST, c->rest);
-    ir_put(ir, IR_I32, SLOT_CC_SRC, c->cf);
-    ir_put(ir, IR_I32, SLOT_CC_AUX_DST, c->of);
-    image = ir_op2(ir, IR_or, IR_I32, c->rest, ir_op2(ir, IR_or, IR_I32, c->cf, ir_op2(ir, IR_shl, IR_I32, c->of, x86_const(tr, IR_I8, 11))));
-    remember(tr, ir_opf(ir, IR_flags_from, IR_I32, image, (IrVal){0}, (IrVal){0}).flags);
-    c->flags = tr->flags.carry;
+    ir_put(ir, IR_I32, SLOT_CC_SRC, cf);
+    ir_put(ir, IR_I32, SLOT_CC_AUX_DST, of);
+    c->flags = flags_of_image(tr, image_of_carries(tr, c->rest, cf, of));
 }
 
 void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, IrVal flags)

@@ -108,7 +108,7 @@ typedef struct X86FlagValues {
 /* What ADCX and ADOX left, as numbers: current as long as `flags` are the ones they were left as. */
 typedef struct X86Carries {
     IrVal flags;
-    IrVal cf, of; /* 0 or 1 */
+    IrVal cf, of; /* I8: 0 or 1 */
     IrVal rest;   /* image of the others */
 } X86Carries;
 

@@ -103,6 +103,11 @@ uint32_t x86_flags(const X86State *s)
     return flags_of(s->cc_op, s->cc_dst, s->cc_src, s->cc_aux_dst);
 }
 
+uint64_t helper_flags_unless(X86State *s, uint64_t known, uint64_t image, uint64_t c, uint64_t d)
+{
+    return known ? image : x86_flags(s);
+}
+
 enum { EFL_FIXED = 1 << 1 };
 
 /* EFLAGS without the arithmetic flags. */

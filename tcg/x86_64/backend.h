@@ -169,7 +169,7 @@ typedef struct XmmSave {
 enum { GROUP_ROOTS = 2 };
 
 typedef enum ColdKind {
-    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_EXIT, COLD_POLL,
+    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
 } ColdKind;
 
 typedef struct ColdStub {
@@ -500,6 +500,7 @@ void emit_control(Context *c, const IrInsn *insn);
 void cold_exit(Context *c, ColdStub *s);
 /* A pc of the IR as it is at the page that a block of these pic_bits runs at. */
 void pc_to_r13(Asm *a, unsigned pic_bits, uint64_t pc);
+void cold_shortcut(Context *c, ColdStub *s);
 void cold_poll(Context *c, ColdStub *s);
 
 /* compile.c */

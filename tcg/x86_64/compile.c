@@ -329,6 +329,7 @@ static void emit_cold(Context *c, ColdStub *s)
     case COLD_RAW: cold_raw(c, s); break;
     case COLD_FAST: cold_fast(c, s); break;
     case COLD_FP_LOAD: cold_fp_load(c, s); break;
+    case COLD_CALL: cold_shortcut(c, s); break;
     case COLD_EXIT: cold_exit(c, s); break;
     case COLD_POLL: cold_poll(c, s); break;
     }

@@ -29,6 +29,46 @@ static void store_argument(Context *c, uint32_t id, int32_t area)
     }
 }
 
+/* A helper with EFFECT_SHORTCUT is called out of the way. */
+static void emit_shortcut(Context *c, const IrInsn *insn)
+{
+    const IrHelper *h = &c->ir->helpers[insn->bits];
+    ColdStub *s;
+    int known, out;
+
+    slots_flush(c, h->reads);
+    known = value_use(c, insn->in[0]);
+    clobber_flags(c);
+    asm_test_rr(&c->a, 8, known, known);
+    out = out_reg(c, insn->out, insn->in[1], 0, 0, false);
+    value_move_to(c, insn->in[1], out, 8);
+    s = cold_new(c, COLD_CALL);
+    s->insn = insn;
+    s->out = out;
+    s->jumps[0] = asm_jcc(&c->a, CC_E);
+    s->resume = asm_offset(&c->a);
+    value_set_reg(c, insn->out, out, false);
+}
+
+void cold_shortcut(Context *c, ColdStub *s)
+{
+    const IrHelper *h = &c->ir->helpers[s->insn->bits];
+
+    patch_jumps(c, s);
+    asm_store_imm(&c->a, 8, mem_state(AREA_X0), 0);
+    if (s->out != R11) {
+        asm_store(&c->a, 8, mem_state(AREA_SAVE1), R11);
+    }
+    asm_mov_ri(&c->a, R11, (uintptr_t)h->fn);
+    thunk_call(c, THUNK_CALL);
+    if (s->out != R11) {
+        asm_load(&c->a, 8, R11, mem_state(AREA_SAVE1));
+    }
+    asm_load(&c->a, 8, s->out, mem_state(AREA_X0));
+    xmm_reload(c, s->xmms);
+    asm_jmp_offset(&c->a, s->resume);
+}
+
 void emit_call(Context *c, const IrInsn *insn)
 {
     static const int32_t areas[] = { AREA_X0, AREA_X1, AREA_X2, AREA_SAVE0 };
@@ -38,6 +78,10 @@ void emit_call(Context *c, const IrInsn *insn)
     Thunk thunk = h->effects & EFFECT_FP ? (writes ? THUNK_CALL_FP_WRITES : THUNK_CALL_FP)
                                          : (writes ? THUNK_CALL_WRITES : THUNK_CALL);
 
+    if (h->effects & EFFECT_SHORTCUT) {
+        emit_shortcut(c, insn);
+        return;
+    }
     clobber_flags(c);
     slots_flush(c, sees_all ? UINT64_MAX : h->reads | h->writes);
     for (unsigned k = 0; k < MIN(h->args, 4); k++) {

@@ -110,9 +110,12 @@ static void see_consumer(Context *c, const IrInsn *insn)
         break;
     }
     case IR_adc:
-    case IR_sbb:
-        c->values[insn->in[2]].cc = CC_MIXED;
+    case IR_sbb: {
+        Value *v = &c->values[insn->in[2]];
+
+        v->cc = v->cc == CC_UNKNOWN || v->cc == CC_B ? CC_B : CC_MIXED;
         break;
+    }
     case IR_flags_image:
         c->values[insn->in[0]].cc = CC_MIXED;
         break;
