@@ -220,6 +220,10 @@ static void run_all(void)
             g_array_append_val(which, i);
         }
     }
+    if (!which->len) {
+        g_printerr("no row begins with '%s': rows are named by prefix and opcode bytes, as in the coverage that is printed at the end\n", row_option);
+        exit(2);
+    }
     for (uint64_t round = 0; more; round++) {
         more = false;
         if (round == 1) {
