@@ -47,6 +47,7 @@ typedef enum Thunk {
     THUNK_UPDATE1, THUNK_UPDATE2, THUNK_UPDATE4, THUNK_UPDATE8, /* a load whose page is stored to next */
     THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8, THUNK_STORE,
     THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
+    THUNK_FIND_LOAD, THUNK_FIND_STORE, /* AREA_X2 bytes at the address in AREA_X0: host address in AREA_X1; ZF: found */
     THUNK_SITE_LOAD, THUNK_SITE_STORE, /* fills a site's entry: address in AREA_X0, TcgSiteUse in AREA_SITE; ZF: done */
     THUNK_CALL,       /* r11 = function; arguments in AREA_X0 X1 X2 SAVE0; result in AREA_X0; r11 changes */
     THUNK_CALL_WRITES, /* the same; the function may change pinned slots */

@@ -459,6 +459,25 @@ static void repeat_between(Context *c, const Member *before, const Member *m)
     }
 }
 
+/* Mostly the group is over a page's end and this one is not: then it runs as it is. */
+static void repeat_raw(Context *c, const Member *m, int scratch)
+{
+    const IrRaw *raw = raw_of(c, m->insn);
+    uint32_t other, done;
+    Asm *a = &c->a;
+
+    asm_store_imm(a, 8, mem_state(AREA_X2), raw->mem_size);
+    thunk_call(c, raw->mem_write ? THUNK_FIND_STORE : THUNK_FIND_LOAD);
+    other = asm_jcc(a, CC_NE);
+    asm_load(a, 8, scratch, mem_state(AREA_X1));
+    fault_record(c, asm_offset(a) + 1, m->pc, m->snapshot);
+    raw_encode(c, raw, RAX, mem_at(scratch, 0));
+    done = asm_jmp(a);
+    asm_patch_here(a, other);
+    raw_through_buffer(c, raw, RAX, m->pc, m->snapshot);
+    asm_patch_here(a, done);
+}
+
 void cold_group(Context *c, ColdStub *s)
 {
     Asm *a = &c->a;
@@ -478,7 +497,7 @@ void cold_group(Context *c, ColdStub *s)
         emit_effective(c, scratch, m->addr_reg, m->disp, m->addr_size);
         asm_store(a, 8, mem_state(AREA_X0), scratch);
         if (m->insn->op == IR_raw) {
-            raw_through_buffer(c, raw_of(c, m->insn), RAX, m->pc, m->snapshot);
+            repeat_raw(c, m, scratch);
         } else if (m->insn->op == IR_load) {
             thunk_call(c, sized(m->insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size));
         } else if (m->insn->op == IR_probe_store) {

@@ -223,7 +223,7 @@ static void move_probe_registers(bool save)
 /*
  * The TLB check once more, for this access alone: a block that checks once for several accesses (emit_group.c) comes
  * here with all of them while they lie on two pages. On a hit RAX is the host address and RDX is free.
- * Returns the jump to take on a miss, to be patched behind what a hit does.
+ * Returns the jump to take on a miss, to be patched behind what a hit does. size 0: it is in AREA_X2.
  */
 static uint32_t probe_alone(unsigned size, bool is_store)
 {
@@ -236,7 +236,12 @@ static uint32_t probe_alone(unsigned size, bool is_store)
     asm_shift_imm(a, SH_SHR, 8, RCX, 12 - TLB_ENTRY_BITS);
     asm_alu(a, ALU_AND, 8, RCX, rm_mem(at_entry(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
     asm_alu(a, ALU_ADD, 8, RCX, rm_mem(at_entry(table)));
-    asm_lea(a, 8, RDX, mem_at(RAX, size - 1));
+    if (size) {
+        asm_lea(a, 8, RDX, mem_at(RAX, size - 1));
+    } else {
+        asm_load(a, 2, RDX, at_entry(AREA_X2));
+        asm_lea(a, 8, RDX, (Mem){ .base = RAX, .index = RDX, .disp = -1 });
+    }
     asm_alu_ri(a, ALU_AND, 8, rm_reg(RDX), ~(int32_t)0xfff);
     asm_alu(a, ALU_CMP, 8, RDX, rm_mem(mem_at(RCX, 0)));
     miss = asm_jcc(a, CC_NE);
@@ -266,6 +271,20 @@ static void store_alone(unsigned size)
     asm_ret(a);
     asm_patch_here(a, miss);
     move_probe_registers(false);
+}
+
+/* For a vector or x87 instruction of such a group, of AREA_X2 bytes: its host address in AREA_X1, and EFLAGS says E. */
+static void make_find(Thunk thunk, bool is_store)
+{
+    uint32_t miss;
+
+    begin(thunk);
+    miss = probe_alone(0, is_store);
+    asm_store(a, 8, at_entry(AREA_X1), RAX);
+    asm_alu(a, ALU_CMP, 4, RAX, rm_reg(RAX));
+    asm_patch_here(a, miss);
+    move_probe_registers(false);
+    asm_ret(a);
 }
 
 static Mem use_field(int reg, size_t offset)
@@ -540,6 +559,8 @@ void thunks_init(void)
     make_bytes(THUNK_LOAD_BYTES, (uintptr_t)backend.runtime.load_bytes);
     make_bytes(THUNK_STORE_BYTES, (uintptr_t)backend.runtime.store_bytes);
     make_other_memory();
+    make_find(THUNK_FIND_LOAD, false);
+    make_find(THUNK_FIND_STORE, true);
     make_site(THUNK_SITE_LOAD, G_STRUCT_OFFSET(CpuHot, tlb_load));
     make_site(THUNK_SITE_STORE, G_STRUCT_OFFSET(CpuHot, tlb_store));
     make_call(THUNK_CALL, false, false);
