@@ -19,6 +19,7 @@ typedef struct Repeat {
     bool repne, backward;
     bool is_plain;      /* upward, and pointers are addresses */
     int source_seg;
+    bool is_prepared;   /* the next two are known */
     unsigned mode;      /* MMU mode */
     uintptr_t ra;
     bool compared;      /* and these two values last */
@@ -361,9 +362,21 @@ static void run_outs(const Repeat *r)
     done(r, 1);
 }
 
-static uint64_t page_room(uint64_t addr, unsigned size)
+enum { LONGEST_RUN = 64 * 1024 /* bytes between two looks at CpuHot.poll */ };
+
+/* The host address of elements in pages that a table of the TLB knows, and which are neighbours on the host too. *n is reduced. */
+static uint8_t *known_run(const Repeat *r, const void *table, uint64_t addr, uint64_t *n)
 {
-    return (GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1))) >> __builtin_ctz(size);
+    unsigned shift = __builtin_ctz(r->size);
+    uint8_t *host = tlb_lookup(table, r->s->hot.tlb_mask, addr);
+    uint64_t room = GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)), wanted = MIN(*n, LONGEST_RUN >> shift) << shift;
+
+    while (host && room < wanted && addr + room <= r->addr_mask &&
+           tlb_lookup(table, r->s->hot.tlb_mask, addr + room) == host + room) {
+        room += GUEST_PAGE_SIZE;
+    }
+    *n = MIN(wanted, room) >> shift;
+    return *n ? host : NULL;
 }
 
 /* A run of MOVS or STOS in pages that the TLB knows. False: it is something else, nothing was done. */
@@ -371,19 +384,15 @@ static bool run_known(const Repeat *r, uint64_t n)
 {
     uint64_t to = get_pointer(r, R_DI), from = get_pointer(r, R_SI);
     const uint8_t *host_from;
-    uint8_t *host_to;
+    uint8_t *host_to = known_run(r, r->s->hot.tlb_store, to, &n);
 
-    n = MIN(n, page_room(to, r->size));
-    if (r->op == STRING_MOVS) {
-        n = MIN(n, page_room(from, r->size));
-    }
-    if (!n || !(host_to = tlb_lookup(r->s->hot.tlb_store, r->s->hot.tlb_mask, to))) {
+    if (!host_to) {
         return false;
     }
     if (r->op == STRING_STOS) {
         fill_run(r, host_to, r->s->reg[R_AX], n);
     } else {
-        if (!(host_from = tlb_lookup(r->s->hot.tlb_load, r->s->hot.tlb_mask, from))) {
+        if (!(host_from = known_run(r, r->s->hot.tlb_load, from, &n))) {
             return false;
         }
         copy_run(r, host_to, host_from, n);
@@ -403,12 +412,23 @@ static bool is_plain(const X86State *s, uint64_t how, unsigned seg)
            (op == STRING_STOS || (op == STRING_MOVS && (seg == S_DS || seg == S_ES || seg == S_SS)));
 }
 
+/* What only a run needs that is not known to the TLB. */
+static void prepare(Repeat *r)
+{
+    if (!r->is_prepared) {
+        r->is_prepared = true;
+        r->mode = guest_ops(r->s->hot.cpu)->mmu_mode(r->s->hot.cpu, false);
+        r->ra = tcg_caller_pc(r->s);
+    }
+}
+
 /* One run of at most n elements. True if a comparison ended the repetition. */
 static bool run(Repeat *r, uint64_t n)
 {
     if (r->is_plain && run_known(r, n)) {
         return false;
     }
+    prepare(r);
     switch (r->op) {
     case STRING_MOVS:
         run_movs(r, n);
@@ -444,8 +464,6 @@ static uint64_t repeat(X86State *s, uint64_t how, unsigned seg)
         .backward = s->df < 0,
         .is_plain = is_plain(s, how, seg),
         .source_seg = seg,
-        .mode = guest_ops(s->hot.cpu)->mmu_mode(s->hot.cpu, false),
-        .ra = tcg_caller_pc(s),
     };
     uint64_t left = get_pointer(&r, R_CX);
 

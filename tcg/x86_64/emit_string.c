@@ -5,7 +5,7 @@
 #include "backend.h"
 
 #define PAGE_MASK (~(int32_t)0xfff)
-enum { MOST = 4096 /* elements, so that sums within a check do not overflow */, FAILS = 6 };
+enum { MOST = 4096 /* elements, so that sums within a check do not overflow */, FAILS = 6, FEW = 16 };
 
 typedef struct Fails {
     uint32_t jumps[FAILS];
@@ -45,6 +45,29 @@ static void find_elements(Context *c, const IrInsn *insn, Fails *f, bool is_stor
     asm_alu(a, ALU_ADD, 8, s.to, rm_reg(s.other));
 }
 
+/*
+ * RCX elements, upward, by a loop: the host's string instructions take longer to begin than this does for a few. data is
+ * what is stored; of a copy, another register that may change.
+ */
+static void step_through(Asm *a, bool is_copy, unsigned shift, int data)
+{
+    Mem from = { .base = RSI, .index = RCX, .scale = shift }, to = { .base = RDI, .index = RCX, .scale = shift };
+    uint32_t top;
+
+    if (is_copy) {
+        asm_lea(a, 8, RSI, from);
+    }
+    asm_lea(a, 8, RDI, to);
+    asm_group3(a, 3, 8, rm_reg(RCX)); /* neg */
+    top = asm_offset(a);
+    if (is_copy) {
+        asm_load(a, 1 << shift, data, from);
+    }
+    asm_store(a, 1 << shift, to, data);
+    asm_alu_ri(a, ALU_ADD, 8, rm_reg(RCX), 1);
+    asm_patch(a, asm_jcc(a, CC_NE), top);
+}
+
 static void repeat(Asm *a, bool is_copy, unsigned shift)
 {
     if (shift == 1) {
@@ -62,6 +85,7 @@ static void do_elements(Context *c, const IrInsn *insn, Spare s, int from, int c
 {
     bool is_copy = insn->op == IR_try_copy;
     int source = is_copy ? RSI : RAX;
+    uint32_t many, done;
     Asm *a = &c->a;
 
     asm_store(a, 8, mem_state(AREA_SAVE0), RDI);
@@ -71,7 +95,13 @@ static void do_elements(Context *c, const IrInsn *insn, Spare s, int from, int c
     asm_mov_rr(a, 8, source, is_copy ? s.to : from);
     asm_load(a, 8, RDI, mem_state(AREA_X1));
     asm_mov_rr(a, 8, RCX, s.other);
+    asm_alu_ri(a, ALU_CMP, 4, rm_reg(RCX), FEW);
+    many = asm_jcc(a, CC_A);
+    step_through(a, is_copy, insn->bits, is_copy ? s.other : RAX);
+    done = asm_jmp(a);
+    asm_patch_here(a, many);
     repeat(a, is_copy, insn->bits);
+    asm_patch_here(a, done);
     asm_load(a, 8, RDI, mem_state(AREA_SAVE0));
     asm_load(a, 8, source, mem_state(AREA_SAVE1));
     asm_load(a, 8, RCX, mem_state(AREA_X0));
