@@ -568,7 +568,7 @@ static void forget_jumps_of(SpaceTables *tables)
 
         jumps_clear(jumps, false);
         if (jumps->blocks) {
-            zero_pages(jumps->blocks, JUMP_CACHE_SIZE * sizeof(*jumps->blocks));
+            zero_pages(jumps->blocks, jumps->size * sizeof(*jumps->blocks));
         }
     }
 }

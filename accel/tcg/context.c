@@ -57,8 +57,8 @@ static bool is_empty(const JumpCache *jumps, uint32_t index)
 
 static void jumps_wipe(JumpCache *jumps)
 {
-    zero_pages(jumps->entries, JUMP_CACHE_SIZE * sizeof(*jumps->entries));
-    zero_pages(jumps->listed, JUMP_CACHE_SIZE);
+    zero_pages(jumps->entries, jumps->size * sizeof(*jumps->entries));
+    zero_pages(jumps->listed, jumps->size);
     clear_entry(jumps, 0);
     for (int i = 0; i < 2; i++) {
         jumps->filled[i].n = 0;
@@ -89,14 +89,15 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
     }
 }
 
-static void jumps_allocate(JumpCache *jumps)
+static void jumps_allocate(JumpCache *jumps, uint32_t size)
 {
-    uint8_t *base = map_zeroed(JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1) + 2 * sizeof(FillList));
+    uint8_t *base = map_zeroed(size * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1) + 2 * sizeof(FillList));
 
+    jumps->size = size;
     jumps->entries = (JumpCacheEntry *)base;
-    jumps->blocks = (Block **)(base + JUMP_CACHE_SIZE * sizeof(JumpCacheEntry));
-    jumps->listed = base + JUMP_CACHE_SIZE * (sizeof(JumpCacheEntry) + sizeof(Block *));
-    jumps->filled = (FillList *)(jumps->listed + JUMP_CACHE_SIZE);
+    jumps->blocks = (Block **)(base + size * sizeof(JumpCacheEntry));
+    jumps->listed = base + size * (sizeof(JumpCacheEntry) + sizeof(Block *));
+    jumps->filled = (FillList *)(jumps->listed + size);
     jumps_wipe(jumps);
 }
 
@@ -142,10 +143,10 @@ static void filter_clear(SpaceTables *tables)
 }
 
 /* Two branch targets of a loop may share a place: the old one moves to its second. */
-static void jumps_move(JumpCache *jumps, uint32_t index)
+static void jumps_move(JumpCache *jumps, uint32_t index, unsigned pc_shift)
 {
     JumpCacheEntry old = jumps->entries[index];
-    uint32_t second = jump_cache_second(old.pc);
+    uint32_t second = jump_cache_second(old.pc, pc_shift);
     bool local = jumps->listed[index] & 1 << FILL_LOCAL;
 
     jumps->entries[second] = old;
@@ -163,10 +164,11 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
 {
     SpaceTables *tables = tables_of_mode(ec, ec->mode);
     JumpCache *jumps = ec->jumps;
-    uint32_t index = jump_cache_index(pc), page = page_number(jumps->base + pc);
+    unsigned pc_shift = ec->ops->tcg.pc_shift;
+    uint32_t index = jump_cache_index(pc, pc_shift), page = page_number(jumps->base + pc);
 
     if (!is_empty(jumps, index) && jumps->entries[index].pc != pc) {
-        jumps_move(jumps, index);
+        jumps_move(jumps, index, pc_shift);
     }
     jumps->entries[index] = (JumpCacheEntry){ pc, block->code ? block->code->entry : NULL };
     jumps->blocks[index] = block;
@@ -195,7 +197,7 @@ static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
         return;
     }
     if (jumps->filled[FILL_LOCAL].overflow || jumps->filled[FILL_GLOBAL].overflow) {
-        for (uint32_t i = 0; i < JUMP_CACHE_SIZE; i++) {
+        for (uint32_t i = 0; i < jumps->size; i++) {
             drop_if_on(jumps, i, page);
         }
         return;
@@ -506,7 +508,7 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
         if (oldest->entries) {
             jumps_clear(oldest, false);
         } else {
-            jumps_allocate(oldest);
+            jumps_allocate(oldest, JUMP_CACHE_SIZE >> ec->ops->tcg.pc_shift);
         }
         oldest->flags = flags;
         oldest->base = base;

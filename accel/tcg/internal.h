@@ -87,6 +87,7 @@ typedef struct JumpCache {
     uint64_t flags, base;
     uint64_t used; /* for replacement */
     JumpCacheEntry *entries; /* NULL: not used yet */
+    uint32_t size;           /* places */
     struct Block **blocks;   /* behind each entry */
     FillList *filled;        /* two of them */
     uint8_t *listed;

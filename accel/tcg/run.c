@@ -415,7 +415,7 @@ static void check_mode(EngineCpu *ec, const BlockKey *key)
 
 static Block *cached_block(EngineCpu *ec, const BlockKey *key)
 {
-    uint32_t index = jump_cache_index(key->pc);
+    uint32_t index = jump_cache_index(key->pc, ec->ops->tcg.pc_shift);
     Block *block;
 
     if (ec->jumps->entries[index].pc != key->pc) {

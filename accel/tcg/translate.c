@@ -383,7 +383,7 @@ static void make_room(EngineCpu *ec)
  */
 static Block *remembered(EngineCpu *ec, const BlockKey *key, unsigned variant, const uint8_t *host)
 {
-    Block *block = variant ? NULL : ec->jumps->blocks[jump_cache_index(key->pc)];
+    Block *block = variant ? NULL : ec->jumps->blocks[jump_cache_index(key->pc, ec->ops->tcg.pc_shift)];
 
     if (block && !block->dead && block->host == host && (block->key.pic_bits || block->key.pc == key->pc) &&
         block->key.flags == key->flags && block->key.base == key->base && !block->host2 &&

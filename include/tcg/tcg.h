@@ -31,17 +31,20 @@ typedef struct JumpCacheEntry {
     uint64_t pc; /* value of the pc slot; jump_cache_empty() of the place never matches */
     const void *code;
 } JumpCacheEntry;
-/* The place is the low half of a word: one instruction. Most of the table is never touched, and so takes no memory. */
+/*
+ * The place is the low half of a word, without the bits that are always zero (TcgTarget.pc_shift): two instructions. Most of the
+ * table is never touched, and so takes no memory; of its places the first JUMP_CACHE_SIZE >> pc_shift are used.
+ */
 #define JUMP_CACHE_SIZE  (1u << 16)
-static inline uint32_t jump_cache_index(uint64_t pc)
+static inline uint32_t jump_cache_index(uint64_t pc, unsigned pc_shift)
 {
-    return (uint16_t)pc;
+    return (uint16_t)pc >> pc_shift;
 }
 /* Where an entry goes that another drove from its place; looked at before the engine is. */
 #define JUMP_CACHE_SECOND_SHIFT 9
-static inline uint32_t jump_cache_second(uint64_t pc)
+static inline uint32_t jump_cache_second(uint64_t pc, unsigned pc_shift)
 {
-    return (uint32_t)(pc ^ pc >> JUMP_CACHE_SECOND_SHIFT) & (JUMP_CACHE_SIZE - 1);
+    return jump_cache_index(pc ^ pc >> JUMP_CACHE_SECOND_SHIFT, pc_shift);
 }
 /* The pc of an empty place, whose first and second places are others. Memory of zeros is empty but for place 0. */
 static inline uint64_t jump_cache_empty(uint32_t place)
@@ -147,6 +150,7 @@ typedef struct TcgTarget {
     uint32_t fxsave_offset; /* 64-byte aligned offset of a 512-byte FXSAVE image; 0: none */
     uint32_t ymm_offset;    /* 16-byte aligned offset of 16 upper halves of YMM registers; 0: none */
     bool use_vector_pins;   /* guest vector register n is host vector register n while loaded */
+    unsigned pc_shift;      /* log2 of what instructions are aligned to */
 } TcgTarget;
 
 typedef struct TcgOptions {

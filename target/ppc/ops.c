@@ -60,6 +60,7 @@ const GuestOps ppc_guest_ops = {
         .slots = ppc_slots,
         .n_slots = SLOT_COUNT,
         .pc_slot = SLOT_PC,
+        .pc_shift = 2,
     },
     .helpers = ppc_helpers,
     .n_helpers = HELPER_COUNT,

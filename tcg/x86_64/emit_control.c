@@ -147,7 +147,7 @@ static void far_jump(Context *c, uint64_t pc)
 {
     asm_load(&c->a, 8, R11, mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache)));
     asm_mov_ri(&c->a, R13, pc);
-    jump_by_entry(c, jump_cache_index(pc) * sizeof(JumpCacheEntry));
+    jump_by_entry(c, jump_cache_index(pc, backend.target.pc_shift) * sizeof(JumpCacheEntry));
 }
 
 /* Behind a direct exit's branch: where that leads at first, and for a far one that cannot be linked. */
@@ -176,7 +176,7 @@ static void lookup_jump(Context *c)
     Asm *a = &c->a;
 
     asm_zext_rr(a, 2, R11, R13); /* jump_cache_index() */
-    asm_shift_imm(a, SH_SHL, 4, R11, 4);
+    asm_shift_imm(a, SH_SHL, 4, R11, 4 - backend.target.pc_shift);
     asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
     jump_by_entry(c, 0);
 }

@@ -484,14 +484,15 @@ static void make_unchained(Thunk thunk, unsigned pic_size)
 static void make_exits(void)
 {
     uint32_t not_loaded, miss;
+    unsigned pc_shift = backend.target.pc_shift;
 
     /* The pc in r13 is not in its first place in the jump cache. */
     begin(THUNK_SECOND);
     asm_mov_rr(a, 8, R11, R13);
     asm_shift_imm(a, SH_SHR, 8, R11, JUMP_CACHE_SECOND_SHIFT);
     asm_alu(a, ALU_XOR, 4, R11, rm_reg(R13));
-    asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), JUMP_CACHE_SIZE - 1);
-    asm_shift_imm(a, SH_SHL, 4, R11, 4);
+    asm_alu_ri(a, ALU_AND, 4, rm_reg(R11), (JUMP_CACHE_SIZE - 1) >> pc_shift << pc_shift);
+    asm_shift_imm(a, SH_SHL, 4, R11, 4 - pc_shift);
     asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
     asm_alu_mr(a, ALU_CMP, 8, rm_mem(mem_at(R11, 0)), R13);
     miss = asm_jcc(a, CC_NE);

@@ -163,7 +163,7 @@ static void far_exits_use_the_jump_cache(void)
     state->reg[0] = 0;
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(state->pc, ==, 0x1008);
-    cache[jump_cache_index(0x1008)] = (JumpCacheEntry){0x1008, host->code};
+    cache[jump_cache_index(0x1008, 0)] = (JumpCacheEntry){0x1008, host->code};
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_UNCHAINED);
     g_assert_cmpuint(state->reg[0], ==, 10);
     g_assert_cmphex(state->pc, ==, 0x2000);
@@ -186,7 +186,7 @@ static void lookups_use_the_jump_cache(void)
     state->reg[3] = 0x123456789a;
     g_assert_cmpint(enter(from, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(state->pc, ==, 0x123456789a);
-    cache[jump_cache_index(0x123456789a)] = (JumpCacheEntry){0x123456789a, to->code};
+    cache[jump_cache_index(0x123456789a, 0)] = (JumpCacheEntry){0x123456789a, to->code};
     g_assert_cmpint(enter(from, &exit), ==, TCG_EXIT_UNCHAINED);
     g_assert_cmphex(state->pc, ==, 0x2000);
     g_assert_cmpuint(state->reg[0], ==, 10);

@@ -764,7 +764,7 @@ static void the_jump_cache_is_used(void)
         g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_LOOKUP);
         g_assert_cmphex(s->pc, ==, s->reg[11]);
     }
-    s->jumps[jump_cache_index(pc)] = (JumpCacheEntry){ pc, target->code };
+    s->jumps[jump_cache_index(pc, 0)] = (JumpCacheEntry){ pc, target->code };
     g_assert_cmpint(tcg_enter(s, far->code, &exit), ==, TCG_EXIT_YIELD);
     s->reg[11] = pc;
     g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_YIELD);
