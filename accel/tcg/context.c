@@ -470,6 +470,7 @@ static void context_enter(EngineCpu *ec, uint64_t id)
     ec->globals = globals_of(ec, id);
     ec->globals->used = ec->clock;
     ec->n_switches++;
+    ec->modes_seq++;
     context_catch_up(ec, ec->context);
     globals_own(ec);
     context_drop_flagged_stores(ec);
@@ -505,6 +506,7 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
     }
     if (!ec->jumps) {
         ec->jumps = oldest;
+        ec->modes_seq++;
         if (oldest->entries) {
             jumps_clear(oldest, false);
         } else {
@@ -539,17 +541,39 @@ void engine_update_mode(Cpu *cpu)
     choose_jumps(ec, key.flags, key.base);
 }
 
+static KnownMode *known_mode(EngineCpu *ec, unsigned mode, uint64_t flags)
+{
+    return &ec->known_modes[((uint32_t)(flags ^ flags >> 32) * 0x9e3779b1u >> 28 ^ mode) % KNOWN_MODES];
+}
+
+/* A system call and its return come here: what they chose last is still there, mostly. */
 void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base)
 {
     EngineCpu *ec = cpu->engine;
+    KnownMode *known;
 
     if (!ec || !ec->context) {
         return; /* the next block's start asks for all of it */
     }
     ec->mode = mode;
     ec->fetch_mode = fetch_mode;
+    known = known_mode(ec, mode, flags);
+    if (G_LIKELY(known->seq == ec->modes_seq && known->flags == flags && known->base == base && known->mode == mode &&
+                 (!known->has_sites || known->tlb == ec->sites_of))) {
+        CpuHot *hot = cpu->hot;
+
+        hot->tlb_mask = known->tlb->mask;
+        hot->tlb_load = known->tlb->load;
+        hot->tlb_store = known->tlb->store;
+        hot->jump_cache = known->entries;
+        known->jumps->used = ++ec->clock;
+        ec->jumps = known->jumps;
+        return;
+    }
     tlb_publish(ec);
     choose_jumps(ec, flags, base);
+    *known = (KnownMode){ flags, base, ec->tlb[mode], ec->jumps, ec->jumps->entries, ec->modes_seq, mode,
+                          !(ec->ops->system_modes >> mode & 1) };
 }
 
 void engine_flush_all(Cpu *cpu)

@@ -182,6 +182,7 @@ static bool start_cpu(Cpu *cpu, GError **error)
         ec = g_new0(EngineCpu, 1);
         ec->cpu = cpu;
         ec->ops = guest_ops(cpu);
+        ec->modes_seq = 1;
         ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
         cpu->engine = ec;
     }

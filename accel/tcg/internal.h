@@ -173,6 +173,18 @@ typedef struct Globals {
 #define WORLDS 8
 #define RECENT_JUMPS 8
 
+/* What engine_change_mode found for a mode and key flags, for the next time. */
+typedef struct KnownMode {
+    uint64_t flags, base;
+    Tlb *tlb;
+    JumpCache *jumps;
+    JumpCacheEntry *entries;
+    uint64_t seq;      /* valid while equal to EngineCpu.modes_seq */
+    unsigned mode;
+    bool has_sites;    /* tlb must be EngineCpu.sites_of */
+} KnownMode;
+#define KNOWN_MODES 16
+
 enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
 
 #define REMOTE_PAGES 256
@@ -201,6 +213,8 @@ typedef struct EngineCpu {
     unsigned mode, kernel_mode, fetch_mode;
     MmuContext *context;
     JumpCache *jumps;
+    KnownMode known_modes[KNOWN_MODES];
+    uint64_t modes_seq;        /* changes with the tables that modes have */
     JumpCache *recent_jumps[MMU_MODES][RECENT_JUMPS]; /* the last ones of each mode, by a hash of their flags */
     MmuContext contexts[MMU_CONTEXTS];
     Globals worlds[WORLDS];

@@ -37,14 +37,6 @@ bool ppc_walk_booke(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode,
 void ppc_raise_fault_booke(PpcState *s, uint32_t addr, MmuAccess access) G_GNUC_NORETURN;
 uint64_t ppc_space_booke(const PpcState *s);
 void ppc_booke_flash_invalidate(PpcState *s, bool tlb0, bool tlb1); /* MMUCSR0 */
-static inline unsigned ppc_booke_data_mode(const PpcState *s)
-{
-    return (s->msr & MSR_DR ? 2 : 0) | (s->msr & MSR_PR ? 1 : 0);
-}
-static inline unsigned ppc_booke_fetch_mode(const PpcState *s)
-{
-    return (s->msr & MSR_IR ? 2 : 0) | (s->msr & MSR_PR ? 1 : 0);
-}
 
 /* excp-booke.c */
 void ppc_booke_enter(PpcState *s, uint32_t vector);

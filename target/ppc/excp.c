@@ -61,6 +61,14 @@ uint64_t ppc_helper_check_aligned(PpcState *s, uint64_t addr, uint64_t size, uin
     return 0;
 }
 
+void ppc_poll_interrupts(PpcState *s)
+{
+    if (atomic_load_explicit(&s->pending, memory_order_relaxed) || (ppc_isa(s, ISA_BOOKE) && ppc_booke_wanted(s))) {
+        atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
+        atomic_fetch_or(&s->hot.cpu->requests, CPU_REQ_INTR);
+    }
+}
+
 /* MODE_ASSUMED as it is. */
 static uint64_t assumable_mode(const PpcState *s)
 {
@@ -107,6 +115,12 @@ static uint64_t rare_mode(PpcState *s)
     return m | ppc_debug_mode(s) | ppc_pmu_mode(s);
 }
 
+/* That none of rare_mode's is on, by the registers that turn them on. */
+static bool nothing_rare(const PpcState *s)
+{
+    return !((s->spr[SPR_IABR] | s->spr[SPR_CIABR]) || s->pmu.active || ppc_isa(s, ISA_BOOKE | ISA_970));
+}
+
 static void publish_mode(PpcState *s)
 {
     if (engine.change_mode && s->published_space == s->space_id) {
@@ -127,7 +141,7 @@ void ppc_update_mode(PpcState *s)
     } else {
         m = (m & ~MODE_ASSUMED) | s->assumed | MODE_PREFIX;
     }
-    s->mode_flags = m | rare_mode(s);
+    s->mode_flags = nothing_rare(s) ? m : m | rare_mode(s);
     ppc_poll_interrupts(s);
     publish_mode(s);
 }
@@ -392,14 +406,6 @@ bool ppc_has_work(Cpu *cpu)
         return true;
     }
     return wanted(s) != 0;
-}
-
-void ppc_poll_interrupts(PpcState *s)
-{
-    if (atomic_load_explicit(&s->pending, memory_order_relaxed) || (ppc_isa(s, ISA_BOOKE) && ppc_booke_wanted(s))) {
-        atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
-        atomic_fetch_or(&s->hot.cpu->requests, CPU_REQ_INTR);
-    }
 }
 
 static void forget(PpcState *s, uint32_t vector)

@@ -164,14 +164,29 @@ void ppc_fp_settle(PpcState *s);
 bool ppc_fp_is_fast(const PpcState *s);
 void ppc_fp_update_fast(PpcState *s); /* after FPSCR has changed */
 
+/* The MMU modes of data and of instruction fetches. Book E: the address space, and whether it is a process. */
+static inline unsigned ppc_data_mode(const PpcState *s)
+{
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return (s->msr & MSR_DR ? 2 : 0) | (s->msr & MSR_PR ? 1 : 0);
+    }
+    return !(s->msr & MSR_DR) ? MMU_REAL : s->msr & MSR_PR ? MMU_USER : MMU_KERNEL;
+}
+
+static inline unsigned ppc_fetch_mode(const PpcState *s)
+{
+    if (ppc_isa(s, ISA_BOOKE)) {
+        return (s->msr & MSR_IR ? 2 : 0) | (s->msr & MSR_PR ? 1 : 0);
+    }
+    return !(s->msr & MSR_IR) ? MMU_FETCH_REAL : s->msr & MSR_PR ? MMU_FETCH_USER : MMU_FETCH_KERNEL;
+}
+
 /* mmu.c and the MMUs. Addresses are effective. */
 bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode);
 void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store);
 uint64_t ppc_space_id(PpcState *s);
 bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word); /* as fetched, without a fault */
-unsigned ppc_data_mode(const PpcState *s);
-unsigned ppc_fetch_mode(const PpcState *s);
 void ppc_mmu_reset(PpcState *s);
 
 /* Time base (timebase.c). */

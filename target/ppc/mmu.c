@@ -40,22 +40,6 @@ void ppc_table_written(PpcState *s, PhysAddr addr, unsigned size)
     }
 }
 
-unsigned ppc_data_mode(const PpcState *s)
-{
-    if (ppc_isa(s, ISA_BOOKE)) {
-        return ppc_booke_data_mode(s);
-    }
-    return !(s->msr & MSR_DR) ? MMU_REAL : s->msr & MSR_PR ? MMU_USER : MMU_KERNEL;
-}
-
-unsigned ppc_fetch_mode(const PpcState *s)
-{
-    if (ppc_isa(s, ISA_BOOKE)) {
-        return ppc_booke_fetch_mode(s);
-    }
-    return !(s->msr & MSR_IR) ? MMU_FETCH_REAL : s->msr & MSR_PR ? MMU_FETCH_USER : MMU_FETCH_KERNEL;
-}
-
 static bool real_walk(PpcState *s, VirtAddr addr, MmuResult *out)
 {
     /* Some bits of real addresses are ignored, and the hypervisor's top bit says "uncached" (Book III, 6.7.3). */
