@@ -18,6 +18,7 @@
 /* The lowest 64 KiB are ours: the way in at ENTRY, a stack for the client below STACK. */
 enum { ENTRY = 0x4000, STACK = 0xfe00, OURS = 0x10000, PAGE = 4096 };
 enum { MAX_ARGS = 16, NAME_MAX_SIZE = 128, PATH_MAX_SIZE = 512, VALUE_MAX = 1 << 20, MAX_CLAIMS = 256, MAX_PROPS = 4096 };
+enum { VALUES_MAX = 16 << 20, WRITE_MAX = 1 << 16 }; /* what a client may have kept, and written at a time */
 /* Names are longer than the standard's 31 characters on these machines: clients have room for 64. */
 enum { PROP_NAME_ROOM = 64 };
 enum { FIRST_HANDLE = 0x2000, FIRST_INSTANCE = 0x1000, MAX_INSTANCES = 64 };
@@ -48,6 +49,7 @@ static struct {
     char *instance_paths[MAX_INSTANCES];
     GArray *claims;
     unsigned n_props;
+    size_t n_bytes; /* of values */
 } client;
 
 /* ---- the tree ---- */
@@ -89,11 +91,13 @@ static ClientProp *find_prop(const ClientNode *node, const char *name)
 static bool set_prop(ClientNode *node, const char *name, const void *data, size_t size)
 {
     ClientProp *prop = find_prop(node, name);
+    size_t old = prop ? g_bytes_get_size(prop->value) : 0;
 
+    if (client.n_bytes - old + size > VALUES_MAX || (!prop && client.n_props == MAX_PROPS)) {
+        return false;
+    }
+    client.n_bytes += size - old;
     if (!prop) {
-        if (client.n_props == MAX_PROPS) {
-            return false;
-        }
         client.n_props++;
         prop = g_new0(ClientProp, 1);
         prop->name = g_strdup(name);
@@ -258,6 +262,7 @@ static void adopt_tree(uint8_t *tree)
 
     free_node(client.root);
     client.n_props = 0;
+    client.n_bytes = 0;
     client.root = read_node(tree, 0, NULL);
     g_free(tree);
     for (unsigned i = 0; i < MAX_INSTANCES; i++) {
@@ -439,7 +444,7 @@ static uint32_t path_service(ClientNode *node, PhysAddr buffer, uint32_t room)
 
 static uint32_t write_console(const Call *c)
 {
-    uint32_t left = c->args[2];
+    uint32_t left = MIN(c->args[2], WRITE_MAX);
 
     if (!by_instance(c->args[0])) {
         return NOTHING;
