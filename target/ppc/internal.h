@@ -48,7 +48,7 @@ enum {
     ISA_970 = 1 << 24,
 };
 
-typedef enum PpcMmu { PPC_MMU_REAL, PPC_MMU_32, PPC_MMU_603, PPC_MMU_HASH64, PPC_MMU_RADIX, PPC_MMU_440, PPC_MMU_E500 } PpcMmu;
+typedef enum PpcMmu { PPC_MMU_32, PPC_MMU_603, PPC_MMU_HASH64, PPC_MMU_RADIX, PPC_MMU_440, PPC_MMU_E500 } PpcMmu;
 
 typedef struct PpcModel {
     const char *name, *about;

@@ -6,7 +6,7 @@
 
 /* Users, supervisor, hypervisor: reading, writing. */
 enum { UR = 1, UW = 2, SR = 4, SW = 8, HR = 16, HW = 32 };
-enum { USER = UR | UW | SR | SW, READ = UR | SR, SUPER = SR | SW, SUPER_READ = SR, HYPER = HR | HW, USER_READ_SUPER = UR | SR | SW };
+enum { USER = UR | UW | SR | SW, READ = UR | SR, SUPER = SR | SW, SUPER_READ = SR, HYPER = HR | HW };
 
 typedef uint64_t ReadSpr(PpcState *s, unsigned n);
 typedef void WriteSpr(PpcState *s, unsigned n, uint64_t value);

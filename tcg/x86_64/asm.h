@@ -198,11 +198,6 @@ static inline void asm_setcc(Asm *a, IrCc cc, int to)
     asm_op(a, 0x90 | MAP_0F | BYTE_RM | cc, 4, 0, rm_reg(to));
 }
 
-static inline void asm_xchg_rr(Asm *a, int x, int y)
-{
-    asm_op(a, 0x87, 8, x, rm_reg(y));
-}
-
 static inline void asm_ret(Asm *a)
 {
     asm_byte(a, 0xc3);

@@ -28,7 +28,7 @@ enum {
     N_SPILLS = 54,
     AREA_UPDATE = -0x200, /* address of an update that goes the slow way */
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
-    AREA_SITE = AREA_REGS + 8 * RSP, /* of THUNK_SITE: nobody keeps RSP there */
+    AREA_SITE = AREA_REGS + 8 * RSP, /* of THUNK_SITE_LOAD and _STORE: nobody keeps RSP there */
     AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
     AREA_LOOP_TRIPS = AREA_LOOP + 0x78, /* iterations that are made before its operands are checked at once */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
@@ -296,15 +296,10 @@ typedef struct Context {
 /* liveness.c */
 void liveness(Context *c);
 
-/* alloc.c: registers, values and slots. "After" means after the current insn. */
+/* alloc.c: registers, values and slots. */
 static inline Value *value_of(Context *c, uint32_t id)
 {
     return &c->values[id];
-}
-
-static inline bool used_after(const Context *c, const Value *v)
-{
-    return v->last_use > c->i;
 }
 
 static inline void lock_reg(Context *c, int reg)
