@@ -373,7 +373,7 @@ int alloc_temp(Context *c)
                 reg = r;
             }
         }
-        if (reg == NO_REG && (!c->one_root || c->loop.running)) {
+        if (reg == NO_REG && (c->max_roots > 1 || c->loop.running)) {
             longjmp(c->out_of_registers, 1);
         }
         g_assert(reg != NO_REG);

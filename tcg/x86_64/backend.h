@@ -167,7 +167,7 @@ typedef struct XmmSave {
     int32_t field;
 } XmmSave;
 
-enum { GROUP_ROOTS = 2 };
+enum { GROUP_ROOTS = 3 };
 
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
@@ -183,7 +183,7 @@ typedef struct ColdStub {
     uint16_t bits;     /* IrMem, or the raw index, or op_size, or TcgExit */
     int32_t disp;
     int32_t loop_left; /* see loop_expire */
-    uint32_t jumps[4]; /* rel32 offsets that lead here; 0: none */
+    uint32_t jumps[2 * GROUP_ROOTS]; /* rel32 offsets that lead here; 0: none */
     uint32_t resume;
     uint64_t imm;      /* value, pc of exits */
     uint64_t pc;       /* guest pc of a faulting access */
@@ -245,7 +245,7 @@ typedef struct Context {
     uint32_t group_last;  /* the last insn of the current group, 0: none */
     uint32_t group_stub;
     unsigned site_start, n_sites; /* which entries sites take */
-    bool one_root;        /* groups have no more */
+    unsigned max_roots;   /* of a group */
     jmp_buf out_of_registers; /* of what an operation within a group of more roots, or in a loop, wants */
     uint32_t group_root[GROUP_ROOTS]; /* values that its addresses are at constant distances from; 0: none */
     int group_addend[GROUP_ROOTS];    /* registers, held: what makes an address the host's; 32-bit: the host address of the lowest byte */
@@ -295,6 +295,7 @@ typedef struct Context {
 
 /* liveness.c */
 void liveness(Context *c);
+void fold_addresses(IrBlock *ir);
 
 /* alloc.c: registers, values and slots. */
 static inline Value *value_of(Context *c, uint32_t id)

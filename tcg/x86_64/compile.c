@@ -447,6 +447,7 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     prepare(c, ir);
     c->far_exit = far_exit;
     c->opaque = opaque;
+    fold_addresses(ir);
     liveness(c);
     buffer_begin(&c->a);
     if (!has_room(c)) {
@@ -488,7 +489,7 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
 {
     Context *c = &context;
 
-    c->one_root = false;
+    c->max_roots = GROUP_ROOTS;
     c->loop_wanted = true;
     c->loop_bases = LOOP_BASES;
     if (setjmp(c->out_of_registers)) { /* from the start, with fewer registers that are held */
@@ -496,7 +497,7 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
         if (c->loop.running) {
             give_loop_fewer_registers(c);
         } else {
-            c->one_root = true;
+            c->max_roots--;
         }
     }
     return compile(c, ir, far_exit, opaque);

@@ -1,6 +1,6 @@
 /*
  * Groups: accesses at small distances from one address, one behind the other, share a TLB check; those
- * from two addresses in turn share two.
+ * from two addresses in turn share two, vector and x87 operands from three share three.
  *
  * The check is that the whole span lies in one page of the table. Where it fails all of the group
  * goes the slow way, access by access; the code between them is repeated there. So nothing between
@@ -172,7 +172,8 @@ static bool is_possible(const Context *c, const Plan *plan, uint32_t id, const I
     if (plan->n_roots == 0) {
         return true;
     }
-    return plan->n_roots < GROUP_ROOTS && !c->one_root && is_in_pin(c, first) && root_register(c, id) != NO_REG;
+    return plan->n_roots < (raw_of(c, first) ? c->max_roots : MIN(c->max_roots, 2)) && is_in_pin(c, first) &&
+           root_register(c, id) != NO_REG;
 }
 
 /* The root of an access, which is *offset away, a new one if there may be another; NULL: it belongs to no group with these. */
@@ -235,8 +236,8 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
             break;
         }
     }
-    if (n && of[n - 1] != plan->roots && of[n - 1]->members == 1) { /* alone and at the end: it gains nothing */
-        plan->n_roots = 1;
+    while (n && of[n - 1] != plan->roots && of[n - 1]->members == 1) { /* alone and at the end: it gains nothing */
+        plan->n_roots--;
         n--;
     }
     if (plan->roots[0].members < 2 || (n == 2 && first->bits & IRM_UPDATE && first->op == IR_load)) {
@@ -266,12 +267,16 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     unsigned size = access_size(c, insn);
     int64_t offset;
     uint32_t id = root_of(c->ir, insn, &offset);
-    unsigned root = id != c->group_root[0];
-    Mem mem = is_32bit(c, id) ? mem_at(c->group_addend[root], offset - c->group_low[root])
-                              : mem_index(c->group_addend[root], addr.reg, addr.disp);
     Member *m = member_new(c, insn, addr);
+    unsigned root = 0;
     int32_t imm = 0;
+    Mem mem;
 
+    while (c->group_root[root] != id) {
+        root++;
+    }
+    mem = is_32bit(c, id) ? mem_at(c->group_addend[root], offset - c->group_low[root])
+                          : mem_index(c->group_addend[root], addr.reg, addr.disp);
     if (insn->op == IR_load) {
         m->out = out;
     } else if (insn->op == IR_store) {
@@ -339,11 +344,13 @@ Mem loop_address(Context *c, const IrInsn *insn, int addend)
 /* The checks of all roots, before the first access; the cold stub is behind each. */
 static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Address addr)
 {
-    int scratch, addend[GROUP_ROOTS], second = NO_REG;
+    int scratch, addend[GROUP_ROOTS], other_root[GROUP_ROOTS];
     const IrRaw *raw = raw_of(c, first);
 
-    if (plan->n_roots > 1 && (second = root_register(c, plan->roots[1].id)) == NO_REG) {
-        second = value_use(c, plan->roots[1].id); /* it had to make way for what the first access loads */
+    for (unsigned k = 1; k < plan->n_roots; k++) {
+        if ((other_root[k] = root_register(c, plan->roots[k].id)) == NO_REG) {
+            other_root[k] = value_use(c, plan->roots[k].id); /* it had to make way for what the first access loads */
+        }
     }
     /*
      * All registers first: what makes room must come before any branch. R11 is not for keeps: slots that
@@ -362,15 +369,15 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
         Mem mem;
 
         if (k) {
-            span = (Address){ .reg = second, .size = is_32bit(c, root->id) ? 4 : 8, .is_clean = c->values[root->id].clean,
+            span = (Address){ .reg = other_root[k], .size = is_32bit(c, root->id) ? 4 : 8, .is_clean = c->values[root->id].clean,
                               .is_site = addr.is_site };
         }
         span.disp += k ? root->low : root->low - root->first;
         mem = emit_probe_in(c, k ? &other : stub, span, root->high - root->low + 1, root->stores,
                             raw && !k ? raw->mem_align : 1, addend[k], scratch);
         if (k) {
-            stub->jumps[2] = other.jumps[0];
-            stub->sites[1] = other.sites[0];
+            stub->jumps[2 * k] = other.jumps[0];
+            stub->sites[k] = other.sites[0];
         }
         if (is_32bit(c, root->id) && mem.base == addend[k]) {
             if (mem.index != NO_REG || mem.disp) {
@@ -394,7 +401,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     const IrRaw *raw = raw_of(c, insn);
     ColdStub *stub;
     Address addr;
-    uint32_t second;
+    uint32_t others[GROUP_ROOTS] = { 0 };
     int32_t imm;
     Plan plan;
     int out;
@@ -407,9 +414,11 @@ bool emit_group(Context *c, const IrInsn *insn)
     if (c->held || !may_begin(c, insn) || c->values[insn->in[0]].is_const || !make_plan(c, insn, &plan)) {
         return false;
     }
-    second = plan.n_roots > 1 && c->ir->value_def[plan.roots[1].id] < (uint32_t)c->i ? plan.roots[1].id : 0;
-    if (second) { /* no operand itself, it may have had its last use before: kept for the check */
-        c->values[second].refs++;
+    for (unsigned k = 1; k < plan.n_roots; k++) {
+        if (c->ir->value_def[plan.roots[k].id] < (uint32_t)c->i) { /* no operand itself, it may have had its last use before: kept for the check */
+            others[k] = plan.roots[k].id;
+            c->values[others[k]].refs++;
+        }
     }
     clobber_flags(c);
     addr = address_of(c, insn);
@@ -422,10 +431,12 @@ bool emit_group(Context *c, const IrInsn *insn)
     c->group_stub = stub - c->cold;
     stub->first_member = c->n_members;
     check_roots(c, &plan, insn, addr);
-    if (second) {
-        c->values[second].refs--;
-        if (c->values[second].last_use < c->i) { /* it is not what this access stores */
-            value_release(c, second);
+    for (unsigned k = 1; k < plan.n_roots; k++) {
+        if (others[k]) {
+            c->values[others[k]].refs--;
+            if (c->values[others[k]].last_use < c->i) { /* it is not what this access stores */
+                value_release(c, others[k]);
+            }
         }
     }
     stub = &c->cold[c->group_stub];

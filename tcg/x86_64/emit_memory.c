@@ -178,11 +178,10 @@ void cold_call(Context *c, const ColdStub *s, Thunk thunk)
 
 void patch_jumps(Context *c, const ColdStub *s)
 {
-    if (s->jumps[0]) {
-        asm_patch_here(&c->a, s->jumps[0]);
-    }
-    if (s->jumps[2]) {
-        asm_patch_here(&c->a, s->jumps[2]);
+    for (unsigned k = 0; k < 2 * GROUP_ROOTS; k += 2) {
+        if (s->jumps[k]) {
+            asm_patch_here(&c->a, s->jumps[k]);
+        }
     }
     if (s->is_loop && s->kind != COLD_EXIT) {
         loop_expire(c, s->loop_left, s->temp);
