@@ -310,6 +310,14 @@ IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c)
     return v;
 }
 
+IrPair ir_host_counter(IrBlock *ir)
+{
+    IrPair v = { ir_new_value(ir, IR_I64), ir_new_value(ir, IR_I64), NONE };
+
+    append(ir, IR_host_counter, IR_I64, 0, NONE, NONE, NONE, 0)->out = v.low.id;
+    return v;
+}
+
 IrPair ir_mul2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, bool flags)
 {
     IrPair v = {ir_new_value(ir, type), ir_new_value(ir, type), NONE};

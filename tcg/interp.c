@@ -254,6 +254,14 @@ static void do_pure(const IrBlock *ir, const IrInsn *insn)
     }
 }
 
+static void do_counter(const IrInsn *insn)
+{
+    uint64_t counter = __builtin_ia32_rdtsc();
+
+    values[insn->out] = (uint32_t)counter;
+    values[insn->out + 1] = counter >> 32;
+}
+
 static bool branch_taken(const IrInsn *insn)
 {
     IrInsn compare = {.op = IR_setcond, .type = insn->type, .bits = insn->bits};
@@ -294,6 +302,9 @@ static TcgExit run(void *state, const IrBlock *ir)
         case IR_get_field:
             values[insn->out] = 0;
             memcpy(&values[insn->out], (const uint8_t *)state + insn->imm, ir_type_size(insn->type));
+            break;
+        case IR_host_counter:
+            do_counter(insn);
             break;
         case IR_load_code:
             values[insn->out] = 0;

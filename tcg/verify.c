@@ -266,6 +266,8 @@ static bool check_insn(Check *c, const IrInsn *insn)
         return insn->out == 0 || define(c, insn->out, insn->type);
     case IR_get_field:
         return check_field(c, insn) && define(c, insn->out, insn->type);
+    case IR_host_counter:
+        return (insn->type == IR_I64 || fail(c, "not of 64 bits")) && define(c, insn->out, IR_I64) && define(c, insn->out + 1, IR_I64);
     case IR_load_code:
         return (insn->type <= IR_I64 || fail(c, "not an integer")) && define(c, insn->out, insn->type);
     case IR_try_copy:

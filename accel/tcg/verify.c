@@ -29,6 +29,7 @@ static bool harmless(const IrBlock *ir)
         case IR_raw:
         case IR_fast: /* may call, and tells FPSCR later */
         case IR_call:
+        case IR_host_counter:
             return false;
         default:
             break;

@@ -296,6 +296,8 @@ IrVal ir_op2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b);
 IrVal ir_op3(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c);
 /* The same, also defining flags; for cmp, test, bt and flags_from value is none. */
 IrValFlags ir_opf(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, IrVal c);
+/* A counter of the host's that goes at one speed, most likely (x86: RDTSC); halves of 32 bits, in 64. */
+IrPair ir_host_counter(IrBlock *ir);
 IrPair ir_mul2(IrBlock *ir, IrOp op, IrType type, IrVal a, IrVal b, bool flags); /* mulu2, muls2 */
 IrPair ir_div2(IrBlock *ir, IrOp op, IrType type, IrVal low, IrVal high, IrVal divisor);
 IrVal ir_sext(IrBlock *ir, IrType to, IrType from, IrVal a);

@@ -189,7 +189,8 @@ uint64_t ppc_space_id(PpcState *s);
 bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word); /* as fetched, without a fault */
 void ppc_mmu_reset(PpcState *s);
 
-/* Time base (timebase.c). */
+/* Time base (timebase.c). Every so many reads are done in C. */
+enum { PPC_TB_READS = 32 };
 uint64_t ppc_tb(PpcState *s);
 void ppc_tb_set(PpcState *s, uint64_t value);
 uint64_t ppc_dec_read(PpcState *s);

@@ -79,6 +79,39 @@ static uint32_t spr_offset(unsigned n)
     return offsetof(PpcState, spr) + n * sizeof(uint64_t);
 }
 
+static void cold_mftb(PpcTranslator *tr, const PpcInsn *in)
+{
+    ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mftb, ppc_const(tr, IR_I64, F_SPR(in) == SPR_TBU_USER)));
+}
+
+static IrVal line_field(PpcTranslator *tr, uint32_t offset)
+{
+    return ir_get_field(tr->ir, IR_I64, offsetof(PpcState, tb_line) + offset);
+}
+
+/* The time base on its line (timebase.c). Now and then in C: where the line ends, and for who waits by reading it. */
+static void emit_mftb(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal reads = ir_op2(ir, IR_add, IR_I32, ir_get_field(ir, IR_I32, offsetof(PpcState, tb_reads)), ppc_const(tr, IR_I32, 1)), since, tb;
+    IrPair counter;
+
+    ir_put_field(ir, IR_I32, offsetof(PpcState, tb_reads), reads);
+    ppc_cold_if(tr, in, COND_EQ, IR_I32, ir_op2(ir, IR_and, IR_I32, reads, ppc_const(tr, IR_I32, PPC_TB_READS - 1)),
+                ppc_const(tr, IR_I32, 0), cold_mftb);
+    counter = ir_host_counter(ir);
+    since = ir_op2(ir, IR_or, IR_I64, ir_op2(ir, IR_shl, IR_I64, counter.high, ppc_const(tr, IR_I8, 32)), counter.low);
+    since = ir_op2(ir, IR_sub, IR_I64, since, line_field(tr, offsetof(PpcTbLine, start)));
+    ppc_cold_if(tr, in, COND_GEU, IR_I64, since, line_field(tr, offsetof(PpcTbLine, span)), cold_mftb);
+    tb = ir_mul2(ir, IR_mulu2, IR_I64, since, line_field(tr, offsetof(PpcTbLine, slope)), false).high;
+    tb = ir_op2(ir, IR_add, IR_I64, tb, line_field(tr, offsetof(PpcTbLine, ticks)));
+    tb = ir_op2(ir, IR_add, IR_I64, tb, ir_get_field(ir, IR_I64, offsetof(PpcState, tb_offset)));
+    if (F_SPR(in) == SPR_TBU_USER) {
+        tb = ir_op2(ir, IR_shr, IR_I64, tb, ppc_const(tr, IR_I8, 32));
+    }
+    ppc_put_gpr(tr, F_RT(in), tb);
+}
+
 static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned n = F_SPR(in);
@@ -93,8 +126,8 @@ static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
         break;
     case SPR_TBL_USER:
     case SPR_TBU_USER:
-        value = PPC_CALL1(tr, mftb, ppc_const(tr, IR_I64, n == SPR_TBU_USER));
-        break;
+        emit_mftb(tr, in);
+        return;
     default:
         value = ppc_spr_is_plain(tr->mode, tr->s->model, n, false) ? ir_get_field(tr->ir, IR_I64, spr_offset(n))
                                                                    : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));

@@ -270,10 +270,8 @@ uint64_t ppc_helper_mftb(PpcState *s, uint64_t upper, uint64_t b, uint64_t c, ui
     uint64_t tb;
 
     /* Delay loops read it thousands of times in a millisecond: the interrupts they wait for must come. */
-    if (!(++s->tb_reads % 32)) {
-        tcg_fp_sync(s);
-        clock_catch_up(NS_PER_MS);
-    }
+    tcg_fp_sync(s);
+    clock_catch_up(NS_PER_MS);
     tb = tb_of_vcpu(s);
     return upper ? tb >> 32 : ppc_isa(s, ISA_64) ? tb : (uint32_t)tb;
 }

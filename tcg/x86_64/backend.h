@@ -379,6 +379,7 @@ void emit_arith(Context *c, const IrInsn *insn);
 void emit_compare(Context *c, const IrInsn *insn);
 void emit_shift(Context *c, const IrInsn *insn);
 void emit_muldiv(Context *c, const IrInsn *insn);
+void emit_counter(Context *c, const IrInsn *insn);
 void emit_bits(Context *c, const IrInsn *insn);
 IrCc host_condition(IrCond cond);
 void compare_values(Context *c, unsigned size, uint32_t x, uint32_t y);

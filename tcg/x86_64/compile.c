@@ -162,6 +162,9 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_load_code:
         code_get(c, insn);
         break;
+    case IR_host_counter:
+        emit_counter(c, insn);
+        break;
     case IR_const:
         c->values[insn->out].is_const = true;
         c->values[insn->out].imm = insn->imm & ir_mask(insn->type);

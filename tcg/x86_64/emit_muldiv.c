@@ -128,6 +128,16 @@ static void fixed_end(Context *c, const IrInsn *insn, const Fixed *f, bool byte_
     }
 }
 
+void emit_counter(Context *c, const IrInsn *insn)
+{
+    Fixed fixed;
+
+    fixed_begin(c, insn, &fixed, 0);
+    asm_byte(&c->a, 0x0f); /* rdtsc */
+    asm_byte(&c->a, 0x31);
+    fixed_end(c, insn, &fixed, false, 8);
+}
+
 static bool is_in(const Context *c, uint32_t id, int reg)
 {
     return !c->values[id].is_const && c->values[id].reg == reg;

@@ -776,6 +776,39 @@ static void the_jump_cache_is_used(void)
     tcg_free(target);
 }
 
+static void the_counter_is_the_hosts(void)
+{
+    g_autoptr(IrBlock) b = begin_block();
+    HostExit *exit = NULL;
+    HostBlock *code;
+    IrPair counter = ir_host_counter(b);
+
+    ir_put(b, IR_I64, 2, counter.high); /* where the host has it, and elsewhere */
+    ir_put(b, IR_I64, 9, counter.low);
+    ir_put(b, IR_I64, 11, ir_op2(b, IR_or, IR_I64, ir_op2(b, IR_shl, IR_I64, counter.high, ir_const(b, IR_I8, 32)), counter.low));
+    ir_put(b, IR_I64, SLOT_PC, ir_const(b, IR_I64, 1));
+    ir_exit_main(b, TCG_EXIT_YIELD);
+    code = compile_now(b);
+    for (unsigned interpreted = 0; interpreted < 2; interpreted++) {
+        uint64_t before = __builtin_ia32_rdtsc();
+
+        for (unsigned i = 0; i < 16; i++) {
+            s->reg[i] = 0x1234567800000000 + i;
+        }
+        g_assert_cmpint(interpreted ? tcg_interpret(s, b, NULL, NULL) : tcg_enter(s, code->code, &exit), ==, TCG_EXIT_YIELD);
+        g_assert_cmpuint(s->reg[11], >=, before);
+        g_assert_cmpuint(s->reg[11], <=, __builtin_ia32_rdtsc());
+        g_assert_cmphex(s->reg[2], ==, s->reg[11] >> 32);
+        g_assert_cmphex(s->reg[9], ==, s->reg[11] & UINT32_MAX);
+        for (unsigned i = 0; i < 16; i++) {
+            if (i != 2 && i != 9 && i != 11) {
+                g_assert_cmphex(s->reg[i], ==, 0x1234567800000000 + i);
+            }
+        }
+    }
+    tcg_free(code);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -785,5 +818,6 @@ int main(int argc, char **argv)
     g_test_add_func("/tcg/x86_64/unmasked", an_unmasked_exception_is_a_fault_of_its_instruction);
     g_test_add_func("/tcg/x86_64/links", linked_exits_do_not_come_back);
     g_test_add_func("/tcg/x86_64/jump-cache", the_jump_cache_is_used);
+    g_test_add_func("/tcg/x86_64/counter", the_counter_is_the_hosts);
     return g_test_run();
 }
