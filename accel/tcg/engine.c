@@ -185,6 +185,9 @@ static bool start_cpu(Cpu *cpu, GError **error)
         ec->modes_seq = 1;
         ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
         cpu->engine = ec;
+        if (ec->ops->tcg.use_fp_traps) {
+            tcg_fp_traps_init(cpu->state);
+        }
     }
     ec->deliver_first = takes_over;
     if (takes_over) {

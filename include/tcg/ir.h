@@ -193,6 +193,7 @@ enum {
     STEP_IMM = 1 << 0,   /* has an immediate byte */
     STEP_GROUP = 1 << 1, /* a is no register but part of the opcode (shifts by constants) */
     STEP_W = 1 << 2,     /* VEX.W */
+    STEP_HALF = 1 << 3,  /* b is no register but four singles of one half (with IrFast.traps) */
 };
 /* An instruction in VEX encoding: to = a op b. */
 typedef struct IrFastStep {
@@ -210,6 +211,7 @@ typedef struct IrFast {
     bool twice;               /* an integer of 4 bytes is in both halves of t */
     bool single;              /* the result is rounded to a single */
     bool clear;               /* the doubleword behind t becomes zero */
+    bool traps;               /* it runs with the host's exceptions unmasked: TcgFpTraps */
     bool record;              /* args[1] and operands go to `last`: what the status bits can be made of */
     int32_t t, a, b, c, last; /* offsets in the state; last: args[1], sign-extended, and three doublewords */
     uint16_t helper;

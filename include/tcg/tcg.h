@@ -64,6 +64,11 @@ typedef struct HostExit {
     struct HostExit *next_far, **far_link; /* the engine's: list of far exits that no longer lead to their stub */
 } HostExit;
 
+/* Code whose floating-point exceptions continue somewhere else: offsets from HostBlock.code. */
+typedef struct HostTrap {
+    uint32_t from, to, cold;
+} HostTrap;
+
 /* What compilation made. Allocated with exits and fault map by tcg_compile. */
 typedef struct HostBlock {
     const uint8_t *code; /* executable view */
@@ -78,6 +83,8 @@ typedef struct HostBlock {
     uint32_t fault_map_size;
     uint16_t n_sites, max_sites;
     struct TcgSiteUse *sites;
+    HostTrap *traps;
+    uint32_t n_traps;
     void *engine;        /* the engine's block */
 } HostBlock;
 
@@ -142,6 +149,23 @@ TcgSites *tcg_sites(void *state);
 void tcg_sites_init(TcgSites *sites); /* before the first use */
 void tcg_sites_clear(TcgSites *sites);
 
+/*
+ * Of guests with TcgTarget.use_fp_traps: whether the host's floating-point exceptions are unmasked while translated code
+ * runs, as blocks with IrFast.traps want it. It is part of the block's key. `on` changes in tcg_fp_traps_review only, which the
+ * target calls where no block runs, whenever it looks at requests: CPU_REQ_TIMER is raised for it.
+ */
+typedef struct TcgFpTraps {
+    bool on;
+    uint32_t taken;
+    int64_t paused_until; /* monotonic time in microseconds; 0: not paused */
+} TcgFpTraps;
+TcgFpTraps *tcg_fp_traps(void *state);
+void tcg_fp_traps_init(void *state); /* after tcg_init */
+void tcg_fp_traps_review(void *state);
+/* Around C code that does much floating point: all exceptions masked, and as before. */
+uint32_t tcg_fp_mask(void);
+void tcg_fp_unmask(uint32_t old);
+
 /* Where the guest's vector/x87 state lives in the state struct, in XSAVE/FXSAVE layout. */
 typedef struct TcgTarget {
     const IrSlot *slots;
@@ -149,6 +173,7 @@ typedef struct TcgTarget {
     unsigned pc_slot;
     uint32_t fxsave_offset; /* 64-byte aligned offset of a 512-byte FXSAVE image; 0: none */
     uint32_t ymm_offset;    /* 16-byte aligned offset of 16 upper halves of YMM registers; 0: none */
+    bool use_fp_traps;      /* see TcgFpTraps */
     bool use_vector_pins;   /* guest vector register n is host vector register n while loaded */
     unsigned pc_shift;      /* log2 of what instructions are aligned to */
 } TcgTarget;

@@ -442,6 +442,7 @@ void ppc_service(Cpu *cpu)
     uint32_t vector;
 
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_TIMER);
+    tcg_fp_traps_review(s);
     ppc_pmu_service(s);
     cpu_clear_request(cpu, CPU_REQ_INTR); /* a look at interrupts that wait, which comes now */
     if (ppc_isa(s, ISA_BOOKE) && (atomic_load(&s->pending) & PPC_INT_DEC)) {

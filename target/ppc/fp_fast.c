@@ -337,6 +337,7 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
         return false;
     }
     f.helper = f.kind == FAST_COMPARE ? HELPER_fp_compare : HELPER_fp_exec;
+    f.traps = tr->mode & MODE_TRAP_FP;
     f.clear = has_status(&f) && tr->isa & ISA_V206;
     if (f.kind == FAST_COMPARE) {
         tr->fp_last = -1; /* its FPCC comes after what was noted */

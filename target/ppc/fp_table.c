@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+enum { OP_ALTIVEC = 4 };
+
 static PpcFpExec *const execs[] = {
 #define ROW(name, ...) [EXEC_##name] = ppc_exec_##name,
 #include "target/ppc/fp.def"
@@ -29,7 +31,14 @@ void ppc_fp_execute(PpcState *s, unsigned row, uint32_t word)
         s->fp_last_fpcc = 0;
     }
     ppc_fp_settle(s);
-    execs[row](s, word);
+    if (word >> 26 == OP_ALTIVEC) { /* its arithmetic is the host's */
+        uint32_t old = tcg_fp_mask();
+
+        execs[row](s, word);
+        tcg_fp_unmask(old);
+    } else {
+        execs[row](s, word);
+    }
     ppc_fp_update_fast(s);
 }
 

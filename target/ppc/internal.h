@@ -86,6 +86,7 @@ static inline bool ppc_isa(const PpcState *s, uint64_t isa)
 #define MODE_IABR    (UINT64_C(1) << 35) /* instructions are compared with IABR */
 #define MODE_CIABR   (UINT64_C(1) << 36) /* the same, behind them, with CIABR */
 #define MODE_COUNT   (UINT64_C(1) << 37) /* the performance monitor counts instructions */
+#define MODE_TRAP_FP (UINT64_C(1) << 38) /* host exceptions find what the host cannot do: TcgFpTraps.on */
 /*
  * In privileged state these are what they were when it last mattered, and blocks whom it matters to look whether they
  * still are. Kernels turn the facilities on for moments, and few of their blocks have such instructions.

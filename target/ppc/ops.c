@@ -16,7 +16,7 @@ static void block_key(Cpu *cpu, BlockKey *key)
 
     key->pc = s->pc;
     key->base = 0;
-    key->flags = s->mode_flags;
+    key->flags = s->mode_flags | (tcg_fp_traps(s)->on ? MODE_TRAP_FP : 0);
     key->pic_bits = pic_bits(s);
 }
 
@@ -61,6 +61,7 @@ const GuestOps ppc_guest_ops = {
         .n_slots = SLOT_COUNT,
         .pc_slot = SLOT_PC,
         .pc_shift = 2,
+        .use_fp_traps = true,
     },
     .helpers = ppc_helpers,
     .n_helpers = HELPER_COUNT,

@@ -244,8 +244,21 @@ static bool plan_integer(unsigned row, uint32_t word, IrFast *f)
     }
 }
 
-enum { ADDPS = 0x58, MULPS = 0x59, SUBPS = 0x5c, CMPPS = 0xc2, FMADDPS = 0xa8, FNMADDPS = 0xac };
+enum { ADDPS = 0x58, MINPS = 0x5d, MULPS = 0x59, SUBPS = 0x5c, CMPPS = 0xc2, FMADDPS = 0xa8, FNMADDPS = 0xac };
 enum { A = 1 << V_A, B = 1 << V_B, C = 1 << V_C, T = 1 << V_T };
+
+/* Of several NaNs the host might choose another one than the guest. */
+static void trap_if_nan(IrFast *f)
+{
+    step(f, 0, 1, MINPS, V_X, V_T, V_T);
+}
+
+/* A product that came to the smallest normal number may have been tiny before it was rounded. */
+static void trap_if_least(IrFast *f)
+{
+    step(f, 0, 1, MULPS, V_X, V_T, V_NONE);
+    f->steps[f->n_steps - 1].how = STEP_HALF;
+}
 
 /* Plain: rounded to nearest, no flags; denormals may be zeros, so there must be none. */
 static bool plan_altivec_fp(unsigned row, IrFast *f)
@@ -254,13 +267,17 @@ static bool plan_altivec_fp(unsigned row, IrFast *f)
     case EXEC_vaddfp:
     case EXEC_vsubfp:
         step(f, 0, 1, row == EXEC_vaddfp ? ADDPS : SUBPS, V_T, V_A, V_B);
-        f->checks = T;
+        f->checks = f->traps ? 0 : T;
         f->checks_again = A | B | T;
         return true;
     case EXEC_vmaddfp:
     case EXEC_vnmsubfp:
         op(f, POR, V_T, V_A, V_A);
         step(f, 0x66, 2, row == EXEC_vmaddfp ? FMADDPS : FNMADDPS, V_T, V_C, V_B);
+        if (f->traps && row == EXEC_vmaddfp) {
+            trap_if_nan(f);
+            return true;
+        }
         f->checks = A | C | T;
         f->checks_again = row == EXEC_vmaddfp ? A | B | C | T : 0; /* zeros differ in their signs */
         return true;
@@ -272,7 +289,7 @@ static bool compare_singles(IrFast *f, unsigned how)
 {
     step(f, 0, 1, CMPPS, V_T, V_A, V_B);
     with_imm(f, how);
-    f->checks = f->checks_again = A | B;
+    f->checks = f->checks_again = f->traps ? 0 : A | B;
     return true;
 }
 
@@ -283,10 +300,14 @@ static bool plan_vsx_fp(unsigned row, IrFast *f)
     case EXEC_xvaddsp:
     case EXEC_xvsubsp:
         step(f, 0, 1, row == EXEC_xvaddsp ? ADDPS : SUBPS, V_T, V_A, V_B);
-        f->checks = f->checks_again = T;
+        f->checks = f->checks_again = f->traps ? 0 : T;
         return true;
     case EXEC_xvmulsp:
         step(f, 0, 1, MULPS, V_T, V_A, V_B);
+        if (f->traps) {
+            trap_if_least(f);
+            return true;
+        }
         f->checks = f->checks_again = T;
         f->is_product = true;
         return true;
@@ -296,15 +317,15 @@ static bool plan_vsx_fp(unsigned row, IrFast *f)
 
 static bool plan_comparison(unsigned row, IrFast *f)
 {
-    enum { EQ = 0, GE = 0x1d, GT = 0x1e };
+    enum { EQ = 0, GE = 0x1d, GT = 0x1e, GE_NO_NAN = 0x0d, GT_NO_NAN = 0x0e };
 
     switch (row) {
     case EXEC_vcmpeqfp:
     case EXEC_xvcmpeqsp: return compare_singles(f, EQ);
-    case EXEC_vcmpgefp:
-    case EXEC_xvcmpgesp: return compare_singles(f, GE);
-    case EXEC_vcmpgtfp:
-    case EXEC_xvcmpgtsp: return compare_singles(f, GT);
+    case EXEC_vcmpgefp: return compare_singles(f, GE);
+    case EXEC_vcmpgtfp: return compare_singles(f, GT);
+    case EXEC_xvcmpgesp: return compare_singles(f, f->traps ? GE_NO_NAN : GE); /* invalid with a NaN */
+    case EXEC_xvcmpgtsp: return compare_singles(f, f->traps ? GT_NO_NAN : GT);
     default: return false;
     }
 }
@@ -358,7 +379,7 @@ bool ppc_emit_vector_fast(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned row = in->row->op, xo;
     uint32_t word = in->word;
-    bool is_vsx = word >> 26 == 60, compares, records;
+    bool is_vsx = word >> 26 == 60, traps = tr->mode & MODE_TRAP_FP, is_fp = true, compares, records;
     IrFast f = { .kind = FAST_STEPS, .a = -1, .b = -1, .c = -1, .last = -1, .helper = HELPER_fp_exec, .args = { row, word } };
 
     if (word >> 26 != 4 && !is_vsx) {
@@ -367,12 +388,16 @@ bool ppc_emit_vector_fast(PpcTranslator *tr, const PpcInsn *in)
     if (put_immediate(tr, in)) {
         return true;
     }
+    f.traps = traps;
     compares = plan_comparison(row, &f);
     if (compares ? is_vsx && !ppc_assume(tr, in, MODE_FAST_FP)
-                 : !plan_simple(row, &f) && !plan_integer(row, word, &f) && !plan_altivec_fp(row, &f) &&
-                       !(is_vsx && plan_vsx_fp(row, &f) && ppc_assume(tr, in, MODE_FAST_FP))) {
-        return false;
+                 : !plan_altivec_fp(row, &f) && !(is_vsx && plan_vsx_fp(row, &f) && ppc_assume(tr, in, MODE_FAST_FP))) {
+        is_fp = false;
+        if (compares || (!plan_simple(row, &f) && !plan_integer(row, word, &f))) {
+            return false;
+        }
     }
+    f.traps = traps && is_fp;
     xo = word & 0x3f;
     records = word & 0x400 && (is_vsx ? compares : xo == 6 || xo == 7);
     if (records) { /* the helper would write CR6 itself */

@@ -8,6 +8,7 @@
 #define TCG_X86_64_BACKEND_H
 
 #include <setjmp.h>
+#include <ucontext.h>
 
 #include "asm.h"
 #include "loop.h"
@@ -32,8 +33,11 @@ enum {
     AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
     AREA_LOOP_TRIPS = AREA_LOOP + 0x78, /* iterations that are made before its operands are checked at once */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
-    AREA_SITES = -0x1b40, /* TcgSites */
-    AREA_SIZE = 0x1b40,
+    AREA_FP_TRAPS = -0x510, /* TcgFpTraps */
+    AREA_HALF_SINGLES = -0x520, /* of fp_traps.c: vectors of one half */
+    AREA_HALF_DOUBLES = -0x530,
+    AREA_SITES = -0x1b80, /* TcgSites */
+    AREA_SIZE = 0x1b80,
     RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
 };
 
@@ -97,6 +101,11 @@ bool buffer_contains(uintptr_t pc);
 
 /* thunks.c */
 void thunks_init(void);
+/* fp_traps.c */
+TcgExit fp_traps_enter(void *state, const void *code, HostExit **exit);
+bool fp_traps_resume(ucontext_t *uc);
+bool fp_traps_step(ucontext_t *uc);
+bool fp_traps_stepped(ucontext_t *uc);
 /* signal.c */
 void signals_init(void);
 void signals_init_thread(void);
@@ -184,6 +193,7 @@ typedef struct ColdStub {
     int32_t disp;
     int32_t loop_left; /* see loop_expire */
     uint32_t jumps[2 * GROUP_ROOTS]; /* rel32 offsets that lead here; 0: none */
+    uint32_t trap_from, trap_to; /* code whose exceptions lead here; both 0: none */
     uint32_t resume;
     uint64_t imm;      /* value, pc of exits */
     uint64_t pc;       /* guest pc of a faulting access */
@@ -276,6 +286,8 @@ typedef struct Context {
     uint32_t n_cold, max_cold;
     FaultRecord *faults;
     uint32_t n_faults, max_faults;
+    HostTrap *traps;
+    uint32_t n_traps, max_traps;
     Branch *branches;
     uint32_t n_branches, max_branches;
     HostBlock *block;

@@ -72,7 +72,7 @@ static void prepare(Context *c, IrBlock *ir)
     c->xmm_clock = 0;
     c->put_already = 0;
     c->n_xmm_saves = 0;
-    c->n_places = c->n_orders = c->n_cold = c->n_faults = c->n_branches = 0;
+    c->n_places = c->n_orders = c->n_cold = c->n_faults = c->n_traps = c->n_branches = 0;
     c->temps = (1u << HOST_REGS) - 1;
     c->temps &= ~(1u << RSP);
     for (int r = 0; r < HOST_REGS; r++) {
@@ -474,6 +474,8 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
         asm_patch(&c->a, block->exits[k].patch, block->exits[k].stub);
     }
     fault_map_encode(c);
+    block->traps = c->n_traps ? g_memdup2(c->traps, c->n_traps * sizeof(*c->traps)) : NULL;
+    block->n_traps = c->n_traps;
     buffer_end(&c->a);
     return block;
 }
@@ -510,6 +512,7 @@ void tcg_free(HostBlock *block)
 {
     if (block) {
         g_free(block->fault_map);
+        g_free(block->traps);
         g_free(block);
     }
 }

@@ -9,7 +9,8 @@
 enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVUPS_STORE = MAP_0F | 0x11, PSLLQ = P_66 | MAP_0F | 0x73, PXOR = P_66 | MAP_0F | 0xef, MOVMSKPD = P_66 | MAP_0F | 0x50,
        MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, MOVQ_FROM_GPR = P_66 | MAP_0F | 0x6e, CVTSD2SS = P_F2 | MAP_0F | 0x5a,
        CVTSS2SD = P_F3 | MAP_0F | 0x5a, CVTSI2SD = P_F2 | MAP_0F | 0x2a,
-       CVTSI2SS = P_F3 | MAP_0F | 0x2a, UCOMISD = P_66 | MAP_0F | 0x2e, XORPS = MAP_0F | 0x57, CMOV = MAP_0F | 0x40 };
+       MULSD = P_F2 | MAP_0F | 0x59, MULPD = P_66 | MAP_0F | 0x59, MULSS = P_F3 | MAP_0F | 0x59, MINSD = P_F2 | MAP_0F | 0x5d,
+       MINPD = P_66 | MAP_0F | 0x5d, CVTSI2SS = P_F3 | MAP_0F | 0x2a, UCOMISD = P_66 | MAP_0F | 0x2e, XORPS = MAP_0F | 0x57, CMOV = MAP_0F | 0x40, MOVSXD = 0x63 };
 /* Exponents that are safe: neither tiny before rounding, nor the largest; for singles, also after rounding. */
 enum { LEAST_DOUBLE = 2, LAST_DOUBLE = 0x7fe, LEAST_SINGLE = 898, LAST_SINGLE = 1149 };
 
@@ -89,9 +90,27 @@ static void check_not_half_way(Context *c, ColdStub *s, int xmm)
     leave_if(c, s, CC_E);
 }
 
-static void round_to_single(Context *c, int xmm)
+/*
+ * With exceptions unmasked (fp_traps.c) most of what the host cannot do raises one by itself. These make it raise one for
+ * the rest. The host is tiny after rounding, the guest before: the smallest normal number, and some that are near it,
+ * are tiny when halved. A minimum does not like NaNs, of which the host might choose another one.
+ */
+static void trap_if_least(Context *c, int xmm, uint32_t multiply, int32_t halves)
+{
+    asm_vex(&c->a, multiply, false, false, xmm_alloc(c), xmm, rm_mem(mem_state(halves)));
+}
+
+static void trap_if_nan(Context *c, int xmm, bool two)
+{
+    asm_vex(&c->a, two ? MINPD : MINSD, false, false, xmm_alloc(c), xmm, rm_reg(xmm));
+}
+
+static void round_to_single(Context *c, int xmm, bool traps)
 {
     sse(c, CVTSD2SS, xmm, rm_reg(xmm));
+    if (traps) {
+        trap_if_least(c, xmm, MULSS, AREA_HALF_SINGLES);
+    }
     sse(c, CVTSS2SD, xmm, rm_reg(xmm));
 }
 
@@ -149,19 +168,44 @@ static int compute(Context *c, const IrFast *f)
     return to;
 }
 
+/* -(a * c +- b): the host negates the product, the guest the sum, but no NaN. */
+static bool is_negated(const IrFast *f)
+{
+    enum { VFNMADD = 0xac };
+
+    return is_fused(f) && f->opcode >= VFNMADD;
+}
+
+static void check_by_traps(Context *c, const IrFast *f, int to)
+{
+    enum { MUL = 0x59 };
+    bool two = is_pair(f);
+
+    if (f->kind != FAST_ROUND && (f->single || is_fused(f))) {
+        trap_if_nan(c, to, two);
+    }
+    if (!f->single && (is_fused(f) || f->opcode == MUL)) { /* what is tiny of others is exact, or not near the least number */
+        trap_if_least(c, to, two ? MULPD : MULSD, AREA_HALF_DOUBLES);
+    }
+}
+
 static void emit_number(Context *c, const IrFast *f, ColdStub *s)
 {
     bool two = is_pair(f);
     int to = compute(c, f);
 
     s->temp = to;
-    s->jumps[0] = two ? check_pair(c, to, xmm_alloc(c)) : check_number(c, to, f->single);
+    if (f->traps && !is_negated(f)) {
+        check_by_traps(c, f, to);
+    } else {
+        s->jumps[0] = two ? check_pair(c, to, xmm_alloc(c)) : check_number(c, to, f->single);
+    }
     s->store_at = asm_offset(&c->a);
     if (f->single) {
         if (f->kind != FAST_ROUND) {
             check_not_half_way(c, s, to);
         }
-        round_to_single(c, to);
+        round_to_single(c, to, f->traps);
     }
     if (f->record) {
         record(c, f);
@@ -178,7 +222,7 @@ static void check_word(Context *c, const IrFast *f, ColdStub *s, int other)
     if (f->is_unsigned) {
         asm_mov_rr(a, 4, other, R11);
     } else {
-        asm_op(a, 0x63, 8, other, rm_reg(R11)); /* movsxd */
+        asm_op(a, MOVSXD, 8, other, rm_reg(R11));
     }
     asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
     leave_if(c, s, CC_NE);
@@ -190,21 +234,39 @@ static void check_word(Context *c, const IrFast *f, ColdStub *s, int other)
 }
 
 /* Without a range to check, the host answers the smallest integer. */
-static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
+static void check_int(Context *c, const IrFast *f, ColdStub *s, int other)
 {
-    int from = xmm_get(c, f->b, false), other = s->value_reg, to = xmm_alloc(c);
     Asm *a = &c->a;
 
-    sse64(c, opcode_of(f), R11, rm_reg(from));
     if (f->size == 4) {
         check_word(c, f, s, other);
     } else if (f->is_unsigned) {
         asm_op(a, 0x85, 8, R11, rm_reg(R11)); /* test */
         leave_if(c, s, CC_S);
-    } else {
+    } else if (!f->traps) {
         asm_mov_ri(a, other, UINT64_C(1) << 63);
         asm_alu(a, ALU_CMP, 8, other, rm_reg(R11));
         leave_if(c, s, CC_E);
+    }
+}
+
+static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
+{
+    int from = xmm_get(c, f->b, false), other = s->value_reg, to = xmm_alloc(c);
+    Asm *a = &c->a;
+
+    if (f->traps && !f->is_unsigned && f->size == 4) {
+        sse(c, opcode_of(f), R11, rm_reg(from));
+        if (f->twice) {
+            asm_mov_rr(a, 4, other, R11);
+            asm_shift_imm(a, SH_SHL, 8, other, 32);
+            asm_alu(a, ALU_OR, 8, R11, rm_reg(other));
+        } else {
+            asm_op(a, MOVSXD, 8, R11, rm_reg(R11));
+        }
+    } else {
+        sse64(c, opcode_of(f), R11, rm_reg(from));
+        check_int(c, f, s, other);
     }
     sse64(c, MOVQ_FROM_GPR, to, rm_reg(R11));
     if (f->record) {
@@ -213,7 +275,6 @@ static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
     sse(c, MOVSD_STORE, to, field(f->t));
     xmm_set(c, to, f->t, false);
 }
-
 static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
 {
     int to = xmm_alloc(c);
@@ -293,7 +354,9 @@ void emit_fast(Context *c, const IrInsn *insn)
     s->pc = c->pc;
     s->snapshot = snapshot_take(c, UINT64_MAX);
     if (host_can(f)) {
+        s->trap_from = asm_offset(&c->a);
         emit_on_host(c, f, s);
+        s->trap_to = f->traps ? asm_offset(&c->a) : 0;
     } else {
         s->jumps[1] = asm_jmp(&c->a);
         xmm_forget(c, f->t);
@@ -339,8 +402,8 @@ static void load_magnitude(Context *c, int32_t at)
  */
 static void accept_fused_zero(Context *c, const IrFast *f, Verdict *v, int temp, int32_t at)
 {
-    enum { VFNMADD = 0xac, LARGE = 1023 - 900 };
-    bool negated = f->opcode >= VFNMADD;
+    enum { LARGE = 1023 - 900 };
+    bool negated = is_negated(f);
 
     for (unsigned i = 0; i < 2; i++) {
         load_magnitude(c, (i ? f->c : f->a) + at);
@@ -450,6 +513,9 @@ void cold_fast(Context *c, ColdStub *s)
         if (s->jumps[i]) {
             asm_patch_here(&c->a, s->jumps[i]);
         }
+    }
+    if (s->trap_to) {
+        *CONTEXT_PUSH(c, traps) = (HostTrap){ s->trap_from, s->trap_to, asm_offset(&c->a) };
     }
     asm_store_imm(&c->a, 8, mem_state(AREA_X0), f->args[0]);
     asm_store_imm(&c->a, 8, mem_state(AREA_X1), f->args[1]);

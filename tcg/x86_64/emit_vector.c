@@ -26,7 +26,9 @@ static void emit_step(Context *c, const IrFastStep *step, const int8_t *regs)
 {
     uint32_t opcode = step->opcode | step->map << 8 | (uint32_t)step->prefix << 16;
 
-    if (step->how & STEP_GROUP) {
+    if (step->how & STEP_HALF) {
+        asm_vex(&c->a, opcode, false, false, regs[step->to], regs[step->a], rm_mem(mem_state(AREA_HALF_SINGLES)));
+    } else if (step->how & STEP_GROUP) {
         asm_vex(&c->a, opcode, step->how & STEP_W, false, step->a, regs[step->to], rm_reg(regs[step->b]));
     } else {
         asm_vex(&c->a, opcode, step->how & STEP_W, false, regs[step->to], step->a == V_NONE ? 0 : regs[step->a],
@@ -125,7 +127,7 @@ void emit_steps(Context *c, const IrInsn *insn)
     ColdStub *s = NULL;
     int8_t *regs;
 
-    if (!host_has(HOST_AVX2) || f->checks) {
+    if (!host_has(HOST_AVX2) || f->checks || f->traps) {
         clobber_flags(c);
         lock_reg(c, R11);
         displace(c, R11, true);
@@ -147,8 +149,14 @@ void emit_steps(Context *c, const IrInsn *insn)
         for (unsigned k = V_T; k < V_NONE; k++) {
             regs[k] = xmm_alloc(c);
         }
+        if (f->traps) {
+            s->trap_from = asm_offset(&c->a);
+        }
         for (unsigned k = 0; k < f->n_steps; k++) {
             emit_step(c, &f->steps[k], regs);
+        }
+        if (f->traps) {
+            s->trap_to = asm_offset(&c->a);
         }
         if (f->checks) {
             memcpy(s->step_regs, regs, sizeof(s->step_regs));

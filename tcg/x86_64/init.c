@@ -111,5 +111,5 @@ bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptio
 TcgExit tcg_enter(void *state, const void *code, HostExit **exit)
 {
     signals_init_thread();
-    return backend.enter(state, code, exit);
+    return backend.target.use_fp_traps && tcg_fp_traps(state)->on ? fp_traps_enter(state, code, exit) : backend.enter(state, code, exit);
 }

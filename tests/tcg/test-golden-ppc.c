@@ -55,7 +55,7 @@ static char *translate(const uint8_t *bytes, unsigned size, void *opaque)
 
 static void code_is_as_short_as_it_was(gconstpointer model)
 {
-    uint64_t mode = MODE_PR | MODE_FP | MODE_VEC | MODE_IR | MODE_DR | MODE_FAST_FP;
+    uint64_t mode = MODE_PR | MODE_FP | MODE_VEC | MODE_IR | MODE_DR | MODE_FAST_FP | MODE_TRAP_FP;
 
     if (ppc_is_64bit(cpu)) {
         mode |= MODE_VSX | MODE_SF | MODE_LE;

@@ -261,7 +261,7 @@ static bool same_vector(uint32_t word, unsigned reg, const uint64_t want[2], con
     return what & L_T_LOW_DOUBLE && want[0] == got[0];
 }
 
-static char *difference(const OracleCase *c, const OracleState *want, const OracleState *got, unsigned what)
+char *difference(const OracleCase *c, const OracleState *want, const OracleState *got, unsigned what)
 {
     GString *text = g_string_new(NULL);
     uint64_t fpscr = 0;

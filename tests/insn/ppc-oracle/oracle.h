@@ -44,6 +44,10 @@ void make_special(const PpcRow *row, OracleCase *c);
 /* compare.c */
 unsigned compare_all(const OracleCase *cases, const OracleState *results, unsigned n); /* how many differ */
 void print_coverage(void);
+char *difference(const OracleCase *c, const OracleState *want, const OracleState *got, unsigned what); /* caller frees */
+
+/* engines.c */
+unsigned compare_engines(unsigned n); /* how many cases differ */
 
 /* test-ppc-oracle.c */
 void run_case(const OracleCase *c, bool compile, OracleState *out);
