@@ -124,7 +124,7 @@ static bool nothing_rare(const PpcState *s)
 static void publish_mode(PpcState *s)
 {
     if (engine.change_mode && s->published_space == s->space_id) {
-        engine.change_mode(s->hot.cpu, ppc_data_mode(s), ppc_fetch_mode(s), s->mode_flags, 0);
+        engine.change_mode(s->hot.cpu, ppc_data_mode(s), ppc_fetch_mode(s), ppc_key_flags(s), 0);
     } else if (engine.update_mode) {
         s->published_space = s->space_id;
         engine.update_mode(s->hot.cpu);

@@ -229,32 +229,26 @@ static void supersede(PpcTranslator *tr)
     tr->fp_last_exits = tr->n_side_exits;
 }
 
-/* Moves of FPRs are moves of fields. */
+/* Moves of FPRs: only signs change. */
 static bool emit_move(PpcTranslator *tr, const PpcInsn *in)
 {
+    enum { XORPS = 0x57, ANDPS = 0x54, ORPS = 0x56 };
     uint32_t word = in->word;
-    IrVal v, sign = ppc_const(tr, IR_I64, UINT64_C(1) << 63), rest = ppc_const(tr, IR_I64, INT64_MAX);
+    IrFast f = { .kind = FAST_SIGN, .t = left(field_t(word)), .a = -1, .b = left(field_b(word)), .c = -1, .last = -1,
+                 .clear = tr->isa & ISA_V206, .helper = HELPER_fp_exec, .args = { in->row->op, word } };
 
-    if (word & 1) {
+    if (word >> 26 != 63 || word & 1) {
         return false;
     }
     switch (in->row->op) {
-    case EXEC_fmr:
-    case EXEC_fneg:
-    case EXEC_fabs:
-    case EXEC_fnabs:
-        v = ir_get_field(tr->ir, IR_I64, left(field_b(word)));
-        v = in->row->op == EXEC_fmr    ? v
-            : in->row->op == EXEC_fneg ? ir_op2(tr->ir, IR_xor, IR_I64, v, sign)
-            : in->row->op == EXEC_fabs ? ir_op2(tr->ir, IR_and, IR_I64, v, rest)
-                                       : ir_op2(tr->ir, IR_or, IR_I64, v, sign);
-        ir_put_field(tr->ir, IR_I64, left(field_t(word)), v);
-        if (tr->isa & ISA_V206) {
-            ir_put_field(tr->ir, IR_I64, left(field_t(word)) + 8, ppc_const(tr, IR_I64, 0));
-        }
-        return true;
+    case EXEC_fmr: break;
+    case EXEC_fneg: f.opcode = XORPS; break;
+    case EXEC_fabs: f.opcode = ANDPS; break;
+    case EXEC_fnabs: f.opcode = ORPS; break;
     default: return false;
     }
+    ir_fast(tr->ir, &f);
+    return true;
 }
 
 /* xxpermdi and its aliases: doublewords chosen. */
@@ -357,6 +351,9 @@ bool ppc_fp_renews_status(const PpcState *s, unsigned row, uint32_t word)
 {
     IrFast f;
 
+    if (row == EXEC_mffs) {
+        return false;
+    }
     if (row == EXEC_mtfsf) {
         return (fp_moved_bits(word) & STATUS) == STATUS;
     }

@@ -93,6 +93,12 @@ static inline bool ppc_isa(const PpcState *s, uint64_t isa)
  */
 #define MODE_ASSUMED (MODE_FP | MODE_VEC | MODE_VSX | MODE_FAST_FP)
 
+/* Whole, with what is not the guest's. */
+static inline uint64_t ppc_key_flags(PpcState *s)
+{
+    return s->mode_flags | (tcg_fp_traps(s)->on ? MODE_TRAP_FP : 0);
+}
+
 /* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */
 enum { MMU_KERNEL, MMU_USER, MMU_REAL, MMU_FETCH_KERNEL, MMU_FETCH_USER, MMU_FETCH_REAL };
 

@@ -16,7 +16,7 @@ static void block_key(Cpu *cpu, BlockKey *key)
 
     key->pc = s->pc;
     key->base = 0;
-    key->flags = s->mode_flags | (tcg_fp_traps(s)->on ? MODE_TRAP_FP : 0);
+    key->flags = ppc_key_flags(s);
     key->pic_bits = pic_bits(s);
 }
 

@@ -311,6 +311,28 @@ static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
     asm_store(a, 1, mem_state(f->t), out);
 }
 
+/* Needs no helper: no number is looked at. */
+static void emit_sign(Context *c, const IrFast *f)
+{
+    enum { PCMPEQD = P_66 | MAP_0F | 0x76, SHIFT_Q = P_66 | MAP_0F | 0x73, LEFT = 6, RIGHT = 2, ANDPS = 0x54 };
+    int b = xmm_get(c, f->b, false), to = xmm_alloc(c);
+
+    sse(c, MOVAPS_LOAD, to, rm_reg(b));
+    if (f->opcode) {
+        int mask = xmm_alloc(c);
+
+        sse(c, PCMPEQD, mask, rm_reg(mask));
+        sse(c, SHIFT_Q, f->opcode == ANDPS ? RIGHT : LEFT, rm_reg(mask));
+        asm_byte(&c->a, f->opcode == ANDPS ? 1 : 63);
+        sse(c, f->opcode | MAP_0F, to, rm_reg(mask));
+    }
+    sse(c, MOVSD_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, false);
+    if (f->clear) {
+        asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
+    }
+}
+
 static bool host_can(const IrFast *f)
 {
     return !is_fused(f) || host_has(HOST_FMA);
@@ -339,6 +361,10 @@ void emit_fast(Context *c, const IrInsn *insn)
         emit_steps(c, insn);
         return;
     }
+    if (f->kind == FAST_SIGN) {
+        emit_sign(c, f);
+        return;
+    }
     clobber_flags(c);
     lock_reg(c, R11);
     displace(c, R11, true);
@@ -356,7 +382,7 @@ void emit_fast(Context *c, const IrInsn *insn)
     if (host_can(f)) {
         s->trap_from = asm_offset(&c->a);
         emit_on_host(c, f, s);
-        s->trap_to = f->traps ? asm_offset(&c->a) : 0;
+        s->trap_to = backend.target.use_fp_traps ? asm_offset(&c->a) : 0;
     } else {
         s->jumps[1] = asm_jmp(&c->a);
         xmm_forget(c, f->t);

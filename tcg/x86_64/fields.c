@@ -6,18 +6,36 @@
  */
 #include "backend.h"
 
-enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVAPS_LOAD = MAP_0F | 0x28, VMOVQ = P_66 | MAP_0F | 0x6e, VPINSRQ = P_66 | MAP_3A | 0x22,
+enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVAPS_LOAD = MAP_0F | 0x28, VMOVQ = P_66 | MAP_0F | 0x6e, MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, VPINSRQ = P_66 | MAP_3A | 0x22,
        VPUNPCKLQDQ = P_66 | MAP_0F | 0x6c, VMOVAPS_STORE = MAP_0F | 0x29 };
+
+/* The register with a copy that begins with the field, NO_REG if there is none. */
+static int find_copy(const Context *c, int32_t field, bool whole)
+{
+    for (unsigned mask = c->xmm_valid; mask; mask &= mask - 1) {
+        unsigned k = __builtin_ctz(mask);
+
+        if (c->xmm[k].field == field && (c->xmm[k].whole || !whole)) {
+            return k;
+        }
+    }
+    return NO_REG;
+}
 
 void field_get(Context *c, const IrInsn *insn)
 {
-    int out;
+    int out, xmm;
 
     if (c->values[insn->out].last_use < 0) {
         return;
     }
     out = out_reg(c, insn->out, 0, 0, 0, false);
-    asm_load(&c->a, ir_type_size(insn->type), out, mem_state(insn->imm));
+    xmm = insn->type == IR_I64 ? find_copy(c, insn->imm, false) : NO_REG;
+    if (xmm != NO_REG) { /* without waiting for its store */
+        asm_op(&c->a, MOVQ_TO_GPR, 8, xmm, rm_reg(out));
+    } else {
+        asm_load(&c->a, ir_type_size(insn->type), out, mem_state(insn->imm));
+    }
     value_set_reg(c, insn->out, out, true);
 }
 
@@ -66,6 +84,33 @@ static void put_both(Context *c, const IrInsn *low, const IrInsn *high)
     c->put_already = c->i + 1;
 }
 
+/* Whether one of the next operations computes with the doubleword that this puts. */
+static bool is_operand_soon(const Context *c, const IrInsn *insn)
+{
+    enum { SOON = 40 };
+    uint32_t end = MIN((uint32_t)c->i + SOON, c->ir->n_insns);
+
+    for (uint32_t i = c->i + 1; i < end; i++) {
+        const IrInsn *next = &c->ir->insns[i];
+
+        if (next->op == IR_fast) {
+            const IrFast *f = &c->ir->fasts[next->bits];
+            int32_t field = insn->imm;
+
+            if (f->kind != FAST_STEPS && f->kind != FAST_DOUBLES && f->kind != FAST_FUSED2 && f->kind != FAST_FROM_INT &&
+                (f->a == field || f->b == field || f->c == field)) {
+                return true;
+            }
+            if (f->t == field) {
+                return false;
+            }
+        } else if (next->op == IR_call || next->op == IR_label || (next->op == IR_put_field && next->imm == insn->imm)) {
+            return false;
+        }
+    }
+    return false;
+}
+
 void field_put(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
@@ -85,7 +130,15 @@ void field_put(Context *c, const IrInsn *insn)
     if (value_imm(c, insn->in[0], size, &imm)) {
         asm_store_imm(&c->a, size, mem, imm);
     } else {
-        asm_store(&c->a, size, mem, value_use(c, insn->in[0]));
+        int reg = value_use(c, insn->in[0]);
+
+        asm_store(&c->a, size, mem, reg);
+        if (size == 8 && (!c->held || c->group_last) && is_operand_soon(c, insn)) {
+            int xmm = xmm_alloc(c);
+
+            asm_op(&c->a, VMOVQ, 8, xmm, rm_reg(reg));
+            xmm_set(c, xmm, insn->imm, false);
+        }
     }
 }
 
@@ -137,16 +190,12 @@ void xmm_set(Context *c, int xmm, int32_t field, bool whole)
 
 int xmm_get(Context *c, int32_t field, bool whole)
 {
-    int xmm;
+    int xmm = find_copy(c, field, whole);
 
-    for (unsigned mask = c->xmm_valid; mask; mask &= mask - 1) {
-        unsigned k = __builtin_ctz(mask);
-
-        if (c->xmm[k].field == field && (c->xmm[k].whole || !whole)) {
-            c->xmm[k].time = ++c->xmm_clock;
-            c->xmm_locked |= 1u << k;
-            return k;
-        }
+    if (xmm != NO_REG) {
+        c->xmm[xmm].time = ++c->xmm_clock;
+        c->xmm_locked |= 1u << xmm;
+        return xmm;
     }
     xmm = xmm_alloc(c);
     load_copy(c, xmm, field, whole);

@@ -55,6 +55,9 @@ unsigned compare_engines(unsigned n)
         }
         run_case(&c, false, &got[0]);
         run_case(&c, true, &got[1]);
+        if (c.n_insns > 1) { /* conversions to integers leave FPRF undefined: that of an older operation, or not even that */
+            got[1].fpscr = (got[1].fpscr & ~(uint64_t)FPSCR_FPRF) | (got[0].fpscr & FPSCR_FPRF);
+        }
         if (!got[0].signal && memcmp(&got[0], &got[1], sizeof(got[0]))) {
             g_autofree char *text = difference(&c, &got[0], &got[1], 0);
 
