@@ -184,6 +184,7 @@ typedef enum IrFastKind {
     FAST_ROUND,    /* t = b rounded to a single */
     FAST_TO_INT,   /* t = b as an integer of `size` bytes, sign-extended; the host instruction says how it is rounded */
     FAST_FROM_INT, /* t = the 64-bit integer b */
+    FAST_WIDEN,    /* t = the single b as a double; always with `traps` */
     FAST_SIGN,     /* t = the doubleword b, by `opcode`: as it is, 57: with the other sign, 54: without, 56: negative */
     FAST_COMPARE,  /* out (I8) = a < b ? 8 : a > b ? 4 : 2; no t */
 } IrFastKind;

@@ -123,6 +123,23 @@ static IrVal narrow_double(PpcTranslator *tr, const PpcInsn *in, IrVal bits)
                   ir_op2(ir, IR_and, IR_I64, ir_op2(ir, IR_shr, IR_I64, bits, ppc_const(tr, IR_I8, 29)), ppc_const(tr, IR_I64, 0x3fffffff)));
 }
 
+/* The host makes a double of a single, where its exceptions tell which it cannot: denormals, and NaNs that signal. */
+static void put_single(PpcTranslator *tr, unsigned reg, IrVal bits)
+{
+    IrFast f = { .kind = FAST_WIDEN, .prefix = 0xf3, .map = 1, .opcode = 0x5a, .t = vsr_offset(reg, HIGH), .a = -1,
+                 .b = offsetof(PpcState, fp_single), .c = -1, .last = -1, .traps = true, .clear = tr->isa & ISA_V206,
+                 .helper = HELPER_widen_single, .args = { reg } };
+
+    ir_put_field(tr->ir, IR_I32, f.b, bits);
+    ir_fast(tr->ir, &f);
+}
+
+uint64_t ppc_helper_widen_single(PpcState *s, uint64_t reg, uint64_t b, uint64_t c, uint64_t d)
+{
+    fp_put_scalar(s, reg, fp_single_to_double(s->fp_single));
+    return 0;
+}
+
 static IrVal load_scalar(PpcTranslator *tr, const PpcInsn *in, unsigned kind, IrVal addr, int64_t disp, bool slowly)
 {
     IrVal bits;
@@ -143,17 +160,23 @@ static void load(PpcTranslator *tr, const PpcInsn *in, bool slowly)
 {
     unsigned how = in->row->op, reg = register_of(in);
     IrVal addr, value, second = { 0 };
+    bool in_vector;
     int64_t disp;
 
     if (!operand_address(tr, in, &addr, &disp)) {
         return;
     }
-    value = load_scalar(tr, in, how & F_KIND, addr, disp, slowly);
+    in_vector = !slowly && (how & F_KIND) == F_SINGLE && tr->mode & MODE_TRAP_FP;
+    value = load_scalar(tr, in, in_vector ? F_WORD : how & F_KIND, addr, disp, slowly);
     if (how & F_PAIR) {
         second = load_scalar(tr, in, how & F_KIND, addr, disp + 8, slowly);
     }
     if (how & F_UPDATE) {
         ppc_put_address(tr, F_RA(in), addr);
+    }
+    if (in_vector) {
+        put_single(tr, reg, value);
+        return;
     }
     if (how & F_PAIR) { /* doublewords in memory order: the first register is the left one */
         put_scalar(tr, reg & ~1, is_le(tr) ? second : value);

@@ -296,6 +296,16 @@ static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
     xmm_set(c, to, f->t, false);
 }
 
+static void emit_widen(Context *c, const IrFast *f)
+{
+    int to = xmm_alloc(c);
+
+    sse(c, XORPS, to, rm_reg(to)); /* no false dependence */
+    sse(c, CVTSS2SD, to, field(f->b));
+    sse(c, MOVSD_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, false);
+}
+
 static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
 {
     int x = xmm_get(c, f->a, false), y = xmm_get(c, f->b, false);
@@ -343,6 +353,7 @@ static void emit_on_host(Context *c, const IrFast *f, ColdStub *s)
     switch (f->kind) {
     case FAST_TO_INT: emit_to_int(c, f, s); break;
     case FAST_FROM_INT: emit_from_int(c, f, s); break;
+    case FAST_WIDEN: emit_widen(c, f); break;
     case FAST_COMPARE: emit_fast_compare(c, f, s, s->out); break;
     default: emit_number(c, f, s); break;
     }
