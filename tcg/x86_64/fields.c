@@ -30,8 +30,9 @@ void field_get(Context *c, const IrInsn *insn)
         return;
     }
     out = out_reg(c, insn->out, 0, 0, 0, false);
-    xmm = insn->type == IR_I64 ? find_copy(c, insn->imm, false) : NO_REG;
-    if (xmm != NO_REG) { /* without waiting for its store */
+    /* Without waiting for its store; not between the accesses of a group, whose slow way changes vector registers. */
+    xmm = insn->type == IR_I64 && !c->held ? find_copy(c, insn->imm, false) : NO_REG;
+    if (xmm != NO_REG) {
         asm_op(&c->a, MOVQ_TO_GPR, 8, xmm, rm_reg(out));
     } else {
         asm_load(&c->a, ir_type_size(insn->type), out, mem_state(insn->imm));

@@ -371,6 +371,40 @@ static void a_word_that_is_rewritten(void)
     g_assert_cmphex((uint32_t)R[8], ==, r8);
 }
 
+/*
+ * Code and numbers beside it are stored one behind the other. The first store is slow, as it takes away what was translated;
+ * the numbers have to survive that in whatever registers of the host they are.
+ */
+static void numbers_are_stored_beside_code(void)
+{
+    enum { FROM = 0x20000, TO = 0x30000, SITE = 0x11000, COUNT = 40 };
+    static const uint32_t code[] = {
+        D_(50, 1, 4, 0) /* lfd f1, 0(r4) */, X_(63, 2, 0, 1, 40) /* fneg f2, f1 */, STW(5, 0, 7), D_(54, 2, 7, 8) /* stfd */,
+        D_(54, 1, 7, 16), X_(31, 0, 0, 7, 54) /* dcbst */, X_(31, 0, 0, 0, 598) /* sync */, X_(31, 0, 0, 7, 982) /* icbi */,
+        ISYNC, B(SITE - RIG_CODE - 9 * 4) | 1, D_(50, 3, 7, 8), D_(54, 3, 6, 0), D_(50, 3, 7, 16), D_(54, 3, 6, 8),
+        ADDI(5, 5, 1), ADDI(4, 4, 8), ADDI(6, 6, 16), BC(16, 0, -17 * 4) /* bdnz */, RIG_END,
+    };
+    static const uint32_t routine[] = { ADDI(8, 8, 0), BLR };
+
+    rig_reset(MSR_FP);
+    rig_words(RIG_CODE, code, G_N_ELEMENTS(code));
+    rig_words(SITE, routine, G_N_ELEMENTS(routine));
+    for (unsigned i = 0; i < COUNT; i++) {
+        store_be64(rig_ram + FROM + 8 * i, UINT64_C(0x4000123456789abc) + i);
+    }
+    R[4] = FROM;
+    R[5] = ADDI(8, 8, 1);
+    R[6] = TO;
+    R[7] = SITE;
+    rig_state->ctr = COUNT;
+    rig_run(RIG_CODE);
+    g_assert_cmpint(R[8], ==, COUNT * (COUNT + 1) / 2);
+    for (unsigned i = 0; i < COUNT; i++) {
+        g_assert_cmphex(load_be64(rig_ram + TO + 16 * i), ==, UINT64_C(0xc000123456789abc) + i);
+        g_assert_cmphex(load_be64(rig_ram + TO + 16 * i + 8), ==, UINT64_C(0x4000123456789abc) + i);
+    }
+}
+
 /* Privileged code copies by vector registers over several pages, until the facility is off. */
 static void a_loop_of_privileged_vectors(void)
 {
@@ -479,6 +513,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/facilities/rounding", privileged_code_sees_its_rounding);
     g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
     g_test_add_func("/ppc/rewritten", a_word_that_is_rewritten);
+    g_test_add_func("/ppc/rewritten/beside", numbers_are_stored_beside_code);
     g_test_add_func("/ppc/vector-loop", a_loop_of_privileged_vectors);
     g_test_add_func("/ppc/time-base", the_time_base_follows_the_clock);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
