@@ -162,9 +162,6 @@ typedef struct TcgFpTraps {
 TcgFpTraps *tcg_fp_traps(void *state);
 void tcg_fp_traps_init(void *state); /* after tcg_init */
 void tcg_fp_traps_review(void *state);
-/* Around C code that does much floating point: all exceptions masked, and as before. */
-uint32_t tcg_fp_mask(void);
-void tcg_fp_unmask(uint32_t old);
 
 /* Where the guest's vector/x87 state lives in the state struct, in XSAVE/FXSAVE layout. */
 typedef struct TcgTarget {
@@ -220,7 +217,7 @@ uintptr_t tcg_caller_pc(void *state);
 bool tcg_restore(void *state, uintptr_t host_pc);
 
 /* If the guest's FP state is in host registers, store it to the state (and mark it so). Called by C
- * code that is about to use or change the FP state, or to run vector code. */
+ * code that is about to use or change the FP state, or to run vector code. With use_fp_traps: masks exceptions. */
 void tcg_fp_sync(void *state);
 
 /* Linking. Atomic against running code. */

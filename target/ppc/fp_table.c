@@ -32,13 +32,9 @@ void ppc_fp_execute(PpcState *s, unsigned row, uint32_t word)
     }
     ppc_fp_settle(s);
     if (word >> 26 == OP_ALTIVEC) { /* its arithmetic is the host's */
-        uint32_t old = tcg_fp_mask();
-
-        execs[row](s, word);
-        tcg_fp_unmask(old);
-    } else {
-        execs[row](s, word);
+        tcg_fp_sync(s);
     }
+    execs[row](s, word);
     ppc_fp_update_fast(s);
 }
 

@@ -38,6 +38,8 @@ enum {
     AREA_HALF_DOUBLES = -0x530,
     AREA_SITES = -0x1b80, /* TcgSites */
     AREA_SIZE = 0x1b80,
+    MXCSR_DEFAULT = 0x1f80,  /* all exceptions masked, round to nearest: what C expects */
+    MXCSR_UNMASKED = 0x1000, /* but for inexactness */
     RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
 };
 
@@ -104,8 +106,7 @@ void thunks_init(void);
 /* fp_traps.c */
 TcgExit fp_traps_enter(void *state, const void *code, HostExit **exit);
 bool fp_traps_resume(ucontext_t *uc);
-bool fp_traps_step(ucontext_t *uc);
-bool fp_traps_stepped(ucontext_t *uc);
+bool fp_traps_sync(ucontext_t *uc);
 /* signal.c */
 void signals_init(void);
 void signals_init_thread(void);

@@ -1,8 +1,9 @@
 /*
  * Fast operations: floating point and vectors of guests whose registers are fields of the state, on SSE2, AVX and FMA3.
  *
- * MXCSR is the process's: nearest, all masked. Vector registers have copies of fields (fields.c). What the host's result
- * does not tell (it is tiny, infinite or NaN) is left to the helper, in a cold stub. r11 is free.
+ * MXCSR has round to nearest, and exceptions are masked, but for those that fp_traps.c wants. Vector registers have copies
+ * of fields (fields.c). What the host's result does not tell (it is tiny, infinite or NaN) is left to the helper, in a
+ * cold stub. r11 is free.
  */
 #include "backend.h"
 

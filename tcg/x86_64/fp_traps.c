@@ -3,8 +3,8 @@
  * translated code runs, and whatever the host's arithmetic alone cannot decide is a signal, which leads to the operation's
  * cold stub. A program that has many of them goes on in blocks that check (IrFast.traps is false), for a while.
  *
- * C code that translated code calls runs unmasked, too. There an exception means nothing: its instruction is stepped over
- * with all of them masked.
+ * It is the guest's FP state as far as thunks and tcg_fp_sync() are concerned: C code that is more than moves of general
+ * registers has the usual MXCSR, and the thunk that called it unmasks exceptions again.
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,10 +12,10 @@
 
 #include "backend.h"
 
-enum { MXCSR_DEFAULT = 0x1f80, MXCSR_MASKS = 0xf80, FLAG_TRAP = 0x100 };
+enum { MXCSR_MASKS = MXCSR_DEFAULT & ~MXCSR_UNMASKED };
 enum { MANY = 64, PAUSE = 100000 /* microseconds */ };
 
-static __thread bool stepping;
+static __thread CpuHot *running; /* with exceptions unmasked */
 
 TcgFpTraps *tcg_fp_traps(void *state)
 {
@@ -47,26 +47,18 @@ void tcg_fp_traps_review(void *state)
     }
 }
 
-uint32_t tcg_fp_mask(void)
-{
-    uint32_t old = __builtin_ia32_stmxcsr();
-
-    __builtin_ia32_ldmxcsr(MXCSR_DEFAULT);
-    return old;
-}
-
-void tcg_fp_unmask(uint32_t old)
-{
-    __builtin_ia32_ldmxcsr(old);
-}
-
 TcgExit fp_traps_enter(void *state, const void *code, HostExit **exit)
 {
+    CpuHot *hot = state;
     TcgExit why;
 
-    __builtin_ia32_ldmxcsr(MXCSR_DEFAULT & ~MXCSR_MASKS);
+    running = hot;
+    hot->fp_loaded = FP_LOADED_XMM;
+    __builtin_ia32_ldmxcsr(MXCSR_UNMASKED);
     why = backend.enter(state, code, exit);
     __builtin_ia32_ldmxcsr(MXCSR_DEFAULT);
+    hot->fp_loaded = FP_LOADED_NOTHING;
+    running = NULL;
     return why;
 }
 
@@ -97,26 +89,13 @@ bool fp_traps_resume(ucontext_t *uc)
     return false;
 }
 
-/* The same in C code: false if exceptions were not ours to unmask. */
-bool fp_traps_step(ucontext_t *uc)
+/* The same in C code that should have called tcg_fp_sync(), which is made up for. False: exceptions were not ours to unmask. */
+bool fp_traps_sync(ucontext_t *uc)
 {
-    if ((uc->uc_mcontext.fpregs->mxcsr & MXCSR_DEFAULT) != (MXCSR_DEFAULT & ~MXCSR_MASKS)) {
+    if (!running || running->fp_loaded == FP_LOADED_NOTHING) {
         return false;
     }
     uc->uc_mcontext.fpregs->mxcsr |= MXCSR_MASKS;
-    uc->uc_mcontext.gregs[REG_EFL] |= FLAG_TRAP;
-    stepping = true;
-    return true;
-}
-
-/* Behind that instruction. */
-bool fp_traps_stepped(ucontext_t *uc)
-{
-    if (!stepping) {
-        return false;
-    }
-    stepping = false;
-    uc->uc_mcontext.fpregs->mxcsr &= ~MXCSR_MASKS;
-    uc->uc_mcontext.gregs[REG_EFL] &= ~FLAG_TRAP;
+    running->fp_loaded = FP_LOADED_NOTHING;
     return true;
 }

@@ -176,9 +176,14 @@ static void store_upper_halves(uint8_t *to)
 void tcg_fp_sync(void *state)
 {
     CpuHot *hot = state;
-    static const uint32_t default_mxcsr = 0x1f80;
+    static const uint32_t default_mxcsr = MXCSR_DEFAULT;
 
     if (hot->fp_loaded == FP_LOADED_NOTHING) {
+        return;
+    }
+    if (backend.target.use_fp_traps) {
+        __asm__ volatile("ldmxcsr %0" : : "m"(default_mxcsr) : "memory");
+        hot->fp_loaded = FP_LOADED_NOTHING;
         return;
     }
     if (hot->fp_loaded == FP_LOADED_YMM) {

@@ -12,7 +12,7 @@
 #define ALT_STACK_SIZE (64 * 1024)
 
 enum { TRAP_SIMD = 19 }; /* #XM; the signal and its code are those of x87 exceptions */
-static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP };
+static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL };
 static struct sigaction previous[G_N_ELEMENTS(signals)];
 
 /* ucontext's index of each host register. */
@@ -84,13 +84,7 @@ static void handle(int signal, siginfo_t *info, void *context)
     int code = signal == SIGFPE && gregs[REG_TRAPNO] == TRAP_SIMD ? TCG_FAULT_SIMD : info->si_code;
 
     if (code == TCG_FAULT_SIMD && backend.target.use_fp_traps &&
-        (buffer_contains(gregs[REG_RIP]) ? fp_traps_resume(uc) : fp_traps_step(uc))) {
-        return;
-    }
-    if (signal == SIGTRAP) {
-        if (!fp_traps_stepped(uc)) {
-            chain(signal, info, context);
-        }
+        (buffer_contains(gregs[REG_RIP]) ? fp_traps_resume(uc) : fp_traps_sync(uc))) {
         return;
     }
     tcg_interp_signal(signal, code, context);

@@ -99,6 +99,14 @@ static void save_upper_halves(int32_t base)
     asm_patch_here(a, none);
 }
 
+static void load_mxcsr(int32_t base, uint32_t value)
+{
+    Mem mem = mem_at(RSP, base + AREA_FP_WAS + 4);
+
+    asm_store_imm(a, 4, mem, value);
+    fp_insn(2, 4, mem);
+}
+
 /* FXSAVE, and the FP environment that C expects. */
 static void save_fp(int32_t base)
 {
@@ -106,8 +114,7 @@ static void save_fp(int32_t base)
     fp_insn(0, 8, mem_at(RSP, base + (int32_t)backend.target.fxsave_offset));
     asm_byte(a, 0xdb); /* fninit */
     asm_byte(a, 0xe3);
-    asm_store_imm(a, 4, mem_at(RSP, base + AREA_FP_WAS + 4), 0x1f80);
-    fp_insn(2, 4, mem_at(RSP, base + AREA_FP_WAS + 4)); /* ldmxcsr */
+    load_mxcsr(base, MXCSR_DEFAULT);
     asm_store_imm(a, 4, fp_loaded_at(base), FP_LOADED_NOTHING);
 }
 
@@ -115,6 +122,8 @@ static void load_fp(int32_t base)
 {
     if (backend.target.fxsave_offset) {
         fp_insn(1, 8, mem_at(RSP, base + (int32_t)backend.target.fxsave_offset)); /* fxrstor64 */
+    } else if (backend.target.use_fp_traps) {
+        load_mxcsr(base, MXCSR_UNMASKED);
     }
     asm_store_imm(a, 4, fp_loaded_at(base), FP_LOADED_XMM);
 }
@@ -449,6 +458,9 @@ static void make_call(Thunk thunk, bool writes_pins, bool uses_fp)
     asm_load(a, 8, RCX, field(AREA_X2));
     asm_load(a, 8, R8, field(AREA_SAVE0));
     asm_op(a, 0xff, 4, 2, rm_reg(R11));
+    if (backend.target.use_fp_traps) {
+        restore_fp();
+    }
     call_end(writes_pins ? ALL_REGS : CALLER_SAVED, true);
 }
 
