@@ -211,7 +211,7 @@ typedef struct ColdStub {
     Site sites[GROUP_ROOTS];
 } ColdStub;
 
-/* An access of a group, see emit_group.c. */
+/* An access of a group, or a branch out between two, see emit_group.c. */
 typedef struct Member {
     const IrInsn *insn;
     uint64_t pc;
@@ -443,6 +443,7 @@ static inline Thunk sized(Thunk first, unsigned size)
 Mem loop_address(Context *c, const IrInsn *insn, int addend);
 int load_out(Context *c, const IrInsn *insn); /* the register to load to, or NO_REG if the insn is no load */
 bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
+void group_exit(Context *c, const IrInsn *insn, IrCc cc, uint32_t at); /* of a branch out, in a group's middle or not */
 void cold_group(Context *c, ColdStub *s);
 
 /* loop.c: whether the block is a loop with checks that can be made before it; plans it in Context.loop. */

@@ -294,6 +294,7 @@ static void emit_exit_jump(Context *c, const IrInsn *insn)
 
 static void emit_exit_if(Context *c, const IrInsn *insn)
 {
+    enum { JCC_SIZE = 6 };
     IrCc cc = need_condition(c, insn->in[0], insn->bits & 15);
     ColdStub *stub = cold_new(c, COLD_EXIT);
 
@@ -307,11 +308,12 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
     }
     if (stub->snapshot.count == 0 && !stub->is_loop && (c->ir->links_far || !c->far_exit(c->opaque, insn->imm))) {
         stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
-        asm_place_branch(&c->a, 6, 2);
+        asm_place_branch(&c->a, JCC_SIZE, 2);
         stub->exit->patch = asm_jcc(&c->a, cc);
     } else {
         stub->jumps[0] = asm_jcc(&c->a, cc);
     }
+    group_exit(c, insn, cc, asm_offset(&c->a) - JCC_SIZE);
 }
 
 void cold_exit(Context *c, ColdStub *s)

@@ -4,7 +4,10 @@
  *
  * The check is that the whole span lies in one page of the table. Where it fails all of the group
  * goes the slow way, access by access; the code between them is repeated there. So nothing between
- * the first and the last access may leave the block, call or touch other memory.
+ * the first and the last access may call or touch other memory.
+ *
+ * The block may be left between them, as the slow way goes by the same branch. What comes behind that may never be
+ * accessed: it adds neither an address nor the wish to store, and the span stays short.
  *
  * A group with a store among its members, or a load that is for an update, is checked against the table for
  * stores, whose pages can be loaded from too.
@@ -18,7 +21,7 @@
 #include "backend.h"
 #include "util/bits.h"
 
-enum { MAX_SPAN = 256, MAX_MEMBERS = 16, NEAR = 96, MAX_DEPTH = 24 };
+enum { MAX_SPAN = 256, MAX_SPAN_BEHIND_EXIT = 128, MAX_MEMBERS = 16, NEAR = 96, MAX_DEPTH = 24 };
 enum { OTHER_KINDS = IRM_ALIGNED | IRM_KERNEL };
 
 /* Byte-swapped ones only by one instruction, which leaves EFLAGS alone. */
@@ -128,6 +131,7 @@ typedef struct Root {
 
 typedef struct Plan {
     uint32_t last; /* insn of the last access */
+    bool behind_exit; /* where the plan is at, there may have been a branch out */
     unsigned n_roots;
     Root roots[GROUP_ROOTS];
 } Plan;
@@ -172,7 +176,7 @@ static bool is_possible(const Context *c, const Plan *plan, uint32_t id, const I
     if (plan->n_roots == 0) {
         return true;
     }
-    return plan->n_roots < (raw_of(c, first) ? c->max_roots : MIN(c->max_roots, 2)) && is_in_pin(c, first) &&
+    return plan->n_roots < (raw_of(c, first) ? c->max_roots : MIN(c->max_roots, 2)) && !plan->behind_exit && is_in_pin(c, first) &&
            root_register(c, id) != NO_REG;
 }
 
@@ -194,7 +198,9 @@ static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const I
         root = &plan->roots[plan->n_roots++];
         *root = (Root){ .id = id, .first = *offset, .low = *offset, .high = *offset };
     }
-    if (MAX(root->high, *offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, *offset) >= MAX_SPAN) {
+    if (MAX(root->high, *offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, *offset) >=
+            (plan->behind_exit ? MAX_SPAN_BEHIND_EXIT : MAX_SPAN) ||
+        (plan->behind_exit && is_store(c, insn) && !root->stores)) {
         return NULL;
     }
     return root;
@@ -231,6 +237,8 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
             root->members++;
             of[n] = root;
             at[n++] = i;
+        } else if (insn->op == IR_exit_if && !ir_is_loop_edge(ir, insn)) {
+            plan->behind_exit = true;
         } else if (!may_be_between(insn->op) && insn->op != IR_put && insn->op != IR_put8h &&
                    insn->op != IR_insn_start && !is_raw_between(c, insn, first) && !c->dead[i]) {
             break;
@@ -306,6 +314,16 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
         c->group_last = 0;
         c->held = 0;
         c->cold[c->group_stub].xmms = xmm_snapshot(c); /* puts between the accesses may have made others */
+    }
+}
+
+void group_exit(Context *c, const IrInsn *insn, IrCc cc, uint32_t at)
+{
+    if (c->group_last) {
+        Member *m = CONTEXT_PUSH(c, members);
+
+        *m = (Member){ .insn = insn, .imm = cc, .at = at, .end = asm_offset(&c->a) };
+        c->cold[c->group_stub].n_members++;
     }
 }
 
@@ -497,11 +515,16 @@ void cold_group(Context *c, ColdStub *s)
     patch_jumps(c, s);
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
-        unsigned size = access_size(c, m->insn);
+        unsigned size;
 
         if (k) {
             repeat_between(c, &m[-1], m);
         }
+        if (m->insn->op == IR_exit_if) { /* to the usual path's branch, which is taken then */
+            asm_patch(a, asm_jcc(a, m->imm), m->at);
+            continue;
+        }
+        size = access_size(c, m->insn);
         if (m->keep_flags) {
             save_flags(c, AREA_UPDATE);
         }
