@@ -10,9 +10,10 @@ static void emit_dcbz(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned line = (tr->mode & MODE_DCBZ32) && !(in->word >> 21 & 1) ? 32 : tr->s->model->cache_line;
     IrVal addr = ir_op2(tr->ir, IR_and, tr->address, ppc_address_x(tr, in), ppc_const(tr, tr->address, -(uint64_t)line));
+    IrVal zero = ppc_const(tr, IR_I64, 0);
 
     for (unsigned i = 0; i < line; i += 8) {
-        ir_store(tr->ir, IR_I64, addr, i, ppc_const(tr, IR_I64, 0), 0);
+        ir_store(tr->ir, IR_I64, addr, i, zero, 0);
     }
 }
 

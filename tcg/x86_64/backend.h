@@ -274,6 +274,7 @@ typedef struct Context {
     uint16_t xmm_valid, xmm_locked;
     uint32_t xmm_clock;
     uint32_t put_already; /* a put_field that the one before it has done, 0: none */
+    unsigned zeros_left;  /* stores behind this one that a wider one has done */
     int8_t step_regs[V_NONE]; /* of the current FAST_STEPS */
     XmmSave *xmm_saves;
     uint32_t n_xmm_saves, max_xmm_saves;
@@ -406,6 +407,8 @@ void compare_values(Context *c, unsigned size, uint32_t x, uint32_t y);
 /* emit_memory.c, emit_atomic.c */
 void emit_load(Context *c, const IrInsn *insn);
 void emit_store(Context *c, const IrInsn *insn);
+/* Whether a store of a doubleword of zeros needs no more, being part of a wider one; the next insns up to `last` may be too. */
+bool store_zeros(Context *c, const IrInsn *insn, Mem to, uint32_t last);
 void emit_probe_store(Context *c, const IrInsn *insn);
 void emit_atomic(Context *c, const IrInsn *insn);
 Address address_of(Context *c, const IrInsn *insn);

@@ -301,7 +301,9 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
         fault_record(c, m->at + 1, c->pc, m->snapshot);
         raw_encode(c, raw_of(c, insn), RAX, mem);
     } else if (m->value_is_imm) {
-        asm_store_imm(&c->a, size, mem, imm);
+        if (!store_zeros(c, insn, mem, c->group_last)) {
+            asm_store_imm(&c->a, size, mem, imm);
+        }
     } else if (insn->op == IR_store) {
         emit_stored(c, insn, mem, m->value_reg);
     }

@@ -394,6 +394,42 @@ static void emit_update(Context *c, const IrInsn *insn, ColdStub *stub, Mem mem,
     value_set_reg(c, insn->out, out, true);
 }
 
+static bool is_zero_at(const Context *c, const IrInsn *insn, const IrInsn *first, unsigned distance)
+{
+    const Value *v = &c->values[insn->in[1]];
+
+    return insn->op == IR_store && insn->type == IR_I64 && insn->in[0] == first->in[0] && insn->imm == first->imm + distance &&
+           insn->bits == first->bits && v->is_const && v->imm == 0;
+}
+
+/* PowerPC's dcbz stores lines of zeros: 32 bytes at once. */
+bool store_zeros(Context *c, const IrInsn *insn, Mem to, uint32_t last)
+{
+    enum { VPXOR = P_66 | MAP_0F | 0xef, VMOVUPS_STORE = MAP_0F | 0x11, WIDEST = 4 };
+    unsigned n = 1;
+    int xmm;
+
+    if (c->zeros_left) {
+        c->zeros_left--;
+        return true;
+    }
+    if (backend.target.use_vector_pins || !host_has(HOST_AVX2) || !is_zero_at(c, insn, insn, 0)) {
+        return false;
+    }
+    while (n < WIDEST && c->i + n <= last && is_zero_at(c, insn + n, insn, 8 * n)) {
+        n++;
+    }
+    n &= ~1u;
+    if (n == 0) {
+        return false;
+    }
+    xmm = xmm_alloc(c);
+    asm_vex(&c->a, VPXOR, false, false, xmm, xmm, rm_reg(xmm)); /* all of the register, and its upper half stays clean */
+    asm_vex(&c->a, VMOVUPS_STORE, false, n == WIDEST, xmm, 0, rm_mem(to));
+    c->zeros_left = n - 1;
+    return true;
+}
+
 static void put_in_memory(Context *c, const IrInsn *insn, Mem to, bool is_imm, int32_t imm, int reg)
 {
     if (is_imm) {
@@ -574,7 +610,14 @@ void emit_store(Context *c, const IrInsn *insn)
         reg = value_use(c, value);
     }
     if (is_covered) {
-        put_in_memory(c, insn, mem, is_imm, imm, reg);
+        uint32_t last = c->i;
+
+        while (last + 1 < c->ir->n_insns && loop_covers(c, last + 1)) {
+            last++;
+        }
+        if (!store_zeros(c, insn, mem, last)) {
+            put_in_memory(c, insn, mem, is_imm, imm, reg);
+        }
         return;
     }
     stub = begin_access(c, insn, COLD_STORE, true);

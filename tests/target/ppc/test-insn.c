@@ -436,6 +436,37 @@ static void a_loop_of_privileged_vectors(void)
 }
 
 /* As fast as the clock, and never back. */
+static void check_zeros(unsigned from, unsigned end)
+{
+    for (unsigned i = 0x20000; i < 0x23000; i++) {
+        g_assert_cmphex(rig_ram[i], ==, i >= from && i < end ? 0 : 0xaa);
+    }
+}
+
+/* One line, and many in a loop; doublewords of zeros, some of them over a page's end. */
+static void lines_of_zeros(void)
+{
+    unsigned line = rig_state->model->cache_line;
+
+    for (unsigned n = 1; n < 60; n += 29) {
+        rig_reset(0);
+        memset(rig_ram + 0x20000, 0xaa, 0x3000);
+        R[4] = 0x20104;
+        R[5] = n;
+        R[7] = line;
+        RIG_RUN(MTSPR(SPR_CTR, 5), X_(31, 0, 0, 4, 1014) /* dcbz */, ADD(4, 4, 7), BC(16, 0, -8));
+        check_zeros(0x20100, 0x20100 + n * line);
+    }
+    for (unsigned from = 0xfd0; ppc_is_64bit(rig_cpu) && from < 0x1010; from += 4) {
+        rig_reset(0);
+        memset(rig_ram + 0x20000, 0xaa, 0x3000);
+        R[4] = 0x20000 + from;
+        RIG_RUN(LI(6, 0), D_(62, 6, 4, 0), D_(62, 6, 4, 8), D_(62, 6, 4, 16), D_(62, 6, 4, 24), D_(62, 6, 4, 32),
+                D_(62, 6, 4, 40), D_(62, 6, 4, 48));
+        check_zeros(0x20000 + from, 0x20000 + from + 56);
+    }
+}
+
 static void the_time_base_follows_the_clock(void)
 {
     enum { TURNS = 30 };
@@ -515,6 +546,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/rewritten", a_word_that_is_rewritten);
     g_test_add_func("/ppc/rewritten/beside", numbers_are_stored_beside_code);
     g_test_add_func("/ppc/vector-loop", a_loop_of_privileged_vectors);
+    g_test_add_func("/ppc/zeros", lines_of_zeros);
     g_test_add_func("/ppc/time-base", the_time_base_follows_the_clock);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
