@@ -56,7 +56,7 @@ static void ppc_reset(Cpu *cpu)
     s->pc = s->model->prefix_high ? 0xfff00100 : ppc_isa(s, ISA_BOOKE) ? 0xfffffffc : 0x100;
     s->dec_end = (int64_t)ppc_tb(s) + INT32_MAX + INT64_C(1);
     if (s->reset_state.given) {
-        s->pc = s->reset_state.pc;
+        s->pc = s->reset_state.pc & PPC_PC_MASK;
         s->msr = s->reset_state.msr & s->msr_mask;
         memcpy(s->gpr, s->reset_state.gpr, sizeof(s->reset_state.gpr));
         if (s->hypercall) {
@@ -122,6 +122,7 @@ static bool ppc_load(Cpu *cpu, GKeyFile *in, GError **error)
         return false;
     }
     /* Whatever a damaged snapshot says, these choose modes and are added up. */
+    s->pc &= PPC_PC_MASK;
     s->msr &= s->msr_mask;
     s->ca &= 1;
     s->ov &= 1;
@@ -154,7 +155,7 @@ void ppc_start(Cpu *cpu, uint64_t pc, uint64_t r3)
 {
     PpcState *s = ppc_state(cpu);
 
-    s->pc = pc;
+    s->pc = pc & PPC_PC_MASK;
     s->gpr[3] = r3;
     s->napping = false;
     atomic_store(&cpu->halted, false);

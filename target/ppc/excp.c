@@ -292,7 +292,7 @@ static uint64_t handler_pc(const PpcState *s, uint32_t vector, uint64_t msr)
         return (msr & MSR_IP ? 0xfff00000 : 0) + vector;
     }
     if (ppc_isa(s, ISA_970)) {
-        return s->spr[SPR_HIOR] + vector;
+        return (s->spr[SPR_HIOR] & PPC_PC_MASK) + vector;
     }
     if (msr & MSR_IR) { /* LPCR[AIL] */
         return ((s->spr[SPR_LPCR] >> 23 & 3) == 2 ? UINT64_C(0x18000) : UINT64_C(0xc000000000004000)) + vector;
@@ -517,7 +517,7 @@ uint64_t ppc_helper_rfi(PpcState *s, uint64_t kind, uint64_t b, uint64_t c, uint
     if (ppc_isa(s, ISA_64) && kind != 2) {
         msr = (msr & ~MSR_HV) | (s->msr & msr & MSR_HV);
     }
-    s->pc = pc & ~UINT64_C(3);
+    s->pc = pc & PPC_PC_MASK;
     if (!(msr & MSR_SF) || !ppc_isa(s, ISA_64)) {
         s->pc &= UINT32_MAX;
     }

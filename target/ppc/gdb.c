@@ -218,7 +218,7 @@ int ppc_gdb_write(Cpu *cpu, int number, const uint8_t *buf)
     switch (g->kind) {
     case K_GPR: s->gpr[number] = value; break;
     case K_FPR: s->vsr[number][0] = value; break;
-    case K_PC: s->pc = value & ~UINT64_C(3); break;
+    case K_PC: s->pc = value & PPC_PC_MASK; break;
     case K_MSR: ppc_set_msr(s, value); break;
     case K_CR: ppc_set_cr(s, value); break;
     case K_LR: s->lr = value; break;

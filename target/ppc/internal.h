@@ -118,6 +118,9 @@ extern const IrSlot ppc_slots[SLOT_COUNT];
 extern const IrHelper ppc_helpers[HELPER_COUNT];
 extern const GuestOps ppc_guest_ops;
 
+/* Instructions are words, and jump caches count on it (TcgTarget.pc_shift): whoever sets the pc drops the bits below. */
+#define PPC_PC_MASK (~UINT64_C(3))
+
 /* Interrupt vectors, as offsets (Power ISA, Book III, 7.5; BookE: an index of IVORs is derived). */
 enum {
     PPC_RESET = 0x100, PPC_MCHECK = 0x200, PPC_DSI = 0x300, PPC_DSEG = 0x380, PPC_ISI = 0x400, PPC_ISEG = 0x480,

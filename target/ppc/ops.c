@@ -52,7 +52,7 @@ static uint64_t get_pc(Cpu *cpu)
 
 static void set_pc(Cpu *cpu, uint64_t pc)
 {
-    ppc_state(cpu)->pc = pc;
+    ppc_state(cpu)->pc = pc & PPC_PC_MASK;
 }
 
 const GuestOps ppc_guest_ops = {

@@ -151,6 +151,24 @@ static void memory_operations_have_a_block(void)
     }
 }
 
+/* Wherever a processor is told to begin, it begins at a word. */
+static void the_pc_is_that_of_a_word(void)
+{
+    rig_reset(0);
+    rig_state->gpr[5] = 1;
+    rig_words(RIG_CODE, (const uint32_t[]){ ADDI(5, 5, 1), RIG_END }, 2);
+    ppc_start(rig_cpu, RIG_CODE + 3, 0);
+    rig_run(rig_state->pc);
+    g_assert_cmpint(R[5], ==, 2);
+    if (ppc_isa(rig_state, ISA_970)) { /* where its interrupts go */
+        rig_reset(0);
+        rig_state->spr[SPR_HIOR] = 0x100003;
+        rig_words(0x100000 + PPC_PROGRAM, (const uint32_t[]){ LI(5, 7), RIG_END }, 2);
+        RIG_RUN(0);
+        g_assert_cmpint(R[5], ==, 7);
+    }
+}
+
 /* Whatever gdb reads it can write. */
 static void gdb_has_each_register(void)
 {
@@ -535,6 +553,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/reservation", reservations_are_kept_and_lost);
     g_test_add_func("/ppc/amo", memory_operations_are_done_in_memory);
     g_test_add_func("/ppc/amo/block", memory_operations_have_a_block);
+    g_test_add_func("/ppc/pc", the_pc_is_that_of_a_word);
     g_test_add_func("/ppc/gdb", gdb_has_each_register);
     g_test_add_func("/ppc/rotate", rotates_and_masks);
     g_test_add_func("/ppc/syscall", a_system_call_comes_back);
