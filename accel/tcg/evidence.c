@@ -71,8 +71,8 @@ static bool only_gained(uint64_t old, uint64_t value, uint64_t may_gain)
 
 bool evidence_note(Evidence *e, uint64_t page, const MmuResult *result)
 {
-    const MmuRead *leaf = &result->read[result->n_reads - 1];
     uint64_t generation = memory_generation();
+    const MmuRead *leaf;
     PageEvidence *p;
     uint16_t *place;
     bool same;
@@ -87,6 +87,7 @@ bool evidence_note(Evidence *e, uint64_t page, const MmuResult *result)
     for (unsigned i = 0; i + 1 < result->n_reads; i++) {
         note_upper(e, &result->read[i]);
     }
+    leaf = &result->read[result->n_reads - 1];
     place = find_place(e, page);
     if (is_at(e, place)) {
         p = &e->pages[*place];
