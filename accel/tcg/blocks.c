@@ -203,6 +203,7 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
     if (!cp->first && !cp->holds) {
         cp->pc_page = PAGE_NOWHERE;
         g_clear_pointer(&cp->scattered, g_free);
+        g_clear_pointer(&cp->hot, g_free);
         atomic_fetch_and(&ram->page_flags[page], (uint8_t)~PAGE_CODE);
     }
 }
@@ -376,9 +377,48 @@ bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last)
     return false;
 }
 
+static bool has_bit(const uint64_t *bits, unsigned offset)
+{
+    return bits && bits[offset / 64] >> offset % 64 & 1;
+}
+
+static void set_bit(uint64_t **bits, unsigned offset)
+{
+    if (!*bits) {
+        *bits = g_new0(uint64_t, PAGE_WORDS);
+    }
+    (*bits)[offset / 64] |= UINT64_C(1) << offset % 64;
+}
+
 bool code_page_is_scattered(const CodePage *cp, unsigned offset)
 {
-    return cp->scattered && cp->scattered[offset / 64] >> offset % 64 & 1;
+    return has_bit(cp->scattered, offset);
+}
+
+bool code_page_is_hot(const CodePage *cp, unsigned offset)
+{
+    return has_bit(cp->hot, offset);
+}
+
+void code_is_hot(const PageEntry *entry, const uint8_t *host)
+{
+    uint64_t page = entry_page(entry);
+    unsigned offset = (uintptr_t)host & (GUEST_PAGE_SIZE - 1);
+    CodePage *cp;
+
+    g_mutex_lock(&tb_lock);
+    cp = code_page(entry->ram, page, false);
+    if (cp && cp->first && !has_bit(cp->hot, offset)) {
+        set_bit(&cp->hot, offset);
+        code_stats.hot++;
+        for (Block *block = cp->first, *next; block; block = next) {
+            next = block->page_next[list_of(block, entry->ram, page)];
+            if (block->host == host) {
+                code_block_kill(block);
+            }
+        }
+    }
+    g_mutex_unlock(&tb_lock);
 }
 
 /* Of this thread, in microseconds. */
@@ -390,26 +430,39 @@ static int64_t processor_time(void)
     return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
 }
 
+/* Whether sites have met more new pages lately than all of them are worth: a hundredth of the time goes there. */
+static bool sites_overloaded(int64_t now)
+{
+    enum { WINDOW = 32000, MANY = 16 };
+    static int64_t start;
+    static unsigned n;
+
+    if (now - start > WINDOW || now < start) {
+        start = now;
+        n = 0;
+    }
+    return ++n > MANY;
+}
+
 void code_site_tired(TcgSiteUse *use)
 {
-    enum { LONG = 64000 }; /* a new page in 16 us costs a thousandth, and there may be many such sites */
+    enum { LONG = 16000 }; /* a new page in 16 us costs a thousandth, and there may be many such sites */
     Block *block = use->block->engine;
     unsigned offset = (block->key.base + use->pc) & (GUEST_PAGE_SIZE - 1);
     int64_t now = processor_time();
     CodePage *cp;
 
     use->left = TCG_SITE_PATIENCE;
-    if (!use->since || now - use->since > LONG) {
+    g_mutex_lock(&tb_lock);
+    if (!sites_overloaded(now) && (!use->since || now - use->since > LONG)) {
         use->since = now;
+        g_mutex_unlock(&tb_lock);
         return;
     }
-    g_mutex_lock(&tb_lock);
     if (!block->dead) {
         cp = code_page(block->ram, page_of(block->ram, block->host), true);
-        if (!cp->scattered) {
-            cp->scattered = g_new0(uint64_t, PAGE_WORDS);
-        }
-        cp->scattered[offset / 64] |= UINT64_C(1) << offset % 64;
+        set_bit(&cp->scattered, offset);
+        code_stats.scattered++;
         code_block_kill(block);
     }
     g_mutex_unlock(&tb_lock);

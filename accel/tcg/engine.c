@@ -55,6 +55,8 @@ static bool parse_option(const char *name, const char *value, GError **error)
         o->single_thread = false;
     } else if (!strcmp(name, "interp") && (!strcmp(value, "on") || !strcmp(value, "off"))) {
         o->interpret = !strcmp(value, "on");
+    } else if (!strcmp(name, "sites") && (!strcmp(value, "hot") || !strcmp(value, "off") || !strcmp(value, "all"))) {
+        o->sites = !strcmp(value, "hot") ? SITES_HOT : !strcmp(value, "off") ? SITES_OFF : SITES_ALL;
     } else if (!strcmp(name, "perf-map") && (!strcmp(value, "on") || !strcmp(value, "off"))) {
         o->perf_map = !strcmp(value, "on");
     } else if (!strcmp(name, "host-features")) {
@@ -63,7 +65,7 @@ static bool parse_option(const char *name, const char *value, GError **error)
     } else {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "-accel tcg: cannot do %s=%s (there are "
                     "tb-size=MIB, thread=single|multi, interp=on|off, verify=N, host-features=LIST, "
-                    "perf-map=on|off)",
+                    "perf-map=on|off, sites=hot|all|off)",
                     name, value);
         return false;
     }

@@ -246,6 +246,8 @@ typedef struct EngineCpu {
     unsigned variant;          /* of the block that runs */
     VirtAddr fetch_addr;       /* whose fetch faulted */
     IrBlock *calls[3];         /* see run_protected */
+    const uint8_t *samples[24]; /* the guest code that was interrupted last */
+    unsigned n_samples;
 
     uint64_t n_exits[16], n_fills, n_walks, n_flushes, n_renewals, n_switches;
 } EngineCpu;
@@ -306,17 +308,21 @@ typedef struct CodePage {
     uint64_t pc_page; /* where the blocks here run that could be position-independent; PAGE_ANYWHERE: are */
     uint32_t rewrites; /* stores that killed blocks soon after they were made; fewer again if others do */
     uint64_t *scattered; /* bits by first byte: instructions with operands that are elsewhere all the time; or NULL */
+    uint64_t *hot;     /* bits by first byte: blocks that take a good part of the time; or NULL */
     uint64_t *patched; /* bits of bytes that short stores over code have been to, or NULL */
     _Atomic uint32_t holds; /* translations of it that are under way: PAGE_CODE stays */
     uint32_t stopping; /* of these, who wait for other vCPUs to store the slow way */
 } CodePage;
 
 /* engine.c */
+/* Which code of processes may have entries in TcgSites: none, what is known to be hot (hot.c), all. */
+typedef enum SitesOption { SITES_HOT, SITES_OFF, SITES_ALL } SitesOption;
 typedef struct EngineOptions {
     bool interpret;
     unsigned verify; /* one in so many blocks; 0: off */
     bool single_thread;
     bool perf_map; /* names for perf(1) in /tmp/perf-PID.map */
+    SitesOption sites;
     uint64_t buffer_size;
     char *host_features;
 } EngineOptions;
@@ -387,6 +393,9 @@ void engine_update_mode(Cpu *cpu);
 void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base);
 extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
 
+/* hot.c: a block was left at its poll, and the vCPU is to go on there. Blocks are in use. */
+void hot_sample(EngineCpu *ec);
+
 /* smc.c */
 /* Before a store to bytes that blocks cover: drops those blocks. May not return. */
 void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size, uintptr_t retaddr);
@@ -420,6 +429,10 @@ bool code_block_covers(const Block *block, const uint8_t *host, unsigned size);
 bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last);
 /* Whether the operands of a block's instruction at this offset within a page are elsewhere all the time. */
 bool code_page_is_scattered(const CodePage *cp, unsigned offset);
+/* Whether a block that begins at this offset within a page takes a good part of the time. */
+bool code_page_is_hot(const CodePage *cp, unsigned offset);
+/* Blocks that begin here do, and are to be made anew. Takes tb_lock; blocks are in use. */
+void code_is_hot(const PageEntry *entry, const uint8_t *host);
 /* A place in the code of a block has met many new pages. Takes tb_lock; the block is in use. */
 void code_site_tired(TcgSiteUse *use);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);
@@ -440,6 +453,8 @@ extern uint64_t eviction_count;
 extern _Atomic uint32_t dead_interpreted;
 typedef struct BlockStats {
     uint64_t blocks, killed, translated, linked, insns, evicted;
+    uint64_t hot;    /* places whose blocks were made anew for that */
+    uint64_t scattered; /* instructions whose sites were given up */
     uint64_t shared; /* pages whose blocks became position-independent */
 } BlockStats;
 extern BlockStats code_stats;

@@ -556,6 +556,9 @@ static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
             why = execute(ec, found.block, from);
             leave_code(ec);
             attend_sites(ec);
+            if (why == TCG_EXIT_POLL) {
+                hot_sample(ec);
+            }
         } else { /* again, with the same variant */
             ec->next_variant = variant & ~VARIANT_STEP;
             ec->next_exclusive = exclusive;

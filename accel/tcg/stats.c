@@ -27,8 +27,8 @@ char *engine_describe(void)
     g_string_append_printf(text, "code buffer: %" PRIu64 " of %" PRIu64 " KiB\n", used >> 10, size >> 10);
     g_string_append_printf(text, "blocks: %" PRIu64 " live, %" PRIu64 " translated (%" PRIu64
                            " instructions), %" PRIu64 " invalidated, %" PRIu64 " evicted, %" PRIu64
-                           " exits linked\n", stats.blocks, stats.translated, stats.insns,
-                           stats.killed, stats.evicted, stats.linked);
+                           " hot, %" PRIu64 " scattered, %" PRIu64 " exits linked\n", stats.blocks, stats.translated, stats.insns,
+                           stats.killed, stats.evicted, stats.hot, stats.scattered, stats.linked);
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
 

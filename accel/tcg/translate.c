@@ -110,6 +110,18 @@ static bool is_scattered(void *opaque, uint64_t pc)
     return cp && code_page_is_scattered(cp, (f->origin + pc) & (GUEST_PAGE_SIZE - 1));
 }
 
+static bool may_use_sites(const Fetch *f)
+{
+    const PageEntry *entry = &f->page[0].entry;
+    const CodePage *cp;
+
+    if (engine_options.sites != SITES_HOT || !entry->host) {
+        return engine_options.sites == SITES_ALL;
+    }
+    cp = code_page(entry->ram, entry_page(entry), false);
+    return cp && code_page_is_hot(cp, f->vaddr & (GUEST_PAGE_SIZE - 1));
+}
+
 static bool has_breakpoint(Translation *t, uint64_t pc)
 {
     Fetch *f = t->engine;
@@ -251,6 +263,7 @@ static void build_ir(Translation *t)
     t->ir = scratch;
     ops->translate(t);
     scratch->scattered = is_scattered;
+    scratch->use_sites = scratch->use_sites && may_use_sites(t->engine);
     if (log_enabled(LOG_IN_ASM)) {
         log_guest_code(t);
     }

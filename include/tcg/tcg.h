@@ -144,7 +144,7 @@ typedef struct TcgSiteUse {
     int64_t since;     /* the engine's: when `left` was given */
     struct HostBlock *block;
 } TcgSiteUse;
-enum { TCG_SITE_PATIENCE = 4096 }; /* what `left` begins with where IrBlock.scattered is known */
+enum { TCG_SITE_PATIENCE = 1024 }; /* what `left` begins with where IrBlock.scattered is known */
 TcgSites *tcg_sites(void *state);
 void tcg_sites_init(TcgSites *sites); /* before the first use */
 void tcg_sites_clear(TcgSites *sites);

@@ -94,9 +94,11 @@ def run(myna, arch, count, args=()):
             raise machine.Failure(f'{len(wrong)} loops leave something else than on the host, the first one is {wrong[0]}')
 
 
+ALL_SITES = ['-accel', 'tcg,sites=all']  # no loop runs long enough to be found hot
+
 TESTS = {
-    'amd64': lambda myna: run(myna, 'amd64', 60000),
-    'i386': lambda myna: run(myna, 'i386', 60000),
+    'amd64': lambda myna: run(myna, 'amd64', 60000, ALL_SITES),
+    'i386': lambda myna: run(myna, 'i386', 60000, ALL_SITES),
     'amd64-interp': lambda myna: run(myna, 'amd64', 2000, ['-accel', 'tcg,interp=on']),
 }
 
