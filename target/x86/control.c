@@ -154,6 +154,15 @@ static uint64_t privilege_bits(const X86State *s)
 /* Bits that follow from the segments. */
 #define MODE_SEGMENTS (MODE_CS64 | MODE_CS32 | MODE_SS32 | MODE_FLAT | MODE_FLAT_CS | MODE_FLAT_FS | MODE_FLAT_GS)
 
+/*
+ * 32-bit kernels leave GS to their processes, which have it or not: their own blocks are the same for both. Who runs at CPL 0 and
+ * uses GS has its limit checked.
+ */
+static uint64_t gs_bit(const X86State *s)
+{
+    return (s->cpl == 3) & unlimited_data(&s->seg[S_GS]) ? MODE_FLAT_GS : 0;
+}
+
 static uint64_t segment_bits(const X86State *s)
 {
     const X86Segment *cs = &s->seg[S_CS], *ss = &s->seg[S_SS];
@@ -167,7 +176,7 @@ static uint64_t segment_bits(const X86State *s)
     m |= ss->attr & SEG_DB ? MODE_SS32 : 0;
     m |= flat_data(ss) & flat_data(&s->seg[S_DS]) & flat_data(&s->seg[S_ES]) ? MODE_FLAT : 0;
     m |= unlimited_data(&s->seg[S_FS]) ? MODE_FLAT_FS : 0;
-    m |= unlimited_data(&s->seg[S_GS]) ? MODE_FLAT_GS : 0;
+    m |= gs_bit(s);
     m |= (cs->base == 0) & (cs->limit == UINT32_MAX) ? MODE_FLAT_CS : 0;
     return m;
 }
@@ -286,15 +295,16 @@ void x86_update_flat_call(X86State *s)
         x86_update_privilege(s);
         return;
     }
-    update_privilege(s, (old & (MODE_FLAT | MODE_FLAT_FS | MODE_FLAT_GS)) | MODE_CS32 | MODE_SS32 | MODE_FLAT_CS);
+    update_privilege(s, (old & (MODE_FLAT | MODE_FLAT_FS)) | gs_bit(s) | MODE_CS32 | MODE_SS32 | MODE_FLAT_CS);
 }
 
 /* FS and GS have a bit each, which tells nothing in 64-bit code. */
 static bool is_bit_as_known(const X86State *s, int seg)
 {
-    bool was = s->mode_flags & (seg == S_FS ? MODE_FLAT_FS : MODE_FLAT_GS);
+    uint64_t bit = seg == S_FS ? MODE_FLAT_FS : MODE_FLAT_GS;
+    bool is = seg == S_FS ? unlimited_data(&s->seg[S_FS]) : gs_bit(s) != 0;
 
-    return s->mode_flags & MODE_CS64 || was == unlimited_data(&s->seg[seg]);
+    return s->mode_flags & MODE_CS64 || !(s->mode_flags & bit) == !is;
 }
 
 void x86_update_segment(X86State *s, int seg)

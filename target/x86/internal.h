@@ -48,7 +48,7 @@ enum {
     MODE_AVX = 1 << 25,     /* XCR0 enables YMM */
     MODE_GUEST = 1 << 26,   /* of a VMRUN: what can be intercepted asks first */
     MODE_FLAT_FS = 1 << 27, /* outside of 64-bit code: as MODE_FLAT, but any base */
-    MODE_FLAT_GS = 1 << 28,
+    MODE_FLAT_GS = 1 << 28, /* likewise; at CPL 3 only, see gs_bit() */
     MODE_COUNT = 1 << 29,   /* a performance counter wants instructions or branches */
 };
 
