@@ -313,6 +313,11 @@ void ir_eval(const IrInsn *insn, const uint64_t in[4], uint64_t out[2], uint32_t
     case IR_bswap:
         r = __builtin_bswap64(a) >> (64 - width);
         break;
+    case IR_eqb:
+        for (unsigned k = 0; k < 64; k += 8) {
+            r |= (uint64_t)((a >> k & 0xff) == (b >> k & 0xff) ? 0xff : 0) << k;
+        }
+        break;
     case IR_setcond:
         r = cond_holds(insn->bits, a, b, width);
         break;

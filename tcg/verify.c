@@ -122,6 +122,9 @@ static bool check_pure(Check *c, const IrInsn *insn)
     if ((insn->op == IR_setcc || insn->op == IR_selectcc) && insn->bits > CC_G) {
         return fail(c, "no such condition");
     }
+    if (insn->op == IR_eqb && insn->type != IR_I64) {
+        return fail(c, "is of I64 only");
+    }
     if (insn->op == IR_setcond && insn->bits > COND_GTS) {
         return fail(c, "no such condition");
     }

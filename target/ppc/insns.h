@@ -129,6 +129,7 @@ struct PpcTranslator {
     uint64_t looked_at; /* bits of MODE_ASSUMED that the block has compared with the state */
     uint8_t cr_put;  /* fields that the block has put */
     bool ca_put;
+    unsigned n_looks; /* instructions that ppc_mark_exit has looked at */
     unsigned flags_epoch; /* how many instructions so far may have changed the host's flags */
     unsigned carry_epoch; /* that of carry */
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */

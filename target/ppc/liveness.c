@@ -11,7 +11,7 @@
 
 #include "util/bits.h"
 
-enum { LOOK_AHEAD = 12, BRANCHES = 2, NOP = 0x60000000 };
+enum { LOOK_AHEAD = 40, BRANCHES = 3, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
 enum { CR_ALL = 0xff, CA = 1 << 8 };
 
 /* What an instruction does to fields (bit n: field n) and CA. */
@@ -154,7 +154,7 @@ static unsigned dead_at(PpcTranslator *tr, uint64_t pc, unsigned open, unsigned 
         uint32_t word;
         Effect e;
 
-        if (!look(tr, pc, &word)) {
+        if (tr->n_looks++ >= LOOKS_OF_BLOCK || !look(tr, pc, &word)) {
             break;
         }
         if (word >> 26 == 18) {

@@ -72,17 +72,9 @@ static void emit_by_helper(PpcTranslator *tr, const PpcInsn *in)
     ppc_put_gpr(tr, F_RA(in), ppc_call(tr, in->row->op, rs, rb, (IrVal){ 0 }, (IrVal){ 0 }));
 }
 
-/* cmpb: 255 in the bytes that are equal, which are zero in the difference. */
 static void emit_cmpb(PpcTranslator *tr, const PpcInsn *in)
 {
-    IrBlock *ir = tr->ir;
-    IrVal low = ppc_const(tr, IR_I64, UINT64_C(0x7f7f7f7f7f7f7f7f)), high = ppc_const(tr, IR_I64, UINT64_C(0x8080808080808080));
-    IrVal x = ir_op2(ir, IR_xor, IR_I64, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_gpr_as(tr, IR_I64, F_RB(in)));
-    IrVal t = ir_op2(ir, IR_or, IR_I64, ir_op2(ir, IR_add, IR_I64, ir_op2(ir, IR_and, IR_I64, x, low), low), x);
-
-    t = ir_op2(ir, IR_and, IR_I64, ir_op1(ir, IR_not, IR_I64, t), high);
-    t = ir_op2(ir, IR_sub, IR_I64, ir_op2(ir, IR_add, IR_I64, t, t), ir_op2(ir, IR_shr, IR_I64, t, ppc_const(tr, IR_I8, 7)));
-    ppc_put_gpr(tr, F_RA(in), t);
+    ppc_put_gpr(tr, F_RA(in), ir_op2(tr->ir, IR_eqb, IR_I64, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_gpr_as(tr, IR_I64, F_RB(in))));
 }
 
 static void emit_zeros_under(PpcTranslator *tr, const PpcInsn *in)

@@ -493,6 +493,7 @@ void xmm_reload(Context *c, Snapshot s);
 
 /* emit_fast.c */
 void emit_fast(Context *c, const IrInsn *insn);
+void emit_eqb(Context *c, const IrInsn *insn);
 void cold_fast(Context *c, ColdStub *s);
 /* emit_vector.c */
 void emit_steps(Context *c, const IrInsn *insn);

@@ -199,6 +199,9 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_bswap:
         emit_bits(c, insn);
         break;
+    case IR_eqb:
+        emit_eqb(c, insn);
+        break;
     case IR_mul:
     case IR_mulu2:
     case IR_muls2:

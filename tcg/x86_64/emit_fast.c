@@ -7,7 +7,7 @@
  */
 #include "backend.h"
 
-enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVUPS_STORE = MAP_0F | 0x11, PSLLQ = P_66 | MAP_0F | 0x73, PXOR = P_66 | MAP_0F | 0xef, MOVMSKPD = P_66 | MAP_0F | 0x50,
+enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVUPS_STORE = MAP_0F | 0x11, PSLLQ = P_66 | MAP_0F | 0x73, PXOR = P_66 | MAP_0F | 0xef, PCMPEQB = P_66 | MAP_0F | 0x74, MOVMSKPD = P_66 | MAP_0F | 0x50,
        MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, MOVQ_FROM_GPR = P_66 | MAP_0F | 0x6e, CVTSD2SS = P_F2 | MAP_0F | 0x5a,
        CVTSS2SD = P_F3 | MAP_0F | 0x5a, CVTSI2SD = P_F2 | MAP_0F | 0x2a,
        MULSD = P_F2 | MAP_0F | 0x59, MULPD = P_66 | MAP_0F | 0x59, MULSS = P_F3 | MAP_0F | 0x59, MINSD = P_F2 | MAP_0F | 0x5d,
@@ -28,6 +28,31 @@ static void sse64(Context *c, uint32_t opcode, int reg, Rm rm)
 static Rm field(int32_t offset)
 {
     return rm_mem(mem_state(offset));
+}
+
+static void load_value(Context *c, int xmm, uint32_t id)
+{
+    int32_t imm;
+
+    if (value_imm(c, id, 8, &imm) && !imm) {
+        sse(c, PXOR, xmm, rm_reg(xmm));
+    } else {
+        sse64(c, MOVQ_FROM_GPR, xmm, value_rm(c, id, 8));
+    }
+}
+
+/* In the vector unit, whose registers hold copies that may be dropped; EFLAGS stay. */
+void emit_eqb(Context *c, const IrInsn *insn)
+{
+    int x = xmm_alloc(c), y = xmm_alloc(c), out;
+
+    g_assert(!backend.target.use_vector_pins);
+    load_value(c, x, insn->in[0]);
+    load_value(c, y, insn->in[1]);
+    sse(c, PCMPEQB, x, rm_reg(y));
+    out = out_reg(c, insn->out, 0, 0, 0, false);
+    sse64(c, MOVQ_TO_GPR, x, rm_reg(out));
+    value_set_reg(c, insn->out, out, false);
 }
 
 static void leave_if(Context *c, ColdStub *s, IrCc cc)

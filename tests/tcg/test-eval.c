@@ -312,6 +312,16 @@ static void counts_of_zero_are_the_width(void)
     g_assert_cmpuint(eval1(IR_popcnt, IR_I16, 0, 0xfffff), ==, 16);
 }
 
+static void equal_bytes_are_ones(void)
+{
+    IrInsn insn = {.op = IR_eqb, .type = IR_I64};
+    uint64_t inputs[4] = {UINT64_C(0x1100ff8001020304), UINT64_C(0x1101ff8101030304)}, out[2];
+    uint32_t flags;
+
+    ir_eval(&insn, inputs, out, &flags);
+    g_assert_cmphex(out[0], ==, UINT64_C(0xff00ff00ff00ffff));
+}
+
 static void impossible_divisions_do_not_trap(void)
 {
     for (IrType type = IR_I8; type <= IR_I64; type++) {
@@ -364,6 +374,7 @@ int main(int argc, char **argv)
 #endif
     g_test_add_func("/eval/extensions_take_the_low_part", extensions_take_the_low_part);
     g_test_add_func("/eval/counts_of_zero_are_the_width", counts_of_zero_are_the_width);
+    g_test_add_func("/eval/equal_bytes_are_ones", equal_bytes_are_ones);
     g_test_add_func("/eval/impossible_divisions_do_not_trap", impossible_divisions_do_not_trap);
     g_test_add_func("/eval/comparisons_have_a_sign_or_none", comparisons_have_a_sign_or_none);
     return g_test_run();
