@@ -123,14 +123,14 @@ static uint32_t eval_mul(const IrInsn *insn, uint64_t a, uint64_t b, unsigned wi
     return carry_overflow(lost, lost);
 }
 
-/* The front end has checked for zero and overflow; whatever comes here must not trap. */
+/* Whatever comes here must not trap. */
 static void eval_div(const IrInsn *insn, uint64_t a, uint64_t b, uint64_t c, unsigned width, uint64_t out[2])
 {
     uint64_t mask = ir_mask(insn->type);
     Wide n = (Wide)b << width | a;
 
-    out[0] = out[1] = 0;
-    if (c == 0) {
+    out[0] = out[1] = b;
+    if (c == 0 || (insn->op == IR_divs2 && c == mask && b == mask && a == mask / 2 + 1)) {
         return;
     }
     if (insn->op == IR_divu2) {
@@ -142,6 +142,7 @@ static void eval_div(const IrInsn *insn, uint64_t a, uint64_t b, uint64_t c, uns
 
         if (d == -1) { /* the quotient of the most negative number does not fit any type */
             out[0] = (uint64_t)(0 - (Wide)s) & mask;
+            out[1] = 0;
         } else {
             out[0] = (uint64_t)(s / d) & mask;
             out[1] = (uint64_t)(s % d) & mask;

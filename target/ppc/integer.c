@@ -236,26 +236,32 @@ static void emit_madd(PpcTranslator *tr, const PpcInsn *in)
 /* Division. What the architecture leaves undefined is 0, or -1 of a negative dividend, as on the 7xx and 74xx. */
 
 enum { DIV_UNSIGNED = 1, DIV_64 = 2, DIV_REMAINDER = 4 };
+
+static IrVal has_no_quotient(PpcTranslator *tr, unsigned how, IrType type, IrVal a, IrVal b)
+{
+    IrBlock *ir = tr->ir;
+    IrVal by_zero = ir_setcond(ir, COND_EQ, type, b, ppc_const(tr, type, 0)), overflows;
+
+    if (how & DIV_UNSIGNED) {
+        return by_zero;
+    }
+    overflows = ir_op2(ir, IR_and, IR_I8, ir_setcond(ir, COND_EQ, type, a, ppc_const(tr, type, type == IR_I64 ? UINT64_C(1) << 63 : 1u << 31)),
+                       ir_setcond(ir, COND_EQ, type, b, ppc_const(tr, type, UINT64_MAX)));
+    return ir_op2(ir, IR_or, IR_I8, by_zero, overflows);
+}
+
 static void emit_div(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     unsigned how = in->row->op;
     IrType type = how & DIV_64 ? IR_I64 : IR_I32;
     IrVal a = ppc_gpr_as(tr, type, F_RA(in)), b = ppc_gpr_as(tr, type, F_RB(in));
-    IrVal zero = ppc_const(tr, type, 0), one = ppc_const(tr, type, 1);
-    IrVal wrong = ir_setcond(ir, COND_EQ, type, b, zero), high, value;
+    IrVal zero = ppc_const(tr, type, 0), high, value;
     IrPair q;
 
-    if (!(how & DIV_UNSIGNED)) {
-        IrVal least = ppc_const(tr, type, type == IR_I64 ? UINT64_C(1) << 63 : 1u << 31);
-        IrVal overflows = ir_op2(ir, IR_and, IR_I8, ir_setcond(ir, COND_EQ, type, a, least),
-                                 ir_setcond(ir, COND_EQ, type, b, ppc_const(tr, type, UINT64_MAX)));
-
-        wrong = ir_op2(ir, IR_or, IR_I8, wrong, overflows);
-    }
     high = how & DIV_UNSIGNED ? zero : ir_op2(ir, IR_sar, type, a, ppc_const(tr, IR_I8, type == IR_I64 ? 63 : 31));
-    q = ir_div2(ir, how & DIV_UNSIGNED ? IR_divu2 : IR_divs2, type, a, high, ir_select(ir, type, wrong, one, b));
-    value = ir_select(ir, type, wrong, high, how & DIV_REMAINDER ? q.high : q.low);
+    q = ir_div2(ir, how & DIV_UNSIGNED ? IR_divu2 : IR_divs2, type, a, high, b);
+    value = how & DIV_REMAINDER ? q.high : q.low;
     if (type == IR_I32 && tr->is64) {
         value = how & DIV_REMAINDER && !(how & DIV_UNSIGNED) ? ir_sext(ir, IR_I64, IR_I32, value) : ir_zext(ir, IR_I64, IR_I32, value);
     }
@@ -264,7 +270,7 @@ static void emit_div(PpcTranslator *tr, const PpcInsn *in)
         return;
     }
     if (IS_OE(in)) {
-        ppc_put_ov(tr, wrong, none);
+        ppc_put_ov(tr, has_no_quotient(tr, how, type, a, b), none);
     }
     if (IS_RC(in)) {
         ppc_compare(tr, 0, type, true, value, zero);
@@ -289,16 +295,11 @@ static void emit_divwe(PpcTranslator *tr, const PpcInsn *in)
     IrBlock *ir = tr->ir;
     bool is_signed = !(in->row->op & IS_UNSIGNED);
     IrVal a = ir_op2(ir, IR_shl, IR_I64, ppc_gpr_as(tr, IR_I64, F_RA(in)), ppc_const(tr, IR_I8, 32));
-    IrVal b = extended(tr, F_RB(in), is_signed), zero = ppc_const(tr, IR_I64, 0), one = ppc_const(tr, IR_I64, 1);
-    IrVal wrong = ir_setcond(ir, COND_EQ, IR_I64, b, zero), high = zero, value, back;
+    IrVal b = extended(tr, F_RB(in), is_signed), zero = ppc_const(tr, IR_I64, 0);
+    IrVal wrong = has_no_quotient(tr, is_signed ? 0 : DIV_UNSIGNED, IR_I64, a, b); /* the least number by -1 is beyond 64 bits */
+    IrVal high = is_signed ? ir_op2(ir, IR_sar, IR_I64, a, ppc_const(tr, IR_I8, 63)) : zero, value, back;
 
-    if (is_signed) { /* the least number by -1 is beyond 64 bits */
-        wrong = ir_op2(ir, IR_or, IR_I8, wrong,
-                       ir_op2(ir, IR_and, IR_I8, ir_setcond(ir, COND_EQ, IR_I64, a, ppc_const(tr, IR_I64, UINT64_C(1) << 63)),
-                              ir_setcond(ir, COND_EQ, IR_I64, b, ppc_const(tr, IR_I64, UINT64_MAX))));
-        high = ir_op2(ir, IR_sar, IR_I64, a, ppc_const(tr, IR_I8, 63));
-    }
-    value = ir_div2(ir, is_signed ? IR_divs2 : IR_divu2, IR_I64, a, high, ir_select(ir, IR_I64, wrong, one, b)).low;
+    value = ir_div2(ir, is_signed ? IR_divs2 : IR_divu2, IR_I64, a, high, b).low;
     back = is_signed ? ir_sext(ir, IR_I64, IR_I32, value) : ir_zext(ir, IR_I64, IR_I32, value);
     wrong = ir_op2(ir, IR_or, IR_I8, wrong, ir_setcond(ir, COND_NE, IR_I64, back, value));
     value = ir_select(ir, IR_I64, wrong, zero, ir_zext(ir, IR_I64, IR_I32, value));

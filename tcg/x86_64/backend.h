@@ -181,6 +181,7 @@ enum { GROUP_ROOTS = 3 };
 
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
+    COLD_DIV,
 } ColdKind;
 
 typedef struct ColdStub {
@@ -394,6 +395,7 @@ void emit_compare(Context *c, const IrInsn *insn);
 void emit_shift(Context *c, const IrInsn *insn);
 void emit_muldiv(Context *c, const IrInsn *insn);
 void emit_counter(Context *c, const IrInsn *insn);
+void cold_div(Context *c, ColdStub *s);
 void emit_bits(Context *c, const IrInsn *insn);
 IrCc host_condition(IrCond cond);
 void compare_values(Context *c, unsigned size, uint32_t x, uint32_t y);

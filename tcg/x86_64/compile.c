@@ -339,6 +339,7 @@ static void emit_cold(Context *c, ColdStub *s)
     case COLD_CALL: cold_shortcut(c, s); break;
     case COLD_EXIT: cold_exit(c, s); break;
     case COLD_POLL: cold_poll(c, s); break;
+    case COLD_DIV: cold_div(c, s); break;
     }
 }
 

@@ -262,35 +262,88 @@ static void emit_checked_div(Context *c, const IrInsn *insn)
     fixed_end(c, insn, &f, false, size);
 }
 
+/* What has no quotient goes to cold code. */
+static void check_divisor(Context *c, const IrInsn *insn, Rm divisor, unsigned size, ColdStub *s)
+{
+    if (divisor.is_mem) {
+        asm_alu_ri(&c->a, ALU_CMP, size, divisor, 0);
+    } else {
+        asm_test_rr(&c->a, size, divisor.reg, divisor.reg);
+    }
+    s->jumps[0] = asm_jcc(&c->a, CC_E);
+    if (insn->op == IR_divs2) {
+        asm_alu_ri(&c->a, ALU_CMP, size, divisor, -1);
+        s->jumps[1] = asm_jcc(&c->a, CC_E);
+    }
+}
+
+/* By -1: negated, unless that is not possible; then, and by 0, both outputs are the high half. */
+void cold_div(Context *c, ColdStub *s)
+{
+    Asm *a = &c->a;
+
+    if (s->jumps[1]) {
+        uint32_t fits, impossible;
+
+        asm_patch_here(a, s->jumps[1]);
+        asm_group3(a, 3, s->size, rm_reg(RAX));
+        fits = asm_jcc(a, CC_NO);
+        asm_test_rr(a, s->size, RDX, RDX); /* the least number, or its opposite */
+        impossible = asm_jcc(a, CC_S);
+        asm_patch_here(a, fits);
+        asm_mov_ri(a, RDX, 0);
+        asm_jmp_offset(a, s->resume);
+        asm_patch_here(a, impossible);
+    }
+    asm_patch_here(a, s->jumps[0]);
+    asm_mov_rr(a, s->size, RAX, RDX);
+    asm_jmp_offset(a, s->resume);
+}
+
+static void load_half(Context *c, uint32_t id, unsigned size, int to, Rm from)
+{
+    if (c->values[id].is_const) {
+        asm_mov_ri(&c->a, to, c->values[id].imm);
+    } else if (c->values[id].reg != to) {
+        load_rm(c, size, to, from);
+    }
+}
+
 static void emit_div(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
+    const Value *by = &c->values[insn->in[2]];
+    ColdStub *s = NULL;
     Fixed f;
-    Rm low, high, divisor;
+    Rm divisor, half[2] = { rm_reg(RAX), rm_reg(RDX) };
 
     clobber_flags(c);
     fixed_begin(c, insn, &f, 3);
     divisor = safe_input(c, insn->in[2], size);
-    low = safe_input(c, insn->in[0], size);
-    high = safe_input(c, insn->in[1], size);
+    for (unsigned k = 0; k < 2; k++) {
+        if (!c->values[insn->in[k]].is_const || size == 1) {
+            half[k] = safe_input(c, insn->in[k], size);
+        }
+    }
     if (size == 1) { /* ax = high:low */
-        load_rm(c, 1, RDX, high);
+        load_rm(c, 1, RDX, half[1]);
         asm_shift_imm(&c->a, SH_SHL, 4, RDX, 8);
-        load_rm(c, 1, RAX, low);
+        load_rm(c, 1, RAX, half[0]);
         asm_zext_rr(&c->a, 1, RAX, RAX);
         asm_alu(&c->a, ALU_OR, 4, RAX, rm_reg(RDX));
     } else {
-        bool rax_is_low = !c->values[insn->in[0]].is_const && c->values[insn->in[0]].reg == RAX;
-        bool rdx_is_high = !c->values[insn->in[1]].is_const && c->values[insn->in[1]].reg == RDX;
-
-        if (!rax_is_low) {
-            load_rm(c, size, RAX, low);
-        }
-        if (!rdx_is_high) {
-            load_rm(c, size, RDX, high);
-        }
+        load_half(c, insn->in[0], size, RAX, half[0]);
+        load_half(c, insn->in[1], size, RDX, half[1]);
+    }
+    if (size >= 4 && !(by->is_const && by->imm && by->imm != ir_mask(insn->type))) {
+        s = cold_new(c, COLD_DIV);
+        s->size = size;
+        check_divisor(c, insn, divisor, size, s);
     }
     asm_group3(&c->a, insn->op == IR_divu2 ? 6 : 7, size, divisor);
+    if (s) {
+        s->resume = asm_offset(&c->a);
+    }
     fixed_end(c, insn, &f, size == 1, size);
 }
 

@@ -322,6 +322,23 @@ static void equal_bytes_are_ones(void)
     g_assert_cmphex(out[0], ==, UINT64_C(0xff00ff00ff00ffff));
 }
 
+static void impossible_divisions_give_the_high_half(void)
+{
+    IrInsn insn = {.op = IR_divs2, .type = IR_I32};
+    uint64_t by_zero[4] = {7, 9, 0}, least[4] = {0x80000000, 0xffffffff, 0xffffffff}, out[2];
+    uint32_t flags;
+
+    ir_eval(&insn, by_zero, out, &flags);
+    g_assert_cmphex(out[0], ==, 9);
+    g_assert_cmphex(out[1], ==, 9);
+    ir_eval(&insn, least, out, &flags);
+    g_assert_cmphex(out[0], ==, 0xffffffff);
+    g_assert_cmphex(out[1], ==, 0xffffffff);
+    insn.op = IR_divu2;
+    ir_eval(&insn, by_zero, out, &flags);
+    g_assert_cmphex(out[0], ==, 9);
+}
+
 static void impossible_divisions_do_not_trap(void)
 {
     for (IrType type = IR_I8; type <= IR_I64; type++) {
@@ -375,6 +392,7 @@ int main(int argc, char **argv)
     g_test_add_func("/eval/extensions_take_the_low_part", extensions_take_the_low_part);
     g_test_add_func("/eval/counts_of_zero_are_the_width", counts_of_zero_are_the_width);
     g_test_add_func("/eval/equal_bytes_are_ones", equal_bytes_are_ones);
+    g_test_add_func("/eval/impossible_divisions_give_the_high_half", impossible_divisions_give_the_high_half);
     g_test_add_func("/eval/impossible_divisions_do_not_trap", impossible_divisions_do_not_trap);
     g_test_add_func("/eval/comparisons_have_a_sign_or_none", comparisons_have_a_sign_or_none);
     return g_test_run();
