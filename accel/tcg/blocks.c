@@ -409,14 +409,14 @@ void code_is_hot(const PageEntry *entry, const uint8_t *host)
     g_mutex_lock(&tb_lock);
     cp = code_page(entry->ram, page, false);
     if (cp && cp->first && !has_bit(cp->hot, offset)) {
-        set_bit(&cp->hot, offset);
-        code_stats.hot++;
         for (Block *block = cp->first, *next; block; block = next) {
             next = block->page_next[list_of(block, entry->ram, page)];
             if (block->host == host) {
                 code_block_kill(block);
             }
         }
+        set_bit(&cp->hot, offset); /* last: a page whose only block this was has forgotten all */
+        code_stats.hot++;
     }
     g_mutex_unlock(&tb_lock);
 }
@@ -461,9 +461,9 @@ void code_site_tired(TcgSiteUse *use)
     }
     if (!block->dead) {
         cp = code_page(block->ram, page_of(block->ram, block->host), true);
-        set_bit(&cp->scattered, offset);
-        code_stats.scattered++;
         code_block_kill(block);
+        set_bit(&cp->scattered, offset); /* last, as above */
+        code_stats.scattered++;
     }
     g_mutex_unlock(&tb_lock);
 }
