@@ -219,7 +219,7 @@ static bool carries_are_current(const X86Translator *tr)
 {
     uint32_t id = tr->carries.flags.id;
 
-    return id && tr->flags.carry.id == id && tr->flags.overflow.id == id && tr->flags.rest.id == id;
+    return id && flags_known(tr, FLAGS_GROUPS).id == id;
 }
 
 IrVal x86_flags_of_carry(X86Translator *tr, bool overflow)
