@@ -65,11 +65,34 @@ static bool branch_condition(PpcTranslator *tr, const PpcInsn *in, IrVal *flags,
     return true;
 }
 
+/*
+ * A branch over few instructions that only compute: these are done, and their results put or not. The host could not
+ * foretell a branch on data, and a taken one would leave the block.
+ */
+static bool guards_few(PpcTranslator *tr, const PpcInsn *in)
+{
+    enum { FEW = 2 };
+    unsigned count = F_DS(in) / 4 - 1;
+
+    if ((F_BO(in) & (BO_ANY_CONDITION | BO_NO_COUNT)) != BO_NO_COUNT || IS_LK(in) || IS_AA(in) || F_DS(in) < 8 || count > FEW) {
+        return false;
+    }
+    return ppc_are_plain(tr, in->next_pc, count);
+}
+
 static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
 {
     IrVal flags;
     IrCc cc;
-    bool conditional = branch_condition(tr, in, &flags, &cc);
+    bool conditional;
+
+    if (guards_few(tr, in)) {
+        tr->guarded = F_DS(in) / 4 - 1;
+        tr->guard_bi = F_BI(in);
+        tr->guard_value = !(F_BO(in) & BO_IF_TRUE);
+        return;
+    }
+    conditional = branch_condition(tr, in, &flags, &cc);
 
     if (IS_LK(in)) {
         put_link(tr, in);

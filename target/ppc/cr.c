@@ -59,6 +59,16 @@ IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc)
     return ir_opf(tr->ir, IR_test, IR_I8, ppc_get_cr_field(tr, bi / 4), ppc_const(tr, IR_I8, 8 >> bi % 4), (IrVal){ 0 }).flags;
 }
 
+IrVal ppc_guarded_value(PpcTranslator *tr, IrVal value, IrVal old)
+{
+    IrVal flags;
+    IrCc cc;
+
+    tr->flags_epoch++; /* what has computed the value may have changed the host's */
+    flags = ppc_cr_bit_flags(tr, tr->guard_bi, &cc);
+    return ir_selectcc(tr->ir, tr->width, cc ^ !tr->guard_value, flags, value, old);
+}
+
 /* XER. */
 
 IrVal ppc_carry_in(PpcTranslator *tr, bool inverted)

@@ -30,6 +30,7 @@ enum {
     A_PREFIXED = 1 << 7, /* the row's word is the suffix, and prefix_match, prefix_mask count */
     A_SPE = 1 << 8,     /* needs MSR[SPE] */
     A_IMMEDIATE = 1 << 11, /* the right half is a constant, which the emitter takes by ppc_si or ppc_ui */
+    A_PLAIN = 1 << 12,  /* without Rc and OE, all that it does is one ppc_put_gpr */
 };
 
 /* A row of a family's table: what a word (masked) must be. Rows are looked at in the order of tables and rows. */
@@ -130,6 +131,9 @@ struct PpcTranslator {
     uint8_t cr_put;  /* fields that the block has put */
     bool ca_put;
     unsigned n_looks; /* instructions that ppc_mark_exit has looked at */
+    unsigned guarded; /* so many instructions from here on are done, or not, by a condition instead of a branch over them */
+    unsigned guard_bi; /* which bit of CR that is */
+    bool guard_value;  /* they are done if it is this */
     unsigned flags_epoch; /* how many instructions so far may have changed the host's flags */
     unsigned carry_epoch; /* that of carry */
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
@@ -185,6 +189,8 @@ IrVal ppc_get_cr_field(PpcTranslator *tr, unsigned field);      /* the same, I8 
 IrVal ppc_cr_bit_flags(PpcTranslator *tr, unsigned bi, IrCc *cc);
 /* Behind an exit to pc: which fields need not be stored there (liveness.c). */
 void ppc_mark_exit(PpcTranslator *tr, uint64_t pc);
+/* What a guarded instruction puts: the value, or the old one again. */
+IrVal ppc_guarded_value(PpcTranslator *tr, IrVal value, IrVal old);
 /* Forget what is known of fields that a helper has changed. */
 void ppc_cr_forget(PpcTranslator *tr);
 
@@ -208,6 +214,8 @@ void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type,
 /* Whether the mode has this bit of MODE_ASSUMED. Before anything that the instruction does. */
 bool ppc_assume(PpcTranslator *tr, const PpcInsn *in, uint64_t bit);
 bool ppc_each_insn_exits(const PpcTranslator *tr);
+/* Whether so many instructions from pc on are A_PLAIN, and will be in this block. */
+bool ppc_are_plain(PpcTranslator *tr, uint64_t pc, unsigned count);
 void ppc_translate(Translation *t); /* GuestOps.translate */
 
 #endif

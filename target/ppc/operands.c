@@ -63,7 +63,7 @@ IrVal ppc_gpr_or_0(PpcTranslator *tr, unsigned n)
 
 void ppc_put_gpr(PpcTranslator *tr, unsigned n, IrVal value)
 {
-    ir_put(tr->ir, tr->width, SLOT_R0 + n, value);
+    ir_put(tr->ir, tr->width, SLOT_R0 + n, tr->guarded ? ppc_guarded_value(tr, value, ppc_gpr(tr, n)) : value);
 }
 
 IrVal ppc_base(PpcTranslator *tr, unsigned ra)

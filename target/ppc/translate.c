@@ -406,6 +406,36 @@ static uint64_t page_of(uint64_t pc)
     return pc >> GUEST_PAGE_BITS;
 }
 
+static bool is_plain(PpcTranslator *tr, const PpcInsn *in)
+{
+    const PpcRow *row = in->prefix ? NULL : ppc_decode(tr->isa, 0, in->word);
+    unsigned op = in->word >> 26;
+    bool has_rc = op == 20 || op == 21 || op == 23 || op == 30 || op == 31, has_oe;
+
+    if (!row || !(row->attr & A_PLAIN)) {
+        return false;
+    }
+    has_oe = op == 31 && !(row->mask & 0x400);
+    return !(has_rc && IS_RC(in)) && !(has_oe && IS_OE(in));
+}
+
+bool ppc_are_plain(PpcTranslator *tr, uint64_t pc, unsigned count)
+{
+    if (tr->mode & (MODE_COUNT | MODE_BE) || ppc_each_insn_exits(tr) || tr->n_insns + count > tr->limit ||
+        tr->n_cold + PPC_COLD_OF_ONE > PPC_MAX_COLD) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++, pc += 4) {
+        PpcInsn in;
+
+        if (page_of(pc) != page_of(tr->t->key->pc) || (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) ||
+            (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4)) || !fetch(tr, pc, &in) || !is_plain(tr, &in)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* False: the block ends before pc. */
 static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
 {
@@ -448,6 +478,8 @@ void ppc_translate(Translation *t)
         look_at_counters(&tr, pc);
     }
     while (!tr.done) {
+        bool is_guarded = tr.guarded;
+
         if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
             ir_put(tr.ir, IR_I64, SLOT_PC, ppc_pc(&tr, IR_I64, pc));
             ir_exit_main(tr.ir, TCG_EXIT_DEBUG);
@@ -458,6 +490,7 @@ void ppc_translate(Translation *t)
             end_fall_through(&tr, pc);
             break;
         }
+        tr.guarded -= is_guarded;
         pc = in.next_pc;
     }
     emit_cold(&tr);

@@ -60,6 +60,48 @@ static void comparisons_set_fields(void)
     g_assert_cmphex(R[8], ==, 0x84200001);
 }
 
+/* Branches over few instructions that only compute are no branches: what they skip is done, and put or not. */
+static void what_a_short_branch_skips_is_not_done(void)
+{
+    static const struct {
+        unsigned bo, bi;
+        bool skips;
+    } cases[] = { { 12, 0, true }, { 4, 0, false }, { 12, 1, false }, { 4, 1, true }, { 12, 2, false }, { 4, 5, false }, { 12, 5, true } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const uint32_t words[] = {
+            LI(3, -5), LI(4, 7), LI(5, 100), LI(6, 200),
+            X_(31, 0, 3, 4, 0) /* cmpw: lt */, X_(31, 4, 3, 4, 32) /* cmplw cr1: gt */,
+            BC(cases[i].bo, cases[i].bi, 12), ADD(5, 5, 5), ADD(6, 5, 6),
+            BC(cases[i].bo, cases[i].bi, 8), X_(31, 5, 7, 5, 444) /* mr 7,5 */, /* the flags of the first are gone */
+        };
+
+        rig_reset(0);
+        R[7] = 1;
+        rig_run_words(words, G_N_ELEMENTS(words));
+        g_assert_cmpint(R[5], ==, cases[i].skips ? 100 : 200);
+        g_assert_cmpint(R[6], ==, cases[i].skips ? 200 : 400);
+        g_assert_cmpint(R[7], ==, cases[i].skips ? 1 : 200);
+        g_assert_cmphex(rig_state->cr[0], ==, 8);
+        g_assert_cmphex(rig_state->cr[1], ==, 4);
+    }
+}
+
+/* The same where the field was there before the block, and what is skipped has Rc, which needs a branch. */
+static void a_short_branch_reads_any_field(void)
+{
+    for (unsigned set = 0; set < 2; set++) {
+        rig_reset(0);
+        rig_state->cr[7] = set ? 2 : 13;
+        R[3] = 3;
+        R[4] = 4;
+        RIG_RUN(BC(12, 30, 8), ADD(3, 3, 4), BC(4, 30, 8), ADD(4, 4, 4) | 1);
+        g_assert_cmpint(R[3], ==, set ? 3 : 7);
+        g_assert_cmpint(R[4], ==, set ? 8 : 4);
+        g_assert_cmphex(rig_state->cr[0], ==, set ? 4 : 0);
+    }
+}
+
 static void carries_go_from_one_to_the_next(void)
 {
     rig_reset(0);
@@ -549,6 +591,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/little-endian", little_endian_mode_swaps_nothing);
     g_test_add_func("/ppc/update", update_forms_move_the_base);
     g_test_add_func("/ppc/compare", comparisons_set_fields);
+    g_test_add_func("/ppc/branch/short", what_a_short_branch_skips_is_not_done);
+    g_test_add_func("/ppc/branch/field", a_short_branch_reads_any_field);
     g_test_add_func("/ppc/carry", carries_go_from_one_to_the_next);
     g_test_add_func("/ppc/reservation", reservations_are_kept_and_lost);
     g_test_add_func("/ppc/amo", memory_operations_are_done_in_memory);
