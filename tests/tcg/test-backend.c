@@ -167,6 +167,7 @@ static void far_exits_use_the_jump_cache(void)
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_UNCHAINED);
     g_assert_cmpuint(state->reg[0], ==, 10);
     g_assert_cmphex(state->pc, ==, 0x2000);
+    cache[jump_cache_index(0x1008, 0)] = (JumpCacheEntry){0};
     tcg_free(host);
 }
 
@@ -190,6 +191,7 @@ static void lookups_use_the_jump_cache(void)
     g_assert_cmpint(enter(from, &exit), ==, TCG_EXIT_UNCHAINED);
     g_assert_cmphex(state->pc, ==, 0x2000);
     g_assert_cmpuint(state->reg[0], ==, 10);
+    cache[jump_cache_index(0x123456789a, 0)] = (JumpCacheEntry){0};
     tcg_free(from);
     tcg_free(to);
 }

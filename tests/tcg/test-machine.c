@@ -233,13 +233,11 @@ static void fill_tlb(TlbEntry *tlb, unsigned pages)
 
 void test_state_fill(TestState *s, uint64_t seed)
 {
-    static JumpCacheEntry jump_cache[JUMP_CACHE_SIZE];
+    static JumpCacheEntry jump_cache[JUMP_CACHE_SIZE]; /* zeros are empty places, and translated code only reads it */
     GRand *random = g_rand_new_with_seed(seed);
     uint32_t mxcsr = 0x1f80;
 
-    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        jump_cache[i] = (JumpCacheEntry){jump_cache_empty(i), NULL};
-    }
+    jump_cache[0].pc = jump_cache_empty(0);
     fill_tlb(tlb_load, 5);
     fill_tlb(tlb_store, 4);
     memset(s, 0, sizeof(*s));

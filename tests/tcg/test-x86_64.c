@@ -20,7 +20,6 @@ typedef struct TestState {
     uint32_t small;
     uint8_t fx[512] __attribute__((aligned(64)));
     uint64_t seen_pc, seen_cc;
-    JumpCacheEntry jumps[JUMP_CACHE_SIZE];
     TlbEntry loads[TLB_SIZE], stores[TLB_SIZE];
 } TestState;
 
@@ -28,6 +27,7 @@ enum { SLOT_CC = 16, SLOT_PC = 20, SLOT_SMALL, N_SLOTS };
 
 static IrSlot slots[N_SLOTS];
 static uint8_t *memory; /* guest pages */
+static JumpCacheEntry jumps[JUMP_CACHE_SIZE]; /* translated code only reads it */
 static TestState *s;
 static HostBlock *last_block;
 static uint32_t seed;
@@ -188,7 +188,8 @@ static void setup(void)
         .probe_store = slow_probe, .atomic = slow_atomic, .unaligned = unaligned, .host_fault = host_fault,
         .find_block = find_block,
     };
-    static const TcgTarget target = { slots, N_SLOTS, SLOT_PC, G_STRUCT_OFFSET(TestState, fx), true };
+    static const TcgTarget target = { .slots = slots, .n_slots = N_SLOTS, .pc_slot = SLOT_PC,
+                                      .fxsave_offset = G_STRUCT_OFFSET(TestState, fx), .use_vector_pins = true };
     uint8_t *stack = mmap(NULL, CPU_STACK_SIZE + sizeof(TestState) + PAGE, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     GError *error = NULL;
@@ -203,6 +204,7 @@ static void setup(void)
     }
     slots[SLOT_PC] = (IrSlot){ "pc", G_STRUCT_OFFSET(TestState, pc), IR_I64, -1 };
     slots[SLOT_SMALL] = (IrSlot){ "small", G_STRUCT_OFFSET(TestState, small), IR_I32, -1 };
+    jumps[0].pc = jump_cache_empty(0); /* zeros are empty places but for this one */
     tcg_init(&target, &runtime, NULL, &error);
     g_assert_no_error(error);
 }
@@ -213,10 +215,7 @@ static void reset_state(void)
     s->hot.tlb_mask = (TLB_SIZE - 1) * sizeof(TlbEntry);
     s->hot.tlb_load = s->loads;
     s->hot.tlb_store = s->stores;
-    s->hot.jump_cache = s->jumps;
-    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++) {
-        s->jumps[i].pc = jump_cache_empty(i);
-    }
+    s->hot.jump_cache = jumps;
     memset(s->loads, 0xff, sizeof(s->loads));
     memset(s->stores, 0xff, sizeof(s->stores));
     /* Page 0 is in both tables, page 1 readable only, the others in none. */
@@ -764,13 +763,14 @@ static void the_jump_cache_is_used(void)
         g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_LOOKUP);
         g_assert_cmphex(s->pc, ==, s->reg[11]);
     }
-    s->jumps[jump_cache_index(pc, 0)] = (JumpCacheEntry){ pc, target->code };
+    jumps[jump_cache_index(pc, 0)] = (JumpCacheEntry){ pc, target->code };
     g_assert_cmpint(tcg_enter(s, far->code, &exit), ==, TCG_EXIT_YIELD);
     s->reg[11] = pc;
     g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_YIELD);
     s->reg[11] = pc + 1;
     g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(s->pc, ==, pc + 1);
+    jumps[jump_cache_index(pc, 0)] = (JumpCacheEntry){ 0 };
     tcg_free(far);
     tcg_free(via);
     tcg_free(target);
