@@ -95,6 +95,14 @@ static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const 
     return entry;
 }
 
+/* What the second level has under a tag. */
+static PageEntry *known_page(EngineCpu *ec, uint64_t tag)
+{
+    PageEntry *entry = pages_find(&ec->context->pages, tag);
+
+    return entry ? entry : pages_find(&ec->globals->pages, tag);
+}
+
 PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode)
 {
     uint64_t tag = (addr & PAGE_MASK) | mode;
@@ -104,10 +112,7 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
     if (!ec->context) {
         engine_update_mode(ec->cpu);
     }
-    entry = pages_find(&ec->context->pages, tag);
-    if (!entry) {
-        entry = pages_find(&ec->globals->pages, tag);
-    }
+    entry = known_page(ec, tag);
     if (entry && entry->prot & 1 << access) {
         return entry;
     }
@@ -433,17 +438,13 @@ static void runtime_store(void *state, uint64_t addr, uint64_t value, unsigned s
 /* Vector code may be the only one that touches a page: its next access should hit. */
 static void fill_for_next(EngineCpu *ec, uint64_t addr, unsigned size, MmuAccess access)
 {
-    uint64_t tag = (addr & PAGE_MASK) | ec->mode;
     bool store = access == MMU_STORE;
     PageEntry *entry;
 
     if (crosses_page(addr, size)) {
         return;
     }
-    entry = pages_find(&ec->context->pages, tag);
-    if (!entry) {
-        entry = pages_find(&ec->globals->pages, tag);
-    }
+    entry = known_page(ec, (addr & PAGE_MASK) | ec->mode);
     if (entry && entry->prot & 1 << access &&
         !(entry->prot & PROT_WATCH) && !is_io(entry, store) && !(store && atomic_load(entry->flags))) {
         tlb_fill(ec, ec->tlb[ec->mode], entry, addr & PAGE_MASK, !store, store);
