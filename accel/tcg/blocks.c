@@ -421,12 +421,12 @@ void code_is_hot(const PageEntry *entry, const uint8_t *host)
     g_mutex_unlock(&tb_lock);
 }
 
-/* Of this thread, in microseconds. */
+/* Of all threads, as all vCPUs share what is counted; in microseconds. */
 static int64_t processor_time(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
 }
 
@@ -437,7 +437,7 @@ static bool sites_overloaded(int64_t now)
     static int64_t start;
     static unsigned n;
 
-    if (now - start > WINDOW || now < start) {
+    if (now - start > WINDOW) {
         start = now;
         n = 0;
     }
