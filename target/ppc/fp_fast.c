@@ -80,6 +80,15 @@ static bool to_int(IrFast *f, unsigned opcode, unsigned size, unsigned b)
     return true;
 }
 
+static bool compare(IrFast *f, unsigned a, unsigned b)
+{
+    f->kind = FAST_COMPARE;
+    f->a = left(a);
+    f->b = left(b);
+    f->t = offsetof(PpcState, fp_last_fpcc);
+    return true;
+}
+
 static bool plan_fpr(unsigned row, uint32_t word, IrFast *f)
 {
     unsigned a = field_a(word), b = field_b(word), c = field_c(word);
@@ -125,12 +134,7 @@ static bool plan_fpr(unsigned row, uint32_t word, IrFast *f)
         f->b = left(b);
         return true;
     case EXEC_fcmpu:
-    case EXEC_fcmpo:
-        f->kind = FAST_COMPARE;
-        f->a = left(a);
-        f->b = left(b);
-        f->t = offsetof(PpcState, fp_last_fpcc);
-        return true;
+    case EXEC_fcmpo: return compare(f, a, b);
     default: return false;
     }
 }
@@ -191,12 +195,7 @@ static bool plan_vsx(unsigned row, uint32_t word, IrFast *f)
         f->b = left(b);
         return true;
     case EXEC_xscmpudp:
-    case EXEC_xscmpodp:
-        f->kind = FAST_COMPARE;
-        f->a = left(a);
-        f->b = left(b);
-        f->t = offsetof(PpcState, fp_last_fpcc);
-        return true;
+    case EXEC_xscmpodp: return compare(f, a, b);
     default: return false;
     }
 }
