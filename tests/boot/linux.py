@@ -15,6 +15,7 @@ import machine
 ARCHES = {
     'amd64': ('linux-amd64', 'busybox-amd64', 'x86_64'),
     'i386': ('linux-686', 'busybox-i386', 'i686'),
+    'i386-pae': ('linux-686-pae', 'busybox-i386', 'i686'),
 }
 DISK_MODULES = ['ata_piix', 'sd_mod', 'crc32c_generic', 'ext4']
 
@@ -45,7 +46,7 @@ def boot(myna, arch, task, modules=(), args=(), memory=384, smp=1, append='', re
     return m
 
 
-def shell(myna, arch, smp):
+def shell(myna, arch, smp, **how):
     task = '''
 echo BOOT-CPUS $(nproc)
 cat /proc/cpuinfo | grep -c "^processor"
@@ -56,7 +57,7 @@ sh -c "echo BOOT-SHELL; read word; echo BOOT-READ \\$word"
 echo BOOT-END
 poweroff -f
 '''
-    with boot(myna, arch, task, smp=smp, args=['-nic', 'none']) as m:
+    with boot(myna, arch, task, smp=smp, args=['-nic', 'none'], **how) as m:
         m.expect(f'BOOT-UP {ARCHES[arch][2]}', 150)
         if int(m.expect(r'BOOT-CPUS (\d+)\n', 30)[1]) != smp:
             raise machine.Failure('wrong number of processors')
@@ -69,6 +70,15 @@ poweroff -f
         bad = [line for line in re.findall(r'BOOT-WARNING (.*)', m.text) if not HARMLESS.search(line)]
         if bad:
             raise machine.Failure('the kernel complains: ' + '; '.join(bad[:5]))
+        return m.text
+
+
+def pae(myna, smp):
+    """A kernel with page tables of three levels; it uses memory above 4 GiB."""
+    text = shell(myna, 'i386-pae', smp, memory=4608, append='no_timer_check')
+    known = re.search(r'Memory: \d+K/(\d+)K available', text)
+    if '-686-pae ' not in text or not known or int(known[1]) < 4 << 20:
+        raise machine.Failure('no kernel with PAE, or not all of the memory')
 
 
 MODELS = {
@@ -215,6 +225,8 @@ TESTS = {
     'amd64-smp4': lambda myna: shell(myna, 'amd64', 4),
     'i386-smp1': lambda myna: shell(myna, 'i386', 1),
     'i386-smp4': lambda myna: shell(myna, 'i386', 4),
+    'i386-pae-smp1': lambda myna: pae(myna, 1),
+    'i386-pae-smp4': lambda myna: pae(myna, 4),
     'disk': disk,
     'reboot': reboot,
     'watch': watch,
