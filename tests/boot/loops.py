@@ -100,6 +100,13 @@ TESTS = {
     'amd64': lambda myna: run(myna, 'amd64', 60000, ALL_SITES),
     'i386': lambda myna: run(myna, 'i386', 60000, ALL_SITES),
     'amd64-interp': lambda myna: run(myna, 'amd64', 2000, ['-accel', 'tcg,interp=on']),
+    'i386-interp': lambda myna: run(myna, 'i386', 2000, ['-accel', 'tcg,interp=on']),
+    'amd64-verify': lambda myna: run(myna, 'amd64', 4000, ['-accel', 'tcg,sites=all,verify=10']),
+    'i386-verify': lambda myna: run(myna, 'i386', 4000, ['-accel', 'tcg,sites=all,verify=10']),
+    'amd64-hot': lambda myna: run(myna, 'amd64', 20000),
+    'i386-hot': lambda myna: run(myna, 'i386', 20000),
+    'amd64-off': lambda myna: run(myna, 'amd64', 20000, ['-accel', 'tcg,sites=off']),
+    'i386-off': lambda myna: run(myna, 'i386', 20000, ['-accel', 'tcg,sites=off']),
 }
 
 if __name__ == '__main__':

@@ -110,6 +110,9 @@ class Machine:
             self.process.kill()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+        difference = re.search(r'.*but the interpreter says.*', self.text)  # -accel tcg,verify=N
+        if difference and kind is None:
+            raise Failure(difference[0])
         if kind is not None:
             print('--- the last of the serial line:\n' + self.text[-3000:], flush=True)
 

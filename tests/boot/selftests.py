@@ -111,6 +111,9 @@ TESTS = {
     'i386-32': lambda myna: run(myna, 'i386', 32),
     'amd-64': lambda myna: run(myna, 'amd64', 64, '-cpu', 'max,vendor=AuthenticAMD'),
     'amd-32': lambda myna: run(myna, 'amd64', 32, '-cpu', 'max,vendor=AuthenticAMD'),
+    'amd64-32-all': lambda myna: run(myna, 'amd64', 32, '-accel', 'tcg,sites=all'),
+    'amd64-32-verify': lambda myna: run(myna, 'amd64', 32, '-accel', 'tcg,verify=20'),
+    'i386-32-interp': lambda myna: run(myna, 'i386', 32, '-accel', 'tcg,interp=on'),
 }
 
 if __name__ == '__main__':

@@ -66,6 +66,7 @@ def run(myna, board, *args):
 TESTS = {
     'pc': lambda myna: run(myna, 'pc'),
     'isapc': lambda myna: run(myna, 'isapc'),
+    'verified': lambda myna: run(myna, 'pc', '-accel', 'tcg,verify=5'),
     'interpreted': lambda myna: run(myna, 'pc', '-accel', 'tcg,interp=on'),
 }
 
