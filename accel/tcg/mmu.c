@@ -413,6 +413,8 @@ static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsig
     if (size > first) {
         entry = mmu_page(ec, addr + first, MMU_STORE, mode, retaddr);
         check_watch_early(ec, entry, addr + first, size - first, true, retaddr);
+    } else if (!is_io(entry, true)) {
+        prepare_store(ec, entry, page_offset(addr), size, retaddr); /* of several stores, none is done before the block is left */
     }
 }
 

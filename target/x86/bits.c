@@ -296,6 +296,48 @@ void x86_emit_crc32(X86Translator *tr, X86Insn *in)
     x86_operand_put(tr, in, 0, crc);
 }
 
+/* One of two halves of equal type that are both as expected: a number that is zero then. */
+static IrVal difference(IrBlock *ir, IrType type, const IrVal found[2])
+{
+    IrVal low = ir_op2(ir, IR_xor, type, found[0], ir_get(ir, type, SLOT_AX));
+    IrVal high = ir_op2(ir, IR_xor, type, found[1], ir_get(ir, type, SLOT_DX));
+
+    return ir_op2(ir, IR_or, type, low, high);
+}
+
+/* Without LOCK, by two accesses that are of one group. What is there is written back if it is not as expected. */
+static void exchange_halves(X86Translator *tr, X86Insn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrType type = in->type_y;
+    int64_t half = x86_size(type), disp;
+    IrVal address = x86_address_sized(tr, in, 2 * half, true, &disp), found[2], flags;
+    bool only_zero = x86_only_zero_flag_wanted(tr);
+    IrVal image = only_zero ? NONE : ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
+
+    if (half == 8) {
+        IrVal sum = ir_op2(ir, IR_add, IR_I64, address, x86_const(tr, IR_I64, disp));
+
+        x86_raise_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_and, IR_I64, sum, x86_const(tr, IR_I64, 15)), x86_const(tr, IR_I64, 0),
+                     EXC_GP, true);
+    }
+    found[0] = ir_load(ir, type, address, disp, IRM_UPDATE);
+    found[1] = ir_load(ir, type, address, disp + half, IRM_UPDATE);
+    flags = ir_opf(ir, IR_cmp, type, difference(ir, type, found), x86_const(tr, type, 0), NONE).flags;
+    ir_store(ir, type, address, disp, ir_selectcc(ir, type, CC_E, flags, ir_get(ir, type, SLOT_BX), found[0]), 0);
+    ir_store(ir, type, address, disp + half, ir_selectcc(ir, type, CC_E, flags, ir_get(ir, type, SLOT_CX), found[1]), 0);
+    if (only_zero) {
+        tr->flags = (X86FlagValues){flags, flags, flags};
+    } else {
+        IrVal zf = ir_op2(ir, IR_shl, IR_I32, ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_E, flags)), x86_const(tr, IR_I8, 6));
+
+        image = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, ~FLAG_ZF));
+        x86_flags_put_image(tr, ir_op2(ir, IR_or, IR_I32, image, zf));
+    }
+    ir_put(ir, type, SLOT_AX, found[0]); /* as they are already, if it is as expected */
+    ir_put(ir, type, SLOT_DX, found[1]);
+}
+
 /* CMPXCHG8B, CMPXCHG16B: only ZF changes. */
 void x86_emit_cmpxchg_wide(X86Translator *tr, X86Insn *in)
 {
@@ -306,6 +348,10 @@ void x86_emit_cmpxchg_wide(X86Translator *tr, X86Insn *in)
 
     if (!x86_feature(tr, size == 16 ? FEAT_cx16 : FEAT_cx8)) {
         x86_ud(tr);
+        return;
+    }
+    if (!in->lock && (size == 16 || !tr->cs64)) { /* EAX and EDX keep their upper halves if it is as expected */
+        exchange_halves(tr, in);
         return;
     }
     image = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));

@@ -434,6 +434,7 @@ void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra)
         x86_load_pdptes(s, s->cr3, ra);
     }
     s->cr4 = value;
+    x86_tsc_rules_changed(s);
     if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_PKE)) {
         flush_all(s);
     }

@@ -72,6 +72,8 @@ static const StateField *x86_fields(size_t *count)
 static void state_replaced(X86State *s)
 {
     s->published_mmu = UINT32_MAX;
+    s->no_interrupt_waits = 0;
+    x86_tsc_rules_changed(s);
     x86_smm_choose_memory(s);
     svm_state_loaded(s);
     x86_update_watches(s);

@@ -361,13 +361,6 @@ uint64_t helper_get_table(X86State *s, uint64_t which, uint64_t b, uint64_t c, u
     }
 }
 
-uint64_t helper_set_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    s->eflags |= EFL_IF;
-    x86_poll_interrupts(s);
-    return 0;
-}
-
 uint64_t helper_set_shadow(X86State *s, uint64_t shadow, uint64_t pc, uint64_t c, uint64_t d)
 {
     s->interrupt_shadow = shadow;

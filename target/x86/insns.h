@@ -97,6 +97,8 @@ bool x86_flags_dead_at(X86Translator *tr, uint64_t pc);
 /* Whether the slots have to describe the flags that this instruction defines; groups: those of which
  * there is an IR value. */
 bool x86_flags_wanted(X86Translator *tr, unsigned groups);
+/* Whether the next instruction is in this block and reads ZF, and nobody wants any of the flags otherwise. */
+bool x86_only_zero_flag_wanted(X86Translator *tr);
 /* Whether the block ends before pc for its number of instructions. One that reads flags is not parted from what defines them. */
 bool x86_is_full(X86Translator *tr, uint64_t pc);
 /* unroll.c. Whether the branch is known to be taken, back to an instruction of this block, and worth to follow: in->next_pc is it. */

@@ -10,9 +10,19 @@
 
 void x86_poll_interrupts(X86State *s)
 {
-    if (s->hot.cpu->requests & MASKABLE) {
+    bool waits = s->hot.cpu->requests & MASKABLE;
+
+    if (waits) {
         atomic_store_explicit(&s->hot.poll, -1, memory_order_relaxed);
     }
+    s->no_interrupt_waits = !waits;
+}
+
+/* EFLAGS with IF set, where STI could not tell that no interrupt has been waiting. */
+uint64_t helper_set_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    x86_poll_interrupts(s);
+    return s->eflags | EFL_IF;
 }
 
 static void start_ap(Cpu *cpu)
@@ -47,7 +57,7 @@ bool x86_has_work(Cpu *cpu)
            ((requests & CPU_REQ_INTR) && (svm_can_take_intr(s) || s->masked_intr_wakes)) || svm_can_take_virtual(s);
 }
 
-void x86_service(Cpu *cpu)
+static void serve(Cpu *cpu)
 {
     X86State *s = x86_state(cpu);
 
@@ -118,6 +128,16 @@ void x86_service(Cpu *cpu)
     if (svm_can_take_virtual(s) && !s->interrupt_shadow) {
         svm_take_virtual(s);
     }
+}
+
+/* May not return. Who is not served now is not asked for by CpuHot.poll again: whoever sets IF looks. */
+void x86_service(Cpu *cpu)
+{
+    X86State *s = x86_state(cpu);
+
+    s->no_interrupt_waits = 0;
+    serve(cpu);
+    s->no_interrupt_waits = !(cpu->requests & MASKABLE);
 }
 
 uint64_t helper_cli(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -206,6 +206,24 @@ bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)
     return !exact(tr) && dead_in_other_block(tr, pc & tr->pc_mask);
 }
 
+/* Whether ZF is read by the next instruction alone, and the other flags by none. */
+bool x86_only_zero_flag_wanted(X86Translator *tr)
+{
+    const X86Insn *in = exact(tr) ? NULL : look(tr, tr->next_pc & tr->pc_mask);
+    uint64_t next_pc, target;
+    bool jumps;
+
+    if (!in || (in->opcode & 14) != CC_E || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, 0, 0)) {
+        return false;
+    }
+    next_pc = in->next_pc;
+    jumps = in->row->emit == x86_emit_jcc;
+    if (jumps ? !x86_branch_target(tr, in, &target) || !dead_in_other_block(tr, target) : in->row->emit != x86_emit_setcc) {
+        return false;
+    }
+    return dead_from(tr, next_pc, 0);
+}
+
 bool x86_flags_wanted(X86Translator *tr, unsigned groups)
 {
     return exact(tr) || !dead_from(tr, tr->next_pc, groups);

@@ -85,12 +85,16 @@ void x86_emit_cli(X86Translator *tr, X86Insn *in)
  */
 void x86_emit_sti(X86Translator *tr, X86Insn *in)
 {
+    IrVal eflags, known;
+
     if (tr->cpl > tr->iopl || x86_each_insn_exits(tr) || tr->mode & MODE_GUEST || !x86_fits_block(tr, in->next_pc)) {
         X86_CALL0(tr, sti);
         x86_end_next(tr, in);
         return;
     }
-    X86_CALL0(tr, set_if);
+    eflags = ir_op2(tr->ir, IR_or, IR_I32, ir_get(tr->ir, IR_I32, SLOT_EFLAGS), x86_const(tr, IR_I32, EFL_IF));
+    known = ir_get_field(tr->ir, IR_I64, offsetof(X86State, no_interrupt_waits));
+    ir_put(tr->ir, IR_I32, SLOT_EFLAGS, X86_CALL2(tr, set_if, known, x86_arg(tr, IR_I32, eflags)));
     tr->limit = tr->n_insns + 1;
 }
 
@@ -156,13 +160,50 @@ void x86_emit_cpuid(X86Translator *tr, X86Insn *in)
     X86_CALL2(tr, cpuid, get32(tr, SLOT_AX), get32(tr, SLOT_CX));
 }
 
+static void call_rdtsc(X86Translator *tr, X86Insn *in)
+{
+    put_pair(tr, X86_CALL0(tr, rdtsc));
+}
+
+/* The host's counter; now and then, and where it may not be read, in C. */
+static void read_counter(X86Translator *tr, X86Insn *in, X86Emit *slowly)
+{
+    IrBlock *ir = tr->ir;
+    IrVal left = ir_get_field(ir, IR_I32, offsetof(X86State, tsc_left)), sum;
+    IrPair counter;
+
+    if (tr->mode & MODE_GUEST) {
+        slowly(tr, in);
+        return;
+    }
+    x86_emit_other_if(tr, in, COND_EQ, IR_I32, left, x86_const(tr, IR_I32, 0), slowly);
+    ir_put_field(ir, IR_I32, offsetof(X86State, tsc_left), ir_op2(ir, IR_sub, IR_I32, left, x86_const(tr, IR_I32, 1)));
+    counter = ir_host_counter(ir);
+    sum = ir_op2(ir, IR_or, IR_I64, ir_op2(ir, IR_shl, IR_I64, counter.high, x86_const(tr, IR_I8, 32)), counter.low);
+    put_pair(tr, ir_op2(ir, IR_add, IR_I64, sum, ir_get_field(ir, IR_I64, offsetof(X86State, tsc_add))));
+}
+
 void x86_emit_rdtsc(X86Translator *tr, X86Insn *in)
 {
     if (!x86_feature(tr, FEAT_tsc)) {
         x86_ud(tr);
         return;
     }
+    read_counter(tr, in, call_rdtsc);
+}
+
+static void call_rdtscp(X86Translator *tr, X86Insn *in)
+{
     put_pair(tr, X86_CALL0(tr, rdtsc));
+    ir_put(tr->ir, IR_I32, SLOT_CX, X86_CALL0(tr, tsc_aux));
+}
+
+static void emit_rdtscp(X86Translator *tr, X86Insn *in)
+{
+    read_counter(tr, in, call_rdtscp);
+    if (!(tr->mode & MODE_GUEST)) {
+        ir_put(tr->ir, IR_I32, SLOT_CX, ir_get_field(tr->ir, IR_I32, offsetof(X86State, tsc_aux)));
+    }
 }
 
 void x86_emit_rdpmc(X86Translator *tr, X86Insn *in)
@@ -409,8 +450,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
             x86_ud(tr);
             break;
         }
-        put_pair(tr, X86_CALL0(tr, rdtsc));
-        ir_put(tr->ir, IR_I32, SLOT_CX, X86_CALL0(tr, tsc_aux));
+        emit_rdtscp(tr, in);
         break;
     default:
         x86_ud(tr);

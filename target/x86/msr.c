@@ -364,6 +364,7 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
     case MSR_TSC_ADJUST:
         s->tsc_offset += value - s->tsc_adjust;
         s->tsc_adjust = value;
+        x86_tsc_rules_changed(s);
         return x86_has(s, FEAT_tsc_adjust);
     case MSR_EFER:
         return write_efer(s, value);

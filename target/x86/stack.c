@@ -53,10 +53,21 @@ void x86_emit_popa(X86Translator *tr, X86Insn *in)
     x86_stack_move(tr, size * 8);
 }
 
+static IrVal flags_to_push(X86Translator *tr)
+{
+    IrBlock *ir = tr->ir;
+    IrVal arithmetic = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
+    IrVal system = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_EFLAGS), x86_const(tr, IR_I32, ~(uint32_t)(EFL_VM | EFL_RF)));
+    IrVal down = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_DF), x86_const(tr, IR_I32, EFL_DF)); /* 1 or -1 */
+
+    return ir_op2(ir, IR_or, IR_I32, ir_op2(ir, IR_or, IR_I32, arithmetic, system), down);
+}
+
 /* The helper checks V86 mode. */
 void x86_emit_pushf(X86Translator *tr, X86Insn *in)
 {
-    IrVal image = X86_CALL1(tr, pushf, x86_const(tr, IR_I64, in->type));
+    bool checked = tr->vm && tr->iopl < 3;
+    IrVal image = checked ? X86_CALL1(tr, pushf, x86_const(tr, IR_I64, in->type)) : x86_arg(tr, IR_I32, flags_to_push(tr));
 
     x86_push(tr, in, in->type, image);
 }

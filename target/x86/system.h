@@ -272,6 +272,8 @@ void x86_tsc_start(void);
 /* For a guest that reads it, on its CPU's thread: timers that are late may run. */
 uint64_t x86_tsc_read(X86State *s);
 void x86_tsc_set(X86State *s, uint64_t value);
+/* CR4.TSD or MSRs have changed: the next read asks. */
+void x86_tsc_rules_changed(X86State *s);
 uint64_t x86_tsc_host_offset(const X86State *s); /* what added to the host's counter makes the guest's */
 void x86_tsc_set_host_offset(X86State *s, uint64_t offset);
 void x86_tsc_reset(X86State *s);

@@ -27,10 +27,24 @@ static void measure(void)
     frequency = (frequency + 5000) / 10000 * 10000;
 }
 
+/* What translated code adds is no longer right. */
+static void forget(X86State *s)
+{
+    s->tsc_left = 0;
+}
+
+static void forget_all(void)
+{
+    for (int i = 0; i < cpu_count(); i++) {
+        forget(x86_state(cpu_get(i)));
+    }
+}
+
 static void state_changed(void *opaque, RunState state)
 {
     bool run = state == RUN_RUNNING;
 
+    forget_all();
     if (!run && !stopped_at) {
         stopped_at = __rdtsc();
     } else if (run && stopped_at) {
@@ -63,14 +77,25 @@ uint64_t x86_tsc(const X86State *s)
 
 uint64_t x86_tsc_read(X86State *s)
 {
-    static __thread unsigned reads;
+    enum { READS = 32 };
 
-    /* Delay loops read it thousands of times in a millisecond: the ticks they wait for must come. */
-    if (!(++reads % 32)) {
+    if (s->tsc_left) {
+        s->tsc_left--;
+    } else {
+        /* Delay loops read it thousands of times in a millisecond: the ticks they wait for must come. */
         tcg_fp_sync(s);
         clock_catch_up(NS_PER_MS);
+        if (!stopped_at && !(s->cr4 & CR4_TSD)) {
+            s->tsc_add = s->tsc_offset - base;
+            s->tsc_left = READS - 1;
+        }
     }
     return x86_tsc(s);
+}
+
+void x86_tsc_rules_changed(X86State *s)
+{
+    forget(s);
 }
 
 /* The first processor's reset is that of all: they stay in step. */
@@ -78,13 +103,16 @@ void x86_tsc_reset(X86State *s)
 {
     if (s->hot.cpu->index == 0) {
         base = stopped_at ? stopped_at : __rdtsc();
+        forget_all();
     }
     s->tsc_offset = 0;
+    forget(s);
 }
 
 void x86_tsc_set(X86State *s, uint64_t value)
 {
     s->tsc_offset += value - x86_tsc(s);
+    forget(s);
 }
 
 uint64_t x86_tsc_host_offset(const X86State *s)
@@ -97,6 +125,7 @@ uint64_t x86_tsc_host_offset(const X86State *s)
 void x86_tsc_set_host_offset(X86State *s, uint64_t offset)
 {
     s->tsc_offset += offset - x86_tsc_host_offset(s);
+    forget(s);
 }
 
 uint64_t helper_rdrand(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -151,7 +151,9 @@ typedef struct X86State {
     uint64_t cc_aux_dst;                /* 88 */
     int64_t pmu_left;                   /* 96: instructions until the counters are looked at (MODE_COUNT) */
     uint64_t pmu_branches;              /* 104 */
-    uint64_t hot_reserved[2];           /* 112 .. 127 */
+    uint64_t tsc_add;                   /* 112: RDTSC is the host's counter and this */
+    uint32_t tsc_left;                  /* 120: for so many times; then it asks (x86_tsc_read) */
+    uint32_t hot_reserved;              /* 124 */
     uint64_t reg[16];
     uint64_t pc;          /* EIP/RIP: offset in CS */
     uint32_t eflags;      /* bits other than FLAGS_ALL and DF; bit 1 always set */
@@ -174,6 +176,7 @@ typedef struct X86State {
     uint8_t smm_io_size;
     uint16_t smm_io_port;
     uint64_t smm_io_pc, smm_io_next, smm_efer;
+    uint64_t no_interrupt_waits; /* 1: STI need not look for one; 0: perhaps it must (CpuHot.poll does not tell of old ones) */
     bool a20_masked;      /* address line 20 forced low; changed only by x86_set_a20 */
     X86Exception exception;
     VirtAddr fault_addr;  /* of the last failed walk */
