@@ -99,16 +99,65 @@ static bool has_copy(const Value *v)
 /* Registers of the moment with no value in them, the one that a call clobbers late. */
 static const int8_t temp_order[] = { R14, R15, R11, R13, RSI, RDI, RBX, R10, R9, R8, RBP, R12, RDX, RCX, RAX };
 
+/* Operations that want no particular registers, and neither fault nor leave. */
+static bool may_borrow(const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_get:
+    case IR_put:
+    case IR_add:
+    case IR_sub:
+    case IR_and:
+    case IR_or:
+    case IR_xor:
+    case IR_andn:
+    case IR_not:
+    case IR_neg:
+    case IR_sext:
+    case IR_zext:
+    case IR_shl:
+    case IR_shr:
+    case IR_sar:
+    case IR_rol:
+    case IR_ror:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Whether a pinned register may serve as a temporary for now: nobody reads its slot before that is put again, which sends
+ * away what is in the register. At all operations that fault, leave or call C that looks, slots are needed. Calls of other
+ * functions keep as many bytes as the slot has.
+ */
+static bool is_lent(const Context *c, int reg)
+{
+    const IrInsn *insn = &c->ir->insns[c->i];
+    int slot = backend.reg_slot[reg];
+
+    return is_dead_pin(c, reg) && may_borrow(insn) && !(insn->op == IR_get && insn->bits == slot) &&
+           ir_type_size(backend.target.slots[slot].type) == 8;
+}
+
 static int find_free(const Context *c)
 {
+    int lent = NO_REG;
+
     for (unsigned k = 0; k < G_N_ELEMENTS(temp_order); k++) {
         int r = temp_order[k];
 
-        if (c->temps >> r & 1 && !((c->locked | c->held | c->kept) >> r & 1) && !c->reg_values[r]) {
+        if ((c->locked | c->held | c->kept) >> r & 1 || c->reg_values[r]) {
+            continue;
+        }
+        if (c->temps >> r & 1) {
             return r;
         }
+        if (lent == NO_REG && is_lent(c, r)) {
+            lent = r;
+        }
     }
-    return NO_REG;
+    return lent;
 }
 
 Place value_place(const Context *c, uint32_t id)
@@ -493,7 +542,7 @@ static bool reusable(const Context *c, uint32_t id)
 {
     int reg = c->values[id].reg;
 
-    if (reg == NO_REG || is_pinned(c, reg)) {
+    if (reg == NO_REG || (is_pinned(c, reg) && !is_lent(c, reg))) {
         return false;
     }
     for (uint32_t k = c->reg_values[reg]; k; k = c->values[k].next) {

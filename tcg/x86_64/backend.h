@@ -333,6 +333,12 @@ static inline bool is_pinned(const Context *c, int reg)
     return !(c->temps >> reg & 1);
 }
 
+/* Whether nobody reads the slot of a pinned register any more before it is put again. */
+static inline bool is_dead_pin(const Context *c, int reg)
+{
+    return backend.reg_slot[reg] >= 0 && !(c->live_slots[c->i] >> backend.reg_slot[reg] & 1);
+}
+
 int alloc_temp(Context *c);                  /* locked */
 void value_set_reg(Context *c, uint32_t id, int reg, bool clean);
 void value_release(Context *c, uint32_t id); /* if nothing needs it any more */

@@ -116,8 +116,8 @@ static void put_pinned(Context *c, const IrInsn *insn, int pin)
             value_move_zext(c, id, pin, size);
         }
         from = v->reg;
-        /* The value lives on in the slot's register, which frees the temporary. */
-        if (!v->is_const && from != NO_REG && !is_pinned(c, from) && v->type == insn->type) {
+        /* The value lives on in the slot's register, which frees the temporary, or the register of a slot that has gone. */
+        if (!v->is_const && from != NO_REG && (!is_pinned(c, from) || is_dead_pin(c, from)) && v->type == insn->type) {
             value_set_reg(c, id, pin, true);
         }
     }
