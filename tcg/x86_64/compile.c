@@ -419,9 +419,9 @@ static bool emit_loop(Context *c)
     cut_loop(c, &body);
     c->ir = &body;
     reset_allocation(c);
+    c->loop.running = true;
     liveness(c);
     loop_enter(c);
-    c->loop.running = true;
     c->kept = c->loop.bases;
     c->pins_clean = c->loop.pins_clean;
     done = emit_insns(c) && emit_all_cold(c, first_cold);

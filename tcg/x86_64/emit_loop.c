@@ -277,6 +277,7 @@ void cold_loop(Context *c)
 void loop_edge(Context *c, const IrInsn *insn)
 {
     const Loop *l = &c->loop;
+    Snapshot others; /* that the next iteration has no use for: they are stored on the ways out */
     uint32_t leave = 0;
     IrCc cc = CC_E;
 
@@ -284,7 +285,8 @@ void loop_edge(Context *c, const IrInsn *insn)
     if (l->conditional) {
         cc = need_condition(c, insn->in[0], insn->bits & 15);
     }
-    slots_flush(c, c->live_slots[c->i]);
+    slots_flush(c, c->live_slots[c->i] & l->live_at_top);
+    others = snapshot_take(c, c->live_slots[c->i]);
     if (l->conditional) {
         leave = asm_jcc(&c->a, cc ^ 1);
     }
@@ -294,6 +296,7 @@ void loop_edge(Context *c, const IrInsn *insn)
         asm_alu(&c->a, ALU_CMP, ir_type_size(l->counter_type), l->counter, rm_mem(mem_state(LIMIT)));
     }
     asm_patch(&c->a, asm_jcc(&c->a, CC_NE), l->top);
+    snapshot_flush(c, others);
     asm_jmp_offset(&c->a, 0);
     if (leave) {
         asm_patch_here(&c->a, leave);

@@ -57,6 +57,19 @@ static void see_put(Context *c, const IrInsn *insn, uint64_t *live, Wishes *w)
     }
 }
 
+/* An access that does not fault. Its operand may have the register of a slot. */
+static void see_covered(const Context *c, int i, uint64_t *live, Wishes *w)
+{
+    const LoopRoot *r = &c->loop.roots[loop_access(c, i)->root];
+
+    if (r->by_slot && r->index != NO_REG) {
+        uint64_t index = 1ull << backend.reg_slot[r->index];
+
+        *live |= index;
+        w->mask &= ~index;
+    }
+}
+
 static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint64_t exit_dead,
                        uint64_t *live, Wishes *w)
 {
@@ -87,6 +100,14 @@ static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint
         w->mask = 0;
         return;
     }
+    case IR_load:
+    case IR_store:
+    case IR_probe_store:
+        if (loop_covers(c, i)) {
+            see_covered(c, i, live, w);
+            return;
+        }
+        G_GNUC_FALLTHROUGH;
     default:
         if (ir_op_exits(insn->op) || insn->op == IR_label || ir_op_faults(c->ir, insn)) {
             *live = all;
@@ -212,5 +233,8 @@ void liveness(Context *c)
                 v->last_use = i;
             }
         }
+    }
+    if (c->loop.running) {
+        c->loop.live_at_top = live;
     }
 }

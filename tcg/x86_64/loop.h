@@ -73,6 +73,7 @@ typedef struct Loop {
     unsigned shortest;   /* iterations that are worth checking operands before */
     uint8_t fp_level;    /* FP_LOADED_ that it needs */
     uint32_t pins_clean; /* at the second copy's start, as in Context */
+    uint64_t live_at_top; /* slots that the second copy looks at, or lets others see, before it puts them */
     uint32_t entry;      /* rel32 that leads to it */
     uint32_t again;      /* where the first copy goes on from its edge, if not at_start */
     uint32_t otherwise;  /* where to go when a check fails */
