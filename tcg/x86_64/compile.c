@@ -66,6 +66,7 @@ static void prepare(Context *c, IrBlock *ir)
     }
     reset_allocation(c);
     c->kept = 0;
+    c->loop.running = false; /* a second copy may have been given up in its middle */
     c->n_members = 0;
     c->site_start = (ir->n_insns ? ir->insns[0].imm : 0) >> 3;
     c->n_sites = 0;
