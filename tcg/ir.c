@@ -251,6 +251,23 @@ bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value)
     return true;
 }
 
+bool ir_upper_half_is_zero(const IrBlock *ir, uint32_t id)
+{
+    const IrInsn *def = &ir->insns[ir->value_def[id]];
+    uint64_t mask;
+
+    switch (def->op) {
+    case IR_load:
+        return !(def->bits & IRM_SX) && def->type <= IR_I32;
+    case IR_zext:
+        return def->bits <= IR_I32;
+    case IR_and:
+        return ir_is_const(ir, (IrVal){ def->in[1] }, &mask) && mask <= UINT32_MAX;
+    default:
+        return false;
+    }
+}
+
 uint32_t ir_cc_reads(IrCc cc)
 {
     static const uint32_t reads[8] = {

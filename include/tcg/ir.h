@@ -338,6 +338,8 @@ void ir_poll(IrBlock *ir, uint64_t pc);
 
 /* Whether a value is a constant, and which. */
 bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value);
+/* Whether bits 32 to 63 of an I64 value are seen to be zero. */
+bool ir_upper_half_is_zero(const IrBlock *ir, uint32_t id);
 
 /* Facts about operations, from ops.def. */
 const char *ir_op_name(IrOp op);

@@ -23,7 +23,7 @@ static void emit_extend(X86Translator *tr, X86Insn *in, IrType from, bool sign)
         int64_t disp;
         IrVal address = x86_address_sized(tr, in, x86_size(from), false, &disp);
 
-        value = ir_load(ir, from, address, disp, sign ? IRM_SX : IRM_ZX);
+        value = ir_load(ir, from, address, disp, !sign ? IRM_ZX : in->type == IR_I32 ? IRM_SX32 : IRM_SX);
     } else {
         value = x86_rm_get(tr, in, from);
         if (from < in->type) {
@@ -91,8 +91,12 @@ void x86_emit_movsxd(X86Translator *tr, X86Insn *in)
 
 void x86_emit_lea(X86Translator *tr, X86Insn *in)
 {
-    IrVal offset = x86_effective(tr, in);
+    IrVal offset;
 
+    if (in->type == IR_I32 && in->addr_type == IR_I64) {
+        in->addr_type = IR_I32; /* the upper half is of no interest */
+    }
+    offset = x86_effective(tr, in);
     if (in->type > in->addr_type) {
         offset = ir_zext(tr->ir, in->type, in->addr_type, offset);
     }

@@ -97,24 +97,6 @@ static bool is_in_memory(const IrBlock *ir, unsigned slot)
     return ir->slots[slot].pin < 0;
 }
 
-/* Whether bits 32 to 63 of a value are seen to be zero. */
-static bool upper_half_is_zero(const IrBlock *ir, uint32_t id)
-{
-    const IrInsn *def = &ir->insns[ir->value_def[id]];
-    uint64_t mask;
-
-    switch (def->op) {
-    case IR_load:
-        return !(def->bits & IRM_SX) && def->type <= IR_I32;
-    case IR_zext:
-        return def->bits <= IR_I32;
-    case IR_and:
-        return ir_is_const(ir, (IrVal){def->in[1]}, &mask) && mask <= UINT32_MAX;
-    default:
-        return false;
-    }
-}
-
 /* A slot in memory that is read in another width than it was put in: from the value, not from memory. */
 static bool convert_get(Forward *f, IrInsn *insn, const Known *k)
 {
@@ -164,8 +146,8 @@ static void forward_put(Forward *f, IrInsn *insn)
     Known *k = &f->slots[insn->bits];
     bool whole = insn->type >= IR_I32 || insn->type == ir->slots[insn->bits].type;
 
-    if (insn->type == IR_I32 && ir->slots[insn->bits].type == IR_I64 && is_in_memory(ir, insn->bits) &&
-        ir->value_type[insn->in[0]] == IR_I64 && upper_half_is_zero(ir, insn->in[0])) {
+    if (insn->type == IR_I32 && ir->slots[insn->bits].type == IR_I64 && ir->value_type[insn->in[0]] == IR_I64 &&
+        ir_upper_half_is_zero(ir, insn->in[0])) {
         insn->type = IR_I64; /* the same, and no half of a value that has to be extended */
     }
     /* Constants are put again: a put of the pc is no news to us, but insn_start may have been. */

@@ -98,6 +98,7 @@ static void put_pinned(Context *c, const IrInsn *insn, int pin)
     Value *v = &c->values[id];
     unsigned size = ir_type_size(insn->type);
     bool zero_extends = size == 4 && slot_size(insn->bits) == 8;
+    bool clean = zero_extends || (size == 8 && ir_upper_half_is_zero(c->ir, id));
 
     if (v->reg == pin && !v->is_const) {
         if (zero_extends && !(v->clean && v->type == IR_I32)) {
@@ -122,7 +123,7 @@ static void put_pinned(Context *c, const IrInsn *insn, int pin)
         }
     }
     c->pins_clean &= ~(1u << pin);
-    c->pins_clean |= (uint32_t)zero_extends << pin;
+    c->pins_clean |= (uint32_t)clean << pin;
 }
 
 /* Bits 0-7 or 0-15 of a pinned register. */
