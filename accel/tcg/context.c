@@ -541,9 +541,15 @@ void engine_update_mode(Cpu *cpu)
     choose_jumps(ec, key.flags, key.base);
 }
 
-static KnownMode *known_mode(EngineCpu *ec, unsigned mode, uint64_t flags)
+static KnownMode *known_modes(EngineCpu *ec, unsigned mode, uint64_t flags)
 {
-    return &ec->known_modes[((uint32_t)(flags ^ flags >> 32) * 0x9e3779b1u >> 28 ^ mode) % KNOWN_MODES];
+    return ec->known_modes[((uint32_t)(flags ^ flags >> 32) * 0x9e3779b1u >> 28 ^ mode) % KNOWN_MODES];
+}
+
+static bool still_holds(const EngineCpu *ec, const KnownMode *known, unsigned mode, uint64_t flags, uint64_t base)
+{
+    return known->seq == ec->modes_seq && known->flags == flags && known->base == base && known->mode == mode &&
+           (!known->has_sites || known->tlb == ec->sites_of);
 }
 
 /* A system call and its return come here: what they chose last is still there, mostly. */
@@ -557,23 +563,25 @@ void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t f
     }
     ec->mode = mode;
     ec->fetch_mode = fetch_mode;
-    known = known_mode(ec, mode, flags);
-    if (G_LIKELY(known->seq == ec->modes_seq && known->flags == flags && known->base == base && known->mode == mode &&
-                 (!known->has_sites || known->tlb == ec->sites_of))) {
-        CpuHot *hot = cpu->hot;
+    known = known_modes(ec, mode, flags);
+    for (int i = 0; i < KNOWN_WAYS; i++) {
+        if (G_LIKELY(still_holds(ec, &known[i], mode, flags, base))) {
+            CpuHot *hot = cpu->hot;
 
-        hot->tlb_mask = known->tlb->mask;
-        hot->tlb_load = known->tlb->load;
-        hot->tlb_store = known->tlb->store;
-        hot->jump_cache = known->entries;
-        known->jumps->used = ++ec->clock;
-        ec->jumps = known->jumps;
-        return;
+            hot->tlb_mask = known[i].tlb->mask;
+            hot->tlb_load = known[i].tlb->load;
+            hot->tlb_store = known[i].tlb->store;
+            hot->jump_cache = known[i].entries;
+            known[i].jumps->used = ++ec->clock;
+            ec->jumps = known[i].jumps;
+            return;
+        }
     }
     tlb_publish(ec);
     choose_jumps(ec, flags, base);
-    *known = (KnownMode){ flags, base, ec->tlb[mode], ec->jumps, ec->jumps->entries, ec->modes_seq, mode,
-                          !(ec->ops->system_modes >> mode & 1) };
+    known[1] = known[0];
+    known[0] = (KnownMode){ flags, base, ec->tlb[mode], ec->jumps, ec->jumps->entries, ec->modes_seq, mode,
+                            !(ec->ops->system_modes >> mode & 1) };
 }
 
 void engine_flush_all(Cpu *cpu)

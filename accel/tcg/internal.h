@@ -184,6 +184,7 @@ typedef struct KnownMode {
     bool has_sites;    /* tlb must be EngineCpu.sites_of */
 } KnownMode;
 #define KNOWN_MODES 16
+#define KNOWN_WAYS  2
 
 enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
 
@@ -213,7 +214,7 @@ typedef struct EngineCpu {
     unsigned mode, kernel_mode, fetch_mode;
     MmuContext *context;
     JumpCache *jumps;
-    KnownMode known_modes[KNOWN_MODES];
+    KnownMode known_modes[KNOWN_MODES][KNOWN_WAYS]; /* by a hash, the newest first */
     uint64_t modes_seq;        /* changes with the tables that modes have */
     JumpCache *recent_jumps[MMU_MODES][RECENT_JUMPS]; /* the last ones of each mode, by a hash of their flags */
     MmuContext contexts[MMU_CONTEXTS];
