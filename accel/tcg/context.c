@@ -382,8 +382,20 @@ static MmuContext *context_new(EngineCpu *ec, uint64_t id)
 
 void globals_note_link(EngineCpu *ec, uint64_t addr)
 {
-    filter_add(ec->globals->linked_pages, page_number(addr));
-    ec->globals->has_links = true;
+    Globals *globals = ec->globals;
+    uint64_t page = addr & PAGE_MASK;
+
+    filter_add(globals->linked_pages, page_number(addr));
+    globals->linked_first = globals->has_links ? MIN(globals->linked_first, page) : page;
+    globals->linked_last = globals->has_links ? MAX(globals->linked_last, page) : page;
+    globals->has_links = true;
+}
+
+/* Whether far exits may be linked to the page. Those of processes are out of a kernel's range. */
+static bool may_be_linked(const Globals *globals, uint64_t page)
+{
+    return globals->has_links && page >= globals->linked_first && page <= globals->linked_last &&
+           filter_has(globals->linked_pages, page_number(page));
 }
 
 static void unlink_far(EngineCpu *ec, const uint64_t *page)
@@ -394,16 +406,21 @@ static void unlink_far(EngineCpu *ec, const uint64_t *page)
     g_mutex_unlock(&tb_lock);
 }
 
-static void globals_flush(EngineCpu *ec, Globals *globals)
+static void globals_unlink(EngineCpu *ec, Globals *globals)
 {
-    globals->pages.generation++;
-    globals->large.n = 0;
-    tables_clear(&globals->shared, false);
     if (globals->has_links) {
         fill_words(globals->linked_pages, 0, G_N_ELEMENTS(globals->linked_pages));
         globals->has_links = false;
         unlink_far(ec, NULL);
     }
+}
+
+static void globals_flush(EngineCpu *ec, Globals *globals)
+{
+    globals->pages.generation++;
+    globals->large.n = 0;
+    tables_clear(&globals->shared, false);
+    globals_unlink(ec, globals);
 }
 
 /* The world's, over those of the one that was not used for longest; its address spaces go with them. */
@@ -461,13 +478,24 @@ static void globals_own(EngineCpu *ec)
     }
 }
 
+static void enter_world(EngineCpu *ec, uint64_t id)
+{
+    Globals *before = ec->globals;
+
+    ec->globals = globals_of(ec, id);
+    if (before && before != ec->globals && before->has_links && ec->ops->links_worlds) {
+        ec->link_losses++;
+        globals_unlink(ec, before);
+    }
+}
+
 static void context_enter(EngineCpu *ec, uint64_t id)
 {
     MmuContext *context = context_of(ec, id);
 
     ec->context = context ? context : context_new(ec, id);
     ec->context->used = ++ec->clock;
-    ec->globals = globals_of(ec, id);
+    enter_world(ec, id);
     ec->globals->used = ec->clock;
     ec->n_switches++;
     ec->modes_seq++;
@@ -668,7 +696,7 @@ void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift)
             return;
         }
         drop_page(&ec->globals->pages, &ec->globals->shared, page);
-        if (ec->globals->has_links && filter_has(ec->globals->linked_pages, page_number(page))) {
+        if (may_be_linked(ec->globals, page)) {
             unlink_far(ec, &page);
         }
     }

@@ -165,6 +165,7 @@ typedef struct Globals {
     SpaceTables shared;
     MmuContext *owner;       /* NULL: nobody */
     uint64_t linked_pages[512]; /* filter of those that far exits were linked to */
+    uint64_t linked_first, linked_last; /* the lowest and the highest of them */
     bool has_links;
     unsigned local_switches; /* that found much code on pages of the owner's */
     bool apart;
@@ -220,6 +221,7 @@ typedef struct EngineCpu {
     MmuContext contexts[MMU_CONTEXTS];
     Globals worlds[WORLDS];
     Globals *globals;          /* of the current context's world */
+    unsigned link_losses;      /* how often far links were undone because another world came */
     Tlb *tlb[MMU_MODES];       /* of the current context, its own or shared */
     Tlb *sites_of;             /* whose entries TcgSites has: the last one of a mode that is not the system's */
     uint64_t clock;            /* for replacement */

@@ -243,11 +243,18 @@ static bool wants_checks(void)
            log_enabled(LOG_OP | LOG_OP_OPT | LOG_OUT_ASM);
 }
 
-/* One vCPU alone: what is mapped globally is so in all of its address spaces, but perhaps not in those of another. */
+/*
+ * One vCPU alone: what is mapped globally is so in all of its address spaces, but perhaps not in those of another. Nor is it in those of
+ * another world: links are undone when one comes, and no longer made where they come and go.
+ */
 bool far_links_allowed(const EngineCpu *ec)
 {
-    return ec->ops->links_global && ec->ops->system_modes >> ec->mode & 1 && ec->globals && ec->globals->world == 0 &&
-           cpu_count() == 1;
+    enum { WORLDS_THAT_FOLLOW = 64 };
+
+    if (!ec->ops->links_global || !(ec->ops->system_modes >> ec->mode & 1) || !ec->globals || cpu_count() > 1) {
+        return false;
+    }
+    return ec->ops->links_worlds ? ec->link_losses < WORLDS_THAT_FOLLOW : ec->globals->world == 0;
 }
 
 static void build_ir(Translation *t)

@@ -97,6 +97,8 @@ typedef struct GuestOps {
     unsigned system_modes;
     /* Code of these modes may be linked over the ends of global pages, outside of virtual machines. */
     bool links_global;
+    /* The same in all worlds of global pages (address_space_id), which come one after the other rather than in turn. */
+    bool links_worlds;
     /* An identifier of the current address space (x86: PCID, and ASID of a virtual machine); TLB
      * contexts are kept by it. Global pages are shared by those whose upper 32 bits are equal. */
     uint64_t (*address_space_id)(Cpu *cpu);
