@@ -1,6 +1,7 @@
 /* Interrupts as the architecture calls them: raising, delivering, returning (Power ISA, Book III, chapter 7; PEM, chapter 6). */
 #include "core/lock.h"
 #include "target/ppc/booke.h"
+#include "target/ppc/fp.h"
 
 #include <stdatomic.h>
 
@@ -118,20 +119,50 @@ static uint64_t rare_mode(PpcState *s)
 /* That none of rare_mode's is on, by the registers that turn them on. */
 static bool nothing_rare(const PpcState *s)
 {
-    return !((s->spr[SPR_IABR] | s->spr[SPR_CIABR]) || s->pmu.active || ppc_isa(s, ISA_BOOKE | ISA_970));
+    return !((s->spr[SPR_IABR] | s->spr[SPR_CIABR]) || s->pmu.active || ppc_isa(s, ISA_BOOKE) ||
+             (ppc_isa(s, ISA_970) && s->spr[SPR_HID5] & 0x80));
+}
+
+/* Where ppc_set_msr looks for what modes derive from. */
+static uint64_t mode_source(const PpcState *s)
+{
+    return (s->msr & s->mode_msr) | (s->msr & MSR_PR && ppc_fp_is_fast(s) ? MODE_FAST_FP : 0);
+}
+
+/* What a system call and its kernel's interrupts alternate between have different places: by IR, DR, PR, FP and VEC. */
+static PpcMode *known_mode(PpcState *s, uint64_t source)
+{
+    return &s->modes[((source >> 4 & 3) | (source >> 12 & 4) | (source >> 10 & 8) | ((source >> 25 ^ source >> 32) & 1) << 4)];
+}
+
+void ppc_forget_modes(PpcState *s)
+{
+    for (unsigned i = 0; i < PPC_MODES; i++) {
+        s->modes[i].msr = PPC_NO_MODE;
+    }
+}
+
+static void note_mode(PpcState *s)
+{
+    uint64_t source = mode_source(s);
+
+    if (nothing_rare(s)) {
+        *known_mode(s, source) = (PpcMode){ source, s->mode_flags, ppc_key_flags(s), ppc_data_mode(s), ppc_fetch_mode(s) };
+    }
 }
 
 static void publish_mode(PpcState *s)
 {
     if (engine.change_mode && s->published_space == s->space_id) {
         engine.change_mode(s->hot.cpu, ppc_data_mode(s), ppc_fetch_mode(s), ppc_key_flags(s), 0);
+        note_mode(s);
     } else if (engine.update_mode) {
         s->published_space = s->space_id;
         engine.update_mode(s->hot.cpu);
     }
 }
 
-void ppc_update_mode(PpcState *s)
+static void derive_mode(PpcState *s)
 {
     uint64_t m = s->msr & s->mode_msr;
 
@@ -146,10 +177,16 @@ void ppc_update_mode(PpcState *s)
     publish_mode(s);
 }
 
+void ppc_update_mode(PpcState *s)
+{
+    ppc_forget_modes(s);
+    derive_mode(s);
+}
+
 void ppc_context_sync(PpcState *s)
 {
     if (s->sr_changed) {
-        s->space_id = ppc_space_id(s);
+        s->space_id = s->published_space = ppc_space_id(s);
         s->sr_changed = false;
         if (engine.update_mode) {
             engine.update_mode(s->hot.cpu);
@@ -192,9 +229,22 @@ void ppc_set_msr(PpcState *s, uint64_t value)
         ppc_poll_interrupts(s);
         return;
     }
+    if (s->published_space == s->space_id && !s->sr_changed) {
+        uint64_t source = mode_source(s);
+        const PpcMode *known = known_mode(s, source);
+
+        if (known->msr == source) {
+            s->mode_flags = known->flags;
+            if (G_UNLIKELY(atomic_load_explicit(&s->pending, memory_order_relaxed))) {
+                ppc_poll_interrupts(s);
+            }
+            engine.change_mode(s->hot.cpu, known->data, known->fetch, known->key_flags, 0);
+            return;
+        }
+    }
     s->sr_changed |= !s->space_id;
     ppc_context_sync(s);
-    ppc_update_mode(s);
+    derive_mode(s);
 }
 
 /* Whether MSR[POW] does anything: HID0 has DOZE, NAP or SLEEP set (on the 970, without that). */
@@ -443,6 +493,7 @@ void ppc_service(Cpu *cpu)
 
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_TIMER);
     tcg_fp_traps_review(s);
+    ppc_forget_modes(s);
     ppc_pmu_service(s);
     cpu_clear_request(cpu, CPU_REQ_INTR); /* a look at interrupts that wait, which comes now */
     if (ppc_isa(s, ISA_BOOKE) && (atomic_load(&s->pending) & PPC_INT_DEC)) {

@@ -41,6 +41,11 @@ static inline void fp_put_scalar(PpcState *s, unsigned reg, uint64_t value)
 #define FPSCR_FAST_MASK (FPSCR_RN | FPSCR_XX | FPSCR_VE | FPSCR_OE | FPSCR_UE | FPSCR_ZE | FPSCR_XE)
 #define FPSCR_FAST      FPSCR_XX
 
+static inline bool ppc_fp_is_fast(const PpcState *s)
+{
+    return (s->fpscr & FPSCR_FAST_MASK) == FPSCR_FAST;
+}
+
 /* Those that mtfsf moves. */
 static inline uint64_t fp_moved_bits(uint32_t insn)
 {

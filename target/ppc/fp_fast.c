@@ -15,11 +15,6 @@
 G_STATIC_ASSERT(offsetof(PpcState, fp_last_fpcc) == offsetof(PpcState, fp_noted) + 4);
 G_STATIC_ASSERT(offsetof(PpcState, fp_last_operands) == offsetof(PpcState, fp_noted) + 8);
 
-bool ppc_fp_is_fast(const PpcState *s)
-{
-    return (s->fpscr & FPSCR_FAST_MASK) == FPSCR_FAST;
-}
-
 /* A running block that does everything by helpers is right in either mode; what turns the host off ends its block. Blocks of
  * privileged state look themselves. */
 void ppc_fp_update_fast(PpcState *s)

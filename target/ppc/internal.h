@@ -152,7 +152,8 @@ void ppc_deliver_exception(Cpu *cpu);
 void ppc_service(Cpu *cpu);
 bool ppc_has_work(Cpu *cpu);
 void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at the next poll */
-void ppc_update_mode(PpcState *s);     /* MSR or what modes derive from changed */
+void ppc_update_mode(PpcState *s);     /* what modes derive from changed: MSR, or anything else */
+void ppc_forget_modes(PpcState *s);    /* only anything else has, and the mode is up to date */
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
 
 /* pmu.c: the performance monitor. All but restart in the CPU's thread, or while it stands. */
@@ -171,7 +172,6 @@ void ppc_watch_before(Cpu *cpu, unsigned hits, VirtAddr addr, bool is_store, uin
 
 /* fp_fast.c: FPRF, FR and FI of what the host did go to FPSCR; before anybody reads or writes that. */
 void ppc_fp_settle(PpcState *s);
-bool ppc_fp_is_fast(const PpcState *s);
 void ppc_fp_update_fast(PpcState *s); /* after FPSCR has changed */
 
 /* The MMU modes of data and of instruction fetches. Book E: the address space, and whether it is a process. */

@@ -203,7 +203,7 @@ uint64_t ppc_space_hash64(PpcState *s)
 
 static void space_changed(PpcState *s)
 {
-    s->space_id = ppc_space_hash64(s);
+    s->space_id = s->published_space = ppc_space_hash64(s);
     if (engine.update_mode) {
         engine.update_mode(s->hot.cpu);
     }

@@ -104,6 +104,16 @@ typedef struct PpcResetState {
 } PpcResetState;
 struct PpcModel;
 
+/* What a value of MSR means for the engine (excp.c). */
+typedef struct PpcMode {
+    uint64_t msr;       /* its bits that modes derive from, and MODE_FAST_FP; PPC_NO_MODE: empty */
+    uint64_t flags;     /* PpcState.mode_flags */
+    uint64_t key_flags; /* of the block key */
+    unsigned data, fetch; /* MMU modes */
+} PpcMode;
+#define PPC_NO_MODE UINT64_MAX
+enum { PPC_MODES = 32 };
+
 /* What a floating-point operation computes: a + b, a * b (product) or a * c + b (fused), rounded to nearest. */
 typedef struct PpcFpSum {
     bool known; /* it is one of these */
@@ -159,6 +169,7 @@ typedef struct PpcState {
     uint64_t mode_flags;            /* of the block key, derived: ppc_update_mode */
     uint64_t mode_msr;              /* bits of MSR that are bits of the mode in problem state */
     uint64_t published_space;       /* the address space that the engine was told of with the mode */
+    PpcMode modes[PPC_MODES];       /* known ones; while what else modes derive from stays as it is */
     uint64_t assumed;               /* MODE_ASSUMED that supervisor code is translated for: ppc_assume */
     uint64_t spr[1024];             /* of those SPRs that are no field of their own */
     uint64_t sr[16];                /* segment registers */
