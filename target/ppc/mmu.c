@@ -158,6 +158,7 @@ void ppc_mmu_reset(PpcState *s)
     if (s->model->mmu == PPC_MMU_603) { /* its TLB is not in snapshots: software loads it again */
         ppc_reset_603(s);
     }
+    s->bats_changed = true;
     s->space_id = ppc_space_id(s);
     s->sr_changed = false;
 }
@@ -166,9 +167,15 @@ uint64_t ppc_helper_mtsr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, ui
 {
     s->sr_changed |= s->sr[n & 15] != (uint32_t)value;
     s->sr[n & 15] = (uint32_t)value;
-    if (ppc_isa(s, ISA_SLB)) {
-        ppc_write_sr_hash64(s, n & 15, value);
-    }
+    ppc_write_sr_hash64(s, n & 15, value);
+    return 0;
+}
+
+/* Of processors without an SLB. */
+uint64_t ppc_helper_mtsr_32(PpcState *s, uint64_t n, uint64_t value, uint64_t c, uint64_t d)
+{
+    s->sr_changed |= s->sr[n & 15] != (uint32_t)value;
+    s->sr[n & 15] = (uint32_t)value;
     return 0;
 }
 

@@ -20,12 +20,14 @@ typedef struct Mmu32 {
         uint32_t id; /* 0: free */
         uint64_t used;
     } space[SPACES];
+    uint8_t hint[SPACES]; /* by a hash of sr[0]: which space it may be */
     struct {
         uint32_t sr[16 - KERNEL_SEGMENT];
         uint32_t bat[BATS];
         uint32_t id;
         uint64_t used;
     } world[WORLDS_KNOWN];
+    unsigned last_world;
     uint32_t next_id;
     uint64_t clock;
     /* 603: 32 sets of two ways, for data and instructions. */
@@ -62,22 +64,30 @@ static void copy_words(uint32_t *to, const uint32_t *from, unsigned n)
     }
 }
 
+static bool is_space(const Mmu32 *m, unsigned i, const uint32_t *sr)
+{
+    return m->space[i].id && same_words(m->space[i].sr, sr, KERNEL_SEGMENT);
+}
+
 static uint32_t space_of(Mmu32 *m, const uint32_t *sr)
 {
-    unsigned oldest = 0;
+    uint8_t *hint = &m->hint[sr[0] * 0x9e3779b1u >> 26];
+    unsigned i = *hint, oldest = 0;
 
-    for (unsigned i = 0; i < SPACES; i++) {
-        if (m->space[i].id && same_words(m->space[i].sr, sr, KERNEL_SEGMENT)) {
-            m->space[i].used = ++m->clock;
-            return m->space[i].id;
+    G_STATIC_ASSERT(SPACES == 64);
+    if (!is_space(m, i, sr)) {
+        for (i = 0; i < SPACES && !is_space(m, i, sr); i++) {
+            oldest = m->space[i].used < m->space[oldest].used ? i : oldest;
         }
-        if (m->space[i].used < m->space[oldest].used) {
-            oldest = i;
+        if (i == SPACES) {
+            i = oldest;
+            copy_words(m->space[i].sr, sr, KERNEL_SEGMENT);
+            m->space[i].id = ++m->next_id;
         }
+        *hint = i;
     }
-    copy_words(m->space[oldest].sr, sr, KERNEL_SEGMENT);
-    m->space[oldest].used = ++m->clock;
-    return m->space[oldest].id = ++m->next_id;
+    m->space[i].used = ++m->clock;
+    return m->space[i].id;
 }
 
 static uint32_t world_of(Mmu32 *m, const uint32_t *sr, const uint32_t *bat)
@@ -87,6 +97,7 @@ static uint32_t world_of(Mmu32 *m, const uint32_t *sr, const uint32_t *bat)
     for (unsigned i = 0; i < WORLDS_KNOWN; i++) {
         if (m->world[i].id && same_words(m->world[i].sr, sr, 16 - KERNEL_SEGMENT) && same_words(m->world[i].bat, bat, BATS)) {
             m->world[i].used = ++m->clock;
+            m->last_world = i;
             return m->world[i].id;
         }
         if (m->world[i].used < m->world[oldest].used) {
@@ -96,20 +107,36 @@ static uint32_t world_of(Mmu32 *m, const uint32_t *sr, const uint32_t *bat)
     copy_words(m->world[oldest].sr, sr, 16 - KERNEL_SEGMENT);
     copy_words(m->world[oldest].bat, bat, BATS);
     m->world[oldest].used = ++m->clock;
+    m->last_world = oldest;
     return m->world[oldest].id = ++m->next_id;
+}
+
+/* That of before, where only segment registers have changed since, and none of the kernel's. */
+static uint32_t same_world(const PpcState *s, const Mmu32 *m, const uint32_t *sr)
+{
+    const uint32_t *last = m->world[m->last_world].sr;
+
+    return s->bats_changed || !same_words(last, sr, 16 - KERNEL_SEGMENT) ? 0 : m->world[m->last_world].id;
 }
 
 uint64_t ppc_space_32(PpcState *s)
 {
     Mmu32 *m = mmu_of(s);
-    uint32_t sr[16], bat[BATS];
+    uint32_t sr[16], bat[BATS], world;
 
     for (unsigned i = 0; i < 16; i++) {
         sr[i] = s->sr[i];
-        bat[i] = s->spr[SPR_IBAT0U + i];
-        bat[16 + i] = s->spr[SPR_IBAT4U + i];
     }
-    return (uint64_t)world_of(m, sr + KERNEL_SEGMENT, bat) << 32 | space_of(m, sr);
+    world = same_world(s, m, sr + KERNEL_SEGMENT);
+    if (!world) {
+        for (unsigned i = 0; i < 16; i++) {
+            bat[i] = s->spr[SPR_IBAT0U + i];
+            bat[16 + i] = s->spr[SPR_IBAT4U + i];
+        }
+        world = world_of(m, sr + KERNEL_SEGMENT, bat);
+        s->bats_changed = false;
+    }
+    return (uint64_t)world << 32 | space_of(m, sr);
 }
 
 /* A page is gone in the current world; others, which the engine does not look at, begin anew when they come back. */

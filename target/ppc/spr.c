@@ -113,7 +113,7 @@ void ppc_spr_write_translation(PpcState *s, unsigned n, uint64_t value)
 {
     if (s->spr[n] != value) {
         s->spr[n] = value;
-        s->sr_changed = true;
+        s->sr_changed = s->bats_changed = true;
         ppc_context_sync(s);
     }
 }

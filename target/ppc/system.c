@@ -174,7 +174,13 @@ static IrVal segment_number(PpcTranslator *tr, const PpcInsn *in)
 
 static void emit_mtsr(PpcTranslator *tr, const PpcInsn *in)
 {
-    PPC_CALL2(tr, mtsr, segment_number(tr, in), ppc_gpr_as(tr, IR_I64, F_RS(in)));
+    IrVal n = segment_number(tr, in), value = ppc_gpr_as(tr, IR_I64, F_RS(in));
+
+    if (tr->isa & ISA_SLB) {
+        PPC_CALL2(tr, mtsr, n, value);
+    } else {
+        PPC_CALL2(tr, mtsr_32, n, value);
+    }
 }
 
 static void emit_mfsr(PpcTranslator *tr, const PpcInsn *in)

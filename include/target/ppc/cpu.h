@@ -186,6 +186,7 @@ typedef struct PpcState {
     uint32_t pmr[16];               /* e500: performance monitor, PMC, PMLCa, PMLCb, PMGC */
     bool napping;                   /* in doze, nap or sleep by MSR[POW] */
     bool sr_changed;                /* segment registers differ from the address space in use */
+    bool bats_changed;              /* since the address space was determined, or others that it derives from */
     uint64_t space_id;              /* derived: of the current address space */
     uint32_t fault_vector;          /* of the walk that failed last; 0: a miss of the 603's TLB */
     uint64_t fault_flags;           /* DSISR */

@@ -111,14 +111,14 @@ static void a_bat_goes_before_segments(void)
     start();
     rig_state->spr[SPR_DBAT0U + 2] = 0x30000000 | 0x3 << 2 | 2; /* 512 KiB, supervisor */
     rig_state->spr[SPR_DBAT0U + 3] = 0x00400000 | 2;
-    rig_state->sr_changed = true;
+    rig_state->sr_changed = rig_state->bats_changed = true;
     ppc_context_sync(rig_state);
     store_be32(rig_ram + 0x470010, 77);
     RIG_RUN(LIS(4, 0x3007), LWZ(5, 0x10, 4), STW(5, 0x14, 4));
     g_assert_cmpint(R[5], ==, 77);
     g_assert_cmpint(load_be32(rig_ram + 0x470014), ==, 77);
     rig_state->spr[SPR_DBAT0U + 3] = 0x00400000 | 1;
-    rig_state->sr_changed = true;
+    rig_state->sr_changed = rig_state->bats_changed = true;
     ppc_context_sync(rig_state);
     RIG_RUN(LIS(4, 0x3007), STW(5, 0x18, 4));
     g_assert_cmphex(R[31], ==, 0x300);
