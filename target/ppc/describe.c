@@ -34,7 +34,7 @@ void ppc_set_xer(PpcState *s, uint64_t value)
     s->ca = value >> 29 & 1;
     s->ov32 = value >> 19 & 1;
     s->ca32 = value >> 18 & 1;
-    s->xer_low = value & (ppc_isa(s, ISA_CLASSIC) ? 0xff7f : 0x7f); /* the string count; the byte to compare */
+    s->xer_low = value & ppc_xer_low_mask(s);
 }
 
 char *ppc_describe(Cpu *cpu, bool with_fpu)

@@ -137,6 +137,8 @@ struct PpcTranslator {
     unsigned flags_epoch; /* how many instructions so far may have changed the host's flags */
     unsigned carry_epoch; /* that of carry */
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
+    IrVal tb;        /* the time base as instruction tb_insn (of n_insns) read it; none yet */
+    unsigned tb_insn;
     bool carry_inverted; /* it has CA as a borrow: CF = !CA */
     PpcCold cold[PPC_MAX_COLD];
 };

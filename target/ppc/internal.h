@@ -68,6 +68,12 @@ static inline bool ppc_isa(const PpcState *s, uint64_t isa)
     return (s->model->isa & isa) != 0;
 }
 
+/* XER's bits that are no slots: the string count; the byte to compare. */
+static inline uint32_t ppc_xer_low_mask(const PpcState *s)
+{
+    return ppc_isa(s, ISA_CLASSIC) ? 0xff7f : 0x7f;
+}
+
 /* BlockKey.flags: bits of MSR, and others where those that modes derive from leave room. */
 #define MODE_LE      MSR_LE
 #define MODE_DR      MSR_DR

@@ -89,13 +89,28 @@ static IrVal line_field(PpcTranslator *tr, uint32_t offset)
     return ir_get_field(tr->ir, IR_I64, offsetof(PpcState, tb_line) + offset);
 }
 
-/* The time base on its line (timebase.c). Now and then in C: where the line ends, and for who waits by reading it. */
+static void put_tb(PpcTranslator *tr, const PpcInsn *in, IrVal tb)
+{
+    tr->tb = tb;
+    tr->tb_insn = tr->n_insns;
+    ppc_put_gpr(tr, F_RT(in), F_SPR(in) == SPR_TBU_USER ? ir_op2(tr->ir, IR_shr, IR_I64, tb, ppc_const(tr, IR_I8, 32)) : tb);
+}
+
+/*
+ * The time base on its line (timebase.c). Now and then in C: where the line ends, and for who waits by reading it. Neighbours, such as a
+ * 32-bit processor's upper, lower and upper half again, read it within a tick.
+ */
 static void emit_mftb(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
-    IrVal reads = ir_op2(ir, IR_add, IR_I32, ir_get_field(ir, IR_I32, offsetof(PpcState, tb_reads)), ppc_const(tr, IR_I32, 1)), since, tb;
+    IrVal reads, since, tb;
     IrPair counter;
 
+    if (tr->tb.id && tr->tb_insn + 1 == tr->n_insns) {
+        put_tb(tr, in, tr->tb);
+        return;
+    }
+    reads = ir_op2(ir, IR_add, IR_I32, ir_get_field(ir, IR_I32, offsetof(PpcState, tb_reads)), ppc_const(tr, IR_I32, 1));
     ir_put_field(ir, IR_I32, offsetof(PpcState, tb_reads), reads);
     ppc_cold_if(tr, in, COND_EQ, IR_I32, ir_op2(ir, IR_and, IR_I32, reads, ppc_const(tr, IR_I32, PPC_TB_READS - 1)),
                 ppc_const(tr, IR_I32, 0), cold_mftb);
@@ -106,10 +121,48 @@ static void emit_mftb(PpcTranslator *tr, const PpcInsn *in)
     tb = ir_mul2(ir, IR_mulu2, IR_I64, since, line_field(tr, offsetof(PpcTbLine, slope)), false).high;
     tb = ir_op2(ir, IR_add, IR_I64, tb, line_field(tr, offsetof(PpcTbLine, ticks)));
     tb = ir_op2(ir, IR_add, IR_I64, tb, ir_get_field(ir, IR_I64, offsetof(PpcState, tb_offset)));
-    if (F_SPR(in) == SPR_TBU_USER) {
-        tb = ir_op2(ir, IR_shr, IR_I64, tb, ppc_const(tr, IR_I8, 32));
+    put_tb(tr, in, tb);
+}
+
+/* XER's bits that have slots of their own; the last two since POWER9. */
+static const struct {
+    unsigned slot, shift;
+} xer_bits[] = { { SLOT_SO, 31 }, { SLOT_OV, 30 }, { SLOT_CA, 29 }, { SLOT_OV32, 19 }, { SLOT_CA32, 18 } };
+
+static unsigned xer_bit_count(const PpcTranslator *tr)
+{
+    return tr->isa & ISA_V300 ? 5 : 3;
+}
+
+static void emit_mfxer(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal xer = ir_get_field(ir, IR_I32, offsetof(PpcState, xer_low));
+
+    for (unsigned i = 0; i < xer_bit_count(tr); i++) {
+        IrVal bit = ir_zext(ir, IR_I32, IR_I8, ir_get(ir, IR_I8, xer_bits[i].slot));
+
+        xer = ir_op2(ir, IR_or, IR_I32, xer, ir_op2(ir, IR_shl, IR_I32, bit, ppc_const(tr, IR_I8, xer_bits[i].shift)));
     }
-    ppc_put_gpr(tr, F_RT(in), tb);
+    ir_put(ir, IR_I32, SLOT_R0 + F_RT(in), xer);
+}
+
+static void emit_mtxer(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrBlock *ir = tr->ir;
+    IrVal rs = ppc_gpr_as(tr, IR_I32, F_RS(in));
+
+    ir_put_field(ir, IR_I32, offsetof(PpcState, xer_low), ir_op2(ir, IR_and, IR_I32, rs, ppc_const(tr, IR_I32, ppc_xer_low_mask(tr->s))));
+    for (unsigned i = 0; i < xer_bit_count(tr); i++) {
+        IrVal bit = ir_op2(ir, IR_shr, IR_I32, rs, ppc_const(tr, IR_I8, xer_bits[i].shift));
+
+        bit = ir_op2(ir, IR_and, IR_I8, bit, ppc_const(tr, IR_I8, 1));
+        if (xer_bits[i].slot == SLOT_CA) {
+            ppc_put_ca(tr, bit);
+        } else {
+            ir_put(ir, IR_I8, xer_bits[i].slot, bit);
+        }
+    }
 }
 
 static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
@@ -118,6 +171,9 @@ static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
     IrVal value;
 
     switch (n) {
+    case SPR_XER:
+        emit_mfxer(tr, in);
+        return;
     case SPR_LR:
         value = ir_get(tr->ir, tr->width, SLOT_LR);
         break;
@@ -141,6 +197,9 @@ static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
     unsigned n = F_SPR(in);
 
     switch (n) {
+    case SPR_XER:
+        emit_mtxer(tr, in);
+        break;
     case SPR_LR:
         ir_put(tr->ir, tr->width, SLOT_LR, ppc_gpr(tr, F_RS(in)));
         break;
