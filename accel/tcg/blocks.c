@@ -1,6 +1,6 @@
 /*
- * The index of translated blocks: by guest code for lookup, by page for invalidation, by host code
- * for faults; and the exits that are linked into each.
+ * Translated blocks: by page for invalidation, by host code for faults; and the exits that are linked into each. By guest code
+ * lookup.c has them.
  *
  * A block is identified by where its guest code lies in host memory, not by its guest-physical
  * address: shadow RAM and flash change what an address means without a store.
@@ -11,14 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-#define HASH_BITS 18
-
 GMutex tb_lock;
 uint64_t eviction_count;
 _Atomic uint32_t dead_interpreted;
 BlockStats code_stats;
 
-static Block *hash[1 << HASH_BITS];
 static Block *dead_list; /* of the interpreter */
 
 /* The blocks of a code region in the order of their code. */
@@ -30,44 +27,6 @@ typedef struct RegionIndex {
 static RegionIndex *regions;
 static unsigned n_regions;
 static uint32_t region_capacity;
-
-static uint32_t hash_of(const BlockKey *key, const uint8_t *host)
-{
-    uint64_t h = (uintptr_t)host ^ key->pc << 20 ^ key->base << 7 ^ key->flags * 0x9e3779b97f4a7c15;
-
-    h *= 0x9e3779b97f4a7c15;
-    return h >> (64 - HASH_BITS);
-}
-
-static bool is_for(const Block *block, const BlockKey *key, unsigned variant, const uint8_t *host)
-{
-    return block->host == host && block->key.pc == key->pc && block->key.base == key->base &&
-           block->key.flags == key->flags && block->key.pic_bits == key->pic_bits && block->variant == variant;
-}
-
-Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *host, const uint8_t *host2)
-{
-    Block *block;
-
-    for (block = hash[hash_of(key, host)]; block; block = block->hash_next) {
-        if (is_for(block, key, variant, host) && (!block->host2 || block->host2 == host2)) {
-            return block;
-        }
-    }
-    return NULL;
-}
-
-bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host)
-{
-    Block *block;
-
-    for (block = hash[hash_of(key, host)]; block; block = block->hash_next) {
-        if (block->host2 && is_for(block, key, variant, host)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 CodePage *code_page(RamBlock *ram, uint64_t page, bool create)
 {
@@ -175,10 +134,7 @@ static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned lis
 
 void code_block_insert(Block *block)
 {
-    uint32_t h = hash_of(&block->key, block->host);
-
-    block->hash_next = hash[h];
-    hash[h] = block;
+    index_add(block);
     add_to_page(block, block->ram, page_of(block->ram, block->host), 0);
     /* A block that wraps into its own page is found by its first part. */
     if (block->host2 && block->host2 != (const uint8_t *)((uintptr_t)block->host & PAGE_MASK)) {
@@ -314,16 +270,11 @@ void code_block_unlink_far(const uint64_t *page)
 
 void code_block_kill(Block *block)
 {
-    Block **link = &hash[hash_of(&block->key, block->host)];
-
     if (block->dead) {
         return;
     }
     block->dead = true;
-    while (*link != block) {
-        link = &(*link)->hash_next;
-    }
-    *link = block->hash_next;
+    index_remove(block);
     remove_from_page(block, block->ram, page_of(block->ram, block->host));
     if (block->host2) {
         remove_from_page(block, block->ram2, page_of(block->ram2, block->host2));
@@ -525,11 +476,7 @@ void blocks_kill_loaders(RamBlock *ram, uint64_t page, unsigned first, unsigned 
 
 void blocks_kill_all(void)
 {
-    for (uint32_t h = 0; h < G_N_ELEMENTS(hash); h++) {
-        while (hash[h]) {
-            code_block_kill(hash[h]);
-        }
-    }
+    index_each_remove(code_block_kill);
 }
 
 bool code_page_is_shared(RamBlock *ram, uint64_t page, uint64_t pc)

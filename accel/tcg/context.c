@@ -541,6 +541,7 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
             jumps_allocate(oldest, JUMP_CACHE_SIZE >> ec->ops->tcg.pc_shift);
         }
         oldest->flags = flags;
+        oldest->pic_bits = 0; /* until the engine finds a block */
         oldest->base = base;
     }
     ec->jumps->used = ++ec->clock;

@@ -85,6 +85,7 @@ struct Block;
 
 typedef struct JumpCache {
     uint64_t flags, base;
+    uint32_t pic_bits; /* of keys with these flags; perhaps 0 until there is one */
     uint64_t used; /* for replacement */
     JumpCacheEntry *entries; /* NULL: not used yet */
     uint32_t size;           /* places */
@@ -241,6 +242,7 @@ typedef struct EngineCpu {
     VirtAddr watch_addr;
     VirtAddr stopped_at;       /* the breakpoint that was reported last */
     bool was_stopped;
+    bool finds_in_code;        /* see lookup_in_code */
     _Atomic bool single_step;
     GArray *watchpoints;       /* of Watchpoint */
     Watchpoint guest_watch[GUEST_WATCHES]; /* the guest's own; size 0: off */
@@ -252,7 +254,7 @@ typedef struct EngineCpu {
     const uint8_t *samples[24]; /* the guest code that was interrupted last */
     unsigned n_samples;
 
-    uint64_t n_exits[16], n_fills, n_walks, n_flushes, n_renewals, n_switches;
+    uint64_t n_exits[16], n_found, n_fills, n_walks, n_flushes, n_renewals, n_switches;
 } EngineCpu;
 
 static inline EngineCpu *engine_cpu(Cpu *cpu)
@@ -411,13 +413,20 @@ void smc_code_differs(Cpu *cpu, VirtAddr addr, unsigned size);
 void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 
-/* blocks.c. All under tb_lock unless noted. */
-extern GMutex tb_lock;
-CodePage *code_page(RamBlock *ram, uint64_t page, bool create);
+/* lookup.c, general registers only. Changes of the index are under tb_lock, who looks uses blocks. */
 /* A block for the key and variant; one that goes on in a second page only if that is at host2. */
 Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *host, const uint8_t *host2);
 /* Whether there is one that goes on in a second page. */
 bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host);
+void index_add(Block *block);
+void index_remove(Block *block);
+void index_each_remove(void (*remove)(Block *block)); /* calls it for all, which removes them */
+/* TcgRuntime.find_code: of a block for this pc that is there and needs nothing of the engine. It comes into the jump cache. */
+const void *lookup_in_code(void *state, uint64_t pc);
+
+/* blocks.c. All under tb_lock unless noted. */
+extern GMutex tb_lock;
+CodePage *code_page(RamBlock *ram, uint64_t page, bool create);
 void code_block_insert(Block *block);
 /*
  * Whether blocks of this key, whose code is on the page, are to be position-independent. They are when

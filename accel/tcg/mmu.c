@@ -619,6 +619,7 @@ const TcgRuntime mmu_runtime = {
     .unaligned = runtime_unaligned,
     .host_fault = runtime_host_fault,
     .find_block = code_block_of_host_pc,
+    .find_code = lookup_in_code,
 };
 
 static uint64_t helper_load(Cpu *cpu, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)

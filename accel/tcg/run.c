@@ -506,6 +506,7 @@ static Lookup next_block(EngineCpu *ec, unsigned variant, HostExit *came_from)
             return found;
         }
         if (!variant && !found.once && !chaining_off()) {
+            ec->jumps->pic_bits = key.pic_bits;
             jumps_insert(ec, key.pc, found.block, found.global);
         }
     }
@@ -552,6 +553,7 @@ static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
         }
         if (enter_code(ec)) {
             ec->variant = variant;
+            ec->finds_in_code = !variant && !exclusive && !chaining_off() && !debug_has_breakpoints();
             tcg_sites(ec->cpu->state)->tired = NULL; /* what an exception left: its block may be gone */
             why = execute(ec, found.block, from);
             leave_code(ec);

@@ -41,7 +41,7 @@ char *engine_describe(void)
         for (unsigned j = 0; j < G_N_ELEMENTS(exit_names); j++) {
             g_string_append_printf(text, " %s %" PRIu64, exit_names[j], ec->n_exits[j]);
         }
-        g_string_append_c(text, '\n');
+        g_string_append_printf(text, ", lookups without an exit %" PRIu64 "\n", ec->n_found);
     }
     return g_string_free(text, FALSE);
 }

@@ -112,6 +112,11 @@ typedef struct TcgRuntime {
     void (*host_fault)(void *state, int signal, int code, uintptr_t host_pc);
     /* Finds the block that holds a host pc (binary search in the engine's index). */
     const HostBlock *(*find_block)(uintptr_t host_pc);
+    /*
+     * May be NULL. For a pc that the jump cache does not have: HostBlock.entry of the block there, or NULL, which leads to
+     * TCG_EXIT_LOOKUP. Does not unwind; the state is not complete.
+     */
+    const void *(*find_code)(void *state, uint64_t pc);
 } TcgRuntime;
 
 /*

@@ -493,6 +493,25 @@ static void make_unchained(Thunk thunk, unsigned pic_size)
     asm_jmp_to(a, backend.thunks[THUNK_EXIT_AT]);
 }
 
+/* To the code for the pc in r13 if the runtime knows it. Temporaries are free. */
+static void find_code(void)
+{
+    uint32_t none;
+
+    asm_alu_ri(a, ALU_SUB, 8, rm_reg(RSP), AREA_SIZE);
+    store_pins(AREA_SIZE);
+    asm_lea(a, 8, RDI, field(0));
+    asm_mov_rr(a, 8, RSI, R13);
+    call_c((uintptr_t)backend.runtime.find_code);
+    asm_mov_rr(a, 8, R11, RAX);
+    load_pins(AREA_SIZE, CALLER_SAVED);
+    asm_alu_ri(a, ALU_ADD, 8, rm_reg(RSP), AREA_SIZE);
+    asm_test_rr(a, 8, R11, R11);
+    none = asm_jcc(a, CC_E);
+    asm_op(a, 0xff, 4, 4, rm_reg(R11));
+    asm_patch_here(a, none);
+}
+
 static void make_exits(void)
 {
     uint32_t not_loaded, miss;
@@ -511,6 +530,9 @@ static void make_exits(void)
     asm_op(a, 0xff, 4, 4, rm_mem(mem_at(R11, G_STRUCT_OFFSET(JumpCacheEntry, code))));
     asm_patch_here(a, miss);
     begin(THUNK_LOOKUP);
+    if (backend.runtime.find_code) {
+        find_code();
+    }
     asm_mov_ri(a, R11, TCG_EXIT_LOOKUP);
     begin(THUNK_EXIT_AT);
     store_pc(R13);
