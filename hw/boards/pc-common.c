@@ -246,6 +246,21 @@ static void fpu_write(void *opaque, PhysAddr offset, uint64_t value, unsigned si
 
 static const RegionOps fpu_ops = { .write = fpu_write, .max_size = 1 };
 
+static void timer_interrupt_ended(void *opaque)
+{
+    ticks_taken(opaque);
+}
+
+static void make_up_for_ticks(Pc *pc)
+{
+    pc->ticks = ticks_new(pc->irqs[0]);
+    i8254_set_ticks(pc->pit, pc->ticks);
+    i8259_on_end(pc->pic_master, 0, timer_interrupt_ended, pc->ticks);
+    if (pc->ioapic) {
+        ioapic_on_end(pc->ioapic, 2, timer_interrupt_ended, pc->ticks);
+    }
+}
+
 bool pc_make_isa(Pc *pc, Device *owner, GError **error)
 {
     Bus *bus;
@@ -260,6 +275,7 @@ bool pc_make_isa(Pc *pc, Device *owner, GError **error)
     bus = isa_bus_new("isa.0", owner, pc->rom_space, memory_ports_root(), pc->irqs, pc->dma);
     isa_on_a20(1, a20_changed, NULL);
     i8254_connect(pc->pit, 0, pc->irqs[0]);
+    make_up_for_ticks(pc);
     mc146818_connect(pc->rtc, pc->irqs[8]);
     pcspk_connect(pc->speaker, pc->pit);
     x86_state(cpu_get(0))->ferr_line = pc->irqs[13];
@@ -295,6 +311,7 @@ bool pc_make_hpet(Pc *pc, GError **error)
     }
     hpet_connect(pc->hpet, inputs, pc->irqs[0], pc->irqs[8]);
     hpet_on_legacy(pc->hpet, hpet_legacy_changed, pc);
+    hpet_set_ticks(pc->hpet, pc->ticks);
     return true;
 }
 

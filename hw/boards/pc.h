@@ -8,6 +8,7 @@
 #include "hw/intr/ioapic.h"
 #include "hw/isa/isa.h"
 #include "hw/pci/pci.h"
+#include "hw/timer/ticks.h"
 
 /* What of a chip set firmware and tables have to know. */
 typedef struct PcChipset {
@@ -34,6 +35,7 @@ typedef struct Pc {
     AcpiPlaces acpi_places; /* as the tables have them */
     bool has_pci;
     bool finished;  /* CMOS and fw_cfg have been filled */
+    Ticks *ticks;         /* of interrupt 0 */
     Line *irqs[ISA_IRQS]; /* the ISA interrupts as devices see them */
 } Pc;
 

@@ -79,6 +79,7 @@ void apic_write_icr(Apic *apic);
 void apic_init(Apic *apic);
 /* A destination of all ones is a broadcast; others are ids, or the 8 or 32 bits of a logical address. */
 bool apic_is_target(const Apic *apic, uint32_t destination, bool logical);
-void apic_broadcast_eoi(uint8_t vector);
+/* `level`: it is level-triggered. */
+void apic_broadcast_eoi(uint8_t vector, bool level);
 
 #endif

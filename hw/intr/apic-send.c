@@ -10,6 +10,7 @@ enum { TO_DESTINATION, TO_SELF, TO_ALL, TO_OTHERS };
 
 static ApicEoiFn *eoi_fn;
 static void *eoi_opaque;
+static int watched_vector = -1;
 
 void apic_on_eoi(ApicEoiFn *fn, void *opaque)
 {
@@ -17,9 +18,14 @@ void apic_on_eoi(ApicEoiFn *fn, void *opaque)
     eoi_opaque = opaque;
 }
 
-void apic_broadcast_eoi(uint8_t vector)
+void apic_watch_eoi(int vector)
 {
-    if (eoi_fn) {
+    watched_vector = vector;
+}
+
+void apic_broadcast_eoi(uint8_t vector, bool level)
+{
+    if (eoi_fn && (level || vector == watched_vector)) {
         eoi_fn(eoi_opaque, vector);
     }
 }

@@ -173,9 +173,7 @@ static void end_of_interrupt(Apic *apic)
         return;
     }
     put_bit(apic->s.isr, vector, false);
-    if (get_bit(apic->s.tmr, vector)) {
-        apic_broadcast_eoi(vector);
-    }
+    apic_broadcast_eoi(vector, get_bit(apic->s.tmr, vector));
     drive_intr(apic);
 }
 
@@ -459,7 +457,7 @@ static bool write_msr(void *opaque, uint32_t msr, uint64_t value)
 
 static void ended(void *opaque, uint8_t vector)
 {
-    apic_broadcast_eoi(vector);
+    apic_broadcast_eoi(vector, true);
 }
 
 /* Once: it masks itself (SDM vol. 3, 11.5.1). */

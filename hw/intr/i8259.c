@@ -49,6 +49,9 @@ typedef struct Pic {
     Line *in[8];
     Line *intr;        /* wiring */
     struct Pic *slave; /* of a master */
+    int heard;         /* the input that has a listener */
+    void (*on_end)(void *opaque);
+    void *opaque;
 } Pic;
 
 static uint8_t level_inputs(const PicState *s)
@@ -157,6 +160,13 @@ static void pic_update(Device *dev)
     }
 }
 
+static void tell_end(Pic *pic, int n)
+{
+    if (pic->on_end && n == pic->heard) {
+        pic->on_end(pic->opaque);
+    }
+}
+
 static void acknowledge_input(Pic *pic, int n)
 {
     PicState *s = &pic->s;
@@ -169,6 +179,9 @@ static void acknowledge_input(Pic *pic, int n)
     }
     line_set(pic->intr, false); /* so that a further request makes an edge on the master */
     pic_update(&pic->dev);
+    if (s->auto_eoi) {
+        tell_end(pic, n);
+    }
 }
 
 int i8259_acknowledge(Device *dev)
@@ -191,6 +204,15 @@ int i8259_acknowledge(Device *dev)
         return slave->s.base + n;
     }
     return pic->s.base + n;
+}
+
+void i8259_on_end(Device *dev, int n, void (*fn)(void *opaque), void *opaque)
+{
+    Pic *pic = (Pic *)dev;
+
+    pic->heard = n;
+    pic->on_end = fn;
+    pic->opaque = opaque;
 }
 
 bool i8259_pending(Device *dev)
@@ -219,16 +241,23 @@ static void input_changed(void *opaque, int n, bool level)
     pic_update(&pic->dev);
 }
 
-static void end_of_interrupt(PicState *s, int n, bool rotate)
+static void end_of_interrupt(Pic *pic, int n, bool rotate)
 {
+    PicState *s = &pic->s;
+    bool served = s->isr >> n & 1;
+
     s->isr &= ~(1 << n);
     if (rotate) {
         s->lowest = n;
     }
+    if (served) {
+        tell_end(pic, n);
+    }
 }
 
-static void write_ocw2(PicState *s, uint8_t value)
+static void write_ocw2(Pic *pic, uint8_t value)
 {
+    PicState *s = &pic->s;
     bool rotate = value & 0x80;
     int n;
 
@@ -241,12 +270,12 @@ static void write_ocw2(PicState *s, uint8_t value)
     case 5:
         n = priority(s, s->special_mask ? s->isr & ~s->imr : s->isr);
         if (n < 8) {
-            end_of_interrupt(s, (s->lowest + 1 + n) & 7, rotate);
+            end_of_interrupt(pic, (s->lowest + 1 + n) & 7, rotate);
         }
         break;
     case 3: /* specific EOI, rotating or not */
     case 7:
-        end_of_interrupt(s, value & 7, rotate);
+        end_of_interrupt(pic, value & 7, rotate);
         break;
     case 6:
         s->lowest = value & 7;
@@ -315,7 +344,7 @@ static void pic_write(void *opaque, PhysAddr offset, uint64_t value, unsigned si
     } else if (value & OCW3) {
         write_ocw3(&pic->s, value);
     } else {
-        write_ocw2(&pic->s, value);
+        write_ocw2(pic, value);
     }
     pic_update(&pic->dev);
 }

@@ -35,6 +35,9 @@ typedef struct Ioapic {
     Line *in[IOAPIC_PINS];
     int (*external)(Device *pic);
     Device *pic;
+    int heard; /* the input that has a listener, or -1 */
+    void (*on_end)(void *opaque);
+    void *opaque;
 } Ioapic;
 
 static ApicMessage message_of(uint64_t entry)
@@ -130,6 +133,9 @@ static void publish(const Ioapic *io, int n)
     uint64_t entry = io->s.entry[n];
     ApicMessage message = message_of(entry);
 
+    if (n == io->heard) {
+        apic_watch_eoi(message.mode <= APIC_LOWEST && !(entry & ENTRY_MASKED) ? message.vector : -1);
+    }
     if (!irqchip || irqchip->all) {
         return;
     }
@@ -188,6 +194,8 @@ static void end_of_interrupt(void *opaque, uint8_t vector)
         if ((entry & 0xff) == vector && (entry & ENTRY_LEVEL) && (entry & ENTRY_REMOTE_IRR)) {
             io->s.entry[n] &= ~(uint64_t)ENTRY_REMOTE_IRR;
             service(io, n);
+        } else if ((entry & 0xff) == vector && n == io->heard && io->on_end) {
+            io->on_end(io->opaque);
         }
     }
 }
@@ -267,6 +275,16 @@ Line *ioapic_input(Device *dev, int n)
     return ((Ioapic *)dev)->in[n];
 }
 
+void ioapic_on_end(Device *dev, int n, void (*fn)(void *opaque), void *opaque)
+{
+    Ioapic *io = (Ioapic *)dev;
+
+    io->heard = n;
+    io->on_end = fn;
+    io->opaque = opaque;
+    publish(io, n);
+}
+
 void ioapic_set_external(Device *dev, int (*acknowledge)(Device *pic), Device *pic)
 {
     ((Ioapic *)dev)->external = acknowledge;
@@ -277,6 +295,7 @@ static bool ioapic_realize(Device *dev, GError **error)
 {
     Ioapic *io = (Ioapic *)dev;
 
+    io->heard = -1;
     for (int n = 0; n < IOAPIC_PINS; n++) {
         io->in[n] = line_new(input_changed, io, n);
     }

@@ -43,6 +43,7 @@ typedef struct Hpet {
     Timer *timer[TIMERS];
     Line *inputs[24], *irq0, *irq8; /* wiring */
     Line *held[TIMERS]; /* what each level-triggered timer holds high now */
+    Ticks *ticks;
     void (*on_legacy)(void *opaque, bool on);
     void *legacy_opaque;
 } Hpet;
@@ -125,7 +126,8 @@ static void arm(HpetState *s, int n)
     s->armed[n] = s->timer_config[n] & TIMER_ENABLE;
 }
 
-static void fire(Hpet *hpet, int n)
+/* `periods` of a timer have ended, or its one shot. */
+static void fire(Hpet *hpet, int n, uint64_t periods)
 {
     HpetState *s = &hpet->s;
 
@@ -136,6 +138,9 @@ static void fire(Hpet *hpet, int n)
         s->status |= 1 << n;
     } else {
         line_pulse(route(hpet, n));
+        if (route(hpet, n) == hpet->irq0) {
+            ticks_ended(hpet->ticks, periods);
+        }
     }
 }
 
@@ -145,15 +150,16 @@ static void timer_expired(Hpet *hpet, int n)
     uint64_t now = counter(s);
 
     if (s->armed[n] && (int64_t)(s->target[n] - now) <= 0) {
-        uint64_t period = MIN(s->period[n], FAR);
+        uint64_t period = MIN(s->period[n], FAR), ended = 1;
 
         if ((s->timer_config[n] & TIMER_PERIODIC) && period) {
-            s->target[n] += ((now - s->target[n]) / period + 1) * period;
+            ended = (now - s->target[n]) / period + 1;
+            s->target[n] += ended * period;
             s->comparator[n] = s->timer_config[n] & TIMER_32 ? (uint32_t)s->target[n] : s->target[n];
         } else {
             s->armed[n] = false;
         }
-        fire(hpet, n);
+        fire(hpet, n, ended);
     }
     hpet_update(&hpet->dev);
 }
@@ -239,6 +245,9 @@ static void write_timer_config(Hpet *hpet, int n, uint64_t value)
     HpetState *s = &hpet->s;
     uint64_t old = s->timer_config[n];
 
+    if (route(hpet, n) == hpet->irq0) {
+        ticks_forget(hpet->ticks);
+    }
     s->timer_config[n] = (old & ~(uint64_t)TIMER_WRITABLE) | (value & TIMER_WRITABLE);
     if (s->timer_config[n] & TIMER_32) {
         s->comparator[n] = (uint32_t)s->comparator[n];
@@ -330,6 +339,11 @@ void hpet_connect(Device *dev, Line *const inputs[24], Line *irq0, Line *irq8)
     }
     hpet->irq0 = irq0;
     hpet->irq8 = irq8;
+}
+
+void hpet_set_ticks(Device *dev, Ticks *ticks)
+{
+    ((Hpet *)dev)->ticks = ticks;
 }
 
 void hpet_on_legacy(Device *dev, void (*fn)(void *opaque, bool on), void *opaque)

@@ -46,6 +46,7 @@ typedef struct Pit {
     Region *ports;
     Timer *timer[CHANNELS];
     Line *out[CHANNELS]; /* wiring */
+    Ticks *ticks;
     bool speaker;        /* port 61's other bit, for an engine that has that port too */
 } Pit;
 
@@ -156,19 +157,31 @@ static uint64_t next_edge(const PitState *s, int c, uint64_t d)
     }
 }
 
-/* The low clock at the end of a rate generator's period is too short to show: it is pulsed. */
+/* A period begins with a rising edge: the low clock before it is too short to show, or whoever runs the timer came too late for it. */
+static void begin_period(Pit *pit, int c, uint64_t periods)
+{
+    PitState *s = &pit->s;
+    uint64_t ended = periods - s->periods[c];
+
+    s->periods[c] = periods;
+    line_set(pit->out[c], false);
+    line_set(pit->out[c], true);
+    if (c == 0) {
+        ticks_ended(pit->ticks, ended);
+    }
+}
+
 static void drive_output(Pit *pit, int c, uint64_t d)
 {
     PitState *s = &pit->s;
 
-    if (s->mode[c] == 2 && oscillates(s, c) && s->gate[c]) {
+    if (oscillates(s, c) && s->gate[c]) {
         uint64_t periods = d / s->count[c];
 
         if (periods != s->periods[c]) {
-            s->periods[c] = periods;
-            line_set(pit->out[c], false);
+            begin_period(pit, c, periods);
         }
-        line_set(pit->out[c], true);
+        line_set(pit->out[c], s->mode[c] == 2 || output(s, c));
     } else if (is_strobe(s, c)) {
         /* Whoever runs the timer is late for the one low clock of the strobe. */
         if (d >= s->count[c] && !s->periods[c]) {
@@ -293,6 +306,9 @@ static void load_count(Pit *pit, int c, uint16_t value)
     }
     s->armed[c] = true;
     s->periods[c] = 0;
+    if (c == 0) {
+        ticks_forget(pit->ticks);
+    }
     if (s->mode[c] != 1 && s->mode[c] != 5) {
         s->start[c] = clock_now(CLOCK_GUEST);
         s->paused[c] = !s->gate[c] && (s->mode[c] == 0 || s->mode[c] == 4) ? 0 : -1;
@@ -415,6 +431,11 @@ void i8254_connect(Device *dev, int channel, Line *out)
 
     pit->out[channel] = out;
     pit_update(dev);
+}
+
+void i8254_set_ticks(Device *dev, Ticks *ticks)
+{
+    ((Pit *)dev)->ticks = ticks;
 }
 
 void i8254_set_gate(Device *dev, int c, bool level)

@@ -39,8 +39,9 @@ uint64_t apic_msi_address(const ApicMessage *message);
 uint32_t apic_msi_data(const ApicMessage *message);
 /* A write of a message-signalled interrupt. */
 void apic_send_msi(uint64_t address, uint32_t data);
-/* Called when a processor ends a level-triggered interrupt; machine lock held. */
+/* Called when a processor ends a level-triggered interrupt, or that of the watched vector; machine lock held. */
 typedef void ApicEoiFn(void *opaque, uint8_t vector);
 void apic_on_eoi(ApicEoiFn *fn, void *opaque);
+void apic_watch_eoi(int vector); /* -1: none */
 
 #endif

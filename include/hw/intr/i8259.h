@@ -14,6 +14,8 @@ void i8259_connect(Device *dev, Line *intr);
 void i8259_cascade(Device *master, Device *slave);
 /* INTA cycles: the vector to deliver, of IR7 if the request went away. */
 int i8259_acknowledge(Device *master);
+/* Told when a processor has taken and ended the interrupt of input `n`; one input of a chip has a listener. */
+void i8259_on_end(Device *dev, int n, void (*fn)(void *opaque), void *opaque);
 bool i8259_pending(Device *master); /* INT is high */
 
 #endif

@@ -4,12 +4,15 @@
 
 #include "core/device.h"
 #include "core/line.h"
+#include "hw/timer/ticks.h"
 
 #define I8254_HZ 1193182
 
 extern const DeviceType i8254_type;
 
 void i8254_connect(Device *dev, int channel, Line *out);
+/* Who makes up for channel 0's late periods. */
+void i8254_set_ticks(Device *dev, Ticks *ticks);
 void i8254_set_gate(Device *dev, int channel, bool level);
 bool i8254_output(Device *dev, int channel); /* level of OUT now */
 /* Port 61 of an engine that has this timer (core/irqchip.h). */

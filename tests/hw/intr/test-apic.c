@@ -191,6 +191,33 @@ static void a_level_is_sent_again_after_the_eoi(void)
     g_assert_false(requested(1, CPU_REQ_INTR));
 }
 
+static void ended(void *opaque)
+{
+    ++*(int *)opaque;
+}
+
+static void the_listener_hears_of_ends(void)
+{
+    int ends = 0;
+
+    set_up();
+    ioapic_on_end(ioapic, 2, ended, &ends);
+    set_redirection(2, 0x32);
+    set_redirection(4, 0x44);
+    line_pulse(ioapic_input(ioapic, 2));
+    line_pulse(ioapic_input(ioapic, 4));
+    g_assert_cmphex(acknowledge(0), ==, 0x44);
+    set_reg(0, EOI, 0);
+    g_assert_cmpint(ends, ==, 0);
+    g_assert_cmphex(acknowledge(0), ==, 0x32);
+    set_reg(0, EOI, 0);
+    g_assert_cmpint(ends, ==, 1);
+    set_redirection(2, 1 << 16 | 0x32);
+    set_reg(0, EOI, 0);
+    g_assert_cmpint(ends, ==, 1);
+    ioapic_on_end(ioapic, 2, NULL, NULL);
+}
+
 static void an_edge_at_a_masked_input_is_lost(void)
 {
     set_up();
@@ -276,6 +303,7 @@ int main(int argc, char **argv)
                     a_single_shot_that_was_fired_is_not_begun_again_by_the_mode);
     g_test_add_func("/apic/the-8259-comes-through-lint0", the_8259_comes_through_lint0);
     g_test_add_func("/apic/a-level-is-sent-again-after-the-eoi", a_level_is_sent_again_after_the_eoi);
+    g_test_add_func("/apic/the-listener-hears-of-ends", the_listener_hears_of_ends);
     g_test_add_func("/apic/an-edge-at-a-masked-input-is-lost", an_edge_at_a_masked_input_is_lost);
     g_test_add_func("/apic/a-level-leaves-no-edge-behind", a_level_leaves_no_edge_behind);
     g_test_add_func("/apic/a-disabled-apic-is-not-there", a_disabled_apic_is_not_there);

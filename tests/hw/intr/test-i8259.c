@@ -7,6 +7,7 @@ enum { MASTER = 0x20, SLAVE = 0xa0, EOI = 0x20, READ_ISR = 0x0b, READ_IRR = 0x0a
 
 static Device *master, *slave;
 static bool intr;
+static int ends;
 
 static void intr_changed(void *opaque, int n, bool level)
 {
@@ -48,6 +49,35 @@ static void an_edge_is_delivered_once(void)
     line_set(input(4), false);
     line_set(input(4), true);
     g_assert_true(intr);
+}
+
+static void ended(void *opaque)
+{
+    ends++;
+}
+
+static void the_listener_hears_of_ends(void)
+{
+    set_up();
+    i8259_on_end(master, 0, ended, NULL);
+    ends = 0;
+    line_pulse(input(0));
+    line_pulse(input(4));
+    i8259_acknowledge(master);
+    g_assert_cmpint(ends, ==, 0);
+    rig_out8(MASTER, EOI);
+    g_assert_cmpint(ends, ==, 1);
+    i8259_acknowledge(master);
+    rig_out8(MASTER, EOI); /* input 4's */
+    rig_out8(MASTER, EOI); /* nobody's */
+    g_assert_cmpint(ends, ==, 1);
+    rig_out8(MASTER, 0x11);
+    rig_out8(MASTER + 1, 0x20);
+    rig_out8(MASTER + 1, 0x04);
+    rig_out8(MASTER + 1, 0x03); /* automatic EOI */
+    line_pulse(input(0));
+    i8259_acknowledge(master);
+    g_assert_cmpint(ends, ==, 2);
 }
 
 static void a_level_comes_back_until_it_falls(void)
@@ -187,6 +217,7 @@ int main(int argc, char **argv)
     i8259_cascade(master, slave);
     i8259_connect(master, line_new(intr_changed, NULL, 0));
     g_test_add_func("/i8259/an-edge-is-delivered-once", an_edge_is_delivered_once);
+    g_test_add_func("/i8259/the-listener-hears-of-ends", the_listener_hears_of_ends);
     g_test_add_func("/i8259/a-level-comes-back-until-it-falls", a_level_comes_back_until_it_falls);
     g_test_add_func("/i8259/a-lower-number-interrupts-a-higher-one",
                     a_lower_number_interrupts_a_higher_one);

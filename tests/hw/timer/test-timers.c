@@ -9,6 +9,7 @@ enum { PIT = 0x40, PIT_CONTROL = 0x43, INDEX = 0x70, DATA = 0x71 };
 #define TICK_NS (1e9 / I8254_HZ)
 
 static Device *pit, *rtc, *hpet;
+static Ticks *ticks;
 static int pit_edges, rtc_edges, hpet_edges;
 static Line *hpet_inputs[24];
 static bool rtc_level;
@@ -66,6 +67,47 @@ static void a_square_wave_is_high_half_the_time(void)
     g_assert_false(i8254_output(pit, 0));
     clock_advance(500 * TICK_NS);
     g_assert_true(i8254_output(pit, 0));
+}
+
+/* What a busy host does: five periods end before the processor runs again, with one interrupt pending. */
+static void late_ticks_are_made_up_for(void)
+{
+    for (int mode = 2; mode <= 3; mode++) {
+        load_pit(0, mode, 11932);
+        clock_advance(5.1 * 11932 * TICK_NS);
+        pit_edges = 0;
+        for (int n = 0; n < 10; n++) {
+            ticks_taken(ticks);
+        }
+        g_assert_cmpint(pit_edges, ==, 4);
+    }
+}
+
+static void ticks_taken_in_time_are_not_repeated(void)
+{
+    load_pit(0, 2, 11932);
+    pit_edges = 0;
+    for (int n = 0; n < 100; n++) {
+        clock_advance(11932 * TICK_NS);
+        ticks_taken(ticks);
+    }
+    g_assert_cmpint(pit_edges, >=, 99);
+    g_assert_cmpint(pit_edges, <=, 100);
+}
+
+static void masked_ticks_are_not_made_up_for(void)
+{
+    load_pit(0, 2, 11932);
+    clock_advance(2 * NS_PER_SECOND);
+    pit_edges = 0;
+    ticks_taken(ticks);
+    ticks_taken(ticks);
+    g_assert_cmpint(pit_edges, ==, 0);
+    clock_advance(500 * NS_PER_MS);
+    load_pit(0, 2, 11932); /* programmed anew: what is late is forgotten */
+    pit_edges = 0;
+    ticks_taken(ticks);
+    g_assert_cmpint(pit_edges, ==, 0);
 }
 
 static void a_terminal_count_interrupts_once(void)
@@ -225,6 +267,22 @@ static void hpet_comparators_repeat(void)
     g_assert_cmpuint(rig_load(HPET_BASE + 0xf0, 4), ==, 6000);
 }
 
+static void hpet_late_ticks_are_made_up_for(void)
+{
+    device_reset(hpet);
+    rig_store(HPET_BASE + 0x100, 1 << 2 | 1 << 3 | 1 << 6, 4);
+    rig_store(HPET_BASE + 0x108, 100000, 8);
+    rig_store(HPET_BASE + 0x108, 100000, 8);
+    rig_store(HPET_BASE + 0x10, 3, 4); /* legacy replacement: interrupt 0 */
+    clock_advance(4 * NS_PER_MS + 1000);
+    pit_edges = 0;
+    for (int n = 0; n < 10; n++) {
+        ticks_taken(ticks);
+    }
+    g_assert_cmpint(pit_edges, ==, 3);
+    device_reset(hpet);
+}
+
 static void hpet_levels_are_shared_and_move(void)
 {
     device_reset(hpet);
@@ -248,19 +306,28 @@ static void hpet_levels_are_shared_and_move(void)
 
 int main(int argc, char **argv)
 {
+    Line *irq0;
+
     g_test_init(&argc, &argv, NULL);
     rig_init();
     pit = rig_add("i8254", NULL);
-    i8254_connect(pit, 0, line_new(pit_changed, NULL, 0));
+    irq0 = line_new(pit_changed, NULL, 0);
+    i8254_connect(pit, 0, irq0);
+    ticks = ticks_new(irq0);
+    i8254_set_ticks(pit, ticks);
     rtc = rig_add("mc146818rtc", NULL);
     mc146818_connect(rtc, line_new(rtc_changed, NULL, 0));
     hpet = rig_add("hpet", NULL);
     for (int n = 0; n < 24; n++) {
         hpet_inputs[n] = line_new(hpet_changed, NULL, n);
     }
-    hpet_connect(hpet, hpet_inputs, NULL, NULL);
+    hpet_connect(hpet, hpet_inputs, irq0, NULL);
+    hpet_set_ticks(hpet, ticks);
     g_test_add_func("/i8254/a-rate-generator-ticks", a_rate_generator_ticks);
     g_test_add_func("/i8254/a-square-wave-is-high-half-the-time", a_square_wave_is_high_half_the_time);
+    g_test_add_func("/i8254/late-ticks-are-made-up-for", late_ticks_are_made_up_for);
+    g_test_add_func("/i8254/ticks-taken-in-time-are-not-repeated", ticks_taken_in_time_are_not_repeated);
+    g_test_add_func("/i8254/masked-ticks-are-not-made-up-for", masked_ticks_are_not_made_up_for);
     g_test_add_func("/i8254/a-terminal-count-interrupts-once", a_terminal_count_interrupts_once);
     g_test_add_func("/i8254/the-counter-counts-down", the_counter_counts_down);
     g_test_add_func("/i8254/a-latch-stands-still", a_latch_stands_still);
@@ -272,6 +339,7 @@ int main(int argc, char **argv)
                     periodic_interrupts_come_at_their_rate);
     g_test_add_func("/mc146818/cmos-survives-a-reset", cmos_survives_a_reset);
     g_test_add_func("/hpet/comparators-repeat", hpet_comparators_repeat);
+    g_test_add_func("/hpet/late-ticks-are-made-up-for", hpet_late_ticks_are_made_up_for);
     g_test_add_func("/hpet/levels-are-shared-and-move", hpet_levels_are_shared_and_move);
     return g_test_run();
 }
