@@ -523,7 +523,7 @@ void code_block_register_code(Block *block)
     block->code->engine = block;
 }
 
-const HostBlock *code_block_of_host_pc(uintptr_t host_pc)
+static const HostBlock *find_host_pc(uintptr_t host_pc)
 {
     for (unsigned i = 0; i < n_regions; i++) {
         RegionIndex *index = &regions[i];
@@ -548,6 +548,25 @@ const HostBlock *code_block_of_host_pc(uintptr_t host_pc)
         }
     }
     return NULL;
+}
+
+/* The search goes to a dozen cache lines that nobody else uses; faults come from the same places again and again. */
+const HostBlock *code_block_of_host_pc(uintptr_t host_pc)
+{
+    enum { KNOWN = 256 };
+    static __thread struct {
+        uintptr_t host_pc;
+        uint64_t evictions;
+        const HostBlock *block;
+    } known[KNOWN], *k;
+
+    k = &known[(host_pc ^ host_pc >> 8) % KNOWN];
+    if (k->host_pc != host_pc || k->evictions != eviction_count || !k->block) {
+        k->block = find_host_pc(host_pc);
+        k->host_pc = host_pc;
+        k->evictions = eviction_count;
+    }
+    return k->block;
 }
 
 static void block_free(Block *block)

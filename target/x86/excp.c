@@ -236,6 +236,7 @@ static void enter_protected(X86State *s, const X86Exception *e, uint64_t return_
             .checked = true,
             .is_new = true,
             .selector = ss_selector | ext,
+            .frame = 6 * size,
         };
         if (v86) {
             stack_push(s, &k, size, s->seg[S_GS].selector, 0);
@@ -247,6 +248,7 @@ static void enter_protected(X86State *s, const X86Exception *e, uint64_t return_
         stack_push(s, &k, size, s->reg[R_SP], 0);
     } else {
         stack_current(s, &k);
+        k.frame = 4 * size;
         ss_new = s->seg[S_SS];
     }
     stack_push(s, &k, size, frame_flags(s, e), 0);
@@ -316,7 +318,7 @@ static void enter_long(X86State *s, const X86Exception *e, uint64_t return_pc, u
     if (!is_canonical(s, offset)) {
         x86_raise_error(s, EXC_GP, ext, 0);
     }
-    k = (Stack){ .mask = UINT64_MAX, .mode = data_mode(s, cpl) };
+    k = (Stack){ .mask = UINT64_MAX, .mode = data_mode(s, cpl), .frame = 6 * 8 };
     if (ist || cpl < s->cpl) {
         k.sp = tss_rsp(s, cpl, ist, ext, 0);
     } else {

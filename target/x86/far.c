@@ -499,6 +499,7 @@ static void iret_protected(X86State *s, unsigned size, uint64_t next_pc, uintptr
         return;
     }
     stack_current(s, &k);
+    k.frame = 5 * size;
     pc = stack_pop(s, &k, size, ra);
     selector = stack_pop(s, &k, size, ra);
     flags = stack_pop(s, &k, size, ra);

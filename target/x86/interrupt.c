@@ -25,6 +25,14 @@ uint64_t helper_set_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t
     return s->eflags | EFL_IF;
 }
 
+uint64_t helper_poll_if(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (s->eflags & EFL_IF) {
+        x86_poll_interrupts(s);
+    }
+    return 0;
+}
+
 static void start_ap(Cpu *cpu)
 {
     X86State *s = x86_state(cpu);

@@ -41,12 +41,75 @@ static void stack_check(X86State *s, const Stack *k, uint64_t offset, unsigned s
     }
 }
 
+/* What stack_look has found. */
+static uint8_t *stack_seen(const Stack *k, VirtAddr addr, unsigned size)
+{
+    uint64_t at = addr - k->seen_from;
+
+    return at + size <= k->seen_size && at < k->seen_size ? k->seen + at : NULL;
+}
+
+/*
+ * For the first access to a frame: where the rest of it is, as far as it is on the same page. Faults as the access would.
+ * NULL: each access is to go the usual way.
+ */
+static uint8_t *stack_look(X86State *s, Stack *k, VirtAddr addr, unsigned size, MmuAccess access, uintptr_t ra)
+{
+    unsigned offset = addr & 0xfff, frame = k->frame;
+    VirtAddr from = addr;
+
+    if (access == MMU_STORE) {
+        from = offset + size >= frame ? addr + size - frame : addr - offset;
+        frame = addr + size - from;
+    } else {
+        frame = MIN(frame, 0x1000 - offset);
+    }
+    k->frame = 0;
+    if (frame <= size || offset + size > 0x1000 || !engine.probe(s->hot.cpu, addr, size, access, k->mode, ra)) {
+        return NULL;
+    }
+    k->seen = engine.probe(s->hot.cpu, from, frame, access, k->mode, ra);
+    k->seen_from = from;
+    k->seen_size = k->seen ? frame : 0;
+    return stack_seen(k, addr, size);
+}
+
+static uint8_t *stack_host(X86State *s, Stack *k, VirtAddr addr, unsigned size, MmuAccess access, uintptr_t ra)
+{
+    return k->frame ? stack_look(s, k, addr, size, access, ra) : stack_seen(k, addr, size);
+}
+
+static void write_sized(uint8_t *to, unsigned size, uint64_t value)
+{
+    switch (size) {
+    case 2:
+        store_le16(to, value);
+        break;
+    case 4:
+        store_le32(to, value);
+        break;
+    default:
+        store_le64(to, value);
+    }
+}
+
+static uint64_t read_sized(const uint8_t *from, unsigned size)
+{
+    return size == 2 ? load_le16(from) : size == 4 ? load_le32(from) : load_le64(from);
+}
+
 void stack_push(X86State *s, Stack *k, unsigned size, uint64_t value, uintptr_t ra)
 {
     uint64_t sp = (k->sp - size) & k->mask;
+    uint8_t *host;
 
     stack_check(s, k, sp, size, ra);
-    store_linear(s, k->base + sp, value, size, k->mode, ra);
+    host = stack_host(s, k, linear(s, k->base + sp), size, MMU_STORE, ra);
+    if (host) {
+        write_sized(host, size, value);
+    } else {
+        store_linear(s, k->base + sp, value, size, k->mode, ra);
+    }
     k->sp = merge(k->sp, sp, k->mask);
 }
 
@@ -60,7 +123,12 @@ uint64_t stack_peek(X86State *s, const Stack *k, unsigned offset, unsigned size,
 
 uint64_t stack_pop(X86State *s, Stack *k, unsigned size, uintptr_t ra)
 {
-    uint64_t value = stack_peek(s, k, 0, size, ra);
+    uint64_t sp = k->sp & k->mask, value;
+    uint8_t *host;
+
+    stack_check(s, k, sp, size, ra);
+    host = stack_host(s, k, linear(s, k->base + sp), size, MMU_LOAD, ra);
+    value = host ? read_sized(host, size) : load_linear(s, k->base + sp, size, k->mode, ra);
 
     k->sp = merge(k->sp, k->sp + size, k->mask);
     return value;

@@ -72,7 +72,7 @@ void x86_emit_pushf(X86Translator *tr, X86Insn *in)
     x86_push(tr, in, in->type, image);
 }
 
-void x86_emit_popf(X86Translator *tr, X86Insn *in)
+static void call_popf(X86Translator *tr, X86Insn *in)
 {
     bool checked = tr->vm && tr->iopl < 3;
     IrVal value;
@@ -92,6 +92,41 @@ void x86_emit_popf(X86Translator *tr, X86Insn *in)
     X86_CALL2(tr, popf, x86_arg(tr, in->type, value), x86_const(tr, IR_I64, in->type));
     x86_flags_forget(tr);
     x86_end_next(tr, in);
+}
+
+/* An interrupt may be waiting, and IF be set now. */
+static void look_for_interrupt(X86Translator *tr, X86Insn *in)
+{
+    X86_CALL0(tr, poll_if);
+}
+
+/* Flags that change nothing of the mode. */
+void x86_emit_popf(X86Translator *tr, X86Insn *in)
+{
+    uint32_t of_mode = EFL_TF | (tr->cpl == 0 ? EFL_IOPL : 0) | (in->type != IR_I16 ? EFL_AC : 0);
+    uint32_t mask = EFL_NT | (tr->cpl <= tr->iopl ? EFL_IF : 0) | (in->type != IR_I16 ? EFL_ID : 0);
+    IrBlock *ir = tr->ir;
+    IrVal value, old, changed, down;
+
+    if (tr->vm || x86_each_insn_exits(tr) || tr->mode & MODE_GUEST) {
+        call_popf(tr, in);
+        return;
+    }
+    value = x86_stack_load(tr, in, in->type, R_SP, 0);
+    value = in->type == IR_I16 ? ir_zext(ir, IR_I32, IR_I16, value) : value; /* of 64 bits the low half is used */
+    old = ir_get(ir, IR_I32, SLOT_EFLAGS);
+    changed = ir_op2(ir, IR_and, IR_I32, ir_op2(ir, IR_xor, IR_I32, value, old), x86_const(tr, IR_I32, of_mode));
+    x86_emit_other_if(tr, in, COND_NE, IR_I32, changed, x86_const(tr, IR_I32, 0), call_popf);
+    down = ir_op2(ir, IR_and, IR_I32, ir_op2(ir, IR_shr, IR_I32, value, x86_const(tr, IR_I8, 9)), x86_const(tr, IR_I32, 2)); /* DF */
+    ir_put(ir, IR_I32, SLOT_EFLAGS, ir_op2(ir, IR_or, IR_I32, ir_op2(ir, IR_and, IR_I32, old, x86_const(tr, IR_I32, ~(mask | EFL_RF))),
+                                           ir_op2(ir, IR_and, IR_I32, value, x86_const(tr, IR_I32, mask))));
+    ir_put(ir, IR_I32, SLOT_DF, ir_op2(ir, IR_sub, IR_I32, x86_const(tr, IR_I32, 1), down));
+    x86_flags_put_image(tr, ir_op2(ir, IR_and, IR_I32, value, x86_const(tr, IR_I32, FLAGS_ALL)));
+    x86_stack_move(tr, x86_size(in->type));
+    if (mask & EFL_IF) {
+        x86_emit_other_if(tr, in, COND_EQ, IR_I64, ir_get_field(ir, IR_I64, offsetof(X86State, no_interrupt_waits)),
+                          x86_const(tr, IR_I64, 0), look_for_interrupt);
+    }
 }
 
 /* ENTER: a frame of imm bytes at nesting level imm2, which copies that many frame pointers. */

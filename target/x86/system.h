@@ -122,6 +122,10 @@ typedef struct Stack {
     bool expand_down, checked;
     bool is_new;         /* faults name the new stack's selector */
     uint16_t selector;
+    uint8_t frame;       /* so many bytes will be pushed or popped in all, maybe: they are looked for at once; 0: one by one */
+    uint16_t seen_size;  /* linear addresses from `seen_from` on that are at `seen` */
+    uint64_t seen_from;
+    uint8_t *seen;
 } Stack;
 
 void stack_current(const X86State *s, Stack *k);
