@@ -121,12 +121,12 @@ typedef struct TcgRuntime {
 
 /*
  * Pages that accesses of translated code have met last, below the state: entries of the TLB tables, which whoever changes
- * or replaces those must drop (tcg_sites_clear). TCG_SITE_EMPTY: an access there would be taken for one that is remembered,
- * so it is a page that no program means: neither canonical nor made of few bits, as tagged null pointers are.
+ * or replaces those must drop (tcg_sites_clear). What an empty entry has for a page would be taken for one that is remembered:
+ * it is another one in each process (tcg_init), unknown to guests, and no address of this host's.
  * Only blocks with IrBlock.use_sites look at them.
  */
 enum { TCG_SITES = 176, TCG_SITE_GROUP = 16 };
-#define TCG_SITE_EMPTY UINT64_C(0x9c5a37d16eb42000)
+
 typedef struct TcgSite {
     uint64_t page, addend, host; /* host: of the page */
 } TcgSite;

@@ -76,6 +76,7 @@ typedef struct Backend {
     int8_t reg_slot[HOST_REGS];     /* the other way, -1 */
     uint64_t pinned_slots;          /* mask */
     uint32_t features;
+    uint64_t empty_site;            /* TcgSite.page of entries that have none */
     const void *thunks[THUNK_COUNT];
     TcgExit (*enter)(void *state, const void *code, HostExit **exit);
     void (*unwind)(void *state, TcgExit why) G_GNUC_NORETURN;

@@ -1,5 +1,6 @@
 /* Start of the back-end: what the host can do, which slots get registers; entering code. */
 #include <cpuid.h>
+#include <sys/random.h>
 
 #include "backend.h"
 #include "tcg/interp.h"
@@ -90,6 +91,18 @@ static void assign_pins(const TcgTarget *target)
     }
 }
 
+/* Neither canonical, with 57 bits too, nor to be found by a guest that tries pages. */
+static uint64_t choose_empty_site(void)
+{
+    enum { PAGE_BITS = 12 };
+    uint64_t page = 0;
+
+    if (getrandom(&page, sizeof(page), GRND_NONBLOCK) != sizeof(page)) {
+        page = (uint64_t)g_random_int() << 32 | g_random_int();
+    }
+    return (page >> 2 | UINT64_C(1) << 63) & (UINT64_MAX << PAGE_BITS);
+}
+
 bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptions *options, GError **error)
 {
     backend.target = *target;
@@ -99,6 +112,7 @@ bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptio
         return false;
     }
     assign_pins(target);
+    backend.empty_site = choose_empty_site();
     if (!buffer_init(options ? options->buffer_size : 0, error)) {
         return false;
     }

@@ -17,7 +17,8 @@ void tcg_sites_clear(TcgSites *sites)
         TcgSite *first = &sites->site[k * TCG_SITE_GROUP];
 
         for (TcgSite *site = first; !sites->empty[k] && site < first + TCG_SITE_GROUP; site++) {
-            site->page = TCG_SITE_EMPTY;
+            site->page = backend.empty_site;
+            site->addend = 0; /* whoever guesses the page is nowhere, and not near the page that was here before */
         }
         sites->empty[k] = 1;
     }
