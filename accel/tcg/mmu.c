@@ -570,6 +570,9 @@ static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uin
     if (!crosses_page(addr, size) && !is_io(entry, true)) {
         check_watch(ec, entry, addr, size, true, retaddr);
         prepare_store(ec, entry, page_offset(addr), size, retaddr);
+        if (!(entry->prot & PROT_WATCH) && !atomic_load(entry->flags)) { /* counters of a kernel's may be all that is stored there */
+            tlb_fill(ec, ec->tlb[ec->mode], entry, addr & PAGE_MASK, false, true);
+        }
         old = atomic_on_host(entry->host + page_offset(addr), op, b, c, size);
         finish_store(ec, entry, page_offset(addr), size);
         return old;
