@@ -65,6 +65,16 @@ static bool fetch_byte(Translation *t, uint64_t pc, uint8_t *byte)
     return true;
 }
 
+static const uint8_t *fetch_bytes(Translation *t, uint64_t pc, unsigned size)
+{
+    Fetch *f = t->engine;
+    uint64_t vaddr = f->origin + pc;
+    const FetchPage *page = &f->page[0];
+    unsigned offset = vaddr & (GUEST_PAGE_SIZE - 1);
+
+    return on_first_page(f, vaddr) && page->readable && page->entry.host && offset + size <= GUEST_PAGE_SIZE ? page->entry.host + offset : NULL;
+}
+
 static const uint8_t *patched(Translation *t, uint64_t pc, unsigned size)
 {
     Fetch *f = t->engine;
@@ -327,6 +337,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .max_insns = limit,
         .single_step = f->variant & VARIANT_STEP,
         .fetch = fetch_byte,
+        .bytes = fetch_bytes,
         .patched = patched,
         .may_be_patched = may_be_patched,
         .has_breakpoint = has_breakpoint,

@@ -62,6 +62,8 @@ typedef struct Translation {
      * read it returns false: end the block before this instruction, or, if it is the first one,
      * call raise_fetch_fault in code (the engine has recorded the address). */
     bool (*fetch)(struct Translation *t, uint64_t pc, uint8_t *byte);
+    /* So many at once, where they are on one page of memory; NULL: by `fetch`. May be NULL itself. */
+    const uint8_t *(*bytes)(struct Translation *t, uint64_t pc, unsigned size);
     /*
      * Where these bytes of guest code are in host memory, if they are rewritten so often that the block had better load
      * them when it runs (ir_load_code): stores to them do not invalidate it then. NULL: it had not. May be NULL itself.

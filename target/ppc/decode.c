@@ -11,7 +11,14 @@ const PpcTable ppc_tables[] = {
 /* Rows by primary opcode and the six bits before the last one, which most extended opcodes differ in; prefixed
  * instructions have an index of their own by the suffix. */
 enum { BUCKETS = 64 * 64 };
-static GPtrArray *buckets[2][BUCKETS];
+
+/* Of a row what tells whether it is a word's, side by side with the others of its bucket. */
+typedef struct Candidate {
+    uint32_t match, mask;
+    uint64_t isa;
+    const PpcRow *row;
+} Candidate;
+static GArray *buckets[2][BUCKETS];
 
 static unsigned bucket_of(uint32_t word)
 {
@@ -20,6 +27,7 @@ static unsigned bucket_of(uint32_t word)
 
 static void add_row(const PpcRow *row)
 {
+    Candidate candidate = { row->match, row->mask, row->isa == ISA_ALL ? UINT64_MAX : row->isa, row };
     bool prefixed = row->attr & A_PREFIXED;
 
     for (unsigned low = 0; low < 64; low++) {
@@ -27,11 +35,11 @@ static void add_row(const PpcRow *row)
 
         for (unsigned op = row->mask >> 26 == 63 ? row->match >> 26 : 0; op < 64; op++) {
             uint32_t at = (word & 0x03ffffff) | op << 26;
-            GPtrArray **bucket = &buckets[prefixed][bucket_of(at)];
+            GArray **bucket = &buckets[prefixed][bucket_of(at)];
 
             if (!((at ^ row->match) & row->mask & 0xfc00007e)) {
-                *bucket = *bucket ? *bucket : g_ptr_array_new();
-                g_ptr_array_add(*bucket, (gpointer)row);
+                *bucket = *bucket ? *bucket : g_array_new(FALSE, FALSE, sizeof(Candidate));
+                g_array_append_val(*bucket, candidate);
             }
             if (row->mask >> 26 == 63) {
                 break;
@@ -52,7 +60,7 @@ static void make_index(void)
 const PpcRow *ppc_decode(uint64_t isa, uint32_t prefix, uint32_t word)
 {
     static gsize made;
-    const GPtrArray *bucket;
+    const GArray *bucket;
 
     if (g_once_init_enter(&made)) {
         make_index();
@@ -60,11 +68,11 @@ const PpcRow *ppc_decode(uint64_t isa, uint32_t prefix, uint32_t word)
     }
     bucket = buckets[prefix != 0][bucket_of(word)];
     for (guint i = 0; bucket && i < bucket->len; i++) {
-        const PpcRow *row = bucket->pdata[i];
+        const Candidate *c = &g_array_index(bucket, Candidate, i);
 
-        if ((word & row->mask) == row->match && (row->isa == ISA_ALL || (row->isa & isa)) &&
-            (!prefix || (prefix & row->prefix_mask) == row->prefix_match)) {
-            return row;
+        if ((word & c->mask) == c->match && (c->isa & isa) &&
+            (!prefix || (prefix & c->row->prefix_mask) == c->row->prefix_match)) {
+            return c->row;
         }
     }
     return NULL;

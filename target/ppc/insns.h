@@ -143,6 +143,8 @@ struct PpcTranslator {
     PpcCold cold[PPC_MAX_COLD];
 };
 
+/* The word at pc, in the order of the mode; false: it cannot be read. */
+bool ppc_fetch_word(PpcTranslator *tr, uint64_t pc, uint32_t *word);
 /* decode.c: the row of a word; NULL: there is none for this processor. */
 const PpcRow *ppc_decode(uint64_t isa, uint32_t prefix, uint32_t word);
 /* All rows, for tests: tables end with a NULL table. */

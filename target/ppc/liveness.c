@@ -120,19 +120,11 @@ static bool effect_of(uint32_t word, Effect *e)
 /* The word at pc if that is on the block's page; prefixed instructions are none that this file knows. */
 static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
 {
-    uint8_t bytes[4];
-
     if ((pc ^ tr->t->key->pc) >> GUEST_PAGE_BITS || (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4)) ||
         (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc))) {
         return false;
     }
-    for (unsigned i = 0; i < 4; i++) {
-        if (!tr->t->fetch(tr->t, pc + i, &bytes[i])) {
-            return false;
-        }
-    }
-    *word = tr->mode & MODE_LE ? load_le32(bytes) : load_be32(bytes);
-    return *word != NOP || tr->mode & MODE_PR;
+    return ppc_fetch_word(tr, pc, word) && (*word != NOP || tr->mode & MODE_PR);
 }
 
 static uint64_t branch_target(const PpcTranslator *tr, uint32_t word, uint64_t pc)

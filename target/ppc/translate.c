@@ -355,29 +355,31 @@ static void translate_insn(PpcTranslator *tr, PpcInsn *in)
 }
 
 /* MSR[LE] decides the order of words in memory, not that of prefix and suffix. */
-static bool fetch_word(PpcTranslator *tr, uint64_t pc, uint32_t *word)
+bool ppc_fetch_word(PpcTranslator *tr, uint64_t pc, uint32_t *word)
 {
+    const uint8_t *at = tr->t->bytes ? tr->t->bytes(tr->t, pc, 4) : NULL;
     uint8_t bytes[4];
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; !at && i < 4; i++) {
         if (!tr->t->fetch(tr->t, pc + i, &bytes[i])) {
             return false;
         }
     }
-    *word = tr->mode & MODE_LE ? load_le32(bytes) : load_be32(bytes);
+    at = at ? at : bytes;
+    *word = tr->mode & MODE_LE ? load_le32(at) : load_be32(at);
     return true;
 }
 
 static bool fetch(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
 {
     *in = (PpcInsn){ .pc = pc, .next_pc = (pc + 4) & tr->pc_mask };
-    if (!fetch_word(tr, pc, &in->word)) {
+    if (!ppc_fetch_word(tr, pc, &in->word)) {
         return false;
     }
     if (in->word >> 26 == 1 && (tr->isa & ISA_V310) && (pc & 63) != 60) {
         in->prefix = in->word;
         in->next_pc = (pc + 8) & tr->pc_mask;
-        return fetch_word(tr, (pc + 4) & tr->pc_mask, &in->word);
+        return ppc_fetch_word(tr, (pc + 4) & tr->pc_mask, &in->word);
     }
     return true;
 }
