@@ -33,14 +33,29 @@ static void emit_sync(PpcTranslator *tr, const PpcInsn *in)
     }
 }
 
-/* isync: what has been changed of the context counts from here on. Code is always what memory has. */
+static void cold_context_sync(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL0(tr, context_sync);
+    ppc_end_mode(tr, in->next_pc);
+}
+
+/*
+ * isync: what has been changed of the context counts from here on. Code is always what memory has. Mostly nothing has: kernels have it behind
+ * each lock that they take.
+ */
 static void emit_isync(PpcTranslator *tr, const PpcInsn *in)
 {
+    IrVal changed;
+
     if (tr->mode & MODE_PR) {
         return;
     }
-    PPC_CALL0(tr, context_sync);
-    ppc_end_mode(tr, in->next_pc);
+    if (ppc_each_insn_exits(tr)) {
+        cold_context_sync(tr, in);
+        return;
+    }
+    changed = ir_get_field(tr->ir, IR_I8, offsetof(PpcState, sr_changed));
+    ppc_cold_if(tr, in, COND_NE, IR_I8, changed, ppc_const(tr, IR_I8, 0), cold_context_sync);
 }
 
 const PpcRow ppc_rows_cache[] = {

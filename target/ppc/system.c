@@ -42,11 +42,75 @@ static void cold_interrupt_waits(PpcTranslator *tr, const PpcInsn *in)
     PPC_CALL0(tr, poll_interrupts);
 }
 
+/* A value that comes from MSR itself, or from nowhere that is known, with bits that the block has set and cleared since. */
+typedef struct KnownBits {
+    bool from_msr;
+    uint64_t set, cleared;
+} KnownBits;
+
+static void know(KnownBits *known, uint64_t set, uint64_t cleared)
+{
+    uint64_t open = ~(known->set | known->cleared);
+
+    known->set |= set & open;
+    known->cleared |= cleared & open;
+}
+
+/* How the block has made what a slot holds, from its end back to MSR, a constant or what could change MSR on the way. */
+static KnownBits known_bits(const IrBlock *ir, unsigned slot)
+{
+    enum { LOOK_BACK = 48 };
+    KnownBits known = { 0 };
+    uint32_t id = 0; /* that is looked for; 0: the slot's last put */
+    uint64_t imm;
+
+    for (uint32_t i = ir->n_insns, end = i > LOOK_BACK ? i - LOOK_BACK : 0; i-- > end;) {
+        const IrInsn *insn = &ir->insns[i];
+
+        if (insn->op == IR_label || insn->op == IR_call || (insn->op == IR_put_field && insn->imm == offsetof(PpcState, msr))) {
+            break;
+        }
+        if (!id && insn->op == IR_put && insn->bits == slot) {
+            id = insn->in[0];
+        }
+        if (!id || insn->out != id) {
+            continue;
+        }
+        switch (insn->op) {
+        case IR_get:
+            slot = insn->bits;
+            id = 0;
+            break;
+        case IR_get_field:
+            known.from_msr = insn->imm == offsetof(PpcState, msr);
+            return known;
+        case IR_const:
+            know(&known, insn->imm, ~insn->imm);
+            return known;
+        case IR_zext:
+            id = insn->in[0];
+            break;
+        case IR_or:
+        case IR_and:
+            if (!ir_is_const(ir, (IrVal){ insn->in[1] }, &imm)) {
+                return known;
+            }
+            know(&known, insn->op == IR_or ? imm : 0, insn->op == IR_or ? 0 : ~imm & ir_mask(insn->type));
+            id = insn->in[0];
+            break;
+        default:
+            return known;
+        }
+    }
+    return known;
+}
+
 /* Kernels mostly turn EE and RI on and off. No mode depends on these, and the block goes on unless an interrupt waits. */
 static void emit_mtmsr(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
     uint64_t others = mtmsr_mask(in) & tr->s->msr_mask & ~(MSR_EE | MSR_RI);
+    KnownBits known = known_bits(ir, SLOT_R0 + F_RS(in));
     IrVal old, changed;
 
     if (ppc_each_insn_exits(tr) || tr->isa & ISA_BOOKE) {
@@ -55,14 +119,16 @@ static void emit_mtmsr(PpcTranslator *tr, const PpcInsn *in)
     }
     old = ir_get_field(ir, IR_I64, offsetof(PpcState, msr));
     changed = ir_op2(ir, IR_xor, IR_I64, old, ppc_gpr_as(tr, IR_I64, F_RS(in)));
-    if (others) {
+    if (others && !(known.from_msr && !((known.set | known.cleared) & others))) {
         ppc_cold_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_and, IR_I64, changed, ppc_const(tr, IR_I64, others)),
                     ppc_const(tr, IR_I64, 0), mtmsr_slowly);
     }
     changed = ir_op2(ir, IR_and, IR_I64, changed, ppc_const(tr, IR_I64, MSR_EE | MSR_RI));
     ir_put_field(ir, IR_I64, offsetof(PpcState, msr), ir_op2(ir, IR_xor, IR_I64, old, changed));
-    ppc_cold_if(tr, in, COND_NE, IR_I32, ir_get_field(ir, IR_I32, offsetof(PpcState, pending)), ppc_const(tr, IR_I32, 0),
-                cold_interrupt_waits);
+    if (!(known.cleared & MSR_EE) && (known.set & MSR_EE || !known.from_msr)) {
+        ppc_cold_if(tr, in, COND_NE, IR_I32, ir_get_field(ir, IR_I32, offsetof(PpcState, pending)), ppc_const(tr, IR_I32, 0),
+                    cold_interrupt_waits);
+    }
 }
 
 /* wrtee, wrteei */
