@@ -79,11 +79,13 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
     for (unsigned which = 0; which < (keep_global ? 1 : 2); which++) {
         FillList *list = &jumps->filled[which];
 
-        for (uint32_t i = 0; i < list->n; i++) {
-            uint32_t index = list->index[i];
+        for (unsigned group = 0; group < JUMP_GROUPS; group++) {
+            for (unsigned i = 0; i < list->of_group[group]; i++) {
+                uint32_t index = list->index[group][i];
 
-            clear_entry(jumps, index);
-            jumps->listed[index] &= ~(1 << which);
+                clear_entry(jumps, index);
+                jumps->listed[index] &= ~(1 << which);
+            }
         }
         list->n = 0;
     }
@@ -247,7 +249,7 @@ static void tables_drop_flagged_stores(SpaceTables *tables)
 
 void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global)
 {
-    context->pages.generation++;
+    pages_forget(&context->pages);
     context->large.n = 0;
     evidence_forget(&context->evidence);
     tables_clear(&context->own, keep_global);
@@ -417,7 +419,7 @@ static void globals_unlink(EngineCpu *ec, Globals *globals)
 
 static void globals_flush(EngineCpu *ec, Globals *globals)
 {
-    globals->pages.generation++;
+    pages_forget(&globals->pages);
     globals->large.n = 0;
     tables_clear(&globals->shared, false);
     globals_unlink(ec, globals);

@@ -43,12 +43,15 @@ enum {
 #define PAGES_WAYS 4
 #define PAGES_SETS 2048
 
+/* Entries lie in the order in which they came, so that few of the host's pages are touched, and few cache lines. */
 typedef struct PageSets {
     uint64_t generation;
     uint32_t next_way;
     uint32_t modes; /* MMU modes that have entries, by bit */
-    PageEntry (*entries)[PAGES_WAYS];
-    uint64_t (*marks)[PAGES_WAYS]; /* of the entries, on one cache line: most that are looked for are not there */
+    uint32_t n_entries; /* of this generation; all of entries if that is over */
+    PageEntry *entries;
+    uint64_t (*marks)[PAGES_WAYS]; /* of the sets' entries, on one cache line: most that are looked for are not there */
+    uint32_t (*places)[PAGES_WAYS]; /* of them in entries, with the low half of their generation above */
 } PageSets;
 
 /* The number of an entry's page in its RAM. */
@@ -356,10 +359,13 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which);
 void fill_words(void *words, uint64_t value, size_t n);
 void *map_zeroed(size_t size);
+/* So many bytes of it are about to be touched here and there: at once that costs less. */
+void touch_pages(void *pages, size_t size);
 /* Pages of such memory become zeros again, and need no memory until they are touched. */
 void zero_pages(void *pages, size_t size);
 PageEntry *pages_find(PageSets *sets, uint64_t tag);
 PageEntry *pages_slot(PageSets *sets, uint64_t tag);
+void pages_forget(PageSets *sets); /* all */
 void tlb_clear(Tlb *tlb, bool keep_global);
 void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bool load, bool store);
 void tlb_drop_page(Tlb *tlb, uint64_t page);

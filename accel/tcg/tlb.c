@@ -35,6 +35,13 @@ void zero_pages(void *pages, size_t size)
     g_assert(!error);
 }
 
+void touch_pages(void *pages, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    (void)!madvise(pages, size, MADV_POPULATE_WRITE); /* older kernels do not know it */
+#endif
+}
+
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which)
 {
     FillList *list = &lists[which];
@@ -63,6 +70,14 @@ static uint64_t page_mark(const PageSets *sets, uint64_t tag)
     return tag ^ sets->generation << 48;
 }
 
+/* An entry of this generation, perhaps one that has been dropped; NULL: the way has none. */
+static PageEntry *pages_at(const PageSets *sets, uint64_t set, unsigned way)
+{
+    uint32_t place = sets->places[set][way];
+
+    return place >> 16 == (uint16_t)sets->generation ? &sets->entries[(uint16_t)place] : NULL;
+}
+
 PageEntry *pages_find(PageSets *sets, uint64_t tag)
 {
     uint64_t mark = page_mark(sets, tag), set = pages_set(tag);
@@ -71,10 +86,12 @@ PageEntry *pages_find(PageSets *sets, uint64_t tag)
         return NULL;
     }
     for (int i = 0; i < PAGES_WAYS; i++) {
-        PageEntry *entry = &sets->entries[set][i];
+        if (sets->marks[set][i] == mark) {
+            PageEntry *entry = pages_at(sets, set, i);
 
-        if (sets->marks[set][i] == mark && entry->tag == tag && entry->generation == sets->generation) {
-            return entry;
+            if (entry && entry->tag == tag && entry->generation == sets->generation) {
+                return entry;
+            }
         }
     }
     return NULL;
@@ -82,27 +99,57 @@ PageEntry *pages_find(PageSets *sets, uint64_t tag)
 
 static PageEntry *pages_take(PageSets *sets, uint64_t tag, unsigned way)
 {
-    sets->marks[pages_set(tag)][way] = page_mark(sets, tag);
-    return &sets->entries[pages_set(tag)][way];
+    uint64_t set = pages_set(tag);
+
+    sets->marks[set][way] = page_mark(sets, tag);
+    if (!pages_at(sets, set, way)) {
+        sets->places[set][way] = (uint32_t)(uint16_t)sets->generation << 16 | sets->n_entries++;
+    }
+    return pages_at(sets, set, way);
+}
+
+static void pages_allocate(PageSets *sets)
+{
+    enum { ENTRIES = PAGES_SETS * PAGES_WAYS, FEW = 256 };
+    size_t index = ENTRIES * (sizeof(**sets->marks) + sizeof(**sets->places));
+    uint8_t *base = map_zeroed(index + ENTRIES * sizeof(*sets->entries));
+
+    G_STATIC_ASSERT(ENTRIES <= 1 << 16);
+    touch_pages(base, index + FEW * sizeof(*sets->entries));
+    sets->marks = (void *)base;
+    sets->places = (void *)(sets->marks + PAGES_SETS);
+    sets->entries = (void *)(sets->places + PAGES_SETS);
+    sets->generation = MAX(sets->generation, 1);
+}
+
+void pages_forget(PageSets *sets)
+{
+    sets->n_entries = 0;
+    sets->generation++;
+    if (!(uint16_t)sets->generation) { /* places of 65536 generations ago would count again */
+        sets->generation++;
+        if (sets->entries) {
+            fill_words(sets->places, 0, sizeof(*sets->places) * PAGES_SETS / sizeof(uint64_t));
+        }
+    }
 }
 
 /* Where to put the page: over its older entry, or an invalid one, or any. */
 PageEntry *pages_slot(PageSets *sets, uint64_t tag)
 {
-    PageEntry *way, *found = pages_find(sets, tag);
+    PageEntry *found = pages_find(sets, tag);
 
     if (found) {
         return found;
     }
     if (!sets->entries) {
-        sets->entries = map_zeroed((sizeof(*sets->entries) + sizeof(*sets->marks)) * PAGES_SETS);
-        sets->marks = (void *)(sets->entries + PAGES_SETS);
-        sets->generation = MAX(sets->generation, 1);
+        pages_allocate(sets);
     }
     sets->modes |= 1u << (tag & (GUEST_PAGE_SIZE - 1));
-    way = sets->entries[pages_set(tag)];
     for (int i = 0; i < PAGES_WAYS; i++) {
-        if (way[i].generation != sets->generation) {
+        const PageEntry *way = pages_at(sets, pages_set(tag), i);
+
+        if (!way || way->generation != sets->generation) {
             return pages_take(sets, tag, i);
         }
     }
@@ -149,6 +196,8 @@ static void tlb_allocate(Tlb *tlb)
     tlb->store_flags = (_Atomic uint8_t **)(base + 2 * table);
     tlb->listed = base + 2 * table + TLB_MAX_SIZE * sizeof(*tlb->store_flags);
     tlb->filled = (FillList *)(tlb->listed + TLB_MAX_SIZE);
+    touch_pages(tlb->load, TLB_MIN_SIZE * sizeof(TlbEntry));
+    touch_pages(tlb->store, TLB_MIN_SIZE * sizeof(TlbEntry));
     tlb->mask = (TLB_MIN_SIZE - 1) * sizeof(TlbEntry);
     tlb_wipe(tlb);
 }
