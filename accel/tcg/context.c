@@ -55,14 +55,39 @@ static bool is_empty(const JumpCache *jumps, uint32_t index)
     return jumps->entries[index].pc == jump_cache_empty(index);
 }
 
+static void list_clear(JumpList *list)
+{
+    list->n = 0;
+    list->overflow = false;
+    for (unsigned group = 0; group < JUMP_GROUPS; group++) {
+        list->of_group[group] = 0;
+    }
+}
+
+static void jumps_note(JumpCache *jumps, uint32_t index, unsigned which)
+{
+    JumpList *list = &jumps->filled[which];
+    unsigned group = index / (jumps->size / JUMP_GROUPS);
+
+    if (jumps->listed[index] & 1 << which) {
+        return;
+    }
+    jumps->listed[index] |= 1 << which;
+    list->n++;
+    if (list->of_group[group] < JUMP_GROUP_MAX) {
+        list->index[group][list->of_group[group]++] = index;
+    } else {
+        list->overflow = true;
+    }
+}
+
 static void jumps_wipe(JumpCache *jumps)
 {
     zero_pages(jumps->entries, jumps->size * sizeof(*jumps->entries));
     zero_pages(jumps->listed, jumps->size);
     clear_entry(jumps, 0);
     for (int i = 0; i < 2; i++) {
-        jumps->filled[i].n = 0;
-        jumps->filled[i].overflow = false;
+        list_clear(&jumps->filled[i]);
     }
 }
 
@@ -77,7 +102,7 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
         return;
     }
     for (unsigned which = 0; which < (keep_global ? 1 : 2); which++) {
-        FillList *list = &jumps->filled[which];
+        JumpList *list = &jumps->filled[which];
 
         for (unsigned group = 0; group < JUMP_GROUPS; group++) {
             for (unsigned i = 0; i < list->of_group[group]; i++) {
@@ -87,20 +112,25 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
                 jumps->listed[index] &= ~(1 << which);
             }
         }
-        list->n = 0;
+        list_clear(list);
     }
 }
 
 static void jumps_allocate(JumpCache *jumps, uint32_t size)
 {
-    uint8_t *base = map_zeroed(size * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1) + 2 * sizeof(FillList));
+    enum { SMALL = 1 << 19 };
+    size_t bytes = size * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1) + 2 * sizeof(JumpList);
+    uint8_t *base = map_zeroed(bytes);
 
     jumps->size = size;
     jumps->entries = (JumpCacheEntry *)base;
     jumps->blocks = (Block **)(base + size * sizeof(JumpCacheEntry));
     jumps->listed = base + size * (sizeof(JumpCacheEntry) + sizeof(Block *));
-    jumps->filled = (FillList *)(jumps->listed + size);
-    jumps_wipe(jumps);
+    jumps->filled = (JumpList *)(jumps->listed + size);
+    if (bytes <= SMALL) {
+        touch_pages(base, bytes);
+    }
+    clear_entry(jumps, 0);
 }
 
 /* Pages modulo 2^32, so that 32-bit addresses that wrapped compare equal. */
@@ -153,7 +183,7 @@ static void jumps_move(JumpCache *jumps, uint32_t index, unsigned pc_shift)
 
     jumps->entries[second] = old;
     jumps->blocks[second] = jumps->blocks[index];
-    fill_note(jumps->filled, jumps->listed, second, local ? FILL_LOCAL : FILL_GLOBAL);
+    jumps_note(jumps, second, local ? FILL_LOCAL : FILL_GLOBAL);
 }
 
 /* Where the current context has its tables of this mode. */
@@ -179,7 +209,7 @@ void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
         filter_add(tables->jump_pages, page + 1);
     }
     tables->has_jumps = true;
-    fill_note(jumps->filled, jumps->listed, index, global ? FILL_GLOBAL : FILL_LOCAL);
+    jumps_note(jumps, index, global ? FILL_GLOBAL : FILL_LOCAL);
 }
 
 static void drop_if_on(JumpCache *jumps, uint32_t index, uint32_t page)
@@ -191,9 +221,19 @@ static void drop_if_on(JumpCache *jumps, uint32_t index, uint32_t page)
     }
 }
 
+/* By bits: the groups that blocks are in which begin on the page. */
+static uint32_t groups_of(uint32_t page)
+{
+    enum { PAGES = 1 << (32 - GUEST_PAGE_BITS) };
+
+    page &= PAGES - 1;
+    return 1u << page % JUMP_GROUPS | 1u << (page ^ page >> JUMP_CACHE_SECOND_SHIFT) % JUMP_GROUPS;
+}
+
 static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
 {
     uint32_t page = page_number(addr);
+    uint32_t groups = jumps->base ? UINT32_MAX : groups_of(page) | groups_of(page - 1); /* some go on in the next page */
 
     if (!jumps->entries) {
         return;
@@ -204,9 +244,11 @@ static void jumps_drop_page(JumpCache *jumps, uint64_t addr)
         }
         return;
     }
-    for (unsigned which = 0; which < 2; which++) {
-        for (uint32_t i = 0; i < jumps->filled[which].n; i++) {
-            drop_if_on(jumps, jumps->filled[which].index[i], page);
+    for (unsigned group = 0; group < JUMP_GROUPS; group++) {
+        for (unsigned which = 0; groups >> group & 1 && which < 2; which++) {
+            for (unsigned i = 0; i < jumps->filled[which].of_group[group]; i++) {
+                drop_if_on(jumps, jumps->filled[which].index[group][i], page);
+            }
         }
     }
 }

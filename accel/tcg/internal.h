@@ -86,6 +86,19 @@ typedef struct Tlb {
 
 struct Block;
 
+/*
+ * Which places of a jump cache were filled, in groups that a page's low four bits choose: its blocks are in one by their first
+ * place and in one by their second.
+ */
+#define JUMP_GROUPS    16
+#define JUMP_GROUP_MAX (FILL_MAX / JUMP_GROUPS)
+typedef struct JumpList {
+    uint32_t n;
+    bool overflow;
+    uint16_t of_group[JUMP_GROUPS];
+    uint16_t index[JUMP_GROUPS][JUMP_GROUP_MAX];
+} JumpList;
+
 typedef struct JumpCache {
     uint64_t flags, base;
     uint32_t pic_bits; /* of keys with these flags; perhaps 0 until there is one */
@@ -93,7 +106,7 @@ typedef struct JumpCache {
     JumpCacheEntry *entries; /* NULL: not used yet */
     uint32_t size;           /* places */
     struct Block **blocks;   /* behind each entry */
-    FillList *filled;        /* two of them */
+    JumpList *filled;        /* two of them */
     uint8_t *listed;
 } JumpCache;
 
