@@ -55,11 +55,11 @@ static void emit_sum(PpcTranslator *tr, unsigned rt, IrVal a, IrVal b, unsigned 
         put_overflow(tr, op, x, y, carry, flags);
     }
     if (how & SUM_CARRY) {
+        ppc_put_ca_flags(tr, flags, subtract); /* while the host has the flags */
         if (tr->isa & ISA_V300) {
             /* For b - a: ~a + b + 1 carries where b - a does not borrow. */
             put_ca32(tr, subtract ? ir_op1(ir, IR_not, IR_I64, a) : a, b, value);
         }
-        ppc_put_ca_flags(tr, flags, subtract);
     }
     ppc_put_gpr(tr, rt, value);
     if (rc) {

@@ -31,14 +31,13 @@ void order_release_inputs(Context *c, uint32_t id)
     }
 }
 
-/* to = 8, 4 or 2 by EFLAGS, which stay. */
+/* The low byte of `to` becomes 8, 4 or 2 by EFLAGS: 2 * (different + 2 * less) + 2. */
 static void select_bits(Asm *a, bool is_signed, int to, int scratch)
 {
-    asm_mov_ri(a, to, 2);
-    asm_mov_ri(a, scratch, 4);
-    asm_op(a, 0x40 | MAP_0F | (is_signed ? CC_G : CC_A), 4, to, rm_reg(scratch));
-    asm_mov_ri(a, scratch, 8);
-    asm_op(a, 0x40 | MAP_0F | (is_signed ? CC_L : CC_B), 4, to, rm_reg(scratch));
+    asm_setcc(a, CC_NE, to);
+    asm_setcc(a, is_signed ? CC_L : CC_B, scratch);
+    asm_lea(a, 4, to, (Mem){ .base = to, .index = scratch, .scale = 1 });
+    asm_lea(a, 4, to, (Mem){ .base = to, .index = to, .disp = 2 });
 }
 
 static void compute(Context *c, const IrInsn *insn)
