@@ -196,6 +196,7 @@ enum {
     STEP_GROUP = 1 << 1, /* a is no register but part of the opcode (shifts by constants) */
     STEP_W = 1 << 2,     /* VEX.W */
     STEP_HALF = 1 << 3,  /* b is no register but four singles of one half (with IrFast.traps) */
+    STEP_BITS = 1 << 4,  /* b is no register but the bytes 0x80, 0x40, ... 0x01, 0, ... */
 };
 /* An instruction in VEX encoding: to = a op b. */
 typedef struct IrFastStep {

@@ -179,6 +179,33 @@ static void negated(IrFast *f)
     op(f, PXOR, V_T, V_T, V_X);
 }
 
+/*
+ * For each byte of B, all ones if the bit of A is set that it names: bit & 7 of the byte whose number is above that. Bytes
+ * from the 16th on are none, and their numbers become negative.
+ */
+static void bits_of(IrFast *f)
+{
+    enum { MOVDQA = 0x6f };
+
+    ones(f, V_T);
+    step(f, 0x66, 2, PABSB, V_T, V_NONE, V_T); /* 1 in each byte */
+    shift(f, SHIFTS_W, LEFT, V_Y, V_T, 3);
+    op(f, PSUBB, V_Y, V_Y, V_T);
+    op(f, PAND, V_X, V_Y, V_B);
+    op(f, MOVDQA, V_Z, V_NONE, V_NONE);
+    f->steps[f->n_steps - 1].how = STEP_BITS;
+    step(f, 0x66, 2, PSHUFB, V_X, V_Z, V_X);
+    shift(f, SHIFTS_W, RIGHT, V_Z, V_B, 3);
+    shift(f, SHIFTS_W, LEFT, V_T, V_Y, 5);
+    op(f, PANDN, V_Z, V_T, V_Z); /* five bits */
+    op(f, PXOR, V_Z, V_Z, V_Y); /* element i is byte i ^ 7 */
+    shift(f, SHIFTS_W, LEFT, V_T, V_Y, 4);
+    op(f, PADDB, V_Z, V_Z, V_T);
+    step(f, 0x66, 2, PSHUFB, V_T, V_A, V_Z);
+    op(f, PAND, V_T, V_T, V_X);
+    op(f, PCMPEQB, V_T, V_T, V_X);
+}
+
 static bool plan_integer(unsigned row, uint32_t word, IrFast *f)
 {
     unsigned place;
@@ -240,6 +267,10 @@ static bool plan_integer(unsigned row, uint32_t word, IrFast *f)
     case EXEC_vupkhsw:
     case EXEC_vupklsw: unpack_signed(f, PMOVSXDQ, row == EXEC_vupklsw); return true;
     case EXEC_vperm: permute(f); return true;
+    case EXEC_vbpermq:
+        bits_of(f);
+        f->helper = HELPER_vec_bits_of; /* what is left to do is the same for both (gather_bytes) */
+        return true;
     default: return false;
     }
 }
@@ -358,6 +389,24 @@ static void put_cr6(PpcTranslator *tr, int32_t t)
     ppc_put_cr(tr, 6, ir_op2(ir, IR_or, IR_I8, all, none));
 }
 
+/* A bit of each byte, all of whose are the same; the first byte's goes to the left. */
+static IrVal gather_half(PpcTranslator *tr, IrVal v)
+{
+    v = ir_op2(tr->ir, IR_and, IR_I64, v, ppc_const(tr, IR_I64, UINT64_C(0x8040201008040201)));
+    v = ir_op2(tr->ir, IR_mul, IR_I64, v, ppc_const(tr, IR_I64, UINT64_C(0x0101010101010101)));
+    return ir_op2(tr->ir, IR_shr, IR_I64, v, ppc_const(tr, IR_I8, 56));
+}
+
+/* A vector of such bytes becomes the number that their bits are. */
+static void gather_bytes(PpcTranslator *tr, int32_t t)
+{
+    IrVal left = gather_half(tr, ir_get_field(tr->ir, IR_I64, t)), right = gather_half(tr, ir_get_field(tr->ir, IR_I64, t + 8));
+
+    left = ir_op2(tr->ir, IR_shl, IR_I64, left, ppc_const(tr, IR_I8, 8));
+    ir_put_field(tr->ir, IR_I64, t, ir_op2(tr->ir, IR_or, IR_I64, left, right));
+    ir_put_field(tr->ir, IR_I64, t + 8, ppc_const(tr, IR_I64, 0));
+}
+
 static bool put_immediate(PpcTranslator *tr, const PpcInsn *in)
 {
     int64_t v = (int32_t)(in->word << 11) >> 27;
@@ -410,6 +459,8 @@ bool ppc_emit_vector_fast(PpcTranslator *tr, const PpcInsn *in)
     ir_fast(tr->ir, &f);
     if (records) {
         put_cr6(tr, f.t);
+    } else if (row == EXEC_vbpermq) {
+        gather_bytes(tr, f.t);
     }
     return true;
 }

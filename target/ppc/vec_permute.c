@@ -170,6 +170,21 @@ void ppc_exec_vpermxor(PpcState *s, uint32_t insn)
     *vec_t(s, insn) = r;
 }
 
+/* All ones in each byte for which vbpermq has a one. */
+uint64_t ppc_helper_vec_bits_of(PpcState *s, uint64_t row, uint64_t insn, uint64_t c, uint64_t d)
+{
+    const PpcVec *a = vec_a(s, insn), *b = vec_b(s, insn);
+    PpcVec r;
+
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned index = b->b[i];
+
+        r.b[i] = a->d[index >> 6 & 1] >> (~index & 63) & ~index >> 7 & 1 ? 0xff : 0;
+    }
+    *vec_t(s, insn) = r;
+    return 0;
+}
+
 /* The bits of A that the bytes of B name; others are zero. */
 void ppc_exec_vbpermq(PpcState *s, uint32_t insn)
 {

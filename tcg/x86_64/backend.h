@@ -36,6 +36,7 @@ enum {
     AREA_FP_TRAPS = -0x510, /* TcgFpTraps */
     AREA_HALF_SINGLES = -0x520, /* of fp_traps.c: vectors of one half */
     AREA_HALF_DOUBLES = -0x530,
+    AREA_BITS = -0x540,   /* bytes with one bit, for STEP_BITS */
     AREA_SITES = -0x1b80, /* TcgSites */
     AREA_SIZE = 0x1b80,
     MXCSR_DEFAULT = 0x1f80,  /* all exceptions masked, round to nearest: what C expects */

@@ -20,7 +20,7 @@ static const SiteClass classes[] = { { 8, 0, 48 }, { 16, 96, 10 }, { 64, 116, 8 
 static const SiteClass of_known_pages = { 0, 144, 16 };
 
 G_STATIC_ASSERT(TCG_SITES == 144 + 2 * 16);
-G_STATIC_ASSERT(AREA_SITES + sizeof(TcgSites) <= AREA_HALF_DOUBLES);
+G_STATIC_ASSERT(AREA_SITES + sizeof(TcgSites) <= AREA_BITS);
 
 static Mem field(const TcgSiteUse *use, size_t offset)
 {

@@ -26,8 +26,9 @@ static void emit_step(Context *c, const IrFastStep *step, const int8_t *regs)
 {
     uint32_t opcode = step->opcode | step->map << 8 | (uint32_t)step->prefix << 16;
 
-    if (step->how & STEP_HALF) {
-        asm_vex(&c->a, opcode, false, false, regs[step->to], regs[step->a], rm_mem(mem_state(AREA_HALF_SINGLES)));
+    if (step->how & (STEP_HALF | STEP_BITS)) {
+        asm_vex(&c->a, opcode, false, false, regs[step->to], step->a == V_NONE ? 0 : regs[step->a],
+                rm_mem(mem_state(step->how & STEP_HALF ? AREA_HALF_SINGLES : AREA_BITS)));
     } else if (step->how & STEP_GROUP) {
         asm_vex(&c->a, opcode, step->how & STEP_W, false, step->a, regs[step->to], rm_reg(regs[step->b]));
     } else {

@@ -26,7 +26,11 @@ void tcg_fp_traps_init(void *state)
 {
     double *doubles = (double *)((uint8_t *)state + AREA_HALF_DOUBLES);
     float *singles = (float *)((uint8_t *)state + AREA_HALF_SINGLES);
+    uint8_t *bits = (uint8_t *)state + AREA_BITS;
 
+    for (unsigned k = 0; k < 16; k++) {
+        bits[k] = 0x80 >> k;
+    }
     for (unsigned k = 0; k < 2; k++) {
         doubles[k] = 0.5;
     }
