@@ -22,8 +22,20 @@ typedef struct Known {
     uint32_t high; /* value of bits 8-15 by put8h or get8h, 0: not known as such */
 } Known;
 
+/* A sum of two values, the second one perhaps shifted left, as addresses are. */
+typedef struct Sum {
+    uint32_t out, at; /* value and insn; 0: none */
+    uint32_t a, b;
+    uint8_t type, shift;
+} Sum;
+
+/* Sums that an equal one is replaced by, and how many insns ago they may have been: a value that is kept takes a register. */
+enum { SUMS = 8, SUM_NEAR = 24 };
+
 typedef struct Forward {
     IrBlock *ir;
+    Sum sums[SUMS];
+    unsigned next_sum;
     const IrInsn *from;  /* the insns before the pass */
     uint32_t *replace;   /* by value: the equal value to use, 0: itself */
     Known slots[IR_MAX_SLOTS];
@@ -222,6 +234,44 @@ static void simplify_select(Forward *f, IrInsn *insn)
     }
 }
 
+static Sum sum_of(const IrBlock *ir, const IrInsn *insn)
+{
+    const IrInsn *shift = &ir->insns[ir->value_def[insn->in[1]]];
+    Sum s = {.out = insn->out, .at = ir->n_insns, .a = insn->in[0], .b = insn->in[1], .type = insn->type};
+    uint64_t count;
+
+    if (shift->op == IR_shl && shift->type == insn->type && !ir_defines_flags(shift) &&
+        ir_is_const(ir, (IrVal){shift->in[1]}, &count) && count <= 3) {
+        s.b = shift->in[0];
+        s.shift = count;
+    }
+    return s;
+}
+
+/*
+ * The value of a sum of registers that has been computed a few insns before, 0 if there is none. Accesses at constant distances
+ * from one value share checks.
+ */
+static uint32_t same_sum(Forward *f, const IrInsn *insn)
+{
+    IrBlock *ir = f->ir;
+    Sum s;
+
+    if (insn->op != IR_add || (insn->type != IR_I32 && insn->type != IR_I64) || ir_is_const(ir, (IrVal){insn->in[1]}, NULL)) {
+        return 0;
+    }
+    s = sum_of(ir, insn);
+    for (unsigned k = 0; k < SUMS; k++) {
+        const Sum *old = &f->sums[k];
+
+        if (old->out && old->type == s.type && old->a == s.a && old->b == s.b && old->shift == s.shift && s.at - old->at <= SUM_NEAR) {
+            return old->out;
+        }
+    }
+    f->sums[f->next_sum++ % SUMS] = s;
+    return 0;
+}
+
 static void forward_pure(Forward *f, IrInsn *insn)
 {
     IrBlock *ir = f->ir;
@@ -253,6 +303,9 @@ static void forward_pure(Forward *f, IrInsn *insn)
         return;
     }
     same = ir_identity(ir, insn, &constant, &value);
+    if (!constant && !same) {
+        same = same_sum(f, insn);
+    }
     if (constant) {
         emit_const(f, insn->out, ir_output_type(insn->op, insn->type), value);
     } else if (same) {
@@ -346,6 +399,7 @@ static void forward_insn(Forward *f, IrInsn *insn)
         break;
     case IR_label:
         forget_slots(f, ~0ull);
+        memset(f->sums, 0, sizeof(f->sums));
         emit(f, insn);
         break;
     case IR_brcc:
