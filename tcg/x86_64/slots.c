@@ -92,6 +92,18 @@ void slot_get(Context *c, const IrInsn *insn)
     c->slots[s].homes = insn->out;
 }
 
+/*
+ * Whether a value that has been copied into a slot's register should be there from now on: that frees a temporary or the
+ * register of a slot that has gone, unless it is about to be put into that one as well, and spares loads of what is in memory.
+ */
+static bool is_better_here(const Context *c, const Value *v)
+{
+    if (v->reg == NO_REG) {
+        return v->home >= 0 || v->spill >= 0;
+    }
+    return !is_pinned(c, v->reg) || (is_dead_pin(c, v->reg) && !(v->wish >= 0 && backend.slot_reg[v->wish] == v->reg));
+}
+
 static void put_pinned(Context *c, const IrInsn *insn, int pin)
 {
     uint32_t id = insn->in[0];
@@ -106,8 +118,6 @@ static void put_pinned(Context *c, const IrInsn *insn, int pin)
             asm_mov_rr(&c->a, 4, pin, pin);
         }
     } else {
-        int from;
-
         displace(c, pin, false);
         if (v->is_const && (v->imm & ir_mask(insn->type)) == 0 &&
             (!c->flags_now || c->values[c->flags_now].last_use <= c->i)) {
@@ -116,9 +126,7 @@ static void put_pinned(Context *c, const IrInsn *insn, int pin)
         } else {
             value_move_zext(c, id, pin, size);
         }
-        from = v->reg;
-        /* The value lives on in the slot's register, which frees the temporary, or the register of a slot that has gone. */
-        if (!v->is_const && from != NO_REG && (!is_pinned(c, from) || is_dead_pin(c, from)) && v->type == insn->type) {
+        if (!v->is_const && v->type == insn->type && is_better_here(c, v)) {
             value_set_reg(c, id, pin, true);
         }
     }
