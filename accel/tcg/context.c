@@ -625,6 +625,16 @@ static bool still_holds(const EngineCpu *ec, const KnownMode *known, unsigned mo
            (!known->has_sites || known->tlb == ec->sites_of);
 }
 
+/* Apart, so that the usual way has few registers to save. */
+static void __attribute__((noinline)) choose_mode(EngineCpu *ec, KnownMode known[KNOWN_WAYS], unsigned mode, uint64_t flags, uint64_t base)
+{
+    tlb_publish(ec);
+    choose_jumps(ec, flags, base);
+    known[1] = known[0];
+    known[0] = (KnownMode){ flags, base, ec->tlb[mode], ec->jumps, ec->jumps->entries, ec->modes_seq, mode,
+                            !(ec->ops->system_modes >> mode & 1) };
+}
+
 /* A system call and its return come here: what they chose last is still there, mostly. */
 void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base)
 {
@@ -650,11 +660,7 @@ void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t f
             return;
         }
     }
-    tlb_publish(ec);
-    choose_jumps(ec, flags, base);
-    known[1] = known[0];
-    known[0] = (KnownMode){ flags, base, ec->tlb[mode], ec->jumps, ec->jumps->entries, ec->modes_seq, mode,
-                            !(ec->ops->system_modes >> mode & 1) };
+    choose_mode(ec, known, mode, flags, base);
 }
 
 void engine_flush_all(Cpu *cpu)

@@ -182,7 +182,7 @@ static uint64_t segment_bits(const X86State *s)
 }
 
 /* Keeps what the engine is to know of the mode; whether any of it is new. The MMU mode depends on EFLAGS.AC too, which m need not show. */
-static bool keep_mode(X86State *s, uint64_t m)
+static inline bool keep_mode(X86State *s, uint64_t m)
 {
     unsigned mmu = data_mode(s, s->cpl);
     uint64_t base = m & MODE_CS64 ? 0 : s->seg[S_CS].base;

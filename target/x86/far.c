@@ -601,6 +601,15 @@ static bool has_call(const X86State *s, Vendor whose)
     return whose == VENDOR_AMD ? is_code64(s) || strcmp(vendor, "GenuineIntel") : strcmp(vendor, "AuthenticAMD") != 0;
 }
 
+/* All of EFLAGS, in long mode: VM is clear. */
+static void replace_eflags(X86State *s, uint32_t value)
+{
+    s->cc_op = X86_CC(CC_IMAGE, 0);
+    s->cc_dst = value & FLAGS_ALL;
+    s->df = value & EFL_DF ? -1 : 1;
+    s->eflags = (value & ~(FLAGS_ALL | EFL_DF | EFL_RF | EFL_VM)) | 1 << 1;
+}
+
 uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     uint16_t selector = s->star >> 32;
@@ -618,7 +627,7 @@ uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, u
 
         s->reg[R_CX] = next_pc;
         s->reg[R_11] = flags & ~(uint32_t)EFL_RF;
-        x86_set_eflags(s, flags & ~(uint32_t)(s->fmask | EFL_RF), ~(uint32_t)EFL_VM);
+        replace_eflags(s, flags & ~(uint32_t)s->fmask);
         set_flat(s, S_CS, selector & ~3, 0, TYPE_CODE, SEG_L);
         set_flat(s, S_SS, (selector & ~3) + 8, 0, TYPE_DATA, SEG_DB);
         s->pc = from64 ? s->lstar : s->cstar;
@@ -664,9 +673,7 @@ uint64_t helper_sysret(X86State *s, uint64_t opsize, uint64_t b, uint64_t c, uin
             set_flat(s, S_CS, selector | 3, 3, TYPE_CODE, SEG_DB);
             s->pc = (uint32_t)s->reg[R_CX];
         }
-        x86_set_eflags(s, flags, FLAGS_ALL | EFL_TF | EFL_IF | EFL_DF | EFL_IOPL | EFL_NT | EFL_AC |
-                                     EFL_VIF | EFL_VIP | EFL_ID);
-        s->eflags &= ~(uint32_t)EFL_RF;
+        replace_eflags(s, flags & (FLAGS_ALL | EFL_TF | EFL_IF | EFL_DF | EFL_IOPL | EFL_NT | EFL_AC | EFL_VIF | EFL_VIP | EFL_ID));
     } else {
         set_flat(s, S_CS, selector | 3, 3, TYPE_CODE, SEG_DB);
         s->eflags |= EFL_IF;

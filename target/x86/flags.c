@@ -62,6 +62,17 @@ static uint32_t base_flags(uint32_t op, uint64_t dst, uint64_t src)
     }
 }
 
+/* Of a comparison or subtraction: the commonest by far, so it has a way without branches. */
+static uint32_t subtraction_flags(uint64_t result, uint64_t b, unsigned width)
+{
+    unsigned unused = 64 - width;
+    uint64_t a = result + b, high_a = a << unused, high_b = b << unused, high = high_a - high_b;
+    uint64_t overflow = (high_a ^ high_b) & (high_a ^ high);
+
+    return (high_a < high_b) | parity(result) | ((a ^ b ^ result) & FLAG_AF) | (uint32_t)(high == 0) << 6 |
+           (uint32_t)(high >> 63) << 7 | (uint32_t)(overflow >> 63) << 11;
+}
+
 static uint32_t aux_flags(uint32_t aux, uint64_t dst)
 {
     unsigned width = 8u << (aux & 3);
@@ -77,7 +88,15 @@ static uint32_t aux_flags(uint32_t aux, uint64_t dst)
 
 static uint32_t flags_of(uint32_t op, uint64_t dst, uint64_t src, uint64_t aux_dst)
 {
-    uint32_t flags = base_flags(op & 0xff, dst, src);
+    uint32_t flags;
+
+    if (op >> 2 == CC_CMP || op >> 2 == CC_SUB) { /* and nothing else */
+        return subtraction_flags(op >> 2 == CC_CMP ? dst - src : dst, src, 8u << (op & 3));
+    }
+    if (op >> 2 == CC_IMAGE) {
+        return dst & FLAGS_ALL;
+    }
+    flags = base_flags(op & 0xff, dst, src);
 
     if (op & X86_CC_AUX_MASK) {
         flags = (flags & FLAG_CF) | aux_flags((op & X86_CC_AUX_MASK) >> 8, aux_dst);

@@ -134,23 +134,38 @@ unsigned x86_fx_xmm_bytes(const X86State *s)
     return s->mode_flags & MODE_CS64 ? XMM_BYTES_64 : XMM_BYTES_32;
 }
 
+/* What is the host's own, or not kept. */
+static void make_guest_image(FxImage *fx)
+{
+    fx->reserved = 0;
+    fx->fop = 0;
+    fx->fip = fx->fdp = 0;
+    fx->mxcsr_mask = x86_mxcsr_mask();
+}
+
 FxImage x86_fx_guest_image(X86State *s)
 {
     FxImage fx = *fx_image(s);
 
-    fx.reserved = 0;
-    fx.fop = 0;
-    fx.fip = fx.fdp = 0;
-    fx.mxcsr_mask = x86_mxcsr_mask();
+    make_guest_image(&fx);
     return fx;
 }
 
 /* (linear address) */
 uint64_t helper_fp_fxsave(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
-    FxImage fx = x86_fx_guest_image(s);
+    unsigned size = FX_X87_BYTES + x86_fx_xmm_bytes(s);
+    uintptr_t retaddr = tcg_caller_pc(s);
+    void *host = engine.probe(s->hot.cpu, addr, size, MMU_STORE, mmu_mode(s), retaddr);
 
-    x86_fp_write(s, addr, &fx, FX_X87_BYTES + x86_fx_xmm_bytes(s), tcg_caller_pc(s));
+    if (host) {
+        memcpy(host, fx_image(s), size);
+        make_guest_image(host);
+    } else {
+        FxImage fx = x86_fx_guest_image(s);
+
+        x86_fp_write(s, addr, &fx, size, retaddr);
+    }
     return 0;
 }
 
@@ -175,13 +190,20 @@ void x86_fx_load_x87(FxImage *fx, const FxImage *from)
 uint64_t helper_fp_fxrstor(X86State *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
     uintptr_t retaddr = tcg_caller_pc(s);
-    FxImage *fx = fx_image(s), from;
+    unsigned size = FX_X87_BYTES + x86_fx_xmm_bytes(s);
+    const FxImage *from = engine.probe(s->hot.cpu, addr, size, MMU_LOAD, mmu_mode(s), retaddr);
+    FxImage *fx = fx_image(s), copy;
+    uint32_t mxcsr;
 
-    x86_fp_read(s, addr, &from, FX_X87_BYTES + x86_fx_xmm_bytes(s), retaddr);
-    x86_fx_check_mxcsr(s, from.mxcsr, retaddr);
-    x86_fx_load_x87(fx, &from);
-    fx->mxcsr = from.mxcsr;
-    memcpy(fx->xmm, from.xmm, x86_fx_xmm_bytes(s));
+    if (!from) {
+        x86_fp_read(s, addr, &copy, size, retaddr);
+        from = &copy;
+    }
+    mxcsr = *(const volatile uint32_t *)&from->mxcsr; /* once: what is checked is what is loaded */
+    x86_fx_check_mxcsr(s, mxcsr, retaddr);
+    x86_fx_load_x87(fx, from);
+    fx->mxcsr = mxcsr;
+    memcpy(fx->xmm, from->xmm, x86_fx_xmm_bytes(s));
     return 0;
 }
 
