@@ -317,6 +317,8 @@ static void put_add(uint32_t addr, uint8_t n)
     ram[addr + 1] = n;
 }
 
+enum { PATIENCE_MS = 100000 }; /* a vCPU may get a hundredth of a busy host */
+
 /* Until the guest halts. */
 static void run(void)
 {
@@ -324,7 +326,7 @@ static void run(void)
     cpu->halted = false;
     accel_resume_all();
     machine_unlock();
-    for (int i = 0; i < 5000 && !cpu->halted; i++) {
+    for (int i = 0; i < PATIENCE_MS && !cpu->halted; i++) {
         g_usleep(1000);
     }
     g_assert_true(cpu->halted);
@@ -831,7 +833,7 @@ static void on_stop(Cpu *stopped, DebugStop why, VirtAddr addr)
 
 static void wait_for_stop(int n)
 {
-    for (int i = 0; i < 5000 && *(volatile int *)&stops < n; i++) {
+    for (int i = 0; i < PATIENCE_MS && *(volatile int *)&stops < n; i++) {
         g_usleep(1000);
     }
     g_assert_cmpint(stops, ==, n);
