@@ -21,8 +21,8 @@ static void optimised_blocks_mean_the_same(gconstpointer data)
     unsigned what = GPOINTER_TO_UINT(data);
     IrBlock *ir = ir_block_new(test_target.slots, test_target.n_slots, test_helpers, test_n_helpers);
     static TestResult before, after;
-    const char *only = getenv("MYNA_TEST_SEED");
-    uint64_t first = only ? strtoull(only, NULL, 0) : 0, last = only ? first + 1 : 600;
+    const char *only = getenv("MYNA_TEST_SEED"), *count = getenv("MYNA_TEST_COUNT");
+    uint64_t first = only ? strtoull(only, NULL, 0) : 0, last = only ? first + 1 : count ? strtoull(count, NULL, 0) : 600;
 
     for (uint64_t seed = first; seed < last; seed++) {
         g_autoptr(IrBlock) plain = NULL;
