@@ -1,4 +1,4 @@
-/* The translating engine, with a toy guest of seven instructions. */
+/* The translating engine, with a toy guest of a dozen instructions. */
 #include "accel/accel.h"
 #include "accel/tcg/internal.h"
 #include "core/lock.h"
@@ -14,18 +14,23 @@
  *       06 a4       if (--r1) jump to a
  *       07 a4       word32 at a = r0
  *       08          dirty end: flush page r0 << 12 (helper), go on
+ *       09 a4       call a: the pc behind goes to the stack
+ *       0a          return
+ *       0b n        sp += n
+ *       0c          flush everything
  * Pages are mapped by `page_table`, 0 for a fault.
  */
 typedef struct ToyState {
     CpuHot hot;
-    uint64_t r0, r1, pc, fault, faults;
+    uint64_t r0, r1, sp, pc, fault, faults;
 } ToyState;
 
-enum { TOY_R0, TOY_R1, TOY_PC, TOY_SLOTS };
+enum { TOY_R0, TOY_R1, TOY_SP, TOY_PC, TOY_SLOTS };
 
 static const IrSlot toy_slots[TOY_SLOTS] = {
     { "r0", offsetof(ToyState, r0), IR_I64, 0 },
     { "r1", offsetof(ToyState, r1), IR_I64, 1 },
+    { "sp", offsetof(ToyState, sp), IR_I64, 2 },
     { "pc", offsetof(ToyState, pc), IR_I64, -1 },
 };
 
@@ -37,9 +42,11 @@ static uint64_t space_id;
 
 static uint64_t helper_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 static uint64_t helper_flush(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+static uint64_t helper_flush_all(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 static const IrHelper toy_helpers[] = {
     { "fetch_fault", helper_fetch_fault, 0, IR_VOID, EFFECT_FAULT | EFFECT_NORETURN, ~0, 0 },
     { "flush", helper_flush, 1, IR_VOID, EFFECT_FAULT | EFFECT_FP, 0, 0 },
+    { "flush_all", helper_flush_all, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP, 0, 0 },
 };
 
 static void toy_key(Cpu *cpu, BlockKey *key)
@@ -51,7 +58,7 @@ static void toy_key(Cpu *cpu, BlockKey *key)
 
 static unsigned toy_length(uint8_t op)
 {
-    return op == 1 ? 2 : op == 5 || op == 8 ? 1 : 5;
+    return op == 1 || op == 11 ? 2 : op == 5 || op == 8 || op == 10 || op == 12 ? 1 : 5;
 }
 
 static IrVal toy_operand(Translation *t, uint64_t pc, uint8_t byte)
@@ -72,7 +79,7 @@ static void toy_translate(Translation *t)
         uint8_t code[5];
         unsigned length = 1;
         bool complete = t->fetch(t, pc, &code[0]);
-        IrVal none = { 0 }, count, addr;
+        IrVal none = { 0 }, count, addr, sp;
 
         length = complete ? toy_length(code[0]) : 1;
         for (unsigned i = 1; complete && i < length; i++) {
@@ -121,6 +128,26 @@ static void toy_translate(Translation *t)
             break;
         case 8:
             ir_call(ir, 1, ir_get(ir, IR_I64, TOY_R0), none, none, none);
+            break;
+        case 9:
+            sp = ir_op2(ir, IR_sub, IR_I64, ir_get(ir, IR_I64, TOY_SP), ir_const(ir, IR_I64, 4));
+            ir_store(ir, IR_I32, sp, 0, ir_const(ir, IR_I64, pc + length), 0);
+            ir_put(ir, IR_I64, TOY_SP, sp);
+            ir_exit_jump(ir, load_le32(code + 1));
+            done = true;
+            break;
+        case 10:
+            sp = ir_get(ir, IR_I64, TOY_SP);
+            addr = ir_load(ir, IR_I32, sp, 0, IRM_ZX);
+            ir_put(ir, IR_I64, TOY_SP, ir_op2(ir, IR_add, IR_I64, sp, ir_const(ir, IR_I64, 4)));
+            ir_exit_lookup(ir, addr, BRANCH_RETURN);
+            done = true;
+            break;
+        case 11:
+            ir_put(ir, IR_I64, TOY_SP, ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, TOY_SP), ir_const(ir, IR_I64, code[1])));
+            break;
+        case 12:
+            ir_call(ir, 2, none, none, none, none);
             break;
         default:
             ir_put(ir, IR_I64, TOY_PC, ir_const(ir, IR_I64, pc));
@@ -183,6 +210,12 @@ static uint64_t helper_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t
 static uint64_t helper_flush(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     engine.flush_page(((ToyState *)state)->hot.cpu, a << 12);
+    return 0;
+}
+
+static uint64_t helper_flush_all(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    engine.flush_all(((ToyState *)state)->hot.cpu);
     return 0;
 }
 
@@ -267,6 +300,7 @@ static const RegionOps io_ops = { io_read, io_write, 1, 4, ENDIAN_LITTLE };
 
 #define IO_PAGE 40
 #define RAM_PAGES 32
+#define STACK     0x6000
 
 static void set_up(void)
 {
@@ -302,6 +336,7 @@ static void start(void)
     engine.flush_all(cpu);
     s->r0 = s->r1 = s->fault = s->faults = 0;
     s->pc = 0x1000;
+    s->sp = STACK;
     io_writes = 0;
 }
 
@@ -582,6 +617,191 @@ static void the_guest_flushes_a_page_that_it_runs_through(void)
     ram[0x1005] = 5;
     run();
     g_assert_cmpint(s->r0, ==, 4);
+}
+
+/* f at 0x2000: if (--r1) { f(); r0 += 1; } */
+static void put_recursion(void)
+{
+    put32(0x2000, 6, 0x2006);
+    ram[0x2005] = 10;
+    put32(0x2006, 9, 0x2000);
+    put_add(0x200b, 1);
+    ram[0x200d] = 10;
+}
+
+static void calls_return_from_any_depth(void)
+{
+    start();
+    put_recursion();
+    put32(0x1000, 9, 0x2000);
+    put_add(0x1005, 3);
+    ram[0x1007] = 5;
+    for (int depth = 1; depth < 1000; depth += depth / 8 + 1) {
+        s->r0 = 0;
+        s->r1 = depth;
+        s->pc = 0x1000;
+        run();
+        g_assert_cmpint(s->r0, ==, depth + 2);
+        g_assert_cmphex(s->sp, ==, STACK);
+        g_assert_cmphex(s->pc, ==, 0x1007);
+    }
+}
+
+/* 256 bytes apart, so that they share a place. */
+static void calls_from_places_with_one_low_byte_return(void)
+{
+    start();
+    put32(0x1000, 9, 0x2000);
+    put32(0x1005, 6, 0x1000);
+    ram[0x100a] = 5;
+    put32(0x2000, 9, 0x2200);
+    put_add(0x2005, 1);
+    ram[0x2007] = 10;
+    put32(0x2200, 9, 0x3100);
+    put_add(0x2205, 5);
+    ram[0x2207] = 10;
+    put_add(0x3100, 70);
+    ram[0x3102] = 10;
+    s->r1 = 100;
+    run();
+    g_assert_cmpint(s->r0, ==, 7600);
+    g_assert_cmphex(s->sp, ==, STACK);
+}
+
+static void returns_over_a_frame_are_followed(void)
+{
+    start();
+    put32(0x1000, 9, 0x2000);
+    put32(0x1005, 9, 0x2100);
+    put_add(0x100a, 3);
+    put32(0x100c, 6, 0x1000);
+    ram[0x1011] = 5;
+    put32(0x2000, 9, 0x2200);
+    put_add(0x2005, 1);
+    ram[0x2007] = 10;
+    put32(0x2100, 9, 0x2300);
+    put_add(0x2105, 50); /* never */
+    ram[0x2107] = 10;
+    ram[0x2200] = 10;
+    ram[0x2300] = 11;
+    ram[0x2301] = 4;
+    ram[0x2302] = 10;
+    s->r1 = 50;
+    run();
+    g_assert_cmpint(s->r0, ==, 200);
+    g_assert_cmphex(s->sp, ==, STACK);
+}
+
+static void a_changed_return_address_is_followed(void)
+{
+    start();
+    put32(0x1000, 9, 0x2000);
+    ram[0x1005] = 5;
+    put_add(0x1010, 7);
+    put32(0x1012, 6, 0x1000);
+    ram[0x1017] = 5;
+    put32(0x2000, 7, STACK - 4); /* r0 */
+    ram[0x2005] = 10;
+    s->r0 = 0x1010;
+    s->r1 = 1;
+    run();
+    g_assert_cmpint(s->r0, ==, 0x1017);
+    g_assert_cmphex(s->pc, ==, 0x1017);
+}
+
+static void a_return_sees_code_that_the_callee_changed(void)
+{
+    start();
+    put32(0x1000, 9, 0x2000);
+    put_add(0x1005, 1);
+    put32(0x1007, 6, 0x1000);
+    ram[0x100c] = 5;
+    put32(0x2000, 3, 0x1006); /* what is added behind the call = r0 */
+    ram[0x2005] = 10;
+    s->r0 = 1;
+    s->r1 = 6;
+    run();
+    g_assert_cmpint(s->r0, ==, 64);
+}
+
+/* Between a call and its return the caller's page is mapped elsewhere. */
+static void a_return_to_a_remapped_page(bool flush_all_before, bool near_callee)
+{
+    start();
+    for (uint32_t page = 0x1000; page <= 0x4000; page += 0x3000) {
+        ram[page] = flush_all_before ? 12 : 11; /* else sp += 0 */
+        ram[page + 1] = flush_all_before ? 12 : 0;
+        put32(page + 2, 9, near_callee ? 0x1100 : 0x2000);
+        put_add(page + 7, page == 0x1000 ? 1 : 2);
+        ram[page + 9] = 5;
+        put32(page + 0x100, 4, 0x2000);
+    }
+    ram[0x2000] = 5;
+    ram[0x2001] = 8;
+    put_add(0x2002, 40);
+    ram[0x2004] = 10;
+    for (int round = 0; round < 3; round++) {
+        s->pc = 0x1000;
+        run();
+        g_assert_cmphex(s->pc, ==, 0x2000);
+        page_table[1] = (round & 1 ? 1 : 4) << 12 | 3;
+        s->r0 = 1;
+        s->pc = 0x2001;
+        run();
+        g_assert_cmphex(s->pc, ==, 0x1009);
+        g_assert_cmpint(s->r0, ==, 41 + (round & 1 ? 1 : 2));
+    }
+}
+
+static void returns_see_remapped_pages(void)
+{
+    for (int how = 0; how < 4; how++) {
+        a_return_to_a_remapped_page(how & 1, how & 2);
+    }
+}
+
+static void a_call_at_the_end_of_a_page_returns(void)
+{
+    start();
+    for (uint32_t at = 0x1ff7; at <= 0x1fff; at++) { /* behind it: bytes of this page, of both, of the next */
+        start();
+        put32(at, 9, 0x3000);
+        put_add(at + 5, 1);
+        put32(at + 7, 6, at);
+        ram[at + 12] = 5;
+        put_add(0x3000, 2);
+        ram[0x3002] = 10;
+        s->pc = at;
+        s->r1 = 10;
+        run();
+        g_assert_cmpint(s->r0, ==, 30);
+        g_assert_cmphex(s->pc, ==, at + 12);
+    }
+}
+
+static void calls_of_address_spaces_do_not_mix(void)
+{
+    start();
+    put32(0x1000, 9, 0x2000);
+    put_add(0x1005, 1);
+    ram[0x1007] = 5;
+    put32(0x4000, 9, 0x2000);
+    put_add(0x4005, 2);
+    ram[0x4007] = 5;
+    ram[0x2000] = 5;
+    ram[0x2001] = 10;
+    for (int i = 0; i < 6; i++) {
+        s->r0 = 0;
+        s->pc = 0x1000;
+        run();
+        space_id = i & 1; /* the callee comes back in the other one, in half of the rounds */
+        page_table[1] = (i & 1 ? 4 : 1) << 12 | 3;
+        s->pc = 0x2001;
+        run();
+        g_assert_cmphex(s->pc, ==, 0x1007);
+        g_assert_cmpint(s->r0, ==, i & 1 ? 2 : 1);
+    }
+    space_id = 0;
 }
 
 static void address_spaces_do_not_mix(void)
@@ -969,6 +1189,14 @@ static const Case cases[] = {
     CASE(a_remapped_page_is_seen_after_its_flush),
     CASE(remapped_code_is_seen_after_its_flush),
     CASE(the_guest_flushes_a_page_that_it_runs_through),
+    CASE(calls_return_from_any_depth),
+    CASE(calls_from_places_with_one_low_byte_return),
+    CASE(returns_over_a_frame_are_followed),
+    CASE(a_changed_return_address_is_followed),
+    CASE(a_return_sees_code_that_the_callee_changed),
+    CASE(returns_see_remapped_pages),
+    CASE(a_call_at_the_end_of_a_page_returns),
+    CASE(calls_of_address_spaces_do_not_mix),
     CASE(address_spaces_do_not_mix),
     CASE(flushes_reach_spaces_that_are_not_current),
     CASE(a_renewed_space_keeps_what_is_as_it_was),
@@ -1016,14 +1244,14 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     set_up();
     if (has_back_end()) {
-        g_test_add_func("/translator", use_translator);
+        g_test_add_func("/translator/start", use_translator);
         for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
             g_autofree char *path = g_strdup_printf("/translator/%s", cases[i].name);
 
             g_test_add_data_func(path, &cases[i], run_case);
         }
     }
-    g_test_add_func("/interpreter", use_interpreter);
+    g_test_add_func("/interpreter/start", use_interpreter);
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strdup_printf("/interpreter/%s", cases[i].name);
 
