@@ -319,13 +319,7 @@ static uint64_t pages_end(uint64_t pages)
 /* Of the second level and of the tables before it. */
 static void drop_page(PageSets *sets, SpaceTables *tables, uint64_t page)
 {
-    for (uint32_t modes = sets->modes; modes; modes &= modes - 1) {
-        PageEntry *entry = pages_find(sets, page | (unsigned)__builtin_ctz(modes));
-
-        if (entry) {
-            entry->generation = 0;
-        }
-    }
+    pages_drop(sets, page);
     tables_drop_page(tables, page);
 }
 

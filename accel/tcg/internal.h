@@ -40,14 +40,14 @@ enum {
     PROT_WATCH = 1 << 5, /* has watchpoints */
 };
 
-#define PAGES_WAYS 4
-#define PAGES_SETS 2048
+/* A page is in one set for all modes. */
+#define PAGES_WAYS 8
+#define PAGES_SETS 1024
 
 /* Entries lie in the order in which they came, so that few of the host's pages are touched, and few cache lines. */
 typedef struct PageSets {
     uint64_t generation;
     uint32_t next_way;
-    uint32_t modes; /* MMU modes that have entries, by bit */
     uint32_t n_entries; /* of this generation; all of entries if that is over */
     PageEntry *entries;
     uint64_t (*marks)[PAGES_WAYS]; /* of the sets' entries, on one cache line: most that are looked for are not there */
@@ -378,6 +378,7 @@ void touch_pages(void *pages, size_t size);
 void zero_pages(void *pages, size_t size);
 PageEntry *pages_find(PageSets *sets, uint64_t tag);
 PageEntry *pages_slot(PageSets *sets, uint64_t tag);
+void pages_drop(PageSets *sets, uint64_t page); /* of all modes */
 void pages_forget(PageSets *sets); /* all */
 void tlb_clear(Tlb *tlb, bool keep_global);
 void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bool load, bool store);

@@ -61,7 +61,7 @@ static uint64_t pages_set(uint64_t tag)
 {
     uint64_t number = tag >> GUEST_PAGE_BITS;
 
-    return (number ^ number >> 11 ^ (tag & (GUEST_PAGE_SIZE - 1)) << 9) & (PAGES_SETS - 1);
+    return (number ^ number >> 10) & (PAGES_SETS - 1);
 }
 
 /* An entry without it is another page's, or of an older generation. */
@@ -95,6 +95,21 @@ PageEntry *pages_find(PageSets *sets, uint64_t tag)
         }
     }
     return NULL;
+}
+
+void pages_drop(PageSets *sets, uint64_t page)
+{
+    uint64_t mark = page_mark(sets, page), set = pages_set(page);
+
+    for (int i = 0; sets->entries && i < PAGES_WAYS; i++) {
+        if (!((sets->marks[set][i] ^ mark) & PAGE_MASK)) {
+            PageEntry *entry = pages_at(sets, set, i);
+
+            if (entry && (entry->tag & PAGE_MASK) == page) {
+                entry->generation = 0;
+            }
+        }
+    }
 }
 
 static PageEntry *pages_take(PageSets *sets, uint64_t tag, unsigned way)
@@ -145,7 +160,6 @@ PageEntry *pages_slot(PageSets *sets, uint64_t tag)
     if (!sets->entries) {
         pages_allocate(sets);
     }
-    sets->modes |= 1u << (tag & (GUEST_PAGE_SIZE - 1));
     for (int i = 0; i < PAGES_WAYS; i++) {
         const PageEntry *way = pages_at(sets, pages_set(tag), i);
 
