@@ -61,8 +61,9 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
     }
     if (ram->host) {
         ram->page_flags = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
+        ram->page_stores = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
     }
-    if (!ram->page_flags) {
+    if (!ram->page_flags || !ram->page_stores) {
         saved = errno;
         g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot allocate %" G_GUINT64_FORMAT
                     " bytes for '%s': %s", (guint64)ram->size, name, g_strerror(saved));
@@ -72,6 +73,8 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
         if (ram->fd >= 0) {
             close(ram->fd);
         }
+        g_free(ram->page_flags);
+        g_free(ram->page_stores);
         g_free(ram->name);
         g_free(ram);
         return NULL;

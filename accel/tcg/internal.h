@@ -60,6 +60,19 @@ static inline uint64_t entry_page(const PageEntry *entry)
     return entry->flags - entry->ram->page_flags;
 }
 
+/*
+ * Before a store entry is made, or a host address for stores is used: who begins to translate the page from here on waits for this
+ * CPU to leave code. PAGE_CODE is to be looked at afterwards.
+ */
+static inline void note_stores(const PageEntry *entry)
+{
+    _Atomic uint8_t *noted = &entry->ram->page_stores[entry_page(entry)];
+
+    if (!atomic_load_explicit(noted, memory_order_relaxed)) {
+        atomic_store(noted, 1);
+    }
+}
+
 /* Which elements of a table were filled, so that emptying it costs what filling did. */
 #define FILL_MAX 16384
 typedef struct FillList {

@@ -681,6 +681,7 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
     }
     if (store) {
         prepare_store(ec, entry, page_offset(addr), size, retaddr);
+        note_stores(entry);
         if (cpu_count() > 1 && atomic_load(entry->flags) & PAGE_CODE) {
             return NULL; /* another one may translate the bytes before they are written: see finish_store */
         }

@@ -293,7 +293,10 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
     if (load) {
         tlb->load[index] = (TlbEntry){ page, addend };
     }
-    if (store && entry->prot & PROT_LOAD) { /* groups of accesses load by it too */
+    if (store) {
+        note_stores(entry);
+    }
+    if (store && entry->prot & PROT_LOAD && !(atomic_load(entry->flags) & PAGE_CODE)) { /* groups of accesses load by it too */
         if (tlb->store[index].tag != TLB_INVALID && tlb->store[index].tag != page) {
             sites_clear(tlb); /* tlb_drop_flagged_stores notes writes to pages that the table has */
         }

@@ -51,6 +51,7 @@ struct RamBlock {
     int fd;            /* the memfd */
     _Atomic uint8_t *page_flags; /* PageFlags of each page */
     void **page_data;  /* per page, the engine's own (translated blocks); NULL until one asks */
+    _Atomic uint8_t *page_stores; /* per page, the engine's own: whether a TLB table may have it for stores */
     bool readonly;     /* ROM: guest stores are dropped */
     bool logged;       /* somebody reads its dirty log */
 };
