@@ -12,12 +12,39 @@
          ? OP_MAY_FLAGS                                                                             \
          : OP_NO_FLAGS)
 
-const OpFact ir_facts[IR_OP_COUNT] = {
-#define PURE(name, outputs, inputs, meaning)   [IR_##name] = {#name, outputs, inputs, true, FLAGS_OF(IR_##name)},
-#define EFFECT(name, outputs, inputs, meaning) [IR_##name] = {#name, outputs, inputs, false, FLAGS_OF(IR_##name)},
+#define EXITS(op) \
+    ((op) == IR_br || (op) == IR_brcc || (op) == IR_brcond || (op) == IR_exit_if || (op) == IR_exit_jump || (op) == IR_exit_lookup || \
+     (op) == IR_exit_main || (op) == IR_poll)
+#define IS_ATOMIC(op)                                                                                                       \
+    ((op) == IR_atomic_add || (op) == IR_atomic_and || (op) == IR_atomic_or || (op) == IR_atomic_xor || (op) == IR_atomic_xchg || \
+     (op) == IR_atomic_cmpxchg)
+#define FAULTS(op)                                                                                                    \
+    ((op) == IR_load || (op) == IR_store || (op) == IR_probe_store || IS_ATOMIC(op) || (op) == IR_divu2_checked ||      \
+             (op) == IR_divs2_checked || (op) == IR_fast                                                               \
+         ? OP_FAULTS                                                                                                  \
+     : (op) == IR_raw || (op) == IR_call ? OP_MAY_FAULT                                                                \
+                                         : OP_NEVER_FAULTS)
+#define FACT(name, outputs, inputs, pure) \
+    [IR_##name] = {#name, outputs, inputs, pure, EXITS(IR_##name), FLAGS_OF(IR_##name), FAULTS(IR_##name)}
+
+const IrOpFact ir_facts[IR_OP_COUNT] = {
+#define PURE(name, outputs, inputs, meaning)   FACT(name, outputs, inputs, true),
+#define EFFECT(name, outputs, inputs, meaning) FACT(name, outputs, inputs, false),
 #include "tcg/ops.def"
 #undef PURE
 #undef EFFECT
+};
+
+const uint8_t ir_type_sizes[] = {
+    [IR_I8] = 1,   [IR_I16] = 2,  [IR_I32] = 4,    [IR_I64] = 8,
+    [IR_I128] = 16, [IR_F32] = 4, [IR_F64] = 8,    [IR_F80] = 10,
+    [IR_V128] = 16, [IR_V256] = 32, [IR_FLAGS] = 4, [IR_VOID] = 0,
+};
+
+#define ALL UINT64_MAX
+const uint64_t ir_type_masks[] = {
+    [IR_I8] = 0xff, [IR_I16] = 0xffff, [IR_I32] = 0xffffffff, [IR_I64] = ALL,  [IR_I128] = ALL, [IR_F32] = ALL,
+    [IR_F64] = ALL, [IR_F80] = ALL,    [IR_V128] = ALL,       [IR_V256] = ALL, [IR_FLAGS] = ALL, [IR_VOID] = ALL,
 };
 
 IrBlock *ir_block_new(const IrSlot *slots, uint32_t n_slots, const IrHelper *helpers, uint32_t n_helpers)
@@ -106,80 +133,14 @@ void *ir_scratch(IrBlock *ir, size_t size)
     return memset(full->scratch, 0, size);
 }
 
-const char *ir_op_name(IrOp op)
+bool ir_insn_may_fault(const IrBlock *ir, const IrInsn *insn)
 {
-    return ir_facts[op].name;
-}
-
-int ir_op_outputs(IrOp op)
-{
-    return ir_facts[op].outputs;
-}
-
-int ir_op_inputs(IrOp op)
-{
-    return ir_facts[op].inputs;
-}
-
-bool ir_op_pure(IrOp op)
-{
-    return ir_facts[op].pure;
-}
-
-bool ir_op_faults(const IrBlock *ir, const IrInsn *insn)
-{
-    switch (insn->op) {
-    case IR_load:
-    case IR_store:
-    case IR_probe_store:
-    case IR_atomic_add:
-    case IR_atomic_and:
-    case IR_atomic_or:
-    case IR_atomic_xor:
-    case IR_atomic_xchg:
-    case IR_atomic_cmpxchg:
-    case IR_divu2_checked:
-    case IR_divs2_checked:
-        return true;
-    case IR_raw: {
+    if (insn->op == IR_raw) {
         const IrRaw *raw = &ir->raws[insn->bits & ~IRB_FLAGS];
 
         return raw->may_fault || raw->rm_role == RAW_MEM;
     }
-    case IR_fast:
-        return true;
-    case IR_call:
-        return ir->helpers[insn->bits].effects & EFFECT_FAULT;
-    default:
-        return false;
-    }
-}
-
-bool ir_op_exits(IrOp op)
-{
-    switch (op) {
-    case IR_br:
-    case IR_brcc:
-    case IR_brcond:
-    case IR_exit_if:
-    case IR_exit_jump:
-    case IR_exit_lookup:
-    case IR_exit_main:
-    case IR_poll:
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool ir_insn_defines_flags(const IrInsn *insn)
-{
-    return ir_defines_flags(insn);
-}
-
-uint32_t ir_insn_flags_id(const IrInsn *insn)
-{
-    return ir_insn_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
+    return ir->helpers[insn->bits].effects & EFFECT_FAULT;
 }
 
 bool ir_input_is_flags(IrOp op, unsigned index)
@@ -212,43 +173,6 @@ IrType ir_output_type(IrOp op, IrType type)
     default:
         return type;
     }
-}
-
-unsigned ir_type_size(IrType type)
-{
-    static const uint8_t sizes[] = {
-        [IR_I8] = 1,   [IR_I16] = 2,  [IR_I32] = 4,    [IR_I64] = 8,
-        [IR_I128] = 16, [IR_F32] = 4, [IR_F64] = 8,    [IR_F80] = 10,
-        [IR_V128] = 16, [IR_V256] = 32, [IR_FLAGS] = 4, [IR_VOID] = 0,
-    };
-
-    return sizes[type];
-}
-
-uint64_t ir_mask(IrType type)
-{
-    static const uint64_t masks[] = {
-        [IR_I8] = 0xff, [IR_I16] = 0xffff, [IR_I32] = 0xffffffff, [IR_I64] = UINT64_MAX,
-    };
-
-    return type <= IR_I64 ? masks[type] : UINT64_MAX;
-}
-
-bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value)
-{
-    const IrInsn *def;
-
-    if (!v.id || ir->value_type[v.id] == IR_FLAGS) {
-        return false;
-    }
-    def = &ir->insns[ir->value_def[v.id]];
-    if (def->op != IR_const) {
-        return false;
-    }
-    if (value) {
-        *value = def->imm;
-    }
-    return true;
 }
 
 bool ir_upper_half_is_zero(const IrBlock *ir, uint32_t id)

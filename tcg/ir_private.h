@@ -6,18 +6,6 @@
 
 #define IR_CONST_CACHE 32
 
-typedef enum OpFlags { OP_NO_FLAGS, OP_MAY_FLAGS, OP_ALWAYS_FLAGS } OpFlags;
-
-/* The facts of ops.def, for the passes, which ask for every insn. */
-typedef struct OpFact {
-    const char *name;
-    uint8_t outputs, inputs;
-    bool pure;
-    uint8_t flags; /* OpFlags */
-} OpFact;
-
-extern const OpFact ir_facts[IR_OP_COUNT];
-
 typedef struct IrConstEntry {
     uint64_t value;
     uint32_t id; /* 0: empty */
@@ -41,20 +29,13 @@ void ir_order_inputs(const IrBlock *ir, IrInsn *insn);
 /* Zeroed memory that lives until the next call for this block. */
 void *ir_scratch(IrBlock *ir, size_t size);
 
-/* Whether the insn defines flags, and how many ids it takes from `out` on. */
-static inline bool ir_defines_flags(const IrInsn *insn)
-{
-    OpFlags flags = ir_facts[insn->op].flags;
-
-    return flags == OP_ALWAYS_FLAGS || (flags == OP_MAY_FLAGS && insn->bits & IRB_FLAGS);
-}
-
+/* How many ids the insn takes from `out` on. */
 static inline unsigned ir_count_ids(const IrInsn *insn)
 {
     if (insn->op == IR_fast && !insn->out) {
         return 0;
     }
-    return ir_facts[insn->op].outputs + (insn->op == IR_raw || ir_defines_flags(insn));
+    return ir_facts[insn->op].outputs + (insn->op == IR_raw || ir_insn_defines_flags(insn));
 }
 
 /* The type of output `index` (0 or 1) of a pure operation of `type`. */

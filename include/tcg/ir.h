@@ -337,22 +337,91 @@ void ir_exit_lookup(IrBlock *ir, IrVal pc, IrBranchHint hint);
 void ir_exit_main(IrBlock *ir, TcgExit why);
 void ir_poll(IrBlock *ir, uint64_t pc);
 
-/* Whether a value is a constant, and which. */
-bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value);
 /* Whether bits 32 to 63 of an I64 value are seen to be zero. */
 bool ir_upper_half_is_zero(const IrBlock *ir, uint32_t id);
 
-/* Facts about operations, from ops.def. */
-const char *ir_op_name(IrOp op);
-int ir_op_outputs(IrOp op); /* without the flags value */
-int ir_op_inputs(IrOp op);
-bool ir_op_pure(IrOp op);
-bool ir_op_faults(const IrBlock *ir, const IrInsn *insn); /* loads, stores, raw memory, faulting calls, checked divisions */
-bool ir_op_exits(IrOp op);      /* exit_*, poll, br* */
-bool ir_insn_defines_flags(const IrInsn *insn);
-uint32_t ir_insn_flags_id(const IrInsn *insn); /* its flags value, 0 if none */
-unsigned ir_type_size(IrType type); /* bytes */
-uint64_t ir_mask(IrType type);      /* integer types */
+/* Facts about operations, from ops.def: passes and back-end ask for every insn. */
+typedef enum IrOpFlags { OP_NO_FLAGS, OP_MAY_FLAGS, OP_ALWAYS_FLAGS } IrOpFlags;
+typedef enum IrOpFaults { OP_NEVER_FAULTS, OP_FAULTS, OP_MAY_FAULT /* some of them */ } IrOpFaults;
+typedef struct IrOpFact {
+    const char *name;
+    uint8_t outputs, inputs;
+    bool pure, exits;
+    uint8_t flags;  /* IrOpFlags */
+    uint8_t faults; /* IrOpFaults */
+} IrOpFact;
+extern const IrOpFact ir_facts[IR_OP_COUNT];
+extern const uint8_t ir_type_sizes[];
+extern const uint64_t ir_type_masks[];
+
+static inline const char *ir_op_name(IrOp op)
+{
+    return ir_facts[op].name;
+}
+
+static inline int ir_op_outputs(IrOp op) /* without the flags value */
+{
+    return ir_facts[op].outputs;
+}
+
+static inline int ir_op_inputs(IrOp op)
+{
+    return ir_facts[op].inputs;
+}
+
+static inline bool ir_op_pure(IrOp op)
+{
+    return ir_facts[op].pure;
+}
+
+static inline bool ir_op_exits(IrOp op) /* exit_*, poll, br* */
+{
+    return ir_facts[op].exits;
+}
+
+bool ir_insn_may_fault(const IrBlock *ir, const IrInsn *insn);
+static inline bool ir_op_faults(const IrBlock *ir, const IrInsn *insn) /* loads, stores, raw memory, faulting calls, checked divisions */
+{
+    IrOpFaults faults = ir_facts[insn->op].faults;
+
+    return faults == OP_FAULTS || (faults == OP_MAY_FAULT && ir_insn_may_fault(ir, insn));
+}
+
+static inline bool ir_insn_defines_flags(const IrInsn *insn)
+{
+    IrOpFlags flags = ir_facts[insn->op].flags;
+
+    return flags == OP_ALWAYS_FLAGS || (flags == OP_MAY_FLAGS && insn->bits & IRB_FLAGS);
+}
+
+static inline uint32_t ir_insn_flags_id(const IrInsn *insn) /* its flags value, 0 if none */
+{
+    return ir_insn_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
+}
+
+static inline unsigned ir_type_size(IrType type) /* bytes */
+{
+    return ir_type_sizes[type];
+}
+
+static inline uint64_t ir_mask(IrType type) /* integer types */
+{
+    return ir_type_masks[type];
+}
+
+/* Whether a value is a constant, and which. */
+static inline bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value)
+{
+    const IrInsn *def = &ir->insns[ir->value_def[v.id]];
+
+    if (!v.id || ir->value_type[v.id] == IR_FLAGS || def->op != IR_const) {
+        return false;
+    }
+    if (value) {
+        *value = def->imm;
+    }
+    return true;
+}
 
 /*
  * What a pure operation computes: folding, the interpreter and the back-end tests all ask here.

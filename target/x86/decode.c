@@ -8,12 +8,16 @@ typedef struct Reader {
     uint64_t pc;
     unsigned length;
     X86DecodeResult result;
+    const uint8_t *bytes; /* as many as an instruction can have; NULL: each is asked for */
 } Reader;
 
 static uint8_t read_byte(Reader *r)
 {
     uint8_t byte = 0;
 
+    if (G_LIKELY(r->bytes && r->length < MAX_LENGTH)) {
+        return r->bytes[r->length++];
+    }
     if (r->result != DECODE_OK) {
         return 0;
     }
@@ -309,6 +313,9 @@ X86DecodeResult x86_decode(Translation *t, uint64_t mode, uint64_t pc, X86Insn *
     unsigned rxb;
     uint8_t opcode;
 
+    if (t->bytes) {
+        r.bytes = t->bytes(t, pc, MAX_LENGTH);
+    }
     memset(in, 0, sizeof(*in));
     in->pc = pc;
     in->seg_override = in->base = in->index = in->vsib = -1;

@@ -247,7 +247,7 @@ static bool next_insn(X86Translator *tr, uint64_t pc, X86Insn *in)
     if (result != DECODE_FETCH) {
         add_to_slot(tr, SLOT_PMU_LEFT, -1);
     }
-    if (result == DECODE_OK && x86_is_branch(in)) {
+    if (tr->mode & MODE_COUNT && result == DECODE_OK && x86_is_branch(in)) {
         add_to_slot(tr, SLOT_PMU_BRANCHES, 1);
     }
     tr->n_insns++;

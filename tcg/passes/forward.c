@@ -97,10 +97,8 @@ static uint32_t const_id(Forward *f, IrType type, uint64_t value)
 
 static void forget_slots(Forward *f, uint64_t slots)
 {
-    for (unsigned i = 0; i < f->ir->n_slots; i++) {
-        if (slots >> i & 1) {
-            f->slots[i] = (Known){0};
-        }
+    for (slots &= f->ir->n_slots == IR_MAX_SLOTS ? ~0ull : (1ull << f->ir->n_slots) - 1; slots; slots &= slots - 1) {
+        f->slots[__builtin_ctzll(slots)] = (Known){0};
     }
 }
 
@@ -240,7 +238,7 @@ static Sum sum_of(const IrBlock *ir, const IrInsn *insn)
     Sum s = {.out = insn->out, .at = ir->n_insns, .a = insn->in[0], .b = insn->in[1], .type = insn->type};
     uint64_t count;
 
-    if (shift->op == IR_shl && shift->type == insn->type && !ir_defines_flags(shift) &&
+    if (shift->op == IR_shl && shift->type == insn->type && !ir_insn_defines_flags(shift) &&
         ir_is_const(ir, (IrVal){shift->in[1]}, &count) && count <= 3) {
         s.b = shift->in[0];
         s.shift = count;
@@ -283,7 +281,7 @@ static void forward_pure(Forward *f, IrInsn *insn)
         emit_const(f, insn->out, insn->type, insn->imm);
         return;
     }
-    if (ir_facts[insn->op].outputs != 1 || ir_defines_flags(insn)) {
+    if (ir_facts[insn->op].outputs != 1 || ir_insn_defines_flags(insn)) {
         emit(f, insn);
         if (ir_facts[insn->op].outputs == 1 && ir_known_inputs(ir, insn, in)) { /* it is for its flags only */
             ir_eval(insn, in, out, &flags);

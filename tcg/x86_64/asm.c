@@ -1,35 +1,42 @@
 /* An assembler for x86-64: encodings with more than one form. */
 #include "asm.h"
 
-void asm_modrm(Asm *a, int reg, Rm rm)
+/* Through a pointer of its own: a store of a byte may change any, as the compiler sees it. */
+static inline uint8_t *put_modrm(uint8_t *p, int reg, const Rm *rm)
 {
-    unsigned r = (reg & 7) << 3;
-    Mem m = rm.mem;
-    bool sib;
+    unsigned r = (reg & 7) << 3, mod;
+    const Mem *m = &rm->mem;
 
-    if (!rm.is_mem) {
-        asm_byte(a, 0xc0 | r | (rm.reg & 7));
-        return;
+    if (!rm->is_mem) {
+        *p++ = 0xc0 | r | (rm->reg & 7);
+        return p;
     }
-    if (m.base == NO_REG) { /* [disp32] or [index * scale + disp32] */
-        asm_byte(a, r | 4);
-        asm_byte(a, m.scale << 6 | (m.index == NO_REG ? 4 : m.index & 7) << 3 | 5);
-        asm_u32(a, m.disp);
-        return;
+    if (m->base == NO_REG) { /* [disp32] or [index * scale + disp32] */
+        *p++ = r | 4;
+        *p++ = m->scale << 6 | (m->index == NO_REG ? 4 : m->index & 7) << 3 | 5;
+        memcpy(p, &m->disp, 4);
+        return p + 4;
     }
-    sib = m.index != NO_REG || (m.base & 7) == RSP;
     /* Base rbp or r13 without displacement means something else. */
-    unsigned mod = m.disp == 0 && (m.base & 7) != RBP ? 0 : fits_s8(m.disp) ? 1 : 2;
-
-    asm_byte(a, mod << 6 | r | (sib ? 4 : m.base & 7));
-    if (sib) {
-        asm_byte(a, m.scale << 6 | (m.index == NO_REG ? 4 : m.index & 7) << 3 | (m.base & 7));
+    mod = m->disp == 0 && (m->base & 7) != RBP ? 0 : fits_s8(m->disp) ? 1 : 2;
+    if (m->index != NO_REG || (m->base & 7) == RSP) {
+        *p++ = mod << 6 | r | 4;
+        *p++ = m->scale << 6 | (m->index == NO_REG ? 4 : m->index & 7) << 3 | (m->base & 7);
+    } else {
+        *p++ = mod << 6 | r | (m->base & 7);
     }
     if (mod == 1) {
-        asm_byte(a, m.disp);
+        *p++ = m->disp;
     } else if (mod == 2) {
-        asm_u32(a, m.disp);
+        memcpy(p, &m->disp, 4);
+        p += 4;
     }
+    return p;
+}
+
+void asm_modrm(Asm *a, int reg, Rm rm)
+{
+    a->p = put_modrm(a->p, reg, &rm);
 }
 
 static unsigned rex_bits(int reg, Rm rm)
@@ -54,29 +61,30 @@ void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm)
     /* spl, bpl, sil and dil are ah..bh without a REX prefix. */
     bool byte_rex = ((opcode & BYTE_REG) && reg >= 4) ||
                     ((opcode & BYTE_RM) && !rm.is_mem && rm.reg >= 4);
+    uint8_t *p = a->p;
 
     if (opcode & P_LOCK) {
-        asm_byte(a, 0xf0);
+        *p++ = 0xf0;
     }
     if (size == 2) {
-        asm_byte(a, 0x66);
+        *p++ = 0x66;
     }
     if (opcode >> 16 & 0xff) {
-        asm_byte(a, opcode >> 16);
+        *p++ = opcode >> 16;
     }
     if (rex || byte_rex) {
-        asm_byte(a, 0x40 | rex);
+        *p++ = 0x40 | rex;
     }
     if (opcode & MAP_MASK) {
-        asm_byte(a, 0x0f);
+        *p++ = 0x0f;
         if ((opcode & MAP_MASK) == MAP_38) {
-            asm_byte(a, 0x38);
+            *p++ = 0x38;
         } else if ((opcode & MAP_MASK) == MAP_3A) {
-            asm_byte(a, 0x3a);
+            *p++ = 0x3a;
         }
     }
-    asm_byte(a, opcode);
-    asm_modrm(a, reg, rm);
+    *p++ = opcode;
+    a->p = put_modrm(p, reg, &rm);
 }
 
 void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm)

@@ -217,11 +217,12 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
     *plan = (Plan){ 0 };
     for (uint32_t i = c->i; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
+        bool has_operand = ir_facts[insn->op].faults != OP_NEVER_FAULTS; /* perhaps */
 
-        if (is_covered_between(c, i, first)) {
+        if (has_operand && is_covered_between(c, i, first)) {
             continue;
         }
-        if (is_of_kind(c, insn, first)) {
+        if (has_operand && is_of_kind(c, insn, first)) {
             unsigned before = plan->n_roots;
             int64_t offset;
             Root *root = plan_root(c, plan, insn, first, &offset);

@@ -109,7 +109,10 @@ static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint
         }
         G_GNUC_FALLTHROUGH;
     default:
-        if (ir_op_exits(insn->op) || insn->op == IR_label || ir_op_faults(c->ir, insn)) {
+        if (ir_facts[insn->op].exits || ir_facts[insn->op].faults || insn->op == IR_label) {
+            if (!ir_op_exits(insn->op) && insn->op != IR_label && !ir_op_faults(c->ir, insn)) {
+                return;
+            }
             *live = all;
             w->mask = 0;
         }
@@ -190,6 +193,17 @@ static void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
     }
 }
 
+/* Slots that need not be stored at this exit. */
+static uint64_t dead_at_exit(const IrBlock *ir, uint32_t at, int *next)
+{
+    const GArray *dead = ir->exit_dead;
+
+    while (*next >= 0 && g_array_index(dead, IrExitDead, *next).insn > at) {
+        --*next;
+    }
+    return *next >= 0 && g_array_index(dead, IrExitDead, *next).insn == at ? g_array_index(dead, IrExitDead, *next).slots : 0;
+}
+
 void liveness(Context *c)
 {
     IrBlock *ir = c->ir;
@@ -202,33 +216,27 @@ void liveness(Context *c)
         const IrInsn *insn = &ir->insns[i];
         uint64_t exit_dead = 0;
         int inputs = ir_op_inputs(insn->op);
+        bool full_put = is_full_put(c, insn), reads;
 
-        while (next_dead >= 0 && g_array_index(ir->exit_dead, IrExitDead, next_dead).insn > i) {
-            next_dead--;
-        }
-        if (next_dead >= 0 && g_array_index(ir->exit_dead, IrExitDead, next_dead).insn == i) {
-            exit_dead = g_array_index(ir->exit_dead, IrExitDead, next_dead).slots;
-        }
         c->live_slots[i] = live;
         if (ir_op_exits(insn->op)) { /* what an exit must store; for exit_if only in its stub */
+            exit_dead = dead_at_exit(ir, i, &next_dead);
             c->live_slots[i] = all & ~exit_dead;
         }
-        c->dead[i] = (removable(c, insn) && unused(c, insn)) ||
-                     (is_full_put(c, insn) && !(live >> insn->bits & 1));
-        if (!c->dead[i] && fold_scale(c, insn)) {
-            c->dead[i] = true;
-        }
+        c->dead[i] = full_put ? !(live >> insn->bits & 1)
+                              : (removable(c, insn) && unused(c, insn)) || (insn->op == IR_shl && fold_scale(c, insn));
         if (c->dead[i]) {
             continue;
         }
         give_wishes(c, insn, &w);
         see_consumer(c, insn);
         see_effect(c, insn, i, all, ir_is_loop_edge(ir, insn) ? 0 : exit_dead, &live, &w);
+        reads = !full_put || backend.slot_reg[insn->bits] != NO_REG;
         for (int k = 0; k < inputs; k++) {
             Value *v = &c->values[insn->in[k]];
 
             v->uses = MIN(v->uses + 1, 255);
-            v->is_read |= !is_full_put(c, insn) || backend.slot_reg[insn->bits] != NO_REG;
+            v->is_read |= reads;
             if (v->last_use < 0) {
                 v->last_use = i;
             }

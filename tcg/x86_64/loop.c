@@ -530,7 +530,8 @@ bool loop_plan(Context *c)
     Loop *l = &c->loop;
     Walk *now, *end;
 
-    *l = (Loop){ .counter = NO_REG };
+    memset(l, 0, offsetof(Loop, roots)); /* few blocks are loops */
+    l->counter = NO_REG;
     if (!c->loop_wanted || !find_edge(c, l)) {
         l->edge = 0;
         return false;

@@ -61,10 +61,7 @@ typedef struct Loop {
     bool at_start;       /* the second copy is entered from the block's start, not from the edge */
     bool running;        /* the second copy is being made */
     uint16_t bases;      /* registers that it does not give away */
-    LoopRoot roots[LOOP_ROOTS];
-    unsigned n_roots;
-    LoopAccess accesses[LOOP_ACCESSES];
-    unsigned n_accesses;
+    unsigned n_roots, n_accesses;
     Linear count;        /* goes to zero by count_step an iteration; not known: it ends otherwise */
     int64_t count_step;
     int8_t counter;      /* a register that goes up or down by counter_step an iteration, NO_REG: none */
@@ -78,6 +75,8 @@ typedef struct Loop {
     uint32_t again;      /* where the first copy goes on from its edge, if not at_start */
     uint32_t otherwise;  /* where to go when a check fails */
     uint32_t top;
+    LoopRoot roots[LOOP_ROOTS];
+    LoopAccess accesses[LOOP_ACCESSES];
 } Loop;
 
 #endif

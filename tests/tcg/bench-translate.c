@@ -35,6 +35,14 @@ static bool fetch(Translation *t, uint64_t pc, uint8_t *out)
     return true;
 }
 
+static const uint8_t *bytes_at(Translation *t, uint64_t pc, unsigned size)
+{
+    const Code *code = t->engine;
+    uint64_t at = code->origin + pc - code->pc;
+
+    return pc + size <= 4096 && at < code->size && code->size - at >= size ? code->bytes + at : NULL;
+}
+
 static bool is_far(void *opaque, uint64_t pc)
 {
     enum { LONGEST_INSN = 15 };
@@ -57,7 +65,7 @@ static void __attribute__((noinline)) translate_all(Cpu *cpu, IrBlock *ir, Code 
 {
     for (uint64_t at = code->pc; at < code->pc + code->size;) {
         BlockKey key = {.pc = at & 4095, .flags = mode, .pic_bits = 64};
-        Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .engine = code};
+        Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .bytes = bytes_at, .engine = code};
         HostBlock *block;
 
         code->origin = at & ~UINT64_C(4095);
