@@ -171,6 +171,7 @@ enum { HOST_XMMS = 16 };
 typedef struct XmmCopy {
     int32_t field;
     bool whole;
+    bool clean; /* the upper doubleword is zero */
     uint32_t time;
 } XmmCopy;
 typedef struct XmmSave {
@@ -495,7 +496,8 @@ void field_put(Context *c, const IrInsn *insn);
 void code_get(Context *c, const IrInsn *insn);
 int xmm_get(Context *c, int32_t field, bool whole); /* a copy, locked for the current insn */
 int xmm_alloc(Context *c);                          /* locked */
-void xmm_set(Context *c, int xmm, int32_t field, bool whole); /* the field has just been stored from it */
+void xmm_set(Context *c, int xmm, int32_t field, bool whole, bool clean); /* the field has just been stored from it */
+bool xmm_is_clean(const Context *c, int xmm);
 void xmm_forget(Context *c, int32_t field);         /* the doubleword at this offset changes */
 void xmm_forget_all(Context *c);
 Snapshot xmm_snapshot(Context *c);

@@ -168,12 +168,25 @@ static bool is_fused(const IrFast *f)
     return f->kind == FAST_FUSED || f->kind == FAST_FUSED2;
 }
 
-/* The operation, into a register of its own; nothing has been stored. */
-static int compute(Context *c, const IrFast *f)
+/* A scalar result; with f->clear zero is beside it, which the register may have there, too. */
+static void put_scalar(Context *c, const IrFast *f, int to, bool clean)
+{
+    bool both = f->clear && clean;
+
+    sse(c, both ? MOVAPS_STORE : MOVSD_STORE, to, field(f->t));
+    xmm_set(c, to, f->t, both, clean);
+    if (f->clear && !clean) {
+        asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
+    }
+}
+
+/* The operation, into a register of its own; nothing has been stored. *clean: of a scalar's, the upper half is zero, as the operand's it comes from. */
+static int compute(Context *c, const IrFast *f, bool *clean)
 {
     bool two = is_pair(f);
     int b = xmm_get(c, f->b, two), a = f->a >= 0 ? xmm_get(c, f->a, two) : b, to;
 
+    *clean = !two && xmm_is_clean(c, f->kind == FAST_ROUND ? b : a);
     if (is_fused(f)) {
         int third = xmm_get(c, f->c, two);
 
@@ -217,8 +230,8 @@ static void check_by_traps(Context *c, const IrFast *f, int to)
 
 static void emit_number(Context *c, const IrFast *f, ColdStub *s)
 {
-    bool two = is_pair(f);
-    int to = compute(c, f);
+    bool two = is_pair(f), clean;
+    int to = compute(c, f, &clean);
 
     s->temp = to;
     if (f->traps && !is_negated(f)) {
@@ -236,8 +249,12 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
     if (f->record) {
         record(c, f);
     }
-    sse(c, two ? MOVAPS_STORE : MOVSD_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, two);
+    if (two) {
+        sse(c, MOVAPS_STORE, to, field(f->t));
+        xmm_set(c, to, f->t, true, false);
+    } else {
+        put_scalar(c, f, to, clean);
+    }
 }
 
 /* R11 as one of 32 bits; leaves if it is not. */
@@ -298,8 +315,7 @@ static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
     if (f->record) {
         record(c, f);
     }
-    sse(c, MOVSD_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, false);
+    put_scalar(c, f, to, true);
 }
 static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
 {
@@ -318,8 +334,7 @@ static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
     if (f->record) {
         record(c, f);
     }
-    sse(c, MOVSD_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, false);
+    put_scalar(c, f, to, true);
 }
 
 static void emit_widen(Context *c, const IrFast *f)
@@ -328,8 +343,7 @@ static void emit_widen(Context *c, const IrFast *f)
 
     sse(c, XORPS, to, rm_reg(to)); /* no false dependence */
     sse(c, CVTSS2SD, to, field(f->b));
-    sse(c, MOVSD_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, false);
+    put_scalar(c, f, to, true);
 }
 
 static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
@@ -351,8 +365,10 @@ static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
 static void emit_sign(Context *c, const IrFast *f)
 {
     enum { PCMPEQD = P_66 | MAP_0F | 0x76, SHIFT_Q = P_66 | MAP_0F | 0x73, LEFT = 6, RIGHT = 2, ANDPS = 0x54 };
-    int b = xmm_get(c, f->b, false), to = xmm_alloc(c);
+    int b = xmm_get(c, f->b, false), to;
+    bool clean = xmm_is_clean(c, b) && (!f->opcode || f->opcode == ANDPS); /* the mask is for both halves */
 
+    to = xmm_alloc(c);
     sse(c, MOVAPS_LOAD, to, rm_reg(b));
     if (f->opcode) {
         int mask = xmm_alloc(c);
@@ -362,11 +378,7 @@ static void emit_sign(Context *c, const IrFast *f)
         asm_byte(&c->a, f->opcode == ANDPS ? 1 : 63);
         sse(c, f->opcode | MAP_0F, to, rm_reg(mask));
     }
-    sse(c, MOVSD_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, false);
-    if (f->clear) {
-        asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
-    }
+    put_scalar(c, f, to, clean);
 }
 
 static bool host_can(const IrFast *f)
@@ -382,9 +394,6 @@ static void emit_on_host(Context *c, const IrFast *f, ColdStub *s)
     case FAST_WIDEN: emit_widen(c, f); break;
     case FAST_COMPARE: emit_fast_compare(c, f, s, s->out); break;
     default: emit_number(c, f, s); break;
-    }
-    if (f->clear) {
-        asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
     }
 }
 

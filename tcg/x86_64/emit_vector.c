@@ -168,7 +168,7 @@ void emit_steps(Context *c, const IrInsn *insn)
             s->store_at = asm_offset(&c->a);
         }
         asm_vex(&c->a, VMOVAPS_STORE, false, false, regs[V_T], 0, rm_mem(mem_state(f->t)));
-        xmm_set(c, regs[V_T], f->t, true);
+        xmm_set(c, regs[V_T], f->t, true, false);
     }
     if (s) {
         s->resume = asm_offset(&c->a);

@@ -70,18 +70,20 @@ static const IrInsn *other_half(const Context *c, const IrInsn *insn)
 static void put_both(Context *c, const IrInsn *low, const IrInsn *high)
 {
     int xmm = xmm_alloc(c), reg = value_use(c, low->in[0]);
+    bool clean = false;
     int32_t imm;
 
     asm_vex(&c->a, VMOVQ, true, false, xmm, 0, rm_reg(reg));
     if (high->in[0] == low->in[0]) {
         asm_vex(&c->a, VPUNPCKLQDQ, false, false, xmm, xmm, rm_reg(xmm));
-    } else if (!value_imm(c, high->in[0], 8, &imm) || imm) { /* otherwise it is there */
+    } else if (value_imm(c, high->in[0], 8, &imm) && !imm) {
+        clean = true;
+    } else {
         asm_vex(&c->a, VPINSRQ, true, false, xmm, xmm, rm_reg(value_use(c, high->in[0])));
         asm_byte(&c->a, 1);
     }
     asm_vex(&c->a, VMOVAPS_STORE, false, false, xmm, 0, rm_mem(mem_state(low->imm)));
-    xmm_forget(c, high->imm);
-    xmm_set(c, xmm, low->imm, true);
+    xmm_set(c, xmm, low->imm, true, clean);
     c->put_already = c->i + 1;
 }
 
@@ -138,7 +140,7 @@ void field_put(Context *c, const IrInsn *insn)
             int xmm = xmm_alloc(c);
 
             asm_op(&c->a, VMOVQ, 8, xmm, rm_reg(reg));
-            xmm_set(c, xmm, insn->imm, false);
+            xmm_set(c, xmm, insn->imm, false, true);
         }
     }
 }
@@ -182,11 +184,20 @@ int xmm_alloc(Context *c)
     return best;
 }
 
-void xmm_set(Context *c, int xmm, int32_t field, bool whole)
+void xmm_set(Context *c, int xmm, int32_t field, bool whole, bool clean)
 {
     xmm_forget(c, field);
+    if (whole) {
+        xmm_forget(c, field ^ 8);
+    }
     c->xmm_valid |= 1u << xmm;
-    c->xmm[xmm] = (XmmCopy){ .field = field, .whole = whole, .time = ++c->xmm_clock };
+    c->xmm[xmm] = (XmmCopy){ .field = field, .whole = whole, .clean = clean, .time = ++c->xmm_clock };
+}
+
+/* Copies that are loaded again, behind a call, are so by the same instruction. */
+bool xmm_is_clean(const Context *c, int xmm)
+{
+    return c->xmm_valid >> xmm & 1 && c->xmm[xmm].clean;
 }
 
 int xmm_get(Context *c, int32_t field, bool whole)
@@ -200,7 +211,7 @@ int xmm_get(Context *c, int32_t field, bool whole)
     }
     xmm = xmm_alloc(c);
     load_copy(c, xmm, field, whole);
-    xmm_set(c, xmm, field, whole);
+    xmm_set(c, xmm, field, whole, !whole);
     return xmm;
 }
 
