@@ -3,6 +3,7 @@
 
 Usage: storm.py MYNA [test...]
 """
+import gzip
 import os
 import pathlib
 import re
@@ -90,7 +91,7 @@ def macintosh(myna, board, engine='tcg', seconds=SECONDS):
         cpio.file('t/run', f'#!/bin/sh\nexec ./storm {seconds} 1\n'.encode(), 0o755)
         with open(initrd, 'wb') as f:
             f.write(mac.ppc_guest('initrd-ppc32.gz').read_bytes())
-            f.write(cpio.finish())
+            f.write(gzip.compress(cpio.finish()))
         mac.need_firmware()
         with machine.Machine(mac.firmware.system(myna, 'ppc'), '-M', board, '-accel', engine, '-kernel', mac.ppc_guest('vmlinux-pmac32'),
                              '-initrd', initrd, '-append', 'console=ttyPZ0 t=run', '-nic', 'none') as m:
