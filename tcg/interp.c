@@ -405,6 +405,19 @@ static TcgExit run_to_exit(void *state, const IrBlock *ir)
     return run(state, ir);
 }
 
+TcgExit tcg_protect(void *state, void (*fn)(void *state))
+{
+    sigjmp_buf *outer = unwind_jump, jump;
+    int unwound = sigsetjmp(jump, 0);
+
+    if (!unwound) {
+        unwind_jump = &jump;
+        fn(state);
+    }
+    unwind_jump = outer;
+    return unwound ? unwound - 1 : TCG_EXIT_LOOKUP;
+}
+
 TcgExit tcg_interpret(void *state, const IrBlock *ir, HostExit **exit, uint64_t *exit_pc)
 {
     sigjmp_buf *outer = unwind_jump;

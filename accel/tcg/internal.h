@@ -279,7 +279,6 @@ typedef struct EngineCpu {
     unsigned guest_hits;       /* by the instruction that runs */
     unsigned variant;          /* of the block that runs */
     VirtAddr fetch_addr;       /* whose fetch faulted */
-    IrBlock *calls[3];         /* see run_protected */
     const uint8_t *samples[24]; /* the guest code that was interrupted last */
     unsigned n_samples;
 

@@ -278,62 +278,31 @@ static void do_pending(EngineCpu *ec)
     }
 }
 
-enum { CALL_DELIVER, CALL_SERVICE, CALL_FETCH_FAULT };
-
-static uint64_t call_deliver(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static void call_deliver(void *state)
 {
     EngineCpu *ec = engine_of(state);
 
     ec->ops->deliver_exception(ec->cpu);
-    return 0;
 }
 
-static uint64_t call_service(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static void call_service(void *state)
 {
     EngineCpu *ec = engine_of(state);
 
     ec->ops->service(ec->cpu);
-    return 0;
 }
 
-static uint64_t call_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static void call_fetch_fault(void *state)
 {
     EngineCpu *ec = engine_of(state);
 
     ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, ec->fetch_mode);
-    return 0;
-}
-
-static const IrHelper call_helpers[] = {
-    [CALL_DELIVER] = { "deliver", call_deliver, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP, ~0, ~0 },
-    [CALL_SERVICE] = { "service", call_service, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP, ~0, ~0 },
-    [CALL_FETCH_FAULT] = { "fetch_fault", call_fetch_fault, 0, IR_VOID, EFFECT_FAULT | EFFECT_FP,
-                           ~0, ~0 },
-};
-
-/*
- * Code of the target that may unwind, but is not called by translated code: an interpreted block
- * around it gives the unwinding somewhere to go.
- */
-static TcgExit run_protected(EngineCpu *ec, unsigned call)
-{
-    static const IrVal none;
-
-    if (!ec->calls[call]) {
-        IrBlock *ir = ir_block_new(ec->ops->tcg.slots, ec->ops->tcg.n_slots, call_helpers,
-                                   G_N_ELEMENTS(call_helpers));
-
-        ir_call(ir, call, none, none, none, none);
-        ir_exit_main(ir, TCG_EXIT_LOOKUP);
-        ec->calls[call] = ir;
-    }
-    return tcg_interpret(ec->cpu->state, ec->calls[call], NULL, NULL);
 }
 
 /* Delivery may fault in turn; the target turns that into a double fault, a third into a reset. */
 static void deliver(EngineCpu *ec)
 {
-    while (run_protected(ec, CALL_DELIVER) == TCG_EXIT_EXCEPTION) {
+    while (tcg_protect(ec->cpu->state, call_deliver) == TCG_EXIT_EXCEPTION) {
     }
 }
 
@@ -385,7 +354,7 @@ static bool attend(EngineCpu *ec)
         return false;
     }
     if (requests & ~CPU_REQ_EXIT) {
-        if (run_protected(ec, CALL_SERVICE) == TCG_EXIT_EXCEPTION) {
+        if (tcg_protect(cpu->state, call_service) == TCG_EXIT_EXCEPTION) {
             deliver(ec);
         }
         if (atomic_load(&cpu->halted)) {
@@ -574,7 +543,7 @@ static TcgExit run_blocks(EngineCpu *ec, HostExit **from)
         exclusive_end(ec);
     }
     leave_blocks(ec);
-    return found.block ? why : run_protected(ec, CALL_FETCH_FAULT);
+    return found.block ? why : tcg_protect(ec->cpu->state, call_fetch_fault);
 }
 
 static void handle_exit(EngineCpu *ec, TcgExit why)

@@ -212,6 +212,8 @@ TcgExit tcg_enter(void *state, const void *code, HostExit **exit);
 
 /* From C called by translated code (or by the interpreter): abandons the block. Never returns. */
 void tcg_unwind(void *state, TcgExit why) G_GNUC_NORETURN;
+/* Outside of translated code: C that may call tcg_unwind. What it did that with, else TCG_EXIT_LOOKUP. */
+TcgExit tcg_protect(void *state, void (*fn)(void *state));
 /* The return address of the innermost call from translated code, for retaddr arguments. */
 uintptr_t tcg_caller_pc(void *state);
 /*

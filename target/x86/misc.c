@@ -245,7 +245,9 @@ void x86_emit_mov_cr(X86Translator *tr, X86Insn *in)
     } else if (tr->cpl) {
         x86_gp0(tr);
     } else if (in->row->op == 0) {
-        x86_gpr_put(tr, in, type, in->rm, X86_CALL1(tr, mov_from_cr, n));
+        static const uint32_t fields[] = { offsetof(X86State, cr0), 0, offsetof(X86State, cr2), offsetof(X86State, cr3), offsetof(X86State, cr4) };
+
+        x86_gpr_put(tr, in, type, in->rm, number < 8 ? ir_get_field(tr->ir, type, fields[number]) : X86_CALL1(tr, mov_from_cr, n));
     } else {
         X86_CALL2(tr, mov_to_cr, n, x86_arg(tr, type, x86_gpr_get(tr, in, type, in->rm)));
         x86_end_next(tr, in);

@@ -302,6 +302,18 @@ static bool load_seg_again(X86Translator *tr, X86Insn *in, int seg, IrVal select
     return true;
 }
 
+/* In 64-bit code: a selector that names no descriptor. */
+static void load_null_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector)
+{
+    IrBlock *ir = tr->ir;
+    IrVal wide = ir_zext(ir, IR_I64, IR_I16, selector);
+
+    x86_emit_other_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_and, IR_I64, wide, x86_const(tr, IR_I64, 0xfffc)), x86_const(tr, IR_I64, 0),
+                      mov_by_helper);
+    ir_put_field(ir, IR_I64, offsetof(X86State, seg[seg].limit), ir_op2(ir, IR_shl, IR_I64, wide, x86_const(tr, IR_I8, 32)));
+    ir_put(ir, IR_I64, SLOT_ES_BASE + seg, x86_const(tr, IR_I64, 0));
+}
+
 static void end_after_seg(X86Translator *tr, X86Insn *in, int seg, bool shadow)
 {
     if (seg == S_SS && shadow) {
@@ -322,6 +334,10 @@ void x86_emit_mov_to_seg(X86Translator *tr, X86Insn *in)
         return;
     }
     selector = x86_rm_get(tr, in, IR_I16);
+    if (tr->cs64 && seg != S_SS && !x86_each_insn_exits(tr)) {
+        load_null_seg(tr, in, seg, selector);
+        return;
+    }
     if (load_seg_again(tr, in, seg, selector, mov_by_helper)) {
         return;
     }
