@@ -45,6 +45,7 @@ void rig_run_words(const uint32_t *words, size_t count);
 #define MTSPR(n, rs)                X_(31, rs, (n) & 31, (n) >> 5, 467)
 #define MFSPR(rt, n)                X_(31, rt, (n) & 31, (n) >> 5, 339)
 #define MTMSR(rs)                   X_(31, rs, 0, 0, 146)
+#define MFMSR(rt)                   X_(31, rt, 0, 0, 83)
 #define BC(bo, bi, d)               (16u << 26 | (bo) << 21 | (bi) << 16 | ((d) & 0xfffc))
 #define B(d)                        (18u << 26 | ((d) & 0x3fffffc))
 #define BLR                         0x4e800020u

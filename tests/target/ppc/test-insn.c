@@ -561,6 +561,73 @@ static void the_decrementer_interrupts(void)
     g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 20);
 }
 
+/* RLWINM that clears one bit of the low word. */
+#define CLEAR_BIT(ra, rs, bit) (21u << 26 | (rs) << 21 | (ra) << 16 | (32 - (bit)) << 6 | (30 - (bit)) << 1)
+
+static void a_waiting_interrupt_comes_behind_mtmsr(void)
+{
+    static const uint32_t handler[] = { MFSPR(7, SPR_SRR0), LI(3, 99), RIG_END };
+
+    rig_reset(0);
+    rig_words(0x900, handler, 3);
+    RIG_RUN(LI(4, -1), MTSPR(SPR_DEC, 4), MFMSR(5), ORI(5, 5, 0x8000), MTMSR(5), LI(6, 1), B(0));
+    g_assert_cmpint(R[3], ==, 99);
+    g_assert_cmphex(R[7], ==, RIG_CODE + 20);
+    g_assert_cmpint(R[6], ==, 0);
+}
+
+static void what_mfmsr_read_goes_back_with_ee_off(void)
+{
+    static const uint32_t handler[] = { LI(3, 99), RIG_END };
+
+    rig_reset(0);
+    rig_words(0x900, handler, 2);
+    RIG_RUN(MFMSR(5), ORI(8, 5, 0x8000), MTMSR(8), MFMSR(9), CLEAR_BIT(10, 9, 15), MTMSR(10), LI(4, -1), MTSPR(SPR_DEC, 4), LI(6, 1),
+            MFMSR(11));
+    g_assert_cmpint(R[3], ==, 0);
+    g_assert_cmpint(R[6], ==, 1);
+    g_assert_cmphex(R[9], ==, R[5] | 0x8000);
+    g_assert_cmphex(R[11], ==, R[5] & ~UINT64_C(0x8000));
+}
+
+static void other_bits_of_what_mfmsr_read_count(void)
+{
+    static const uint32_t handler[] = { MFSPR(7, SPR_SRR0), LI(3, 99), RIG_END };
+
+    rig_reset(0);
+    rig_words(PPC_FPU, handler, 3);
+    RIG_RUN(MFMSR(5), CLEAR_BIT(5, 5, 13), MTMSR(5), 0xfc01102a /* fadd */, LI(6, 1));
+    g_assert_cmpint(R[3], ==, 99);
+    g_assert_cmphex(R[7], ==, RIG_CODE + 12);
+    g_assert_cmpint(R[6], ==, 0);
+}
+
+static void xer_keeps_what_it_has(void)
+{
+    uint64_t has = 0xe0000000 | ppc_xer_low_mask(rig_state) | (ppc_isa(rig_state, ISA_V300) ? 0xc0000 : 0);
+
+    rig_reset(0);
+    RIG_RUN(LIS(4, 0xe00c), ORI(4, 4, 0xffff), MTSPR(SPR_XER, 4), X_(31, 6, 7, 7, 138) /* adde */, MFSPR(5, SPR_XER), LI(4, 0),
+            MTSPR(SPR_XER, 4), X_(31, 8, 7, 7, 138), MFSPR(9, SPR_XER));
+    g_assert_cmphex(R[5] & ~UINT64_C(0x20040000), ==, has & ~UINT64_C(0x20040000)); /* adde has changed CA and CA32 */
+    g_assert_cmpint(R[6], ==, 1);
+    g_assert_cmpint(R[8], ==, 0);
+    g_assert_cmphex(R[9], ==, 0);
+}
+
+static void neighbours_read_one_time(void)
+{
+    uint64_t before, after;
+
+    rig_reset(0);
+    before = ppc_timebase(rig_cpu);
+    RIG_RUN(MFSPR(4, SPR_TBU_USER), MFSPR(5, SPR_TBL_USER), MFSPR(6, SPR_TBU_USER));
+    after = ppc_timebase(rig_cpu);
+    g_assert_cmphex(R[4], ==, R[6]);
+    g_assert_cmphex(R[4] << 32 | (uint32_t)R[5], >=, before);
+    g_assert_cmphex(R[4] << 32 | (uint32_t)R[5], <=, after);
+}
+
 static void doublewords_are_for_64_bits(void)
 {
     if (!ppc_is_64bit(rig_cpu)) {
@@ -612,6 +679,11 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/zeros", lines_of_zeros);
     g_test_add_func("/ppc/time-base", the_time_base_follows_the_clock);
     g_test_add_func("/ppc/decrementer", the_decrementer_interrupts);
+    g_test_add_func("/ppc/time-base/neighbours", neighbours_read_one_time);
+    g_test_add_func("/ppc/mtmsr/interrupt", a_waiting_interrupt_comes_behind_mtmsr);
+    g_test_add_func("/ppc/mtmsr/ee-off", what_mfmsr_read_goes_back_with_ee_off);
+    g_test_add_func("/ppc/mtmsr/others", other_bits_of_what_mfmsr_read_count);
+    g_test_add_func("/ppc/xer", xer_keeps_what_it_has);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
     return g_test_run();
 }
