@@ -185,6 +185,15 @@ static void cold_stcx_fails(PpcTranslator *tr, const PpcInsn *in)
     ppc_put_cr(tr, 0, ir_get(tr->ir, IR_I8, SLOT_SO));
 }
 
+/* Stores the value, or what is there once more. I8: whether the value. */
+static IrVal conditional_store(PpcTranslator *tr, IrType type, IrVal addr, IrVal old, IrVal expected, IrVal value)
+{
+    IrVal same = ir_setcond(tr->ir, COND_EQ, type, old, expected);
+
+    ir_store(tr->ir, type, addr, 0, ir_select(tr->ir, type, same, value, old), 0);
+    return same;
+}
+
 static void emit_stcx(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
@@ -201,8 +210,13 @@ static void emit_stcx(PpcTranslator *tr, const PpcInsn *in)
         value = ir_op1(ir, IR_bswap, type, value);
     }
     expected = ir_get(ir, type, SLOT_RESERVE_VALUE);
-    old = ir_atomic(ir, IR_atomic_cmpxchg, type, addr, 0, expected, value);
-    old = ir_setcond(ir, COND_EQ, type, old, expected);
+    if (cpu_count() == 1) { /* nobody stores in between */
+        old = ir_load(ir, type, addr, 0, IRM_UPDATE);
+        old = conditional_store(tr, type, addr, old, expected, value);
+    } else {
+        old = ir_atomic(ir, IR_atomic_cmpxchg, type, addr, 0, expected, value);
+        old = ir_setcond(ir, COND_EQ, type, old, expected);
+    }
     ir_put(ir, IR_I64, SLOT_RESERVE_ADDR, ppc_const(tr, IR_I64, PPC_NO_RESERVATION));
     ppc_put_cr0_eq(tr, old);
 }
