@@ -3,17 +3,26 @@
 
 static const IrVal none;
 
-/* Bit 32 of a ^ b ^ sum is the carry into the upper half. */
-static void put_ca32(PpcTranslator *tr, IrVal a, IrVal b, IrVal sum)
+/*
+ * The carry out of the lower half: without one into it, by a comparison; else bit 32 of a ^ b ^ sum, which is the one into the
+ * upper half. For b - a: ~a + b + 1 carries where b - a does not borrow.
+ */
+static void put_ca32(PpcTranslator *tr, IrVal a, IrVal b, IrVal sum, bool subtract, bool carry_in)
 {
     IrBlock *ir = tr->ir;
-    IrVal x;
+    IrVal ca32;
 
     if (!(tr->isa & ISA_V300)) {
         return;
     }
-    x = ir_op2(ir, IR_xor, IR_I64, ir_op2(ir, IR_xor, IR_I64, a, b), sum);
-    ir_put(ir, IR_I8, SLOT_CA32, ir_op2(ir, IR_and, IR_I8, ir_op2(ir, IR_shr, IR_I64, x, ppc_const(tr, IR_I8, 32)), ppc_const(tr, IR_I8, 1)));
+    if (!carry_in) {
+        ca32 = subtract ? ir_setcond(ir, COND_GEU, IR_I32, b, a) : ir_setcond(ir, COND_LTU, IR_I32, sum, b);
+    } else {
+        IrVal x = ir_op2(ir, IR_xor, IR_I64, ir_op2(ir, IR_xor, IR_I64, subtract ? ir_op1(ir, IR_not, IR_I64, a) : a, b), sum);
+
+        ca32 = ir_op2(ir, IR_and, IR_I8, ir_op2(ir, IR_shr, IR_I64, x, ppc_const(tr, IR_I8, 32)), ppc_const(tr, IR_I8, 1));
+    }
+    ir_put(ir, IR_I8, SLOT_CA32, ca32);
 }
 
 static void put_overflow(PpcTranslator *tr, IrOp op, IrVal a, IrVal b, IrVal carry, IrVal flags)
@@ -56,10 +65,7 @@ static void emit_sum(PpcTranslator *tr, unsigned rt, IrVal a, IrVal b, unsigned 
     }
     if (how & SUM_CARRY) {
         ppc_put_ca_flags(tr, flags, subtract); /* while the host has the flags */
-        if (tr->isa & ISA_V300) {
-            /* For b - a: ~a + b + 1 carries where b - a does not borrow. */
-            put_ca32(tr, subtract ? ir_op1(ir, IR_not, IR_I64, a) : a, b, value);
-        }
+        put_ca32(tr, a, b, value, subtract, how & SUM_CARRY_IN);
     }
     ppc_put_gpr(tr, rt, value);
     if (rc) {
