@@ -132,6 +132,16 @@ static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned lis
     cp->first = block;
 }
 
+static void count_block(const Block *block, int sign)
+{
+    code_stats.blocks += sign;
+    code_stats.guest_bytes += sign * (int64_t)(block->size + block->size2);
+    if (block->code) {
+        code_stats.host_bytes += sign * (int64_t)block->code->size;
+        code_stats.usual_bytes += sign * (int64_t)block->code->hot_size;
+    }
+}
+
 void code_block_insert(Block *block)
 {
     index_add(block);
@@ -140,7 +150,7 @@ void code_block_insert(Block *block)
     if (block->host2 && block->host2 != (const uint8_t *)((uintptr_t)block->host & PAGE_MASK)) {
         add_to_page(block, block->ram2, page_of(block->ram2, block->host2), 1);
     }
-    code_stats.blocks++;
+    count_block(block, 1);
 }
 
 /* The bytes that blocks cover, anew; a page without blocks is no code page any more. */
@@ -295,7 +305,7 @@ void code_block_kill(Block *block)
         dead_list = block;
         atomic_fetch_add(&dead_interpreted, 1);
     }
-    code_stats.blocks--;
+    count_block(block, -1);
     code_stats.killed++;
 }
 
@@ -519,6 +529,7 @@ void code_block_register_code(Block *block)
     g_assert(n < region_capacity);
     g_assert(n == 0 || index->blocks[n - 1]->code < block->code->code);
     index->blocks[n] = block->code;
+    code_stats.metadata += sizeof(*block) + sizeof(*index->blocks) + tcg_metadata_size(block->code);
     atomic_store_explicit(&index->n, n + 1, memory_order_release);
     block->code->engine = block;
 }
@@ -575,8 +586,10 @@ static void block_free(Block *block)
         ir_block_free(block->ir);
     }
     if (block->code) {
+        code_stats.metadata -= sizeof(*block) + sizeof(*regions->blocks) + tcg_metadata_size(block->code);
         tcg_free(block->code);
     }
+    g_free(block->holes);
     free(block);
 }
 

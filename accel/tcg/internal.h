@@ -318,8 +318,8 @@ typedef struct Block {
 
     RamBlock *ram, *ram2;
     uint32_t size, size2;     /* bytes of guest code on the first and second page */
-    BlockHole holes[BLOCK_HOLES]; /* on the first one */
-    unsigned n_holes;
+    BlockHole *holes;         /* on the first one; NULL: none */
+    uint32_t n_holes;
     uint32_t n_insns;
     int64_t born;             /* microseconds, of the monotonic clock */
     struct Block *page_next[2];
@@ -497,6 +497,9 @@ extern uint64_t eviction_count;
 extern _Atomic uint32_t dead_interpreted;
 typedef struct BlockStats {
     uint64_t blocks, killed, translated, linked, insns, evicted;
+    uint64_t guest_bytes;     /* of code that live blocks derive from */
+    uint64_t host_bytes, usual_bytes; /* of their code, and what is not out of line of it */
+    uint64_t metadata;        /* bytes besides the code, of blocks in the buffer, live or dead */
     uint64_t hot;    /* places whose blocks were made anew for that */
     uint64_t scattered; /* instructions whose sites were given up */
     uint64_t shared; /* pages whose blocks became position-independent */

@@ -29,6 +29,12 @@ char *engine_describe(void)
                            " instructions), %" PRIu64 " invalidated, %" PRIu64 " evicted, %" PRIu64
                            " hot, %" PRIu64 " scattered, %" PRIu64 " exits linked\n", stats.blocks, stats.translated, stats.insns,
                            stats.killed, stats.evicted, stats.hot, stats.scattered, stats.linked);
+    if (stats.guest_bytes) {
+        g_string_append_printf(text, "memory: live blocks have %" PRIu64 " KiB of code (%" PRIu64 " KiB on the usual path) for %" PRIu64
+                               " KiB of the guest's, %.1f bytes for each; metadata of the whole buffer %" PRIu64 " KiB\n",
+                               stats.host_bytes >> 10, stats.usual_bytes >> 10, stats.guest_bytes >> 10,
+                               (double)stats.host_bytes / stats.guest_bytes, stats.metadata >> 10);
+    }
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
 

@@ -374,7 +374,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         block->ir = ir_block_copy(t.ir);
     }
     measure(block, f, &t);
-    memcpy(block->holes, f->holes, sizeof(block->holes));
+    block->holes = f->n_holes ? g_memdup2(f->holes, f->n_holes * sizeof(*f->holes)) : NULL;
     block->n_holes = f->n_holes;
     if (code) {
         code->n_insns = t.n_insns;
@@ -506,6 +506,7 @@ void translate_discard(Block *block)
     /* Host code stays until its region is evicted, as for any dead block. */
     if (!block->code) {
         ir_block_free(block->ir);
+        g_free(block->holes);
         free(block);
     }
 }

@@ -76,7 +76,7 @@ typedef struct HostBlock {
     uint32_t pic_bits;   /* as the IrBlock had it */
     uint32_t size;       /* bytes of code */
     uint32_t hot_size;   /* of these, before what is out of line */
-    uint16_t n_exits;
+    uint16_t n_exits, max_exits;
     uint16_t n_insns;    /* guest instructions */
     HostExit *exits;
     uint8_t *fault_map;  /* private encoding, see tcg_restore */
@@ -195,6 +195,7 @@ bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptio
  */
 HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque);
 void tcg_free(HostBlock *block);
+size_t tcg_metadata_size(const HostBlock *block); /* all but the code itself */
 
 /* Code buffer: regions are filled in turn. Eviction: the engine drops all blocks of a region. */
 unsigned tcg_region_count(void);

@@ -120,13 +120,21 @@ static bool may_have_site(IrOp op)
     }
 }
 
-static HostBlock *block_new(const IrBlock *ir, unsigned copies)
+/* Whether it is an exit that the engine may link; others need no HostExit. In loops, whose exits are made in more than one way, all count. */
+static bool may_be_linked(Context *c, const IrInsn *insn)
 {
+    return (insn->op == IR_exit_if || insn->op == IR_exit_jump) &&
+           (c->loop.edge || c->ir->links_far || !c->far_exit(c->opaque, insn->imm));
+}
+
+static HostBlock *block_new(Context *c, unsigned copies)
+{
+    const IrBlock *ir = c->ir;
     unsigned exits = 0, insns = 0, accesses = 0;
     HostBlock *block;
 
     for (uint32_t i = 0; i < ir->n_insns; i++) {
-        exits += ir->insns[i].op == IR_exit_if || ir->insns[i].op == IR_exit_jump;
+        exits += may_be_linked(c, &ir->insns[i]);
         insns += ir->insns[i].op == IR_insn_start;
         accesses += may_have_site(ir->insns[i].op);
     }
@@ -135,6 +143,7 @@ static HostBlock *block_new(const IrBlock *ir, unsigned copies)
     block = g_malloc0(sizeof(HostBlock) + exits * sizeof(HostExit) + accesses * sizeof(TcgSiteUse));
     block->exits = (HostExit *)(block + 1);
     block->sites = (TcgSiteUse *)(block->exits + exits);
+    block->max_exits = exits;
     block->max_sites = accesses;
     block->n_insns = insns;
     return block;
@@ -466,7 +475,7 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     if (ir->pic_bits) {
         emit_pic_entry(c);
     }
-    block = c->block = block_new(ir, loop_plan(c) ? 2 : 1);
+    block = c->block = block_new(c, loop_plan(c) ? 2 : 1);
     if (!emit_all(c)) {
         g_free(block);
         return NULL;
@@ -512,6 +521,12 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
         }
     }
     return compile(c, ir, far_exit, opaque);
+}
+
+size_t tcg_metadata_size(const HostBlock *block)
+{
+    return sizeof(*block) + block->max_exits * sizeof(*block->exits) + block->max_sites * sizeof(*block->sites) + block->fault_map_size +
+           block->n_traps * sizeof(*block->traps);
 }
 
 void tcg_free(HostBlock *block)

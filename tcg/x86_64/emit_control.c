@@ -122,6 +122,7 @@ static HostExit *exit_new(Context *c, uint64_t pc)
 {
     HostExit *exit = &c->block->exits[c->block->n_exits++];
 
+    g_assert(c->block->n_exits <= c->block->max_exits);
     exit->pc = pc;
     exit->block = c->block;
     return exit;
