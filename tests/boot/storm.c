@@ -200,6 +200,10 @@ static unsigned make_adder(Thread *t, uint8_t *to, uint64_t seed, int only)
 #if defined(__x86_64__) || defined(__i386__)
     to[at++] = 0xc3;
 #else
+#ifdef __powerpc64__
+    memcpy(to + at, &(uint32_t){ 0x78630020 }, 4); /* clrldi r3, r3, 32 */
+    at += 4;
+#endif
     memcpy(to + at, &(uint32_t){ 0x4e800020 }, 4); /* blr */
     at += 4;
 #endif
