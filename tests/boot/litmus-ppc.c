@@ -322,7 +322,8 @@ enum { BOUND = 50 };
 static struct {
     _Alignas(128) volatile uint64_t fetched, stored, swapped, maximum;
     volatile uint32_t word, lock, guarded, none;
-    _Alignas(32) volatile uint32_t low, bounded, high;
+    _Alignas(32) volatile uint32_t low; /* of this one only: the next ones are in its block of 32 bytes */
+    volatile uint32_t bounded, high;
 } amo;
 static atomic_ullong put_in, got_out, up, down;
 
