@@ -124,6 +124,7 @@ typedef struct JumpCache {
 } JumpCache;
 
 #define JUMP_CACHES 8
+#define PAGE_FILTER_WORDS 512
 #define LARGE_RANGES 16
 #define FLUSH_LOG 512
 
@@ -141,7 +142,7 @@ typedef struct SpaceTables {
     JumpCache jumps[JUMP_CACHES];
     uint64_t code_seq;  /* how many new code pages its store entries know of */
     bool has_jumps;
-    uint64_t jump_pages[512]; /* filter of the pages that entries of the jump caches are on */
+    uint64_t jump_pages[PAGE_FILTER_WORDS]; /* filter of the pages that entries of the jump caches are on */
 } SpaceTables;
 
 /* A page of a context, and the entry of a table that maps it. */
@@ -194,7 +195,7 @@ typedef struct Globals {
     LargeRanges large;
     SpaceTables shared;
     MmuContext *owner;       /* NULL: nobody */
-    uint64_t linked_pages[512]; /* filter of those that far exits were linked to */
+    uint64_t linked_pages[PAGE_FILTER_WORDS]; /* filter of those that far exits were linked to */
     uint64_t linked_first, linked_last; /* the lowest and the highest of them */
     bool has_links;
     unsigned local_switches; /* that found much code on pages of the owner's */
@@ -415,8 +416,8 @@ void context_drop_flagged_stores(EngineCpu *ec);
 /* The context's own tables, and what the shared ones have of its pages that are not global. */
 void context_flush(EngineCpu *ec, MmuContext *context, bool keep_global);
 void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
-void jumps_clear(JumpCache *jumps, bool keep_global);
-void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
+/* Where the current context has its tables of this mode. */
+SpaceTables *context_tables(EngineCpu *ec, unsigned mode);
 /* A far exit was linked to the page: until its global mapping goes. */
 void globals_note_link(EngineCpu *ec, uint64_t addr);
 void engine_flush_all(Cpu *cpu);
@@ -444,6 +445,12 @@ void smc_hold(EngineCpu *ec, RamBlock *ram, uint64_t page); /* until its code_pa
 void smc_code_differs(Cpu *cpu, VirtAddr addr, unsigned size);
 void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
+
+/* jumps.c, general registers only. */
+void jumps_allocate(JumpCache *jumps, uint32_t size); /* a power of two of places, empty */
+void jumps_clear(JumpCache *jumps, bool keep_global);
+void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
+void jumps_drop_page(JumpCache *jumps, uint64_t addr);
 
 /* lookup.c, general registers only. Changes of the index are under tb_lock, who looks uses blocks. */
 /* A block for the key and variant; one that goes on in a second page only if that is at host2. */
