@@ -489,6 +489,7 @@ static void forget(PpcState *s, uint32_t vector)
 void ppc_service(Cpu *cpu)
 {
     PpcState *s = ppc_state(cpu);
+    bool looked = false;
     uint32_t vector;
 
     cpu_clear_request(cpu, CPU_REQ_INTR | CPU_REQ_TIMER);
@@ -498,9 +499,13 @@ void ppc_service(Cpu *cpu)
     cpu_clear_request(cpu, CPU_REQ_INTR); /* a look at interrupts that wait, which comes now */
     if (ppc_isa(s, ISA_BOOKE) && (atomic_load(&s->pending) & PPC_INT_DEC)) {
         ppc_booke_timers_poll(s);
+        looked = true;
     }
     vector = wanted(s);
     if (!vector) {
+        if (looked && cpu->woken) { /* for that look only */
+            atomic_store(&cpu->halted, true);
+        }
         return;
     }
     forget(s, vector);

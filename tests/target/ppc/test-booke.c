@@ -368,6 +368,24 @@ static void the_watchdog_warns(void)
     g_assert_cmphex(rig_state->spr[SPR_CSRR0], ==, RIG_CODE + 4);
 }
 
+/* The decrementer's end is noted, and wakes nobody who has it masked; the watchdog's does later. */
+static void masked_timers_do_not_wake(void)
+{
+    start();
+    rig_state->spr[SPR_HID0] |= 0x00e00000; /* e500: DOZE, NAP, SLEEP */
+    R[4] = 100;
+    R[5] = TCR_WIE | TCR_DIE;
+    if (!is_440) {
+        R[5] |= (uint32_t)(46 & 3) << 30 | (46 >> 2) << 17;
+    }
+    R[6] = MSR_POW | MSR_CE;
+    RIG_RUN(MTSPR(SPR_TCR, 5), MTSPR(SPR_DEC, 4), MTMSR(6), LI(9, 1), B(0));
+    g_assert_cmpint(R[31], ==, WATCHDOG_);
+    g_assert_cmphex(rig_state->spr[SPR_TSR] & (TSR_ENW | TSR_DIS), ==, TSR_ENW | TSR_DIS);
+    g_assert_cmpint(R[9], ==, 0);
+    g_assert_cmphex(rig_state->spr[SPR_CSRR0], ==, RIG_CODE + 12);
+}
+
 static void reset_of_the_watchdog_cannot_be_taken_back(void)
 {
     start();
@@ -458,6 +476,7 @@ int main(int argc, char **argv)
     TEST(without_reload_it_stays_at_zero);
     TEST(the_interval_timer_interrupts);
     TEST(the_watchdog_warns);
+    TEST(masked_timers_do_not_wake);
     TEST(reset_of_the_watchdog_cannot_be_taken_back);
     TEST(a_step_is_a_debug_interrupt);
     TEST(snapshots_have_the_tlb);
