@@ -380,6 +380,8 @@ extern const EngineOps tcg_engine_ops;
 PageEntry *mmu_page(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode, uintptr_t retaddr);
 /* The same, NULL for a fault, which the walk has recorded. */
 PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode);
+/* What the second level has under a tag, without a walk; or NULL. */
+PageEntry *mmu_known_page(EngineCpu *ec, uint64_t tag);
 
 /* tlb.c and context.c, general registers only. */
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which);

@@ -78,14 +78,6 @@ void index_each_remove(void (*remove)(Block *block))
     }
 }
 
-static const PageEntry *page_at(EngineCpu *ec, uint64_t vaddr)
-{
-    uint64_t tag = (vaddr & PAGE_MASK) | ec->fetch_mode;
-    const PageEntry *entry = pages_find(&ec->context->pages, tag);
-
-    return entry ? entry : pages_find(&ec->globals->pages, tag);
-}
-
 static const CodePage *known_code_page(const PageEntry *entry)
 {
     void **pages = __atomic_load_n(&entry->ram->page_data, __ATOMIC_ACQUIRE);
@@ -106,7 +98,7 @@ const void *lookup_in_code(void *state, uint64_t pc)
     if (!ec->finds_in_code || !ec->context || !jumps || jumps->entries != ec->cpu->hot->jump_cache) {
         return NULL;
     }
-    entry = page_at(ec, jumps->base + pc);
+    entry = mmu_known_page(ec, ((jumps->base + pc) & PAGE_MASK) | ec->fetch_mode);
     if (!entry || !entry->host || !(entry->prot & PROT_FETCH)) {
         return NULL;
     }

@@ -95,8 +95,7 @@ static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const 
     return entry;
 }
 
-/* What the second level has under a tag. */
-static PageEntry *known_page(EngineCpu *ec, uint64_t tag)
+PageEntry *mmu_known_page(EngineCpu *ec, uint64_t tag)
 {
     PageEntry *entry = pages_find(&ec->context->pages, tag);
 
@@ -112,7 +111,7 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
     if (!ec->context) {
         engine_update_mode(ec->cpu);
     }
-    entry = known_page(ec, tag);
+    entry = mmu_known_page(ec, tag);
     if (entry && entry->prot & 1 << access) {
         return entry;
     }
@@ -446,7 +445,7 @@ static void fill_for_next(EngineCpu *ec, uint64_t addr, unsigned size, MmuAccess
     if (crosses_page(addr, size)) {
         return;
     }
-    entry = known_page(ec, (addr & PAGE_MASK) | ec->mode);
+    entry = mmu_known_page(ec, (addr & PAGE_MASK) | ec->mode);
     if (entry && entry->prot & 1 << access &&
         !(entry->prot & PROT_WATCH) && !is_io(entry, store) && !(store && atomic_load(entry->flags))) {
         tlb_fill(ec, ec->tlb[ec->mode], entry, addr & PAGE_MASK, !store, store);

@@ -22,11 +22,6 @@ Ticks *ticks_new(Line *irq)
     return ticks;
 }
 
-void ticks_free(Ticks *ticks)
-{
-    g_free(ticks);
-}
-
 void ticks_ended(Ticks *ticks, uint64_t periods)
 {
     if (!ticks) {

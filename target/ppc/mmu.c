@@ -163,19 +163,18 @@ void ppc_mmu_reset(PpcState *s)
     s->sr_changed = false;
 }
 
-uint64_t ppc_helper_mtsr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, uint64_t d)
-{
-    s->sr_changed |= s->sr[n & 15] != (uint32_t)value;
-    s->sr[n & 15] = (uint32_t)value;
-    ppc_write_sr_hash64(s, n & 15, value);
-    return 0;
-}
-
 /* Of processors without an SLB. */
 uint64_t ppc_helper_mtsr_32(PpcState *s, uint64_t n, uint64_t value, uint64_t c, uint64_t d)
 {
     s->sr_changed |= s->sr[n & 15] != (uint32_t)value;
     s->sr[n & 15] = (uint32_t)value;
+    return 0;
+}
+
+uint64_t ppc_helper_mtsr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, uint64_t d)
+{
+    ppc_helper_mtsr_32(s, n, value, c, d);
+    ppc_write_sr_hash64(s, n & 15, value);
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * Vector elements on the move: pack, unpack, merge, splat, permute, insert, extract (Power ISA, book I, 6.8),
  * and what counts or gathers bits.
  */
+#include "target/ppc/internal.h"
 #include "vec.h"
 #include "vec_ops.h"
 
@@ -170,6 +171,12 @@ void ppc_exec_vpermxor(PpcState *s, uint32_t insn)
     *vec_t(s, insn) = r;
 }
 
+/* The bit of A that a byte of B names; those from the 128th on are zero. */
+static unsigned named_bit(const PpcVec *a, unsigned index)
+{
+    return a->d[index >> 6 & 1] >> (~index & 63) & ~index >> 7 & 1;
+}
+
 /* All ones in each byte for which vbpermq has a one. */
 uint64_t ppc_helper_vec_bits_of(PpcState *s, uint64_t row, uint64_t insn, uint64_t c, uint64_t d)
 {
@@ -177,9 +184,7 @@ uint64_t ppc_helper_vec_bits_of(PpcState *s, uint64_t row, uint64_t insn, uint64
     PpcVec r;
 
     for (unsigned i = 0; i < 16; i++) {
-        unsigned index = b->b[i];
-
-        r.b[i] = a->d[index >> 6 & 1] >> (~index & 63) & ~index >> 7 & 1 ? 0xff : 0;
+        r.b[i] = named_bit(a, b->b[i]) ? 0xff : 0;
     }
     *vec_t(s, insn) = r;
     return 0;
@@ -192,9 +197,7 @@ void ppc_exec_vbpermq(PpcState *s, uint32_t insn)
     uint64_t r = 0;
 
     for (unsigned i = 0; i < 16; i++) {
-        unsigned index = b->b[BYTE_AT(i)];
-
-        r = r << 1 | (a->d[index >> 6 & 1] >> (~index & 63) & ~index >> 7 & 1);
+        r = r << 1 | named_bit(a, b->b[BYTE_AT(i)]);
     }
     *vec_t(s, insn) = (PpcVec){ .d = { r, 0 } };
 }

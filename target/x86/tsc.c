@@ -27,16 +27,15 @@ static void measure(void)
     frequency = (frequency + 5000) / 10000 * 10000;
 }
 
-/* What translated code adds is no longer right. */
-static void forget(X86State *s)
+void x86_tsc_rules_changed(X86State *s)
 {
-    s->tsc_left = 0;
+    s->tsc_left = 0; /* what translated code adds is no longer right */
 }
 
 static void forget_all(void)
 {
     for (int i = 0; i < cpu_count(); i++) {
-        forget(x86_state(cpu_get(i)));
+        x86_tsc_rules_changed(x86_state(cpu_get(i)));
     }
 }
 
@@ -93,11 +92,6 @@ uint64_t x86_tsc_read(X86State *s)
     return x86_tsc(s);
 }
 
-void x86_tsc_rules_changed(X86State *s)
-{
-    forget(s);
-}
-
 /* The first processor's reset is that of all: they stay in step. */
 void x86_tsc_reset(X86State *s)
 {
@@ -106,13 +100,13 @@ void x86_tsc_reset(X86State *s)
         forget_all();
     }
     s->tsc_offset = 0;
-    forget(s);
+    x86_tsc_rules_changed(s);
 }
 
 void x86_tsc_set(X86State *s, uint64_t value)
 {
     s->tsc_offset += value - x86_tsc(s);
-    forget(s);
+    x86_tsc_rules_changed(s);
 }
 
 uint64_t x86_tsc_host_offset(const X86State *s)
@@ -125,7 +119,7 @@ uint64_t x86_tsc_host_offset(const X86State *s)
 void x86_tsc_set_host_offset(X86State *s, uint64_t offset)
 {
     s->tsc_offset += offset - x86_tsc_host_offset(s);
-    forget(s);
+    x86_tsc_rules_changed(s);
 }
 
 uint64_t helper_rdrand(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -83,7 +83,7 @@ static void see_get(Backward *b, const IrInsn *insn)
 /* An operation of which only the flags, or only one half, is used may be a cheaper one. */
 static void reduce(const Backward *b, IrInsn *insn)
 {
-    uint32_t flags_id = ir_insn_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
+    uint32_t flags_id = ir_insn_flags_id(insn);
 
     if (flags_id && ir_facts[insn->op].flags != OP_ALWAYS_FLAGS && !b->live[flags_id]) {
         insn->bits &= ~IRB_FLAGS;
@@ -101,7 +101,7 @@ static void reduce(const Backward *b, IrInsn *insn)
 
 static bool pure_is_live(const Backward *b, const IrInsn *insn)
 {
-    uint32_t flags_id = ir_insn_defines_flags(insn) ? insn->out + ir_facts[insn->op].outputs : 0;
+    uint32_t flags_id = ir_insn_flags_id(insn);
 
     for (int i = 0; i < ir_facts[insn->op].outputs; i++) {
         if (b->live[insn->out + i]) {

@@ -109,10 +109,7 @@ static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint
         }
         G_GNUC_FALLTHROUGH;
     default:
-        if (ir_facts[insn->op].exits || ir_facts[insn->op].faults || insn->op == IR_label) {
-            if (!ir_op_exits(insn->op) && insn->op != IR_label && !ir_op_faults(c->ir, insn)) {
-                return;
-            }
+        if (ir_op_exits(insn->op) || insn->op == IR_label || ir_op_faults(c->ir, insn)) {
             *live = all;
             w->mask = 0;
         }

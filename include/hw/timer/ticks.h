@@ -13,8 +13,7 @@ typedef struct Ticks Ticks;
  * would have had each taken: guests that count ticks lose time, and Linux's test of its timer fails. So edges are counted
  * against interrupts taken, and made up for.
  */
-Ticks *ticks_new(Line *irq);
-void ticks_free(Ticks *ticks);
+Ticks *ticks_new(Line *irq); /* of a board, for good */
 /* `periods` have ended, for which one edge was just made. NULL as `ticks` does nothing, here and below. */
 void ticks_ended(Ticks *ticks, uint64_t periods);
 /* A processor has taken the interrupt (and ended it, where that can be told): another edge, if one is owed. */
