@@ -17,37 +17,6 @@ static uint64_t swap(uint64_t value, unsigned size)
     return __builtin_bswap64(value) >> (64 - 8 * size);
 }
 
-static uint64_t load_host(const uint8_t *p, unsigned size)
-{
-    switch (size) {
-    case 1:
-        return *p;
-    case 2:
-        return load_le16(p);
-    case 4:
-        return load_le32(p);
-    default:
-        return load_le64(p);
-    }
-}
-
-static void store_host(uint8_t *p, uint64_t value, unsigned size)
-{
-    switch (size) {
-    case 1:
-        *p = value;
-        break;
-    case 2:
-        store_le16(p, value);
-        break;
-    case 4:
-        store_le32(p, value);
-        break;
-    default:
-        store_le64(p, value);
-    }
-}
-
 static unsigned min_size(const RegionOps *ops)
 {
     return ops->min_size ? ops->min_size : 1;
@@ -159,7 +128,7 @@ static uint64_t load_range(const MemoryRange *range, PhysAddr addr, unsigned siz
     PhysAddr offset = range->offset + (addr - range->start);
 
     if (range->ram) {
-        return load_host(range->ram->host + offset, size);
+        return load_le(range->ram->host + offset, size);
     }
     if (range->region) {
         return read_device(range->region, offset, size);
@@ -184,7 +153,7 @@ static void store_range(const MemoryRange *range, PhysAddr addr, uint64_t value,
     PhysAddr offset = range->offset + (addr - range->start);
 
     if (goes_to_ram(range)) {
-        store_host(range->ram->host + offset, value, size);
+        store_le(range->ram->host + offset, value, size);
         ram_mark_dirty(range->ram, offset, size);
     } else if (goes_to_device(range)) {
         write_device(range->region, offset, value, size);

@@ -34,6 +34,38 @@ LOAD_STORE(64, be, __builtin_bswap64)
 #endif
 #undef LOAD_STORE
 
+/* Of 1, 2, 4 or 8 bytes. */
+static inline uint64_t load_le(const void *p, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return *(const uint8_t *)p;
+    case 2:
+        return load_le16(p);
+    case 4:
+        return load_le32(p);
+    default:
+        return load_le64(p);
+    }
+}
+
+static inline void store_le(void *p, uint64_t v, unsigned size)
+{
+    switch (size) {
+    case 1:
+        *(uint8_t *)p = v;
+        break;
+    case 2:
+        store_le16(p, v);
+        break;
+    case 4:
+        store_le32(p, v);
+        break;
+    default:
+        store_le64(p, v);
+    }
+}
+
 static inline uint64_t bits_get(uint64_t v, unsigned low, unsigned width)
 {
     return v >> low & (UINT64_MAX >> (64 - width));

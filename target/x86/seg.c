@@ -79,25 +79,6 @@ static uint8_t *stack_host(X86State *s, Stack *k, VirtAddr addr, unsigned size, 
     return k->frame ? stack_look(s, k, addr, size, access, ra) : stack_seen(k, addr, size);
 }
 
-static void write_sized(uint8_t *to, unsigned size, uint64_t value)
-{
-    switch (size) {
-    case 2:
-        store_le16(to, value);
-        break;
-    case 4:
-        store_le32(to, value);
-        break;
-    default:
-        store_le64(to, value);
-    }
-}
-
-static uint64_t read_sized(const uint8_t *from, unsigned size)
-{
-    return size == 2 ? load_le16(from) : size == 4 ? load_le32(from) : load_le64(from);
-}
-
 void stack_push(X86State *s, Stack *k, unsigned size, uint64_t value, uintptr_t ra)
 {
     uint64_t sp = (k->sp - size) & k->mask;
@@ -106,7 +87,7 @@ void stack_push(X86State *s, Stack *k, unsigned size, uint64_t value, uintptr_t 
     stack_check(s, k, sp, size, ra);
     host = stack_host(s, k, linear(s, k->base + sp), size, MMU_STORE, ra);
     if (host) {
-        write_sized(host, size, value);
+        store_le(host, value, size);
     } else {
         store_linear(s, k->base + sp, value, size, k->mode, ra);
     }
@@ -128,7 +109,7 @@ uint64_t stack_pop(X86State *s, Stack *k, unsigned size, uintptr_t ra)
 
     stack_check(s, k, sp, size, ra);
     host = stack_host(s, k, linear(s, k->base + sp), size, MMU_LOAD, ra);
-    value = host ? read_sized(host, size) : load_linear(s, k->base + sp, size, k->mode, ra);
+    value = host ? load_le(host, size) : load_linear(s, k->base + sp, size, k->mode, ra);
 
     k->sp = merge(k->sp, k->sp + size, k->mask);
     return value;
