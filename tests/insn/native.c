@@ -104,7 +104,7 @@ __asm__(".text\n"
         "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
         "  ret\n");
 
-static bool has_ldt;
+static bool has_ldt, has_32;
 
 static bool set_ldt(unsigned entry, uint32_t base, unsigned contents)
 {
@@ -119,7 +119,7 @@ bool native_has(NativeMode mode, uint16_t *code, uint16_t *data)
 {
     *code = mode == NATIVE_64 ? USER_CS64 : mode == NATIVE_32 ? USER_CS32 : LDT_CODE;
     *data = mode == NATIVE_16 ? LDT_DATA : USER_DS;
-    return mode != NATIVE_16 || has_ldt;
+    return mode == NATIVE_64 || (has_32 && (mode == NATIVE_32 || has_ldt));
 }
 
 /* Where the fault found the guest's registers. */
@@ -149,6 +149,14 @@ static void handle(int number, siginfo_t *info, void *context)
     siglongjmp(on_fault, 1);
 }
 
+/* Sandboxes may keep a process to 64-bit code. */
+static bool try_32(void)
+{
+    *NATIVE_REGS = (NativeRegs){.code = NATIVE_CODE, .flags = 0x202};
+    native_finish((uint8_t *)NATIVE_CODE, NATIVE_32);
+    return native_run(NATIVE_32) < 0;
+}
+
 bool native_init(void)
 {
     static const uint8_t jump32[] = {0xff, 0x24, 0x25, 0xa8, 0x00, 0x00, 0x20};
@@ -170,6 +178,7 @@ bool native_init(void)
     sigaction(SIGILL, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
     sigaction(SIGBUS, &action, NULL);
+    has_32 = try_32();
     return true;
 }
 

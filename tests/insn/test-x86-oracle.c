@@ -822,10 +822,12 @@ static bool never_far(void *opaque, uint64_t pc)
     return false;
 }
 
-/* Every access remembers its page. */
-static bool never_scattered(void *opaque, uint64_t pc)
+/* Every access remembers its page, or none does. */
+static bool all_scattered;
+
+static bool is_scattered(void *opaque, uint64_t pc)
 {
-    return false;
+    return all_scattered;
 }
 
 static TcgExit run_compiled(X86State *s)
@@ -834,7 +836,7 @@ static TcgExit run_compiled(X86State *s)
     HostExit *out;
     TcgExit why;
 
-    ir->scattered = never_scattered;
+    ir->scattered = is_scattered;
     block = tcg_compile(ir, never_far, NULL);
     if (!block) { /* the buffer is full: nothing in it is needed any more */
         tcg_region_next();
@@ -1008,6 +1010,62 @@ static void build_moves(Case *one, GRand *rand, NativeMode mode)
     native_finish(at, mode);
 }
 
+/* Accesses by what is chosen, or counted, off one of three pointers, which may change before the access. */
+static void build_choices(Case *one, GRand *rand, NativeMode mode)
+{
+    static const uint8_t bases[] = {R_BX, R_SI, R_DI}, chosen[] = {R_CX, R_DX, R_BP};
+    enum { COUNT = 4 };
+    uint8_t *begin = (uint8_t *)NATIVE_CODE;
+    Code c = {.at = begin, .rand = rand, .is32 = mode != NATIVE_64};
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        unsigned base = bases[any(&c, 3)], p = chosen[any(&c, 3)], kind = any(&c, 6), cc = any(&c, 16);
+
+        /* cmp base, another; then lea p, [base+d]; cmovcc p, base (or another pointer) */
+        bytes(&c, c.is32 ? 0x39 : 0x3948, c.is32 ? 1 : 2);
+        byte(&c, 0xc0 | bases[any(&c, 3)] << 3 | base);
+        if (kind < 4) {
+            bytes(&c, c.is32 ? 0x8d : 0x8d48, c.is32 ? 1 : 2);
+            byte(&c, 0x40 | p << 3 | base);
+            byte(&c, any(&c, 64) - 32);
+            bytes(&c, c.is32 ? 0x400f | cc << 8 : 0x400f48 | cc << 16, c.is32 ? 2 : 3);
+            byte(&c, 0xc0 | p << 3 | (any(&c, 8) ? base : bases[any(&c, 3)]));
+        } else { /* setcc al, or nothing; and eax, 7; lea p, [base+rax*4+d] */
+            bytes(&c, 0xc0900f | cc << 8, kind == 4 ? 3 : 0);
+            bytes(&c, any(&c, 2) ? 0x07e083 : 0x01e083, 3);
+            bytes(&c, c.is32 ? 0x8d : 0x8d48, c.is32 ? 1 : 2);
+            byte(&c, 0x44 | p << 3);
+            byte(&c, 0x80 | base);
+            byte(&c, any(&c, 64) - 32);
+        }
+        switch (any(&c, 8)) {
+        case 0: /* the pointer becomes another, or moves on */
+            bytes(&c, c.is32 ? 0x89 : 0x8948, c.is32 ? 1 : 2);
+            byte(&c, 0xc0 | bases[any(&c, 3)] << 3 | base);
+            break;
+        case 1:
+            bytes(&c, c.is32 ? 0x83 : 0x8348, c.is32 ? 1 : 2);
+            byte(&c, 0xc0 | base);
+            byte(&c, any(&c, 64));
+            break;
+        }
+        if (!c.is32 && any(&c, 2)) {
+            byte(&c, 0x48);
+        }
+        byte(&c, any(&c, 3) ? 0x8b : any(&c, 2) ? 0x89 : 0x01); /* load, store, or add to memory */
+        byte(&c, 0x40 | (any(&c, 4) ? R_AX : p) << 3 | p);
+        byte(&c, any(&c, 32));
+    }
+    one->undefined = 0;
+    g_string_assign(one->text, "choices:");
+    for (uint8_t *at = begin; at < c.at; at++) {
+        g_string_append_printf(one->text, " %02x", *at);
+    }
+    one->undefined = A;
+    one->size = c.at - begin;
+    native_finish(c.at, mode);
+}
+
 static void random_state(NativeRegs *regs, GRand *rand, NativeMode mode)
 {
     static const uint8_t pointers[] = {3, 6, 7, 12, 13};
@@ -1086,8 +1144,30 @@ static void compare(const Case *one, const Variant *v, const NativeRegs *before,
     }
 }
 
+/* On the host, or where that runs 64-bit code only, in the plain interpreter. Registers and flags go to NATIVE_REGS. */
+static int run_reference(const Case *one, const NativeRegs *before, NativeMode mode, bool real)
+{
+    static const Variant plain = {1, false, false};
+    X86State *s = x86_state(cpu);
+    uint16_t code, data;
+    int vector;
+
+    *NATIVE_REGS = *before;
+    if (native_has(mode, &code, &data)) {
+        return native_run(mode);
+    }
+    load_guest(before, mode, real);
+    vector = guest_run(before->code + one->size, &plain);
+    memcpy(NATIVE_REGS->gpr, s->reg, sizeof(s->reg));
+    NATIVE_REGS->flags = x86_flags(s);
+    NATIVE_REGS->fault_pc = s->pc;
+    return vector;
+}
+
+typedef enum What { INSTRUCTIONS, MOVES, CHOICES } What;
+
 /* real: the guest in real mode, where 16-bit code does the same but for what is undefined there. */
-static void run_random(NativeMode mode, bool real, bool moves)
+static void run_random(NativeMode mode, bool real, What what)
 {
     static const Variant variants[] = {
         {64, true, false}, {1, false, false}, {64, false, false}, {64, true, true}, {2, true, true},
@@ -1099,8 +1179,9 @@ static void run_random(NativeMode mode, bool real, bool moves)
     g_autofree uint8_t *initial = g_malloc(NATIVE_DATA_SIZE), *result = g_malloc(NATIVE_DATA_SIZE);
     Case one = {.text = g_string_new(NULL)};
     GRand *rand = g_rand_new();
+    uint16_t code, data;
 
-    g_test_message("seed %u", seed);
+    g_test_message("seed %u%s", seed, native_has(mode, &code, &data) ? "" : "; the host runs 64-bit code only: the interpreter stands in");
     for (unsigned i = 0; i < NATIVE_DATA_SIZE; i++) {
         initial[i] = i % 7 == 0 ? 0 : i * 37 >> 3;
     }
@@ -1110,14 +1191,20 @@ static void run_random(NativeMode mode, bool real, bool moves)
         int native_vector;
 
         g_rand_set_seed(rand, seed + round);
-        if (moves) {
+        all_scattered = what == CHOICES || (what == MOVES && round & 1);
+        if (what == MOVES) {
             build_moves(&one, rand, mode);
+        } else if (what == CHOICES) {
+            build_choices(&one, rand, mode);
         } else {
             build_case(&one, rand, g_getenv("MYNA_ONLY"), mode, real);
         }
         random_state(&before, rand, mode);
-        *NATIVE_REGS = before;
-        native_vector = native_run(mode);
+        if (what == CHOICES && round & 1) { /* near a page's end */
+            before.gpr[R_BX] |= 0xfc0;
+            before.gpr[R_SI] |= 0xfc0;
+        }
+        native_vector = run_reference(&one, &before, mode, real);
         memcpy(result, (void *)NATIVE_DATA, NATIVE_DATA_SIZE);
         for (unsigned i = 0; i < G_N_ELEMENTS(variants); i++) {
             int vector;
@@ -1135,12 +1222,12 @@ static void run_random(NativeMode mode, bool real, bool moves)
 
 static void random_integer_instructions_do_what_the_host_does(void)
 {
-    run_random(NATIVE_64, false, false);
+    run_random(NATIVE_64, false, INSTRUCTIONS);
 }
 
 static void random_32_bit_instructions_do_what_the_host_does(void)
 {
-    run_random(NATIVE_32, false, false);
+    run_random(NATIVE_32, false, INSTRUCTIONS);
 }
 
 static void random_16_bit_instructions_do_what_the_host_does(void)
@@ -1148,25 +1235,31 @@ static void random_16_bit_instructions_do_what_the_host_does(void)
     uint16_t code, data;
 
     if (!native_has(NATIVE_16, &code, &data)) {
-        g_test_skip("no local descriptor table");
+        g_test_skip("no local descriptor table, or 64-bit code only");
         return;
     }
-    run_random(NATIVE_16, false, false);
-    run_random(NATIVE_16, true, false);
+    run_random(NATIVE_16, false, INSTRUCTIONS);
+    run_random(NATIVE_16, true, INSTRUCTIONS);
 }
 
 /* With one processor nothing is atomic. */
 static void locked_instructions_do_what_the_host_does(void)
 {
     g_assert_nonnull(cpu_new(&x86_cpu_type, "max", 1, NULL));
-    run_random(NATIVE_64, false, false);
-    run_random(NATIVE_32, false, false);
+    run_random(NATIVE_64, false, INSTRUCTIONS);
+    run_random(NATIVE_32, false, INSTRUCTIONS);
 }
 
 static void moves_off_few_registers_do_what_the_host_does(void)
 {
-    run_random(NATIVE_64, false, true);
-    run_random(NATIVE_32, false, true);
+    run_random(NATIVE_64, false, MOVES);
+    run_random(NATIVE_32, false, MOVES);
+}
+
+static void accesses_by_what_is_chosen_do_what_the_host_does(void)
+{
+    run_random(NATIVE_64, false, CHOICES);
+    run_random(NATIVE_32, false, CHOICES);
 }
 
 int main(int argc, char **argv)
@@ -1190,6 +1283,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/oracle32", random_32_bit_instructions_do_what_the_host_does);
     g_test_add_func("/x86/oracle16", random_16_bit_instructions_do_what_the_host_does);
     g_test_add_func("/x86/oracle-moves", moves_off_few_registers_do_what_the_host_does);
+    g_test_add_func("/x86/oracle-choices", accesses_by_what_is_chosen_do_what_the_host_does);
     g_test_add_func("/x86/oracle-locked", locked_instructions_do_what_the_host_does);
     return g_test_run();
 }

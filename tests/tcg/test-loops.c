@@ -352,6 +352,7 @@ static void take_outcome(Outcome *out, TcgExit why)
     memcpy(out->gpr, s->reg, sizeof(out->gpr));
     memcpy(out->fx, s->fx, 416);
     memset(out->fx + 6, 0, 18); /* the pointers to the last instruction and operand */
+    memset(out->fx + 28, 0, 4); /* MXCSR's bits that the host has */
     memcpy(out->memory, memory, sizeof(memory));
     out->flags = x86_flags(s);
     out->pc = s->pc;
