@@ -487,6 +487,9 @@ bool site_can_be_late(uint64_t addr, unsigned size);
 Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1);
 uint32_t cold_site(Context *c, const Site *site); /* returns the jump that is taken if the table does not have the page */
 
+/* emit_span.c */
+Address span_find(const Context *c, const IrInsn *insn, Address addr, unsigned size); /* with a span, if there is one */
+
 /* emit_string.c */
 void emit_string(Context *c, const IrInsn *insn);
 

@@ -67,7 +67,9 @@ Address probe_address_of(Context *c, const IrInsn *insn, unsigned size, unsigned
         full = (uint32_t)full;
     }
     if (!v->is_const || full % align || !site_can_be_late(full, size) || !site_wanted(c, insn)) {
-        return address_of(c, insn);
+        Address addr = address_of(c, insn);
+
+        return align > 1 ? addr : span_find(c, insn, addr, size);
     }
     return (Address){ .reg = alloc_temp(c), .size = 8, .is_clean = true, .is_site = true, .is_late = true, .value = full,
                       .on_known_page = true, .page = full >> 12 };
@@ -113,10 +115,16 @@ uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store
 
 Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2)
 {
-    unsigned width = address_width(addr);
+    unsigned width = address_width(addr), checked_size = size;
     uint32_t start = asm_offset(&c->a);
+    Address checked = addr;
     Asm *a = &c->a;
 
+    if (addr.span) {
+        checked = (Address){ .reg = addr.span_reg, .disp = addr.span_disp, .size = addr.size,
+                             .is_clean = addr.size == 4 && c->pins_clean >> addr.span_reg & 1 };
+        checked_size = addr.span;
+    }
     stub->temp = t1;
     stub->addr_reg = addr.reg;
     stub->disp = addr.disp;
@@ -125,7 +133,7 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
         unlock_reg(c, t2);
         return site_check_constant(c, &stub->sites[0], addr, size, is_store, t1);
     }
-    emit_effective(c, t1, addr.reg, addr.disp, width);
+    emit_effective(c, t1, checked.reg, checked.disp, address_width(checked));
     if (align > 1) {
         asm_test_imm(a, 1, rm_reg(t1), align - 1);
         stub->jumps[1] = asm_jcc(a, CC_NE);
@@ -135,7 +143,7 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
         unlock_reg(c, t2);
         return width == 8 ? mem_index(t1, addr.reg, addr.disp) : mem_at(t1, 0);
     }
-    stub->jumps[0] = check_entry(c, addr, size, is_store, t1, t2);
+    stub->jumps[0] = check_entry(c, checked, checked_size, is_store, t1, t2);
     if (width == 8) {
         unlock_reg(c, t2);
         asm_load(a, 8, t1, mem_at(t1, 8));

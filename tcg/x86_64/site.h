@@ -16,6 +16,9 @@ typedef struct Address {
     int32_t value;
     bool on_known_page; /* `page` tells entries apart */
     uint64_t page; /* of a constant, or of its distance from the code's page */
+    uint8_t span;  /* nonzero: so many bytes are checked instead, from this pinned register and displacement: see emit_span.c */
+    int8_t span_reg;
+    int32_t span_disp;
 } Address;
 
 /* The check of a site, for what of it is out of line. */
