@@ -54,6 +54,13 @@ static bool is_plain_shift(const X86Insn *in)
     return in->row->emit == x86_emit_shift && in->row->op >= SHIFT_SHL && count;
 }
 
+/* The same of two registers, but for those of 16 bits, which are made of others. */
+static bool is_plain_double_shift(const X86Insn *in)
+{
+    return (in->row->emit == x86_emit_shld || in->row->emit == x86_emit_shrd) && in->row->operand[2] == O_Ib && in->type >= IR_I32 &&
+           in->imm & 31;
+}
+
 static bool is_adc(const X86Insn *in)
 {
     return in->row->emit == x86_emit_alu && (in->row->op == ALU_ADC || in->row->op == ALU_SBB);
@@ -170,7 +177,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
             }
             groups = 0;
             continue;
-        } else if (in->row->attr & A_FLW || is_plain_shift(in)) {
+        } else if (in->row->attr & A_FLW || is_plain_shift(in) || is_plain_double_shift(in)) {
             return true;
         } else if (!(in->row->attr & A_FLN) && !is_fp_without_flags(in)) {
             return false;

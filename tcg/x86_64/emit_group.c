@@ -240,7 +240,7 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
             at[n++] = i;
         } else if (insn->op == IR_exit_if && !ir_is_loop_edge(ir, insn)) {
             plan->behind_exit = true;
-        } else if (!may_be_between(insn->op) && insn->op != IR_put && insn->op != IR_put8h &&
+        } else if (!may_be_between(ir, insn) && insn->op != IR_put && insn->op != IR_put8h &&
                    insn->op != IR_insn_start && !is_raw_between(c, insn, first) && !c->dead[i]) {
             break;
         }

@@ -339,18 +339,20 @@ void end_access(Context *c, ColdStub *stub)
     }
 }
 
-bool may_be_between(IrOp op)
+bool may_be_between(const IrBlock *ir, const IrInsn *insn)
 {
-    switch (op) {
+    switch (insn->op) {
     case IR_shld:
     case IR_shrd:
+        return insn->type >= IR_I32 && ir_is_const(ir, (IrVal){ insn->in[2] }, NULL);
     case IR_mulu2:
     case IR_muls2:
     case IR_divu2:
     case IR_divs2:
         return false; /* want many registers */
     default:
-        return ir_op_pure(op) || op == IR_get || op == IR_get8h || op == IR_get_field || op == IR_put_field || op == IR_load_code;
+        return ir_op_pure(insn->op) || insn->op == IR_get || insn->op == IR_get8h || insn->op == IR_get_field ||
+               insn->op == IR_put_field || insn->op == IR_load_code;
     }
 }
 
@@ -370,7 +372,7 @@ static bool is_simple_update(const Context *c, const IrInsn *load)
             return insn->in[0] == load->in[0] && insn->imm == load->imm && insn->type == load->type &&
                    !(insn->bits & (IRM_BE | IRM_ALIGNED | IRM_KERNEL));
         }
-        if (!may_be_between(insn->op) && !c->dead[i]) {
+        if (!may_be_between(c->ir, insn) && !c->dead[i]) {
             break;
         }
     }
