@@ -178,6 +178,25 @@ static void emit_unary(Context *c, const IrInsn *insn)
     define_flags(c, insn);
 }
 
+/* The host's andn: the complement of its first source, and its second, which may be in memory. */
+static bool try_bmi1_andn(Context *c, const IrInsn *insn, unsigned size)
+{
+    uint32_t a = insn->in[0], b = insn->in[1];
+    int from, out;
+    Rm rm;
+
+    if (!host_has(HOST_BMI1) || size < 4 || c->values[b].is_const) {
+        return false;
+    }
+    clobber_flags(c);
+    from = value_use(c, b);
+    rm = value_rm(c, a, size);
+    out = out_reg(c, insn->out, a, b, 0, false);
+    asm_vex(&c->a, 0xf2 | MAP_38, size == 8, false, out, from, rm);
+    value_set_reg(c, insn->out, out, size == 4);
+    return true;
+}
+
 static void emit_andn(Context *c, const IrInsn *insn)
 {
     unsigned size = work_size(c, insn);
@@ -185,6 +204,9 @@ static void emit_andn(Context *c, const IrInsn *insn)
     Rm rm;
     int out;
 
+    if (try_bmi1_andn(c, insn, size)) {
+        return;
+    }
     clobber_flags(c);
     out = out_reg(c, insn->out, b, a, 0, false);
     rm = value_rm(c, a, size);
