@@ -187,6 +187,8 @@ bool ir_upper_half_is_zero(const IrBlock *ir, uint32_t id)
         return def->bits <= IR_I32;
     case IR_and:
         return ir_is_const(ir, (IrVal){ def->in[1] }, &mask) && mask <= UINT32_MAX;
+    case IR_shr:
+        return def->type == IR_I64 && ir_is_const(ir, (IrVal){ def->in[1] }, &mask) && (mask & 63) >= 32;
     default:
         return false;
     }

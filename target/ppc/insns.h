@@ -164,6 +164,8 @@ IrVal ppc_const(PpcTranslator *tr, IrType type, uint64_t value);
 IrVal ppc_pc(PpcTranslator *tr, IrType type, uint64_t pc);
 IrVal ppc_gpr(PpcTranslator *tr, unsigned n);            /* at tr->width */
 IrVal ppc_gpr_as(PpcTranslator *tr, IrType type, unsigned n);
+/* The low word, zeros above it: an I64. */
+IrVal ppc_gpr_zero_extended(PpcTranslator *tr, unsigned n);
 IrVal ppc_gpr_or_0(PpcTranslator *tr, unsigned n);       /* (RA|0) */
 /* SI and UI, shifted left, as values: constants, unless the word is one that is rewritten often. */
 IrVal ppc_si(PpcTranslator *tr, const PpcInsn *in, IrType type, unsigned shift);

@@ -165,9 +165,7 @@ static void finish(PpcTranslator *tr, const PpcInsn *in, IrVal value)
 
 static IrVal extended(PpcTranslator *tr, unsigned n, bool is_signed)
 {
-    IrVal low = ppc_gpr_as(tr, IR_I32, n);
-
-    return is_signed ? ir_sext(tr->ir, IR_I64, IR_I32, low) : ir_zext(tr->ir, IR_I64, IR_I32, low);
+    return is_signed ? ir_sext(tr->ir, IR_I64, IR_I32, ppc_gpr_as(tr, IR_I32, n)) : ppc_gpr_zero_extended(tr, n);
 }
 
 /* mullw: on 64-bit processors all of the product. */

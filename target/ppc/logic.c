@@ -267,9 +267,12 @@ static void emit_rldimi(PpcTranslator *tr, const PpcInsn *in)
 static void emit_slw(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
-    IrVal word = ir_zext(ir, IR_I64, IR_I32, ppc_gpr_as(tr, IR_I32, F_RS(in)));
-    IrVal value = ir_op2(ir, in->row->op, IR_I64, word, ppc_gpr_as(tr, IR_I8, F_RB(in)));
+    IrVal value = ir_op2(ir, in->row->op, IR_I64, ppc_gpr_zero_extended(tr, F_RS(in)), ppc_gpr_as(tr, IR_I8, F_RB(in)));
 
+    if (!tr->is64 && in->row->op == IR_shr && !tr->guarded && !IS_RC(in)) {
+        ir_put(ir, IR_I64, SLOT_R0 + F_RA(in), value); /* with the zeros above */
+        return;
+    }
     finish(tr, in, tr->is64 && in->row->op == IR_shl ? ir_zext(ir, IR_I64, IR_I32, value) : value);
 }
 

@@ -56,6 +56,12 @@ IrVal ppc_gpr(PpcTranslator *tr, unsigned n)
     return ppc_gpr_as(tr, tr->width, n);
 }
 
+IrVal ppc_gpr_zero_extended(PpcTranslator *tr, unsigned n)
+{
+    /* The slots of 32-bit processors have zeros there. */
+    return tr->is64 ? ir_zext(tr->ir, IR_I64, IR_I32, ppc_gpr_as(tr, IR_I32, n)) : ppc_gpr_as(tr, IR_I64, n);
+}
+
 IrVal ppc_gpr_or_0(PpcTranslator *tr, unsigned n)
 {
     return n ? ppc_gpr(tr, n) : ppc_const(tr, tr->width, 0);

@@ -38,6 +38,7 @@ typedef struct Forward {
     unsigned next_sum;
     const IrInsn *from;  /* the insns before the pass */
     uint32_t *replace;   /* by value: the equal value to use, 0: itself */
+    uint32_t *same;      /* by value of a get: one whose low bits it has, 0: not known */
     Known slots[IR_MAX_SLOTS];
     uint32_t dead_next;  /* next entry of exit_dead to renumber */
     bool unreachable;    /* behind an exit, until the next label */
@@ -143,6 +144,9 @@ static void forward_get(Forward *f, IrInsn *insn)
         }
     }
     emit(f, insn);
+    if (k->id && insn->type <= k->type) {
+        f->same[insn->out] = k->id;
+    }
     if (!k->id || (k->type < insn->type && !k->zero_above)) {
         k->id = insn->out;
         k->type = insn->type;
@@ -232,6 +236,31 @@ static void simplify_select(Forward *f, IrInsn *insn)
     }
 }
 
+/* A test of bits that cannot be ones is one of zero. */
+static void simplify_test(Forward *f, IrInsn *insn)
+{
+    const IrBlock *ir = f->ir;
+
+    if (!(ir_possible_ones(ir, f->same, insn->in[0]) & ir_possible_ones(ir, f->same, insn->in[1]) & ir_mask(insn->type))) {
+        insn->in[0] = insn->in[1] = const_id(f, insn->type, 0);
+    }
+}
+
+/* The value that a selectcc on known flags chooses; 0: not known. */
+static uint32_t known_choice(const IrBlock *ir, const IrInsn *insn)
+{
+    IrInsn condition = {.op = IR_setcc, .type = IR_I8, .bits = insn->bits, .in = {insn->in[0]}};
+    uint64_t in[4] = {0}, out[2];
+    uint32_t flags, id;
+
+    if (insn->op != IR_selectcc || !ir_known_inputs(ir, &condition, in)) {
+        return 0;
+    }
+    ir_eval(&condition, in, out, &flags);
+    id = insn->in[out[0] ? 1 : 2];
+    return ir->value_type[id] == insn->type ? id : 0;
+}
+
 static Sum sum_of(const IrBlock *ir, const IrInsn *insn)
 {
     const IrInsn *shift = &ir->insns[ir->value_def[insn->in[1]]];
@@ -281,6 +310,9 @@ static void forward_pure(Forward *f, IrInsn *insn)
         emit_const(f, insn->out, insn->type, insn->imm);
         return;
     }
+    if (insn->op == IR_test) {
+        simplify_test(f, insn);
+    }
     if (ir_facts[insn->op].outputs != 1 || ir_insn_defines_flags(insn)) {
         emit(f, insn);
         if (ir_facts[insn->op].outputs == 1 && ir_known_inputs(ir, insn, in)) { /* it is for its flags only */
@@ -301,6 +333,9 @@ static void forward_pure(Forward *f, IrInsn *insn)
         return;
     }
     same = ir_identity(ir, insn, &constant, &value);
+    if (!constant && !same) {
+        same = known_choice(ir, insn);
+    }
     if (!constant && !same) {
         same = same_sum(f, insn);
     }
@@ -453,7 +488,8 @@ void ir_pass_forward(IrBlock *ir)
         full->other = g_renew(IrInsn, full->other, full->max_other);
     }
     f.from = ir->insns;
-    f.replace = ir_scratch(ir, ir->n_values * sizeof(*f.replace));
+    f.replace = ir_scratch(ir, 2 * ir->n_values * sizeof(*f.replace));
+    f.same = f.replace + ir->n_values;
     memset(full->consts, 0, sizeof(full->consts));
     ir->insns = full->other;
     ir->n_insns = 0;

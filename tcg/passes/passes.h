@@ -8,5 +8,7 @@
 void ir_pass_forward(IrBlock *ir);
 /* Drops values, flags and puts that nobody sees. */
 void ir_pass_dead(IrBlock *ir);
+/* The bits of a value that may be ones. same: by value, for that of a get the value that its slot was known to hold, or 0. */
+uint64_t ir_possible_ones(const IrBlock *ir, const uint32_t *same, uint32_t id);
 
 #endif

@@ -372,6 +372,29 @@ static void known_conditions_are_decided(void)
                          "    exit_jump 0x13\n");
 }
 
+static void a_count_under_a_mask_is_not_asked_for_what_the_mask_has_not(void)
+{
+    g_autoptr(IrBlock) ir = block();
+    IrVal a = ir_get(ir, IR_I64, AX), zero = ir_const(ir, IR_I64, 0), count, large;
+
+    ir_put(ir, IR_I64, CX, ir_op2(ir, IR_and, IR_I64, a, ir_const(ir, IR_I64, 0x38)));
+    count = ir_get(ir, IR_I8, CX);
+    large = ir_opf(ir, IR_test, IR_I8, count, ir_const(ir, IR_I8, 64), NO).flags;
+    ir_put(ir, IR_I64, AX, ir_selectcc(ir, IR_I64, CC_NE, large, zero, ir_op2(ir, IR_shl, IR_I64, a, count)));
+    large = ir_opf(ir, IR_test, IR_I8, count, ir_const(ir, IR_I8, 32), NO).flags;
+    ir_exit_if(ir, CC_NE, large, 0x13);
+    ir_exit_jump(ir, 0x14);
+    expect_optimised(ir, "    %1:i64 = get.i64 ax\n"
+                         "    %4:i64 = and %1, 0x38\n"
+                         "    put.i64 cx, %4\n"
+                         "    %5:i8 = get.i8 cx\n"
+                         "    %8:i64 = shl %1, %5\n"
+                         "    put.i64 ax, %8\n"
+                         "    %11:flags = test.i8 %5, 0x20\n"
+                         "    exit_if.ne %11, 0x13\n"
+                         "    exit_jump 0x14\n");
+}
+
 static void labels_end_what_is_known(void)
 {
     g_autoptr(IrBlock) ir = block();
@@ -522,6 +545,7 @@ int main(int argc, char **argv)
     TEST("passes", unused_flags_and_values_go);
     TEST("passes", a_test_of_a_condition_is_the_condition);
     TEST("passes", known_conditions_are_decided);
+    TEST("passes", a_count_under_a_mask_is_not_asked_for_what_the_mask_has_not);
     TEST("passes", labels_end_what_is_known);
     TEST("passes", putting_back_what_was_got_is_nothing);
     TEST("passes", extensions_of_extensions_are_one);
