@@ -116,6 +116,8 @@ unsigned fp_compare_bits(const FpFormat *format, U128 a, U128 b, bool ordered, u
  * False: it is not one of the simple cases.
  */
 bool ppc_fp_status_of(PpcFpSum sum, const uint64_t *operands, uint32_t *status);
+/* The same without the host's floating point. */
+bool ppc_fp_status_by_integers(PpcFpSum sum, const uint64_t *operands, uint32_t *status);
 
 /* Interrupts, by the CPU's core. */
 void ppc_raise_fp_enabled(PpcState *s);

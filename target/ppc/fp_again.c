@@ -2,8 +2,15 @@
  * FPRF, FR and FI of an operation that the host did, from its operands: what softfp.c would find, for sums and products of
  * normal numbers whose result is normal by far. The exact result is a sum of two terms, here in a window of 128 bits; what
  * does not fit into that is one sticky bit.
+ *
+ * A host with fused operations finds the error of the rounded result by itself, where no step can overflow or be tiny: it is a
+ * double for sums and products, and the sum of two for fused operations (Boldo and Muller, "Exact and approximated error of
+ * the FMA", 2011). Only its sign counts here.
  */
 #include "target/ppc/fp.h"
+
+#include <math.h>
+#include <string.h>
 
 typedef struct Term {
     bool negative;
@@ -74,7 +81,7 @@ static U128 add_terms(Term *big, Term small, bool *sticky)
     return big->negative == small.negative ? big->m + m : big->m - m - *sticky;
 }
 
-bool ppc_fp_status_of(PpcFpSum sum, const uint64_t *operands, uint32_t *status)
+bool ppc_fp_status_by_integers(PpcFpSum sum, const uint64_t *operands, uint32_t *status)
 {
     uint64_t a, b, c = 1;
     int ea, eb, ec = 0, shift, precision = sum.single ? 24 : FRACTION + 1, far = sum.single ? FAR_SINGLE : FAR, exponent;
@@ -117,4 +124,110 @@ bool ppc_fp_status_of(PpcFpSum sum, const uint64_t *operands, uint32_t *status)
     }
     *status = (big.negative ^ sum.negated ? 0x8000 : 0x4000) | (inexact ? FPSCR_FI : 0) | (up ? FPSCR_FR : 0);
     return true;
+}
+
+#ifdef __x86_64__
+/* Nothing that is made of so few numbers of such magnitudes, or of zeros, is too large or too small for doubles. */
+static bool is_moderate(uint64_t bits)
+{
+    enum { SPAN = 250 };
+
+    return (bits >> FRACTION & 0x7ff) - (BIAS - SPAN) <= 2 * SPAN || bits << 1 == 0;
+}
+
+static double double_of(uint64_t bits)
+{
+    double d;
+
+    memcpy(&d, &bits, sizeof(d));
+    return d;
+}
+
+/* a + b - *sum, exactly (Knuth). */
+static double add_exactly(double a, double b, double *sum)
+{
+    double s = a + b, part = s - a;
+
+    *sum = s;
+    return (a - (s - part)) + (b - part);
+}
+
+/* The result, rounded once, and a number of the sign of what the exact one is more than that. */
+__attribute__((target("fma"))) static double compute(PpcFpSum sum, const double *x, double *more)
+{
+    double b = sum.minus ? -x[1] : x[1], r, p, below, rest, high, low;
+
+    if (sum.product) {
+        r = x[0] * x[1];
+        *more = __builtin_fma(x[0], x[1], -r);
+        return r;
+    }
+    if (!sum.fused) {
+        *more = add_exactly(x[0], b, &r);
+        return r;
+    }
+    r = __builtin_fma(x[0], x[2], b);
+    p = x[0] * x[2];
+    __asm__("" : "+x"(p)); /* no part of a fused operation: compilers may make them */
+    rest = add_exactly(b, __builtin_fma(x[0], x[2], -p), &below);
+    low = add_exactly(p, below, &high);
+    *more = (high - r) + low + rest;
+    return r;
+}
+
+/* A double that was rounded to another, or to a single after that, but for what lies half-way between two singles. */
+static bool find_by_host(PpcFpSum sum, const uint64_t *operands, uint32_t *status)
+{
+    enum { HALF_WAY = 0x10000000, BELOW_SINGLE = 0x1fffffff };
+    double x[3] = { double_of(operands[0]), double_of(operands[1]), 0 }, r, more;
+    uint64_t bits;
+    bool negative;
+
+    if (!is_moderate(operands[0]) || !is_moderate(operands[1]) || (sum.fused && !is_moderate(operands[2]))) {
+        return false;
+    }
+    if (sum.fused) {
+        x[2] = double_of(operands[2]);
+    }
+    r = compute(sum, x, &more);
+    memcpy(&bits, &r, sizeof(bits));
+    negative = bits >> 63;
+    if (bits << 1 == 0) {
+        return false;
+    }
+    if (sum.single) {
+        double single;
+
+        if ((bits >> FRACTION & 0x7ff) - (BIAS - FAR_SINGLE) > 2 * FAR_SINGLE || (bits & BELOW_SINGLE) == HALF_WAY) {
+            return false;
+        }
+        single = (float)r;
+        more = single == r ? more : r - single;
+    }
+    *status = negative != sum.negated ? 0x8000 : 0x4000;
+    if (more != 0) {
+        *status |= FPSCR_FI | ((more < 0) != negative ? FPSCR_FR : 0);
+    }
+    return true;
+}
+
+static bool host_finds(void)
+{
+    return __builtin_cpu_supports("fma");
+}
+#else
+static bool find_by_host(PpcFpSum sum, const uint64_t *operands, uint32_t *status)
+{
+    return false;
+}
+
+static bool host_finds(void)
+{
+    return false;
+}
+#endif
+
+bool ppc_fp_status_of(PpcFpSum sum, const uint64_t *operands, uint32_t *status)
+{
+    return (host_finds() && find_by_host(sum, operands, status)) || ppc_fp_status_by_integers(sum, operands, status);
 }

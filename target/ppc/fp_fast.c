@@ -311,11 +311,34 @@ static bool emit_control(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
     return true;
 }
 
+/* FPSCR is read, where nothing is enabled, so that nothing traps. */
+static bool emit_read(PpcTranslator *tr, const PpcInsn *in)
+{
+    uint64_t both = MODE_PR | MODE_FAST_FP;
+    unsigned t = field_t(in->word);
+
+    if (in->row->op != EXEC_mffs || in->word & 1 || (tr->mode & both) != both) {
+        return false;
+    }
+    tr->fp_last = -1;
+    ir_put_field(tr->ir, IR_I64, left(t), PPC_CALL0(tr, fp_settled));
+    if (tr->isa & ISA_V206) {
+        ir_put_field(tr->ir, IR_I64, left(t) + 8, ppc_const(tr, IR_I64, 0));
+    }
+    return true;
+}
+
+uint64_t ppc_helper_fp_settled(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    ppc_fp_settle(s);
+    return s->fpscr;
+}
+
 bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
 {
     IrFast f;
 
-    if (emit_control(tr, in, slowly)) {
+    if (emit_control(tr, in, slowly) || emit_read(tr, in)) {
         return true;
     }
     if (emit_move(tr, in) || emit_permute(tr, in) || ppc_emit_vector_fast(tr, in)) {
