@@ -444,6 +444,12 @@ void cold_unaligned(Context *c, ColdStub *s);
 bool may_be_between(const IrBlock *ir, const IrInsn *insn); /* of accesses that share a check: makes no branch out and few registers */
 /* The move of a load or store, in its byte order. The value to store is in a register, swapped if the host has no movbe. */
 void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from);
+/* EFLAGS stay, but for two bytes. */
+void swap_bytes(Context *c, unsigned size, int reg);
+/* The same of the guest's memory, perhaps in two parts (emit_words.c). EFLAGS stay where emit_loaded leaves them. */
+void emit_loaded_at_once(Context *c, const IrInsn *insn, int out, Mem from);
+/* The address of an access as a value and a constant. (emit_group.c) */
+uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset);
 void emit_stored(Context *c, const IrInsn *insn, Mem to, int reg);
 bool stored_imm(const Context *c, const IrInsn *insn, int32_t *imm); /* as it is in memory */
 void repeat_code(Context *c, uint32_t from, uint32_t to);

@@ -101,8 +101,7 @@ static bool is_covered_between(const Context *c, uint32_t i, const IrInsn *first
     return loop_covers(c, i) && (!raw || (other && is_fp(insn, raw, true) && !raw->vex == !other->vex));
 }
 
-/* The address as a value and a constant. */
-static uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset)
+uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset)
 {
     uint32_t id = access->in[0];
 
@@ -297,7 +296,7 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     m->snapshot = snapshot_take(c, UINT64_MAX);
     m->at = asm_offset(&c->a);
     if (insn->op == IR_load) {
-        emit_loaded(c, insn, out, mem);
+        emit_loaded_at_once(c, insn, out, mem);
     } else if (insn->op == IR_raw) {
         fault_record(c, m->at + 1, c->pc, m->snapshot);
         raw_encode(c, raw_of(c, insn), RAX, mem);

@@ -213,7 +213,7 @@ static uint16_t slow_bits(const IrInsn *insn)
     return insn->bits & ~IRB_FLAGS;
 }
 
-static void swap_bytes(Context *c, unsigned size, int reg)
+void swap_bytes(Context *c, unsigned size, int reg)
 {
     if (size == 2) {
         clobber_flags(c);
@@ -473,7 +473,7 @@ static void load_in_loop(Context *c, const IrInsn *insn)
     Mem mem = loop_operand(c, insn);
     int out = load_out(c, insn);
 
-    emit_loaded(c, insn, out, mem);
+    emit_loaded_at_once(c, insn, out, mem);
     value_set_reg(c, insn->out, out, true);
 }
 
@@ -517,7 +517,7 @@ void emit_load(Context *c, const IrInsn *insn)
         }
         stub->snapshot = snapshot_take(c, UINT64_MAX);
         stub->out = out;
-        emit_loaded(c, insn, out, mem);
+        emit_loaded_at_once(c, insn, out, mem);
     }
     end_access(c, stub);
     value_set_reg(c, insn->out, out, true);
