@@ -97,6 +97,9 @@ static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
     if (IS_LK(in)) {
         put_link(tr, in);
     }
+    if (!conditional && !IS_AA(in) && F_DS(in) == 4 && !ppc_branch_ends_block(tr)) {
+        return; /* bcl 20,31,.+4, by which position-independent code finds out where it is */
+    }
     if (!conditional) {
         end_branch(tr, in, F_DS(in));
     } else if (IS_AA(in) && tr->t->key->pic_bits) {

@@ -220,6 +220,8 @@ void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type,
 /* Whether the mode has this bit of MODE_ASSUMED. Before anything that the instruction does. */
 bool ppc_assume(PpcTranslator *tr, const PpcInsn *in, uint64_t bit);
 bool ppc_each_insn_exits(const PpcTranslator *tr);
+/* A branch under branch trace does, whether taken or not. */
+bool ppc_branch_ends_block(const PpcTranslator *tr);
 /* Whether so many instructions from pc on are A_PLAIN, and will be in this block. */
 bool ppc_are_plain(PpcTranslator *tr, uint64_t pc, unsigned count);
 void ppc_translate(Translation *t); /* GuestOps.translate */

@@ -34,15 +34,14 @@ static void end_single(PpcTranslator *tr, bool is_branch)
     end_traced(tr, tr->mode & MODE_SE || (is_branch && tr->mode & MODE_BE));
 }
 
-/* A branch under branch trace, whether taken or not. */
-static bool traces_branch(const PpcTranslator *tr)
+bool ppc_branch_ends_block(const PpcTranslator *tr)
 {
-    return tr->mode & MODE_BE;
+    return ppc_each_insn_exits(tr) || tr->mode & MODE_BE;
 }
 
 void ppc_end_lookup(PpcTranslator *tr, IrVal pc, IrBranchHint hint)
 {
-    if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
+    if (ppc_branch_ends_block(tr)) {
         ir_put(tr->ir, IR_I64, SLOT_PC, pc);
         end_single(tr, true);
     } else {
@@ -77,7 +76,7 @@ static void end_fall_through(PpcTranslator *tr, uint64_t pc)
 void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
 {
     pc &= tr->pc_mask;
-    if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
+    if (ppc_branch_ends_block(tr)) {
         ppc_end_lookup(tr, ppc_pc(tr, IR_I64, pc), BRANCH_JUMP);
         return;
     }
@@ -103,7 +102,7 @@ void ppc_end_mode(PpcTranslator *tr, uint64_t pc)
 void ppc_branch_if(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uint64_t target)
 {
     target &= tr->pc_mask;
-    if (ppc_each_insn_exits(tr) || traces_branch(tr)) {
+    if (ppc_branch_ends_block(tr)) {
         ppc_end_lookup(tr, ir_selectcc(tr->ir, IR_I64, cc, flags, ppc_pc(tr, IR_I64, target),
                                        ppc_pc(tr, IR_I64, in->next_pc)), BRANCH_JUMP);
         return;

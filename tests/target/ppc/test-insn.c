@@ -465,6 +465,32 @@ static void numbers_are_stored_beside_code(void)
     }
 }
 
+/* A double is made of two words in memory, the right one stored first, also where it lies on two pages; r31 says where the code is. */
+static void words_are_loaded_as_a_double(void)
+{
+    enum { TO = 0x30000, COUNT = 3 };
+    static const uint32_t places[COUNT] = { 0x20008, 0x20ffc, 0x20ffd };
+    static const uint32_t code[] = {
+        BC(20, 31, 4) | 1 /* bcl */, X_(31, 31, 8, 0, 339) /* mflr r31 */, STW(6, 4, 7), STW(5, 0, 7), D_(50, 1, 7, 0) /* lfd f1 */,
+        D_(54, 1, 4, 0) /* stfd */, STW(5, 0, 7), STW(6, 4, 7), D_(38, 8, 7, 5) /* stb r8, 5(r7) */, D_(50, 1, 7, 0), D_(54, 1, 4, 8), RIG_END,
+    };
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        rig_reset(MSR_FP);
+        rig_words(RIG_CODE, code, G_N_ELEMENTS(code));
+        R[4] = TO;
+        R[5] = 0x43300000;
+        R[6] = 0x80001234;
+        R[7] = places[i];
+        R[8] = 0x56;
+        rig_run(RIG_CODE);
+        g_assert_cmphex(load_be64(rig_ram + TO), ==, UINT64_C(0x4330000080001234));
+        g_assert_cmphex(load_be64(rig_ram + TO + 8), ==, UINT64_C(0x4330000080561234));
+        g_assert_cmphex(load_be64(rig_ram + places[i]), ==, UINT64_C(0x4330000080561234));
+        g_assert_cmphex((uint32_t)R[31], ==, RIG_CODE + 4);
+    }
+}
+
 /* Privileged code copies by vector registers over several pages, until the facility is off. */
 static void a_loop_of_privileged_vectors(void)
 {
@@ -675,6 +701,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
     g_test_add_func("/ppc/rewritten", a_word_that_is_rewritten);
     g_test_add_func("/ppc/rewritten/beside", numbers_are_stored_beside_code);
+    g_test_add_func("/ppc/words-as-double", words_are_loaded_as_a_double);
     g_test_add_func("/ppc/vector-loop", a_loop_of_privileged_vectors);
     g_test_add_func("/ppc/zeros", lines_of_zeros);
     g_test_add_func("/ppc/time-base", the_time_base_follows_the_clock);
