@@ -171,6 +171,9 @@ static void load(PpcTranslator *tr, const PpcInsn *in, bool slowly)
     if (how & F_PAIR) {
         second = load_scalar(tr, in, how & F_KIND, addr, disp + 8, slowly);
     }
+    if (!in_vector && !(how & F_PAIR)) { /* right behind the load, whose value then needs no general register */
+        put_scalar(tr, reg, value);
+    }
     if (how & F_UPDATE) {
         ppc_put_address(tr, F_RA(in), addr);
     }
@@ -181,9 +184,7 @@ static void load(PpcTranslator *tr, const PpcInsn *in, bool slowly)
     if (how & F_PAIR) { /* doublewords in memory order: the first register is the left one */
         put_scalar(tr, reg & ~1, is_le(tr) ? second : value);
         put_scalar(tr, reg | 1, is_le(tr) ? value : second);
-        return;
     }
-    put_scalar(tr, reg, value);
 }
 
 static void emit_load(PpcTranslator *tr, const PpcInsn *in)

@@ -37,8 +37,11 @@ enum {
     AREA_HALF_SINGLES = -0x520, /* of fp_traps.c: vectors of one half */
     AREA_HALF_DOUBLES = -0x530,
     AREA_BITS = -0x540,   /* bytes with one bit, for STEP_BITS */
-    AREA_SITES = -0x1b80, /* TcgSites */
-    AREA_SIZE = 0x1b80,
+    AREA_SIGN = -0x550,   /* a double's sign bit, zero beside it */
+    AREA_MAGNITUDE = -0x560, /* its other bits, likewise */
+    AREA_SWAP = -0x570,   /* PSHUFB: the bytes of a doubleword the other way round, zero beside it */
+    AREA_SITES = -0x1bc0, /* TcgSites */
+    AREA_SIZE = 0x1bc0,
     MXCSR_DEFAULT = 0x1f80,  /* all exceptions masked, round to nearest: what C expects */
     MXCSR_UNMASKED = 0x1000, /* but for inexactness */
     RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
@@ -192,7 +195,7 @@ typedef struct ColdStub {
     uint16_t size;     /* of the access */
     uint8_t addr_size; /* 4 or 8 */
     int8_t temp, out, addr_reg, value_reg, value2_reg;
-    bool value_is_imm, is_store;
+    bool value_is_imm, is_store, in_vector; /* the last as of Member */
     bool is_loop;      /* an exit that leads on to the second copy of a loop; an access within that */
     uint16_t bits;     /* IrMem, or the raw index, or op_size, or TcgExit */
     int32_t disp;
@@ -224,7 +227,7 @@ typedef struct Member {
     int32_t disp, imm;
     int8_t addr_reg, out, value_reg;
     uint8_t addr_size;
-    bool value_is_imm, keep_flags;
+    bool value_is_imm, keep_flags, in_vector; /* a load to a vector register, which is `out` */
 } Member;
 
 typedef struct FaultRecord {
@@ -278,6 +281,7 @@ typedef struct Context {
     uint16_t xmm_valid, xmm_locked;
     uint32_t xmm_clock;
     uint32_t put_already; /* a put_field that the one before it has done, 0: none */
+    uint32_t put_until;   /* those up to here are done by a load's, 0: none */
     unsigned zeros_left;  /* stores behind this one that a wider one has done */
     int8_t step_regs[V_NONE]; /* of the current FAST_STEPS */
     XmmSave *xmm_saves;
@@ -444,6 +448,10 @@ void cold_unaligned(Context *c, ColdStub *s);
 bool may_be_between(const IrBlock *ir, const IrInsn *insn); /* of accesses that share a check: makes no branch out and few registers */
 /* The move of a load or store, in its byte order. The value to store is in a register, swapped if the host has no movbe. */
 void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from);
+/* Such two parts that the next insn puts into a field: they pass through no general register. */
+bool load_goes_to_field(const Context *c, const IrInsn *load);
+void vector_loaded(Context *c, const IrInsn *load, int xmm, Mem from, bool in_words);
+void vector_put(Context *c, int xmm); /* the puts behind the load */
 /* EFLAGS stay, but for two bytes. */
 void swap_bytes(Context *c, unsigned size, int reg);
 /* The same of the guest's memory, perhaps in two parts (emit_words.c). EFLAGS stay where emit_loaded leaves them. */

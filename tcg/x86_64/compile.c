@@ -72,6 +72,7 @@ static void prepare(Context *c, IrBlock *ir)
     c->n_sites = 0;
     c->xmm_clock = 0;
     c->put_already = 0;
+    c->put_until = 0;
     c->zeros_left = 0;
     c->n_xmm_saves = 0;
     c->n_places = c->n_orders = c->n_cold = c->n_faults = c->n_traps = c->n_branches = 0;

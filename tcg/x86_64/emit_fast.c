@@ -369,6 +369,12 @@ static void emit_sign(Context *c, const IrFast *f)
     bool clean = xmm_is_clean(c, b) && (!f->opcode || f->opcode == ANDPS); /* the mask is for both halves */
 
     to = xmm_alloc(c);
+    if (f->opcode && host_has(HOST_AVX2)) {
+        clean = clean || xmm_is_clean(c, b) || f->opcode == ANDPS;
+        asm_vex(&c->a, f->opcode | MAP_0F, false, false, to, b, field(f->opcode == ANDPS ? AREA_MAGNITUDE : AREA_SIGN));
+        put_scalar(c, f, to, clean);
+        return;
+    }
     sse(c, MOVAPS_LOAD, to, rm_reg(b));
     if (f->opcode) {
         int mask = xmm_alloc(c);

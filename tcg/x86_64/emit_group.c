@@ -285,7 +285,10 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     }
     mem = is_32bit(c, id) ? mem_at(c->group_addend[root], offset - c->group_low[root])
                           : mem_index(c->group_addend[root], addr.reg, addr.disp);
-    if (insn->op == IR_load) {
+    m->in_vector = load_goes_to_field(c, insn);
+    if (m->in_vector) {
+        m->out = out = xmm_alloc(c);
+    } else if (insn->op == IR_load) {
         m->out = out;
     } else if (insn->op == IR_store) {
         m->value_is_imm = stored_imm(c, insn, &imm);
@@ -295,7 +298,9 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     m->keep_flags = c->flags_now && c->values[c->flags_now].last_use > c->i;
     m->snapshot = snapshot_take(c, UINT64_MAX);
     m->at = asm_offset(&c->a);
-    if (insn->op == IR_load) {
+    if (m->in_vector) {
+        vector_loaded(c, insn, out, mem, true);
+    } else if (insn->op == IR_load) {
         emit_loaded_at_once(c, insn, out, mem);
     } else if (insn->op == IR_raw) {
         fault_record(c, m->at + 1, c->pc, m->snapshot);
@@ -309,13 +314,16 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     }
     m->end = asm_offset(&c->a);
     c->cold[c->group_stub].n_members++;
-    if (insn->op == IR_load) {
+    if (insn->op == IR_load && !m->in_vector) {
         value_set_reg(c, insn->out, out, true);
     }
     if ((uint32_t)c->i == c->group_last) {
         c->group_last = 0;
         c->held = 0;
         c->cold[c->group_stub].xmms = xmm_snapshot(c); /* puts between the accesses may have made others */
+    }
+    if (m->in_vector) {
+        vector_put(c, out);
     }
 }
 
@@ -348,7 +356,7 @@ int load_out(Context *c, const IrInsn *insn)
 {
     const Value *v = &c->values[insn->out];
 
-    if (insn->op != IR_load) {
+    if (insn->op != IR_load || load_goes_to_field(c, insn)) {
         return NO_REG;
     }
     return v->last_use >= 0 && v->wish >= 0 ? out_reg(c, insn->out, 0, 0, 0, true) : alloc_temp(c);
@@ -549,7 +557,9 @@ void cold_group(Context *c, ColdStub *s)
         if (m->insn->op != IR_raw) {
             fault_record(c, asm_offset(a), m->pc, m->snapshot);
         }
-        if (m->insn->op == IR_load) {
+        if (m->in_vector) {
+            vector_loaded(c, m->insn, m->out, mem_state(AREA_X0), false);
+        } else if (m->insn->op == IR_load) {
             emit_loaded(c, m->insn, m->out, mem_state(AREA_X0));
         }
         if (m->keep_flags) {

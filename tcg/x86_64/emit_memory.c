@@ -471,8 +471,15 @@ static void finish_update(Context *c, const IrInsn *insn)
 static void load_in_loop(Context *c, const IrInsn *insn)
 {
     Mem mem = loop_operand(c, insn);
-    int out = load_out(c, insn);
+    int out;
 
+    if (load_goes_to_field(c, insn)) {
+        out = xmm_alloc(c);
+        vector_loaded(c, insn, out, mem, true);
+        vector_put(c, out);
+        return;
+    }
+    out = load_out(c, insn);
     emit_loaded_at_once(c, insn, out, mem);
     value_set_reg(c, insn->out, out, true);
 }
@@ -495,7 +502,7 @@ void emit_load(Context *c, const IrInsn *insn)
     clobber_flags(c);
     addr = insn->bits & IRM_KERNEL ? address_of(c, insn) : probe_address_of(c, insn, size, alignment(insn));
     /* Whatever is in the way moves before the access; the register changes only behind it. */
-    out = c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
+    out = !load_goes_to_field(c, insn) && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
               ? out_reg(c, insn->out, 0, 0, 0, true)
               : NO_REG;
     stub = begin_access(c, insn, COLD_LOAD, false);
@@ -510,6 +517,15 @@ void emit_load(Context *c, const IrInsn *insn)
         mem = emit_probe(c, stub, addr, size, insn->bits & IRM_UPDATE, alignment(insn));
         if (insn->bits & IRM_UPDATE && is_simple_update(c, insn)) {
             emit_update(c, insn, stub, mem, out);
+            return;
+        }
+        if (load_goes_to_field(c, insn)) {
+            stub->snapshot = snapshot_take(c, UINT64_MAX);
+            stub->in_vector = true;
+            stub->out = out = xmm_alloc(c);
+            vector_loaded(c, insn, out, mem, true);
+            end_access(c, stub);
+            vector_put(c, out);
             return;
         }
         if (out == NO_REG) {
@@ -545,8 +561,12 @@ void cold_load(Context *c, ColdStub *s)
         cold_size(c, s, s->size);
     }
     cold_call(c, s, thunk);
-    emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
     xmm_reload(c, s->xmms);
+    if (s->in_vector) { /* whose copy was given up for it, and is loaded no more */
+        vector_loaded(c, s->insn, s->out, mem_state(AREA_X0), false);
+    } else {
+        emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
+    }
     asm_jmp_offset(&c->a, s->resume);
 }
 

@@ -121,6 +121,10 @@ void field_put(Context *c, const IrInsn *insn)
     Mem mem = mem_state(insn->imm);
     int32_t imm;
 
+    if (c->put_until && (uint32_t)c->i <= c->put_until) {
+        c->put_until = (uint32_t)c->i == c->put_until ? 0 : c->put_until;
+        return;
+    }
     if (c->put_already == (uint32_t)c->i) {
         c->put_already = 0;
         return;

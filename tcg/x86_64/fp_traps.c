@@ -26,9 +26,14 @@ void tcg_fp_traps_init(void *state)
 {
     double *doubles = (double *)((uint8_t *)state + AREA_HALF_DOUBLES);
     float *singles = (float *)((uint8_t *)state + AREA_HALF_SINGLES);
-    uint8_t *bits = (uint8_t *)state + AREA_BITS;
+    uint8_t *bits = (uint8_t *)state + AREA_BITS, *swap = (uint8_t *)state + AREA_SWAP;
+    uint64_t *sign = (uint64_t *)((uint8_t *)state + AREA_SIGN), *magnitude = (uint64_t *)((uint8_t *)state + AREA_MAGNITUDE);
 
+    sign[0] = UINT64_C(1) << 63;
+    magnitude[0] = ~sign[0];
+    sign[1] = magnitude[1] = 0;
     for (unsigned k = 0; k < 16; k++) {
+        swap[k] = k < 8 ? 7 - k : 0x80;
         bits[k] = 0x80 >> k;
     }
     for (unsigned k = 0; k < 2; k++) {
