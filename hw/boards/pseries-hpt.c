@@ -111,7 +111,8 @@ bool pseries_hpt_init(Pseries *m, GError **error)
         return false;
     }
     region_add(memory_system_root(), PSERIES_HPT, m->hpt);
-    hpt_init(region_host(m->hpt), m->hpt_shift, machine_config.ram_size, PHB_WINDOWS, PHB_WINDOW_END - 1, pseries_flush, m);
+    hpt_init(region_host(m->hpt), m->hpt_shift, machine_config.ram_size, pseries_flush, m);
+    hpt_add_window(PHB_WINDOWS, PHB_WINDOW_END - PHB_WINDOWS);
     if (m->resizes_hpt) {
         papr_hcall_add(H_RESIZE_HPT_PREPARE, h_prepare, m);
         papr_hcall_add(H_RESIZE_HPT_COMMIT, h_commit, m);

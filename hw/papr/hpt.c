@@ -30,7 +30,7 @@
 #define FLAG_READ_4  (UINT64_C(1) << 37)
 #define FLAG_AVPN    (UINT64_C(1) << 31)
 #define FLAG_ANDCOND (UINT64_C(1) << 30)
-enum { ENTRY = 16, GROUP = 8 };
+enum { ENTRY = 16, GROUP = 8, WINDOWS = 8 };
 
 /* Of H_BULK_REMOVE: what each pair of registers asks for, and what came of it. */
 #define BULK_TYPE      (UINT64_C(3) << 62)
@@ -47,7 +47,10 @@ static struct {
     uint8_t *table;
     uint64_t entries;
     uint64_t ram_size;
-    PhysAddr io_first, io_last;
+    struct {
+        PhysAddr first, last;
+    } window[WINDOWS];
+    unsigned windows;
     HptFlushFn *flush;
     void *opaque;
 } hpt;
@@ -94,8 +97,12 @@ static bool may_map(uint64_t v, uint64_t r)
         return false;
     }
     addr = r & R_RPN & -size;
-    return (addr < hpt.ram_size && size <= hpt.ram_size - addr) ||
-           (addr >= hpt.io_first && addr <= hpt.io_last && size - 1 <= hpt.io_last - addr);
+    for (unsigned i = 0; i < hpt.windows; i++) {
+        if (addr >= hpt.window[i].first && addr <= hpt.window[i].last && size - 1 <= hpt.window[i].last - addr) {
+            return true;
+        }
+    }
+    return addr < hpt.ram_size && size <= hpt.ram_size - addr;
 }
 
 /* flags, index, first and second half -> index. */
@@ -307,14 +314,24 @@ void hpt_use(uint8_t *table, unsigned shift)
     hpt.flush(hpt.opaque, HPT_ALL, 0, 0);
 }
 
-void hpt_init(uint8_t *table, unsigned shift, uint64_t ram_size, PhysAddr io_first, PhysAddr io_last, HptFlushFn *flush,
-              void *opaque)
+void hpt_add_window(PhysAddr first, uint64_t size)
+{
+    for (unsigned i = 0; i < hpt.windows; i++) {
+        if (hpt.window[i].first == first) {
+            return;
+        }
+    }
+    g_assert(hpt.windows < WINDOWS);
+    hpt.window[hpt.windows].first = first;
+    hpt.window[hpt.windows++].last = first + size - 1;
+}
+
+void hpt_init(uint8_t *table, unsigned shift, uint64_t ram_size, HptFlushFn *flush, void *opaque)
 {
     hpt.table = table;
     hpt.entries = (UINT64_C(1) << shift) / ENTRY;
     hpt.ram_size = ram_size;
-    hpt.io_first = io_first;
-    hpt.io_last = io_last;
+    hpt.windows = 0;
     hpt.flush = flush;
     hpt.opaque = opaque;
     papr_hcall_add(H_ENTER, h_enter, NULL);

@@ -9,6 +9,7 @@
 #include "hw/papr/xive.h"
 
 #include "core/cpu.h"
+#include "hw/papr/hpt.h"
 #include "hw/papr/papr.h"
 #include "util/bits.h"
 #include "util/log.h"
@@ -574,6 +575,9 @@ static bool xive_realize(Device *dev, GError **error)
     region_add(memory_system_root(), XIVE_SOURCES, x->esb);
     region_add(memory_system_root(), XIVE_OS_PAGE, x->os_page);
     region_add(memory_system_root(), XIVE_USER_PAGE, x->user_page);
+    hpt_add_window(XIVE_SOURCES, (uint64_t)SOURCES * ESB_PAGES);
+    hpt_add_window(XIVE_OS_PAGE, XIVE_PAGE);
+    hpt_add_window(XIVE_USER_PAGE, XIVE_PAGE);
     papr_hcall_add(H_INT_GET_SOURCE_INFO, h_source_info, x);
     papr_hcall_add(H_INT_SET_SOURCE_CONFIG, h_set_source, x);
     papr_hcall_add(H_INT_GET_SOURCE_CONFIG, h_get_source, x);

@@ -10,10 +10,11 @@ typedef void HptFlushFn(void *opaque, uint64_t index, uint64_t v, uint64_t r);
 
 /*
  * table: 2^shift bytes, entries of 16 bytes in big-endian order as the processor has them; borrowed.
- * ram_size: pages below it are memory. io_first to io_last: where devices may be mapped.
+ * ram_size: pages below it are memory.
  */
-void hpt_init(uint8_t *table, unsigned shift, uint64_t ram_size, PhysAddr io_first, PhysAddr io_last, HptFlushFn *flush,
-              void *opaque);
+void hpt_init(uint8_t *table, unsigned shift, uint64_t ram_size, HptFlushFn *flush, void *opaque);
+/* Device registers that entries may map too, from `first` on; after hpt_init. */
+void hpt_add_window(PhysAddr first, uint64_t size);
 void hpt_clear(void);
 /*
  * Fills another table, of 2^shift bytes, with what the guest wants to stay (bolted entries); the others will be missed, and

@@ -287,6 +287,29 @@ static void tables_have_ends(void)
 
 /* ---- the hashed page table ---- */
 
+static bool may_be_mapped(PhysAddr addr)
+{
+    int64_t result;
+
+    hpt_clear();
+    result = hcall(H_ENTER, 0, 0, UINT64_C(0x0123456789abc000), addr | 0x1a2, 0); /* cache-inhibited and guarded */
+    g_assert_true(result == H_SUCCESS || result == H_PARAMETER);
+    return result == H_SUCCESS;
+}
+
+static void registers_are_mapped_and_holes_are_not(void)
+{
+    g_assert_true(may_be_mapped(PHB_WINDOWS));
+    g_assert_true(may_be_mapped(PHB_WINDOW_END - 0x1000));
+    g_assert_false(may_be_mapped(PHB_WINDOW_END));
+    g_assert_true(may_be_mapped(XIVE_OS_PAGE));
+    g_assert_true(may_be_mapped(XIVE_USER_PAGE + XIVE_PAGE - 0x1000));
+    g_assert_false(may_be_mapped(XIVE_USER_PAGE + XIVE_PAGE));
+    g_assert_true(may_be_mapped(XIVE_SOURCES));
+    g_assert_false(may_be_mapped(XIVE_SOURCES - 0x1000));
+    g_assert_false(may_be_mapped(RIG_RAM));
+}
+
 static void entries_go_in_and_out(void)
 {
     uint64_t v = UINT64_C(0x0123456789abc000), index;
@@ -483,7 +506,8 @@ int main(int argc, char **argv)
     rig_char("c0");
     rig_drive("disk", "none", 0, 1 << 20, false, false);
     table = g_malloc0(1 << HPT_SHIFT);
-    hpt_init(table, HPT_SHIFT, RIG_RAM, PHB_WINDOWS, PHB_WINDOW_END - 1, count_flush, NULL);
+    hpt_init(table, HPT_SHIFT, RIG_RAM, count_flush, NULL);
+    hpt_add_window(PHB_WINDOWS, PHB_WINDOW_END - PHB_WINDOWS);
     papr_memop_init();
     papr_tce_init();
     vio_bus_new();
@@ -508,6 +532,7 @@ int main(int argc, char **argv)
     g_test_add_func("/papr/an-inquiry-is-answered", an_inquiry_is_answered);
     g_test_add_func("/papr/bad-messages-are-refused", bad_messages_are_refused);
     g_test_add_func("/papr/tables-have-ends", tables_have_ends);
+    g_test_add_func("/papr/registers-are-mapped-and-holes-are-not", registers_are_mapped_and_holes_are_not);
     g_test_add_func("/papr/entries-go-in-and-out", entries_go_in_and_out);
     g_test_add_func("/papr/the-clock-can-be-set", the_clock_can_be_set);
     g_test_add_func("/papr/configuration-space-is-there", configuration_space_is_there);
