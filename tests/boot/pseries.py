@@ -66,7 +66,7 @@ def slof(myna):
         m.expect('timebase-frequency', 60)
 
 
-def shell(myna, way, cpu, cpus):
+def shell(myna, way, cpu, cpus, radix=True):
     task = '''
 echo BOOT-CPUS $(nproc)
 grep -E "^(cpu|machine|MMU)" /proc/cpuinfo | sort | uniq | sed "s/^/BOOT-INFO /"
@@ -75,11 +75,12 @@ echo BOOT-SUM $i
 sh -c "echo BOOT-SHELL; read word; echo BOOT-READ \\$word"
 poweroff -f
 '''
-    with boot(myna, task, way, '-nic', 'none', cpu=cpu, cpus=cpus) as m:
+    append = 'console=hvc0' if radix else 'console=hvc0 disable_radix'
+    with boot(myna, task, way, '-nic', 'none', cpu=cpu, cpus=cpus, append=append) as m:
         m.expect('BOOT-UP ppc64le', 600)
         if int(m.expect(r'BOOT-CPUS (\d+)\n', 60)[1]) != cpus:
             raise machine.Failure('wrong number of processors')
-        m.expect(r'BOOT-INFO MMU\s*: ' + ('Hash' if cpu == 'power8' else 'Radix'), 60)
+        m.expect(r'BOOT-INFO MMU\s*: ' + ('Hash' if cpu == 'power8' or not radix else 'Radix'), 60)
         m.expect('BOOT-SUM 300', 200)
         m.expect('BOOT-SHELL', 60)
         m.send('typed\r')
@@ -182,13 +183,15 @@ def big(myna, task, way, *args, cpu='power7', cpus=1):
                            '-append', f'console=hvc0 t={task}', *args)
 
 
-def big_shell(myna, way, cpu, cpus):
-    with big(myna, 'poweroff', way, '-nic', 'none', cpu=cpu, cpus=cpus) as m:
+def big_shell(myna, way, cpu, cpus, radix=True):
+    """To its end; the kernel chooses its page table by what its command line says."""
+    mmu = 'Hash' if cpu in ('power7', 'power8') or not radix else 'Radix'
+    task = 'poweroff disable_radix=' + ('no' if radix else 'yes')
+    with big(myna, task, way, '-nic', 'none', cpu=cpu, cpus=cpus) as m:
         m.expect('CORPUS-READY', PATIENCE)
         if m.text.count('\nprocessor') != cpus:
             raise machine.Failure('wrong number of processors')
-        for line in (rf'cpu\s*: {cpu.upper()}', r'MMU\s*: ' + ('Hash' if cpu in ('power7', 'power8') else 'Radix'),
-                     'CORPUS-MD5 ok', 'CORPUS-FP ok', 'CORPUS-PIPE ok'):
+        for line in (rf'cpu\s*: {cpu.upper()}', rf'MMU\s*: {mmu}', 'CORPUS-MD5 ok', 'CORPUS-FP ok', 'CORPUS-PIPE ok'):
             m.expect(line, 5)
         mac.finish(m)
 
@@ -267,10 +270,12 @@ for way_ in ('kernel', 'slof'):
         TESTS[f'installer-{way_}-{cpu_}-4'] = lambda myna, way=way_, cpu=cpu_: installer(myna, way, cpu, 4)
         for cpus_ in (1, 4):
             TESTS[f'{way_}-{cpu_}-{cpus_}'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: shell(myna, way, cpu, cpus)
+            TESTS[f'{way_}-{cpu_}-{cpus_}-hash'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: shell(myna, way, cpu, cpus, radix=False)
 
     for cpu_ in ('power7', 'power8', 'power9', 'power10'):
         for cpus_ in (1, 4):
             TESTS[f'big-{way_}-{cpu_}-{cpus_}'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: big_shell(myna, way, cpu, cpus)
+            TESTS[f'big-{way_}-{cpu_}-{cpus_}-hash'] = lambda myna, way=way_, cpu=cpu_, cpus=cpus_: big_shell(myna, way, cpu, cpus, radix=False)
 
 if __name__ == '__main__':
     machine.main(TESTS)

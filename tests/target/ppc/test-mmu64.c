@@ -111,6 +111,35 @@ static void spaces_are_told_apart(void)
     g_assert_cmphex(R[31], ==, 0x380);
 }
 
+/* Entries 0 and 2 of class 0, 1 of class 1; what slbia of the kind leaves of them, a bit for each. */
+static unsigned left_by_slbia(unsigned ih)
+{
+    uint32_t words[] = { SLBMTE(11, 10), SLBMTE(13, 12), SLBIA | ih << 21 };
+    unsigned left = 0;
+
+    start();
+    rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
+    rig_state->gpr[11] = 0x234 << 12 | 0x80;
+    rig_state->gpr[12] = UINT64_C(0x50000000) | 0x08000000 | 2;
+    rig_state->gpr[13] = 0x235 << 12;
+    rig_run_words(words, G_N_ELEMENTS(words));
+    for (unsigned i = 0; i < 3; i++) {
+        left |= (rig_state->slb_esid[i] >> 27 & 1) << i;
+    }
+    return left;
+}
+
+static void slbia_takes_what_its_hint_says(void)
+{
+    bool hints = ppc_isa(rig_state, ISA_V300);
+
+    g_assert_cmpuint(left_by_slbia(0), ==, 1);
+    g_assert_cmpuint(left_by_slbia(1), ==, 1);
+    g_assert_cmpuint(left_by_slbia(3), ==, hints ? 5 : 1);
+    g_assert_cmpuint(left_by_slbia(6), ==, 1);
+    g_assert_cmpuint(left_by_slbia(7), ==, hints ? 7 : 1);
+}
+
 static void write_segment(unsigned index, uint64_t number, uint64_t vsid)
 {
     ppc_helper_slb(rig_state, 402, vsid << 12, number << 40 | 0x18000000 | index, 0);
@@ -183,6 +212,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/sizes", both_segment_sizes_translate);
     g_test_add_func("/mmu64/faults", faults_say_why);
     g_test_add_func("/mmu64/spaces", spaces_are_told_apart);
+    g_test_add_func("/mmu64/slbia", slbia_takes_what_its_hint_says);
     g_test_add_func("/mmu64/full", a_space_that_is_full_takes_no_more);
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     return g_test_run();
