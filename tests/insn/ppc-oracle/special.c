@@ -99,13 +99,18 @@ static void make_quad(const PpcRow *row, OracleCase *c)
 static void make_amo(const PpcRow *row, OracleCase *c)
 {
     static const uint8_t functions[] = { 0, 1, 2, 3, 4, 5, 6, 7, 24, 8, 16, 25, 28 };
-    unsigned ra = make_base(c, 32), stores = row->name[0] == 's';
+    unsigned ra = make_base(c, 32), size = size_of(row), stores = row->name[0] == 's';
+    uint8_t *operand, function = functions[below(stores ? 9 : G_N_ELEMENTS(functions))];
 
     c->state.gpr[ra] += 16;
-    c->insns[0] = row->match | fields(below(18), ra, functions[below(stores ? 9 : G_N_ELEMENTS(functions))]);
+    operand = c->state.memory + (c->state.gpr[ra] - ORACLE_MEMORY);
+    c->insns[0] = row->match | fields(below(18), ra, function);
     if (below(3) == 0) { /* equal values take other ways */
-        memcpy(c->state.memory + (c->state.gpr[ra] - ORACLE_MEMORY) + 8, c->state.memory + (c->state.gpr[ra] - ORACLE_MEMORY), 8);
-        memcpy(c->state.memory + (c->state.gpr[ra] - ORACLE_MEMORY) + 4, c->state.memory + (c->state.gpr[ra] - ORACLE_MEMORY), 4);
+        memcpy(operand + 8, operand, 8);
+        memcpy(operand + 4, operand, 4);
+    }
+    if (function == 28) { /* the black box takes its bound from behind the operand, not from before it */
+        memcpy(operand - size, operand + size, size);
     }
     c->n_insns = 1;
 }
