@@ -272,6 +272,25 @@ def screen(myna, board, keyboard):
             raise machine.Failure(f'no grey text on black, but {ink.hex()} on {paper.hex()}')
 
 
+def mouse(myna, board, name):
+    """Movements and a button of the mouse that the board has, as evdev shows them."""
+    need_firmware()
+    with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-kernel', ppc_guest('vmlinux-pmac32'),
+                         '-initrd', ppc_guest('initrd-ppc32.gz'), '-append', 'console=ttyPZ0 t=shell', '-nic', 'none') as m:
+        m.expect('CORPUS-READY', PATIENCE)
+        m.send('for n in /sys/class/input/event*; do echo "NAME $n $(cat $n/device/name)"; done\r')
+        number = m.expect(rf'NAME /sys/class/input/event(\d+) .*{name}', 60)[1]
+        m.send(f'echo LIS""TENS; hexdump -v -e \'8/2 "%04x " "\\n"\' /dev/input/event{number}\r')
+        m.expect('LISTENS', 60)
+        time.sleep(2)
+        for events, shown in (([{'type': 'rel', 'data': {'axis': 'x', 'value': 10}}], '0002 0000 0000 000a'),
+                              ([{'type': 'rel', 'data': {'axis': 'y', 'value': -5}}], '0002 0001 ffff fffb'),
+                              ([{'type': 'btn', 'data': {'button': 'left', 'down': True}}], '0001 0110 0000 0001'),
+                              ([{'type': 'btn', 'data': {'button': 'left', 'down': False}}], '0001 0110 0000 0000')):
+            m.command('input-send-event', events=events)
+            m.expect(shown, 60)
+
+
 def ink(m, name):
     """How many pixels have another colour than most; $MYNA_SCREENS is a folder that gets the picture."""
     width, height, pixels = m.screenshot()
@@ -417,6 +436,9 @@ TESTS = {
     'firmware-screen-mac99-pmu': lambda myna: firmware_screen(myna, 'mac99,via=pmu'),
     'firmware-screen-mac99-pmu-adb': lambda myna: firmware_screen(myna, 'mac99,via=pmu-adb'),
     'firmware-screen-g3beige': lambda myna: firmware_screen(myna, 'g3beige'),
+    'mouse-mac99': lambda myna: mouse(myna, 'mac99', 'ADB mouse'),
+    'mouse-mac99-usb': lambda myna: mouse(myna, 'mac99,via=pmu', 'Mouse'),
+    'mouse-g3beige': lambda myna: mouse(myna, 'g3beige', 'ADB mouse'),
     'screen-mac99': lambda myna: screen(myna, 'mac99', 'ADB keyboard'),
     'screen-mac99-usb': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID'),
     'screen-g3beige': lambda myna: screen(myna, 'g3beige', 'ADB keyboard'),

@@ -9,6 +9,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,26 @@ def compat(myna):
         m.expect(r'BOOT-INFO MMU\s*: Hash', 10)
         if m.wait_exit(60) != 0:
             raise machine.Failure('power off did not end with status 0')
+
+
+def hypercalls(myna, cpu):
+    """What processors ask for, from a program that is started as a kernel."""
+    compiler = 'powerpc64-linux-gnu-gcc'
+    if not shutil.which(compiler):
+        machine.skip(f'{compiler} is not installed (Debian package gcc-powerpc64-linux-gnu)')
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'hcalls')
+        subprocess.run([compiler, '-O1', '-mabi=elfv2', '-mcpu=power7', '-msoft-float', '-mno-altivec', '-mno-vsx', '-fno-pic', '-no-pie',
+                        '-fno-stack-protector', '-ffreestanding', '-nostdlib', '-static', '-Wl,-Ttext=0x1000000', '-o', path,
+                        pathlib.Path(__file__).with_name('hcalls.c')], check=True)
+        with machine.Machine(program(myna), *NO_FIRMWARE, '-cpu', cpu, '-smp', 2, '-m', 256, '-vga', 'none', '-nic', 'none',
+                             '-kernel', path) as m:
+            m.expect('HCALLS done', 120)
+            bad = re.findall(r'(\S+) BAD', m.text)
+            if bad or m.text.count(' ok\n') != 14:
+                raise machine.Failure(f'{bad or "some are not there"}')
+            if m.wait_exit(60) != 0:
+                raise machine.Failure('power off did not end with status 0')
 
 
 def resize(myna):
@@ -258,6 +279,8 @@ TESTS = {
     'refused': refused,
     'told': told,
     'compat': compat,
+    'hypercalls-power8': lambda myna: hypercalls(myna, 'power8'),
+    'hypercalls-power10': lambda myna: hypercalls(myna, 'power10'),
     'resize': resize,
     'disk-vscsi': lambda myna: disk(myna, 'vscsi'),
     'disk-virtio': lambda myna: disk(myna, 'virtio'),
