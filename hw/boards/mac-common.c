@@ -208,6 +208,12 @@ static void add_ndrv(Mac *mac)
     }
 }
 
+/* The firmware writes pixels of 8, 15 and 32 bits: the depths between them are what fits into the same bytes. */
+static uint16_t firmware_depth(unsigned wanted)
+{
+    return wanted == 16 ? 15 : wanted == 24 || !wanted ? 32 : wanted;
+}
+
 bool mac_make_fw_cfg(Mac *mac, GError **error)
 {
     const MachineConfig *m = &machine_config;
@@ -228,7 +234,7 @@ bool mac_make_fw_cfg(Mac *mac, GError **error)
     fw_cfg_add_u16(fw, FW_CFG_BOOT_DEVICE, boot_device(mac));
     fw_cfg_add_u16(fw, ITEM_WIDTH, m->width ? m->width : 800);
     fw_cfg_add_u16(fw, ITEM_HEIGHT, m->height ? m->height : 600);
-    fw_cfg_add_u16(fw, ITEM_DEPTH, m->depth && m->depth != 24 ? m->depth : 32); /* whose pixels it writes for 24 too */
+    fw_cfg_add_u16(fw, ITEM_DEPTH, firmware_depth(m->depth));
     fw_cfg_add_u32(fw, ITEM_TIMEBASE, mac->timebase_hz);
     fw_cfg_add_u32(fw, ITEM_CLOCK, mac->cpu_hz);
     fw_cfg_add_u32(fw, ITEM_BUS_CLOCK, mac->bus_hz);

@@ -291,6 +291,17 @@ def mouse(myna, board, name):
             m.expect(shown, 60)
 
 
+def mode(myna, board):
+    """-g: the firmware's screen has so many pixels, and its prompt on it."""
+    need_firmware()
+    for wanted in ((1024, 768, 32), (640, 480, 8), (1280, 1024, 16)):
+        with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-prom-env', 'auto-boot?=false', '-nic', 'none',
+                             '-g', 'x'.join(map(str, wanted))) as m:
+            settled(m, f'{board}-{wanted[0]}', 0)
+            if m.screenshot()[:2] != wanted[:2]:
+                raise machine.Failure(f'{m.screenshot()[:2]} pixels, not {wanted}')
+
+
 def ink(m, name):
     """How many pixels have another colour than most; $MYNA_SCREENS is a folder that gets the picture."""
     width, height, pixels = m.screenshot()
@@ -439,6 +450,8 @@ TESTS = {
     'mouse-mac99': lambda myna: mouse(myna, 'mac99', 'ADB mouse'),
     'mouse-mac99-usb': lambda myna: mouse(myna, 'mac99,via=pmu', 'Mouse'),
     'mouse-g3beige': lambda myna: mouse(myna, 'g3beige', 'ADB mouse'),
+    'mode-mac99': lambda myna: mode(myna, 'mac99'),
+    'mode-g3beige': lambda myna: mode(myna, 'g3beige'),
     'screen-mac99': lambda myna: screen(myna, 'mac99', 'ADB keyboard'),
     'screen-mac99-usb': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID'),
     'screen-g3beige': lambda myna: screen(myna, 'g3beige', 'ADB keyboard'),
