@@ -5,10 +5,8 @@
 #include "util/error.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define HUGE_PAGE   (2u << 20)
 #define CLEAN_FLAGS (PAGE_CLEAN_DISPLAY | PAGE_CLEAN_MIGRATION)
@@ -22,11 +20,14 @@ static void *clean_opaque;
 static LogSyncFn *log_sync_fn;
 static void *log_sync_opaque;
 
-/* At a 2 MiB boundary, so that the host can use huge pages. */
-static void *map_aligned(uint64_t size, int fd)
+/*
+ * At a 2 MiB boundary, for the host's huge pages: a fault for each 512 of the guest's, and fewer misses in the host's TLB. Private,
+ * since few hosts give huge pages to shared memory.
+ */
+static void *map_aligned(uint64_t size)
 {
     uint64_t align = size >= HUGE_PAGE ? HUGE_PAGE : GUEST_PAGE_SIZE;
-    uint8_t *reserved = mmap(NULL, size + align, PROT_NONE,
+    uint8_t *reserved = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uint8_t *start, *end;
 
@@ -35,10 +36,6 @@ static void *map_aligned(uint64_t size, int fd)
     }
     start = (uint8_t *)(uintptr_t)round_up((uintptr_t)reserved, align);
     end = start + size;
-    if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-        munmap(reserved, size + align);
-        return NULL;
-    }
     if (start > reserved) {
         munmap(reserved, start - reserved);
     }
@@ -55,10 +52,7 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
 
     ram->name = g_strdup(name);
     ram->size = round_up(size, GUEST_PAGE_SIZE);
-    ram->fd = memfd_create(name, MFD_CLOEXEC);
-    if (ram->fd >= 0 && ftruncate(ram->fd, ram->size) == 0) {
-        ram->host = map_aligned(ram->size, ram->fd);
-    }
+    ram->host = map_aligned(ram->size);
     if (ram->host) {
         ram->page_flags = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
         ram->page_stores = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
@@ -70,9 +64,6 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
         if (ram->host) {
             munmap(ram->host, ram->size);
         }
-        if (ram->fd >= 0) {
-            close(ram->fd);
-        }
         g_free(ram->page_flags);
         g_free(ram->page_stores);
         g_free(ram->name);
@@ -80,7 +71,7 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
         return NULL;
     }
     if (ram->size >= HUGE_PAGE) {
-        madvise(ram->host, ram->size, MADV_HUGEPAGE); /* a wish: many hosts refuse for memfds */
+        madvise(ram->host, ram->size, MADV_HUGEPAGE); /* a wish */
     }
     madvise(ram->host, ram->size, MADV_DONTDUMP);
     if (!blocks) {
@@ -97,10 +88,7 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
 void ram_block_free(RamBlock *ram)
 {
     g_ptr_array_remove(blocks, ram);
-    if (ftruncate(ram->fd, 0) < 0 || ftruncate(ram->fd, ram->size) < 0) {
-        madvise(ram->host, ram->size, MADV_REMOVE);
-    }
-    close(ram->fd);
+    madvise(ram->host, ram->size, MADV_DONTNEED);
     ram->fd = -1;
     if (!retired) {
         retired = g_ptr_array_new();
@@ -180,7 +168,7 @@ void ram_discard(RamBlock *ram, uint64_t offset, uint64_t size)
     if (first >= end || end > ram->size || ram->readonly) {
         return;
     }
-    if (fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, end - first) == 0) {
+    if (madvise(ram->host + first, end - first, MADV_DONTNEED) == 0) {
         ram_mark_dirty(ram, first, end - first);
     }
 }

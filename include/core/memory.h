@@ -2,8 +2,8 @@
  * Guest physical memory and port space: trees of regions, flattened for lookup.
  *
  * A tree is changed under the machine lock; each change publishes a new flat view that readers
- * (vCPUs, DMA) use without a lock. RAM is one memfd mapping per block, so that engines can map it
- * elsewhere too.
+ * (vCPUs, DMA) use without a lock. RAM is one private mapping per block, in huge pages where the host
+ * has them.
  */
 #ifndef CORE_MEMORY_H
 #define CORE_MEMORY_H
@@ -48,7 +48,7 @@ struct RamBlock {
     char *name;
     uint8_t *host;     /* mapping in this process */
     uint64_t size;     /* bytes, a multiple of the page size */
-    int fd;            /* the memfd */
+    int fd;            /* negative: its memory has been given back */
     _Atomic uint8_t *page_flags; /* PageFlags of each page */
     void **page_data;  /* per page, the engine's own (translated blocks); NULL until one asks */
     _Atomic uint8_t *page_stores; /* per page, the engine's own: whether a TLB table may have it for stores */
