@@ -428,6 +428,7 @@ void clock_attach(void)
     ((TimerSource *)source)->poll.events = G_IO_IN;
     g_source_add_poll(source, &((TimerSource *)source)->poll);
     g_source_set_priority(source, G_PRIORITY_HIGH);
+    g_source_set_can_recurse(source, TRUE); /* else GLib stops polling the timer_fd for each dispatch, with a wake-up for either */
     g_source_attach(source, NULL);
     g_source_unref(source);
     g_mutex_lock(&mutex);
