@@ -10,6 +10,7 @@
 #include "util/log.h"
 
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,6 +45,9 @@ int main(int argc, char **argv)
         return nbd_main(argc, argv);
     }
     g_set_prgname(program);
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1); /* a vCPU thread's own would grow by a page and a system call at a time */
+#endif
     machine_lock();
     if (cmdline_parse(argc, argv, &error) && startup(&error)) {
         machine_unlock();
