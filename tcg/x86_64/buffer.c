@@ -16,6 +16,7 @@
 #define MAX_SIZE     (1024 * 1024 * 1024) /* rel32 reaches everything */
 #define REGIONS      16
 #define THUNK_SIZE   (64 * 1024)
+#define AHEAD        (256 * 1024) /* of what is written next, the host's pages are there */
 
 static struct {
     uint8_t *write;
@@ -24,6 +25,7 @@ static struct {
     unsigned region;
     uint64_t used[REGIONS]; /* bytes */
     uint64_t thunks_used;
+    uint64_t populated; /* from the first region on */
     bool in_regions;
 } buffer;
 
@@ -58,12 +60,28 @@ static uint64_t region_start(unsigned region)
     return THUNK_SIZE + region * buffer.region_size;
 }
 
+/* Many of the host's pages at once, which costs less than a fault for each. Regions are first filled in their order. */
+static void populate(uint64_t offset)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (offset >= buffer.populated) {
+        uint64_t start = MAX(offset & ~(uint64_t)4095, buffer.populated);
+
+        buffer.populated = MIN(start + AHEAD, buffer.size);
+        (void)!madvise(buffer.write + start, buffer.populated - start, MADV_POPULATE_WRITE); /* older kernels do not know it */
+    }
+#endif
+}
+
 void buffer_begin(Asm *a)
 {
     uint64_t offset = buffer.in_regions ? region_start(buffer.region) + buffer.used[buffer.region]
                                         : buffer.thunks_used;
 
     offset = round_up(offset, 16);
+    if (buffer.in_regions) {
+        populate(offset);
+    }
     a->start = a->p = buffer.write + offset;
     a->limit = buffer.write + (buffer.in_regions ? region_start(buffer.region + 1) : THUNK_SIZE);
     a->fusible = NULL;
