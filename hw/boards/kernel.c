@@ -51,14 +51,19 @@ bool kernel_read_file(const char *what, const char *path, char **data, gsize *si
     return false;
 }
 
+static void add_bytes(Device *fw_cfg, const KernelItem *item, uint32_t addr, GBytes *bytes)
+{
+    fw_cfg_add_u32(fw_cfg, item->addr, addr);
+    fw_cfg_add_u32(fw_cfg, item->size, g_bytes_get_size(bytes));
+    fw_cfg_add_bytes(fw_cfg, item->data, bytes);
+}
+
 void kernel_add_item(Device *fw_cfg, const KernelItem *item, uint32_t addr, const void *data,
                      size_t size)
 {
     g_autoptr(GBytes) bytes = g_bytes_new(data, size);
 
-    fw_cfg_add_u32(fw_cfg, item->addr, addr);
-    fw_cfg_add_u32(fw_cfg, item->size, size);
-    fw_cfg_add_bytes(fw_cfg, item->data, bytes);
+    add_bytes(fw_cfg, item, addr, bytes);
 }
 
 /* The BIOS starts ROMs of the "genroms" folder and knows their entries by these names. */
@@ -85,8 +90,8 @@ bool kernel_add_rom(Device *fw_cfg, const char *name, GError **error)
 }
 
 typedef struct Linux {
+    GBytes *file;
     uint8_t *setup; /* the real-mode part, in the file */
-    const uint8_t *kernel;
     size_t setup_size, kernel_size;
     unsigned version;
     uint32_t setup_addr, kernel_addr, cmdline_addr;
@@ -108,7 +113,6 @@ static bool linux_parse(Linux *l, uint8_t *file, size_t size)
     if (l->version < 0x200 || l->setup_size >= size) {
         return false;
     }
-    l->kernel = file + l->setup_size;
     l->kernel_size = size - l->setup_size;
     if (file[LOADFLAGS] & LOADED_HIGH) {
         l->setup_addr = 0x10000;
@@ -187,6 +191,7 @@ static bool add_initrd(Linux *l, Device *fw_cfg, uint64_t low_ram, GError **erro
     static const KernelItem item = { FW_CFG_INITRD_ADDR, FW_CFG_INITRD_SIZE,
                                      FW_CFG_INITRD_DATA };
     const char *path = machine_config.initrd;
+    g_autoptr(GBytes) bytes = NULL;
     g_autofree char *data = NULL;
     uint64_t end = l->version >= 0x203 ? load_le32(l->setup + INITRD_ADDR_MAX) : OLD_INITRD_MAX;
     uint64_t addr;
@@ -211,7 +216,8 @@ static bool add_initrd(Linux *l, Device *fw_cfg, uint64_t low_ram, GError **erro
     }
     store_le32(l->setup + RAMDISK_IMAGE, addr);
     store_le32(l->setup + RAMDISK_SIZE, size);
-    kernel_add_item(fw_cfg, &item, addr, data, size);
+    bytes = g_bytes_new_take(g_steal_pointer(&data), size);
+    add_bytes(fw_cfg, &item, addr, bytes);
     return true;
 }
 
@@ -220,6 +226,7 @@ static bool linux_load(Linux *l, Device *fw_cfg, uint64_t low_ram, GError **erro
     static const KernelItem setup = { FW_CFG_SETUP_ADDR, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA };
     static const KernelItem kernel = { FW_CFG_KERNEL_ADDR, FW_CFG_KERNEL_SIZE,
                                        FW_CFG_KERNEL_DATA };
+    g_autoptr(GBytes) bytes = NULL;
 
     if (l->kernel_addr + (uint64_t)l->kernel_size > low_ram) {
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "kernel '%s' is larger than memory",
@@ -235,14 +242,16 @@ static bool linux_load(Linux *l, Device *fw_cfg, uint64_t low_ram, GError **erro
         return false;
     }
     kernel_add_item(fw_cfg, &setup, l->setup_addr, l->setup, l->setup_size);
-    kernel_add_item(fw_cfg, &kernel, l->kernel_addr, l->kernel, l->kernel_size);
+    bytes = g_bytes_new_from_bytes(l->file, l->setup_size, l->kernel_size);
+    add_bytes(fw_cfg, &kernel, l->kernel_addr, bytes);
     return kernel_add_rom(fw_cfg, "linuxboot.bin", error);
 }
 
 bool kernel_load(Device *fw_cfg, uint64_t low_ram, GError **error)
 {
-    g_autofree char *data = NULL;
+    g_autoptr(GBytes) file = NULL;
     Linux l = { 0 };
+    char *data;
     gsize size;
 
     if (!machine_config.kernel) {
@@ -256,6 +265,7 @@ bool kernel_load(Device *fw_cfg, uint64_t low_ram, GError **error)
     if (!kernel_read_file("kernel", machine_config.kernel, &data, &size, error)) {
         return false;
     }
+    file = l.file = g_bytes_new_take(data, size); /* most of it goes on as it is, without a copy */
     if (multiboot_probe((uint8_t *)data, size)) {
         return multiboot_load((uint8_t *)data, size, fw_cfg, low_ram, error);
     }
