@@ -137,8 +137,8 @@ static void count_block(const Block *block, int sign)
     code_stats.blocks += sign;
     code_stats.guest_bytes += sign * (int64_t)(block->size + block->size2);
     if (block->code) {
-        code_stats.host_bytes += sign * (int64_t)block->code->size;
-        code_stats.usual_bytes += sign * (int64_t)block->code->hot_size;
+        code_stats.host_bytes += sign * (int64_t)(block->code->size + block->code->cold_size);
+        code_stats.usual_bytes += sign * (int64_t)block->code->usual_size;
     }
 }
 
@@ -299,7 +299,7 @@ void code_block_kill(Block *block)
             }
             far_list_remove(&block->code->exits[i]);
         }
-        tcg_retire(block->code, block->key.pc);
+        tcg_retire(block->code);
     } else {
         block->dead_next = dead_list;
         dead_list = block;
@@ -534,31 +534,34 @@ void code_block_register_code(Block *block)
     block->code->engine = block;
 }
 
+/* Blocks lie in the same order in both parts of a region. */
 static const HostBlock *find_host_pc(uintptr_t host_pc)
 {
-    for (unsigned i = 0; i < n_regions; i++) {
-        RegionIndex *index = &regions[i];
-        uint32_t low = 0, high = atomic_load_explicit(&index->n, memory_order_acquire);
+    RegionIndex *index;
+    uint32_t low = 0, high;
+    bool is_cold;
 
-        if (!high || host_pc < (uintptr_t)index->blocks[0]->code ||
-            host_pc > (uintptr_t)index->blocks[high - 1]->code + index->blocks[high - 1]->size) {
-            continue;
-        }
-        /* The last one that begins at or below. A return address may be right behind a block's code. */
-        while (high - low > 1) {
-            uint32_t middle = low + (high - low) / 2;
+    if (!regions || !tcg_is_code(host_pc)) {
+        return NULL;
+    }
+    index = &regions[tcg_region_of((const void *)host_pc)];
+    high = atomic_load_explicit(&index->n, memory_order_acquire);
+    is_cold = tcg_is_out_of_line(host_pc);
+    if (!high) {
+        return NULL;
+    }
+    /* The last one that begins at or below. A return address may be right behind a block's code. */
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        const HostBlock *block = index->blocks[middle];
 
-            if ((uintptr_t)index->blocks[middle]->code < host_pc) {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        if (host_pc <= (uintptr_t)index->blocks[low]->code + index->blocks[low]->size) {
-            return index->blocks[low];
+        if ((uintptr_t)(is_cold ? block->cold : block->code) < host_pc) {
+            low = middle;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return tcg_block_has(index->blocks[low], host_pc) ? index->blocks[low] : NULL;
 }
 
 /* The search goes to a dozen cache lines that nobody else uses; faults come from the same places again and again. */
@@ -582,15 +585,15 @@ const HostBlock *code_block_of_host_pc(uintptr_t host_pc)
 
 static void block_free(Block *block)
 {
+    g_free(block->holes);
     if (block->ir) {
         ir_block_free(block->ir);
     }
     if (block->code) {
         code_stats.metadata -= sizeof(*block) + sizeof(*regions->blocks) + tcg_metadata_size(block->code);
-        tcg_free(block->code);
+    } else {
+        free(block);
     }
-    g_free(block->holes);
-    free(block);
 }
 
 static void forget_jumps_of(SpaceTables *tables)

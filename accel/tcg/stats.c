@@ -69,4 +69,6 @@ void perf_map_add(const Block *block)
     }
     fprintf(file, "%" PRIxPTR " %x guest:%" PRIx64 ":%" PRIx64 "\n", (uintptr_t)block->code->code,
             block->code->size, block->key.base, block->key.pc);
+    fprintf(file, "%" PRIxPTR " %x out-of-line:%" PRIx64 ":%" PRIx64 "\n", (uintptr_t)block->code->cold,
+            block->code->cold_size, block->key.base, block->key.pc);
 }

@@ -1,6 +1,7 @@
 /* From a block's key to something that runs: fetching guest code, the front end, passes, back-end. */
 #include "accel/tcg/internal.h"
 
+#include "tcg/region.h"
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -362,8 +363,12 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
             return NULL;
         }
     }
-    block = aligned_alloc(64, round_up(sizeof(*block), 64));
-    g_assert(block);
+    block = code ? tcg_region_alloc(sizeof(*block), 64) : aligned_alloc(64, round_up(sizeof(*block), 64));
+    if (!block) {
+        g_assert(code);
+        f->wanted_second = false;
+        return NULL;
+    }
     *block = (Block){ 0 };
     block->key = *key;
     block->variant = f->variant;
@@ -378,6 +383,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
     block->n_holes = f->n_holes;
     if (code) {
         code->n_insns = t.n_insns;
+        code->pc = key->pc; /* a block without a poll need not say it */
         code_block_register_code(block);
         if (engine_options.perf_map) {
             perf_map_add(block);

@@ -73,9 +73,12 @@ typedef struct HostTrap {
 typedef struct HostBlock {
     const uint8_t *code; /* executable view */
     const uint8_t *entry; /* where the jump cache leads, with the pc in a register: sets CpuHot.pic_page first */
+    const uint8_t *cold; /* what is out of line, further on in the same region */
+    uint64_t pc;         /* of its start, as in the IR */
     uint32_t pic_bits;   /* as the IrBlock had it */
-    uint32_t size;       /* bytes of code */
-    uint32_t hot_size;   /* of these, before what is out of line */
+    uint32_t size;       /* bytes of code in line: the usual path, and a loop's second copy */
+    uint32_t usual_size; /* of these, the former */
+    uint32_t cold_size;
     uint16_t n_exits, max_exits;
     uint16_t n_insns;    /* guest instructions */
     HostExit *exits;
@@ -90,6 +93,12 @@ typedef struct HostBlock {
 
 enum { TCG_FAULT_SIMD = -1 }; /* a SIGFPE of a vector instruction, not of the x87 unit */
 #define TCG_ATOMIC(op, size) ((op) << 8 | (size))
+
+/* Whether a host pc, or a return address, is in a block's code. */
+static inline bool tcg_block_has(const HostBlock *block, uintptr_t host_pc)
+{
+    return host_pc - (uintptr_t)block->code <= block->size || host_pc - (uintptr_t)block->cold <= block->cold_size;
+}
 
 /* What the engine lends to compiled code. All functions may unwind. retaddr: host pc to restore by. */
 typedef struct TcgRuntime {
@@ -200,6 +209,8 @@ size_t tcg_metadata_size(const HostBlock *block); /* all but the code itself */
 /* Code buffer: regions are filled in turn. Eviction: the engine drops all blocks of a region. */
 unsigned tcg_region_count(void);
 unsigned tcg_region_of(const void *code);
+bool tcg_is_code(uintptr_t host_pc);        /* whether a region has it */
+bool tcg_is_out_of_line(uintptr_t host_pc); /* which part of a region has it */
 unsigned tcg_region_current(void);
 unsigned tcg_region_next(void); /* starts filling the next region, which must be empty by then */
 void tcg_code_usage(uint64_t *used, uint64_t *size);
@@ -233,8 +244,8 @@ void tcg_link(HostExit *exit, const HostBlock *to);
 void tcg_unlink(HostExit *exit);
 /* To the exit's own way through the jump cache. */
 void tcg_link_cached(HostExit *exit);
-/* Makes the start of a dead block jump to the engine (TCG_EXIT_LOOKUP with its pc, given as in its IR). */
-void tcg_retire(HostBlock *block, uint64_t pc);
+/* Makes the start of a dead block leave to the engine (TCG_EXIT_LOOKUP with its pc). */
+void tcg_retire(HostBlock *block);
 
 /* The portable engine: runs IR directly with the same results. Uses the same runtime. */
 TcgExit tcg_interpret(void *state, const IrBlock *ir, HostExit **exit, uint64_t *exit_pc);

@@ -250,6 +250,14 @@ void asm_call_to(Asm *a, const void *target)
     rel32_to(a, target);
 }
 
+void asm_jcc_to(Asm *a, IrCc cc, const void *target)
+{
+    asm_place_branch(a, 6, 0);
+    asm_byte(a, 0x0f);
+    asm_byte(a, 0x80 | cc);
+    rel32_to(a, target);
+}
+
 uint32_t asm_jmp(Asm *a)
 {
     asm_place_branch(a, 5, 0);

@@ -26,6 +26,11 @@ typedef struct Asm {
     bool dodge;       /* branches keep away from ends of 32 bytes, see asm_place_branch */
 } Asm;
 
+/* Where code goes that is made meanwhile. */
+typedef struct AsmRoom {
+    uint8_t *p, *limit;
+} AsmRoom;
+
 typedef struct Mem {
     int8_t base, index; /* NO_REG: none */
     uint8_t scale;      /* log2 */
@@ -222,6 +227,7 @@ static inline void asm_pop(Asm *a, int reg)
 /* Branches to an address in the executable view. */
 void asm_jmp_to(Asm *a, const void *target);
 void asm_call_to(Asm *a, const void *target);
+void asm_jcc_to(Asm *a, IrCc cc, const void *target);
 /* Branches forward: return the offset of the rel32 for asm_patch_here. */
 uint32_t asm_jmp(Asm *a);
 uint32_t asm_jcc(Asm *a, IrCc cc);

@@ -44,7 +44,6 @@ enum {
     AREA_SIZE = 0x1bc0,
     MXCSR_DEFAULT = 0x1f80,  /* all exceptions masked, round to nearest: what C expects */
     MXCSR_UNMASKED = 0x1000, /* but for inexactness */
-    RETIRE_STUB = 24,     /* bytes at the end of a block for tcg_retire */
 };
 
 /* Features of the host. */
@@ -66,12 +65,16 @@ typedef enum Thunk {
     THUNK_YMM_LOAD,   /* to FP_LOADED_YMM, from either */
     THUNK_EXIT,       /* jump: r11 = TcgExit */
     THUNK_EXIT_AT,    /* jump: r11 = TcgExit, r13 = pc */
-    THUNK_UNCHAINED,  /* jump: r11 = HostExit */
-    THUNK_UNCHAINED_PIC64, THUNK_UNCHAINED_PIC32, /* the same, of position-independent blocks */
+    THUNK_UNCHAINED,  /* call: the HostExit is that whose stub this is; tcg_enter finds it */
+    THUNK_POLL,       /* call: TCG_EXIT_POLL at the block's start, which tcg_enter finds */
+    THUNK_RETIRED,    /* call: TCG_EXIT_LOOKUP, the same */
     THUNK_SECOND,     /* jump: r13 = pc: the second place in the jump cache, then THUNK_LOOKUP */
     THUNK_LOOKUP,     /* jump: r13 = pc; TCG_EXIT_LOOKUP */
     THUNK_COUNT,
 } Thunk;
+
+/* What Backend.enter answers beside TcgExit: where it was is the return address in *exit, see tcg_enter. */
+enum { FOUND_FIRST = 0x100, FOUND_UNCHAINED = FOUND_FIRST, FOUND_POLL, FOUND_RETIRED };
 
 typedef struct Backend {
     TcgTarget target;
@@ -100,11 +103,15 @@ static inline Mem slot_home(unsigned slot)
 
 /* buffer.c */
 bool buffer_init(uint64_t size, GError **error);
-void buffer_begin(Asm *a);            /* at the next free byte, aligned */
+void buffer_begin(Asm *a, AsmRoom *cold); /* at the next free byte, aligned; and what is out of line. NULL: for thunks */
 void buffer_start_regions(void);      /* behind the thunks */
-void buffer_end(const Asm *a);        /* keeps what was written */
+void buffer_end(const Asm *a, const AsmRoom *cold); /* keeps what was written */
 uint8_t *buffer_writable(const void *code);
-bool buffer_contains(uintptr_t pc);
+
+/* metadata.c: memory of the region being filled. */
+void *metadata_room(size_t size, size_t align); /* where so much is free, and stays so; NULL: nowhere */
+void metadata_keep(const void *end);            /* it is used up to here */
+void metadata_clear(unsigned region);
 
 /* thunks.c */
 void thunks_init(void);
@@ -243,6 +250,8 @@ typedef struct Branch {
 
 typedef struct Context {
     Asm a;
+    AsmRoom other;        /* the part of the region that code does not go to just now */
+    bool out_of_line;     /* it goes where out-of-line code is */
     IrBlock *ir;
     Value *values;
     uint32_t max_values;
@@ -555,6 +564,7 @@ void thunk_call(Context *c, Thunk thunk);
 void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot);
 
 /* faultmap.c */
-void fault_map_encode(Context *c);
+/* The map is Context.map. Returns its size. */
+uint32_t fault_map_encode(Context *c);
 
 #endif

@@ -1,6 +1,9 @@
 /*
  * The code buffer: one memfd mapped twice, once writable and once executable, in regions that are
  * filled in turn. The thunks lie before the first region.
+ *
+ * What a block does usually, and what is out of line, are in two parts of the region: the host's instruction cache, its TLB and
+ * what it decodes ahead have mostly the former then. Both parts are filled upward, so blocks have the same order in both.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,9 +26,10 @@ static struct {
     const uint8_t *exec;
     uint64_t size, region_size;
     unsigned region;
-    uint64_t used[REGIONS]; /* bytes */
+    uint64_t usual_size[REGIONS];    /* of the first part */
+    uint64_t used[REGIONS][2]; /* bytes of each part */
     uint64_t thunks_used;
-    uint64_t populated; /* from the first region on */
+    uint64_t populated[2]; /* of each part, from the first region on */
     bool in_regions;
 } buffer;
 
@@ -61,29 +65,47 @@ static uint64_t region_start(unsigned region)
 }
 
 /* Many of the host's pages at once, which costs less than a fault for each. Regions are first filled in their order. */
-static void populate(uint64_t offset)
+static void populate(unsigned part, uint64_t offset)
 {
 #ifdef MADV_POPULATE_WRITE
-    if (offset >= buffer.populated) {
-        uint64_t start = MAX(offset & ~(uint64_t)4095, buffer.populated);
+    uint64_t *populated = &buffer.populated[part];
 
-        buffer.populated = MIN(start + AHEAD, buffer.size);
-        (void)!madvise(buffer.write + start, buffer.populated - start, MADV_POPULATE_WRITE); /* older kernels do not know it */
+    if (offset >= *populated) {
+        uint64_t start = MAX(offset & ~(uint64_t)4095, *populated);
+
+        *populated = MIN(start + AHEAD, buffer.size);
+        (void)!madvise(buffer.write + start, *populated - start, MADV_POPULATE_WRITE); /* older kernels do not know it */
     }
 #endif
 }
 
-void buffer_begin(Asm *a)
+static uint64_t cold_start(unsigned region)
 {
-    uint64_t offset = buffer.in_regions ? region_start(buffer.region) + buffer.used[buffer.region]
+    return region_start(region) + buffer.usual_size[region];
+}
+
+/* In the proportion that the region before was filled in. */
+static void divide_region(unsigned region, const uint64_t filled[2])
+{
+    buffer.usual_size[region] = (uint64_t)((double)buffer.region_size * filled[0] / (filled[0] + filled[1])) & ~UINT64_C(63);
+}
+
+void buffer_begin(Asm *a, AsmRoom *cold)
+{
+    uint64_t offset = buffer.in_regions ? region_start(buffer.region) + buffer.used[buffer.region][0]
                                         : buffer.thunks_used;
 
     offset = round_up(offset, 16);
     if (buffer.in_regions) {
-        populate(offset);
+        populate(0, offset);
     }
     a->start = a->p = buffer.write + offset;
-    a->limit = buffer.write + (buffer.in_regions ? region_start(buffer.region + 1) : THUNK_SIZE);
+    a->limit = buffer.write + (buffer.in_regions ? cold_start(buffer.region) : THUNK_SIZE);
+    if (cold) {
+        cold->p = buffer.write + cold_start(buffer.region) + buffer.used[buffer.region][1];
+        cold->limit = buffer.write + region_start(buffer.region + 1);
+        populate(1, cold->p - buffer.write);
+    }
     a->fusible = NULL;
     a->dodge = false;
     a->to_exec = (intptr_t)buffer.exec - (intptr_t)buffer.write;
@@ -91,16 +113,21 @@ void buffer_begin(Asm *a)
 
 void buffer_start_regions(void)
 {
+    static const uint64_t at_first[2] = { 57, 43 };
+
+    divide_region(0, at_first);
     buffer.in_regions = true;
 }
 
-void buffer_end(const Asm *a)
+void buffer_end(const Asm *a, const AsmRoom *cold)
 {
     uint64_t end = a->p - buffer.write;
 
     g_assert(a->p <= a->limit);
     if (buffer.in_regions) {
-        buffer.used[buffer.region] = end - region_start(buffer.region);
+        g_assert(cold->p <= cold->limit);
+        buffer.used[buffer.region][0] = end - region_start(buffer.region);
+        buffer.used[buffer.region][1] = cold->p - buffer.write - cold_start(buffer.region);
     } else {
         buffer.thunks_used = end;
     }
@@ -111,7 +138,7 @@ uint8_t *buffer_writable(const void *code)
     return buffer.write + ((const uint8_t *)code - buffer.exec);
 }
 
-bool buffer_contains(uintptr_t pc)
+bool tcg_is_code(uintptr_t pc)
 {
     return pc - (uintptr_t)buffer.exec - THUNK_SIZE < buffer.size - THUNK_SIZE;
 }
@@ -126,6 +153,14 @@ unsigned tcg_region_of(const void *code)
     return ((uintptr_t)code - (uintptr_t)buffer.exec - THUNK_SIZE) / buffer.region_size;
 }
 
+bool tcg_is_out_of_line(uintptr_t pc)
+{
+    uint64_t offset = pc - (uintptr_t)buffer.exec;
+
+    /* A return address may be right behind the code. */
+    return offset > cold_start(tcg_region_of((const void *)pc));
+}
+
 unsigned tcg_region_current(void)
 {
     return buffer.region;
@@ -133,8 +168,12 @@ unsigned tcg_region_current(void)
 
 unsigned tcg_region_next(void)
 {
+    unsigned before = buffer.region;
+
     buffer.region = (buffer.region + 1) % REGIONS;
-    buffer.used[buffer.region] = 0;
+    divide_region(buffer.region, buffer.used[before]);
+    buffer.used[buffer.region][0] = buffer.used[buffer.region][1] = 0;
+    metadata_clear(buffer.region);
     return buffer.region;
 }
 
@@ -142,7 +181,7 @@ void tcg_code_usage(uint64_t *used, uint64_t *size)
 {
     *used = 0;
     for (unsigned i = 0; i < REGIONS; i++) {
-        *used += buffer.used[i];
+        *used += buffer.used[i][0] + buffer.used[i][1];
     }
     *size = buffer.size - THUNK_SIZE;
 }

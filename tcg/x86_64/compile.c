@@ -101,6 +101,18 @@ static void emit_pic_entry(Context *c)
     c->a.start = c->a.p; /* offsets count from the code proper */
 }
 
+/* From the usual path to what is out of line, or back. */
+static void change_part(Context *c)
+{
+    AsmRoom now = { c->a.p, c->a.limit };
+
+    c->a.p = c->other.p;
+    c->a.limit = c->other.limit;
+    c->a.fusible = NULL;
+    c->other = now;
+    c->out_of_line = !c->out_of_line;
+}
+
 /* What address_of may be for. */
 static bool may_have_site(IrOp op)
 {
@@ -133,6 +145,7 @@ static HostBlock *block_new(Context *c, unsigned copies)
     const IrBlock *ir = c->ir;
     unsigned exits = 0, insns = 0, accesses = 0;
     HostBlock *block;
+    size_t size;
 
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         exits += may_be_linked(c, &ir->insns[i]);
@@ -141,9 +154,14 @@ static HostBlock *block_new(Context *c, unsigned copies)
     }
     exits = exits * copies + 1;
     accesses = ir->use_sites ? accesses * copies + LOOP_ROOTS + GROUP_ROOTS : 0;
-    block = g_malloc0(sizeof(HostBlock) + exits * sizeof(HostExit) + accesses * sizeof(TcgSiteUse));
-    block->exits = (HostExit *)(block + 1);
-    block->sites = (TcgSiteUse *)(block->exits + exits);
+    size = sizeof(HostBlock) + accesses * sizeof(TcgSiteUse) + exits * sizeof(HostExit);
+    block = metadata_room(size, G_ALIGNOF(HostBlock));
+    if (!block) {
+        return NULL;
+    }
+    memset(block, 0, size);
+    block->sites = (TcgSiteUse *)(block + 1);
+    block->exits = (HostExit *)(block->sites + accesses);
     block->max_exits = exits;
     block->max_sites = accesses;
     block->n_insns = insns;
@@ -384,16 +402,34 @@ static bool emit_insns(Context *c)
     return true;
 }
 
-static bool emit_all_cold(Context *c, uint32_t from)
+/* Branches out whose slots must be stored first: they are taken as often as not, so they stay near. */
+static bool is_near(const ColdStub *s)
 {
-    c->a.dodge = false;
+    return s->kind == COLD_EXIT && !s->exit;
+}
+
+static bool emit_stubs(Context *c, uint32_t from, bool near)
+{
     for (uint32_t k = from; k < c->n_cold; k++) {
         if (!has_room(c)) {
             return false;
         }
-        emit_cold(c, &c->cold[k]);
+        if (is_near(&c->cold[k]) == near) {
+            emit_cold(c, &c->cold[k]);
+        }
     }
-    return true;
+    return has_room(c);
+}
+
+/* Ends in the other part. */
+static bool emit_all_cold(Context *c, uint32_t from)
+{
+    c->a.dodge = false;
+    if (!emit_stubs(c, from, true)) {
+        return false;
+    }
+    change_part(c);
+    return emit_stubs(c, from, false);
 }
 
 /*
@@ -436,7 +472,10 @@ static bool emit_loop(Context *c)
     c->kept = c->loop.bases;
     c->pins_clean = c->loop.pins_clean;
     done = emit_insns(c) && emit_all_cold(c, first_cold);
-    cold_loop(c);
+    if (done) {
+        cold_loop(c);
+        change_part(c);
+    }
     c->loop.running = false;
     c->kept = 0;
     c->ir = whole;
@@ -448,8 +487,12 @@ static bool emit_all(Context *c)
     if (!emit_insns(c)) {
         return false;
     }
-    c->block->hot_size = asm_offset(&c->a);
-    if (!emit_all_cold(c, 0) || (c->loop.edge && !emit_loop(c))) {
+    c->block->usual_size = asm_offset(&c->a);
+    if (!emit_all_cold(c, 0)) {
+        return false;
+    }
+    change_part(c);
+    if (c->loop.edge && !emit_loop(c)) {
         return false;
     }
     for (uint32_t k = 0; k < c->n_branches; k++) {
@@ -458,41 +501,81 @@ static bool emit_all(Context *c)
     return true;
 }
 
+/* What is known only now, behind the rest; there are mostly fewer exits than there might have been. False: no room. */
+static bool finish_metadata(Context *c)
+{
+    HostBlock *block = c->block;
+    uint32_t map = fault_map_encode(c), traps = c->n_traps * sizeof(*c->traps);
+    uint8_t *end = (uint8_t *)(block->exits + block->n_exits);
+
+    if (!metadata_room(end - (uint8_t *)block + traps + map, G_ALIGNOF(HostBlock))) {
+        return false;
+    }
+    block->max_exits = block->n_exits;
+    block->n_traps = c->n_traps;
+    if (traps) {
+        block->traps = memcpy(end, c->traps, traps);
+    }
+    block->fault_map = memcpy(end + traps, c->map, map);
+    block->fault_map_size = map;
+    metadata_keep(end + traps + map);
+    return true;
+}
+
+/* A block begins with its poll or its first instruction, in any order; if it has neither, its pc is the engine's to say. */
+static uint64_t start_pc(const IrBlock *ir)
+{
+    uint64_t pc = 0;
+
+    for (uint32_t i = 0; i < MIN(ir->n_insns, 2); i++) {
+        if (ir->insns[i].op == IR_poll || (ir->insns[i].op == IR_insn_start && !i)) {
+            pc = ir->insns[i].imm;
+        }
+    }
+    return pc;
+}
+
 static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque)
 {
     HostBlock *block;
-    const uint8_t *entry;
+    const uint8_t *entry, *cold;
 
     prepare(c, ir);
     c->far_exit = far_exit;
     c->opaque = opaque;
     fold_addresses(ir);
     liveness(c);
-    buffer_begin(&c->a);
+    buffer_begin(&c->a, &c->other);
+    c->out_of_line = false;
     if (!has_room(c)) {
         return NULL;
     }
     entry = c->a.p + c->a.to_exec;
+    cold = c->other.p + c->a.to_exec;
     if (ir->pic_bits) {
         emit_pic_entry(c);
     }
     block = c->block = block_new(c, loop_plan(c) ? 2 : 1);
+    if (!block) {
+        return NULL;
+    }
+    block->pc = start_pc(ir);
     if (!emit_all(c)) {
-        g_free(block);
         return NULL;
     }
     block->code = c->a.start + c->a.to_exec;
     block->entry = entry;
     block->pic_bits = ir->pic_bits;
-    asm_nop(&c->a, RETIRE_STUB); /* tcg_retire writes here */
     block->size = asm_offset(&c->a);
+    block->cold = cold;
+    block->cold_size = c->other.p + c->a.to_exec - cold;
     for (unsigned k = 0; k < block->n_exits; k++) {
         asm_patch(&c->a, block->exits[k].patch, block->exits[k].stub);
     }
-    fault_map_encode(c);
-    block->traps = c->n_traps ? g_memdup2(c->traps, c->n_traps * sizeof(*c->traps)) : NULL;
-    block->n_traps = c->n_traps;
-    buffer_end(&c->a);
+    if (!finish_metadata(c)) {
+        return NULL;
+    }
+    buffer_end(&c->a, &c->other);
     return block;
 }
 
@@ -514,7 +597,6 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
     c->loop_wanted = true;
     c->loop_bases = LOOP_BASES;
     if (setjmp(c->out_of_registers)) { /* from the start, with fewer registers that are held */
-        g_free(c->block);
         if (c->loop.running) {
             give_loop_fewer_registers(c);
         } else {
@@ -530,11 +612,7 @@ size_t tcg_metadata_size(const HostBlock *block)
            block->n_traps * sizeof(*block->traps);
 }
 
+/* Code and records go with their region. */
 void tcg_free(HostBlock *block)
 {
-    if (block) {
-        g_free(block->fault_map);
-        g_free(block->traps);
-        g_free(block);
-    }
 }

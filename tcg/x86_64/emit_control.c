@@ -110,12 +110,8 @@ void emit_call(Context *c, const IrInsn *insn)
 /* The code that returns an exit to the engine: where its branch leads until it is linked. */
 static void exit_stub(Context *c, HostExit *exit)
 {
-    unsigned bits = c->ir->pic_bits;
-    Thunk thunk = bits == 64 ? THUNK_UNCHAINED_PIC64 : bits == 32 ? THUNK_UNCHAINED_PIC32 : THUNK_UNCHAINED;
-
     exit->stub = asm_offset(&c->a);
-    asm_mov_ri(&c->a, R11, (uintptr_t)exit);
-    asm_jmp_to(&c->a, backend.thunks[thunk]);
+    thunk_call(c, THUNK_UNCHAINED);
 }
 
 static HostExit *exit_new(Context *c, uint64_t pc)
@@ -134,13 +130,9 @@ static HostExit *exit_new(Context *c, uint64_t pc)
  */
 static void jump_by_entry(Context *c, int32_t entry)
 {
-    uint32_t miss;
-
     asm_alu_mr(&c->a, ALU_CMP, 8, rm_mem(mem_at(R11, entry)), R13);
-    miss = asm_jcc(&c->a, CC_NE);
+    asm_jcc_to(&c->a, CC_NE, backend.thunks[THUNK_SECOND]);
     asm_jmp_mem(&c->a, mem_at(R11, entry + G_STRUCT_OFFSET(JumpCacheEntry, code)));
-    asm_patch_here(&c->a, miss);
-    asm_jmp_to(&c->a, backend.thunks[THUNK_SECOND]);
 }
 
 /* To another page: only through the jump cache, whose index is known now. All temporaries are free. */
@@ -161,14 +153,21 @@ static void exit_ways(Context *c, HostExit *exit, bool is_far)
     }
 }
 
-/* A chained exit: a jump that the engine links, at first to the code behind it. */
+/* A chained exit: a jump that the engine links, at first to code out of line. */
 static void chained_jump(Context *c, uint64_t pc, bool is_far)
 {
     HostExit *exit = exit_new(c, pc);
 
     asm_place_branch(&c->a, 5, 1);
     exit->patch = asm_jmp(&c->a);
-    exit_ways(c, exit, is_far);
+    if (c->out_of_line) {
+        exit_ways(c, exit, is_far);
+    } else {
+        ColdStub *stub = cold_new(c, COLD_EXIT);
+
+        stub->exit = exit;
+        stub->imm = pc;
+    }
 }
 
 /* The same to the pc in R13. */
@@ -355,6 +354,10 @@ void cold_poll(Context *c, ColdStub *s)
 {
     patch_jumps(c, s);
     snapshot_flush(c, s->snapshot);
+    if (s->imm == c->block->pc) {
+        thunk_call(c, THUNK_POLL);
+        return;
+    }
     asm_mov_ri(&c->a, R11, TCG_EXIT_POLL);
     pc_to_r13(&c->a, c->ir->pic_bits, s->imm);
     asm_jmp_to(&c->a, backend.thunks[THUNK_EXIT_AT]);

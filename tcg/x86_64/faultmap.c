@@ -48,7 +48,7 @@ static void put_place(Context *c, uint32_t *n, const Place *p)
     }
 }
 
-void fault_map_encode(Context *c)
+uint32_t fault_map_encode(Context *c)
 {
     uint32_t n = 0, offset = 0;
     uint64_t pc = 0;
@@ -66,6 +66,5 @@ void fault_map_encode(Context *c)
         offset = f->offset;
         pc = f->pc;
     }
-    c->block->fault_map = g_memdup2(c->map, n);
-    c->block->fault_map_size = n;
+    return n;
 }

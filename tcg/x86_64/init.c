@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "tcg/interp.h"
+#include "tcg/pic.h"
 #include "util/error.h"
 
 Backend backend;
@@ -122,8 +123,42 @@ bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptio
     return true;
 }
 
+static HostExit *exit_of_stub(const HostBlock *block, uintptr_t return_address)
+{
+    enum { CALL_SIZE = 5 };
+    uint32_t stub = return_address - CALL_SIZE - (uintptr_t)block->code;
+
+    for (unsigned k = 0; k < block->n_exits; k++) {
+        if (block->exits[k].stub == stub) {
+            return &block->exits[k];
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* Ways out that translated code has many of are a call there, five bytes; what it stands for is found here. */
+static TcgExit find_exit(void *state, unsigned found, HostExit **exit)
+{
+    uintptr_t return_address = (uintptr_t)*exit;
+    const HostBlock *block = backend.runtime.find_block(return_address);
+    unsigned pc_slot = backend.target.pc_slot;
+    uint64_t pc = block->pc;
+
+    *exit = NULL;
+    if (found == FOUND_UNCHAINED) {
+        *exit = exit_of_stub(block, return_address);
+        pc = (*exit)->pc;
+    }
+    pc = pic_pc(block->pic_bits, state, pc);
+    memcpy((uint8_t *)state + backend.target.slots[pc_slot].offset, &pc, ir_type_size(backend.target.slots[pc_slot].type));
+    return found == FOUND_UNCHAINED ? TCG_EXIT_UNCHAINED : found == FOUND_POLL ? TCG_EXIT_POLL : TCG_EXIT_LOOKUP;
+}
+
 TcgExit tcg_enter(void *state, const void *code, HostExit **exit)
 {
+    unsigned why;
+
     signals_init_thread();
-    return backend.target.use_fp_traps && tcg_fp_traps(state)->on ? fp_traps_enter(state, code, exit) : backend.enter(state, code, exit);
+    why = backend.target.use_fp_traps && tcg_fp_traps(state)->on ? fp_traps_enter(state, code, exit) : backend.enter(state, code, exit);
+    return why < FOUND_FIRST ? why : find_exit(state, why, exit);
 }

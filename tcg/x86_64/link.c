@@ -24,21 +24,14 @@ void tcg_unlink(HostExit *exit)
     patch_rel32(exit->block->code + exit->patch, exit->block->code + exit->stub);
 }
 
-void tcg_retire(HostBlock *block, uint64_t pc)
+void tcg_retire(HostBlock *block)
 {
-    const uint8_t *stub = block->code + block->size - RETIRE_STUB;
     uint8_t *entry = buffer_writable(block->code);
-    int32_t distance = stub - (block->code + 5);
+    int32_t distance = (const uint8_t *)backend.thunks[THUNK_RETIRED] - (block->code + 5);
     uint64_t first;
-    Asm a = {
-        .start = buffer_writable(stub), .p = buffer_writable(stub),
-        .to_exec = (intptr_t)stub - (intptr_t)buffer_writable(stub),
-    };
 
-    pc_to_r13(&a, block->pic_bits, pc);
-    asm_jmp_to(&a, backend.thunks[THUNK_LOOKUP]);
-    /* The entry's first instruction is this long, and blocks are aligned: one store. */
+    /* A call in place of the entry's first instruction, which is as long; and blocks are aligned: one store. */
     memcpy(&first, entry, 8);
-    first = (first & ~0xffffffffffull) | 0xe9 | (uint64_t)(uint32_t)distance << 8;
+    first = (first & ~0xffffffffffull) | 0xe8 | (uint64_t)(uint32_t)distance << 8;
     __atomic_store_n((uint64_t *)entry, first, __ATOMIC_RELEASE);
 }

@@ -134,7 +134,7 @@ bool tcg_restore(void *state, uintptr_t host_pc)
     uint32_t offset = 0;
     uint64_t pc = 0, records;
 
-    if (!buffer_contains(host_pc)) {
+    if (!tcg_is_code(host_pc)) {
         return false;
     }
     block = backend.runtime.find_block(host_pc);

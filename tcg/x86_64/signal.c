@@ -84,11 +84,11 @@ static void handle(int signal, siginfo_t *info, void *context)
     int code = signal == SIGFPE && gregs[REG_TRAPNO] == TRAP_SIMD ? TCG_FAULT_SIMD : info->si_code;
 
     if (code == TCG_FAULT_SIMD && backend.target.use_fp_traps &&
-        (buffer_contains(gregs[REG_RIP]) ? fp_traps_resume(uc) : fp_traps_sync(uc))) {
+        (tcg_is_code(gregs[REG_RIP]) ? fp_traps_resume(uc) : fp_traps_sync(uc))) {
         return;
     }
     tcg_interp_signal(signal, code, context);
-    if (info->si_code > 0 && buffer_contains(gregs[REG_RIP])) {
+    if (info->si_code > 0 && tcg_is_code(gregs[REG_RIP])) {
         deliver(uc, signal, code);
     } else {
         chain(signal, info, context);

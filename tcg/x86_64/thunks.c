@@ -479,18 +479,15 @@ static void store_pc(int reg)
     asm_store(a, ir_type_size(backend.target.slots[slot].type), slot_home(slot), reg);
 }
 
-/* pic_size: of the addition of CpuHot.pic_page to the exit's pc; 0: none. */
-static void make_unchained(Thunk thunk, unsigned pic_size)
+/* Which place of the code it was goes to tcg_enter's HostExit *. */
+static void make_found_exit(Thunk thunk, unsigned why)
 {
     begin(thunk);
+    asm_pop(a, R11);
     asm_load(a, 8, R13, mem_state(AREA_EXIT));
     asm_store(a, 8, mem_at(R13, 0), R11);
-    asm_load(a, 8, R13, mem_at(R11, G_STRUCT_OFFSET(HostExit, pc)));
-    if (pic_size) {
-        asm_alu(a, ALU_ADD, pic_size, R13, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, pic_page))));
-    }
-    asm_mov_ri(a, R11, TCG_EXIT_UNCHAINED);
-    asm_jmp_to(a, backend.thunks[THUNK_EXIT_AT]);
+    asm_mov_ri(a, R11, why);
+    asm_jmp_to(a, backend.thunks[THUNK_EXIT]);
 }
 
 /* To the code for the pc in r13 if the runtime knows it. Temporaries are free. */
@@ -550,9 +547,9 @@ static void make_exits(void)
     asm_load(a, 8, RSP, mem_state(AREA_HOST_RSP));
     pop_callee_saved();
 
-    make_unchained(THUNK_UNCHAINED, 0);
-    make_unchained(THUNK_UNCHAINED_PIC64, 8);
-    make_unchained(THUNK_UNCHAINED_PIC32, 4);
+    make_found_exit(THUNK_UNCHAINED, FOUND_UNCHAINED);
+    make_found_exit(THUNK_POLL, FOUND_POLL);
+    make_found_exit(THUNK_RETIRED, FOUND_RETIRED);
 }
 
 static const void *aligned_here(void)
@@ -583,7 +580,7 @@ static void make_enter(void)
 
 void thunks_init(void)
 {
-    buffer_begin(a);
+    buffer_begin(a, NULL);
     for (unsigned k = 0; k < 4; k++) {
         make_load(THUNK_LOAD1 + k, 1 << k, 0);
         make_load(THUNK_UPDATE1 + k, 1 << k, IRM_UPDATE);
@@ -618,6 +615,6 @@ void thunks_init(void)
     }
     make_exits();
     make_enter();
-    buffer_end(a);
+    buffer_end(a, NULL);
     buffer_start_regions();
 }

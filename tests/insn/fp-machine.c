@@ -111,7 +111,7 @@ static void rt_host_fault(void *state, int sig, int code, uintptr_t host_pc)
 
 REGISTERS_ONLY static const HostBlock *rt_find_block(uintptr_t host_pc)
 {
-    return host_block && host_pc - (uintptr_t)host_block->code <= host_block->size ? host_block : NULL;
+    return host_block && tcg_block_has(host_block, host_pc) ? host_block : NULL;
 }
 
 static const TcgRuntime runtime = {

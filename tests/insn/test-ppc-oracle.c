@@ -107,7 +107,7 @@ static void rt_host_fault(void *s, int sig, int sig_code, uintptr_t host_pc)
 
 static const HostBlock *rt_find_block(uintptr_t host_pc)
 {
-    return compiled && host_pc - (uintptr_t)compiled->code <= compiled->size ? compiled : NULL;
+    return compiled && tcg_block_has(compiled, host_pc) ? compiled : NULL;
 }
 
 static const TcgRuntime runtime = {

@@ -744,9 +744,7 @@ static const HostBlock *compiled;
 
 static const HostBlock *find_block(uintptr_t host_pc)
 {
-    uintptr_t offset = compiled ? host_pc - (uintptr_t)compiled->code : UINTPTR_MAX;
-
-    return offset < (compiled ? compiled->size : 0) ? compiled : NULL;
+    return compiled && tcg_block_has(compiled, host_pc) ? compiled : NULL;
 }
 
 static void host_fault(void *state, int number, int code, uintptr_t host_pc)

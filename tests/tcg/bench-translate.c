@@ -79,8 +79,8 @@ static void __attribute__((noinline)) translate_all(Cpu *cpu, IrBlock *ir, Code 
         sums->blocks++;
         sums->insns += t.n_insns;
         sums->guest += t.end_pc - key.pc;
-        sums->host += block->size;
-        sums->hot += block->hot_size;
+        sums->host += block->size + block->cold_size;
+        sums->hot += block->usual_size;
         sums->exits += block->n_exits;
         sums->map += block->fault_map_size;
         at += MAX(t.end_pc - key.pc, 1);

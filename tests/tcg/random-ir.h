@@ -29,7 +29,7 @@ extern const IrHelper test_helpers[];
 extern const uint32_t test_n_helpers;
 extern uint8_t test_ram[TEST_RAM_SIZE];
 /* The block whose code runs: what find_block answers. */
-extern const HostBlock *test_host_block;
+extern const HostBlock *test_host_block, *test_next_block; /* the latter: what it goes on to, or NULL */
 
 /* The state: on a page of its own with the stack of translated code below. */
 TestState *test_state_new(void);

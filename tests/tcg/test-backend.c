@@ -187,11 +187,13 @@ static void lookups_use_the_jump_cache(void)
     state->reg[3] = 0x123456789a;
     g_assert_cmpint(enter(from, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(state->pc, ==, 0x123456789a);
+    test_next_block = to;
     cache[jump_cache_index(0x123456789a, 0)] = (JumpCacheEntry){0x123456789a, to->code};
     g_assert_cmpint(enter(from, &exit), ==, TCG_EXIT_UNCHAINED);
     g_assert_cmphex(state->pc, ==, 0x2000);
     g_assert_cmpuint(state->reg[0], ==, 10);
     cache[jump_cache_index(0x123456789a, 0)] = (JumpCacheEntry){0};
+    test_next_block = NULL;
     tcg_free(from);
     tcg_free(to);
 }
@@ -203,11 +205,30 @@ static void a_retired_block_leaves_at_once(void)
 
     test_state_fill(state, 0);
     state->reg[0] = 5;
-    tcg_retire(host, 0x1000);
+    tcg_retire(host);
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(state->pc, ==, 0x1000);
     g_assert_cmpuint(state->reg[0], ==, 5);
     tcg_free(host);
+}
+
+static void what_is_out_of_line_is_elsewhere(void)
+{
+    enum { ALIGNMENT = 16, FAR = 4096 };
+    HostBlock *first = counting_block(0x1000, 0x2000), *second = counting_block(0x1000, 0x2000);
+
+    g_assert_cmpuint((uintptr_t)second->code - (uintptr_t)first->code, <, first->size + ALIGNMENT);
+    g_assert_cmpuint((uintptr_t)second->cold - (uintptr_t)first->cold, ==, first->cold_size);
+    g_assert_cmpuint((uintptr_t)first->cold - (uintptr_t)first->code, >, FAR);
+    for (const HostBlock *block = first; block; block = block == first ? second : NULL) {
+        g_assert_true(tcg_is_code((uintptr_t)block->code + 1) && tcg_is_code((uintptr_t)block->cold + block->cold_size));
+        g_assert_false(tcg_is_out_of_line((uintptr_t)block->code + block->size));
+        g_assert_true(tcg_is_out_of_line((uintptr_t)block->cold + 1));
+        g_assert_true(tcg_block_has(block, (uintptr_t)block->code + 1) && tcg_block_has(block, (uintptr_t)block->cold + block->cold_size));
+        g_assert_false(tcg_block_has(block, (uintptr_t)block->code - 1));
+    }
+    tcg_free(first);
+    tcg_free(second);
 }
 
 int main(int argc, char **argv)
@@ -226,6 +247,7 @@ int main(int argc, char **argv)
     g_test_add_func("/backend/far_exits_use_the_jump_cache", far_exits_use_the_jump_cache);
     g_test_add_func("/backend/lookups_use_the_jump_cache", lookups_use_the_jump_cache);
     g_test_add_func("/backend/a_retired_block_leaves_at_once", a_retired_block_leaves_at_once);
+    g_test_add_func("/backend/out-of-line", what_is_out_of_line_is_elsewhere);
 #define TEST(name, what) \
     g_test_add_data_func("/backend/random/" name, GUINT_TO_POINTER(what), compare_with_interpreter)
     TEST("pure", 0);

@@ -35,7 +35,7 @@ const TcgTarget test_target = {
 };
 
 uint8_t test_ram[TEST_RAM_SIZE] __attribute__((aligned(4096)));
-const HostBlock *test_host_block;
+const HostBlock *test_host_block, *test_next_block;
 static TlbEntry tlb_load[TLB_SIZE], tlb_store[TLB_SIZE];
 
 REGISTERS_ONLY static void fault(void *state, uint64_t addr, bool is_store, uintptr_t retaddr)
@@ -132,7 +132,7 @@ static void host_fault(void *state, int signal, int code, uintptr_t host_pc)
 
 REGISTERS_ONLY static const HostBlock *find_block(uintptr_t host_pc)
 {
-    return test_host_block;
+    return test_next_block && tcg_block_has(test_next_block, host_pc) ? test_next_block : test_host_block;
 }
 
 const TcgRuntime test_runtime = {

@@ -144,7 +144,7 @@ static void host_fault(void *state, int number, int code, uintptr_t host_pc)
 
 REGISTERS_ONLY static const HostBlock *find_block(uintptr_t host_pc)
 {
-    return block && host_pc - (uintptr_t)block->code <= block->size ? block : NULL;
+    return block && tcg_block_has(block, host_pc) ? block : NULL;
 }
 
 static const TcgRuntime runtime = {
