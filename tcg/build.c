@@ -520,6 +520,15 @@ void ir_exit_jump(IrBlock *ir, uint64_t pc)
     append(ir, IR_exit_jump, IR_VOID, 0, NONE, NONE, NONE, pc);
 }
 
+void ir_mark_call(IrBlock *ir)
+{
+    IrInsn *last = &ir->insns[ir->n_insns - 1];
+
+    if (last->op == IR_exit_jump) {
+        last->bits = BRANCH_CALL;
+    }
+}
+
 void ir_exit_lookup(IrBlock *ir, IrVal pc, IrBranchHint hint)
 {
     append(ir, IR_exit_lookup, ir->value_type[pc.id], hint, pc, NONE, NONE, 0);

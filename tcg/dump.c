@@ -242,7 +242,7 @@ static void dump_insn(const IrBlock *ir, const IrInsn *insn, GString *text)
         break;
     case IR_exit_jump:
     case IR_poll:
-        g_string_append_printf(text, " 0x%" PRIx64, insn->imm);
+        g_string_append_printf(text, "%s 0x%" PRIx64, insn->bits == BRANCH_CALL ? ".call" : "", insn->imm);
         break;
     case IR_exit_lookup:
         g_string_append_printf(text, ".%s", NAME(hint_names, insn->bits));

@@ -333,6 +333,8 @@ void ir_brcc(IrBlock *ir, IrCc cc, IrVal flags, unsigned label);
 void ir_brcond(IrBlock *ir, IrCond cond, IrType type, IrVal a, IrVal b, unsigned label);
 void ir_exit_if(IrBlock *ir, IrCc cc, IrVal flags, uint64_t pc);
 void ir_exit_jump(IrBlock *ir, uint64_t pc);
+/* The block's last insn is an exit of a call: if it goes to the block's start, that is no loop. */
+void ir_mark_call(IrBlock *ir);
 void ir_exit_lookup(IrBlock *ir, IrVal pc, IrBranchHint hint);
 void ir_exit_main(IrBlock *ir, TcgExit why);
 void ir_poll(IrBlock *ir, uint64_t pc);

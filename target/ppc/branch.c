@@ -25,6 +25,9 @@ static void emit_b(PpcTranslator *tr, const PpcInsn *in)
         put_link(tr, in);
     }
     end_branch(tr, in, (int32_t)((in->word & 0x03fffffc) << 6) >> 6);
+    if (IS_LK(in)) {
+        ir_mark_call(tr->ir);
+    }
 }
 
 /* CTR - 1, put into it, and flags that tell whether it is zero in the current mode. */

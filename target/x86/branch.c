@@ -119,6 +119,7 @@ void x86_emit_call(X86Translator *tr, X86Insn *in)
     check_direct_target(tr, in);
     x86_stack_move(tr, -size);
     branch(tr, in);
+    ir_mark_call(tr->ir);
 }
 
 void x86_emit_call_ev(X86Translator *tr, X86Insn *in)

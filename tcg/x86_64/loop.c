@@ -241,6 +241,9 @@ static bool find_edge(Context *c, Loop *l)
     for (uint32_t i = 1; i < ir->n_insns; i++) {
         const IrInsn *insn = &ir->insns[i];
 
+        if (insn->op == IR_exit_jump && insn->bits == BRANCH_CALL) {
+            return false; /* a function that calls itself comes back from most of its calls at once */
+        }
         if ((insn->op == IR_exit_if || insn->op == IR_exit_jump) && insn->imm == l->pc) {
             l->edge = i;
             l->conditional = insn->op == IR_exit_if;
