@@ -84,10 +84,13 @@ static uint64_t cold_start(unsigned region)
     return region_start(region) + buffer.usual_size[region];
 }
 
-/* In the proportion that the region before was filled in. */
+/* In the proportion that the region before was filled in; that may be empty, when two vCPUs wanted room at once. */
 static void divide_region(unsigned region, const uint64_t filled[2])
 {
-    buffer.usual_size[region] = (uint64_t)((double)buffer.region_size * filled[0] / (filled[0] + filled[1])) & ~UINT64_C(63);
+    uint64_t all = filled[0] + filled[1], quarter = buffer.region_size / 4;
+    uint64_t usual = all ? (uint64_t)((double)buffer.region_size * filled[0] / all) : 2 * quarter;
+
+    buffer.usual_size[region] = CLAMP(usual, quarter, 3 * quarter) & ~UINT64_C(63);
 }
 
 void buffer_begin(Asm *a, AsmRoom *cold)

@@ -231,6 +231,22 @@ static void what_is_out_of_line_is_elsewhere(void)
     tcg_free(second);
 }
 
+static void a_region_may_stay_empty(void)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        HostBlock *host;
+
+        tcg_region_next();
+        tcg_region_next();
+        ir_block_reset(ir);
+        ir_poll(ir, 0x1000);
+        ir_exit_jump(ir, 0x2000);
+        host = tcg_compile(ir, far_exit, NULL); /* not by compile(), which would go on to the next */
+        g_assert_nonnull(host);
+        tcg_free(host);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -248,6 +264,7 @@ int main(int argc, char **argv)
     g_test_add_func("/backend/lookups_use_the_jump_cache", lookups_use_the_jump_cache);
     g_test_add_func("/backend/a_retired_block_leaves_at_once", a_retired_block_leaves_at_once);
     g_test_add_func("/backend/out-of-line", what_is_out_of_line_is_elsewhere);
+    g_test_add_func("/backend/empty-region", a_region_may_stay_empty);
 #define TEST(name, what) \
     g_test_add_data_func("/backend/random/" name, GUINT_TO_POINTER(what), compare_with_interpreter)
     TEST("pure", 0);
