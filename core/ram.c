@@ -89,7 +89,7 @@ void ram_block_free(RamBlock *ram)
 {
     g_ptr_array_remove(blocks, ram);
     madvise(ram->host, ram->size, MADV_DONTNEED);
-    ram->fd = -1;
+    ram->freed = true;
     if (!retired) {
         retired = g_ptr_array_new();
     }

@@ -60,7 +60,7 @@ static bool as_slot(const MemoryRange *range, Slot *out)
 {
     uint64_t size = range->last - range->start + 1;
 
-    if (!range->ram || range->ram->fd < 0 || ((range->start | range->offset | size) & (GUEST_PAGE_SIZE - 1)) || !size) {
+    if (!range->ram || range->ram->freed || ((range->start | range->offset | size) & (GUEST_PAGE_SIZE - 1)) || !size) {
         return false;
     }
     if (range->readonly && !kvm.readonly_memory) {

@@ -48,10 +48,10 @@ struct RamBlock {
     char *name;
     uint8_t *host;     /* mapping in this process */
     uint64_t size;     /* bytes, a multiple of the page size */
-    int fd;            /* negative: its memory has been given back */
     _Atomic uint8_t *page_flags; /* PageFlags of each page */
     void **page_data;  /* per page, the engine's own (translated blocks); NULL until one asks */
     _Atomic uint8_t *page_stores; /* per page, the engine's own: whether a TLB table may have it for stores */
+    bool freed;        /* its memory has been given back */
     bool readonly;     /* ROM: guest stores are dropped */
     bool logged;       /* somebody reads its dirty log */
 };

@@ -199,11 +199,11 @@ bool tcg_init(const TcgTarget *target, const TcgRuntime *runtime, const TcgOptio
 
 /*
  * Compiles an optimised block. NULL when the code buffer is full: the engine evicts and retries.
+ * Its code and records go with their region.
  * Thread-safe against running code; callers serialise compilation themselves.
  * far_exit(opaque, pc): whether a direct exit to pc must go through the jump cache (another page).
  */
 HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc), void *opaque);
-void tcg_free(HostBlock *block);
 size_t tcg_metadata_size(const HostBlock *block); /* all but the code itself */
 
 /* Code buffer: regions are filled in turn. Eviction: the engine drops all blocks of a region. */

@@ -611,8 +611,3 @@ size_t tcg_metadata_size(const HostBlock *block)
     return sizeof(*block) + block->max_exits * sizeof(*block->exits) + block->max_sites * sizeof(*block->sites) + block->fault_map_size +
            block->n_traps * sizeof(*block->traps);
 }
-
-/* Code and records go with their region. */
-void tcg_free(HostBlock *block)
-{
-}

@@ -350,7 +350,6 @@ void fpm_run_translated(FpEngine how, FpContext *c, const uint8_t *code, unsigne
         host_block = block;
         reason = tcg_enter(s, block->code, &exit);
         host_block = NULL;
-        tcg_free(block);
     }
     *c = native->c;
     c->vector = reason == TCG_EXIT_EXCEPTION ? s->exception.vector : -1;

@@ -250,7 +250,6 @@ static TcgExit run_block(bool compile, uint64_t n_insns)
         state->pc = exit->pc;
     }
     compiled = NULL;
-    tcg_free(block);
     return reason;
 }
 

@@ -306,7 +306,6 @@ static void translate(bool compile)
     x86_translate(&t);
     ir_optimise(ir);
     if (block) {
-        tcg_free(block);
         block = NULL;
     }
     if (compile) {

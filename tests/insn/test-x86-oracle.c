@@ -843,7 +843,6 @@ static TcgExit run_compiled(X86State *s)
     compiled = block;
     why = tcg_enter(s, block->code, &out);
     compiled = NULL;
-    tcg_free(block);
     return why;
 }
 

@@ -84,7 +84,6 @@ static void __attribute__((noinline)) translate_all(Cpu *cpu, IrBlock *ir, Code 
         sums->exits += block->n_exits;
         sums->map += block->fault_map_size;
         at += MAX(t.end_pc - key.pc, 1);
-        tcg_free(block);
     }
 }
 

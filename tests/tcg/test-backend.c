@@ -83,7 +83,6 @@ static void compare_with_interpreter(gconstpointer data)
         }
         test_result_take(&got, state, exit);
         test_result_compare(&expected, &got, ir, seed, what);
-        tcg_free(host);
     }
 }
 
@@ -134,7 +133,6 @@ static void linked_exits_stay_in_translated_code(void)
     state->reg[0] = 0;
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_UNCHAINED);
     g_assert_cmpuint(state->reg[0], ==, 1);
-    tcg_free(host);
 }
 
 static void a_poll_ends_a_linked_loop(void)
@@ -149,7 +147,6 @@ static void a_poll_ends_a_linked_loop(void)
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_POLL);
     g_assert_cmpuint(state->reg[0], ==, 5);
     g_assert_cmphex(state->pc, ==, 0x1000);
-    tcg_free(host);
 }
 
 static void far_exits_use_the_jump_cache(void)
@@ -168,7 +165,6 @@ static void far_exits_use_the_jump_cache(void)
     g_assert_cmpuint(state->reg[0], ==, 10);
     g_assert_cmphex(state->pc, ==, 0x2000);
     cache[jump_cache_index(0x1008, 0)] = (JumpCacheEntry){0};
-    tcg_free(host);
 }
 
 static void lookups_use_the_jump_cache(void)
@@ -194,8 +190,6 @@ static void lookups_use_the_jump_cache(void)
     g_assert_cmpuint(state->reg[0], ==, 10);
     cache[jump_cache_index(0x123456789a, 0)] = (JumpCacheEntry){0};
     test_next_block = NULL;
-    tcg_free(from);
-    tcg_free(to);
 }
 
 static void a_retired_block_leaves_at_once(void)
@@ -209,7 +203,6 @@ static void a_retired_block_leaves_at_once(void)
     g_assert_cmpint(enter(host, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(state->pc, ==, 0x1000);
     g_assert_cmpuint(state->reg[0], ==, 5);
-    tcg_free(host);
 }
 
 static void what_is_out_of_line_is_elsewhere(void)
@@ -227,8 +220,6 @@ static void what_is_out_of_line_is_elsewhere(void)
         g_assert_true(tcg_block_has(block, (uintptr_t)block->code + 1) && tcg_block_has(block, (uintptr_t)block->cold + block->cold_size));
         g_assert_false(tcg_block_has(block, (uintptr_t)block->code - 1));
     }
-    tcg_free(first);
-    tcg_free(second);
 }
 
 static void a_region_may_stay_empty(void)
@@ -243,7 +234,6 @@ static void a_region_may_stay_empty(void)
         ir_exit_jump(ir, 0x2000);
         host = tcg_compile(ir, far_exit, NULL); /* not by compile(), which would go on to the next */
         g_assert_nonnull(host);
-        tcg_free(host);
     }
 }
 

@@ -49,7 +49,6 @@ static char *translate(const uint8_t *bytes, unsigned size, void *opaque)
         block = tcg_compile(ir, is_far, &key);
     }
     text = tcg_disassemble_host(block);
-    tcg_free(block);
     return text;
 }
 

@@ -52,7 +52,6 @@ static char *translate(uint64_t mode, unsigned pic_bits)
         block = tcg_compile(ir, is_far, &key);
     }
     text = tcg_disassemble_host(block);
-    tcg_free(block);
     return text;
 }
 

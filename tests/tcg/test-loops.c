@@ -414,7 +414,6 @@ static void run(const Outcome *start, Outcome *out, bool compiled)
     tcg_fp_sync(s);
     host_block = NULL;
     take_outcome(out, why);
-    tcg_free(block);
 }
 
 static void random_start(Outcome *start)

@@ -332,7 +332,6 @@ static void run_both(IrBlock *ir)
         }
         g_error("the back-end differs from the interpreter");
     }
-    tcg_free(last_block);
 }
 
 /* Random blocks. */
@@ -740,8 +739,6 @@ static void linked_exits_do_not_come_back(void)
     tcg_unlink(&first->exits[0]);
     g_assert_cmpint(tcg_enter(s, first->code, &exit), ==, TCG_EXIT_UNCHAINED);
     other_block = NULL;
-    tcg_free(first);
-    tcg_free(second);
 }
 
 static void the_jump_cache_is_used(void)
@@ -773,9 +770,6 @@ static void the_jump_cache_is_used(void)
     g_assert_cmpint(tcg_enter(s, via->code, &exit), ==, TCG_EXIT_LOOKUP);
     g_assert_cmphex(s->pc, ==, pc + 1);
     jumps[jump_cache_index(pc, 0)] = (JumpCacheEntry){ 0 };
-    tcg_free(far);
-    tcg_free(via);
-    tcg_free(target);
 }
 
 static void the_counter_is_the_hosts(void)
@@ -808,7 +802,6 @@ static void the_counter_is_the_hosts(void)
             }
         }
     }
-    tcg_free(code);
 }
 
 int main(int argc, char **argv)

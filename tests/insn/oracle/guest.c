@@ -319,7 +319,6 @@ static void make_block(void)
     ir_optimise(ir);
     check_block(ir, "optimised");
     if (block) {
-        tcg_free(block);
     }
     ir->scattered = never_scattered;
     block = tcg_compile(ir, never_far, NULL);
