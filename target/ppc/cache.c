@@ -5,13 +5,38 @@ static void emit_nop(PpcTranslator *tr, const PpcInsn *in)
 {
 }
 
+static unsigned line_of_dcbz(const PpcTranslator *tr, const PpcInsn *in)
+{
+    return (tr->mode & MODE_DCBZ32) && !(in->word >> 21 & 1) ? 32 : tr->s->model->cache_line;
+}
+
+static IrVal start_of_line(PpcTranslator *tr, IrVal addr, unsigned line)
+{
+    return ir_op2(tr->ir, IR_and, tr->address, addr, ppc_const(tr, tr->address, -(uint64_t)line));
+}
+
+/* On a page that may be caching inhibited. */
+static void cold_dcbz(PpcTranslator *tr, const PpcInsn *in)
+{
+    unsigned line = line_of_dcbz(tr, in);
+    IrVal addr = ppc_address_x(tr, in);
+
+    PPC_CALL3(tr, dcbz, ppc_arg(tr, start_of_line(tr, addr, line), tr->address), ppc_const(tr, IR_I64, line),
+              ppc_arg(tr, addr, tr->address));
+}
+
 /* dcbz: the whole line that the address is in. */
 static void emit_dcbz(PpcTranslator *tr, const PpcInsn *in)
 {
-    unsigned line = (tr->mode & MODE_DCBZ32) && !(in->word >> 21 & 1) ? 32 : tr->s->model->cache_line;
-    IrVal addr = ir_op2(tr->ir, IR_and, tr->address, ppc_address_x(tr, in), ppc_const(tr, tr->address, -(uint64_t)line));
+    unsigned line = line_of_dcbz(tr, in);
+    IrVal addr = start_of_line(tr, ppc_address_x(tr, in), line);
     IrVal zero = ppc_const(tr, IR_I64, 0);
 
+    if (tr->mode & MODE_DR || ppc_isa(tr->s, ISA_BOOKE)) {
+        IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
+
+        ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, cold_dcbz);
+    }
     for (unsigned i = 0; i < line; i += 8) {
         ir_store(tr->ir, IR_I64, addr, i, zero, 0);
     }

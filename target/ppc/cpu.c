@@ -37,6 +37,7 @@ static void state_replaced(PpcState *s)
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);
     }
+    ppc_forget_uncached(s);
     ppc_watches_update(s);
     ppc_pmu_restart(s);
     ppc_update_mode(s);

@@ -76,8 +76,7 @@ static uint64_t assumable_mode(const PpcState *s)
     return (s->msr & MODE_ASSUMED) | (ppc_fp_is_fast(s) ? MODE_FAST_FP : 0);
 }
 
-/* Of an instruction that has been counted, where the block is left before it. */
-static void begin_again(PpcState *s)
+void ppc_begin_again(PpcState *s)
 {
     if (s->mode_flags & MODE_COUNT) {
         s->pmu_left++;
@@ -89,7 +88,7 @@ uint64_t ppc_helper_assume(PpcState *s, uint64_t bits, uint64_t pc, uint64_t c, 
 {
     s->pc = pc;
     s->assumed = (s->assumed & ~bits) | (assumable_mode(s) & bits);
-    begin_again(s);
+    ppc_begin_again(s);
     ppc_update_mode(s);
     return 0;
 }
@@ -97,7 +96,7 @@ uint64_t ppc_helper_assume(PpcState *s, uint64_t bits, uint64_t pc, uint64_t c, 
 uint64_t ppc_helper_code_differs(PpcState *s, uint64_t pc, uint64_t b, uint64_t c, uint64_t d)
 {
     s->pc = pc;
-    begin_again(s);
+    ppc_begin_again(s);
     engine.code_differs(s->hot.cpu, pc, 4);
     return 0;
 }

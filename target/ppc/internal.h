@@ -160,6 +160,7 @@ bool ppc_has_work(Cpu *cpu);
 void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at the next poll */
 void ppc_update_mode(PpcState *s);     /* what modes derive from changed: MSR, or anything else */
 void ppc_forget_modes(PpcState *s);    /* only anything else has, and the mode is up to date */
+void ppc_begin_again(PpcState *s);     /* an instruction that has been counted, where the block is left before it */
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
 
 /* pmu.c: the performance monitor. All but restart in the CPU's thread, or while it stands. */
@@ -204,6 +205,7 @@ void ppc_raise_alignment(Cpu *cpu, VirtAddr addr, bool is_store);
 uint64_t ppc_space_id(PpcState *s);
 bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word); /* as fetched, without a fault */
 void ppc_mmu_reset(PpcState *s);
+void ppc_forget_uncached(PpcState *s);
 
 /* Time base (timebase.c). Every so many reads are done in C. */
 enum { PPC_TB_READS = 32 };

@@ -42,7 +42,7 @@ enum { HID0_EN_MAS7_UPDATE = 0x80, TLBIVAX_ALL = 4, TLBIVAX_TLB1 = 8 };
 #define PAGE UINT32_C(0xfffff000)
 
 typedef struct Entry {
-    bool valid, space, user_read, user_write, user_execute, read, write, execute;
+    bool valid, space, uncached, user_read, user_write, user_execute, read, write, execute;
     uint8_t tid;
     uint32_t virt;
     uint64_t phys, size;
@@ -71,7 +71,7 @@ static Entry entry_440(const BookeTlb *t, unsigned i)
         .valid = page & PAGEID_V, .space = page & PAGEID_TS, .tid = t->word3[i],
         .size = UINT64_C(1024) << 2 * (page >> 4 & 15), .virt = page & 0xfffffc00,
         .phys = (uint64_t)(frame & 15) << 32 | (frame & 0xfffffc00),
-        .user_execute = rights & 0x20, .user_write = rights & 0x10, .user_read = rights & 8,
+        .uncached = rights & 0xc00, .user_execute = rights & 0x20, .user_write = rights & 0x10, .user_read = rights & 8,
         .execute = rights & 4, .write = rights & 2, .read = rights & 1,
     };
 }
@@ -85,7 +85,7 @@ static Entry entry_e500(const BookeTlb *t, unsigned i)
         .valid = tag & MAS1_V, .space = tag & MAS1_TS, .tid = tag >> 16,
         .size = UINT64_C(1024) << 2 * size, .virt = t->word1[i] & PAGE,
         .phys = (uint64_t)(t->word3[i] & 15) << 32 | (rights & PAGE),
-        .user_execute = rights & 0x20, .execute = rights & 0x10, .user_write = rights & 8, .write = rights & 4,
+        .uncached = t->word1[i] & 0x18, .user_execute = rights & 0x20, .execute = rights & 0x10, .user_write = rights & 8, .write = rights & 4,
         .user_read = rights & 2, .read = rights & 1,
     };
 }
@@ -153,6 +153,7 @@ bool ppc_walk_booke(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode,
         .readable = user ? e.user_read : e.read, .writable = user ? e.user_write : e.write,
         .executable = user ? e.user_execute : e.execute,
     };
+    s->page_uncached = e.uncached;
     if (debug || (access == MMU_LOAD ? out->readable : access == MMU_STORE ? out->writable : out->executable)) {
         ((BookeMmu *)s->mmu)->seen[i] |= !debug;
         return true;

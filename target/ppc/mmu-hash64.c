@@ -331,6 +331,8 @@ void ppc_reset_hash64(PpcState *s)
 #define PTE_R     UINT64_C(0x100)
 #define PTE_C     UINT64_C(0x80)
 #define PTE_G     UINT64_C(8)
+#define PTE_WI    UINT64_C(0x60)
+#define PTE_SAO   UINT64_C(0x70) /* W, I and M: strong access order, which is cached (2.06) */
 #define PTE_N     UINT64_C(4)
 
 /* Base page sizes by L and LP of the segment, the page sizes that they may hold, and how LP of an entry tells those. */
@@ -453,6 +455,7 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     *out = (MmuResult){ .phys = ((f.r & PTE_RPN & ~within) | (addr & within)) & ~UINT64_C(0xfff),
                         .page_size = ppc_engine_page(f.shift), .global = (addr & KERNEL_HALF) != 0 };
     set_rights(out, &f, vsid, user);
+    s->page_uncached = f.r & PTE_WI && ((f.r & PTE_SAO) != PTE_SAO || !ppc_isa(s, ISA_V206));
     if (debug) {
         return true;
     }

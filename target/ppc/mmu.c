@@ -50,10 +50,8 @@ static bool real_walk(PpcState *s, VirtAddr addr, MmuResult *out)
     return true;
 }
 
-bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out)
+static bool walk(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out)
 {
-    PpcState *s = ppc_state(cpu);
-
     if (ppc_isa(s, ISA_BOOKE)) {
         return ppc_walk_booke(s, addr, access, mode, debug, out);
     }
@@ -78,10 +76,63 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
     }
 }
 
+/*
+ * dcbz on a page that is caching inhibited or written through is an alignment interrupt. Code compares its addresses with the lowest
+ * such page that an access has met, which is cheap, as kernels map devices above their memory. The first access to one that is
+ * lower begins again, lest it be a dcbz that has compared already.
+ */
+static bool meet_page(PpcState *s, VirtAddr addr, unsigned mode)
+{
+    G_STATIC_ASSERT((MMU_KERNEL & 1) == 0 && MMU_USER & 1); /* Book E: ppc_data_mode */
+    uint64_t *from = &s->uncached_from[mode & 1];
+
+    if (!s->page_uncached || addr >= *from) {
+        return true;
+    }
+    *from = addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    return ppc_mmu_fault(s, FAULT_AGAIN, 0);
+}
+
+bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out)
+{
+    PpcState *s = ppc_state(cpu);
+
+    s->page_uncached = false;
+    return walk(s, addr, access, mode, debug, out) && (debug || access == MMU_FETCH || meet_page(s, addr, mode));
+}
+
+/* When no entry of the engine's tables is left. */
+void ppc_forget_uncached(PpcState *s)
+{
+    s->uncached_from[0] = s->uncached_from[1] = UINT64_MAX;
+}
+
+/* A dcbz above PpcState.uncached_from: of a line, its address. */
+uint64_t ppc_helper_dcbz(PpcState *s, uint64_t addr, uint64_t line, uint64_t ea, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+    unsigned mode = ppc_data_mode(s);
+    MmuResult page;
+
+    if (ppc_walk(s->hot.cpu, addr, MMU_STORE, mode, true, &page) && s->page_uncached) {
+        engine.probe(s->hot.cpu, addr, line, MMU_STORE, mode, ra); /* what else may be wrong */
+        tcg_restore(s, ra);
+        ppc_raise_alignment(s->hot.cpu, ea, true);
+    }
+    for (uint64_t i = 0; i < line; i += 8) {
+        engine.store(s->hot.cpu, addr + i, 0, 8, mode, ra);
+    }
+    return 0;
+}
+
 void ppc_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode)
 {
     PpcState *s = ppc_state(cpu);
 
+    if (s->fault_vector == FAULT_AGAIN) {
+        ppc_begin_again(s);
+        tcg_unwind(s, TCG_EXIT_LOOKUP);
+    }
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_raise_fault_booke(s, addr, access);
     }

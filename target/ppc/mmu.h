@@ -9,6 +9,8 @@ enum {
     FAULT_NO_PAGE = 0x40000000, FAULT_PROTECTION = 0x08000000, FAULT_DIRECT = 0x04000000, FAULT_STORE = 0x02000000,
     FAULT_NO_EXECUTE = 0x10000000, FAULT_KEY = 0x00200000, FAULT_BAD_TABLE = 0x00080000,
 };
+/* PpcState.fault_vector: there is no fault, the instruction begins again. */
+enum { FAULT_AGAIN = 1 };
 
 /* Notes the fault for ppc_raise_mmu_fault; false. vector: PPC_DSI or PPC_DSEG, their instruction forms are derived. */
 bool ppc_mmu_fault(PpcState *s, uint32_t vector, uint64_t flags);

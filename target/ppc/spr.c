@@ -105,6 +105,7 @@ static void write_sdr1(PpcState *s, unsigned n, uint64_t value)
     if (s->spr[n] != value) {
         s->spr[n] = value;
         engine.flush_all(s->hot.cpu);
+        ppc_forget_uncached(s); /* of another operating system's mappings */
     }
 }
 

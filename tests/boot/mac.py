@@ -121,14 +121,14 @@ def disk(myna, board):
                 raise machine.Failure(f'e2fsck: {check.stdout}{check.stderr}')
 
 
-def grub_cd(folder):
-    """A CD-ROM with GRUB and a kernel."""
+def grub_image(folder, title):
+    """GRUB and a kernel for a CD-ROM, or for a disk: its sectors are of both sizes."""
     folder = pathlib.Path(folder)
-    tree, image = folder / 'tree', folder / 'grub.iso'
+    tree, image = folder / title, folder / f'{title}.iso'
     os.makedirs(tree / 'boot/grub')
     shutil.copy(ppc_guest('vmlinux-pmac32'), tree / 'vmlinux')
     shutil.copy(ppc_guest('initrd-ppc32.gz'), tree / 'initrd.gz')
-    (tree / 'boot/grub/grub.cfg').write_text(grub.menu('Corpus', '/vmlinux console=ttyPZ0 t=poweroff', '/initrd.gz'))
+    (tree / 'boot/grub/grub.cfg').write_text(grub.menu(title, '/vmlinux console=ttyPZ0 t=poweroff', '/initrd.gz'))
     grub.rescue(image, tree)
     return image
 
@@ -137,13 +137,29 @@ def cd(myna, board):
     """The firmware boots a CD-ROM: GRUB, its prompt with a command typed in, and from its menu Linux, which sees the drive."""
     need_firmware()
     with tempfile.TemporaryDirectory() as folder:
-        image = grub_cd(folder)
+        image = grub_image(folder, 'Corpus')
         with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-cdrom', image, '-boot', 'd', '-m', '256', '-nic', 'none',
                              '-nographic') as m:
             grub.from_menu(m, 'Corpus')
             m.expect(READY, PATIENCE)
             m.expect(r'CORPUS-DISKS .*sr0', 1)
             finish(m)
+
+
+def order(myna, board):
+    """Of a disk and a CD-ROM that both have GRUB, -boot names the one that starts; the disk's goes on to Linux, from its partition."""
+    need_firmware()
+    with tempfile.TemporaryDirectory() as folder:
+        drives = ['-drive', f'file={grub_image(folder, "Disk")},format=raw,snapshot=on', '-cdrom', grub_image(folder, 'Disc')]
+        for boot, title in ((['-boot', 'd'], 'Disc'), ([], 'Disk'), (['-boot', 'c'], 'Disk')):
+            with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, *drives, *boot, '-m', '256', '-nic', 'none', '-nographic') as m:
+                m.expect(rf'(?s)GNU GRUB.*\b{title}\b', 240)
+                if boot != ['-boot', 'c']:
+                    continue
+                grub.from_menu(m, title)
+                m.expect(READY, PATIENCE)
+                m.expect(r'CORPUS-DISKS .*sda', 1)
+                finish(m)
 
 
 def nvram(myna, board):
@@ -431,6 +447,8 @@ TESTS = {
     'disk-g3beige': lambda myna: disk(myna, 'g3beige'),
     'cd-mac99': lambda myna: cd(myna, 'mac99'),
     'cd-g3beige': lambda myna: cd(myna, 'g3beige'),
+    'order-mac99': lambda myna: order(myna, 'mac99'),
+    'order-g3beige': lambda myna: order(myna, 'g3beige'),
     'nvram-mac99': lambda myna: nvram(myna, 'mac99'),
     'nvram-g3beige': lambda myna: nvram(myna, 'g3beige'),
     'sound-mac99': lambda myna: sound(myna, 'mac99'),

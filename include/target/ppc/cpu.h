@@ -190,6 +190,8 @@ typedef struct PpcState {
     uint64_t space_id;              /* derived: of the current address space */
     uint32_t fault_vector;          /* of the walk that failed last; 0: a miss of the 603's TLB */
     uint64_t fault_flags;           /* DSISR */
+    bool page_uncached;             /* of the page that a walk found last: dcbz must not be used on it */
+    uint64_t uncached_from[2];      /* privileged and user: accesses have met no such page below */
     PpcTableRam table_ram;
 
     /* Wiring: not guest state. */

@@ -9,9 +9,9 @@
 
 #define R rig_state->gpr
 
-enum { HANDLERS = 0x30000, DEC_ = 10, FIT_ = 11, WATCHDOG_ = 12, DTLB_ = 13, ITLB_ = 14, CRITICAL_ = 0, DSI_ = 2, ISI_ = 3, PROGRAM_ = 6 };
+enum { HANDLERS = 0x30000, DEC_ = 10, FIT_ = 11, WATCHDOG_ = 12, DTLB_ = 13, ITLB_ = 14, CRITICAL_ = 0, DSI_ = 2, ISI_ = 3, ALIGNMENT_ = 5, PROGRAM_ = 6 };
 /* Rights as both have them, translated where words differ. */
-enum { SR_ = 1, SW_ = 2, SX_ = 4, UR_ = 8, UW_ = 16, UX_ = 32 };
+enum { SR_ = 1, SW_ = 2, SX_ = 4, UR_ = 8, UW_ = 16, UX_ = 32, INHIBITED_ = 0x400 };
 
 #define TLBWE(rs, ra, ws) X_(31, rs, ra, ws, 978)
 #define TLBRE(rt, ra, ws) X_(31, rt, ra, ws, 946)
@@ -55,7 +55,7 @@ static void map_entry(unsigned entry, uint32_t virt, uint64_t phys, unsigned rig
     }
     rig_state->spr[SPR_MAS0] = 0x10000000 | entry << 16;
     rig_state->spr[SPR_MAS1] = 0x80000100 | tid << 16 | (space ? 0x1000 : 0);
-    rig_state->spr[SPR_MAS2] = virt;
+    rig_state->spr[SPR_MAS2] = virt | (rights & INHIBITED_ ? 8 : 0);
     rig_state->spr[SPR_MAS3] = (uint32_t)phys | (rights & SR_ ? 1 : 0) | (rights & SW_ ? 4 : 0) | (rights & SX_ ? 0x10 : 0) |
                                (rights & UR_ ? 2 : 0) | (rights & UW_ ? 8 : 0) | (rights & UX_ ? 0x20 : 0);
     rig_state->spr[SPR_MAS7] = phys >> 32;
@@ -455,6 +455,28 @@ static void device_control_registers_are_a_space(void)
     g_assert_cmpint(R[31], ==, PROGRAM_);
 }
 
+static void dcbz_wants_pages_that_are_cached(void)
+{
+    start();
+    map(0x40001000, 0x300000, SR_ | SW_, 0, false);
+    map_entry(6, 0x40002000, 0x301000, SR_ | SW_ | INHIBITED_, 0, false);
+    map_entry(7, 0x40003000, 0x302000, SR_ | SW_, 0, false);
+    for (unsigned n = 0; n < 9; n++) {
+        uint32_t page = n % 3 << 12, inhibited = page == 0x1000;
+
+        store_be32(rig_ram + 0x300000 + page + 8, 7);
+        R[31] = 99;
+        R[4] = 0x40001008 + page;
+        RIG_RUN(X_(31, 0, 0, 4, 1014));
+        g_assert_cmpint(R[31], ==, inhibited ? ALIGNMENT_ : 99);
+        g_assert_cmpint(load_be32(rig_ram + 0x300000 + page + 8), ==, inhibited ? 7 : 0);
+        if (inhibited) {
+            g_assert_cmphex(rig_state->spr[SPR_DEAR], ==, R[4]);
+            g_assert_cmphex(rig_state->spr[SPR_ESR], ==, ESR_ST);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -481,5 +503,6 @@ int main(int argc, char **argv)
     TEST(a_step_is_a_debug_interrupt);
     TEST(snapshots_have_the_tlb);
     TEST(device_control_registers_are_a_space);
+    TEST(dcbz_wants_pages_that_are_cached);
     return g_test_run();
 }

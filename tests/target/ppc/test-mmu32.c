@@ -180,6 +180,72 @@ static void segment_changes_switch_address_spaces(void)
     g_assert_cmpint(R[7], ==, 1);
 }
 
+/*
+ * dcbz r0,r4 on pages with W or I, in the page table and in a BAT: an alignment interrupt, and nothing stored. Others, above and
+ * below, are cleared, before and after other accesses have met those.
+ */
+static void dcbz_wants_pages_that_are_cached(void)
+{
+    static const uint32_t handler[] = { LI(31, 0x600), RIG_END }, dcbz[] = { X_(31, 0, 0, 4, 1014) };
+    static const struct {
+        uint32_t page, offset;
+        bool cached;
+    } cases[] = {
+        { 0x30003000, 0x300000, true }, { 0x30001000, 0x301000, false }, { 0x30003000, 0x300000, true }, { 0x30002000, 0x302000, false },
+        { 0x40000000, 0x400000, false }, { 0x30000000, 0x303000, true }, { 0x30003000, 0x300000, true }, { 0x30001000, 0x301000, false },
+    };
+
+    for (unsigned touch = 0; touch < 3; touch++) { /* by nobody, a load, a store */
+        start();
+        rig_words(0x600, handler, 2);
+        map(0x103, 0x30003000, 0x300000 | 2, 0, false);
+        map(0x103, 0x30001000, 0x301000 | 0x20 | 2, 0, false);
+        map(0x103, 0x30002000, 0x302000 | 0x40 | 2, 0, false);
+        map(0x103, 0x30000000, 0x303000 | 0x10 | 2, 0, false);
+        rig_state->spr[SPR_DBAT0U + 2] = 0x40000000 | 2;
+        rig_state->spr[SPR_DBAT0U + 3] = 0x00400000 | 0x28 | 2;
+        rig_state->sr_changed = rig_state->bats_changed = true;
+        ppc_context_sync(rig_state);
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+            ppc_set_msr(rig_state, VIRTUAL);
+            store_be32(rig_ram + cases[i].offset + 0x44, 7);
+            R[31] = 0;
+            R[4] = cases[i].page + 0x44;
+            R[5] = 7;
+            if (touch) {
+                const uint32_t access = touch == 1 ? LWZ(6, 0, 4) : STW(5, 0, 4);
+
+                rig_run_words(&access, 1);
+            }
+            rig_run_words(dcbz, 1);
+            g_assert_cmphex(R[31], ==, cases[i].cached ? 0 : 0x600);
+            g_assert_cmphex(load_be32(rig_ram + cases[i].offset + 0x44), ==, cases[i].cached ? 0 : 7);
+            if (!cases[i].cached) {
+                g_assert_cmphex(rig_state->spr[SPR_DAR], ==, R[4]);
+                g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE);
+                g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, 0x17c00);
+            }
+        }
+    }
+}
+
+/* What may not be written at all is a data storage interrupt, cached or not. */
+static void dcbz_faults_before_it_is_told_of_caches(void)
+{
+    start();
+    rig_state->sr[3] |= 0x40000000;
+    rig_state->sr_changed = true;
+    ppc_context_sync(rig_state);
+    map(0x103, 0x30001000, 0x301000 | 0x20 | 3, 0, false);
+    for (unsigned i = 0; i < 2; i++) {
+        ppc_set_msr(rig_state, VIRTUAL);
+        R[31] = 0;
+        RIG_RUN(LIS(4, 0x3000), ORI(4, 4, 0x1000), X_(31, 0, 0, 4, 1014));
+        g_assert_cmphex(R[31], ==, 0x300);
+        g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, PROTECTION | STORE);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -192,5 +258,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu32/fetches", fetches_fault_in_their_own_way);
     g_test_add_func("/mmu32/tlbie", tlbie_makes_a_new_entry_count);
     g_test_add_func("/mmu32/segments", segment_changes_switch_address_spaces);
+    g_test_add_func("/mmu32/dcbz", dcbz_wants_pages_that_are_cached);
+    g_test_add_func("/mmu32/dcbz-faults", dcbz_faults_before_it_is_told_of_caches);
     return g_test_run();
 }

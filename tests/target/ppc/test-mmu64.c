@@ -26,7 +26,7 @@ static void map(uint64_t vsid, bool tera, uint64_t offset, uint64_t r, unsigned 
 /* Code is in segment 0, VSID 0x100; handlers end with their vector in r31. */
 static void start(void)
 {
-    static const uint32_t vectors[] = { 0x300, 0x380, 0x400, 0x480 };
+    static const uint32_t vectors[] = { 0x300, 0x380, 0x400, 0x480, 0x600 };
 
     rig_reset(0);
     for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
@@ -204,6 +204,39 @@ static void large_pages_are_invalidated_alone(void)
     g_assert_cmphex(R[31], ==, 0x300);
 }
 
+/* dcbz r0,r4 on pages by their WIMG, at the first access and later: an alignment interrupt with nothing stored, or zeros. */
+static void dcbz_wants_pages_that_are_cached(void)
+{
+    static const uint32_t dcbz[] = { X_(31, 0, 0, 4, 1014) }, end[] = { RIG_END };
+    static const struct {
+        unsigned wimg;
+        bool cached;
+    } cases[] = { { 2, true }, { 6, false }, { 0, true }, { 5, false }, { 8, false }, { 14, true /* strong access order */ }, { 2, true } };
+
+    start();
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        map(0x234, false, i << 12, 0x300000 | i << 12 | cases[i].wimg << 3 | 2, 0, false);
+    }
+    rig_state->slb_esid[1] = 0x40000000 | 0x08000000;
+    rig_state->slb_vsid[1] = 0x234 << 12;
+    rig_cpu->type->replaced(rig_cpu);
+    rig_words(rig_words(RIG_CODE, dcbz, 1), end, 1);
+    for (unsigned n = 0; n < 3 * G_N_ELEMENTS(cases); n++) {
+        unsigned i = n * 3 % G_N_ELEMENTS(cases);
+        uint8_t *at = rig_ram + 0x300000 + (i << 12) + 0x88;
+        bool cached = cases[i].cached && (cases[i].wimg != 14 || ppc_isa(rig_state, ISA_V206));
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        store_be64(at, 7);
+        R[31] = 0;
+        R[4] = 0x40000088 + (i << 12);
+        rig_run(RIG_CODE);
+        g_assert_cmphex(R[31], ==, cached ? 0 : 0x600);
+        g_assert_cmphex(load_be64(at), ==, cached ? 0 : 7);
+        g_assert_cmphex(rig_state->spr[SPR_DAR], ==, cached ? rig_state->spr[SPR_DAR] : R[4]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -215,5 +248,6 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/slbia", slbia_takes_what_its_hint_says);
     g_test_add_func("/mmu64/full", a_space_that_is_full_takes_no_more);
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
+    g_test_add_func("/mmu64/dcbz", dcbz_wants_pages_that_are_cached);
     return g_test_run();
 }
