@@ -105,7 +105,7 @@ static InputKey find_key(const char *name)
 bool action_send_keys(const char *keys, int hold_ms, GError **error)
 {
     g_auto(GStrv) names = g_strsplit(keys, "-", -1);
-    InputKey found[16];
+    InputKey found[16] = { 0 };
     int count = 0;
 
     for (char **name = names; *name; name++) {
