@@ -333,6 +333,22 @@ static void enter_world(EngineCpu *ec, uint64_t id)
     }
 }
 
+void kept_modes_forget(EngineCpu *ec, bool only_sites)
+{
+    for (unsigned i = 0; i < READY_MODES; i++) {
+        if (ec->kept[i].ready && (ec->kept[i].has_sites || !only_sites)) {
+            ec->kept[i].ready->from = READY_NONE;
+        }
+    }
+}
+
+/* The tables of some mode are others now. */
+static void modes_changed(EngineCpu *ec)
+{
+    ec->modes_seq++;
+    kept_modes_forget(ec, false);
+}
+
 static void context_enter(EngineCpu *ec, uint64_t id)
 {
     MmuContext *context = context_of(ec, id);
@@ -342,7 +358,7 @@ static void context_enter(EngineCpu *ec, uint64_t id)
     enter_world(ec, id);
     ec->globals->used = ec->clock;
     ec->n_switches++;
-    ec->modes_seq++;
+    modes_changed(ec);
     context_catch_up(ec, ec->context);
     globals_own(ec);
     context_drop_flagged_stores(ec);
@@ -354,31 +370,43 @@ static void context_enter(EngineCpu *ec, uint64_t id)
 /* A kernel and its processes come in turn, and a 32-bit kernel's code with FS as processes left it and as it wants it. */
 static JumpCache **recent_jumps(EngineCpu *ec, uint64_t flags)
 {
-    return &ec->recent_jumps[ec->mode][(uint32_t)flags * 0x9e3779b1u >> 29];
+    return &ec->recent_jumps[chosen(ec)->mode][(uint32_t)flags * 0x9e3779b1u >> 29];
+}
+
+/* Translated code does not tell how often it uses them. */
+static void kept_jumps_used(EngineCpu *ec)
+{
+    for (unsigned i = 0; i < READY_MODES; i++) {
+        if (ec->kept[i].ready && ec->kept[i].ready->from != READY_NONE) {
+            ec->kept[i].chosen.jumps->used = ++ec->clock;
+        }
+    }
 }
 
 static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
 {
-    JumpCache *list = context_tables(ec, ec->mode)->jumps, *oldest = &list[0];
+    ChosenMode *now = chosen(ec);
+    JumpCache *list = context_tables(ec, now->mode)->jumps, *oldest = &list[0];
     JumpCache *recent = *recent_jumps(ec, flags);
 
     if (recent >= list && recent < list + JUMP_CACHES && recent->entries && recent->flags == flags && recent->base == base) {
         recent->used = ++ec->clock;
-        ec->jumps = recent;
+        now->jumps = recent;
         ec->cpu->hot->jump_cache = recent->entries;
         return;
     }
-    ec->jumps = NULL;
-    for (int i = 0; i < JUMP_CACHES && !ec->jumps; i++) {
+    now->jumps = NULL;
+    kept_jumps_used(ec);
+    for (int i = 0; i < JUMP_CACHES && !now->jumps; i++) {
         if (list[i].entries && list[i].flags == flags && list[i].base == base) {
-            ec->jumps = &list[i];
+            now->jumps = &list[i];
         } else if (list[i].used < oldest->used) {
             oldest = &list[i];
         }
     }
-    if (!ec->jumps) {
-        ec->jumps = oldest;
-        ec->modes_seq++;
+    if (!now->jumps) {
+        now->jumps = oldest;
+        modes_changed(ec);
         if (oldest->entries) {
             jumps_clear(oldest, false);
         } else {
@@ -388,9 +416,9 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
         oldest->pic_bits = 0; /* until the engine finds a block */
         oldest->base = base;
     }
-    ec->jumps->used = ++ec->clock;
-    *recent_jumps(ec, flags) = ec->jumps;
-    ec->cpu->hot->jump_cache = ec->jumps->entries;
+    now->jumps->used = ++ec->clock;
+    *recent_jumps(ec, flags) = now->jumps;
+    ec->cpu->hot->jump_cache = now->jumps->entries;
 }
 
 void engine_update_mode(Cpu *cpu)
@@ -406,9 +434,10 @@ void engine_update_mode(Cpu *cpu)
     if (!ec->context || ec->context->id != id) {
         context_enter(ec, id);
     }
-    ec->mode = ec->ops->mmu_mode(cpu, false);
+    ec->general.mode = ec->ops->mmu_mode(cpu, false);
     ec->kernel_mode = ec->ops->mmu_mode(cpu, true);
-    ec->fetch_mode = ec->ops->fetch_mode ? ec->ops->fetch_mode(cpu) : ec->mode;
+    ec->general.fetch_mode = ec->ops->fetch_mode ? ec->ops->fetch_mode(cpu) : ec->general.mode;
+    *ec->chosen = &ec->general;
     tlb_publish(ec);
     ec->ops->block_key(cpu, &key);
     choose_jumps(ec, key.flags, key.base);
@@ -431,7 +460,7 @@ static void __attribute__((noinline)) choose_mode(EngineCpu *ec, KnownMode known
     tlb_publish(ec);
     choose_jumps(ec, flags, base);
     known[1] = known[0];
-    known[0] = (KnownMode){ flags, base, ec->tlb[mode], ec->jumps, ec->jumps->entries, ec->modes_seq, mode,
+    known[0] = (KnownMode){ flags, base, ec->tlb[mode], ec->general.jumps, ec->general.jumps->entries, ec->modes_seq, mode,
                             !(ec->ops->system_modes >> mode & 1) };
 }
 
@@ -444,8 +473,9 @@ void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t f
     if (!ec || !ec->context) {
         return; /* the next block's start asks for all of it */
     }
-    ec->mode = mode;
-    ec->fetch_mode = fetch_mode;
+    ec->general.mode = mode;
+    ec->general.fetch_mode = fetch_mode;
+    *ec->chosen = &ec->general;
     known = known_modes(ec, mode, flags);
     for (int i = 0; i < KNOWN_WAYS; i++) {
         if (G_LIKELY(still_holds(ec, &known[i], mode, flags, base))) {
@@ -456,11 +486,32 @@ void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t f
             hot->tlb_store = known[i].tlb->store;
             hot->jump_cache = known[i].entries;
             known[i].jumps->used = ++ec->clock;
-            ec->jumps = known[i].jumps;
+            ec->general.jumps = known[i].jumps;
             return;
         }
     }
     choose_mode(ec, known, mode, flags, base);
+}
+
+bool engine_keep_mode(Cpu *cpu, unsigned index, ReadyMode *ready)
+{
+    EngineCpu *ec = cpu->engine;
+    KeptMode *kept;
+
+    if (!ec || !ec->context || !chosen(ec)->jumps || chosen(ec)->jumps->entries != cpu->hot->jump_cache) {
+        ready->from = READY_NONE;
+        return false;
+    }
+    kept = &ec->kept[index];
+    kept->ready = ready;
+    kept->chosen = *chosen(ec);
+    kept->has_sites = !(ec->ops->system_modes >> kept->chosen.mode & 1);
+    ready->tlb_mask = cpu->hot->tlb_mask;
+    ready->tlb_load = cpu->hot->tlb_load;
+    ready->tlb_store = cpu->hot->tlb_store;
+    ready->jump_cache = cpu->hot->jump_cache;
+    ready->chosen = &kept->chosen;
+    return true;
 }
 
 void engine_flush_all(Cpu *cpu)

@@ -185,6 +185,8 @@ static bool start_cpu(Cpu *cpu, GError **error)
         ec->cpu = cpu;
         ec->ops = guest_ops(cpu);
         ec->modes_seq = 1;
+        ec->chosen = ec->ops->chosen_offset ? (ChosenMode **)((uint8_t *)cpu->state + ec->ops->chosen_offset) : &ec->own_chosen;
+        *ec->chosen = &ec->general;
         ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
         cpu->engine = ec;
         if (ec->ops->tcg.use_fp_traps) {

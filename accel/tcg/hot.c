@@ -11,7 +11,7 @@
 /* Where the code of the next block is, if that is known without a walk. */
 static const PageEntry *page_of_next(EngineCpu *ec, const BlockKey *key)
 {
-    uint64_t tag = ((key->base + key->pc) & PAGE_MASK) | ec->fetch_mode;
+    uint64_t tag = ((key->base + key->pc) & PAGE_MASK) | chosen(ec)->fetch_mode;
     const PageEntry *entry = pages_find(&ec->context->pages, tag);
 
     return entry && entry->host && entry->prot & PROT_FETCH ? entry : NULL;
@@ -24,7 +24,7 @@ void hot_sample(EngineCpu *ec)
     BlockKey key = { 0 };
     bool met = false;
 
-    if (engine_options.sites != SITES_HOT || ec->ops->system_modes >> ec->mode & 1) {
+    if (engine_options.sites != SITES_HOT || ec->ops->system_modes >> chosen(ec)->mode & 1) {
         return;
     }
     ec->ops->block_key(ec->cpu, &key);

@@ -218,6 +218,19 @@ typedef struct KnownMode {
 #define KNOWN_MODES 16
 #define KNOWN_WAYS  2
 
+/* What accesses and fetches are made by now. */
+typedef struct ChosenMode {
+    unsigned mode, fetch_mode;
+    JumpCache *jumps;
+} ChosenMode;
+
+/* A mode that translated code changes to by itself, as it was when the target asked for that. */
+typedef struct KeptMode {
+    ReadyMode *ready;  /* NULL: none yet */
+    ChosenMode chosen;
+    bool has_sites;    /* its tables are those of EngineCpu.sites_of */
+} KeptMode;
+
 enum { PENDING_FLUSH_ALL = 1, PENDING_STORES = 2, PENDING_FLUSH_PAGES = 4 };
 
 #define REMOTE_PAGES 256
@@ -243,9 +256,12 @@ typedef struct EngineCpu {
     bool was_busy;
     uint64_t evictions_seen;
 
-    unsigned mode, kernel_mode, fetch_mode;
+    unsigned kernel_mode;
+    ChosenMode **chosen;       /* in the state, where translated code changes it; see chosen() */
+    ChosenMode *own_chosen;    /* for targets whose code does not */
+    ChosenMode general;        /* for *chosen, unless that is one of the kept */
+    KeptMode kept[READY_MODES];
     MmuContext *context;
-    JumpCache *jumps;
     KnownMode known_modes[KNOWN_MODES][KNOWN_WAYS]; /* by a hash, the newest first */
     uint64_t modes_seq;        /* changes with the tables that modes have */
     JumpCache *recent_jumps[MMU_MODES][RECENT_JUMPS]; /* the last ones of each mode, by a hash of their flags */
@@ -289,6 +305,12 @@ typedef struct EngineCpu {
 static inline EngineCpu *engine_cpu(Cpu *cpu)
 {
     return cpu->engine;
+}
+
+/* The mode that the vCPU is in. */
+static inline ChosenMode *chosen(const EngineCpu *ec)
+{
+    return *ec->chosen;
 }
 
 static inline EngineCpu *engine_of(void *state)
@@ -431,6 +453,9 @@ void engine_flush_page(Cpu *cpu, VirtAddr addr);
 void engine_flush_pages(Cpu *cpu, VirtAddr addr, unsigned shift);
 void engine_update_mode(Cpu *cpu);
 void engine_change_mode(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base);
+bool engine_keep_mode(Cpu *cpu, unsigned index, ReadyMode *ready);
+/* Modes that were kept may have other tables, all or those with sites: translated code has to ask. */
+void kept_modes_forget(EngineCpu *ec, bool only_sites);
 extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
 
 /* hot.c: a block was left at its poll, and the vCPU is to go on there. Blocks are in use. */

@@ -107,8 +107,8 @@ static void jumps_move(JumpCache *jumps, uint32_t index, unsigned pc_shift)
 
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global)
 {
-    SpaceTables *tables = context_tables(ec, ec->mode);
-    JumpCache *jumps = ec->jumps;
+    SpaceTables *tables = context_tables(ec, chosen(ec)->mode);
+    JumpCache *jumps = chosen(ec)->jumps;
     unsigned pc_shift = ec->ops->tcg.pc_shift;
     uint32_t index = jump_cache_index(pc, pc_shift), page = page_number(jumps->base + pc);
 

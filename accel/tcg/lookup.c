@@ -88,7 +88,7 @@ static const CodePage *known_code_page(const PageEntry *entry)
 const void *lookup_in_code(void *state, uint64_t pc)
 {
     EngineCpu *ec = engine_of(state);
-    JumpCache *jumps = ec->jumps;
+    JumpCache *jumps = chosen(ec)->jumps;
     BlockKey key;
     const PageEntry *entry;
     const CodePage *page;
@@ -98,7 +98,7 @@ const void *lookup_in_code(void *state, uint64_t pc)
     if (!ec->finds_in_code || !ec->context || !jumps || jumps->entries != ec->cpu->hot->jump_cache) {
         return NULL;
     }
-    entry = mmu_known_page(ec, ((jumps->base + pc) & PAGE_MASK) | ec->fetch_mode);
+    entry = mmu_known_page(ec, ((jumps->base + pc) & PAGE_MASK) | chosen(ec)->fetch_mode);
     if (!entry || !entry->host || !(entry->prot & PROT_FETCH)) {
         return NULL;
     }

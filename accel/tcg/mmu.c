@@ -394,7 +394,7 @@ static void mem_store(EngineCpu *ec, uint64_t addr, uint64_t value, unsigned siz
 
 static unsigned mode_of(EngineCpu *ec, unsigned mem)
 {
-    return mem & IRM_KERNEL ? ec->kernel_mode : ec->mode;
+    return mem & IRM_KERNEL ? ec->kernel_mode : chosen(ec)->mode;
 }
 
 static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsigned mem,
@@ -445,10 +445,10 @@ static void fill_for_next(EngineCpu *ec, uint64_t addr, unsigned size, MmuAccess
     if (crosses_page(addr, size)) {
         return;
     }
-    entry = mmu_known_page(ec, (addr & PAGE_MASK) | ec->mode);
+    entry = mmu_known_page(ec, (addr & PAGE_MASK) | chosen(ec)->mode);
     if (entry && entry->prot & 1 << access &&
         !(entry->prot & PROT_WATCH) && !is_io(entry, store) && !(store && atomic_load(entry->flags))) {
-        tlb_fill(ec, ec->tlb[ec->mode], entry, addr & PAGE_MASK, !store, store);
+        tlb_fill(ec, ec->tlb[chosen(ec)->mode], entry, addr & PAGE_MASK, !store, store);
     }
 }
 
@@ -456,14 +456,14 @@ static void runtime_load_bytes(void *state, uint64_t addr, void *buf, unsigned s
                                uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
-    Tlb *tlb = ec->tlb[ec->mode];
+    Tlb *tlb = ec->tlb[chosen(ec)->mode];
     const void *host = tlb_host(tlb, tlb->load, addr, size);
 
     if (host) {
         copy_bytes(buf, host, size);
         return;
     }
-    load_range(ec, addr, buf, size, ec->mode, retaddr);
+    load_range(ec, addr, buf, size, chosen(ec)->mode, retaddr);
     fill_for_next(ec, addr, size, MMU_LOAD);
 }
 
@@ -471,14 +471,14 @@ static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, uns
                                 uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
-    Tlb *tlb = ec->tlb[ec->mode];
+    Tlb *tlb = ec->tlb[chosen(ec)->mode];
     void *host = tlb_host(tlb, tlb->store, addr, size);
 
     if (host) {
         copy_bytes(host, buf, size);
         return;
     }
-    store_range(ec, addr, buf, size, ec->mode, retaddr);
+    store_range(ec, addr, buf, size, chosen(ec)->mode, retaddr);
     fill_for_next(ec, addr, size, MMU_STORE);
 }
 
@@ -563,14 +563,14 @@ static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uin
 {
     EngineCpu *ec = engine_of(state);
     unsigned op = op_size >> 8, size = op_size & 0xff;
-    PageEntry *entry = mmu_page(ec, addr, MMU_STORE, ec->mode, retaddr);
+    PageEntry *entry = mmu_page(ec, addr, MMU_STORE, chosen(ec)->mode, retaddr);
     uint64_t old;
 
     if (!crosses_page(addr, size) && !is_io(entry, true)) {
         check_watch(ec, entry, addr, size, true, retaddr);
         prepare_store(ec, entry, page_offset(addr), size, retaddr);
         if (!(entry->prot & PROT_WATCH) && !atomic_load(entry->flags)) { /* counters of a kernel's may be all that is stored there */
-            tlb_fill(ec, ec->tlb[ec->mode], entry, addr & PAGE_MASK, false, true);
+            tlb_fill(ec, ec->tlb[chosen(ec)->mode], entry, addr & PAGE_MASK, false, true);
         }
         old = atomic_on_host(entry->host + page_offset(addr), op, b, c, size);
         finish_store(ec, entry, page_offset(addr), size);
@@ -580,10 +580,10 @@ static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uin
         restart_exclusive(ec, retaddr);
     }
     if (crosses_page(addr, size)) {
-        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, ec->mode, retaddr);
+        mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, chosen(ec)->mode, retaddr);
     }
-    old = mem_load(ec, addr, size, ec->mode, retaddr);
-    mem_store(ec, addr, combine(op, old, b, c, size), size, ec->mode, retaddr);
+    old = mem_load(ec, addr, size, chosen(ec)->mode, retaddr);
+    mem_store(ec, addr, combine(op, old, b, c, size), size, chosen(ec)->mode, retaddr);
     return old;
 }
 
@@ -705,6 +705,7 @@ const EngineOps tcg_engine_ops = {
     .flush_all_everywhere = cpus_flush_all,
     .update_mode = engine_update_mode,
     .change_mode = engine_change_mode,
+    .keep_mode = engine_keep_mode,
     .breakpoints_changed = debug_breakpoints_changed,
     .code_differs = smc_code_differs,
     .exclusive = engine_exclusive,

@@ -296,7 +296,7 @@ static void call_fetch_fault(void *state)
 {
     EngineCpu *ec = engine_of(state);
 
-    ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, ec->fetch_mode);
+    ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, chosen(ec)->fetch_mode);
 }
 
 /* Delivery may fault in turn; the target turns that into a double fault, a third into a reset. */
@@ -375,9 +375,9 @@ static bool attend(EngineCpu *ec)
 /* The target may have changed its mode without a word, e.g. when it was reset. */
 static void check_mode(EngineCpu *ec, const BlockKey *key)
 {
-    if (!ec->context || !ec->jumps || ec->jumps->flags != key->flags ||
-        ec->jumps->base != key->base || ec->context->id != ec->ops->address_space_id(ec->cpu) ||
-        ec->mode != ec->ops->mmu_mode(ec->cpu, false)) {
+    if (!ec->context || !chosen(ec)->jumps || chosen(ec)->jumps->flags != key->flags ||
+        chosen(ec)->jumps->base != key->base || ec->context->id != ec->ops->address_space_id(ec->cpu) ||
+        chosen(ec)->mode != ec->ops->mmu_mode(ec->cpu, false)) {
         engine_update_mode(ec->cpu);
     }
 }
@@ -387,10 +387,10 @@ static Block *cached_block(EngineCpu *ec, const BlockKey *key)
     uint32_t index = jump_cache_index(key->pc, ec->ops->tcg.pc_shift);
     Block *block;
 
-    if (ec->jumps->entries[index].pc != key->pc) {
+    if (chosen(ec)->jumps->entries[index].pc != key->pc) {
         return NULL;
     }
-    block = ec->jumps->blocks[index];
+    block = chosen(ec)->jumps->blocks[index];
     return block->dead ? NULL : block;
 }
 
@@ -475,7 +475,7 @@ static Lookup next_block(EngineCpu *ec, unsigned variant, HostExit *came_from)
             return found;
         }
         if (!variant && !found.once && !chaining_off()) {
-            ec->jumps->pic_bits = key.pic_bits;
+            chosen(ec)->jumps->pic_bits = key.pic_bits;
             jumps_insert(ec, key.pc, found.block, found.global);
         }
     }

@@ -50,7 +50,7 @@ void smc_stored(const PageEntry *entry, unsigned offset, unsigned size)
 void smc_code_differs(Cpu *cpu, VirtAddr addr, unsigned size)
 {
     EngineCpu *ec = cpu->engine;
-    const PageEntry *entry = mmu_page_or_null(ec, addr, MMU_FETCH, ec->fetch_mode);
+    const PageEntry *entry = mmu_page_or_null(ec, addr, MMU_FETCH, chosen(ec)->fetch_mode);
     unsigned offset = addr & (GUEST_PAGE_SIZE - 1);
 
     if (!entry || !entry->ram) {

@@ -246,7 +246,7 @@ static void sites_hand_over(EngineCpu *ec, Tlb *tlb)
 {
     TcgSites *sites = tcg_sites(ec->cpu->hot);
 
-    if (tlb == ec->sites_of || ec->ops->system_modes >> ec->mode & 1) {
+    if (tlb == ec->sites_of || ec->ops->system_modes >> chosen(ec)->mode & 1) {
         return;
     }
     if (ec->sites_of) {
@@ -257,12 +257,13 @@ static void sites_hand_over(EngineCpu *ec, Tlb *tlb)
     }
     ec->sites_of = tlb;
     tlb->sites = sites;
+    kept_modes_forget(ec, true);
 }
 
 /* The tables of the current context and mode, for translated code. */
 void tlb_publish(EngineCpu *ec)
 {
-    Tlb *tlb = ec->tlb[ec->mode];
+    Tlb *tlb = ec->tlb[chosen(ec)->mode];
     CpuHot *hot = ec->cpu->hot;
 
     if (!tlb->load) {
@@ -288,6 +289,7 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
         tlb_wipe(tlb);
         sites_clear(tlb);
         tlb_publish(ec);
+        kept_modes_forget(ec, false);
     }
     index = tlb_index(tlb, page);
     if (load) {

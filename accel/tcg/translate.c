@@ -167,7 +167,7 @@ static bool open_page(Fetch *f, unsigned which)
 {
     FetchPage *page = &f->page[which];
     uint64_t vaddr = which ? (f->vaddr & PAGE_MASK) + GUEST_PAGE_SIZE : f->vaddr;
-    PageEntry *entry = mmu_page_or_null(f->ec, vaddr, MMU_FETCH, f->ec->fetch_mode);
+    PageEntry *entry = mmu_page_or_null(f->ec, vaddr, MMU_FETCH, chosen(f->ec)->fetch_mode);
 
     page->known = true;
     page->readable = entry != NULL;
@@ -262,7 +262,7 @@ bool far_links_allowed(const EngineCpu *ec)
 {
     enum { WORLDS_THAT_FOLLOW = 64 };
 
-    if (!ec->ops->links_global || !(ec->ops->system_modes >> ec->mode & 1) || !ec->globals || cpu_count() > 1) {
+    if (!ec->ops->links_global || !(ec->ops->system_modes >> chosen(ec)->mode & 1) || !ec->globals || cpu_count() > 1) {
         return false;
     }
     return ec->ops->links_worlds ? ec->link_losses < WORLDS_THAT_FOLLOW : ec->globals->world == 0;
@@ -420,7 +420,7 @@ static void make_room(EngineCpu *ec)
  */
 static Block *remembered(EngineCpu *ec, const BlockKey *key, unsigned variant, const uint8_t *host)
 {
-    Block *block = variant ? NULL : ec->jumps->blocks[jump_cache_index(key->pc, ec->ops->tcg.pc_shift)];
+    Block *block = variant ? NULL : chosen(ec)->jumps->blocks[jump_cache_index(key->pc, ec->ops->tcg.pc_shift)];
 
     if (block && !block->dead && block->host == host && (block->key.pic_bits || block->key.pc == key->pc) &&
         block->key.flags == key->flags && block->key.base == key->base && !block->host2 &&

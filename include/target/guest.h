@@ -79,6 +79,18 @@ typedef struct Translation {
     unsigned n_insns;
 } Translation;
 
+/*
+ * A mode that translated code may change to by itself, while `from` says so: it copies the tables into CpuHot, and `chosen` to
+ * GuestOps.chosen_offset.
+ */
+typedef struct ReadyMode {
+    uint64_t from; /* what the target puts there; READY_NONE: the engine has to be asked */
+    uint64_t tlb_mask;
+    void *tlb_load, *tlb_store, *jump_cache, *chosen;
+} ReadyMode;
+#define READY_NONE  UINT64_MAX
+#define READY_MODES 2
+
 typedef struct GuestOps {
     TcgTarget tcg;
     const IrHelper *helpers;
@@ -101,6 +113,8 @@ typedef struct GuestOps {
     bool links_global;
     /* The same in all worlds of global pages (address_space_id), which come one after the other rather than in turn. */
     bool links_worlds;
+    /* Of a pointer in the state that says which mode of the engine's is current, if translated code changes modes; else 0. */
+    uint32_t chosen_offset;
     /* An identifier of the current address space (x86: PCID, and ASID of a virtual machine); TLB
      * contexts are kept by it. Global pages are shared by those whose upper 32 bits are equal. */
     uint64_t (*address_space_id)(Cpu *cpu);
@@ -179,6 +193,9 @@ typedef struct EngineOps {
     /* The same, quicker, where the address space is what it was: the MMU modes of accesses and of fetches, and the key's flags
      * and base. */
     void (*change_mode)(Cpu *cpu, unsigned mode, unsigned fetch_mode, uint64_t flags, uint64_t base);
+    /* Has the current mode in `ready`, the one with this index below READY_MODES; all but `from`, which becomes READY_NONE when that
+     * does not hold any more. False: it cannot. May be NULL. */
+    bool (*keep_mode)(Cpu *cpu, unsigned index, ReadyMode *ready);
     /* Stop translating/running this block after the current instruction (e.g. self-modified). */
     void (*breakpoints_changed)(Cpu *cpu);
     /* A block that loads these bytes of its code (Translation.patched) has found there what it is not made for: makes it anew. */

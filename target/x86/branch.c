@@ -285,54 +285,6 @@ void x86_emit_bound(X86Translator *tr, X86Insn *in)
     x86_raise_if(tr, in, COND_GTS, in->type, index, upper, EXC_BR, false);
 }
 
-/* System calls. */
-
-/* Of AMD's processors outside of 64-bit code too. */
-static bool has_syscall(const X86Translator *tr)
-{
-    return x86_feature(tr, FEAT_syscall) && (tr->cs64 || x86_is_amd(tr->s));
-}
-
-void x86_emit_syscall(X86Translator *tr, X86Insn *in)
-{
-    if (!has_syscall(tr)) {
-        x86_ud(tr);
-        return;
-    }
-    X86_CALL1(tr, syscall, x86_next_pc(tr, in));
-    x86_end_at_slot(tr);
-}
-
-void x86_emit_sysret(X86Translator *tr, X86Insn *in)
-{
-    if (!has_syscall(tr)) {
-        x86_ud(tr);
-        return;
-    }
-    X86_CALL1(tr, sysret, type_arg(tr, in));
-    x86_end_at_slot(tr);
-}
-
-void x86_emit_sysenter(X86Translator *tr, X86Insn *in)
-{
-    if (!x86_feature(tr, FEAT_sep)) {
-        x86_ud(tr);
-        return;
-    }
-    X86_CALL1(tr, sysenter, x86_next_pc(tr, in));
-    x86_end_at_slot(tr);
-}
-
-void x86_emit_sysexit(X86Translator *tr, X86Insn *in)
-{
-    if (!x86_feature(tr, FEAT_sep)) {
-        x86_ud(tr);
-        return;
-    }
-    X86_CALL1(tr, sysexit, type_arg(tr, in));
-    x86_end_at_slot(tr);
-}
-
 bool x86_is_branch(const X86Insn *in)
 {
     static X86Emit *const branches[] = {

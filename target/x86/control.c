@@ -335,6 +335,7 @@ void x86_set_efer(X86State *s, uint64_t value)
     bool changed = (s->efer ^ value) & (EFER_NXE | EFER_LMA);
 
     s->efer = value;
+    x86_forget_calls(s);
     if (changed) {
         flush_all(s);
     }

@@ -76,6 +76,7 @@ static void state_replaced(X86State *s)
     x86_tsc_rules_changed(s);
     x86_smm_choose_memory(s);
     svm_state_loaded(s);
+    x86_forget_calls(s);
     x86_update_watches(s);
     x86_pmu_restart(s);
     if (engine.flush_all) {

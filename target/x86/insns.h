@@ -68,6 +68,8 @@ IrVal x86_stack_load(X86Translator *tr, const X86Insn *in, IrType type, unsigned
 void x86_stack_move(X86Translator *tr, int64_t by);
 /* push in one go */
 void x86_push(X86Translator *tr, const X86Insn *in, IrType type, IrVal value);
+/* EFLAGS as PUSHF pushes them, I32. */
+IrVal x86_flags_to_push(X86Translator *tr);
 /* Segment register load and what it means for the block. */
 void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector);
 void x86_retry_unless_equal(X86Translator *tr, const X86Insn *in, IrType type, IrVal a, IrVal b);

@@ -348,6 +348,9 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
             return false;
         }
         *field = msr == MSR_BIOS_SIGN_ID ? *field : value;
+        if (field != &s->seg[S_FS].base && field != &s->seg[S_GS].base) { /* these come at each switch of threads */
+            x86_forget_calls(s);
+        }
         return true;
     }
     if (svm_msr_write(s, msr, value, &good)) {

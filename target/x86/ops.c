@@ -137,6 +137,7 @@ const GuestOps x86_guest_ops = {
     .mmu_mode = mmu_mode,
     .system_modes = 1 << MMU_KERNEL | 1 << MMU_KERNEL_AC,
     .links_global = true,
+    .chosen_offset = offsetof(X86State, chosen),
     .address_space_id = address_space_id,
     .walk = x86_walk,
     .raise_mmu_fault = x86_raise_mmu_fault,

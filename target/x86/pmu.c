@@ -223,6 +223,7 @@ static void plan(X86State *s)
     } else if (pmu->timer) {
         timer_cancel(pmu->timer);
     }
+    x86_forget_calls(s);
     x86_update_mode(s);
 }
 

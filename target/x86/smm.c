@@ -247,6 +247,7 @@ void x86_smm_enter(X86State *s)
     s->cr0 &= ~(uint64_t)(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
     s->cr4 = 0;
     x86_tsc_rules_changed(s);
+    x86_forget_calls(s);
     s->efer = 0;
     s->cpl = 0;
     s->dr[7] = 0x400;
@@ -287,6 +288,7 @@ static void restore(X86State *s, const Saved *v)
     s->cr3 = v->cr3 & X86_PHYS_MASK;
     s->cr4 = v->cr4;
     x86_tsc_rules_changed(s);
+    x86_forget_calls(s);
     s->efer = (v->efer & ~(uint64_t)EFER_LMA) | ((v->efer & EFER_LME) && paging ? EFER_LMA : 0);
     s->dr[6] = (uint32_t)v->dr6;
     s->dr[7] = (uint32_t)v->dr7 | 0x400;

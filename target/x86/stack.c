@@ -53,7 +53,7 @@ void x86_emit_popa(X86Translator *tr, X86Insn *in)
     x86_stack_move(tr, size * 8);
 }
 
-static IrVal flags_to_push(X86Translator *tr)
+IrVal x86_flags_to_push(X86Translator *tr)
 {
     IrBlock *ir = tr->ir;
     IrVal arithmetic = ir_op1(ir, IR_flags_image, IR_I32, x86_flags_all(tr));
@@ -67,7 +67,7 @@ static IrVal flags_to_push(X86Translator *tr)
 void x86_emit_pushf(X86Translator *tr, X86Insn *in)
 {
     bool checked = tr->vm && tr->iopl < 3;
-    IrVal image = checked ? X86_CALL1(tr, pushf, x86_const(tr, IR_I64, in->type)) : x86_arg(tr, IR_I32, flags_to_push(tr));
+    IrVal image = checked ? X86_CALL1(tr, pushf, x86_const(tr, IR_I64, in->type)) : x86_arg(tr, IR_I32, x86_flags_to_push(tr));
 
     x86_push(tr, in, in->type, image);
 }

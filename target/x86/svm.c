@@ -151,6 +151,7 @@ static void load_guest(X86State *s, const Incoming *in, const uint8_t *p)
     s->cr3 = in->cr3;
     s->cr4 = in->cr4;
     x86_tsc_rules_changed(s);
+    x86_forget_calls(s);
     s->efer = in->efer & ~(uint64_t)EFER_LMA;
     if ((s->cr0 & CR0_PG) && (s->efer & EFER_LME)) {
         s->efer |= EFER_LMA;
@@ -338,6 +339,7 @@ static void load_host(X86State *s)
     s->cr3 = v->host.cr3;
     s->cr4 = v->host.cr4;
     x86_tsc_rules_changed(s);
+    x86_forget_calls(s);
     s->efer = v->host.efer;
     memcpy(s->pdpte, v->host.pdpte, sizeof(s->pdpte));
     switch_dr7(s, 0x400);

@@ -122,8 +122,11 @@ static void emit_cold(X86Translator *tr)
         } else if (cold->vector == COLD_EMIT) {
             x86_flags_forget(tr);
             tr->keep_flags = true; /* what follows in another block reads them */
+            tr->done = false;
             cold->emit(tr, &cold->insn);
-            x86_end_next(tr, &cold->insn);
+            if (!tr->done) {
+                x86_end_next(tr, &cold->insn);
+            }
         } else if (cold->has_error) {
             X86_CALL2(tr, raise_error, x86_const(tr, IR_I64, cold->vector), x86_const(tr, IR_I64, 0));
             ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);

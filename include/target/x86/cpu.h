@@ -7,7 +7,7 @@
 #ifndef TARGET_X86_CPU_H
 #define TARGET_X86_CPU_H
 
-#include "core/cpu.h"
+#include "target/guest.h"
 
 enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_11, R_12, R_13, R_14, R_15 };
 enum { S_ES, S_CS, S_SS, S_DS, S_FS, S_GS, S_LDTR, S_TR, S_COUNT };
@@ -128,6 +128,14 @@ typedef struct X86Svm {
     } host;
 } X86Svm;
 
+/* What a system call, or the return of one, comes to from some mode; see target/x86/syscall.c. */
+typedef struct X86Call {
+    ReadyMode mode;
+    uint64_t to;         /* mode_flags behind it */
+    uint64_t cs, ss, gs; /* limit, selector and attributes; those of GS are as they were */
+    uint32_t kept;       /* EFLAGS that SYSCALL keeps */
+} X86Call;
+
 /* How the performance counters are counted (target/x86/pmu.c); what they hold is X86State.perf. */
 typedef struct X86Pmu {
     int64_t left_seen;        /* pmu_left and so on when events were added last */
@@ -214,6 +222,8 @@ typedef struct X86State {
     X86Pmu pmu;
     uint64_t published_base; /* what the engine was told last, with mode_flags */
     unsigned published_mmu;
+    void *chosen;            /* GuestOps.chosen_offset */
+    X86Call call[READY_MODES];
     X86SegMemo seg_memo[4];  /* of ES and DS */
     const X86Exception *delivering; /* the event whose handler is being entered */
     bool catching;          /* x86_raise jumps to catch_point instead of unwinding */
@@ -255,6 +265,8 @@ void x86_update_mode(X86State *s);
 void x86_update_privilege(X86State *s);
 /* The same behind SYSCALL, SYSENTER and their returns, which load flat segments of 32 or 64 bits into CS and SS. */
 void x86_update_flat_call(X86State *s);
+/* After changes of what system calls go by: their MSRs and EFER.SCE, whether counters are for one level alone. */
+void x86_forget_calls(X86State *s);
 /* The same where nothing but this data segment may have changed. */
 void x86_update_segment(X86State *s, int seg);
 

@@ -1,0 +1,25 @@
+/* Fast system calls that translated code makes by itself: what the helpers leave for it. */
+#ifndef TARGET_X86_SYSCALL_H
+#define TARGET_X86_SYSCALL_H
+
+#include "target/x86/system.h"
+
+typedef enum X86CallKind { CALL_IN, CALL_OUT } X86CallKind; /* indices of X86State.call: to CPL 0, to CPL 3 */
+
+/* In no mode that asks for more at each instruction: 64-bit code, or flat code of 32-bit kernels. */
+static inline bool x86_call_may_be_ready(uint64_t mode)
+{
+    const uint64_t unusual = MODE_SHADOW | MODE_TF | MODE_VM | MODE_BREAKPOINTS | MODE_GUEST | MODE_SMM | MODE_COUNT;
+
+    return mode & MODE_PE && !(mode & unusual) && mode & MODE_FLAT && mode & (mode & MODE_LMA ? MODE_CS64 : MODE_CS32);
+}
+
+/* The mode behind a call from one of these, if EFLAGS.AC is clear, and IOPL is in 64-bit code. */
+static inline uint64_t x86_mode_behind_call(uint64_t from, unsigned cpl, uint64_t flat_gs)
+{
+    uint64_t kept = ~(UINT64_C(3) << MODE_CPL_SHIFT | MODE_AC | MODE_FLAT_GS | (from & MODE_CS64 ? UINT64_C(3) << MODE_IOPL_SHIFT | MODE_FLAT_FS : 0));
+
+    return (from & kept) | (uint64_t)cpl << MODE_CPL_SHIFT | MODE_CS32 | MODE_SS32 | MODE_FLAT_CS | flat_gs;
+}
+
+#endif
