@@ -197,6 +197,7 @@ enum {
     STEP_W = 1 << 2,     /* VEX.W */
     STEP_HALF = 1 << 3,  /* b is no register but four singles of one half (with IrFast.traps) */
     STEP_BITS = 1 << 4,  /* b is no register but the bytes 0x80, 0x40, ... 0x01, 0, ... */
+    STEP_EVEX = 1 << 5,  /* an instruction of AVX-512, where the host has that; then the next imm steps are left out, else this one */
 };
 /* An instruction in VEX encoding: to = a op b. */
 typedef struct IrFastStep {

@@ -26,7 +26,7 @@ static void with_imm(IrFast *f, unsigned imm)
 
 enum { PAND = 0xdb, PANDN = 0xdf, POR = 0xeb, PXOR = 0xef, PADDB = 0xfc, PADDW = 0xfd, PMULLW = 0xd5, PCMPEQB = 0x74, PSHUFD = 0x70,
        PUNPCKLBW = 0x60, PUNPCKHBW = 0x68, PUNPCKLDQ = 0x62, PUNPCKHDQ = 0x6a, PSHUFB = 0x00, PABSB = 0x1c, PALIGNR = 0x0f, PSUBB = 0xf8,
-       SHIFTS_W = 0x71, SHIFTS_D = 0x72, SHIFTS_Q = 0x73, RIGHT = 2, LEFT = 6, SLLV = 0x47, SRLV = 0x45, SRAV = 0x46, PMOVSXBW = 0x20, PMOVSXWD = 0x23,
+       SHIFTS_W = 0x71, SHIFTS_D = 0x72, SHIFTS_Q = 0x73, RIGHT = 2, LEFT = 6, SLLV = 0x47, SRLV = 0x45, SRAV = 0x46, SLLVW = 0x12, SRLVW = 0x10, PMOVSXBW = 0x20, PMOVSXWD = 0x23,
        PMOVSXDQ = 0x25 };
 enum { SWAP_DOUBLES = 0x4e };
 
@@ -87,12 +87,17 @@ static void greater_unsigned(IrFast *f, unsigned map, unsigned minimum, unsigned
     op(f, PXOR, V_T, V_X, V_Y);
 }
 
-/* Halves by their own counts: in words, the low ones and the high ones by themselves. */
+/* Halves by their own counts: where the host has no such instruction in words, the low ones and the high ones by themselves. */
 static void shift_halves(IrFast *f, bool left)
 {
+    enum { IN_WORDS = 10 };
+
     ones(f, V_X);
     shift(f, SHIFTS_W, RIGHT, V_X, V_X, 12);
     op(f, PAND, V_X, V_X, V_B);
+    step(f, 0x66, 2, left ? SLLVW : SRLVW, V_T, V_A, V_X);
+    f->steps[f->n_steps - 1].how = STEP_EVEX | STEP_W;
+    f->steps[f->n_steps - 1].imm = IN_WORDS;
     shift(f, SHIFTS_D, LEFT, V_Y, V_X, 16);
     shift(f, SHIFTS_D, RIGHT, V_Y, V_Y, 16);
     shift(f, SHIFTS_D, RIGHT, V_X, V_X, 16);

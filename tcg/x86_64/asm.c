@@ -100,6 +100,21 @@ void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm r
     asm_modrm(a, reg, rm);
 }
 
+void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm)
+{
+    enum { NO_R2 = 0x10, FIXED = 4, NO_V2 = 8 }; /* inverted bits of registers from the 17th on */
+    unsigned rex = rex_bits(reg, rm_reg(rm));
+    unsigned prefix = opcode >> 16 & 0xff;
+    unsigned pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
+
+    asm_byte(a, 0x62);
+    asm_byte(a, (~rex & 7) << 5 | NO_R2 | (opcode & MAP_MASK) >> 8);
+    asm_byte(a, w << 7 | (~vvvv & 15) << 3 | FIXED | pp);
+    asm_byte(a, NO_V2);
+    asm_byte(a, opcode);
+    asm_modrm(a, reg, rm_reg(rm));
+}
+
 void asm_load(Asm *a, unsigned size, int to, Mem from)
 {
     static const uint32_t opcodes[] = { [1] = 0xb6 | MAP_0F, [2] = 0xb7 | MAP_0F, [4] = 0x8b, [8] = 0x8b };

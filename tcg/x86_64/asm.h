@@ -136,6 +136,7 @@ void asm_place_branch(Asm *a, unsigned length, unsigned patched);
 void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm);
 /* The same with a VEX prefix; pp and map from the opcode. */
 void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm);
+void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm); /* of 128 bits, without a mask; the first 16 registers */
 
 static inline void asm_mov_rr(Asm *a, unsigned size, int to, int from)
 {

@@ -48,7 +48,7 @@ enum {
 
 /* Features of the host. */
 enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6,
-       HOST_JCC_ERRATUM = 1 << 7 };
+       HOST_JCC_ERRATUM = 1 << 7, HOST_AVX512 = 1 << 8 /* BW and VL */ };
 
 /* Calls out of translated code. */
 typedef enum Thunk {

@@ -40,6 +40,21 @@ static void emit_step(Context *c, const IrFastStep *step, const int8_t *regs)
     }
 }
 
+static void emit_all_steps(Context *c, const IrFast *f, const int8_t *regs)
+{
+    for (unsigned k = 0; k < f->n_steps; k++) {
+        const IrFastStep *step = &f->steps[k];
+
+        if (!(step->how & STEP_EVEX)) {
+            emit_step(c, step, regs);
+        } else if (host_has(HOST_AVX512)) {
+            asm_evex(&c->a, step->opcode | step->map << 8 | (uint32_t)step->prefix << 16, step->how & STEP_W, regs[step->to], regs[step->a],
+                     regs[step->b]);
+            k += step->imm;
+        }
+    }
+}
+
 /* Every lane of `all` must have the bit that is 30 there; the mask goes to R11. */
 static uint32_t unless_all_lanes(Context *c, int all)
 {
@@ -153,9 +168,7 @@ void emit_steps(Context *c, const IrInsn *insn)
         if (f->traps) {
             s->trap_from = asm_offset(&c->a);
         }
-        for (unsigned k = 0; k < f->n_steps; k++) {
-            emit_step(c, &f->steps[k], regs);
-        }
+        emit_all_steps(c, f, regs);
         if (f->traps) {
             s->trap_to = asm_offset(&c->a);
         }

@@ -18,7 +18,7 @@ static const int8_t reg_of_rank[] = { RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9,
 static const struct { const char *name; uint32_t feature; } feature_names[] = {
     { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },
     { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE }, { "fma", HOST_FMA }, { "avx2", HOST_AVX2 },
-    { "jcc-erratum", HOST_JCC_ERRATUM },
+    { "jcc-erratum", HOST_JCC_ERRATUM }, { "avx512", HOST_AVX512 },
 };
 
 /* Skylake to Comet Lake. */
@@ -44,6 +44,7 @@ static uint32_t detect_features(void)
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
         features |= ebx & bit_BMI ? HOST_BMI1 : 0;
         features |= ebx & bit_BMI2 ? HOST_BMI2 : 0;
+        features |= __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") ? HOST_AVX512 : 0;
         features |= ebx & bit_AVX2 && __builtin_cpu_supports("avx2") ? HOST_AVX2 : 0;
     }
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) {
@@ -61,7 +62,7 @@ static bool mask_features(const char *mask, GError **error)
         bool known = **item == '\0' || g_str_has_prefix(name, "avx");
 
         if (strcmp(name, "avx") == 0) {
-            backend.features &= ~(uint32_t)(HOST_FMA | HOST_AVX2);
+            backend.features &= ~(uint32_t)(HOST_FMA | HOST_AVX2 | HOST_AVX512);
         }
         for (unsigned k = 0; k < G_N_ELEMENTS(feature_names); k++) {
             if (strcmp(name, feature_names[k].name) == 0) {
