@@ -81,6 +81,7 @@ typedef struct HostBlock {
     uint32_t cold_size;
     uint16_t n_exits, max_exits;
     uint16_t n_insns;    /* guest instructions */
+    uint16_t inner;      /* where a loop's branch back leads, behind what is loaded before it: an offset, 0 if there is nothing */
     HostExit *exits;
     uint8_t *fault_map;  /* private encoding, see tcg_restore */
     uint32_t fault_map_size;

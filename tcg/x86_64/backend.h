@@ -39,7 +39,7 @@ enum {
     AREA_BITS = -0x540,   /* bytes with one bit, for STEP_BITS */
     AREA_SIGN = -0x550,   /* a double's sign bit, zero beside it */
     AREA_MAGNITUDE = -0x560, /* its other bits, likewise */
-    AREA_SWAP = -0x570,   /* PSHUFB: the bytes of a doubleword the other way round, zero beside it */
+    AREA_SWAP = -0x570,   /* PSHUFB: the bytes of doublewords the other way round */
     AREA_SITES = -0x1bc0, /* TcgSites */
     AREA_SIZE = 0x1bc0,
     MXCSR_DEFAULT = 0x1f80,  /* all exceptions masked, round to nearest: what C expects */
@@ -190,7 +190,7 @@ typedef struct XmmSave {
     int32_t field;
 } XmmSave;
 
-enum { GROUP_ROOTS = 3 };
+enum { GROUP_ROOTS = 3, MAX_CARRIED = 8 };
 
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
@@ -234,7 +234,9 @@ typedef struct Member {
     int32_t disp, imm;
     int8_t addr_reg, out, value_reg;
     uint8_t addr_size;
-    bool value_is_imm, keep_flags, in_vector; /* a load to a vector register, which is `out` */
+    bool value_is_imm, keep_flags;
+    bool in_vector; /* a load to a vector register, which is `out`, or a store of the field `imm` from one */
+    bool is_pair;   /* two of them, of 16 bytes */
 } Member;
 
 typedef struct FaultRecord {
@@ -290,9 +292,16 @@ typedef struct Context {
     uint16_t xmm_valid, xmm_locked;
     uint32_t xmm_clock;
     uint32_t put_already; /* a put_field that the one before it has done, 0: none */
-    uint32_t put_until;   /* those up to here are done by a load's, 0: none */
+    uint32_t put_until;   /* those up to here are done by a load's, as is a second load before them; 0: none */
+    uint32_t get_until;   /* get_fields up to here are done by a store's, 0: none */
+    uint32_t store_at;    /* the store that takes its value from a field's copy, 0: none */
+    uint32_t store_until; /* stores up to here are done by the one before */
+    int32_t store_field;  /* of store_at, or of the first one of a pair */
+    bool store_pair;
     unsigned zeros_left;  /* stores behind this one that a wider one has done */
     int8_t step_regs[V_NONE]; /* of the current FAST_STEPS */
+    XmmSave carried[MAX_CARRIED]; /* from one iteration of the loop to the next */
+    unsigned n_carried;
     XmmSave *xmm_saves;
     uint32_t n_xmm_saves, max_xmm_saves;
     uint32_t *labels;     /* offsets, UINT32_MAX: not yet */
@@ -457,10 +466,21 @@ void cold_unaligned(Context *c, ColdStub *s);
 bool may_be_between(const IrBlock *ir, const IrInsn *insn); /* of accesses that share a check: makes no branch out and few registers */
 /* The move of a load or store, in its byte order. The value to store is in a register, swapped if the host has no movbe. */
 void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from);
-/* Such two parts that the next insn puts into a field: they pass through no general register. */
-bool load_goes_to_field(const Context *c, const IrInsn *load);
-void vector_loaded(Context *c, const IrInsn *load, int xmm, Mem from, bool in_words);
+bool is_stored_in_words(const Context *c, const IrInsn *load);
+void load_words(Context *c, int xmm, Mem from); /* in memory's order: big-endian ones are not swapped yet */
+/* emit_direct.c */
+bool has_vector_fields(void);
+/* Bytes that go from memory to fields through no general register: 8, or 16 with the next load's; 0: not so. */
+unsigned load_goes_to_field(const Context *c, const IrInsn *load);
+void direct_begin(Context *c, const IrInsn *access); /* before a stub is made that loads copies again */
+void vector_loaded(Context *c, const IrInsn *load, int xmm, Mem from, bool is_usual);
 void vector_put(Context *c, int xmm); /* the puts behind the load */
+/* The other way: what get_field would read is stored from its copy. */
+bool field_goes_to_store(Context *c, const IrInsn *get);
+bool store_is_direct(const Context *c, const IrInsn *insn);
+int direct_copy(Context *c); /* likewise */
+void cold_field(Context *c, const IrInsn *store, int32_t field, int temp); /* on the slow way: to the argument of its thunk */
+void vector_stored(Context *c, const IrInsn *store, Mem to);
 /* EFLAGS stay, but for two bytes. */
 void swap_bytes(Context *c, unsigned size, int reg);
 /* The same of the guest's memory, perhaps in two parts (emit_words.c). EFLAGS stay where emit_loaded leaves them. */
@@ -498,6 +518,11 @@ Mem loop_operand(Context *c, const IrInsn *insn);  /* of an access that it cover
 /* The current iteration becomes the last, from where the counter has so far to go in it. EFLAGS stay. */
 void loop_expire(Context *c, int32_t left, int temp);
 
+/* carry.c */
+void carry_plan(Context *c);
+void carry_load(Context *c);  /* before the loop */
+void carry_again(Context *c); /* at its edge; EFLAGS stay */
+
 /* emit_site.c */
 bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */
 /*
@@ -524,6 +549,10 @@ int xmm_get(Context *c, int32_t field, bool whole); /* a copy, locked for the cu
 int xmm_alloc(Context *c);                          /* locked */
 void xmm_set(Context *c, int xmm, int32_t field, bool whole, bool clean); /* the field has just been stored from it */
 bool xmm_is_clean(const Context *c, int xmm);
+bool xmm_has_copy(const Context *c, int32_t field, bool whole);
+int xmm_find(const Context *c, int32_t field, bool whole); /* or NO_REG */
+void xmm_load(Context *c, XmmSave copy);
+void xmm_moved(Context *c, int to, int from); /* a copy is in two registers now */
 void xmm_forget(Context *c, int32_t field);         /* the doubleword at this offset changes */
 void xmm_forget_all(Context *c);
 Snapshot xmm_snapshot(Context *c);

@@ -73,6 +73,9 @@ static void prepare(Context *c, IrBlock *ir)
     c->xmm_clock = 0;
     c->put_already = 0;
     c->put_until = 0;
+    c->get_until = 0;
+    c->store_at = 0;
+    c->store_until = 0;
     c->zeros_left = 0;
     c->n_xmm_saves = 0;
     c->n_places = c->n_orders = c->n_cold = c->n_faults = c->n_traps = c->n_branches = 0;
@@ -559,6 +562,7 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     if (!block) {
         return NULL;
     }
+    carry_plan(c);
     block->pc = start_pc(ir);
     if (!emit_all(c)) {
         return NULL;

@@ -267,7 +267,7 @@ static void jump_on_in_loop(Context *c)
     Asm *a = &c->a;
 
     if (c->loop.at_start) {
-        asm_jmp_offset(a, 0);
+        asm_jmp_offset(a, c->block->inner);
         return;
     }
     asm_alu_ri(a, ALU_SUB, 4, rm_mem(mem_state(AREA_LOOP_TRIPS)), 1);
@@ -295,15 +295,20 @@ static void emit_exit_jump(Context *c, const IrInsn *insn)
 static void emit_exit_if(Context *c, const IrInsn *insn)
 {
     enum { JCC_SIZE = 6 };
-    IrCc cc = need_condition(c, insn->in[0], insn->bits & 15);
-    ColdStub *stub = cold_new(c, COLD_EXIT);
+    ColdStub *stub;
+    IrCc cc;
 
+    if (is_loop_edge(c)) {
+        carry_again(c);
+    }
+    cc = need_condition(c, insn->in[0], insn->bits & 15);
+    stub = cold_new(c, COLD_EXIT);
     stub->imm = insn->imm;
     stub->snapshot = snapshot_take(c, c->live_slots[c->i]);
     stub->is_loop = is_loop_edge(c);
     if (stub->is_loop && c->loop.at_start && stub->snapshot.count == 0) {
         c->n_cold--; /* straight there */
-        asm_patch(&c->a, asm_jcc(&c->a, cc), 0);
+        asm_patch(&c->a, asm_jcc(&c->a, cc), c->block->inner);
         return;
     }
     if (stub->snapshot.count == 0 && !stub->is_loop && (c->ir->links_far || !c->far_exit(c->opaque, insn->imm))) {
@@ -337,6 +342,13 @@ static void emit_poll(Context *c, const IrInsn *insn)
     Asm *a = &c->a;
 
     clobber_flags(c);
+    if (c->n_carried && c->i == 0 && asm_offset(a) == 0) {
+        enum { RETIRE_ALIGN = 8 };
+
+        carry_load(c);
+        asm_nop(a, -asm_offset(a) & (RETIRE_ALIGN - 1));
+        c->block->inner = asm_offset(a);
+    }
     stub = cold_new(c, COLD_POLL);
     stub->imm = insn->imm;
     stub->snapshot = snapshot_take(c, UINT64_MAX);

@@ -123,7 +123,9 @@ static void check_not_half_way(Context *c, ColdStub *s, int xmm)
  */
 static void trap_if_least(Context *c, int xmm, uint32_t multiply, int32_t halves)
 {
-    asm_vex(&c->a, multiply, false, false, xmm_alloc(c), xmm, rm_mem(mem_state(halves)));
+    int half = xmm_get(c, halves, true);
+
+    asm_vex(&c->a, multiply, false, false, xmm_alloc(c), xmm, rm_reg(half));
 }
 
 static void trap_if_nan(Context *c, int xmm, bool two)

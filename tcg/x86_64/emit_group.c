@@ -285,8 +285,12 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     }
     mem = is_32bit(c, id) ? mem_at(c->group_addend[root], offset - c->group_low[root])
                           : mem_index(c->group_addend[root], addr.reg, addr.disp);
-    m->in_vector = load_goes_to_field(c, insn);
-    if (m->in_vector) {
+    m->in_vector = load_goes_to_field(c, insn) || store_is_direct(c, insn);
+    m->is_pair = load_goes_to_field(c, insn) == 16 || (store_is_direct(c, insn) && c->store_pair);
+    if (m->in_vector && insn->op == IR_store) {
+        m->imm = c->store_field;
+    } else if (m->in_vector) {
+        direct_begin(c, insn);
         m->out = out = xmm_alloc(c);
     } else if (insn->op == IR_load) {
         m->out = out;
@@ -298,7 +302,9 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     m->keep_flags = c->flags_now && c->values[c->flags_now].last_use > c->i;
     m->snapshot = snapshot_take(c, UINT64_MAX);
     m->at = asm_offset(&c->a);
-    if (m->in_vector) {
+    if (m->in_vector && insn->op == IR_store) {
+        vector_stored(c, insn, mem);
+    } else if (m->in_vector) {
         vector_loaded(c, insn, out, mem, true);
     } else if (insn->op == IR_load) {
         emit_loaded_at_once(c, insn, out, mem);
@@ -317,12 +323,12 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     if (insn->op == IR_load && !m->in_vector) {
         value_set_reg(c, insn->out, out, true);
     }
-    if ((uint32_t)c->i == c->group_last) {
+    if ((uint32_t)c->i + m->is_pair == c->group_last) {
         c->group_last = 0;
         c->held = 0;
         c->cold[c->group_stub].xmms = xmm_snapshot(c); /* puts between the accesses may have made others */
     }
-    if (m->in_vector) {
+    if (m->in_vector && insn->op == IR_load) {
         vector_put(c, out);
     }
 }
@@ -450,7 +456,7 @@ bool emit_group(Context *c, const IrInsn *insn)
     }
     clobber_flags(c);
     addr = address_of(c, insn);
-    if (insn->op == IR_store && !stored_imm(c, insn, &imm)) {
+    if (insn->op == IR_store && !store_is_direct(c, insn) && !stored_imm(c, insn, &imm)) {
         value_use(c, insn->in[1]); /* before the branch out */
     }
     out = insn->op == IR_load && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
@@ -517,6 +523,28 @@ static void repeat_raw(Context *c, const Member *m, int scratch)
     asm_patch_here(a, done);
 }
 
+/* Of 16 bytes, of which the first 8 have been loaded or stored. What was loaded comes together in memory. */
+static void second_half(Context *c, const Member *m, int scratch)
+{
+    bool is_load = m->insn->op == IR_load;
+    Asm *a = &c->a;
+
+    if (is_load) {
+        asm_load(a, 8, scratch, mem_state(AREA_X0));
+        asm_store(a, 8, mem_state(AREA_BOUNCE), scratch);
+    } else {
+        cold_field(c, m->insn, m->imm ^ 8, scratch);
+    }
+    emit_effective(c, scratch, m->addr_reg, m->disp + 8, m->addr_size);
+    asm_store(a, 8, mem_state(AREA_X0), scratch);
+    thunk_call(c, is_load ? THUNK_LOAD8 : THUNK_STORE8);
+    fault_record(c, asm_offset(a), m->pc, m->snapshot);
+    if (is_load) {
+        asm_load(a, 8, scratch, mem_state(AREA_X0));
+        asm_store(a, 8, mem_state(AREA_BOUNCE + 8), scratch);
+    }
+}
+
 void cold_group(Context *c, ColdStub *s)
 {
     Asm *a = &c->a;
@@ -547,6 +575,9 @@ void cold_group(Context *c, ColdStub *s)
         } else if (m->insn->op == IR_probe_store) {
             cold_size(c, s, size);
             thunk_call(c, THUNK_PROBE_STORE);
+        } else if (m->in_vector && m->insn->op == IR_store) {
+            cold_field(c, m->insn, m->imm, scratch);
+            thunk_call(c, THUNK_STORE8);
         } else if (m->value_is_imm) {
             asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
             thunk_call(c, sized(THUNK_STORE1, size));
@@ -557,8 +588,11 @@ void cold_group(Context *c, ColdStub *s)
         if (m->insn->op != IR_raw) {
             fault_record(c, asm_offset(a), m->pc, m->snapshot);
         }
-        if (m->in_vector) {
-            vector_loaded(c, m->insn, m->out, mem_state(AREA_X0), false);
+        if (m->is_pair) {
+            second_half(c, m, scratch);
+        }
+        if (m->in_vector && m->insn->op == IR_load) {
+            vector_loaded(c, m->insn, m->out, mem_state(m->is_pair ? AREA_BOUNCE : AREA_X0), false);
         } else if (m->insn->op == IR_load) {
             emit_loaded(c, m->insn, m->out, mem_state(AREA_X0));
         }

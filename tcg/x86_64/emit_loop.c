@@ -242,6 +242,13 @@ void loop_enter(Context *c)
     Loop *l = &c->loop;
     Asm *a = &c->a;
 
+    if (c->n_carried) { /* where a check fails: a page has been looked for, which may have cost them */
+        uint32_t first = l->otherwise;
+
+        l->otherwise = asm_offset(a);
+        carry_load(c);
+        asm_jmp_offset(a, first);
+    }
     asm_patch_here(a, l->entry);
     if (l->fp_level) {
         need_fp(c, l->fp_level);
@@ -261,6 +268,7 @@ void loop_enter(Context *c)
             asm_load(a, 8, l->roots[k].base, base_memory(k));
         }
     }
+    carry_load(c);
     asm_nop(a, -asm_offset(a) & (TOP_ALIGN - 1));
     l->top = asm_offset(a);
 }
@@ -282,6 +290,7 @@ void loop_edge(Context *c, const IrInsn *insn)
     IrCc cc = CC_E;
 
     slots_flush(c, c->live_slots[c->i] & orders_postponed(c)); /* changes EFLAGS */
+    carry_again(c);
     if (l->conditional) {
         cc = need_condition(c, insn->in[0], insn->bits & 15);
     }

@@ -487,11 +487,15 @@ static void load_in_loop(Context *c, const IrInsn *insn)
 void emit_load(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
+    bool is_direct;
     Address addr;
     ColdStub *stub;
     Mem mem;
     int out;
 
+    if (c->put_until && (uint32_t)c->i < c->put_until) { /* the second half of what has been loaded */
+        return;
+    }
     if (loop_covers(c, c->i)) {
         load_in_loop(c, insn);
         return;
@@ -502,7 +506,11 @@ void emit_load(Context *c, const IrInsn *insn)
     clobber_flags(c);
     addr = insn->bits & IRM_KERNEL ? address_of(c, insn) : probe_address_of(c, insn, size, alignment(insn));
     /* Whatever is in the way moves before the access; the register changes only behind it. */
-    out = !load_goes_to_field(c, insn) && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
+    is_direct = load_goes_to_field(c, insn);
+    if (is_direct) {
+        direct_begin(c, insn);
+    }
+    out = !is_direct && c->values[insn->out].last_use >= 0 && c->values[insn->out].wish >= 0
               ? out_reg(c, insn->out, 0, 0, 0, true)
               : NO_REG;
     stub = begin_access(c, insn, COLD_LOAD, false);
@@ -519,7 +527,7 @@ void emit_load(Context *c, const IrInsn *insn)
             emit_update(c, insn, stub, mem, out);
             return;
         }
-        if (load_goes_to_field(c, insn)) {
+        if (is_direct) {
             stub->snapshot = snapshot_take(c, UINT64_MAX);
             stub->in_vector = true;
             stub->out = out = xmm_alloc(c);
@@ -616,9 +624,13 @@ void emit_store(Context *c, const IrInsn *insn)
     ColdStub *stub;
     Mem mem;
     int32_t imm = 0;
-    bool is_imm = stored_imm(c, insn, &imm), is_covered = loop_covers(c, c->i);
+    bool is_imm = stored_imm(c, insn, &imm), is_covered = loop_covers(c, c->i), is_direct = store_is_direct(c, insn);
     int reg = NO_REG;
 
+    if (c->store_until) {
+        c->store_until = 0;
+        return;
+    }
     if (!is_covered && emit_group(c, insn)) {
         return;
     }
@@ -628,11 +640,17 @@ void emit_store(Context *c, const IrInsn *insn)
     }
     if (is_covered) {
         mem = loop_operand(c, insn);
+        if (is_direct) {
+            vector_stored(c, insn, mem);
+            return;
+        }
     } else {
         clobber_flags(c);
         addr = insn->bits & IRM_KERNEL ? address_of(c, insn) : probe_address_of(c, insn, size, alignment(insn));
     }
-    if (!is_imm && insn->bits & IRM_BE && size > 1 && !host_has(HOST_MOVBE)) {
+    if (is_direct) {
+        direct_copy(c);
+    } else if (!is_imm && insn->bits & IRM_BE && size > 1 && !host_has(HOST_MOVBE)) {
         reg = alloc_temp(c);
         value_move_to(c, value, reg, size);
         swap_bytes(c, size, reg);
@@ -653,16 +671,30 @@ void emit_store(Context *c, const IrInsn *insn)
     stub = begin_access(c, insn, COLD_STORE, true);
     stub->value_is_imm = is_imm;
     stub->value_reg = reg;
-    stub->imm = imm;
+    stub->imm = is_direct ? c->store_field : imm;
+    stub->in_vector = is_direct;
     if (insn->bits & IRM_KERNEL) {
         always_slow(c, stub, addr);
         stub->snapshot = snapshot_take(c, UINT64_MAX);
     } else {
         mem = emit_probe(c, stub, addr, size, true, alignment(insn));
         stub->snapshot = snapshot_take(c, UINT64_MAX);
-        put_in_memory(c, insn, mem, is_imm, imm, reg);
+        if (is_direct) {
+            vector_stored(c, insn, mem);
+        } else {
+            put_in_memory(c, insn, mem, is_imm, imm, reg);
+        }
     }
     end_access(c, stub);
+}
+
+void cold_field(Context *c, const IrInsn *store, int32_t field, int temp)
+{
+    asm_load(&c->a, 8, temp, mem_state(field));
+    if (store->bits & IRM_BE) {
+        swap_bytes(c, 8, temp);
+    }
+    asm_store(&c->a, 8, mem_state(AREA_X1), temp);
 }
 
 void cold_store(Context *c, ColdStub *s)
@@ -670,7 +702,9 @@ void cold_store(Context *c, ColdStub *s)
     Thunk thunk = s->bits & SLOW_BITS ? THUNK_STORE : sized(THUNK_STORE1, s->size);
 
     patch_jumps(c, s);
-    if (s->value_is_imm) {
+    if (s->in_vector) {
+        cold_field(c, s->insn, s->imm, s->temp);
+    } else if (s->value_is_imm) {
         asm_store_imm(&c->a, 8, mem_state(AREA_X1), s->imm);
     } else {
         emit_stored(c, s->insn, mem_state(AREA_X1), s->value_reg);

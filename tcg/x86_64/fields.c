@@ -10,7 +10,7 @@ enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVAPS_LOAD = MAP_0F | 0x28, VMOVQ = P
        VPUNPCKLQDQ = P_66 | MAP_0F | 0x6c, VMOVAPS_STORE = MAP_0F | 0x29 };
 
 /* The register with a copy that begins with the field, NO_REG if there is none. */
-static int find_copy(const Context *c, int32_t field, bool whole)
+int xmm_find(const Context *c, int32_t field, bool whole)
 {
     for (unsigned mask = c->xmm_valid; mask; mask &= mask - 1) {
         unsigned k = __builtin_ctz(mask);
@@ -26,12 +26,16 @@ void field_get(Context *c, const IrInsn *insn)
 {
     int out, xmm;
 
-    if (c->values[insn->out].last_use < 0) {
+    if (c->get_until) {
+        c->get_until = 0;
+        return;
+    }
+    if (c->values[insn->out].last_use < 0 || field_goes_to_store(c, insn)) {
         return;
     }
     out = out_reg(c, insn->out, 0, 0, 0, false);
     /* Without waiting for its store; not between the accesses of a group, whose slow way changes vector registers. */
-    xmm = insn->type == IR_I64 && !c->held ? find_copy(c, insn->imm, false) : NO_REG;
+    xmm = insn->type == IR_I64 && !c->held ? xmm_find(c, insn->imm, false) : NO_REG;
     if (xmm != NO_REG) {
         asm_op(&c->a, MOVQ_TO_GPR, 8, xmm, rm_reg(out));
     } else {
@@ -149,6 +153,11 @@ void field_put(Context *c, const IrInsn *insn)
     }
 }
 
+bool xmm_has_copy(const Context *c, int32_t field, bool whole)
+{
+    return xmm_find(c, field, whole) != NO_REG;
+}
+
 static void load_copy(Context *c, int xmm, int32_t field, bool whole)
 {
     asm_op(&c->a, whole ? MOVAPS_LOAD : MOVSD_LOAD, 4, xmm, rm_mem(mem_state(field)));
@@ -206,7 +215,7 @@ bool xmm_is_clean(const Context *c, int xmm)
 
 int xmm_get(Context *c, int32_t field, bool whole)
 {
-    int xmm = find_copy(c, field, whole);
+    int xmm = xmm_find(c, field, whole);
 
     if (xmm != NO_REG) {
         c->xmm[xmm].time = ++c->xmm_clock;
@@ -217,6 +226,19 @@ int xmm_get(Context *c, int32_t field, bool whole)
     load_copy(c, xmm, field, whole);
     xmm_set(c, xmm, field, whole, !whole);
     return xmm;
+}
+
+void xmm_load(Context *c, XmmSave copy)
+{
+    load_copy(c, copy.xmm, copy.field, copy.whole);
+    c->xmm_valid |= 1u << copy.xmm;
+    c->xmm[copy.xmm] = (XmmCopy){ .field = copy.field, .whole = copy.whole, .clean = !copy.whole, .time = ++c->xmm_clock };
+}
+
+void xmm_moved(Context *c, int to, int from)
+{
+    c->xmm_valid |= 1u << to;
+    c->xmm[to] = c->xmm[from];
 }
 
 Snapshot xmm_snapshot(Context *c)

@@ -33,7 +33,7 @@ void tcg_fp_traps_init(void *state)
     magnitude[0] = ~sign[0];
     sign[1] = magnitude[1] = 0;
     for (unsigned k = 0; k < 16; k++) {
-        swap[k] = k < 8 ? 7 - k : 0x80;
+        swap[k] = k ^ 7;
         bits[k] = 0x80 >> k;
     }
     for (unsigned k = 0; k < 2; k++) {

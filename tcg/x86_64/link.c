@@ -24,14 +24,22 @@ void tcg_unlink(HostExit *exit)
     patch_rel32(exit->block->code + exit->patch, exit->block->code + exit->stub);
 }
 
-void tcg_retire(HostBlock *block)
+/* A call in place of the first instruction there, which is as long or longer; and such places are aligned: one store. */
+static void retire_at(const uint8_t *at)
 {
-    uint8_t *entry = buffer_writable(block->code);
-    int32_t distance = (const uint8_t *)backend.thunks[THUNK_RETIRED] - (block->code + 5);
+    uint8_t *entry = buffer_writable(at);
+    int32_t distance = (const uint8_t *)backend.thunks[THUNK_RETIRED] - (at + 5);
     uint64_t first;
 
-    /* A call in place of the entry's first instruction, which is as long; and blocks are aligned: one store. */
     memcpy(&first, entry, 8);
     first = (first & ~0xffffffffffull) | 0xe8 | (uint64_t)(uint32_t)distance << 8;
     __atomic_store_n((uint64_t *)entry, first, __ATOMIC_RELEASE);
+}
+
+void tcg_retire(HostBlock *block)
+{
+    retire_at(block->code);
+    if (block->inner) {
+        retire_at(block->code + block->inner);
+    }
 }

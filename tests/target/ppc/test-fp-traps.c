@@ -14,6 +14,13 @@ enum { DEVICE = 0x2000000, NUMBERS = 0x20000, RESULTS = 0x30000, COUNT = 300, XX
 #define STFD(rt, d, ra)    D_(54, rt, ra, d)
 #define FMUL(rt, ra, rc)   (X_(63, rt, ra, 0, 25) | (rc) << 6)
 #define FADD(rt, ra, rb)   X_(63, rt, ra, rb, 21)
+#define FSUB(rt, ra, rb)   X_(63, rt, ra, rb, 20)
+#define FMADD(rt, ra, rc, rb) (X_(63, rt, ra, rb, 29) | (rc) << 6)
+#define LXVD2X(t, ra, rb)  (X_(31, (t) & 31, ra, rb, 844) | (t) >> 5)
+#define STXVD2X(t, ra, rb) (X_(31, (t) & 31, ra, rb, 972) | (t) >> 5)
+#define LXV(t, d, ra)      (D_(61, (t) & 31, ra, d) | ((t) >> 5) << 3 | 1)
+#define STXV(t, d, ra)     (D_(61, (t) & 31, ra, d) | ((t) >> 5) << 3 | 5)
+#define NOP                ORI(0, 0, 0)
 #define MTFSB1(bit)        X_(63, bit, 0, 0, 38)
 
 static volatile double zero;
@@ -99,6 +106,94 @@ static void tiny_numbers_are_right(void)
     g_assert_cmphex(rig_state->fpscr & FPSCR_UX, ==, FPSCR_UX);
 }
 
+/* Over a page's end, with a denormal on the way, which is the helper's; a device's access, if there is one, may change the host's registers. */
+static void check_sum(uint32_t between)
+{
+    enum { DENORMAL_AT = 150 };
+    uint64_t numbers[COUNT];
+    double sum = 0;
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        double number = 1.0 / (i + 3);
+
+        memcpy(&numbers[i], &number, 8);
+    }
+    numbers[DENORMAL_AT] = 12345;
+    begin(numbers, COUNT);
+    RIG_RUN(MTFSB1(XX), FSUB(3, 3, 3), ADDI(6, 6, -8));
+    rig_state->ctr = COUNT;
+    rig_words(RIG_CODE, (const uint32_t[]){ D_(51, 1, 6, 8) /* lfdu */, FMADD(3, 1, 1, 3), between, STFD(3, 0, 7), ADDI(7, 7, 8),
+                                            BC(16, 0, -5 * 4), RIG_END }, 7);
+    rig_run(RIG_CODE);
+    for (unsigned i = 0; i < COUNT; i++) {
+        double number;
+        uint64_t want;
+
+        memcpy(&number, &numbers[i], 8);
+        sum = fma(number, number, sum);
+        memcpy(&want, &sum, 8);
+        g_assert_cmphex(load_be64(rig_ram + RESULTS + 8 * i), ==, want);
+    }
+    g_assert_cmpuint(wrong, ==, 0);
+}
+
+static void a_sum_goes_round_a_loop(void)
+{
+    check_sum(NOP);
+}
+
+static void a_sum_goes_round_a_loop_with_a_device(void)
+{
+    check_sum(LWZ(5, 0, 4));
+    g_assert_cmpuint(loads, ==, COUNT);
+}
+
+/* At any address, so that one of them lies on two pages. */
+static void vectors_go_over_the_end_of_a_page(void)
+{
+    enum { FROM = NUMBERS + 4096 - 203, TO = RESULTS + 4096 - 309, VECTORS = 40 };
+
+    if (!ppc_is_64bit(rig_cpu)) {
+        g_test_skip("no VSX");
+        return;
+    }
+    for (unsigned way = 0; way < 4; way++) {
+        rig_reset(MSR_FP | MSR_VSX | MSR_VEC | (way & 1 ? MSR_LE : 0));
+        for (unsigned i = 0; i < 16 * VECTORS; i++) {
+            rig_ram[FROM + i] = i * 37 + (i >> 4);
+        }
+        rig_state->gpr[6] = FROM;
+        rig_state->gpr[7] = TO;
+        rig_state->ctr = VECTORS;
+        if (way & 2) { /* as doublewords */
+            RIG_RUN(LXVD2X(34, 0, 6), STXVD2X(34, 0, 7), ADDI(6, 6, 16), ADDI(7, 7, 16), BC(16, 0, -4 * 4));
+        } else {
+            RIG_RUN(LXV(34, 0, 6), STXV(34, 0, 7), ADDI(6, 6, 16), ADDI(7, 7, 16), BC(16, 0, -4 * 4));
+        }
+        g_assert_cmpmem(rig_ram + TO, 16 * VECTORS, rig_ram + FROM, 16 * VECTORS);
+        g_assert_cmpint(rig_ram[TO - 1] | rig_ram[TO + 16 * VECTORS], ==, 0);
+    }
+}
+
+/* One behind the other, whatever the host does with memory. */
+static void a_device_sees_one_access_after_the_other(void)
+{
+    if (!ppc_is_64bit(rig_cpu)) {
+        g_test_skip("no VSX");
+        return;
+    }
+    for (unsigned le = 0; le < 2; le++) {
+        begin(NULL, 0);
+        ppc_set_msr(rig_state, rig_state->msr | MSR_VSX | MSR_VEC | (le ? MSR_LE : 0));
+        RIG_RUN(LXVD2X(34, 0, 4), STXVD2X(34, 0, 7), STXVD2X(34, 0, 4));
+        g_assert_cmpuint(loads, ==, 4); /* words */
+        g_assert_cmpuint(wrong, ==, 0);
+        for (unsigned i = 0; i < 4; i++) {
+            g_assert_cmphex(load_le32(rig_ram + RESULTS + 4 * i), ==, i + 1);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -106,5 +201,9 @@ int main(int argc, char **argv)
     add_device();
     g_test_add_func("/ppc/fp-traps/devices", devices_have_the_usual_mxcsr);
     g_test_add_func("/ppc/fp-traps/tiny", tiny_numbers_are_right);
+    g_test_add_func("/ppc/fp-traps/loop", a_sum_goes_round_a_loop);
+    g_test_add_func("/ppc/fp-traps/loop/device", a_sum_goes_round_a_loop_with_a_device);
+    g_test_add_func("/ppc/fp-traps/vectors", vectors_go_over_the_end_of_a_page);
+    g_test_add_func("/ppc/fp-traps/vectors/device", a_device_sees_one_access_after_the_other);
     return g_test_run();
 }
