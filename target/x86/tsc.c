@@ -76,7 +76,7 @@ uint64_t x86_tsc(const X86State *s)
 
 uint64_t x86_tsc_read(X86State *s)
 {
-    enum { READS = 32 };
+    enum { READS = 128 };
 
     if (s->tsc_left) {
         s->tsc_left--;

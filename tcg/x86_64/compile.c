@@ -1,5 +1,6 @@
 /* Compiles one block: a pass backward, a pass forward, then the cold stubs behind. */
 #include "backend.h"
+#include "tcg/fence.h"
 
 /* More than any one insn or cold stub needs. */
 #define MARGIN 8192
@@ -288,9 +289,9 @@ static void emit_insn(Context *c, const IrInsn *insn)
         emit_string(c, insn);
         break;
     case IR_fence:
-        asm_byte(&c->a, 0x0f); /* mfence */
+        asm_byte(&c->a, 0x0f);
         asm_byte(&c->a, 0xae);
-        asm_byte(&c->a, 0xf0);
+        asm_byte(&c->a, insn->imm == FENCE_LOADS ? 0xe8 : insn->imm == FENCE_STORES ? 0xf8 : 0xf0);
         break;
     case IR_raw:
         emit_raw(c, insn);
