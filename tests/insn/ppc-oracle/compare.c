@@ -261,12 +261,28 @@ static bool same_vector(uint32_t word, unsigned reg, const uint64_t want[2], con
     return what & L_T_LOW_DOUBLE && want[0] == got[0];
 }
 
+/*
+ * The black box rounds a sum to a double before it makes a single of it, and sees no underflow where the first step is inexact and the second
+ * exact. The ISA's tiny and inexact result is one (book I, 4.4.4).
+ */
+static bool is_unseen_underflow(const char *name, const OracleState *want, const OracleState *got, unsigned reg)
+{
+    uint64_t magnitude = got->vsr[reg][0] << 1 >> 1;
+    bool is_single = g_pattern_match_simple("xs*sp", name) || g_pattern_match_simple("f*s", name) || !strcmp(name, "frsp");
+
+    return is_single && magnitude < UINT64_C(897) << 52 && (got->fpscr & (FPSCR_UX | FPSCR_FI)) == (FPSCR_UX | FPSCR_FI) &&
+           (want->fpscr & (FPSCR_UX | FPSCR_FI | FPSCR_UE)) == FPSCR_FI;
+}
+
 char *difference(const OracleCase *c, const OracleState *want, const OracleState *got, unsigned what)
 {
     GString *text = g_string_new(NULL);
     uint64_t fpscr = 0;
     uint32_t word = want->signal && want->fault_pc < c->n_insns * 4 && c->insns[0] >> 26 != 1 ? c->insns[want->fault_pc / 4] : first_word(c);
     bool has_fault = want->signal == 11 && got->signal == 11; /* how much of an access was done is open */
+    const PpcRow *row = ppc_decode(state->model->isa, 0, word);
+    unsigned t = field_t(word) | (word >> 26 == 60 ? (word & 1) << 5 : 0);
+    uint32_t underflow = row && c->n_insns == 1 && is_unseen_underflow(row->name, want, got, t) ? FPSCR_UX : 0;
 
 #define FIELD(name, mask)                                                                                                 \
     if ((want->name ^ got->name) & (mask)) {                                                                              \
@@ -299,7 +315,7 @@ char *difference(const OracleCase *c, const OracleState *want, const OracleState
                            (what & L_SNANJ ? FPSCR_VXSNAN | FPSCR_VX | FPSCR_FX : 0) | (what & L_XX ? FPSCR_XX | FPSCR_OX | FPSCR_UX : 0) |
                            (what & L_SNAN ? FPSCR_VXSNAN : 0) | (what & L_NI ? FPSCR_NI : 0) |
                            (what & L_FI ? FPSCR_FR | FPSCR_FI | FPSCR_XX | FPSCR_FX | FPSCR_FEX | FPSCR_UX | FPSCR_OX | FPSCR_ZX : 0));
-    FIELD(fpscr, fpscr)
+    FIELD(fpscr, fpscr & ~(uint64_t)underflow)
     for (unsigned i = 0; i < 31; i++) {
         if (want->gpr[i] != got->gpr[i] && !((what & (L_DIVISION | L_R) || has_fault) && i == field_t(word))) {
             g_string_append_printf(text, "  r%u want %lx got %lx\n", i, (unsigned long)want->gpr[i], (unsigned long)got->gpr[i]);
@@ -399,6 +415,9 @@ unsigned compare_all(const OracleCase *cases, const OracleState *results, unsign
             what |= row ? leniency_of(row->name, &cases[i]) : L_SKIP;
             if (row && k && g_str_has_prefix(row->name, "mffs")) { /* FR of an instruction before */
                 what |= L_SKIP;
+            }
+            if (row && cases[i].n_insns > 1 && g_str_has_prefix(row->name, "mtfsf")) {
+                what |= L_FX; /* an exception whose bit it has set changes no bit from 0 to 1 (book I, 4.2.2): FX stays, but not there */
             }
             if (row && is_decimal_float(row)) { /* the black box never clears FI there, and takes no enabled exception */
                 what |= L_ONLY_FI | (cases[i].state.fpscr & 0xf8 ? L_SKIP : 0);
