@@ -187,10 +187,12 @@ typedef struct XmmCopy {
 typedef struct XmmSave {
     uint8_t xmm;
     bool whole;
+    bool is_late; /* newer than the field, or so it is when it has been written (carry.c) */
+    bool clear;   /* of a late doubleword: zero is beside it */
     int32_t field;
 } XmmSave;
 
-enum { GROUP_ROOTS = 3, MAX_CARRIED = 8 };
+enum { GROUP_ROOTS = 3, MAX_CARRIED = 8, MAX_LATE = 12 };
 
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
@@ -214,6 +216,7 @@ typedef struct ColdStub {
     uint64_t pc;       /* guest pc of a faulting access */
     Snapshot snapshot;
     Snapshot xmms;     /* vector registers that C may change: a range of Context.xmm_saves */
+    Snapshot before;   /* those that are late before a fast operation */
     const IrInsn *insn;
     HostExit *exit;    /* whose branch leads here directly */
     /* COLD_UPDATE: the store's part. */
@@ -300,8 +303,11 @@ typedef struct Context {
     bool store_pair;
     unsigned zeros_left;  /* stores behind this one that a wider one has done */
     int8_t step_regs[V_NONE]; /* of the current FAST_STEPS */
-    XmmSave carried[MAX_CARRIED]; /* from one iteration of the loop to the next */
+    XmmSave carried[MAX_LATE]; /* from one iteration of the loop to the next */
     unsigned n_carried;
+    bool late, late_failed;    /* fields are stored when the loop is left; there are too few registers for that */
+    uint16_t xmm_late;         /* copies that are newer than their fields */
+    const IrFast *late_note;
     XmmSave *xmm_saves;
     uint32_t n_xmm_saves, max_xmm_saves;
     uint32_t *labels;     /* offsets, UINT32_MAX: not yet */
@@ -475,6 +481,7 @@ unsigned load_goes_to_field(const Context *c, const IrInsn *load);
 void direct_begin(Context *c, const IrInsn *access); /* before a stub is made that loads copies again */
 void vector_loaded(Context *c, const IrInsn *load, int xmm, Mem from, bool is_usual);
 void vector_put(Context *c, int xmm); /* the puts behind the load */
+uint32_t direct_last_put(const Context *c, const IrInsn *load); /* the last of these */
 /* The other way: what get_field would read is stored from its copy. */
 bool field_goes_to_store(Context *c, const IrInsn *get);
 bool store_is_direct(const Context *c, const IrInsn *insn);
@@ -522,6 +529,10 @@ void loop_expire(Context *c, int32_t left, int temp);
 void carry_plan(Context *c);
 void carry_load(Context *c);  /* before the loop */
 void carry_again(Context *c); /* at its edge; EFLAGS stay */
+void carry_begin_late(Context *c);                  /* of the second copy, if it can be so */
+void carry_note(Context *c, const IrFast *f);       /* the operation is the last one that has a status */
+void carry_note_again(Context *c, const IrFast *f);
+void carry_flush(Context *c);                       /* where the second copy is left */
 
 /* emit_site.c */
 bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */
@@ -552,7 +563,11 @@ bool xmm_is_clean(const Context *c, int xmm);
 bool xmm_has_copy(const Context *c, int32_t field, bool whole);
 int xmm_find(const Context *c, int32_t field, bool whole); /* or NO_REG */
 void xmm_load(Context *c, XmmSave copy);
-void xmm_moved(Context *c, int to, int from); /* a copy is in two registers now */
+void xmm_moved(Context *c, int to, int from); /* a copy has another register, which it had been copied to */
+void xmm_put(Context *c, int xmm, int32_t field, bool whole, bool clean); /* stores it, now or late */
+void xmm_in_memory(Context *c, int32_t field); /* if it is late, it is stored now */
+void xmm_store(Context *c, XmmSave copy);
+void xmm_store_late(Context *c, Snapshot s);
 void xmm_forget(Context *c, int32_t field);         /* the doubleword at this offset changes */
 void xmm_forget_all(Context *c);
 Snapshot xmm_snapshot(Context *c);

@@ -5,10 +5,14 @@
  *
  * They are copies like others, never newer than the state (fields.c). Who enters the block comes by its start, where they
  * are loaded; the edge leads behind that.
+ *
+ * The second copy of a body whose accesses have all been checked, and that is left at its edge alone, is seen by nobody
+ * before that: there the copies are *late*. All fields that it writes have registers of their own, and are stored when the loop
+ * is left, and so is the note of the last operation; a cold stub stores them before it calls its helper.
  */
 #include "backend.h"
 
-enum { MOVAPS_LOAD = MAP_0F | 0x28 };
+enum { MOVAPS_LOAD = MAP_0F | 0x28, MOVQ = P_F3 | MAP_0F | 0x7e };
 
 typedef struct Scan {
     int32_t written[64]; /* doublewords */
@@ -38,19 +42,29 @@ static void see_write(Scan *s, int32_t field)
     }
 }
 
+static XmmSave *find_carried(Context *c, int32_t field)
+{
+    for (unsigned k = 0; k < c->n_carried; k++) {
+        if ((c->carried[k].field ^ field) < 16u) {
+            return &c->carried[k];
+        }
+    }
+    return NULL;
+}
+
+static void carry(Context *c, int32_t field, bool whole)
+{
+    c->carried[c->n_carried] = (XmmSave){ .xmm = HOST_XMMS - 1 - c->n_carried, .whole = whole, .field = field };
+    c->n_carried++;
+}
+
 static void see_read(Context *c, const Scan *s, int32_t field, bool whole)
 {
     if (field == -1 || is_written(s, field) || (whole && is_written(s, field ^ 8))) {
         return;
     }
-    for (unsigned k = 0; k < c->n_carried; k++) {
-        if ((c->carried[k].field ^ field) < 16u) {
-            return;
-        }
-    }
-    if (c->n_carried < MAX_CARRIED) {
-        c->carried[c->n_carried] = (XmmSave){ .xmm = HOST_XMMS - 1 - c->n_carried, .whole = whole, .field = field };
-        c->n_carried++;
+    if (!find_carried(c, field) && c->n_carried < MAX_CARRIED) {
+        carry(c, field, whole);
     }
 }
 
@@ -88,24 +102,309 @@ void carry_plan(Context *c)
     }
 }
 
+/* What a late copy may have: nothing that looks at the state, or leaves in its middle. */
+static bool may_be_late(const Context *c, uint32_t i)
+{
+    const IrInsn *insn = &c->ir->insns[i];
+
+    switch (insn->op) {
+    case IR_load:
+    case IR_store:
+    case IR_probe_store:
+        return loop_covers(c, i);
+    case IR_get_field:
+    case IR_put_field:
+        return insn->type == IR_I64 || insn->type == IR_I32;
+    case IR_get:
+    case IR_put:
+    case IR_insn_start:
+        return true;
+    case IR_fast:
+        return c->ir->fasts[insn->bits].kind != FAST_COMPARE && c->ir->fasts[insn->bits].kind != FAST_TO_INT;
+    default:
+        return ir_op_pure(insn->op);
+    }
+}
+
+/* A doubleword that is written with zero beside it, a whole vector, or a doubleword alone. */
+static bool carry_written(Context *c, int32_t field, bool whole, bool clear)
+{
+    XmmSave *s = find_carried(c, field);
+
+    if (s && (s->field != field || (s->is_late && (s->whole != whole || s->clear != clear)))) {
+        return false;
+    }
+    if (!s) {
+        if (c->n_carried == MAX_LATE) {
+            return false;
+        }
+        carry(c, field, whole);
+        s = &c->carried[c->n_carried - 1];
+    }
+    if (clear && s->whole) {
+        return false; /* it was read as a vector */
+    }
+    s->whole |= whole;
+    s->is_late = true;
+    s->clear = clear;
+    return true;
+}
+
+static bool carry_fast(Context *c, const IrFast *f)
+{
+    bool two = f->kind == FAST_STEPS || f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2;
+
+    return carry_written(c, f->t, two, !two && f->clear);
+}
+
+static bool carry_put(Context *c, uint32_t *i)
+{
+    const IrInsn *insn = &c->ir->insns[*i];
+    unsigned size = load_goes_to_field(c, insn);
+    uint32_t last;
+
+    if (!size) {
+        return insn->op != IR_put_field || insn->type == IR_I32;
+    }
+    last = direct_last_put(c, insn);
+    insn += size == 16 ? 2 : 1;
+    *i = last;
+    return size == 16 ? carry_written(c, insn->imm & ~UINT64_C(8), true, false)
+                      : carry_written(c, insn->imm, false, &c->ir->insns[last] != insn);
+}
+
+/* Helpers of vectors' arithmetic, which keeps the status: it must not see half of a note. */
+static bool looks_at_note(const IrFast *f)
+{
+    return f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2 || (f->kind == FAST_STEPS && (f->checks || f->traps));
+}
+
+static bool is_cleared(Context *c, int32_t field)
+{
+    XmmSave *s = field >= 0 ? find_carried(c, field) : NULL;
+
+    return s && s->clear;
+}
+
+/* What becomes zero beside doublewords does so before the loop: nobody may look at it. */
+static bool halves_stay(Context *c)
+{
+    for (uint32_t i = 1; i < c->loop.edge; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (insn->op == IR_get_field && insn->imm & 8 && is_cleared(c, insn->imm)) {
+            return false;
+        }
+        if (insn->op == IR_fast) {
+            const IrFast *f = &c->ir->fasts[insn->bits];
+
+            if ((f->kind == FAST_STEPS || f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2) &&
+                (is_cleared(c, f->a) || is_cleared(c, f->b) || is_cleared(c, f->c))) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Of the second copy, whose insns these are. */
+static bool plan_late(Context *c)
+{
+    unsigned recorded = 0;
+    bool looks = false;
+
+    if (c->late_failed || !c->loop.at_start || !has_vector_fields() || !host_has(HOST_FMA)) {
+        return false;
+    }
+    for (uint32_t i = 1; i < c->loop.edge; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (!may_be_late(c, i)) {
+            return false;
+        }
+        if (insn->op == IR_fast) {
+            recorded += c->ir->fasts[insn->bits].record;
+            looks |= looks_at_note(&c->ir->fasts[insn->bits]);
+            if (!carry_fast(c, &c->ir->fasts[insn->bits])) {
+                return false;
+            }
+        } else if ((insn->op == IR_load || insn->op == IR_put_field) && !carry_put(c, &i)) {
+            return false;
+        }
+    }
+    return recorded <= 1 && !(recorded && looks) && halves_stay(c);
+}
+
+void carry_begin_late(Context *c)
+{
+    unsigned before = c->n_carried;
+    XmmSave kept[MAX_LATE];
+
+    memcpy(kept, c->carried, sizeof(kept));
+    c->late_note = NULL;
+    c->late = plan_late(c);
+    if (!c->late) {
+        c->n_carried = before;
+        memcpy(c->carried, kept, sizeof(kept));
+    }
+}
+
 void carry_load(Context *c)
 {
     for (unsigned k = 0; k < c->n_carried; k++) {
+        if (c->late && c->carried[k].clear) {
+            asm_store_imm(&c->a, 8, mem_state(c->carried[k].field + 8), 0);
+        }
         xmm_load(c, c->carried[k]);
+        if (c->late && c->carried[k].is_late) {
+            c->xmm_late |= 1u << c->carried[k].xmm;
+        }
+    }
+}
+
+/* Whether a register has what another one that is carried still needs, or an operand of the note. */
+static bool is_wanted(Context *c, int xmm, unsigned pending)
+{
+    if (c->xmm_late >> xmm & 1 && !find_carried(c, c->xmm[xmm].field)) {
+        return true;
+    }
+    for (; pending; pending &= pending - 1) {
+        const XmmSave *other = &c->carried[__builtin_ctz(pending)];
+
+        if (xmm_find(c, other->field, other->whole) == xmm) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void move(Context *c, int to, int from)
+{
+    asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(from));
+    xmm_moved(c, to, from);
+}
+
+/* Doublewords had zero beside them when they were loaded, which operations on them may rely on. */
+static bool needs_zero_beside(const Context *c, const XmmSave *s, int from)
+{
+    return !s->whole && !c->late && !xmm_is_clean(c, from);
+}
+
+static void move_carried(Context *c, const XmmSave *s, int from)
+{
+    if (needs_zero_beside(c, s, from)) {
+        asm_op(&c->a, MOVQ, 4, s->xmm, rm_reg(from));
+        c->xmm_valid |= 1u << s->xmm;
+        c->xmm[s->xmm] = (XmmCopy){ .field = s->field, .clean = true, .time = c->xmm[from].time };
+    } else if (from != s->xmm) {
+        move(c, s->xmm, from);
     }
 }
 
 void carry_again(Context *c)
 {
-    for (unsigned k = 0; k < c->n_carried; k++) {
-        XmmSave to = c->carried[k];
-        int from = xmm_find(c, to.field, to.whole);
+    unsigned pending = (1u << c->n_carried) - 1;
 
-        if (from == NO_REG) {
-            xmm_load(c, to);
-        } else if (from != to.xmm) {
-            asm_op(&c->a, MOVAPS_LOAD, 4, to.xmm, rm_reg(from));
-            xmm_moved(c, to.xmm, from);
+    while (pending) {
+        bool moved = false;
+        unsigned k = 0;
+
+        for (unsigned rest = pending; rest; rest &= rest - 1) {
+            int from;
+
+            k = __builtin_ctz(rest);
+            from = xmm_find(c, c->carried[k].field, c->carried[k].whole);
+            if (from != NO_REG && from != c->carried[k].xmm && is_wanted(c, c->carried[k].xmm, pending & ~(1u << k))) {
+                continue;
+            }
+            if (from != NO_REG) {
+                move_carried(c, &c->carried[k], from);
+            }
+            if (from != NO_REG || !is_wanted(c, c->carried[k].xmm, pending & ~(1u << k))) {
+                if (from == NO_REG) {
+                    xmm_load(c, c->carried[k]);
+                }
+                pending &= ~(1u << k);
+                moved = true;
+            }
+        }
+        if (!moved) { /* a circle */
+            int other = xmm_alloc(c), held = c->carried[k].xmm;
+
+            move(c, other, held);
+            c->xmm_valid &= ~(1u << held);
+            c->xmm_late &= ~(1u << held);
+        }
+    }
+}
+
+/* Whether the field is written from here to the edge. */
+static bool is_written_later(const Context *c, int32_t field)
+{
+    for (uint32_t i = c->i; i < c->loop.edge; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if ((insn->op == IR_put_field && insn->imm == (uint64_t)field) ||
+            (insn->op == IR_fast && c->ir->fasts[insn->bits].t == field)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int32_t noted_operand(const IrFast *f, unsigned k)
+{
+    return f->last + 8 + 8 * (int32_t)k;
+}
+
+void carry_note(Context *c, const IrFast *f)
+{
+    const int32_t operands[] = { f->a, f->b, f->c };
+
+    c->late_note = f;
+    for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
+        if (operands[k] >= 0 && is_written_later(c, operands[k])) {
+            int from = xmm_get(c, operands[k], false), to = xmm_alloc(c);
+
+            asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(from));
+            xmm_set(c, to, noted_operand(f, k), false, false);
+            c->xmm_late |= 1u << to;
+        }
+    }
+}
+
+void carry_flush(Context *c)
+{
+    const IrFast *f = c->late_note;
+    uint16_t valid = c->xmm_valid, late = c->xmm_late;
+    XmmCopy copies[HOST_XMMS];
+
+    memcpy(copies, c->xmm, sizeof(copies));
+    if (f) {
+        const int32_t operands[] = { f->a, f->b, f->c };
+
+        asm_store_imm(&c->a, 8, mem_state(f->last), f->args[1]);
+        for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
+            if (operands[k] >= 0 && xmm_find(c, noted_operand(f, k), false) == NO_REG) {
+                xmm_store(c, (XmmSave){ .xmm = xmm_get(c, operands[k], false), .field = noted_operand(f, k) });
+            }
+        }
+    }
+    xmm_store_late(c, xmm_snapshot(c));
+    memcpy(c->xmm, copies, sizeof(copies)); /* there is another way out */
+    c->xmm_valid = valid;
+    c->xmm_late = late;
+}
+
+/* In a cold stub, where all is stored: the helper does the operation, and so has its status; it is noted as on the usual path. */
+void carry_note_again(Context *c, const IrFast *f)
+{
+    const int32_t operands[] = { f->a, f->b, f->c };
+
+    for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
+        if (operands[k] >= 0) {
+            asm_load(&c->a, 8, R11, mem_state(operands[k]));
+            asm_store(&c->a, 8, mem_state(noted_operand(f, k)), R11);
         }
     }
 }

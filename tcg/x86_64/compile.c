@@ -44,6 +44,7 @@ static void reset_allocation(Context *c)
     c->fp_known = FP_LOADED_NOTHING;
     c->pc = 0;
     c->xmm_valid = 0;
+    c->xmm_late = 0;
 }
 
 static void prepare(Context *c, IrBlock *ir)
@@ -67,7 +68,7 @@ static void prepare(Context *c, IrBlock *ir)
     }
     reset_allocation(c);
     c->kept = 0;
-    c->loop.running = false; /* a second copy may have been given up in its middle */
+    c->loop.running = c->late = false; /* a second copy may have been given up in its middle */
     c->n_members = 0;
     c->site_start = (ir->n_insns ? ir->insns[0].imm : 0) >> 3;
     c->n_sites = 0;
@@ -481,6 +482,8 @@ static bool emit_loop(Context *c)
         change_part(c);
     }
     c->loop.running = false;
+    c->late = false;
+    c->xmm_late = 0;
     c->kept = 0;
     c->ir = whole;
     return done;
@@ -600,9 +603,12 @@ HostBlock *tcg_compile(IrBlock *ir, bool (*far_exit)(void *opaque, uint64_t pc),
 
     c->max_roots = GROUP_ROOTS;
     c->loop_wanted = true;
+    c->late_failed = false;
     c->loop_bases = LOOP_BASES;
     if (setjmp(c->out_of_registers)) { /* from the start, with fewer registers that are held */
-        if (c->loop.running) {
+        if (c->late_failed && c->late) {
+            c->late = false;
+        } else if (c->loop.running) {
             give_loop_fewer_registers(c);
         } else {
             c->max_roots--;

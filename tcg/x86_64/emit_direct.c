@@ -7,7 +7,7 @@
 #include "backend.h"
 
 enum { VMOVQ_LOAD = P_F3 | MAP_0F | 0x7e, VMOVUPS_LOAD = MAP_0F | 0x10, VMOVUPS_STORE = MAP_0F | 0x11, VPSHUFB = P_66 | MAP_38 | 0x00,
-       VPSHUFD = P_66 | MAP_0F | 0x70, VMOVAPS_STORE = MAP_0F | 0x29, VMOVSD_STORE = P_F2 | MAP_0F | 0x11 };
+       VPSHUFD = P_66 | MAP_0F | 0x70, VMOVSD_STORE = P_F2 | MAP_0F | 0x11 };
 enum { OTHER_KINDS = IRM_KERNEL | IRM_ALIGNED | IRM_UPDATE, SWAP_DOUBLES = 0x4e };
 
 bool has_vector_fields(void)
@@ -84,8 +84,8 @@ void vector_loaded(Context *c, const IrInsn *load, int xmm, Mem from, bool is_us
     }
 }
 
-/* The next insn but for the zero itself, which there need be no register for. */
-static bool puts_zero_beside(const Context *c, const IrInsn *put)
+/* Of the next insn but for the zero itself, which there need be no register for; 0: it is something else. */
+static uint32_t put_of_zero_beside(const Context *c, const IrInsn *put)
 {
     uint32_t i = put - c->ir->insns + 1;
     uint64_t value;
@@ -94,26 +94,29 @@ static bool puts_zero_beside(const Context *c, const IrInsn *put)
         i++;
     }
     return is_op(c, i, IR_put_field) && put->imm % 16 == 0 && c->ir->insns[i].imm == put->imm + 8 &&
-           ir_is_const(c->ir, (IrVal){ c->ir->insns[i].in[0] }, &value) && !value;
+                   ir_is_const(c->ir, (IrVal){ c->ir->insns[i].in[0] }, &value) && !value ? i : 0;
+}
+
+uint32_t direct_last_put(const Context *c, const IrInsn *load)
+{
+    uint32_t i = load - c->ir->insns, other;
+
+    if (load[1].op == IR_load) {
+        return i + 3;
+    }
+    other = put_of_zero_beside(c, &load[1]);
+    return other ? other : i + 1;
 }
 
 void vector_put(Context *c, int xmm)
 {
     const IrInsn *put = &c->ir->insns[c->i + 1];
-    uint32_t last = c->i + 1;
-    bool both = put->op == IR_load, clean = !both;
+    bool is_pair = put->op == IR_load, both;
+    int32_t field = is_pair ? put[1].imm & ~UINT64_C(8) : put->imm;
 
-    if (both) {
-        put++;
-        last += 2;
-    } else if (puts_zero_beside(c, put)) {
-        both = true;
-        last = put[1].op == IR_const ? last + 2 : last + 1;
-    }
-    asm_vex(&c->a, both ? VMOVAPS_STORE : VMOVSD_STORE, false, false, xmm, 0,
-            rm_mem(mem_state(both ? put->imm & ~UINT64_C(8) : put->imm)));
-    xmm_set(c, xmm, both ? put->imm & ~UINT64_C(8) : put->imm, both, clean);
-    c->put_until = last;
+    c->put_until = direct_last_put(c, &c->ir->insns[c->i]);
+    both = is_pair || c->put_until != (uint32_t)c->i + 1;
+    xmm_put(c, xmm, field, is_pair || (both && !c->late), !is_pair); /* late ones have zero beside them in memory */
 }
 
 /* The first store of a get_field's value, or of the values of both halves; 0: it goes elsewhere. */

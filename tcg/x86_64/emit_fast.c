@@ -7,7 +7,7 @@
  */
 #include "backend.h"
 
-enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVAPS_STORE = MAP_0F | 0x29, MOVUPS_STORE = MAP_0F | 0x11, PSLLQ = P_66 | MAP_0F | 0x73, PXOR = P_66 | MAP_0F | 0xef, PCMPEQB = P_66 | MAP_0F | 0x74, MOVMSKPD = P_66 | MAP_0F | 0x50,
+enum { MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, MOVUPS_STORE = MAP_0F | 0x11, PSLLQ = P_66 | MAP_0F | 0x73, PXOR = P_66 | MAP_0F | 0xef, PCMPEQB = P_66 | MAP_0F | 0x74, MOVMSKPD = P_66 | MAP_0F | 0x50,
        MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, MOVQ_FROM_GPR = P_66 | MAP_0F | 0x6e, CVTSD2SS = P_F2 | MAP_0F | 0x5a,
        CVTSS2SD = P_F3 | MAP_0F | 0x5a, CVTSI2SD = P_F2 | MAP_0F | 0x2a,
        MULSD = P_F2 | MAP_0F | 0x59, MULPD = P_66 | MAP_0F | 0x59, MULSS = P_F3 | MAP_0F | 0x59, MINSD = P_F2 | MAP_0F | 0x5d,
@@ -147,6 +147,10 @@ static void record(Context *c, const IrFast *f)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
 
+    if (c->late) {
+        carry_note(c, f);
+        return;
+    }
     asm_store_imm(&c->a, 8, mem_state(f->last), f->args[1]);
     for (unsigned i = 0; i < 3; i++) {
         if (operands[i] >= 0) {
@@ -173,11 +177,10 @@ static bool is_fused(const IrFast *f)
 /* A scalar result; with f->clear zero is beside it, which the register may have there, too. */
 static void put_scalar(Context *c, const IrFast *f, int to, bool clean)
 {
-    bool both = f->clear && clean;
+    bool both = f->clear && clean && !c->late; /* late ones have zero beside them in memory */
 
-    sse(c, both ? MOVAPS_STORE : MOVSD_STORE, to, field(f->t));
-    xmm_set(c, to, f->t, both, clean);
-    if (f->clear && !clean) {
+    xmm_put(c, to, f->t, both, clean);
+    if (f->clear && !both && !c->late) {
         asm_store_imm(&c->a, 8, mem_state(f->t + 8), 0);
     }
 }
@@ -252,8 +255,7 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
         record(c, f);
     }
     if (two) {
-        sse(c, MOVAPS_STORE, to, field(f->t));
-        xmm_set(c, to, f->t, true, false);
+        xmm_put(c, to, f->t, true, false);
     } else {
         put_scalar(c, f, to, clean);
     }
@@ -323,6 +325,7 @@ static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
 {
     int to = xmm_alloc(c);
 
+    xmm_in_memory(c, f->b);
     if (f->is_unsigned) {
         asm_load(&c->a, 8, R11, mem_state(f->b));
         asm_op(&c->a, 0x85, 8, R11, rm_reg(R11)); /* test */
@@ -433,6 +436,7 @@ void emit_fast(Context *c, const IrInsn *insn)
     s->value_reg = spare;
     s->pc = c->pc;
     s->snapshot = snapshot_take(c, UINT64_MAX);
+    s->before = s->xmms;
     if (host_can(f)) {
         s->trap_from = asm_offset(&c->a);
         emit_on_host(c, f, s);
@@ -557,6 +561,7 @@ static void look_again(Context *c, ColdStub *s, const IrFast *f)
     Asm *a = &c->a;
 
     asm_patch_here(a, s->jumps[0]);
+    xmm_store_late(c, s->before); /* operands are looked at where they should be */
     if (lanes == 2) {
         sse(c, MOVUPS_STORE, s->temp, rm_mem(mem_state(AREA_X1)));
     }
@@ -596,6 +601,10 @@ void cold_fast(Context *c, ColdStub *s)
     }
     if (s->trap_to) {
         *CONTEXT_PUSH(c, traps) = (HostTrap){ s->trap_from, s->trap_to, asm_offset(&c->a) };
+    }
+    xmm_store_late(c, s->before);
+    if (c->late && f->record) {
+        carry_note_again(c, f);
     }
     asm_store_imm(&c->a, 8, mem_state(AREA_X0), f->args[0]);
     asm_store_imm(&c->a, 8, mem_state(AREA_X1), f->args[1]);

@@ -249,6 +249,7 @@ void loop_enter(Context *c)
         carry_load(c);
         asm_jmp_offset(a, first);
     }
+    carry_begin_late(c);
     asm_patch_here(a, l->entry);
     if (l->fp_level) {
         need_fp(c, l->fp_level);
@@ -306,9 +307,15 @@ void loop_edge(Context *c, const IrInsn *insn)
     }
     asm_patch(&c->a, asm_jcc(&c->a, CC_NE), l->top);
     snapshot_flush(c, others);
+    if (c->late) {
+        carry_flush(c);
+    }
     asm_jmp_offset(&c->a, 0);
     if (leave) {
         asm_patch_here(&c->a, leave);
+    }
+    if (leave && c->late) {
+        carry_flush(c);
     }
 }
 

@@ -6,7 +6,7 @@
  */
 #include "backend.h"
 
-enum { VMOVAPS_STORE = MAP_0F | 0x29, VMOVD = P_66 | MAP_0F | 0x6e, VPSHUFD = P_66 | MAP_0F | 0x70, VSHIFT_D = P_66 | MAP_0F | 0x72,
+enum { VMOVD = P_66 | MAP_0F | 0x6e, VPSHUFD = P_66 | MAP_0F | 0x70, VSHIFT_D = P_66 | MAP_0F | 0x72,
        VMOVMSKPS = MAP_0F | 0x50, VPXOR = P_66 | MAP_0F | 0xef, VPAND = P_66 | MAP_0F | 0xdb, VPOR = P_66 | MAP_0F | 0xeb,
        VPADDD = P_66 | MAP_0F | 0xfe, VPSUBD = P_66 | MAP_0F | 0xfa, VPCMPEQD = P_66 | MAP_0F | 0x76, VPMINUD = P_66 | MAP_38 | 0x3b,
        SHIFT_LEFT = 6, ALL_LANES = 15, BIAS_SHIFT = 24, LEAST = 2, LAST = 253 };
@@ -152,6 +152,7 @@ void emit_steps(Context *c, const IrInsn *insn)
         s->out = NO_REG;
         s->pc = c->pc;
         s->snapshot = snapshot_take(c, UINT64_MAX);
+        s->before = s->xmms;
     }
     regs = c->step_regs;
     if (!host_has(HOST_AVX2)) {
@@ -180,8 +181,7 @@ void emit_steps(Context *c, const IrInsn *insn)
             s->jumps[0] = check_lanes(c, f->checks, regs, regs[V_X], regs[V_Y]);
             s->store_at = asm_offset(&c->a);
         }
-        asm_vex(&c->a, VMOVAPS_STORE, false, false, regs[V_T], 0, rm_mem(mem_state(f->t)));
-        xmm_set(c, regs[V_T], f->t, true, false);
+        xmm_put(c, regs[V_T], f->t, true, false);
     }
     if (s) {
         s->resume = asm_offset(&c->a);

@@ -2,11 +2,12 @@
  * Fields of the state: get and put, and copies of those that fast operations work on, in vector registers.
  *
  * A copy is never newer than the field: operations store their result at once. So copies may be dropped wherever that is
- * simplest, and a cold stub that calls C, which may use vector registers, loads them again.
+ * simplest, and a cold stub that calls C, which may use vector registers, loads them again. (In loops of a kind copies
+ * are late, see carry.c.)
  */
 #include "backend.h"
 
-enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVAPS_LOAD = MAP_0F | 0x28, VMOVQ = P_66 | MAP_0F | 0x6e, MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, VPINSRQ = P_66 | MAP_3A | 0x22,
+enum { MOVSD_LOAD = P_F2 | MAP_0F | 0x10, MOVSD_STORE = P_F2 | MAP_0F | 0x11, MOVAPS_LOAD = MAP_0F | 0x28, VMOVQ = P_66 | MAP_0F | 0x6e, MOVQ_TO_GPR = P_66 | MAP_0F | 0x7e, VPINSRQ = P_66 | MAP_3A | 0x22,
        VPUNPCKLQDQ = P_66 | MAP_0F | 0x6c, VMOVAPS_STORE = MAP_0F | 0x29 };
 
 /* The register with a copy that begins with the field, NO_REG if there is none. */
@@ -20,6 +21,23 @@ int xmm_find(const Context *c, int32_t field, bool whole)
         }
     }
     return NO_REG;
+}
+
+static bool overlaps(XmmCopy copy, int32_t field)
+{
+    return (copy.field ^ field) < 16u && (copy.whole || ((copy.field ^ field) & 8) == 0);
+}
+
+/* The field in memory is what it should be. */
+void xmm_in_memory(Context *c, int32_t field)
+{
+    for (unsigned mask = c->xmm_late; mask; mask &= mask - 1) {
+        unsigned k = __builtin_ctz(mask);
+
+        if (overlaps(c->xmm[k], field)) {
+            xmm_store(c, (XmmSave){ .xmm = k, .whole = c->xmm[k].whole, .field = c->xmm[k].field });
+        }
+    }
 }
 
 void field_get(Context *c, const IrInsn *insn)
@@ -39,6 +57,7 @@ void field_get(Context *c, const IrInsn *insn)
     if (xmm != NO_REG) {
         asm_op(&c->a, MOVQ_TO_GPR, 8, xmm, rm_reg(out));
     } else {
+        xmm_in_memory(c, insn->imm);
         asm_load(&c->a, ir_type_size(insn->type), out, mem_state(insn->imm));
     }
     value_set_reg(c, insn->out, out, true);
@@ -86,8 +105,7 @@ static void put_both(Context *c, const IrInsn *low, const IrInsn *high)
         asm_vex(&c->a, VPINSRQ, true, false, xmm, xmm, rm_reg(value_use(c, high->in[0])));
         asm_byte(&c->a, 1);
     }
-    asm_vex(&c->a, VMOVAPS_STORE, false, false, xmm, 0, rm_mem(mem_state(low->imm)));
-    xmm_set(c, xmm, low->imm, true, clean);
+    xmm_put(c, xmm, low->imm, true, clean);
     c->put_already = c->i + 1;
 }
 
@@ -137,6 +155,7 @@ void field_put(Context *c, const IrInsn *insn)
         put_both(c, insn->imm & 8 ? other : insn, insn->imm & 8 ? insn : other);
         return;
     }
+    xmm_in_memory(c, insn->imm);
     xmm_forget(c, insn->imm);
     if (value_imm(c, insn->in[0], size, &imm)) {
         asm_store_imm(&c->a, size, mem, imm);
@@ -168,8 +187,9 @@ void xmm_forget(Context *c, int32_t field)
     for (unsigned mask = c->xmm_valid; mask; mask &= mask - 1) {
         unsigned k = __builtin_ctz(mask);
 
-        if ((c->xmm[k].field ^ field) < 16u && (c->xmm[k].whole || ((c->xmm[k].field ^ field) & 8) == 0)) {
+        if (overlaps(c->xmm[k], field)) {
             c->xmm_valid &= ~(1u << k);
+            c->xmm_late &= ~(1u << k);
         }
     }
 }
@@ -187,10 +207,14 @@ int xmm_alloc(Context *c)
     for (unsigned k = 0; k < HOST_XMMS; k++) {
         uint32_t time = c->xmm_valid >> k & 1 ? c->xmm[k].time : 0;
 
-        if (!(c->xmm_locked >> k & 1) && time < oldest) {
+        if (!((c->xmm_locked | c->xmm_late) >> k & 1) && time < oldest) {
             oldest = time;
             best = k;
         }
+    }
+    if (oldest == UINT32_MAX && c->late) {
+        c->late_failed = true;
+        longjmp(c->out_of_registers, 1);
     }
     c->xmm_valid &= ~(1u << best);
     c->xmm_locked |= 1u << best;
@@ -222,6 +246,10 @@ int xmm_get(Context *c, int32_t field, bool whole)
         c->xmm_locked |= 1u << xmm;
         return xmm;
     }
+    xmm_in_memory(c, field);
+    if (whole) {
+        xmm_in_memory(c, field ^ 8);
+    }
     xmm = xmm_alloc(c);
     load_copy(c, xmm, field, whole);
     xmm_set(c, xmm, field, whole, !whole);
@@ -237,8 +265,36 @@ void xmm_load(Context *c, XmmSave copy)
 
 void xmm_moved(Context *c, int to, int from)
 {
-    c->xmm_valid |= 1u << to;
+    unsigned late = c->xmm_late >> from & 1;
+
     c->xmm[to] = c->xmm[from];
+    c->xmm_valid = (c->xmm_valid & ~(1u << from)) | 1u << to;
+    c->xmm_late = (c->xmm_late & ~(1u << from | 1u << to)) | late << to;
+}
+
+void xmm_store(Context *c, XmmSave copy)
+{
+    asm_op(&c->a, copy.whole ? VMOVAPS_STORE : MOVSD_STORE, 4, copy.xmm, rm_mem(mem_state(copy.field)));
+}
+
+void xmm_put(Context *c, int xmm, int32_t field, bool whole, bool clean)
+{
+    if (!c->late) {
+        xmm_store(c, (XmmSave){ .xmm = xmm, .whole = whole, .field = field });
+    }
+    xmm_set(c, xmm, field, whole, clean);
+    if (c->late) {
+        c->xmm_late |= 1u << xmm;
+    }
+}
+
+void xmm_store_late(Context *c, Snapshot s)
+{
+    for (uint32_t k = s.first; k < s.first + s.count; k++) {
+        if (c->xmm_saves[k].is_late) {
+            xmm_store(c, c->xmm_saves[k]);
+        }
+    }
 }
 
 Snapshot xmm_snapshot(Context *c)
@@ -248,7 +304,7 @@ Snapshot xmm_snapshot(Context *c)
     for (unsigned mask = c->xmm_valid; mask; mask &= mask - 1) {
         unsigned k = __builtin_ctz(mask);
 
-        *CONTEXT_PUSH(c, xmm_saves) = (XmmSave){ k, c->xmm[k].whole, c->xmm[k].field };
+        *CONTEXT_PUSH(c, xmm_saves) = (XmmSave){ .xmm = k, .whole = c->xmm[k].whole, .is_late = c->xmm_late >> k & 1, .field = c->xmm[k].field };
         s.count++;
     }
     return s;

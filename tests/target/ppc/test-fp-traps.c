@@ -6,6 +6,7 @@
 #include "target/ppc/fp.h"
 #include "util/bits.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 enum { DEVICE = 0x2000000, NUMBERS = 0x20000, RESULTS = 0x30000, COUNT = 300, XX = 6 };
@@ -148,6 +149,120 @@ static void a_sum_goes_round_a_loop_with_a_device(void)
     g_assert_cmpuint(loads, ==, COUNT);
 }
 
+enum { MANY = 60, MAX_BODY = 16, FPRS = 7 };
+
+static uint32_t random_word(GRand *rand, bool vsx)
+{
+    unsigned t = g_rand_int_range(rand, 0, FPRS), a = g_rand_int_range(rand, 0, FPRS), b = g_rand_int_range(rand, 0, FPRS),
+             c = g_rand_int_range(rand, 0, FPRS), d = 8 * g_rand_int_range(rand, 0, 4);
+    static const uint8_t fused[] = { 28, 29, 30, 31 }; /* fmsub fmadd fnmsub fnmadd */
+    unsigned op = g_rand_int_range(rand, 0, 3) ? 63 : 59;
+
+    switch (g_rand_int_range(rand, 0, vsx ? 16 : 11)) {
+    case 0:
+    case 1: return LFD(t, d, 6);
+    case 2: return STFD(t, d, 7);
+    case 3: return X_(op, t, a, b, 21); /* fadd */
+    case 4: return X_(op, t, a, b, 20);
+    case 5: return X_(op, t, a, 0, 25) | c << 6;
+    case 6:
+    case 7: return X_(op, t, a, b, fused[g_rand_int_range(rand, 0, 4)]) | c << 6;
+    case 8: return X_(63, t, 0, b, g_rand_boolean(rand) ? 72 : 40); /* fmr, fneg */
+    case 9: return X_(63, t, 0, b, 12); /* frsp */
+    case 10: return D_(48, t, 6, d); /* lfs */
+    case 11: return LXVD2X(32 + t, 0, 6);
+    case 12: return STXVD2X(32 + t, 0, 7);
+    case 13: return X_(60, t, a, b, 96 << 2) | 7 * g_rand_boolean(rand); /* xvadddp, of which all are FPRs or none */
+    case 14: return X_(60, t, a, b, 154 << 2) | 7; /* xxlxor */
+    default: return X_(60, t, a, b, 10 << 2) | g_rand_int_range(rand, 0, 4) << 8; /* xxpermdi */
+    }
+}
+
+static uint64_t random_number(GRand *rand)
+{
+    static const uint64_t others[] = { 0, 0, 77, UINT64_C(1) << 63, UINT64_C(0x7ff0000000000000), UINT64_C(0x7ff8000000000123),
+                                       UINT64_C(0x7ff0000000000456), UINT64_C(0x0010000000000000), UINT64_C(0x7fe5555555555555) };
+    uint64_t bits = (uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand);
+
+    if (!g_rand_int_range(rand, 0, 150)) {
+        return others[g_rand_int_range(rand, 0, G_N_ELEMENTS(others))];
+    }
+    return (bits & UINT64_C(0x800fffffffffffff)) | (uint64_t)g_rand_int_range(rand, 1010, 1023) << 52;
+}
+
+typedef struct Outcome {
+    PpcVsr vsr[64];
+    uint64_t fpscr;
+    uint8_t memory[8 * (MANY + 8)];
+} Outcome;
+
+static void run_body(const uint32_t *code, size_t n, const uint64_t *numbers, bool vsx, Outcome *outcome)
+{
+    rig_reset(MSR_FP | (vsx ? MSR_VSX | MSR_VEC : 0));
+    for (unsigned i = 0; i < MANY + 8; i++) {
+        store_be64(rig_ram + NUMBERS + 3800 + 8 * i, numbers[i]);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        rig_state->vsr[i][0] = numbers[i];
+        rig_state->vsr[i][1] = vsx ? numbers[i + 1] : 0;
+    }
+    rig_state->gpr[6] = NUMBERS + 3800;
+    rig_state->gpr[7] = RESULTS + 3900;
+    rig_state->ctr = MANY;
+    rig_run_words(code, n);
+    ppc_fp_settle(rig_state);
+    memcpy(outcome->vsr, rig_state->vsr, sizeof(outcome->vsr));
+    outcome->fpscr = rig_state->fpscr;
+    memcpy(outcome->memory, rig_ram + RESULTS + 3900, sizeof(outcome->memory));
+}
+
+/* What loops carry, and store late, is what the same instructions leave where each iteration has its own. */
+static void a_loop_is_its_iterations(void)
+{
+    enum { LOOPS = 400, AROUND = 3 };
+    unsigned seed = g_test_rand_int();
+    bool vsx = ppc_is_64bit(rig_cpu);
+    GRand *rand = g_rand_new_with_seed(seed);
+
+    for (unsigned loop = 0; loop < LOOPS; loop++) {
+        uint32_t words[1 + MANY * (MAX_BODY + AROUND)] = { MTFSB1(XX) };
+        unsigned n = g_rand_int_range(rand, 2, MAX_BODY), one = n + 2;
+        static Outcome of_loop, of_copies;
+        uint64_t numbers[MANY + 8];
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
+            numbers[i] = random_number(rand);
+        }
+        words[1] = LFD(1, 0, 6);
+        for (unsigned i = 1; i < n; i++) {
+            words[1 + i] = random_word(rand, vsx);
+        }
+        words[1 + n] = ADDI(6, 6, 8);
+        words[2 + n] = ADDI(7, 7, 8);
+        words[3 + n] = BC(16, 0, -4 * (int)one);
+        run_body(words, one + 2, numbers, vsx, &of_loop);
+        for (unsigned i = 1; i < MANY; i++) {
+            memcpy(words + 1 + i * one, words + 1, one * sizeof(*words));
+        }
+        run_body(words, 1 + MANY * one, numbers, vsx, &of_copies);
+        if (memcmp(&of_loop, &of_copies, sizeof(of_loop)) != 0) {
+            for (unsigned i = 0; i < one + 1; i++) {
+                g_printerr("%08x ", words[1 + i]);
+            }
+            for (unsigned i = 0; i < 64; i++) {
+                for (unsigned k = 0; k < 2; k++) {
+                    if (of_loop.vsr[i][k] != of_copies.vsr[i][k]) {
+                        g_printerr("vsr%u[%u] %016" PRIx64 " not %016" PRIx64 "\n", i, k, of_loop.vsr[i][k], of_copies.vsr[i][k]);
+                    }
+                }
+            }
+            g_error("seed %u, loop %u: fpscr %08" PRIx64 ", not %08" PRIx64 "; memory %s", seed, loop, of_loop.fpscr, of_copies.fpscr,
+                    memcmp(of_loop.memory, of_copies.memory, sizeof(of_loop.memory)) ? "differs" : "is the same");
+        }
+    }
+    g_rand_free(rand);
+}
+
 /* At any address, so that one of them lies on two pages. */
 static void vectors_go_over_the_end_of_a_page(void)
 {
@@ -203,6 +318,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/fp-traps/tiny", tiny_numbers_are_right);
     g_test_add_func("/ppc/fp-traps/loop", a_sum_goes_round_a_loop);
     g_test_add_func("/ppc/fp-traps/loop/device", a_sum_goes_round_a_loop_with_a_device);
+    g_test_add_func("/ppc/fp-traps/loop/random", a_loop_is_its_iterations);
     g_test_add_func("/ppc/fp-traps/vectors", vectors_go_over_the_end_of_a_page);
     g_test_add_func("/ppc/fp-traps/vectors/device", a_device_sees_one_access_after_the_other);
     return g_test_run();
