@@ -334,8 +334,23 @@ uint64_t ppc_helper_fp_settled(PpcState *s, uint64_t a, uint64_t b, uint64_t c, 
     return s->fpscr;
 }
 
+/* As mark_word in fp_ops.c; what the helper has done stays as it is. */
+static void emit_mark(PpcTranslator *tr, int32_t t, IrVal operand)
+{
+    IrBlock *ir = tr->ir;
+    IrVal zero = ppc_const(tr, IR_I64, 0), word = ir_op2(ir, IR_and, IR_I64, ir_get_field(ir, IR_I64, t), ppc_const(tr, IR_I64, UINT32_MAX));
+    IrVal negative = ir_op2(ir, IR_shr, IR_I64, operand, ppc_const(tr, IR_I8, 63));
+    IrVal minus_zero = ir_select(ir, IR_I64, ir_setcond(ir, COND_EQ, IR_I64, word, zero), negative, zero);
+    IrVal mark = ir_op2(ir, IR_or, IR_I64, minus_zero, ppc_const(tr, IR_I64, FP_WORD_MARK));
+
+    G_STATIC_ASSERT(FP_WORD_MINUS_ZERO == 1);
+    ir_put_field(ir, IR_I64, t, ir_op2(ir, IR_or, IR_I64, word, ir_op2(ir, IR_shl, IR_I64, mark, ppc_const(tr, IR_I8, 32))));
+}
+
 bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
 {
+    IrVal operand = { 0 };
+    bool marks;
     IrFast f;
 
     if (emit_control(tr, in, slowly) || emit_read(tr, in)) {
@@ -359,7 +374,14 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
         supersede(tr);
         f.record = true;
     }
+    marks = f.kind == FAST_TO_INT && f.size == 4 && fp_marks_words(tr->s);
+    if (marks) {
+        operand = ir_get_field(tr->ir, IR_I64, f.b);
+    }
     ir_fast(tr->ir, &f);
+    if (marks) {
+        emit_mark(tr, f.t, operand);
+    }
     return true;
 }
 

@@ -2,6 +2,7 @@
  * Scalar floating point: opcodes 59 and 63 (Power ISA, book I, 4.6), in exact integer arithmetic.
  */
 #include "fp.h"
+#include "target/ppc/internal.h"
 
 #define SIGN UINT64_C(0x8000000000000000)
 
@@ -208,12 +209,29 @@ uint64_t fp_convert_to_int(const FpFormat *format, U128 bits, unsigned width, bo
     return fp_to_int(x, round, low, high, flags);
 }
 
-/* The upper word of a converted word is undefined: what processors before POWER7 and QEMU leave there differs. */
+/* The upper word of a converted word is undefined: what processors before POWER7 and QEMU leave there differs; of G3s it is known. */
+bool fp_marks_words(const PpcState *s)
+{
+    unsigned version = s->model->pvr >> 16;
+
+    return version == 0x0008 || version == 0x7000 || version == 0x7002;
+}
+
+static uint64_t mark_word(uint64_t r, bool negative)
+{
+    uint32_t mark = FP_WORD_MARK | (negative && !(uint32_t)r ? FP_WORD_MINUS_ZERO : 0);
+
+    return (uint64_t)mark << 32 | (uint32_t)r;
+}
+
 static void to_int(PpcState *s, uint32_t insn, unsigned width, bool is_unsigned, FpRound round)
 {
     uint32_t flags = 0;
-    uint64_t r = fp_convert_to_int(&fp_double, s->vsr[field_b(insn)][0], width, is_unsigned, round, &flags);
+    uint64_t b = s->vsr[field_b(insn)][0], r = fp_convert_to_int(&fp_double, b, width, is_unsigned, round, &flags);
 
+    if (width == 32 && fp_marks_words(s)) {
+        r = mark_word(r, b >> 63);
+    }
     if (fp_note(s, flags, FP_SET_FR_FI)) {
         fp_put_scalar(s, field_t(insn), r);
     }

@@ -149,6 +149,37 @@ static void a_sum_goes_round_a_loop_with_a_device(void)
     g_assert_cmpuint(loads, ==, COUNT);
 }
 
+/* As Dolphin's hardware tests found it on a Broadway. */
+static void words_have_what_a_g3_leaves_beside_them(void)
+{
+    static const struct {
+        double from;
+        uint64_t want;
+    } cases[] = {
+        { 5.75, UINT64_C(0xfff8000000000005) }, { -3.25, UINT64_C(0xfff80000fffffffd) }, { 0, UINT64_C(0xfff8000000000000) },
+        { 0.25, UINT64_C(0xfff8000000000000) }, { -0.0, UINT64_C(0xfff8000100000000) }, { -0.25, UINT64_C(0xfff8000100000000) },
+        { 1e300, UINT64_C(0xfff800007fffffff) }, { -1e300, UINT64_C(0xfff8000080000000) }, { NAN, UINT64_C(0xfff8000080000000) },
+    };
+
+    if (!fp_marks_words(rig_state)) {
+        g_test_skip("no G3");
+        return;
+    }
+    for (unsigned xx = 0; xx < 2; xx++) { /* by the helper, and by the host */
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+            rig_reset(MSR_FP);
+            memcpy(&rig_state->vsr[1][0], &cases[i].from, 8);
+            if (xx) {
+                RIG_RUN(MTFSB1(XX), X_(63, 2, 0, 1, 15) /* fctiwz */, X_(63, 1, 0, 1, 15));
+            } else {
+                RIG_RUN(NOP, X_(63, 2, 0, 1, 15), X_(63, 1, 0, 1, 15));
+            }
+            g_assert_cmphex(rig_state->vsr[2][0], ==, cases[i].want);
+            g_assert_cmphex(rig_state->vsr[1][0], ==, cases[i].want);
+        }
+    }
+}
+
 enum { MANY = 60, MAX_BODY = 16, FPRS = 7 };
 
 static uint32_t random_word(GRand *rand, bool vsx)
@@ -318,6 +349,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/fp-traps/tiny", tiny_numbers_are_right);
     g_test_add_func("/ppc/fp-traps/loop", a_sum_goes_round_a_loop);
     g_test_add_func("/ppc/fp-traps/loop/device", a_sum_goes_round_a_loop_with_a_device);
+    g_test_add_func("/ppc/fp-traps/words", words_have_what_a_g3_leaves_beside_them);
     g_test_add_func("/ppc/fp-traps/loop/random", a_loop_is_its_iterations);
     g_test_add_func("/ppc/fp-traps/vectors", vectors_go_over_the_end_of_a_page);
     g_test_add_func("/ppc/fp-traps/vectors/device", a_device_sees_one_access_after_the_other);
