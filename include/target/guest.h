@@ -89,7 +89,7 @@ typedef struct ReadyMode {
     void *tlb_load, *tlb_store, *jump_cache, *chosen;
 } ReadyMode;
 #define READY_NONE  UINT64_MAX
-#define READY_MODES 2
+#define READY_MODES 4
 
 typedef struct GuestOps {
     TcgTarget tcg;

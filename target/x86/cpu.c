@@ -170,7 +170,7 @@ static bool x86_init(Cpu *cpu, const char *model, GError **error)
         return false;
     }
     s->apic_id = topology_id(cpu->index);
-    s->seg_memo[S_ES].key = s->seg_memo[S_DS].key = UINT32_MAX;
+    s->seg_memo[S_ES].key = s->seg_memo[S_DS].key = s->seg_memo[S_FS].key = UINT32_MAX;
     x86_tsc_start();
     return true;
 }

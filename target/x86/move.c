@@ -1,5 +1,6 @@
 /* Data movement: MOV and its relatives, XCHG, LEA, CMOVcc, SETcc, conversions, segment registers. */
 #include "target/x86/insns.h"
+#include "target/x86/syscall.h"
 
 #define NONE ((IrVal){0})
 
@@ -268,19 +269,13 @@ static void pop_by_helper(X86Translator *tr, X86Insn *in)
     x86_stack_move(tr, x86_size(in->type));
 }
 
-/*
- * Kernels load DS and ES at each entry with what they have already. The block goes on if the selector and its descriptor
- * are those of the last load, and the register still has what that gave; otherwise `by_helper` does the instruction.
- */
-static bool load_seg_again(X86Translator *tr, X86Insn *in, int seg, IrVal selector, X86Emit *by_helper)
+/* Not zero: the descriptor is another than that of the last load. Another selector is up to `by_helper`. */
+static IrVal memo_differs(X86Translator *tr, X86Insn *in, int seg, IrVal selector, X86Emit *by_helper)
 {
     IrBlock *ir = tr->ir;
     const uint32_t memo = offsetof(X86State, seg_memo[seg]);
     IrVal wide, room, addr, diff, loaded;
 
-    if ((seg != S_DS && seg != S_ES) || tr->cs64 || !tr->pe || tr->vm || tr->cpl == 3 || x86_each_insn_exits(tr)) {
-        return false;
-    }
     wide = ir_zext(ir, IR_I32, IR_I16, selector);
     /* Negative: beyond the table's limit, which has 16 bits. */
     room = ir_op2(ir, IR_sub, IR_I32, ir_get_field(ir, IR_I32, offsetof(X86State, gdtr.limit)),
@@ -291,7 +286,23 @@ static bool load_seg_again(X86Translator *tr, X86Insn *in, int seg, IrVal select
     addr = ir_op2(ir, IR_and, IR_I32, wide, x86_const(tr, IR_I32, 0xfff8));
     addr = ir_op2(ir, IR_add, IR_I32, addr, ir_get_field(ir, IR_I32, offsetof(X86State, gdtr.base)));
     loaded = ir_load(ir, IR_I64, addr, 0, 0);
-    diff = ir_op2(ir, IR_xor, IR_I64, loaded, ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, raw)));
+    return ir_op2(ir, IR_xor, IR_I64, loaded, ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, raw)));
+}
+
+/*
+ * Kernels load DS and ES at each entry with what they have already. The block goes on if the selector and its descriptor
+ * are those of the last load, and the register still has what that gave; otherwise `by_helper` does the instruction.
+ */
+static bool load_seg_again(X86Translator *tr, X86Insn *in, int seg, IrVal selector, X86Emit *by_helper)
+{
+    IrBlock *ir = tr->ir;
+    const uint32_t memo = offsetof(X86State, seg_memo[seg]);
+    IrVal diff, loaded;
+
+    if ((seg != S_DS && seg != S_ES) || tr->cs64 || !tr->pe || tr->vm || tr->cpl == 3 || x86_each_insn_exits(tr)) {
+        return false;
+    }
+    diff = memo_differs(tr, in, seg, selector, by_helper);
     loaded = ir_op2(ir, IR_xor, IR_I64, ir_get_field(ir, IR_I64, offsetof(X86State, seg[seg].limit)),
                     ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, seg.limit)));
     diff = ir_op2(ir, IR_or, IR_I64, diff, loaded);
@@ -299,6 +310,44 @@ static bool load_seg_again(X86Translator *tr, X86Insn *in, int seg, IrVal select
                     ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, seg.base)));
     diff = ir_op2(ir, IR_or, IR_I64, diff, loaded);
     x86_emit_other_if(tr, in, COND_NE, IR_I64, diff, x86_const(tr, IR_I64, 0), by_helper);
+    return true;
+}
+
+/*
+ * 32-bit kernels load FS at each entry, and give it back, which changes a bit of the mode. Where the helper has left what that comes to
+ * (X86State.call), the block ends in the other mode without it.
+ */
+static bool load_fs(X86Translator *tr, X86Insn *in, IrVal selector, X86Emit *by_helper)
+{
+    X86CallKind kind = tr->mode & MODE_FLAT_FS ? CALL_NO_FS : CALL_FS;
+    const uint32_t memo = offsetof(X86State, seg_memo[S_FS]);
+    IrBlock *ir = tr->ir;
+    IrVal ready, ac, diff, limit, base;
+
+    if (tr->mode & MODE_LMA || !x86_call_may_be_ready(tr->mode) || tr->cpl || tr->cs_base || x86_each_insn_exits(tr)) {
+        return false;
+    }
+    ready = ir_op2(ir, IR_xor, IR_I64, ir_get_field(ir, IR_I64, CALL_FIELD(kind, mode.from)), x86_const(tr, IR_I64, tr->mode));
+    ac = ir_op2(ir, IR_and, IR_I32, ir_get(ir, IR_I32, SLOT_EFLAGS), x86_const(tr, IR_I32, EFL_AC)); /* of the mode of accesses */
+    ready = ir_op2(ir, IR_or, IR_I64, ready, ir_zext(ir, IR_I64, IR_I32, ac));
+    x86_emit_other_if(tr, in, COND_NE, IR_I64, ready, x86_const(tr, IR_I64, 0), by_helper);
+    if (kind == CALL_FS) {
+        diff = memo_differs(tr, in, S_FS, selector, by_helper);
+        limit = ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, seg.limit));
+        base = ir_get_field(ir, IR_I64, memo + offsetof(X86SegMemo, seg.base));
+    } else {
+        IrVal wide = ir_zext(ir, IR_I64, IR_I16, selector);
+
+        diff = ir_op2(ir, IR_and, IR_I64, wide, x86_const(tr, IR_I64, 0xfffc));
+        limit = ir_op2(ir, IR_shl, IR_I64, wide, x86_const(tr, IR_I8, 32));
+        base = x86_const(tr, IR_I64, 0);
+    }
+    x86_emit_other_if(tr, in, COND_NE, IR_I64, diff, x86_const(tr, IR_I64, 0), by_helper);
+    ir_put_field(ir, IR_I64, offsetof(X86State, seg[S_FS].limit), limit);
+    ir_put_field(ir, IR_I64, offsetof(X86State, mode_flags), ir_get_field(ir, IR_I64, CALL_FIELD(kind, to)));
+    ir_put_field(ir, IR_I64, offsetof(X86State, hot.jump_cache), ir_get_field(ir, IR_I64, CALL_FIELD(kind, mode.jump_cache)));
+    ir_put_field(ir, IR_I64, offsetof(X86State, chosen), ir_get_field(ir, IR_I64, CALL_FIELD(kind, mode.chosen)));
+    ir_put(ir, IR_I64, SLOT_FS_BASE, base);
     return true;
 }
 
@@ -341,6 +390,10 @@ void x86_emit_mov_to_seg(X86Translator *tr, X86Insn *in)
     if (load_seg_again(tr, in, seg, selector, mov_by_helper)) {
         return;
     }
+    if (seg == S_FS && load_fs(tr, in, selector, mov_by_helper)) {
+        x86_end_next(tr, in);
+        return;
+    }
     x86_emit_load_seg(tr, in, seg, selector);
     end_after_seg(tr, in, seg, true);
 }
@@ -375,6 +428,11 @@ void x86_emit_pop_seg(X86Translator *tr, X86Insn *in)
 
     if (load_seg_again(tr, in, seg, selector, pop_by_helper)) {
         x86_stack_move(tr, size);
+        return;
+    }
+    if (seg == S_FS && load_fs(tr, in, selector, pop_by_helper)) {
+        x86_stack_move(tr, size);
+        x86_end_next(tr, in);
         return;
     }
     x86_emit_load_seg(tr, in, seg, selector);

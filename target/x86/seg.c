@@ -1,5 +1,5 @@
 /* Descriptors, segment registers and stacks (SDM vol. 3, chapters 3 and 5). */
-#include "target/x86/system.h"
+#include "target/x86/syscall.h"
 #include "util/bits.h"
 
 void stack_current(const X86State *s, Stack *k)
@@ -262,8 +262,13 @@ void seg_load_protected(X86State *s, X86Segment *out, int seg, uint16_t selector
     }
     desc_set_accessed(s, &d, ra);
     seg_from_descriptor(out, selector, &d);
-    if ((seg == S_DS || seg == S_ES) && !(selector & 4) && desc_dpl(&d) == 3) {
-        s->seg_memo[seg] = (X86SegMemo){ selector, 0, (uint64_t)d.high << 32 | d.low, *out };
+    if (!(selector & 4) && (((seg == S_DS || seg == S_ES) && desc_dpl(&d) == 3) || (seg == S_FS && cpl == 0))) {
+        X86SegMemo memo = { selector, 0, (uint64_t)d.high << 32 | d.low, *out };
+
+        if (seg == S_FS && (memo.key != s->seg_memo[seg].key || memo.raw != s->seg_memo[seg].raw)) {
+            s->call[CALL_FS].mode.from = READY_NONE; /* it was another one's, that has all of memory perhaps */
+        }
+        s->seg_memo[seg] = memo;
     }
 }
 
@@ -294,6 +299,7 @@ uint64_t helper_load_seg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
 {
     int seg = a;
     uint16_t selector = b;
+    uint64_t from = s->mode_flags;
 
     if (!(s->cr0 & CR0_PE)) {
         x86_load_real_segment(s, seg, selector);
@@ -307,6 +313,9 @@ uint64_t helper_load_seg(X86State *s, uint64_t a, uint64_t b, uint64_t c, uint64
     }
     if (seg <= S_DS || !(s->mode_flags & MODE_CS64)) {
         x86_update_segment(s, seg);
+    }
+    if (seg == S_FS && s->mode_flags != from) {
+        x86_keep_fs(s, from);
     }
     return 0;
 }

@@ -73,6 +73,18 @@ static void keep_call(X86State *s, X86CallKind kind, uint64_t from)
     }
 }
 
+void x86_keep_fs(X86State *s, uint64_t from)
+{
+    X86CallKind kind = s->mode_flags & MODE_FLAT_FS ? CALL_FS : CALL_NO_FS;
+    X86Call *call = &s->call[kind];
+
+    if ((from ^ s->mode_flags) == MODE_FLAT_FS && !s->cpl && x86_call_may_be_ready(from) && !is_long(s) && engine.keep_mode &&
+        !s->published_base && s->published_mmu == MMU_KERNEL && engine.keep_mode(s->hot.cpu, kind, &call->mode)) {
+        call->to = s->mode_flags;
+        call->mode.from = from;
+    }
+}
+
 uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     uint16_t selector = s->star >> 32;

@@ -7,8 +7,6 @@
 #include "target/x86/insns.h"
 #include "target/x86/syscall.h"
 
-#define CALL_FIELD(kind, field) (offsetof(X86State, call) + (kind) * sizeof(X86Call) + offsetof(X86Call, field))
-
 static IrVal get_field(X86Translator *tr, IrType type, uint32_t offset)
 {
     return ir_get_field(tr->ir, type, offset);

@@ -42,6 +42,62 @@
         jne     fail
         .endm
 
+        # A descriptor that has all of memory, and one that has less, each in turn with none and with another.
+        .macro  fs_goes number, low, high, place
+        movb    $\number, NUMBER
+        mov     $TIMES, %ebp
+1:      movl    $\low, GDT + 0x78
+        movl    $\high, GDT + 0x7c
+        pushl   $0x7b
+        popl    %fs
+        cmpl    $0x1234, %fs:\place
+        jne     fail
+        no_fs
+        mov     $0x7b, %eax
+        mov     %eax, %fs
+        cmpl    $0x1234, %fs:\place
+        jne     fail
+        no_fs
+        dec     %ebp
+        jnz     1b
+        .endm
+
+        .macro  fs_ends number, low, high
+        movb    $\number, NUMBER
+        mov     $TIMES, %ebp
+1:      movl    $\low, GDT + 0x78
+        movl    $\high, GDT + 0x7c
+        mov     $0x7b, %eax
+        mov     %eax, %fs
+        cmpl    $0x1234, %fs:0x5f0
+        jne     fail
+        fs_faults
+        no_fs
+        mov     $0x23, %eax
+        mov     %eax, %fs
+        cmpl    $0x1234, %fs:0x5f0
+        jne     fail
+        mov     $0x7b, %eax
+        mov     %eax, %fs
+        fs_faults
+        dec     %ebp
+        jnz     1b
+        .endm
+
+        .macro  no_fs
+        pushl   $0
+        popl    %fs
+        fs_faults
+        .endm
+
+        .macro  fs_faults
+        movl    $2f + BASE, RESUME
+        mov     %esp, STACK_KEPT
+        mov     %fs:0x2000, %eax
+        jmp     fail
+2:      was     VECTOR, 13
+        .endm
+
         # SYSEXIT to a piece, so many times; what it ends by, at which level.
         .macro  exit32 number, piece, vector, cs
         movb    $\number, NUMBER
@@ -135,6 +191,21 @@ start:  cli
         movl    $0x10, TSS + 8
         mov     $0x80, %ax
         ltr     %ax
+
+# 18 to 1f: FS, as kernels of 32 bits load it: all of memory, nothing, a little; a descriptor that changes
+        movl    $0x1234, 0x5f0
+        fs_goes 0x18, 0x0000ffff, 0x00cff300, 0x5f0
+        fs_goes 0x19, 0x0100ffff, 0x00cff300, 0x4f0
+        fs_ends 0x1a, 0x00000fff, 0x0040f300
+        fs_goes 0x1b, 0x0000ffff, 0x00cff300, 0x5f0
+        fs_ends 0x1c, 0x00000fff, 0x0040f300
+        mov     $0x23, %eax
+        mov     %eax, %fs
+        fs_ends 0x1d, 0x00000fff, 0x0040f300
+        movl    $0x00000fff, GDT + 0x78
+        movl    $0x0040f300, GDT + 0x7c
+        xor     %eax, %eax
+        mov     %eax, %fs
 
 # 20 to 2f: SYSENTER and SYSEXIT. GS counts at CPL 3.
         set_msr 0x174, 8

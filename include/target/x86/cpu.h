@@ -128,7 +128,7 @@ typedef struct X86Svm {
     } host;
 } X86Svm;
 
-/* What a system call, or the return of one, comes to from some mode; see target/x86/syscall.c. */
+/* What a system call, the return of one, or a load of FS by a 32-bit kernel comes to from some mode; see target/x86/syscall.c. */
 typedef struct X86Call {
     ReadyMode mode;
     uint64_t to;         /* mode_flags behind it */
@@ -224,7 +224,7 @@ typedef struct X86State {
     unsigned published_mmu;
     void *chosen;            /* GuestOps.chosen_offset */
     X86Call call[READY_MODES];
-    X86SegMemo seg_memo[4];  /* of ES and DS */
+    X86SegMemo seg_memo[5];  /* of ES, DS and FS, the last by CPL 0 */
     const X86Exception *delivering; /* the event whose handler is being entered */
     bool catching;          /* x86_raise jumps to catch_point instead of unwinding */
     void *catch_point[5];   /* of __builtin_setjmp */
