@@ -361,25 +361,39 @@ bool code_page_is_hot(const CodePage *cp, unsigned offset)
     return has_bit(cp->hot, offset);
 }
 
-void code_is_hot(const PageEntry *entry, const uint8_t *host)
+static void kill_at(CodePage *cp, const PageEntry *entry, const uint8_t *host)
 {
-    uint64_t page = entry_page(entry);
-    unsigned offset = (uintptr_t)host & (GUEST_PAGE_SIZE - 1);
-    CodePage *cp;
-
-    g_mutex_lock(&tb_lock);
-    cp = code_page(entry->ram, page, false);
-    if (cp && cp->first && !has_bit(cp->hot, offset)) {
-        for (Block *block = cp->first, *next; block; block = next) {
-            next = block->page_next[list_of(block, entry->ram, page)];
-            if (block->host == host) {
-                code_block_kill(block);
-            }
+    for (Block *block = cp->first, *next; block; block = next) {
+        next = block->page_next[list_of(block, entry->ram, entry_page(entry))];
+        if (block->host == host) {
+            code_block_kill(block);
         }
-        set_bit(&cp->hot, offset); /* last: a page whose only block this was has forgotten all */
-        code_stats.hot++;
     }
-    g_mutex_unlock(&tb_lock);
+}
+
+bool code_is_hot(const PageEntry *entry, const uint8_t *host)
+{
+    unsigned offset = (uintptr_t)host & (GUEST_PAGE_SIZE - 1);
+    CodePage *cp = code_page(entry->ram, entry_page(entry), false);
+
+    if (!cp || !cp->first || has_bit(cp->hot, offset)) {
+        return false;
+    }
+    kill_at(cp, entry, host);
+    set_bit(&cp->hot, offset); /* last: a page whose only block this was has forgotten all */
+    code_stats.hot++;
+    return true;
+}
+
+void code_is_not_hot(const PageEntry *entry, const uint8_t *host)
+{
+    unsigned offset = (uintptr_t)host & (GUEST_PAGE_SIZE - 1);
+    CodePage *cp = code_page(entry->ram, entry_page(entry), false);
+
+    if (cp && has_bit(cp->hot, offset)) {
+        cp->hot[offset / 64] &= ~(UINT64_C(1) << offset % 64);
+        kill_at(cp, entry, host);
+    }
 }
 
 /* Of all threads, as all vCPUs share what is counted; in microseconds. */
@@ -534,11 +548,16 @@ void code_block_register_code(Block *block)
     block->code->engine = block;
 }
 
-/* Blocks lie in the same order in both parts of a region. */
+static bool begins_before(const HostBlock *block, bool is_cold, uintptr_t host_pc)
+{
+    return (uintptr_t)(is_cold ? block->cold : block->code) < host_pc;
+}
+
+/* Blocks lie in the same order in both parts of a region. Most often one that was made just now is asked for. */
 static const HostBlock *find_host_pc(uintptr_t host_pc)
 {
     RegionIndex *index;
-    uint32_t low = 0, high;
+    uint32_t low = 0, high, step;
     bool is_cold;
 
     if (!regions || !tcg_is_code(host_pc)) {
@@ -550,12 +569,15 @@ static const HostBlock *find_host_pc(uintptr_t host_pc)
     if (!high) {
         return NULL;
     }
+    for (step = 1; step < high && !begins_before(index->blocks[high - step], is_cold, host_pc); step *= 2) {
+        high -= step;
+    }
+    low = step < high ? high - step : 0;
     /* The last one that begins at or below. A return address may be right behind a block's code. */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        const HostBlock *block = index->blocks[middle];
 
-        if ((uintptr_t)(is_cold ? block->cold : block->code) < host_pc) {
+        if (begins_before(index->blocks[middle], is_cold, host_pc)) {
             low = middle;
         } else {
             high = middle;

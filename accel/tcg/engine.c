@@ -189,6 +189,9 @@ static bool start_cpu(Cpu *cpu, GError **error)
         *ec->chosen = &ec->general;
         ec->watchpoints = g_array_new(FALSE, FALSE, sizeof(Watchpoint));
         cpu->engine = ec;
+        if (cpu == cpu_get(0)) {
+            hot_start(ec);
+        }
         if (ec->ops->tcg.use_fp_traps) {
             tcg_fp_traps_init(cpu->state);
         }

@@ -1,18 +1,77 @@
 /*
- * Which blocks of processes take a good part of the time, found by where the guest is when it is interrupted.
+ * Which blocks take a good part of the time, found by where the guest is when it is interrupted.
  *
  * TcgSites has room for the accesses of a few hundred instructions. A loop that fits runs up to twice as fast with it; a compiler,
  * whose time goes into a hundred thousand blocks, would do nothing but replace entries. So blocks are made without sites until one is
  * met twice within a few interrupts of its vCPU's. Blocks that count their runs would be found sooner, but the counting costs more
  * than is won: a fifth of that compiler's time.
+ *
+ * Sites are for processes. Before there is one, they are for what runs then, above all the decompressor that a kernel brings along. Its
+ * blocks with sites are dropped when the first process comes: they would look at that one's pages.
  */
 #include "accel/tcg/internal.h"
+
+/* Where blocks of the system's modes were made anew. Under tb_lock. */
+typedef struct HotPlace {
+    PageEntry page;
+    const uint8_t *host;
+} HotPlace;
+
+static HotPlace system_places[512];
+static unsigned n_system_places;
+static _Atomic bool process_came;
+
+bool hot_before_processes(const EngineCpu *ec)
+{
+    return ec->ops->system_sites && engine_options.sites == SITES_HOT && !atomic_load_explicit(&process_came, memory_order_relaxed);
+}
+
+void hot_process_comes(EngineCpu *ec)
+{
+    tcg_fp_sync(ec->cpu->state);
+    g_mutex_lock(&tb_lock);
+    atomic_store(&process_came, true);
+    for (unsigned i = 0; i < n_system_places; i++) {
+        code_is_not_hot(&system_places[i].page, system_places[i].host);
+    }
+    n_system_places = 0;
+    g_mutex_unlock(&tb_lock);
+}
+
+/* A kernel's decompressor runs without interrupts. Where vCPUs sleep, less and less often. */
+static gboolean ask_for_samples(void *opaque)
+{
+    enum { SHORTEST = 4, LONGEST = 1024 };
+    static unsigned wait = SHORTEST;
+    bool runs = false;
+
+    for (int i = 0; i < cpu_count(); i++) {
+        EngineCpu *ec = cpu_get(i)->engine;
+
+        if (tcg_active() && ec && !hot_before_processes(ec)) {
+            return G_SOURCE_REMOVE;
+        }
+        if (tcg_active() && ec && atomic_load(&ec->in_code)) {
+            atomic_store(&ec->cpu->hot->poll, -1);
+            runs = true;
+        }
+    }
+    wait = runs ? SHORTEST : MIN(2 * wait, LONGEST);
+    g_timeout_add(wait, ask_for_samples, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+void hot_start(const EngineCpu *ec)
+{
+    if (hot_before_processes(ec) && !engine_options.interpret) {
+        ask_for_samples(NULL);
+    }
+}
 
 /* Where the code of the next block is, if that is known without a walk. */
 static const PageEntry *page_of_next(EngineCpu *ec, const BlockKey *key)
 {
-    uint64_t tag = ((key->base + key->pc) & PAGE_MASK) | chosen(ec)->fetch_mode;
-    const PageEntry *entry = pages_find(&ec->context->pages, tag);
+    const PageEntry *entry = mmu_known_page(ec, ((key->base + key->pc) & PAGE_MASK) | chosen(ec)->fetch_mode);
 
     return entry && entry->host && entry->prot & PROT_FETCH ? entry : NULL;
 }
@@ -22,9 +81,9 @@ void hot_sample(EngineCpu *ec)
     const PageEntry *entry;
     const uint8_t *host;
     BlockKey key = { 0 };
-    bool met = false;
+    bool met = false, system = ec->ops->system_modes >> chosen(ec)->mode & 1;
 
-    if (engine_options.sites != SITES_HOT || ec->ops->system_modes >> chosen(ec)->mode & 1) {
+    if (engine_options.sites != SITES_HOT || (system && !hot_before_processes(ec))) {
         return;
     }
     ec->ops->block_key(ec->cpu, &key);
@@ -36,7 +95,13 @@ void hot_sample(EngineCpu *ec)
         met |= ec->samples[i] == host;
     }
     if (met) {
-        code_is_hot(entry, host);
+        g_mutex_lock(&tb_lock);
+        if (!system) {
+            code_is_hot(entry, host);
+        } else if (hot_before_processes(ec) && n_system_places < G_N_ELEMENTS(system_places) && code_is_hot(entry, host)) {
+            system_places[n_system_places++] = (HotPlace){ *entry, host };
+        }
+        g_mutex_unlock(&tb_lock);
     }
     ec->samples[ec->n_samples++ % G_N_ELEMENTS(ec->samples)] = host;
 }

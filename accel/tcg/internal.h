@@ -460,6 +460,11 @@ extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
 
 /* hot.c: a block was left at its poll, and the vCPU is to go on there. Blocks are in use. */
 void hot_sample(EngineCpu *ec);
+void hot_start(const EngineCpu *ec); /* the first vCPU is there */
+/* Whether no vCPU has been in a mode of processes yet: blocks of the system's may have sites. */
+bool hot_before_processes(const EngineCpu *ec);
+/* One is about to be. From here on there are no such blocks. */
+void hot_process_comes(EngineCpu *ec);
 
 /* smc.c */
 /* Before a store to bytes that blocks cover: drops those blocks. May not return. */
@@ -509,8 +514,10 @@ bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last);
 bool code_page_is_scattered(const CodePage *cp, unsigned offset);
 /* Whether a block that begins at this offset within a page takes a good part of the time. */
 bool code_page_is_hot(const CodePage *cp, unsigned offset);
-/* Blocks that begin here do, and are to be made anew. Takes tb_lock; blocks are in use. */
-void code_is_hot(const PageEntry *entry, const uint8_t *host);
+/* Blocks that begin here do, and are to be made anew; false: that is known. */
+bool code_is_hot(const PageEntry *entry, const uint8_t *host);
+/* Those that begin here are made as they were before. */
+void code_is_not_hot(const PageEntry *entry, const uint8_t *host);
 /* A place in the code of a block has met many new pages. Takes tb_lock; the block is in use. */
 void code_site_tired(TcgSiteUse *use);
 void blocks_kill_range(RamBlock *ram, uint64_t page, unsigned first, unsigned last);

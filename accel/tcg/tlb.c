@@ -187,6 +187,13 @@ static void sites_clear(Tlb *tlb)
     }
 }
 
+static void sites_drop_page(Tlb *tlb, uint64_t page)
+{
+    if (tlb->sites) {
+        tcg_sites_drop_page(tlb->sites, page);
+    }
+}
+
 /* Empties everything, whatever the lists say. */
 static void tlb_wipe(Tlb *tlb)
 {
@@ -241,13 +248,20 @@ void tlb_clear(Tlb *tlb, bool keep_global)
     }
 }
 
-/* Sites are of one mode, so that a system call leaves them alone: the kernel's blocks have none. */
+/*
+ * Sites are of one mode, so that a system call leaves them alone: the kernel's blocks have none. Those of what runs before
+ * the first process, such as a kernel's decompressor, have; they go when it comes.
+ */
 static void sites_hand_over(EngineCpu *ec, Tlb *tlb)
 {
     TcgSites *sites = tcg_sites(ec->cpu->hot);
+    bool system = ec->ops->system_modes >> chosen(ec)->mode & 1;
 
-    if (tlb == ec->sites_of || ec->ops->system_modes >> chosen(ec)->mode & 1) {
+    if (tlb == ec->sites_of || (system && !hot_before_processes(ec))) {
         return;
+    }
+    if (!system && hot_before_processes(ec)) {
+        hot_process_comes(ec);
     }
     if (ec->sites_of) {
         tcg_sites_clear(sites);
@@ -300,7 +314,7 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
     }
     if (store && entry->prot & PROT_LOAD && !(atomic_load(entry->flags) & PAGE_CODE)) { /* groups of accesses load by it too */
         if (tlb->store[index].tag != TLB_INVALID && tlb->store[index].tag != page) {
-            sites_clear(tlb); /* tlb_drop_flagged_stores notes writes to pages that the table has */
+            sites_drop_page(tlb, tlb->store[index].tag); /* tlb_drop_flagged_stores notes writes to pages that the table has */
         }
         tlb->store[index] = (TlbEntry){ page, addend };
         tlb->store_flags[index] = entry->flags;
@@ -316,7 +330,7 @@ void tlb_drop_page(Tlb *tlb, uint64_t page)
     if (!tlb->load) {
         return;
     }
-    sites_clear(tlb);
+    sites_drop_page(tlb, page);
     index = tlb_index(tlb, page);
     if (tlb->load[index].tag == page) {
         tlb->load[index].tag = TLB_INVALID;

@@ -126,6 +126,9 @@ static bool may_use_sites(const Fetch *f)
     const PageEntry *entry = &f->page[0].entry;
     const CodePage *cp;
 
+    if (f->ec->ops->system_modes >> chosen(f->ec)->mode & 1 ? !hot_before_processes(f->ec) : !scratch->use_sites) {
+        return false;
+    }
     if (engine_options.sites != SITES_HOT || !entry->host) {
         return engine_options.sites == SITES_ALL;
     }
@@ -281,7 +284,7 @@ static void build_ir(Translation *t)
     t->ir = scratch;
     ops->translate(t);
     scratch->scattered = is_scattered;
-    scratch->use_sites = scratch->use_sites && may_use_sites(t->engine);
+    scratch->use_sites = may_use_sites(t->engine);
     if (log_enabled(LOG_IN_ASM)) {
         log_guest_code(t);
     }

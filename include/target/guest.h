@@ -111,6 +111,7 @@ typedef struct GuestOps {
     unsigned system_modes;
     /* Code of these modes may be linked over the ends of global pages, outside of virtual machines. */
     bool links_global;
+    bool system_sites; /* code of these modes always uses their tables, so that it may have sites before there are processes */
     /* The same in all worlds of global pages (address_space_id), which come one after the other rather than in turn. */
     bool links_worlds;
     /* Of a pointer in the state that says which mode of the engine's is current, if translated code changes modes; else 0. */

@@ -135,10 +135,11 @@ typedef struct TcgRuntime {
  * it is another one in each process (tcg_init), unknown to guests, and no address of this host's.
  * Only blocks with IrBlock.use_sites look at them.
  */
-enum { TCG_SITES = 176, TCG_SITE_GROUP = 16 };
+enum { TCG_SITES = 192, TCG_SITE_GROUP = 16 };
 
 typedef struct TcgSite {
     uint64_t page, addend, host; /* host: of the page */
+    uint64_t limit; /* accesses of its class begin before page + limit: on this page, or on a run of pages with one addend */
 } TcgSite;
 typedef struct TcgSites {
     struct TcgSiteUse *tired;                     /* a place of the code that met new pages so often, or NULL */
@@ -155,6 +156,7 @@ typedef struct TcgSiteUse {
     int32_t entry;     /* the TcgSite, from the state */
     uint8_t last;      /* distance of an access's last byte */
     uint8_t group;     /* in TcgSites.empty */
+    uint16_t largest;  /* access that uses the entry; 0: which has one page only */
     uint64_t pc;       /* of the instruction, as in the IR */
     int64_t since;     /* the engine's: when `left` was given */
     struct HostBlock *block;
@@ -163,6 +165,7 @@ enum { TCG_SITE_PATIENCE = 1024 }; /* what `left` begins with where IrBlock.scat
 TcgSites *tcg_sites(void *state);
 void tcg_sites_init(TcgSites *sites); /* before the first use */
 void tcg_sites_clear(TcgSites *sites);
+void tcg_sites_drop_page(TcgSites *sites, uint64_t page); /* entries that have it */
 
 /*
  * Of guests with TcgTarget.use_fp_traps: whether the host's floating-point exceptions are unmasked while translated code

@@ -138,6 +138,7 @@ const GuestOps x86_guest_ops = {
     .system_modes = 1 << MMU_KERNEL | 1 << MMU_KERNEL_AC,
     .links_global = true,
     .chosen_offset = offsetof(X86State, chosen),
+    .system_sites = true,
     .address_space_id = address_space_id,
     .walk = x86_walk,
     .raise_mmu_fault = x86_raise_mmu_fault,

@@ -109,7 +109,7 @@ static bool is_site(const Context *c, const LoopRoot *r)
 /* R13 = the addend of the page with all of the root's bytes; R14 = the lowest address. */
 static void check_root(Context *c, LoopRoot *r)
 {
-    Address addr = { .reg = R14, .size = 8 };
+    Address addr = { .reg = R14, .size = 8, .by_page = true };
     Asm *a = &c->a;
 
     emit_sum(c, &r->sum, r->low, R14, R11);

@@ -7,6 +7,9 @@
  * others, of the same class of sizes, which cost each other some misses and nothing else. Loads and stores do not share:
  * a page that can be read need not be one that can be written. Addresses that are known when the code is made share by page.
  *
+ * Where the next pages are at the next addresses of the host too, as a kernel's mostly are, an entry has the run of them. How far
+ * an access may be into it depends on its size: by its class, so that the shorter ones of a class miss the run's last bytes.
+ *
  * Where the engine keeps account of those that meet new pages all the time (IrBlock.scattered), every access is tried.
  */
 #include "backend.h"
@@ -17,9 +20,9 @@ typedef struct SiteClass {
 } SiteClass;
 
 static const SiteClass classes[] = { { 8, 0, 48 }, { 16, 96, 10 }, { 64, 116, 8 }, { 256, 132, 6 } };
-static const SiteClass of_known_pages = { 0, 144, 16 };
+static const SiteClass of_known_pages = { 0, 144, 16 }, of_one_page = { 0, 176, 8 };
 
-G_STATIC_ASSERT(TCG_SITES == 144 + 2 * 16);
+G_STATIC_ASSERT(TCG_SITES == 176 + 2 * 8);
 G_STATIC_ASSERT(AREA_SITES + sizeof(TcgSites) <= AREA_BITS);
 
 static Mem field(const TcgSiteUse *use, size_t offset)
@@ -76,41 +79,58 @@ bool site_wanted(const Context *c, const IrInsn *insn)
     return access ? access->steps : is_number(c, insn) || is_steady(c, insn->in[0], DEPTH);
 }
 
+static const SiteClass *class_of(unsigned size)
+{
+    const SiteClass *class = classes;
+
+    while (size > class->size) {
+        class++;
+    }
+    return class;
+}
+
 /* Entries go round, from one that depends on where the block is. */
 static unsigned choose_entry(Context *c, Address addr, unsigned size, bool is_store)
 {
-    const SiteClass *class = classes;
+    const SiteClass *class;
 
     if (addr.on_known_page) {
         return of_known_pages.first + is_store * of_known_pages.count + addr.page % of_known_pages.count;
     }
-    while (size > class->size) {
-        class++;
+    if (addr.by_page) {
+        class = &of_one_page;
+    } else {
+        class = class_of(size);
     }
     return class->first + is_store * class->count + (c->site_start + c->n_sites++) % class->count;
 }
 
-static TcgSiteUse *use_new(Context *c, unsigned entry, unsigned size)
+static TcgSiteUse *use_new(Context *c, Address addr, unsigned size, bool is_store)
 {
+    unsigned entry = choose_entry(c, addr, size, is_store);
     TcgSiteUse *use = &c->block->sites[c->block->n_sites++];
 
     g_assert(c->block->n_sites <= c->block->max_sites);
     *use = (TcgSiteUse){
         .left = c->ir->scattered ? TCG_SITE_PATIENCE : INT32_MAX,
         .entry = AREA_SITES + (int32_t)(G_STRUCT_OFFSET(TcgSites, site) + entry * sizeof(TcgSite)),
-        .last = size - 1, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
+        .last = size - 1, .largest = addr.by_page || addr.on_known_page ? 0 : class_of(size)->size, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
     };
     return use;
 }
 
 void site_check(Context *c, Site *site, Address addr, uint32_t retry, unsigned width, unsigned size, bool is_store, int t1)
 {
-    TcgSiteUse *use = use_new(c, choose_entry(c, addr, size, is_store), size);
+    TcgSiteUse *use = use_new(c, addr, size, is_store);
     Asm *a = &c->a;
 
     *site = (Site){ .retry = retry, .is_store = is_store, .addr = addr, .t1 = t1, .use = use };
     asm_alu(a, ALU_SUB, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, page))));
-    asm_alu_ri(a, ALU_CMP, 8, rm_reg(t1), 4096 - size + 1); /* not by the entry: others that use it may be smaller */
+    if (use->largest) {
+        asm_alu(a, ALU_CMP, 8, t1, rm_mem(field(use, G_STRUCT_OFFSET(TcgSite, limit))));
+    } else {
+        asm_alu_ri(a, ALU_CMP, 8, rm_reg(t1), 4096 - size + 1); /* not by the entry: others that use it may be smaller */
+    }
     site->jump = asm_jcc(a, CC_AE);
     if (width == 8) {
         asm_load(a, 8, t1, field(use, G_STRUCT_OFFSET(TcgSite, addend)));
@@ -127,7 +147,7 @@ bool site_can_be_late(uint64_t addr, unsigned size)
 
 Mem site_check_constant(Context *c, Site *site, Address addr, unsigned size, bool is_store, int t1)
 {
-    TcgSiteUse *use = use_new(c, choose_entry(c, addr, size, is_store), size);
+    TcgSiteUse *use = use_new(c, addr, size, is_store);
     Asm *a = &c->a;
 
     *site = (Site){ .retry = asm_offset(a), .is_store = is_store, .addr = addr, .t1 = t1, .use = use };

@@ -11,16 +11,36 @@ TcgSites *tcg_sites(void *state)
     return (TcgSites *)((uint8_t *)state + AREA_SITES);
 }
 
+static void clear_site(TcgSite *site)
+{
+    site->page = backend.empty_site;
+    site->limit = 0;
+    site->addend = 0; /* whoever guesses the page is nowhere, and not near the page that was here before */
+}
+
 void tcg_sites_clear(TcgSites *sites)
 {
     for (unsigned k = 0; k < G_N_ELEMENTS(sites->empty); k++) {
         TcgSite *first = &sites->site[k * TCG_SITE_GROUP];
 
         for (TcgSite *site = first; !sites->empty[k] && site < first + TCG_SITE_GROUP; site++) {
-            site->page = backend.empty_site;
-            site->addend = 0; /* whoever guesses the page is nowhere, and not near the page that was here before */
+            clear_site(site);
         }
         sites->empty[k] = 1;
+    }
+}
+
+/* Where a run ends is not known exactly here. */
+void tcg_sites_drop_page(TcgSites *sites, uint64_t page)
+{
+    for (unsigned k = 0; k < G_N_ELEMENTS(sites->empty); k++) {
+        TcgSite *first = &sites->site[k * TCG_SITE_GROUP];
+
+        for (TcgSite *site = first; !sites->empty[k] && site < first + TCG_SITE_GROUP; site++) {
+            if (page - site->page < site->limit + 4096) {
+                clear_site(site);
+            }
+        }
     }
 }
 

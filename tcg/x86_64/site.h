@@ -14,7 +14,8 @@ typedef struct Address {
     bool is_site;  /* mostly on the same page: see emit_site.c */
     bool is_late;  /* it is this constant, which reg does not have yet: only what is out of line needs it there */
     int32_t value;
-    bool on_known_page; /* `page` tells entries apart */
+    bool by_page;       /* all of it is to be on one page */
+    bool on_known_page; /* that is so, and `page` tells entries apart */
     uint64_t page; /* of a constant, or of its distance from the code's page */
     uint8_t span;  /* nonzero: so many bytes are checked instead, from this pinned register and displacement: see emit_span.c */
     int8_t span_reg;

@@ -322,13 +322,65 @@ static void count_new_page(void)
     asm_patch_here(a, other);
 }
 
+static void move_site_registers(bool save)
+{
+    static const int8_t registers[] = { RSI, RDI, R8, R9 };
+
+    move_probe_registers(save);
+    for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
+        Mem place = at_entry(AREA_REGS + 8 * registers[i]);
+
+        if (save) {
+            asm_store(a, 8, place, registers[i]);
+        } else {
+            asm_load(a, 8, registers[i], place);
+        }
+    }
+}
+
+/* RDX: a page. Goes on to its neighbours as far as the table has them with the same addend, RAX; changes R8, R9, RDI. */
+static void follow_run(size_t table, int32_t step)
+{
+    enum { MOST = 15 };
+    uint32_t again, end, other, elsewhere;
+
+    asm_mov_ri(a, R9, MOST);
+    again = asm_offset(a);
+    asm_lea(a, 8, RDI, mem_at(RDX, step));
+    asm_test_rr(a, 4, step < 0 ? RDX : RDI, step < 0 ? RDX : RDI); /* 32-bit addresses wrap there */
+    end = asm_jcc(a, CC_E);
+    asm_mov_rr(a, 8, R8, RDI);
+    asm_shift_imm(a, SH_SHR, 8, R8, 12 - TLB_ENTRY_BITS);
+    asm_alu(a, ALU_AND, 8, R8, rm_mem(at_entry(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
+    asm_alu(a, ALU_ADD, 8, R8, rm_mem(at_entry(table)));
+    asm_alu(a, ALU_CMP, 8, RDI, rm_mem(mem_at(R8, 0)));
+    other = asm_jcc(a, CC_NE);
+    asm_alu(a, ALU_CMP, 8, RAX, rm_mem(mem_at(R8, 8)));
+    elsewhere = asm_jcc(a, CC_NE);
+    asm_mov_rr(a, 8, RDX, RDI);
+    asm_alu_ri(a, ALU_SUB, 4, rm_reg(R9), 1);
+    asm_patch(a, asm_jcc(a, CC_NE), again);
+    asm_patch_here(a, end);
+    asm_patch_here(a, other);
+    asm_patch_here(a, elsewhere);
+}
+
+/* RDX: the page, RAX: the addend, RSI: the entry. */
+static void fill_site(void)
+{
+    asm_store(a, 8, mem_at(RSI, G_STRUCT_OFFSET(TcgSite, page)), RDX);
+    asm_store(a, 8, mem_at(RSI, G_STRUCT_OFFSET(TcgSite, addend)), RAX);
+    asm_alu(a, ALU_ADD, 8, RAX, rm_reg(RDX));
+    asm_store(a, 8, mem_at(RSI, G_STRUCT_OFFSET(TcgSite, host)), RAX);
+}
+
 /* See emit_site.c. */
 static void make_site(Thunk thunk, size_t table)
 {
-    uint32_t miss;
+    uint32_t miss, one_page, late, done;
 
     begin(thunk);
-    move_probe_registers(true);
+    move_site_registers(true);
     asm_load(a, 8, RAX, at_entry(AREA_SITE));
     asm_load(a, 8, RCX, at_entry(AREA_X0));
     asm_load(a, 1, RDX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, last)));
@@ -340,20 +392,40 @@ static void make_site(Thunk thunk, size_t table)
     asm_alu(a, ALU_CMP, 8, RDX, rm_mem(mem_at(RCX, 0)));
     miss = asm_jcc(a, CC_NE);
     count_new_page();
-    asm_load(a, 8, RCX, mem_at(RCX, 8));
-    asm_store(a, 8, at_entry(AREA_SITE), RCX);
-    asm_load(a, 1, RCX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, group)));
-    asm_store_imm(a, 1, mem_index(RSP, RCX, sites_field(G_STRUCT_OFFSET(TcgSites, empty)).disp), 0);
-    asm_load_signed(a, 4, 8, RCX, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, entry)));
-    asm_lea(a, 8, RCX, mem_index(RSP, RCX, -AREA_RETURN));
-    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, page)), RDX);
-    asm_load(a, 8, RAX, at_entry(AREA_SITE));
-    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, addend)), RAX);
-    asm_alu(a, ALU_ADD, 8, RDX, rm_reg(RAX));
-    asm_store(a, 8, mem_at(RCX, G_STRUCT_OFFSET(TcgSite, host)), RDX);
+    asm_load(a, 1, RSI, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, group)));
+    asm_store_imm(a, 1, mem_index(RSP, RSI, sites_field(G_STRUCT_OFFSET(TcgSites, empty)).disp), 0);
+    asm_load_signed(a, 4, 8, RSI, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, entry)));
+    asm_lea(a, 8, RSI, mem_index(RSP, RSI, -AREA_RETURN));
+    asm_load(a, 2, R9, use_field(RAX, G_STRUCT_OFFSET(TcgSiteUse, largest)));
+    asm_load(a, 8, RAX, mem_at(RCX, 8));
+    asm_mov_rr(a, 8, RCX, R9);
+    asm_test_rr(a, 4, RCX, RCX);
+    one_page = asm_jcc(a, CC_E);
+    asm_store(a, 8, at_entry(AREA_SITE), RDX);
+    follow_run(table, 4096);
+    asm_alu(a, ALU_SUB, 8, RDX, rm_reg(RCX));
+    asm_lea(a, 8, RCX, mem_at(RDX, 4096 + 1)); /* behind the last place where the largest access may begin */
+    asm_load(a, 8, RDX, at_entry(AREA_SITE));
+    follow_run(table, -4096);
+    asm_alu(a, ALU_SUB, 8, RCX, rm_reg(RDX));
+    asm_store(a, 8, mem_at(RSI, G_STRUCT_OFFSET(TcgSite, limit)), RCX);
+    fill_site();
+    asm_load(a, 8, RDI, at_entry(AREA_X0));
+    asm_alu(a, ALU_SUB, 8, RDI, rm_reg(RDX));
+    asm_alu(a, ALU_CMP, 8, RDI, rm_reg(RCX));
+    late = asm_jcc(a, CC_AE);
+    done = asm_jmp(a);
+    asm_patch_here(a, one_page);
+    asm_store_imm(a, 4, mem_at(RSI, G_STRUCT_OFFSET(TcgSite, limit)), 1); /* for tcg_sites_drop_page; nobody else looks */
+    fill_site();
+    asm_patch_here(a, done);
     asm_alu(a, ALU_CMP, 4, RAX, rm_reg(RAX));
     asm_patch_here(a, miss);
-    move_probe_registers(false);
+    move_site_registers(false);
+    asm_ret(a);
+    asm_patch_here(a, late); /* this one would not pass the check: it is the slow path's */
+    move_site_registers(false);
+    asm_test_rr(a, 8, RSP, RSP);
     asm_ret(a);
 }
 

@@ -39,6 +39,8 @@ static const IrSlot toy_slots[TOY_SLOTS] = {
 static uint64_t page_table[PAGES]; /* physical page << 12 | 2 | WRITABLE */
 static uint64_t table_root;         /* read by each walk, says nothing */
 static uint64_t space_id;
+enum { PROCESS, SYSTEM }; /* the system sees page 4 where processes see page 3 */
+static unsigned mode = PROCESS;
 
 static uint64_t helper_fetch_fault(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 static uint64_t helper_flush(void *state, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
@@ -68,12 +70,15 @@ static IrVal toy_operand(Translation *t, uint64_t pc, uint8_t byte)
     return patched ? ir_zext(t->ir, IR_I64, IR_I8, ir_load_code(t->ir, IR_I8, patched)) : ir_const(t->ir, IR_I64, byte);
 }
 
+static GuestOps toy_ops;
+
 static void toy_translate(Translation *t)
 {
     IrBlock *ir = t->ir;
     uint64_t pc = t->key->pc;
     bool done = false;
 
+    ir->use_sites = mode == PROCESS && toy_ops.system_sites;
     ir_poll(ir, pc);
     for (t->n_insns = 0; !done && t->n_insns < t->max_insns; t->n_insns++) {
         uint8_t code[5];
@@ -168,7 +173,7 @@ static void toy_translate(Translation *t)
 
 static unsigned toy_mode(Cpu *cpu, bool kernel)
 {
-    return 0;
+    return mode;
 }
 
 static uint64_t toy_space(Cpu *cpu)
@@ -176,21 +181,22 @@ static uint64_t toy_space(Cpu *cpu)
     return space_id;
 }
 
-static bool toy_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool debug,
+static bool toy_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned walk_mode, bool debug,
                      MmuResult *out)
 {
-    uint64_t entry = addr >> 12 < PAGES ? page_table[addr >> 12] : 0;
+    uint64_t page = (addr >> 12) + (walk_mode == SYSTEM && addr >> 12 == 3);
+    uint64_t entry = page < PAGES ? page_table[page] : 0;
 
     if (!entry || (access == MMU_STORE && !(entry & WRITABLE))) {
         return false;
     }
     *out = (MmuResult){ .phys = entry & ~0xfffull, .page_size = 4096, .readable = true,
                         .writable = entry & WRITABLE, .executable = true, .n_reads = 2,
-                        .read = { { &table_root, table_root, 8 }, { &page_table[addr >> 12], entry, 8 } } };
+                        .read = { { &table_root, table_root, 8 }, { &page_table[page], entry, 8 } } };
     return true;
 }
 
-static void toy_raise(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode)
+static void toy_raise(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned fault_mode)
 {
     ToyState *s = cpu->state;
 
@@ -255,7 +261,7 @@ static bool toy_watch_hits(Cpu *cpu, unsigned hits, bool raised)
     return false;
 }
 
-static const GuestOps toy_ops = {
+static GuestOps toy_ops = {
     .tcg = { toy_slots, TOY_SLOTS, TOY_PC, 0, false },
     .helpers = toy_helpers,
     .n_helpers = G_N_ELEMENTS(toy_helpers),
@@ -264,6 +270,7 @@ static const GuestOps toy_ops = {
     .mmu_mode = toy_mode,
     .address_space_id = toy_space,
     .walk = toy_walk,
+    .system_modes = 1 << SYSTEM,
     .raise_mmu_fault = toy_raise,
     .deliver_exception = toy_deliver,
     .service = toy_service,
@@ -1165,6 +1172,55 @@ static void single_steps_stop_at_each_instruction(void)
     run();
 }
 
+static const Block *block_at(uint64_t pc)
+{
+    BlockKey key = { .pc = pc, .phys = pc };
+    const Block *block;
+
+    g_mutex_lock(&tb_lock);
+    block = code_block_find(&key, 0, ram + pc, NULL);
+    g_mutex_unlock(&tb_lock);
+    return block;
+}
+
+/* A load from page 3, found to be hot. */
+static void run_hot(unsigned in_mode, uint64_t pc)
+{
+    mode = in_mode;
+    put32(pc, 2, 0x3005);
+    ram[pc + 5] = 5;
+    s->pc = pc;
+    run();
+    s->pc = pc;
+    hot_sample(cpu->engine);
+    hot_sample(cpu->engine);
+    run();
+}
+
+static void blocks_of_the_system_have_sites_until_a_process_comes(void)
+{
+    bool before_processes;
+
+    start();
+    toy_ops.system_sites = true;
+    before_processes = hot_before_processes(cpu->engine) && !engine_options.interpret;
+    ram[0x3005] = 33;
+    ram[0x4005] = 44;
+    run_hot(SYSTEM, 0x1000);
+    g_assert_cmpint(s->r0, ==, 44);
+    g_assert_cmpint(before_processes, ==, block_at(0x1000)->code && block_at(0x1000)->code->n_sites);
+    run_hot(PROCESS, 0x2000);
+    g_assert_cmpint(s->r0, ==, 33);
+    g_assert_null(before_processes ? block_at(0x1000) : NULL);
+    mode = SYSTEM;
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(s->r0, ==, 44);
+    g_assert_false(hot_before_processes(cpu->engine));
+    mode = PROCESS;
+    toy_ops.system_sites = false;
+}
+
 typedef struct Case {
     const char *name;
     void (*fn)(void);
@@ -1211,6 +1267,7 @@ static const Case cases[] = {
     CASE(watchpoints_stop_after_the_access),
     CASE(the_guest_learns_of_hits_after_the_instruction),
     CASE(single_steps_stop_at_each_instruction),
+    CASE(blocks_of_the_system_have_sites_until_a_process_comes),
 };
 
 static void run_case(gconstpointer data)

@@ -38,6 +38,8 @@ static uint64_t guest_base, address_mask, fault_addr;
 static uint8_t code[MAX_CODE];
 static unsigned n_code;
 static bool is64, in_process; /* the latter: with the privilege that accesses remember their pages at */
+static bool all_sites; /* all of them do */
+static unsigned page_order; /* of the guest's pages in the host: 1, neighbours are neighbours; or an odd number */
 static GRand *rng;
 static const HostBlock *host_block;
 
@@ -49,7 +51,6 @@ static unsigned below(unsigned n)
     return g_rand_int_range(rng, 0, n);
 }
 
-/* The guest's pages lie in another order in the host. */
 REGISTERS_ONLY static uint8_t *page_at(void *state, uint64_t addr, uintptr_t retaddr)
 {
     uint64_t n = (addr - guest_base) & address_mask;
@@ -58,7 +59,7 @@ REGISTERS_ONLY static uint8_t *page_at(void *state, uint64_t addr, uintptr_t ret
         fault_addr = addr;
         x86_raise_error(state, EXC_PF, 0, retaddr);
     }
-    return &memory[n / PAGE * 3 % N_PAGES][n % PAGE];
+    return &memory[n / PAGE * page_order % N_PAGES][n % PAGE];
 }
 
 REGISTERS_ONLY static uint64_t rt_load(void *state, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr)
@@ -128,7 +129,7 @@ static void set_tlb(void)
     tcg_sites_init(tcg_sites(cpu->state));
     for (unsigned n = 0; n < N_PAGES; n++) {
         uint64_t addr = (guest_base + n * PAGE) & address_mask;
-        TlbEntry entry = { .tag = addr, .addend = (uintptr_t)memory[n * 3 % N_PAGES] - addr };
+        TlbEntry entry = { .tag = addr, .addend = (uintptr_t)memory[n * page_order % N_PAGES] - addr };
 
         if (kinds[n] <= PAGE_LOADS) {
             tlb_load[addr >> 12 & (TLB_SIZE - 1)] = entry;
@@ -380,6 +381,7 @@ static IrBlock *make_ir(void)
     ir_block_reset(ir);
     t.ir = ir;
     x86_translate(&t);
+    ir->scattered = all_sites ? never : NULL;
     ir_optimise(ir);
     if (!ir_verify(ir, &why)) {
         g_error("%s", why);
@@ -425,6 +427,8 @@ static void random_start(Outcome *start)
     memset(start, 0, sizeof(*start));
     address_mask = is64 ? UINT64_MAX : UINT32_MAX;
     guest_base = is64 ? bases64[below(5)] : bases32[below(5)];
+    page_order = below(2) ? 1 : 3;
+    all_sites = below(2);
     for (unsigned n = 0; n < N_PAGES; n++) {
         kinds[n] = below(8) ? PAGE_HIT : below(4);
     }
@@ -502,6 +506,7 @@ static void a_larger_access_does_not_reach_beyond_the_page_of_a_smaller_one(void
     is64 = in_process = true;
     random_start(&start);
     guest_base = 0x100000;
+    page_order = 3;
     memset(kinds, 0, sizeof(kinds)); /* PAGE_HIT */
     memcpy(code, loads, sizeof(loads));
     n_code = sizeof(loads);
@@ -513,6 +518,68 @@ static void a_larger_access_does_not_reach_beyond_the_page_of_a_smaller_one(void
     in_process = false;
     g_assert_cmphex(want.gpr[R_BX], ==, 0x13131010);
     g_assert_cmphex(got.gpr[R_BX], ==, 0x13131010);
+}
+
+/* Steps of one site over pages that are neighbours in the host too: a run, and what is not part of it. */
+static void a_run_of_pages_ends_where_its_pages_end(void)
+{
+    static const uint8_t loads[] = { 0x8b, 0x06,                    /* mov eax, [rsi] */
+                                     0x8b, 0x16,                    /* mov edx, [rsi] */
+                                     0x01, 0xd0,                    /* add eax, edx */
+                                     0x48, 0x01, 0xce };            /* add rsi, rcx */
+    static const struct { uint64_t at, step; unsigned n; int64_t fault; } walks[] = {
+        { PAGE, PAGE, 3, -1 },                     /* page by page */
+        { 2 * PAGE - 2, PAGE, 2, -1 },             /* over their ends */
+        { 4 * PAGE - 4, 0, 2, -1 },                /* the run's last bytes */
+        { 4 * PAGE - 8, 4, 3, 4 * PAGE },          /* and what is behind them */
+        { 4 * PAGE - 2, 0, 1, 4 * PAGE },
+        { PAGE, -(uint64_t)4, 2, PAGE - 4 },       /* before it */
+    };
+    static Outcome start, want, got;
+
+    is64 = in_process = true;
+    for (unsigned i = 0; i < G_N_ELEMENTS(walks); i++) {
+        random_start(&start);
+        all_sites = true;
+        page_order = 1;
+        guest_base = 0x100000;
+        memset(kinds, 0, sizeof(kinds)); /* PAGE_HIT */
+        kinds[0] = kinds[4] = PAGE_FAULT;
+        n_code = 0;
+        for (unsigned k = 0; k < walks[i].n; k++) {
+            memcpy(code + n_code, loads, sizeof(loads));
+            n_code += sizeof(loads);
+        }
+        start.gpr[R_SI] = guest_base + walks[i].at;
+        start.gpr[R_CX] = walks[i].step;
+        run(&start, &want, false);
+        run(&start, &got, true);
+        want.flags = got.flags;
+        g_assert_cmpint(got.vector, ==, walks[i].fault < 0 ? -1 : EXC_PF);
+        g_assert_cmphex(got.fault_addr, ==, walks[i].fault < 0 ? 0 : guest_base + walks[i].fault);
+        g_assert_cmpmem(&want, sizeof(want), &got, sizeof(got));
+    }
+    in_process = false;
+}
+
+/* A page that is dropped takes the runs along that have it, and no others. */
+static void a_page_that_is_dropped_is_in_no_run(void)
+{
+    TcgSites *sites = tcg_sites(cpu->state);
+
+    tcg_sites_init(sites);
+    for (unsigned i = 0; i < 3; i++) {
+        sites->site[i] = (TcgSite){ .page = 0x10000 + i * 0x4000, .limit = 0x4000 - 7 };
+        sites->empty[0] = 0;
+    }
+    tcg_sites_drop_page(sites, 0x17000);
+    g_assert_cmphex(sites->site[0].page, ==, 0x10000);
+    g_assert_cmphex(sites->site[1].page, !=, 0x14000);
+    g_assert_cmphex(sites->site[1].limit, ==, 0);
+    g_assert_cmphex(sites->site[2].page, ==, 0x18000);
+    tcg_sites_drop_page(sites, 0x10000);
+    g_assert_cmphex(sites->site[0].page, !=, 0x10000);
+    g_assert_cmphex(sites->site[2].page, ==, 0x18000);
 }
 
 /* Entries of TcgSites that are empty are near no address that a program has: one with just the highest bit, or what they once had. */
@@ -621,6 +688,8 @@ int main(int argc, char **argv)
     g_test_add_func("/loops/64-bit", loops_of_64_bit_code);
     g_test_add_func("/loops/32-bit", loops_of_32_bit_code);
     g_test_add_func("/loops/shared-sites", a_larger_access_does_not_reach_beyond_the_page_of_a_smaller_one);
+    g_test_add_func("/loops/runs", a_run_of_pages_ends_where_its_pages_end);
+    g_test_add_func("/loops/dropped-page", a_page_that_is_dropped_is_in_no_run);
     g_test_add_func("/loops/empty-sites", an_address_that_empty_entries_might_have_faults);
     g_test_add_func("/loops/made-anew", registers_are_exact_where_the_first_copy_faults);
     return g_test_run();
