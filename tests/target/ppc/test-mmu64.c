@@ -1,4 +1,4 @@
-/* The hashed 64-bit MMU: SLB misses, both segment sizes, rights, address spaces by what the SLB holds. */
+/* The hashed 64-bit MMU and radix trees: SLB misses, both segment sizes, rights, address spaces by what the SLB holds. */
 #include "tests/target/ppc/rig.h"
 
 #include "util/bits.h"
@@ -237,6 +237,55 @@ static void dcbz_wants_pages_that_are_cached(void)
     }
 }
 
+/* A radix tree of one level over 2 GiB: rights, references and changes, and dcbz on pages by their attributes. */
+static void radix_trees_translate(void)
+{
+    enum { PROCESSES = 0x200000, TREE = 0x400000, READ = 4, WRITE = 2, EXECUTE = 1, PRIVILEGED = 8, REFERENCED = 0x100, CHANGED = 0x80 };
+    static const uint32_t dcbz[] = { X_(31, 0, 0, 4, 1014) }, load[] = { LD(5, 8, 4) }, store[] = { STD(5, 8, 4) };
+    static const uint8_t attributes[] = { 0, 0x30, 0x10, 0x20, 0 };
+
+    if (rig_state->model->mmu != PPC_MMU_RADIX) {
+        g_test_skip("no radix trees");
+        return;
+    }
+    start();
+    store_be64(rig_ram + PROCESSES, TREE | 19);
+    for (unsigned page = 0; page < 32; page++) {
+        store_be64(rig_ram + TREE + 8 * page, UINT64_C(3) << 62 | page << 12 | READ | WRITE | EXECUTE | PRIVILEGED);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(attributes); i++) {
+        store_be64(rig_ram + TREE + 8 * (0x40000 + i), UINT64_C(3) << 62 | 0x300000 | i << 12 | attributes[i] | READ | WRITE);
+    }
+    store_be64(rig_ram + TREE + 8 * 0x40010, UINT64_C(3) << 62 | 0x310000 | READ);
+    rig_state->spr[SPR_PTCR] = PROCESSES;
+    rig_state->spr[SPR_LPCR] |= UINT64_C(1) << 20; /* HR */
+    rig_cpu->type->replaced(rig_cpu);
+    for (unsigned n = 0; n < 3 * G_N_ELEMENTS(attributes); n++) {
+        unsigned i = n * 3 % G_N_ELEMENTS(attributes);
+        uint8_t *at = rig_ram + 0x300000 + (i << 12) + 0x88;
+        bool cached = attributes[i] < 0x20;
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        store_be64(at, 7);
+        R[31] = 0;
+        R[4] = 0x40000088 + (i << 12);
+        rig_run_words(dcbz, 1);
+        g_assert_cmphex(R[31], ==, cached ? 0 : 0x600);
+        g_assert_cmphex(load_be64(at), ==, cached ? 0 : 7);
+        g_assert_cmphex(rig_state->spr[SPR_DAR], ==, cached ? rig_state->spr[SPR_DAR] : R[4]);
+    }
+    R[31] = 0;
+    R[4] = 0x40010000;
+    store_be64(rig_ram + 0x310008, 9);
+    ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+    rig_run_words(load, 1);
+    g_assert_cmpint(R[5], ==, 9);
+    g_assert_cmphex(load_be64(rig_ram + TREE + 8 * 0x40010) & (REFERENCED | CHANGED), ==, REFERENCED);
+    rig_run_words(store, 1);
+    g_assert_cmphex(R[31], ==, 0x300);
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, 0x0a000000);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -249,5 +298,6 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/full", a_space_that_is_full_takes_no_more);
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     g_test_add_func("/mmu64/dcbz", dcbz_wants_pages_that_are_cached);
+    g_test_add_func("/mmu64/radix", radix_trees_translate);
     return g_test_run();
 }
