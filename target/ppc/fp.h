@@ -101,8 +101,8 @@ uint32_t fp_class_in_double(const FpFormat *format, uint64_t bits);
 /* An estimate of 1 / x, or of 1 / root(x), rounded to the format `to`, packed as `format`. No XX. */
 U128 fp_estimate(PpcState *s, const FpFormat *format, const FpFormat *to, U128 bits, bool root, uint32_t *flags);
 /* To a value that is an integer, packed. */
-/* G3s leave a pattern in the left word of what fctiw and fctiwz make, with a bit for zero from something negative. */
-bool fp_marks_words(const PpcState *s);
+bool fp_is_g3(const PpcState *s);
+/* In the left word of what fctiw and fctiwz of a G3 make, with a bit for zero from something negative. */
 enum { FP_WORD_MARK = 0xfff80000u, FP_WORD_MINUS_ZERO = 1 };
 U128 fp_to_integral(const FpFormat *format, U128 bits, FpRound round, uint32_t *flags);
 FpNum fp_from_int64(uint64_t v, bool is_unsigned);

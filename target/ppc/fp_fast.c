@@ -374,7 +374,7 @@ bool ppc_emit_fp_fast(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
         supersede(tr);
         f.record = true;
     }
-    marks = f.kind == FAST_TO_INT && f.size == 4 && fp_marks_words(tr->s);
+    marks = f.kind == FAST_TO_INT && f.size == 4 && fp_is_g3(tr->s);
     if (marks) {
         operand = ir_get_field(tr->ir, IR_I64, f.b);
     }

@@ -27,12 +27,27 @@ bool fp_pick_nan(const FpNum *const *operands, unsigned n, FpNum *out, uint32_t 
     return true;
 }
 
+bool fp_is_g3(const PpcState *s)
+{
+    unsigned version = s->model->pvr >> 16;
+
+    return version == 0x0008 || version == 0x7000 || version == 0x7002;
+}
+
+/* Of fp_round. NI means something to G3s: results that are tiny are zero, operands are what they are. */
+static unsigned rounding_mode(const PpcState *s)
+{
+    unsigned mode = s->fpscr & (FPSCR_OE | FPSCR_UE | FPSCR_NI);
+
+    return mode & FPSCR_NI && !fp_is_g3(s) ? mode & ~FPSCR_NI : mode;
+}
+
 U128 fp_arith(PpcState *s, FpArith op, const FpFormat *in, const FpFormat *format, FpRound round, U128 a, U128 b,
               U128 c, uint32_t *flags)
 {
     FpNum x = fp_unpack(in, a), y = fp_unpack(in, b), z = fp_unpack(in, c), n;
     const FpNum *const two[] = { &x, &y }, *const three[] = { &x, &y, &z };
-    unsigned mode = s->fpscr & (FPSCR_OE | FPSCR_UE);
+    unsigned mode = rounding_mode(s);
     bool fused = op >= FP_MADD, has_nan;
 
     has_nan = op == FP_SQRT ? fp_pick_nan(two + 1, 1, &n, flags) : fp_pick_nan(fused ? three : two, fused ? 3 : 2, &n, flags);
@@ -130,7 +145,7 @@ static void write_rounded(PpcState *s, uint32_t insn, const FpFormat *format, Fp
 {
     uint64_t r;
 
-    n = fp_round(format, n, fp_rn(s), s->fpscr & (FPSCR_OE | FPSCR_UE), &flags);
+    n = fp_round(format, n, fp_rn(s), rounding_mode(s), &flags);
     r = fp_pack(&fp_double, n, ROUND_ZERO, 0, &(uint32_t){ 0 });
     fp_write(s, field_t(insn), r, fp_class_in_double(format, r), flags);
     fp_end(s, insn);
@@ -210,13 +225,6 @@ uint64_t fp_convert_to_int(const FpFormat *format, U128 bits, unsigned width, bo
 }
 
 /* The upper word of a converted word is undefined: what processors before POWER7 and QEMU leave there differs; of G3s it is known. */
-bool fp_marks_words(const PpcState *s)
-{
-    unsigned version = s->model->pvr >> 16;
-
-    return version == 0x0008 || version == 0x7000 || version == 0x7002;
-}
-
 static uint64_t mark_word(uint64_t r, bool negative)
 {
     uint32_t mark = FP_WORD_MARK | (negative && !(uint32_t)r ? FP_WORD_MINUS_ZERO : 0);
@@ -229,7 +237,7 @@ static void to_int(PpcState *s, uint32_t insn, unsigned width, bool is_unsigned,
     uint32_t flags = 0;
     uint64_t b = s->vsr[field_b(insn)][0], r = fp_convert_to_int(&fp_double, b, width, is_unsigned, round, &flags);
 
-    if (width == 32 && fp_marks_words(s)) {
+    if (width == 32 && fp_is_g3(s)) {
         r = mark_word(r, b >> 63);
     }
     if (fp_note(s, flags, FP_SET_FR_FI)) {

@@ -130,7 +130,7 @@ FpNum fp_round(const FpFormat *format, FpNum n, FpRound round, unsigned mode, ui
     if (half || below) {
         *flags |= FPSCR_XX | FPSCR_FI | (tiny ? FPSCR_UX : 0);
     }
-    if (n.sig == 0) {
+    if (n.sig == 0 || (tiny && (mode & (FPSCR_NI | FPSCR_UE)) == FPSCR_NI)) {
         return zero(n.negative);
     }
     if (n.exp > format->max) {

@@ -52,7 +52,7 @@ typedef struct FpNum {
 FpNum fp_unpack(const FpFormat *format, U128 bits);
 /* mode: FPSCR bits OE and UE. *flags: OX UX XX FI FR are added. */
 U128 fp_pack(const FpFormat *format, FpNum n, FpRound round, unsigned mode, uint32_t *flags);
-/* Rounds to a format's precision and range, and stays unpacked. */
+/* Rounds to a format's precision and range, and stays unpacked. With NI what is tiny becomes zero. */
 FpNum fp_round(const FpFormat *format, FpNum n, FpRound round, unsigned mode, uint32_t *flags);
 
 static inline bool fp_is_nan(FpNum n)

@@ -161,7 +161,7 @@ static void words_have_what_a_g3_leaves_beside_them(void)
         { 1e300, UINT64_C(0xfff800007fffffff) }, { -1e300, UINT64_C(0xfff8000080000000) }, { NAN, UINT64_C(0xfff8000080000000) },
     };
 
-    if (!fp_marks_words(rig_state)) {
+    if (!fp_is_g3(rig_state)) {
         g_test_skip("no G3");
         return;
     }
@@ -176,6 +176,35 @@ static void words_have_what_a_g3_leaves_beside_them(void)
             }
             g_assert_cmphex(rig_state->vsr[2][0], ==, cases[i].want);
             g_assert_cmphex(rig_state->vsr[1][0], ==, cases[i].want);
+        }
+    }
+}
+
+/* FPSCR[NI], likewise. */
+static void tiny_results_are_zero_if_a_g3_is_told_so(void)
+{
+    static const struct {
+        uint32_t word; /* of f1 and f2 */
+        uint64_t a, b, want, with_ni;
+    } cases[] = {
+        { FMUL(3, 1, 2), 1, UINT64_C(0x7fefffffffffffff), UINT64_C(0x3ccfffffffffffff), UINT64_C(0x3ccfffffffffffff) },
+        { X_(63, 3, 1, 2, 18) /* fdiv */, UINT64_C(0x0010000000000000), UINT64_C(0x4330000000000000), 1, 0 },
+        { FMUL(3, 1, 2), UINT64_C(0x0010000000000000), UINT64_C(0x3fefffffffffffff), UINT64_C(0x0010000000000000), 0 },
+        { X_(59, 3, 1, 0, 25) | 2 << 6 /* fmuls */, UINT64_C(0x3810000000000000), UINT64_C(0x3fefffffe0000000),
+          UINT64_C(0x3810000000000000), 0 },
+        { FMUL(3, 1, 2), UINT64_C(0x8010000000000000), UINT64_C(0x3fe0000000000000), UINT64_C(0x8008000000000000), UINT64_C(1) << 63 },
+    };
+
+    for (unsigned way = 0; way < 4; way++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+            uint32_t words[] = { way & 1 ? MTFSB1(XX) : NOP, cases[i].word };
+
+            rig_reset(MSR_FP);
+            rig_state->fpscr = way & 2 ? FPSCR_NI : 0;
+            rig_state->vsr[1][0] = cases[i].a;
+            rig_state->vsr[2][0] = cases[i].b;
+            rig_run_words(words, 2);
+            g_assert_cmphex(rig_state->vsr[3][0], ==, way & 2 && fp_is_g3(rig_state) ? cases[i].with_ni : cases[i].want);
         }
     }
 }
@@ -252,7 +281,7 @@ static void a_loop_is_its_iterations(void)
 {
     enum { LOOPS = 400, AROUND = 3 };
     unsigned seed = g_test_rand_int();
-    bool vsx = ppc_is_64bit(rig_cpu);
+    bool vsx = ppc_isa(rig_state, ISA_V206);
     GRand *rand = g_rand_new_with_seed(seed);
 
     for (unsigned loop = 0; loop < LOOPS; loop++) {
@@ -299,7 +328,7 @@ static void vectors_go_over_the_end_of_a_page(void)
 {
     enum { FROM = NUMBERS + 4096 - 203, TO = RESULTS + 4096 - 309, VECTORS = 40 };
 
-    if (!ppc_is_64bit(rig_cpu)) {
+    if (!ppc_isa(rig_state, ISA_V300)) {
         g_test_skip("no VSX");
         return;
     }
@@ -324,7 +353,7 @@ static void vectors_go_over_the_end_of_a_page(void)
 /* One behind the other, whatever the host does with memory. */
 static void a_device_sees_one_access_after_the_other(void)
 {
-    if (!ppc_is_64bit(rig_cpu)) {
+    if (!ppc_isa(rig_state, ISA_V300)) {
         g_test_skip("no VSX");
         return;
     }
@@ -350,6 +379,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/fp-traps/loop", a_sum_goes_round_a_loop);
     g_test_add_func("/ppc/fp-traps/loop/device", a_sum_goes_round_a_loop_with_a_device);
     g_test_add_func("/ppc/fp-traps/words", words_have_what_a_g3_leaves_beside_them);
+    g_test_add_func("/ppc/fp-traps/ni", tiny_results_are_zero_if_a_g3_is_told_so);
     g_test_add_func("/ppc/fp-traps/loop/random", a_loop_is_its_iterations);
     g_test_add_func("/ppc/fp-traps/vectors", vectors_go_over_the_end_of_a_page);
     g_test_add_func("/ppc/fp-traps/vectors/device", a_device_sees_one_access_after_the_other);
