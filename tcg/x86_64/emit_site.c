@@ -7,7 +7,7 @@
  * others, of the same class of sizes, which cost each other some misses and nothing else. Loads and stores do not share:
  * a page that can be read need not be one that can be written. Addresses that are known when the code is made share by page.
  *
- * Where the next pages are at the next addresses of the host too, as a kernel's mostly are, an entry has the run of them. How far
+ * In a kernel's code (IrBlock.links_far), whose next pages mostly are at the next addresses of the host too, an entry has the run of them. How far
  * an access may be into it depends on its size: by its class, so that the shorter ones of a class miss the run's last bytes.
  *
  * Where the engine keeps account of those that meet new pages all the time (IrBlock.scattered), every access is tried.
@@ -105,6 +105,12 @@ static unsigned choose_entry(Context *c, Address addr, unsigned size, bool is_st
     return class->first + is_store * class->count + (c->site_start + c->n_sites++) % class->count;
 }
 
+/* Pages of processes seldom are neighbours, and comparing with a constant is cheaper. */
+static bool follows_runs(const Context *c, Address addr)
+{
+    return c->ir->links_far && !addr.by_page && !addr.on_known_page;
+}
+
 static TcgSiteUse *use_new(Context *c, Address addr, unsigned size, bool is_store)
 {
     unsigned entry = choose_entry(c, addr, size, is_store);
@@ -114,7 +120,7 @@ static TcgSiteUse *use_new(Context *c, Address addr, unsigned size, bool is_stor
     *use = (TcgSiteUse){
         .left = c->ir->scattered ? TCG_SITE_PATIENCE : INT32_MAX,
         .entry = AREA_SITES + (int32_t)(G_STRUCT_OFFSET(TcgSites, site) + entry * sizeof(TcgSite)),
-        .last = size - 1, .largest = addr.by_page || addr.on_known_page ? 0 : class_of(size)->size, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
+        .last = size - 1, .largest = follows_runs(c, addr) ? class_of(size)->size : 0, .group = entry / TCG_SITE_GROUP, .pc = c->pc, .block = c->block,
     };
     return use;
 }

@@ -38,7 +38,7 @@ static uint64_t guest_base, address_mask, fault_addr;
 static uint8_t code[MAX_CODE];
 static unsigned n_code;
 static bool is64, in_process; /* the latter: with the privilege that accesses remember their pages at */
-static bool all_sites; /* all of them do */
+static bool all_sites, in_runs; /* all of them do; as those of a kernel */
 static unsigned page_order; /* of the guest's pages in the host: 1, neighbours are neighbours; or an odd number */
 static GRand *rng;
 static const HostBlock *host_block;
@@ -382,6 +382,7 @@ static IrBlock *make_ir(void)
     t.ir = ir;
     x86_translate(&t);
     ir->scattered = all_sites ? never : NULL;
+    ir->links_far = in_runs; /* which is a kernel's; it has no other exits here */
     ir_optimise(ir);
     if (!ir_verify(ir, &why)) {
         g_error("%s", why);
@@ -429,6 +430,7 @@ static void random_start(Outcome *start)
     guest_base = is64 ? bases64[below(5)] : bases32[below(5)];
     page_order = below(2) ? 1 : 3;
     all_sites = below(2);
+    in_runs = below(2);
     for (unsigned n = 0; n < N_PAGES; n++) {
         kinds[n] = below(8) ? PAGE_HIT : below(4);
     }
@@ -540,7 +542,7 @@ static void a_run_of_pages_ends_where_its_pages_end(void)
     is64 = in_process = true;
     for (unsigned i = 0; i < G_N_ELEMENTS(walks); i++) {
         random_start(&start);
-        all_sites = true;
+        all_sites = in_runs = true;
         page_order = 1;
         guest_base = 0x100000;
         memset(kinds, 0, sizeof(kinds)); /* PAGE_HIT */
