@@ -78,6 +78,9 @@ void x86_keep_fs(X86State *s, uint64_t from)
     X86CallKind kind = s->mode_flags & MODE_FLAT_FS ? CALL_FS : CALL_NO_FS;
     X86Call *call = &s->call[kind];
 
+    if (kind == CALL_FS && s->seg_memo[S_FS].key != s->seg[S_FS].selector) {
+        return; /* of the local table: the memo is another one's, that has less perhaps */
+    }
     if ((from ^ s->mode_flags) == MODE_FLAT_FS && !s->cpl && x86_call_may_be_ready(from) && !is_long(s) && engine.keep_mode &&
         !s->published_base && s->published_mmu == MMU_KERNEL && engine.keep_mode(s->hot.cpu, kind, &call->mode)) {
         call->to = s->mode_flags;

@@ -1,11 +1,13 @@
 # A firmware of fast system calls and their returns, each several times in a row: translated code makes the later ones by itself, and
 # has to find that it may not. It leaves through isa-debug-exit (port 0x501) with 0x10, or with the number of what failed.
 #
-# Memory: 0x1000 IDT, 0x2000 task state, 0x3000 GDT, 0x7000 stack, 0x8000 pieces of programs, 0x10000 page tables, 0x500 what was seen.
+# Memory: 0x1000 IDT, 0x2000 task state, 0x3000 GDT, 0x3800 LDT, 0x7000 stack, 0x8000 pieces of programs, 0x10000 page tables,
+# 0x500 what was seen.
 
         .set    BASE, 0xf0000
         .set    TSS, 0x2000
         .set    GDT, 0x3000
+        .set    LDT, 0x3800
         .set    PIECES, 0x8000
         .set    TABLES, 0x10000
         .set    APIC, 0xfee00000
@@ -185,12 +187,16 @@ start:  cli
         entry   0x0000ffff, 0x00affb00  # 70
         entry   0x00000fff, 0x0040f300  # 78 4 KiB of data, DPL 3
         entry   TSS<<16|0x67, 0x00008900 # 80
-        entry   0, 0
+        entry   LDT<<16|7, 0x00008200   # 88; what long mode has for the upper half of 80
         lgdtl   gdt_here + BASE
         movl    $0x6000, TSS + 4
         movl    $0x10, TSS + 8
         mov     $0x80, %ax
         ltr     %ax
+        movl    $0x0000ffff, LDT        # 07 data, DPL 3
+        movl    $0x00cff300, LDT + 4
+        mov     $0x88, %ax
+        lldt    %ax
 
 # 18 to 1f: FS, as kernels of 32 bits load it: all of memory, nothing, a little; a descriptor that changes
         movl    $0x1234, 0x5f0
@@ -204,6 +210,19 @@ start:  cli
         fs_ends 0x1d, 0x00000fff, 0x0040f300
         movl    $0x00000fff, GDT + 0x78
         movl    $0x0040f300, GDT + 0x7c
+        movb    $0x1e, NUMBER           # all of memory by the other table, then less again
+        mov     $TIMES, %ebp
+1:      no_fs
+        mov     $0x7b, %eax
+        mov     %eax, %fs
+        fs_faults
+        no_fs
+        mov     $0x07, %eax
+        mov     %eax, %fs
+        cmpl    $0x1234, %fs:0x5f0
+        jne     fail
+        dec     %ebp
+        jnz     1b
         xor     %eax, %eax
         mov     %eax, %fs
 
@@ -315,6 +334,8 @@ start:  cli
 long_mode:
         mov     $0x7000, %esp
         movl    $0x00008900, GDT + 0x84
+        movl    $0, GDT + 0x88
+        movl    $0, GDT + 0x8c
         mov     $0x80, %eax
         ltr     %ax
         set_msr STAR, 0, 0x3b0028
