@@ -170,6 +170,9 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
         cp->pc_page = PAGE_NOWHERE;
         g_clear_pointer(&cp->scattered, g_free);
         g_clear_pointer(&cp->hot, g_free);
+        if (atomic_load(&ram->page_stores[page]) == STORES_GOING) {
+            atomic_store(&ram->page_stores[page], STORES_NOTED); /* who has not dropped it yet will not */
+        }
         atomic_fetch_and(&ram->page_flags[page], (uint8_t)~PAGE_CODE);
     }
 }

@@ -60,6 +60,9 @@ static inline uint64_t entry_page(const PageEntry *entry)
     return entry->flags - entry->ram->page_flags;
 }
 
+/* RamBlock.page_stores: whether tables may have the page for stores. GOING: it has PAGE_CODE, and they drop it when they see that. */
+enum { STORES_NEVER, STORES_NOTED, STORES_GOING };
+
 /*
  * Before a store entry is made, or a host address for stores is used: who begins to translate the page from here on waits for this
  * CPU to leave code. PAGE_CODE is to be looked at afterwards.
@@ -69,7 +72,7 @@ static inline void note_stores(const PageEntry *entry)
     _Atomic uint8_t *noted = &entry->ram->page_stores[entry_page(entry)];
 
     if (!atomic_load_explicit(noted, memory_order_relaxed)) {
-        atomic_store(noted, 1);
+        atomic_store(noted, STORES_NOTED);
     }
 }
 

@@ -64,19 +64,22 @@ void smc_code_differs(Cpu *cpu, VirtAddr addr, unsigned size)
 /*
  * Before a page is read to translate it: no vCPU stores there any more without that it is seen. Whoever comes while another
  * vCPU still waits for that waits too, and nobody clears PAGE_CODE until the block is in the index. A page that no TLB has
- * for stores (page_stores) needs no waiting: its next store finds PAGE_CODE. Contexts that are not current drop what they have when
- * they come to be, by code_page_seq, so page_stores begins anew.
+ * for stores (page_stores) needs no waiting: its next store finds PAGE_CODE. Contexts that are not current, and vCPUs that do not
+ * run, drop what they have later, by code_page_seq, if it still is a page of code by then; recount_page thinks of that.
  */
 void smc_hold(EngineCpu *ec, RamBlock *ram, uint64_t page)
 {
     CodePage *cp;
-    bool wait, first;
+    bool wait;
 
     g_mutex_lock(&tb_lock);
     cp = code_page(ram, page, true);
     cp->holds++;
-    first = !(atomic_fetch_or(&ram->page_flags[page], PAGE_CODE) & PAGE_CODE);
-    wait = (first && atomic_exchange(&ram->page_stores[page], 0)) || cp->stopping;
+    wait = cp->stopping;
+    if (!(atomic_fetch_or(&ram->page_flags[page], PAGE_CODE) & PAGE_CODE) && atomic_load(&ram->page_stores[page])) {
+        atomic_store(&ram->page_stores[page], STORES_GOING);
+        wait = true;
+    }
     cp->stopping += wait;
     g_mutex_unlock(&tb_lock);
     if (wait) {

@@ -854,6 +854,31 @@ static void flushes_reach_spaces_that_are_not_current(void)
     g_assert_cmpint(s->r0, ==, 2);
 }
 
+/* A page of code no more, that an address space has been able to store to all the time, becomes one again. */
+static void stores_of_another_space_to_a_page_that_was_code_are_seen(void)
+{
+    start();
+    put32(0x1000, 3, 0x3001); /* changes the operand of the addition below */
+    ram[0x1005] = 5;
+    run();
+    put_add(0x3000, 1);
+    ram[0x3002] = 5;
+    space_id = 1;
+    s->pc = 0x3000;
+    run();
+    ram_mark_dirty(region_ram(ram_region), 0x3000, 0x1000); /* a device writes there */
+    space_id = 0;
+    s->pc = 0x3000;
+    run();
+    s->r0 = 7;
+    s->pc = 0x1000;
+    run();
+    s->r0 = 0;
+    s->pc = 0x3000;
+    run();
+    g_assert_cmpint(s->r0, ==, 7);
+}
+
 static uint64_t walks(void)
 {
     return ((EngineCpu *)cpu->engine)->n_walks;
@@ -1255,6 +1280,7 @@ static const Case cases[] = {
     CASE(calls_of_address_spaces_do_not_mix),
     CASE(address_spaces_do_not_mix),
     CASE(flushes_reach_spaces_that_are_not_current),
+    CASE(stores_of_another_space_to_a_page_that_was_code_are_seen),
     CASE(a_renewed_space_keeps_what_is_as_it_was),
     CASE(a_renewed_space_sees_changed_pages),
     CASE(a_renewed_space_sees_changed_upper_levels),
