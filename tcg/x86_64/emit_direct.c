@@ -20,10 +20,13 @@ static bool is_op(const Context *c, uint32_t at, IrOp op)
     return at < c->ir->n_insns && c->ir->insns[at].op == op && c->ir->insns[at].type == IR_I64;
 }
 
-/* Where nothing is between the accesses of a group that a call on their slow way could spoil; up to insn `last`, of the same group. */
+/*
+ * Where nothing is between the accesses of a group that a call on their slow way could spoil; up to insn `last`, of the same group. What a loop
+ * has checked before is no access of the group, but code between them, which their slow way repeats behind such calls.
+ */
 static bool may_be_here(const Context *c, uint32_t last)
 {
-    return has_vector_fields() && (!c->held || (c->group_last && last <= c->group_last));
+    return has_vector_fields() && (!c->held || (c->group_last && last <= c->group_last && !loop_covers(c, last)));
 }
 
 /* Two accesses of the two halves of 16 bytes, which are checked together. */

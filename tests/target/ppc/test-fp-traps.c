@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { DEVICE = 0x2000000, NUMBERS = 0x20000, RESULTS = 0x30000, COUNT = 300, XX = 6 };
+enum { DEVICE = 0x2000000, NUMBERS = 0x20000, RESULTS = 0x30000, POINTERS = 0x50000, COUNT = 300, XX = 6 };
 
 #define LFD(rt, d, ra)     D_(50, rt, ra, d)
 #define STFD(rt, d, ra)    D_(54, rt, ra, d)
@@ -38,9 +38,19 @@ static void *in_a_thread(void *opaque)
     return NULL;
 }
 
+/* As C may: none of these registers need be what it was. */
+static void change_vector_registers(void)
+{
+#define ONES(n) __asm__ volatile("pcmpeqd %%xmm" #n ", %%xmm" #n ::: "xmm" #n)
+    ONES(0); ONES(1); ONES(2); ONES(3); ONES(4); ONES(5); ONES(6); ONES(7);
+    ONES(8); ONES(9); ONES(10); ONES(11); ONES(12); ONES(13); ONES(14); ONES(15);
+#undef ONES
+}
+
 static uint64_t device_read(void *opaque, PhysAddr offset, unsigned size)
 {
     wrong += mxcsr() != 0x1f80;
+    change_vector_registers();
     wrong += !isinf(1 / zero) || !isnan(zero / zero);
     if (loads++ < 4) {
         g_thread_join(g_thread_new("of a device", in_a_thread, NULL));
@@ -51,6 +61,7 @@ static uint64_t device_read(void *opaque, PhysAddr offset, unsigned size)
 static void device_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
 {
     wrong += mxcsr() != 0x1f80;
+    change_vector_registers();
 }
 
 static void add_device(void)
@@ -206,6 +217,29 @@ static void tiny_results_are_zero_if_a_g3_is_told_so(void)
             rig_run_words(words, 2);
             g_assert_cmphex(rig_state->vsr[3][0], ==, way & 2 && fp_is_g3(rig_state) ? cases[i].with_ni : cases[i].want);
         }
+    }
+}
+
+/* Accesses by a pointer that is loaded are checked together in each iteration; between them are others, which are not. */
+static void loops_have_devices_between(void)
+{
+    uint64_t numbers[COUNT];
+
+    for (unsigned le = 0; le < (ppc_isa(rig_state, ISA_V206) ? 2 : 1); le++) {
+        for (unsigned i = 0; i < COUNT; i++) {
+            numbers[i] = UINT64_C(0x0123456789abcdef) * (i + 1);
+        }
+        begin(NULL, 0);
+        ppc_set_msr(rig_state, rig_state->msr | (le ? MSR_LE : 0));
+        for (unsigned i = 0; i < COUNT; i++) {
+            memcpy(rig_ram + NUMBERS + 8 * i, &numbers[i], 8);
+            memcpy(rig_ram + POINTERS + 4 * i, &(uint32_t){ le ? DEVICE : __builtin_bswap32(DEVICE) }, 4);
+        }
+        rig_state->gpr[8] = POINTERS;
+        RIG_RUN(LWZ(5, 0, 8), LFD(2, 0, 5), LFD(3, 0, 6), STFD(3, 0, 7), LFD(4, 8, 5), ADDI(6, 6, 8), ADDI(7, 7, 8), ADDI(8, 8, 4),
+                BC(16, 0, -8 * 4));
+        g_assert_cmpuint(wrong, ==, 0);
+        g_assert_cmpmem(rig_ram + RESULTS, sizeof(numbers), numbers, sizeof(numbers));
     }
 }
 
@@ -378,6 +412,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/fp-traps/tiny", tiny_numbers_are_right);
     g_test_add_func("/ppc/fp-traps/loop", a_sum_goes_round_a_loop);
     g_test_add_func("/ppc/fp-traps/loop/device", a_sum_goes_round_a_loop_with_a_device);
+    g_test_add_func("/ppc/fp-traps/loop/devices", loops_have_devices_between);
     g_test_add_func("/ppc/fp-traps/words", words_have_what_a_g3_leaves_beside_them);
     g_test_add_func("/ppc/fp-traps/ni", tiny_results_are_zero_if_a_g3_is_told_so);
     g_test_add_func("/ppc/fp-traps/loop/random", a_loop_is_its_iterations);
