@@ -23,7 +23,7 @@ static const SiteClass classes[] = { { 8, 0, 48 }, { 16, 96, 10 }, { 64, 116, 8 
 static const SiteClass of_known_pages = { 0, 144, 16 }, of_one_page = { 0, 176, 8 };
 
 G_STATIC_ASSERT(TCG_SITES == 176 + 2 * 8);
-G_STATIC_ASSERT(AREA_SITES + sizeof(TcgSites) <= AREA_BITS);
+G_STATIC_ASSERT(AREA_SITES + (int)sizeof(TcgSites) <= AREA_SWAP);
 
 static Mem field(const TcgSiteUse *use, size_t offset)
 {
