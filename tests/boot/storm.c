@@ -462,8 +462,8 @@ int main(int argc, char **argv)
     for (unsigned k = 0; k < TASKS; k++) {
         expected[k] = tasks[k].run(&threads[0]);
         printf("STORM-VALUE %s %016llx\n", tasks[k].name, (unsigned long long)expected[k]);
+        fflush(stdout); /* the next one may be more than a host's kernel allows: 16-bit code */
     }
-    fflush(stdout);
     pthread_barrier_init(&all_there, NULL, n_threads);
     for (unsigned i = 1; i < n_threads; i++) {
         pthread_create(&ids[i], NULL, storm, &threads[i]);

@@ -47,9 +47,12 @@ def host_values(arch, folder):
         machine.skip('gcc is not installed')
     os.mkdir(os.path.join(folder, 'host'))
     done = subprocess.run([build('amd64', os.path.join(folder, 'host')), '0', '1'], capture_output=True, text=True)
-    if 'STORM-END 0' not in done.stdout:
-        machine.skip(f'storm does not run on this host: {done.stderr}')
-    return {name: value for name, value in values(done.stdout).items() if arch in ('amd64', 'i386') or name not in X86_ONLY}
+    found = values(done.stdout)
+    if 'extended' in found and 'narrow' not in found:
+        print('narrow: not compared with the host, whose kernel runs no 16-bit code', flush=True)
+    elif 'STORM-END 0' not in done.stdout:
+        machine.skip(f'storm does not run on this host: status {done.returncode} {done.stderr}')
+    return {name: value for name, value in found.items() if arch in ('amd64', 'i386') or name not in X86_ONLY}
 
 
 def check(m, expected, seconds):
@@ -57,9 +60,10 @@ def check(m, expected, seconds):
     m.expect(r'STORM-END \d+\n', 300 + 10 * seconds)
     m.expect('BOOT-END|CORPUS-RUN-STATUS|Power down', 60)
     print('\n'.join(re.findall(r'(?m)^STORM \w.*', m.text)), flush=True)
-    if values(m.text) != expected:
+    computed = values(m.text)
+    if {name: computed.get(name) for name in expected} != expected:
         raise machine.Failure(f'the host computes {expected}')
-    if 'STORM-END 0\n' not in m.text or len(re.findall(r'STORM \w+ rounds [1-9]\d* wrong 0\n', m.text)) != len(expected):
+    if 'STORM-END 0\n' not in m.text or len(re.findall(r'STORM \w+ rounds [1-9]\d* wrong 0\n', m.text)) != len(computed):
         raise machine.Failure('something else was computed in the storm than in peace')
 
 
