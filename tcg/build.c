@@ -428,9 +428,9 @@ void ir_put_field(IrBlock *ir, IrType type, uint32_t offset, IrVal value)
     append(ir, IR_put_field, type, 0, value, NONE, NONE, offset);
 }
 
-void ir_fence(IrBlock *ir)
+void ir_fence(IrBlock *ir, IrFence kind)
 {
-    append(ir, IR_fence, IR_VOID, 0, NONE, NONE, NONE, 0);
+    append(ir, IR_fence, IR_VOID, 0, NONE, NONE, NONE, kind);
 }
 
 IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags)

@@ -66,6 +66,13 @@ typedef enum IrMem {
     IRM_UPDATE = 1 << 7, /* load: a store to the same place follows, and it faults as that store */
 } IrMem;
 
+/* What a fence orders: the imm of IR_fence. Hosts that have no weaker one order everything. */
+typedef enum IrFence {
+    FENCE_ALL,
+    FENCE_LOADS,  /* loads before all that comes later, and before the host's counter is read */
+    FENCE_STORES, /* stores before later ones, also such as the host may put off (x86: MOVNT) */
+} IrFence;
+
 typedef enum IrBranchHint { BRANCH_JUMP, BRANCH_CALL, BRANCH_RETURN } IrBranchHint;
 
 /* Why translated code came back to the engine. */
@@ -319,7 +326,7 @@ void ir_probe_store(IrBlock *ir, IrType type, IrVal addr, int64_t disp, unsigned
 /* count elements of 1 << shift bytes, see IR_try_copy and IR_try_fill. addr_type: that of to, of from for a copy, and of count. */
 IrVal ir_try_string(IrBlock *ir, IrOp op, IrType addr_type, unsigned shift, IrVal to, IrVal from, IrVal count);
 IrVal ir_atomic(IrBlock *ir, IrOp op, IrType type, IrVal addr, int64_t disp, IrVal b, IrVal c);
-void ir_fence(IrBlock *ir);
+void ir_fence(IrBlock *ir, IrFence kind);
 /* Copies raw. Returns the GPR output and flags, where the instruction has them. gpr is in[1]: the GPR
  * input, or the flags input with raw->flags_in. */
 IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags);

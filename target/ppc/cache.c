@@ -54,7 +54,7 @@ static void emit_sync(PpcTranslator *tr, const PpcInsn *in)
     unsigned kind = ppc_bits(in->word, 9, 10);
 
     if (kind != 1 && cpu_count() > 1) {
-        ir_fence(tr->ir);
+        ir_fence(tr->ir, FENCE_ALL);
     }
 }
 

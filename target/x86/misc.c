@@ -1,6 +1,5 @@
 /* Flag bits, ports and system instructions: most of them are calls of helpers. */
 #include "target/x86/insns.h"
-#include "tcg/fence.h"
 
 #define NONE ((IrVal){0})
 
@@ -562,7 +561,7 @@ void x86_emit_grp15(X86Translator *tr, X86Insn *in)
         } else if (in->rep || in->opsize || which < 5 || !x86_feature(tr, which == 7 ? FEAT_sse : FEAT_sse2)) {
             x86_ud(tr);
         } else {
-            ir_fence_of(tr->ir, which == 5 ? FENCE_LOADS : which == 6 ? FENCE_ALL : FENCE_STORES);
+            ir_fence(tr->ir, which == 5 ? FENCE_LOADS : which == 6 ? FENCE_ALL : FENCE_STORES);
         }
         return;
     }

@@ -1,6 +1,5 @@
 /* Compiles one block: a pass backward, a pass forward, then the cold stubs behind. */
 #include "backend.h"
-#include "tcg/fence.h"
 
 /* More than any one insn or cold stub needs. */
 #define MARGIN 8192
