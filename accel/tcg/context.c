@@ -56,7 +56,7 @@ static void filter_clear(SpaceTables *tables)
 
 SpaceTables *context_tables(EngineCpu *ec, unsigned mode)
 {
-    return ec->ops->system_modes >> mode & 1 && !ec->globals->apart ? &ec->globals->shared : &ec->context->own;
+    return is_system_mode(ec, mode) && !ec->globals->apart ? &ec->globals->shared : &ec->context->own;
 }
 
 static void tables_clear(SpaceTables *tables, bool keep_global)
@@ -461,7 +461,7 @@ static void __attribute__((noinline)) choose_mode(EngineCpu *ec, KnownMode known
     choose_jumps(ec, flags, base);
     known[1] = known[0];
     known[0] = (KnownMode){ flags, base, ec->tlb[mode], ec->general.jumps, ec->general.jumps->entries, ec->modes_seq, mode,
-                            !(ec->ops->system_modes >> mode & 1) || hot_before_processes(ec) };
+                            mode_has_sites(ec, mode) };
 }
 
 /* A system call and its return come here: what they chose last is still there, mostly. */
@@ -505,7 +505,7 @@ bool engine_keep_mode(Cpu *cpu, unsigned index, ReadyMode *ready)
     kept = &ec->kept[index];
     kept->ready = ready;
     kept->chosen = *chosen(ec);
-    kept->has_sites = !(ec->ops->system_modes >> kept->chosen.mode & 1) || hot_before_processes(ec);
+    kept->has_sites = mode_has_sites(ec, kept->chosen.mode);
     ready->tlb_mask = cpu->hot->tlb_mask;
     ready->tlb_load = cpu->hot->tlb_load;
     ready->tlb_store = cpu->hot->tlb_store;

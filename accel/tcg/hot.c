@@ -81,9 +81,9 @@ void hot_sample(EngineCpu *ec)
     const PageEntry *entry;
     const uint8_t *host;
     BlockKey key = { 0 };
-    bool met = false, system = ec->ops->system_modes >> chosen(ec)->mode & 1;
+    bool met = false, system = is_system_mode(ec, chosen(ec)->mode);
 
-    if (engine_options.sites != SITES_HOT || (system && !hot_before_processes(ec))) {
+    if (engine_options.sites != SITES_HOT || !mode_has_sites(ec, chosen(ec)->mode)) {
         return;
     }
     ec->ops->block_key(ec->cpu, &key);

@@ -316,6 +316,11 @@ static inline ChosenMode *chosen(const EngineCpu *ec)
     return *ec->chosen;
 }
 
+static inline bool is_system_mode(const EngineCpu *ec, unsigned mode)
+{
+    return ec->ops->system_modes >> mode & 1;
+}
+
 static inline EngineCpu *engine_of(void *state)
 {
     return ((CpuHot *)state)->cpu->engine;
@@ -466,6 +471,11 @@ void hot_sample(EngineCpu *ec);
 void hot_start(const EngineCpu *ec); /* the first vCPU is there */
 /* Whether no vCPU has been in a mode of processes yet: blocks of the system's may have sites. */
 bool hot_before_processes(const EngineCpu *ec);
+/* Whether blocks of this mode may have sites now. */
+static inline bool mode_has_sites(const EngineCpu *ec, unsigned mode)
+{
+    return !is_system_mode(ec, mode) || hot_before_processes(ec);
+}
 /* One is about to be. From here on there are no such blocks. */
 void hot_process_comes(EngineCpu *ec);
 
@@ -517,9 +527,9 @@ bool code_page_is_patched(const CodePage *cp, unsigned first, unsigned last);
 bool code_page_is_scattered(const CodePage *cp, unsigned offset);
 /* Whether a block that begins at this offset within a page takes a good part of the time. */
 bool code_page_is_hot(const CodePage *cp, unsigned offset);
-/* Blocks that begin here do, and are to be made anew; false: that is known. */
+/* Blocks that begin here do, and are to be made anew; false: that is known. Under tb_lock; blocks are in use. */
 bool code_is_hot(const PageEntry *entry, const uint8_t *host);
-/* Those that begin here are made as they were before. */
+/* Those that begin here are made as they were before. Likewise. */
 void code_is_not_hot(const PageEntry *entry, const uint8_t *host);
 /* A place in the code of a block has met many new pages. Takes tb_lock; the block is in use. */
 void code_site_tired(TcgSiteUse *use);

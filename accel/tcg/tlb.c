@@ -255,9 +255,9 @@ void tlb_clear(Tlb *tlb, bool keep_global)
 static void sites_hand_over(EngineCpu *ec, Tlb *tlb)
 {
     TcgSites *sites = tcg_sites(ec->cpu->hot);
-    bool system = ec->ops->system_modes >> chosen(ec)->mode & 1;
+    bool system = is_system_mode(ec, chosen(ec)->mode);
 
-    if (tlb == ec->sites_of || (system && !hot_before_processes(ec))) {
+    if (tlb == ec->sites_of || !mode_has_sites(ec, chosen(ec)->mode)) {
         return;
     }
     if (!system && hot_before_processes(ec)) {

@@ -126,7 +126,7 @@ static bool may_use_sites(const Fetch *f)
     const PageEntry *entry = &f->page[0].entry;
     const CodePage *cp;
 
-    if (f->ec->ops->system_modes >> chosen(f->ec)->mode & 1 ? !hot_before_processes(f->ec) : !scratch->use_sites) {
+    if (is_system_mode(f->ec, chosen(f->ec)->mode) ? !hot_before_processes(f->ec) : !scratch->use_sites) {
         return false;
     }
     if (engine_options.sites != SITES_HOT || !entry->host) {
@@ -265,7 +265,7 @@ bool far_links_allowed(const EngineCpu *ec)
 {
     enum { WORLDS_THAT_FOLLOW = 64 };
 
-    if (!ec->ops->links_global || !(ec->ops->system_modes >> chosen(ec)->mode & 1) || !ec->globals || cpu_count() > 1) {
+    if (!ec->ops->links_global || !is_system_mode(ec, chosen(ec)->mode) || !ec->globals || cpu_count() > 1) {
         return false;
     }
     return ec->ops->links_worlds ? ec->link_losses < WORLDS_THAT_FOLLOW : ec->globals->world == 0;
