@@ -4,7 +4,6 @@
 #include "accel/accel.h"
 #include "core/device.h"
 #include "system/targets.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -45,8 +44,7 @@ static bool set_smm(const char *text, GError **error)
         return true;
     }
     if (!g_str_equal(text, "on") && !g_str_equal(text, "off") && !g_str_equal(text, "auto")) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-machine smm=%s: there are on, off and auto", text);
-        return false;
+        return option_fail(error, "-machine smm=%s: there are on, off and auto", text);
     }
     cmdline.smm = g_strdup(text);
     return true;

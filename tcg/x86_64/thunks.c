@@ -214,11 +214,9 @@ static Mem at_entry(int32_t offset)
     return mem_at(RSP, -AREA_RETURN + offset);
 }
 
-static void move_probe_registers(bool save)
+static void move_registers(const int8_t *registers, unsigned count, bool save)
 {
-    static const int8_t registers[] = { RAX, RCX, RDX };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
+    for (unsigned i = 0; i < count; i++) {
         Mem place = at_entry(AREA_REGS + 8 * registers[i]);
 
         if (save) {
@@ -227,6 +225,13 @@ static void move_probe_registers(bool save)
             asm_load(a, 8, registers[i], place);
         }
     }
+}
+
+static void move_probe_registers(bool save)
+{
+    static const int8_t registers[] = { RAX, RCX, RDX };
+
+    move_registers(registers, G_N_ELEMENTS(registers), save);
 }
 
 /*
@@ -327,15 +332,7 @@ static void move_site_registers(bool save)
     static const int8_t registers[] = { RSI, RDI, R8, R9 };
 
     move_probe_registers(save);
-    for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
-        Mem place = at_entry(AREA_REGS + 8 * registers[i]);
-
-        if (save) {
-            asm_store(a, 8, place, registers[i]);
-        } else {
-            asm_load(a, 8, registers[i], place);
-        }
-    }
+    move_registers(registers, G_N_ELEMENTS(registers), save);
 }
 
 /* RDX: a page. Goes on to its neighbours as far as the table has them with the same addend, RAX; changes R8, R9, RDI. */

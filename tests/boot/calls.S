@@ -26,6 +26,22 @@
 
         .include "protected.inc"
 
+        # One for each vector, 16 bytes apart: an error code, if the processor has pushed none, and the number.
+        .macro  stubs name, handler
+        .balign 16
+\name:
+        .set    n, 0
+        .rept   0x50
+        .balign 16
+        .if     n != 8 && (n < 10 || n > 14) && n != 17
+        push    $0
+        .endif
+        push    $n
+        jmp     \handler
+        .set    n, n + 1
+        .endr
+        .endm
+
         .macro  entry low, high
         movl    $\low, (%edi)
         movl    $\high, 4(%edi)
@@ -520,18 +536,7 @@ exception64:
         popq    SS_SEEN
         jmp     resume64
 
-        .balign 16
-stubs64:
-        .set    n, 0
-        .rept   0x50
-        .balign 16
-        .if     n != 8 && (n < 10 || n > 14) && n != 17
-        push    $0
-        .endif
-        push    $n
-        jmp     exception64
-        .set    n, n + 1
-        .endr
+        stubs   stubs64, exception64
 
         .code32
 on_sysenter_2:
@@ -566,18 +571,7 @@ exception32:
         mov     STACK_KEPT, %esp
         jmp     *RESUME
 
-        .balign 16
-stubs:
-        .set    n, 0
-        .rept   0x50
-        .balign 16
-        .if     n != 8 && (n < 10 || n > 14) && n != 17
-        push    $0
-        .endif
-        push    $n
-        jmp     exception32
-        .set    n, n + 1
-        .endr
+        stubs   stubs, exception32
 
 pieces:
 enter_gs:
