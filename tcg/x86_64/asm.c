@@ -55,7 +55,8 @@ static unsigned rex_bits(int reg, Rm rm)
     return rex;
 }
 
-void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm)
+/* Of any kind. */
+static void put_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm)
 {
     unsigned rex = rex_bits(reg, rm) | (size == 8 ? 8 : 0);
     /* spl, bpl, sil and dil are ah..bh without a REX prefix. */
@@ -85,6 +86,68 @@ void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm)
     }
     *p++ = opcode;
     a->p = put_modrm(p, reg, &rm);
+}
+
+/*
+ * Much of a translation's time goes here, so what is frequent is put together in a register: REX and the opcode, or the latter
+ * alone, then ModRM, SIB and displacement. There is always room for eight bytes; those too many are overwritten by what comes next.
+ */
+enum { REX = 0x40, REX_W = 8 };
+
+static inline bool is_plain(uint32_t opcode, unsigned size)
+{
+    return opcode <= UINT8_MAX && size != 2;
+}
+
+static inline void put_word(Asm *a, uint64_t word, unsigned bytes, unsigned rex)
+{
+    if (rex) {
+        word = word << 8 | REX | rex;
+        bytes++;
+    }
+    memcpy(a->p, &word, 8);
+    a->p += bytes;
+}
+
+void asm_op_rr(Asm *a, uint32_t opcode, unsigned size, int reg, int rm)
+{
+    unsigned rex = (size & REX_W) | (reg & 8) >> 1 | (rm & 8) >> 3;
+
+    if (!is_plain(opcode, size)) {
+        put_op(a, opcode, size, reg, rm_reg(rm));
+        return;
+    }
+    put_word(a, opcode | (0xc0 | (reg & 7) << 3 | (rm & 7)) << 8, 2, rex);
+}
+
+void asm_op_at(Asm *a, uint32_t opcode, unsigned size, int reg, int base, int32_t disp)
+{
+    enum { MODRM = 8, SIB = 16, NO_INDEX = RSP << 3, MOD_DISP8 = 0x40, MOD_DISP32 = 0x80 };
+    unsigned rex = (size & REX_W) | (reg & 8) >> 1 | (base & 8) >> 3, bytes = 2;
+    uint64_t word = opcode | ((reg & 7) << 3 | (base & 7)) << MODRM;
+
+    if (!is_plain(opcode, size)) {
+        put_op(a, opcode, size, reg, rm_mem(mem_at(base, disp)));
+        return;
+    }
+    if ((base & 7) == RSP) {
+        word |= (NO_INDEX | RSP) << SIB;
+        bytes = 3;
+    }
+    if (disp != 0 || (base & 7) == RBP) { /* without one the latter means something else */
+        word |= (fits_s8(disp) ? MOD_DISP8 : MOD_DISP32) << MODRM | (uint64_t)(uint32_t)disp << 8 * bytes;
+        bytes += fits_s8(disp) ? 1 : 4;
+    }
+    put_word(a, word, bytes, rex);
+}
+
+void asm_op_mem(Asm *a, uint32_t opcode, unsigned size, int reg, Mem mem)
+{
+    if (mem.index == NO_REG && mem.base != NO_REG) {
+        asm_op_at(a, opcode, size, reg, mem.base, mem.disp);
+    } else {
+        put_op(a, opcode, size, reg, rm_mem(mem));
+    }
 }
 
 void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm)

@@ -132,8 +132,22 @@ static inline void asm_fuses(Asm *a, uint8_t *from)
  * together with the comparison before that makes one operation with it (JCC erratum, Intel 341810): then both go behind it.
  */
 void asm_place_branch(Asm *a, unsigned length, unsigned patched);
-/* Any instruction with a ModRM byte, without its immediate. */
-void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm);
+/* Any instruction with a ModRM byte, without its immediate: with a register, with one and a displacement, or with any memory operand. */
+void asm_op_rr(Asm *a, uint32_t opcode, unsigned size, int reg, int rm);
+void asm_op_at(Asm *a, uint32_t opcode, unsigned size, int reg, int base, int32_t disp);
+void asm_op_mem(Asm *a, uint32_t opcode, unsigned size, int reg, Mem mem);
+
+static inline void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm)
+{
+    if (!rm.is_mem) {
+        asm_op_rr(a, opcode, size, reg, rm.reg);
+    } else if (__builtin_constant_p(rm.mem.index) && rm.mem.index == NO_REG && __builtin_constant_p(rm.mem.base) && rm.mem.base != NO_REG) {
+        asm_op_at(a, opcode, size, reg, rm.mem.base, rm.mem.disp);
+    } else {
+        asm_op_mem(a, opcode, size, reg, rm.mem);
+    }
+}
+
 /* The same with a VEX prefix; pp and map from the opcode. */
 void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm);
 void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm); /* of 128 bits, without a mask; the first 16 registers */
