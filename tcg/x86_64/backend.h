@@ -82,6 +82,7 @@ typedef struct Backend {
     int8_t slot_reg[IR_MAX_SLOTS];  /* host register of a pinned slot, NO_REG */
     int8_t reg_slot[HOST_REGS];     /* the other way, -1 */
     uint64_t pinned_slots;          /* mask */
+    uint16_t temps;                 /* mask of registers that are not pinned */
     uint32_t features;
     uint64_t empty_site;            /* TcgSite.page of entries that have none */
     const void *thunks[THUNK_COUNT];
@@ -265,6 +266,11 @@ typedef struct Context {
     uint32_t max_insns;
     Slot slots[IR_MAX_SLOTS];
     uint32_t reg_values[HOST_REGS]; /* list heads */
+    struct {
+        uint32_t insns;   /* of the guest */
+        uint32_t exits;   /* that the engine may link, or more */
+        bool goes_back;   /* to the block's start, perhaps as a loop */
+    } counts;
     uint16_t temps;       /* mask of registers that are not pinned */
     uint16_t locked;      /* in use by the current insn */
     uint16_t held;        /* the host address of an update between its load and its store */
@@ -317,6 +323,7 @@ typedef struct Context {
     Order *orders;        /* of places */
     uint32_t n_orders, max_orders;
     ColdStub *cold;
+    bool has_near_stubs;  /* see is_near, or had before a group was given up */
     uint32_t n_cold, max_cold;
     FaultRecord *faults;
     uint32_t n_faults, max_faults;
@@ -341,7 +348,8 @@ typedef struct Context {
 
 /* liveness.c */
 void liveness(Context *c);
-void fold_addresses(IrBlock *ir);
+/* fold.c: also counts (Context.counts). */
+void fold_addresses(Context *c);
 
 /* alloc.c: registers, values and slots. */
 static inline Value *value_of(Context *c, uint32_t id)

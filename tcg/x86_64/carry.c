@@ -85,12 +85,14 @@ static void see_fast(Context *c, Scan *s, const IrFast *f)
 
 void carry_plan(Context *c)
 {
-    Scan s = { .n_written = 0 };
+    Scan s;
 
     c->n_carried = 0;
     if (!c->loop.edge || !c->loop.at_start || !has_vector_fields()) {
         return;
     }
+    s.n_written = 0;
+    s.full = false;
     for (uint32_t i = 0; i < c->loop.edge; i++) {
         const IrInsn *insn = &c->ir->insns[i];
 

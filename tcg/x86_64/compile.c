@@ -27,12 +27,13 @@ void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot)
 /* Nothing is in a register yet, and nothing known. */
 static void reset_allocation(Context *c)
 {
+    static const Value fresh = { .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .cc = CC_UNKNOWN };
+
     for (uint32_t id = 0; id < c->ir->n_values; id++) {
-        c->values[id] = (Value){
-            .last_use = -1, .reg = NO_REG, .home = -1, .spill = -1, .wish = -1, .cc = CC_UNKNOWN, .type = c->ir->value_type[id],
-        };
+        c->values[id] = fresh;
+        c->values[id].type = c->ir->value_type[id];
     }
-    memset(c->slots, 0, sizeof(c->slots));
+    memset(c->slots, 0, c->ir->n_slots * sizeof(*c->slots));
     memset(c->reg_values, 0, sizeof(c->reg_values));
     memset(c->spill_refs, 0, sizeof(c->spill_refs));
     c->dirty = 0;
@@ -79,14 +80,9 @@ static void prepare(Context *c, IrBlock *ir)
     c->store_until = 0;
     c->zeros_left = 0;
     c->n_xmm_saves = 0;
+    c->has_near_stubs = false;
     c->n_places = c->n_orders = c->n_cold = c->n_faults = c->n_traps = c->n_branches = 0;
-    c->temps = (1u << HOST_REGS) - 1;
-    c->temps &= ~(1u << RSP);
-    for (int r = 0; r < HOST_REGS; r++) {
-        if (backend.reg_slot[r] >= 0) {
-            c->temps &= ~(1u << r);
-        }
-    }
+    c->temps = backend.temps;
 }
 
 /*
@@ -137,38 +133,33 @@ static bool may_have_site(IrOp op)
     }
 }
 
-/* Whether it is an exit that the engine may link; others need no HostExit. In loops, whose exits are made in more than one way, all count. */
-static bool may_be_linked(Context *c, const IrInsn *insn)
+static unsigned count_accesses(const IrBlock *ir)
 {
-    return (insn->op == IR_exit_if || insn->op == IR_exit_jump) &&
-           (c->loop.edge || c->ir->links_far || !c->far_exit(c->opaque, insn->imm));
-}
-
-static HostBlock *block_new(Context *c, unsigned copies)
-{
-    const IrBlock *ir = c->ir;
-    unsigned exits = 0, insns = 0, accesses = 0;
-    HostBlock *block;
-    size_t size;
+    unsigned n = 0;
 
     for (uint32_t i = 0; i < ir->n_insns; i++) {
-        exits += may_be_linked(c, &ir->insns[i]);
-        insns += ir->insns[i].op == IR_insn_start;
-        accesses += may_have_site(ir->insns[i].op);
+        n += may_have_site(ir->insns[i].op);
     }
-    exits = exits * copies + 1;
-    accesses = ir->use_sites ? accesses * copies + LOOP_ROOTS + GROUP_ROOTS : 0;
-    size = sizeof(HostBlock) + accesses * sizeof(TcgSiteUse) + exits * sizeof(HostExit);
-    block = metadata_room(size, G_ALIGNOF(HostBlock));
+    return n;
+}
+
+/* With room for as many exits and sites as there may be, which they fill one by one. */
+static HostBlock *block_new(Context *c, unsigned copies)
+{
+    unsigned exits = c->counts.exits * copies + 1;
+    unsigned accesses = c->ir->use_sites ? count_accesses(c->ir) * copies + LOOP_ROOTS + GROUP_ROOTS : 0;
+    size_t sites_end = sizeof(HostBlock) + accesses * sizeof(TcgSiteUse);
+    HostBlock *block = metadata_room(sites_end + exits * sizeof(HostExit), G_ALIGNOF(HostBlock));
+
     if (!block) {
         return NULL;
     }
-    memset(block, 0, size);
+    memset(block, 0, sites_end);
     block->sites = (TcgSiteUse *)(block + 1);
     block->exits = (HostExit *)(block->sites + accesses);
     block->max_exits = exits;
     block->max_sites = accesses;
-    block->n_insns = insns;
+    block->n_insns = c->counts.insns;
     return block;
 }
 
@@ -302,9 +293,6 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_call:
         emit_call(c, insn);
         break;
-    case IR_insn_start:
-        c->pc = insn->imm;
-        break;
     default:
         emit_control(c, insn);
     }
@@ -317,7 +305,7 @@ static bool fold(Context *c, const IrInsn *insn)
     uint64_t in[4] = { 0 }, out[2];
     uint32_t flags;
 
-    if (!ir_op_pure(insn->op) || ir_op_outputs(insn->op) != 1 || !inputs || flags_wanted(c, insn)) {
+    if (!inputs || !c->values[insn->in[0]].is_const || !ir_op_pure(insn->op) || ir_op_outputs(insn->op) != 1 || flags_wanted(c, insn)) {
         return false;
     }
     for (unsigned k = 0; k < inputs; k++) {
@@ -334,20 +322,23 @@ static bool fold(Context *c, const IrInsn *insn)
     return true;
 }
 
-static void release_values(Context *c, const IrInsn *insn)
+static inline void release_value(Context *c, uint32_t id)
+{
+    if (id && c->values[id].last_use <= c->i) { /* most live on */
+        value_release(c, id);
+    }
+}
+
+static inline void release_values(Context *c, const IrInsn *insn)
 {
     unsigned inputs = ir_op_inputs(insn->op);
     unsigned outputs = ir_op_outputs(insn->op) + ir_insn_defines_flags(insn);
 
     for (unsigned k = 0; k < inputs; k++) {
-        if (insn->in[k]) {
-            value_release(c, insn->in[k]);
-        }
+        release_value(c, insn->in[k]);
     }
-    for (unsigned k = 0; k < outputs; k++) {
-        if (insn->out) {
-            value_release(c, insn->out + k);
-        }
+    for (unsigned k = 0; k < outputs && insn->out; k++) {
+        release_value(c, insn->out + k);
     }
 }
 
@@ -389,12 +380,16 @@ static bool emit_insns(Context *c)
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         const IrInsn *insn = &ir->insns[i];
 
-        if (!has_room(c)) {
-            return false;
-        }
         c->i = i;
+        if (insn->op == IR_insn_start) {
+            c->pc = insn->imm;
+            continue;
+        }
         if (c->dead[i]) {
             continue;
+        }
+        if (!has_room(c)) {
+            return false;
         }
         c->locked = 0;
         c->xmm_locked = 0;
@@ -429,7 +424,7 @@ static bool emit_stubs(Context *c, uint32_t from, bool near)
 static bool emit_all_cold(Context *c, uint32_t from)
 {
     c->a.dodge = false;
-    if (!emit_stubs(c, from, true)) {
+    if (c->has_near_stubs && !emit_stubs(c, from, true)) {
         return false;
     }
     change_part(c);
@@ -549,7 +544,7 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     prepare(c, ir);
     c->far_exit = far_exit;
     c->opaque = opaque;
-    fold_addresses(ir);
+    fold_addresses(c);
     liveness(c);
     buffer_begin(&c->a, &c->other);
     c->out_of_line = false;

@@ -119,8 +119,7 @@ static HostExit *exit_new(Context *c, uint64_t pc)
     HostExit *exit = &c->block->exits[c->block->n_exits++];
 
     g_assert(c->block->n_exits <= c->block->max_exits);
-    exit->pc = pc;
-    exit->block = c->block;
+    *exit = (HostExit){ .pc = pc, .block = c->block };
     return exit;
 }
 
@@ -317,6 +316,7 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
         stub->exit->patch = asm_jcc(&c->a, cc);
     } else {
         stub->jumps[0] = asm_jcc(&c->a, cc);
+        c->has_near_stubs = true;
     }
     group_exit(c, insn, cc, asm_offset(&c->a) - JCC_SIZE);
 }

@@ -82,6 +82,7 @@ static void assign_pins(const TcgTarget *target)
 {
     memset(backend.slot_reg, NO_REG, sizeof(backend.slot_reg));
     memset(backend.reg_slot, -1, sizeof(backend.reg_slot));
+    backend.temps = ((1u << HOST_REGS) - 1) & ~(1u << RSP);
     for (unsigned s = 0; s < target->n_slots; s++) {
         int rank = target->slots[s].pin;
 
@@ -89,6 +90,7 @@ static void assign_pins(const TcgTarget *target)
             backend.slot_reg[s] = reg_of_rank[rank];
             backend.reg_slot[reg_of_rank[rank]] = s;
             backend.pinned_slots |= 1ull << s;
+            backend.temps &= ~(1u << reg_of_rank[rank]);
         }
     }
 }

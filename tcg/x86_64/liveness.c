@@ -11,7 +11,7 @@ typedef struct Wishes {
     uint64_t mask;
 } Wishes;
 
-static bool unused(const Context *c, const IrInsn *insn)
+static inline bool unused(const Context *c, const IrInsn *insn)
 {
     unsigned n = ir_op_outputs(insn->op) + ir_insn_defines_flags(insn);
 
@@ -70,6 +70,7 @@ static void see_covered(const Context *c, int i, uint64_t *live, Wishes *w)
     }
 }
 
+/* Of insns that are not pure, or fault. */
 static void see_effect(Context *c, const IrInsn *insn, int i, uint64_t all, uint64_t exit_dead,
                        uint64_t *live, Wishes *w)
 {
@@ -174,9 +175,9 @@ static bool fold_scale(Context *c, const IrInsn *insn)
     return true;
 }
 
-static void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
+static inline void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
 {
-    unsigned n = ir_op_outputs(insn->op);
+    unsigned n = w->mask ? ir_op_outputs(insn->op) : 0;
 
     for (unsigned k = 0; k < n; k++) {
         for (uint64_t mask = w->mask; mask; mask &= mask - 1) {
@@ -206,33 +207,48 @@ void liveness(Context *c)
     IrBlock *ir = c->ir;
     uint64_t all = ir->n_slots == 64 ? UINT64_MAX : (1ull << ir->n_slots) - 1;
     uint64_t live = all;
-    Wishes w = { .mask = 0 };
+    Wishes w;
     int next_dead = (int)ir->exit_dead->len - 1;
 
+    w.mask = 0;
     for (int i = (int)ir->n_insns - 1; i >= 0; i--) {
         const IrInsn *insn = &ir->insns[i];
-        uint64_t exit_dead = 0;
         int inputs = ir_op_inputs(insn->op);
-        bool full_put = is_full_put(c, insn), reads;
+        bool full_put = false, is_dead, reads;
 
         c->live_slots[i] = live;
-        if (ir_op_exits(insn->op)) { /* what an exit must store; for exit_if only in its stub */
-            exit_dead = dead_at_exit(ir, i, &next_dead);
-            c->live_slots[i] = all & ~exit_dead;
+        c->dead[i] = false;
+        if (insn->op == IR_insn_start) {
+            continue;
         }
-        c->dead[i] = full_put ? !(live >> insn->bits & 1)
-                              : (removable(c, insn) && unused(c, insn)) || (insn->op == IR_shl && fold_scale(c, insn));
-        if (c->dead[i]) {
+        if (insn->op == IR_put) {
+            full_put = is_full_put(c, insn);
+            is_dead = full_put && !(live >> insn->bits & 1);
+        } else {
+            is_dead = (removable(c, insn) && unused(c, insn)) || (insn->op == IR_shl && fold_scale(c, insn));
+        }
+        if (is_dead) {
+            c->dead[i] = true;
             continue;
         }
         give_wishes(c, insn, &w);
-        see_consumer(c, insn);
-        see_effect(c, insn, i, all, ir_is_loop_edge(ir, insn) ? 0 : exit_dead, &live, &w);
+        if (inputs) {
+            see_consumer(c, insn);
+        }
+        if (!ir_op_pure(insn->op) || ir_facts[insn->op].faults != OP_NEVER_FAULTS) {
+            uint64_t exit_dead = 0;
+
+            if (ir_op_exits(insn->op)) { /* what an exit must store; for exit_if only in its stub */
+                exit_dead = dead_at_exit(ir, i, &next_dead);
+                c->live_slots[i] = all & ~exit_dead;
+            }
+            see_effect(c, insn, i, all, ir_is_loop_edge(ir, insn) ? 0 : exit_dead, &live, &w);
+        }
         reads = !full_put || backend.slot_reg[insn->bits] != NO_REG;
         for (int k = 0; k < inputs; k++) {
             Value *v = &c->values[insn->in[k]];
 
-            v->uses = MIN(v->uses + 1, 255);
+            v->uses += v->uses < UINT8_MAX;
             v->is_read |= reads;
             if (v->last_use < 0) {
                 v->last_use = i;

@@ -535,7 +535,7 @@ bool loop_plan(Context *c)
 
     memset(l, 0, offsetof(Loop, roots)); /* few blocks are loops */
     l->counter = NO_REG;
-    if (!c->loop_wanted || !find_edge(c, l)) {
+    if (!c->counts.goes_back || !c->loop_wanted || !find_edge(c, l)) {
         l->edge = 0;
         return false;
     }
