@@ -329,6 +329,14 @@ static void flush_all(X86State *s)
     }
 }
 
+/* The address space may have another name now (x86_space_id) in the same mode. */
+static void space_changed(X86State *s)
+{
+    if (engine.update_mode) {
+        engine.update_mode(s->hot.cpu);
+    }
+}
+
 /* The segments as long mode sees CS.L follow EFER.LMA; the caller updates the mode. */
 void x86_set_efer(X86State *s, uint64_t value)
 {
@@ -374,6 +382,9 @@ void x86_set_cr0(X86State *s, uint64_t value, uintptr_t ra)
         s->cpl = 0;
     }
     x86_update_mode(s);
+    if (changed & CR0_PG) {
+        space_changed(s);
+    }
 }
 
 void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra)
@@ -395,9 +406,7 @@ void x86_set_cr3(X86State *s, uint64_t value, uintptr_t ra)
     if (!keep && (s->cr0 & CR0_PG) && engine.renew_space) {
         engine.renew_space(s->hot.cpu, x86_space_id(s));
     }
-    if (engine.update_mode) {
-        engine.update_mode(s->hot.cpu);
-    }
+    space_changed(s);
 }
 
 uint64_t x86_allowed_cr4(const X86State *s)
@@ -440,6 +449,9 @@ void x86_set_cr4(X86State *s, uint64_t value, uintptr_t ra)
         flush_all(s);
     }
     x86_update_mode(s);
+    if (changed & CR4_PCIDE) {
+        space_changed(s);
+    }
 }
 
 static void require_cpl0(X86State *s, uintptr_t ra)

@@ -241,6 +241,10 @@ void x86_emit_svm(X86Translator *tr, X86Insn *in)
         return;
     case 0xda:
         X86_CALL2(tr, svm_vmload, rax, x86_next_pc(tr, in));
+        if (!tr->cs64) { /* FS and GS are bits of the mode */
+            x86_end_next(tr, in);
+            return;
+        }
         break;
     case 0xdb:
         X86_CALL2(tr, svm_vmsave, rax, x86_next_pc(tr, in));

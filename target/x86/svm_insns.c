@@ -86,6 +86,7 @@ uint64_t helper_svm_vmload(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_
         *(uint64_t *)((uint8_t *)s + registers[i].field) = registers[i].is_address ? make_canonical(value, most_linear_bits(s)) : value;
     }
     x86_forget_calls(s);
+    x86_update_segment(s, S_FS); /* GS tells nothing at CPL 0 */
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* Interrupts, exceptions, far transfers and tasks in every mode, and the CPU models. */
+#include "target/x86/internal.h"
 #include "tests/target/x86/fake.h"
 
 enum { GDT = 0x1000, IDT = 0x2000, TSS = 0x3000, TSS2 = 0x3800, STACK0 = 0x9000, STACK3 = 0xa000 };
@@ -17,9 +18,9 @@ static void idt_gate(int vector, uint16_t selector, uint32_t offset, unsigned ac
                                 (uint64_t)(offset >> 16) << 48);
 }
 
-static void protected_mode(void)
+static void protected_mode_of(const char *model)
 {
-    fake_start("qemu32");
+    fake_start(model);
     put64(GDT + CODE0, descriptor(0, 0xfffff, 0x9b, 0xc));
     put64(GDT + DATA0, descriptor(0, 0xfffff, 0x93, 0xc));
     put64(GDT + (CODE3 & ~7), descriptor(0, 0xfffff, 0xfb, 0xc));
@@ -43,6 +44,11 @@ static void protected_mode(void)
     s->pc = 0x1234;
     s->reg[R_SP] = 0x8000;
     x86_update_mode(s);
+}
+
+static void protected_mode(void)
+{
+    protected_mode_of("qemu32");
 }
 
 static void at_user_level(void)
@@ -565,6 +571,61 @@ static void random_states_do_no_harm(void)
     }
 }
 
+static uint64_t told_space;
+
+static void hear_of_space(Cpu *c)
+{
+    told_space = x86_space_id(s);
+}
+
+/* Without a CR3 write too: INVPCID names the space by what it is called now. */
+static void the_engine_hears_of_renamed_spaces(void)
+{
+    void (*update_mode)(Cpu *) = engine.update_mode;
+
+    fake_start("max");
+    s->cr0 = CR0_PE | CR0_PG | CR0_ET;
+    s->cr4 = CR4_PAE | CR4_PGE;
+    s->efer = EFER_LME | EFER_LMA;
+    s->cr3 = 0x9000;
+    set_segment(S_CS, CODE0, descriptor(0, 0, 0x9b, 2));
+    x86_update_mode(s);
+    told_space = 9;
+    engine.update_mode = hear_of_space;
+    x86_set_cr4(s, s->cr4 | CR4_PCIDE, 0);
+    g_assert_cmphex(told_space, ==, 0);
+    x86_set_cr4(s, s->cr4 & ~CR4_PCIDE, 0);
+    g_assert_cmphex(told_space, ==, 9);
+
+    protected_mode();
+    s->cr3 = 0x9000;
+    told_space = 0;
+    x86_set_cr0(s, s->cr0 | CR0_PG, 0);
+    g_assert_cmphex(told_space, ==, 0x9000 >> 5);
+    x86_set_cr0(s, s->cr0 & ~CR0_PG, 0);
+    g_assert_cmphex(told_space, ==, 0);
+    engine.update_mode = update_mode;
+}
+
+/* FS is in the mode of 32-bit code. */
+static void vmload_renews_the_mode(void)
+{
+    enum { VMCB = 0x20000, FS = 0x440 }; /* APM vol. 2, table B-2 */
+    const uint16_t data = 0xc93, small = 0x493; /* with and without granularity */
+
+    protected_mode_of("qemu64,+svm");
+    s->efer |= EFER_SVME;
+    g_assert_true(s->mode_flags & MODE_FLAT_FS);
+    for (int flat = 0; flat < 2; flat++) {
+        put32(VMCB + FS, DATA0 | (uint32_t)(flat ? data : small) << 16);
+        put32(VMCB + FS + 4, flat ? UINT32_MAX : 0xfff);
+        put64(VMCB + FS + 8, 0x12340);
+        helper_svm_vmload(s, VMCB, 0, 0, 0);
+        g_assert_cmphex(s->seg[S_FS].base, ==, 0x12340);
+        g_assert_cmpint(!!(s->mode_flags & MODE_FLAT_FS), ==, flat);
+    }
+}
+
 static void models_are_coherent(void)
 {
     static const char *const names[] = {
@@ -666,6 +727,8 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/excp/segment_loads_are_checked", segment_loads_are_checked);
     g_test_add_func("/x86/excp/breakpoints_stop_once", breakpoints_stop_once);
     g_test_add_func("/x86/excp/random_states_do_no_harm", random_states_do_no_harm);
+    g_test_add_func("/x86/excp/the_engine_hears_of_renamed_spaces", the_engine_hears_of_renamed_spaces);
+    g_test_add_func("/x86/excp/vmload_renews_the_mode", vmload_renews_the_mode);
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
     g_test_add_func("/x86/snapshot/snapshots_keep_everything", snapshots_keep_everything);
