@@ -121,15 +121,19 @@ def disk(myna, board):
                 raise machine.Failure(f'e2fsck: {check.stdout}{check.stderr}')
 
 
-def grub_image(folder, title):
-    """GRUB and a kernel for a CD-ROM, or for a disk: its sectors are of both sizes."""
-    folder = pathlib.Path(folder)
-    tree, image = folder / title, folder / f'{title}.iso'
+def grub_tree(folder, title):
+    tree = pathlib.Path(folder) / title
     os.makedirs(tree / 'boot/grub')
     shutil.copy(ppc_guest('vmlinux-pmac32'), tree / 'vmlinux')
     shutil.copy(ppc_guest('initrd-ppc32.gz'), tree / 'initrd.gz')
     (tree / 'boot/grub/grub.cfg').write_text(grub.menu(title, '/vmlinux console=ttyPZ0 t=poweroff', '/initrd.gz'))
-    grub.rescue(image, tree)
+    return tree
+
+
+def grub_image(folder, title):
+    """GRUB and a kernel for a CD-ROM, or for a disk: its sectors are of both sizes."""
+    image = pathlib.Path(folder) / f'{title}.iso'
+    grub.rescue(image, grub_tree(folder, title))
     return image
 
 
@@ -160,6 +164,20 @@ def order(myna, board):
                 m.expect(READY, PATIENCE)
                 m.expect(r'CORPUS-DISKS .*sda', 1)
                 finish(m)
+
+
+def bootstrap(myna, board):
+    """A disk as Linux distributions for Macs make them: the firmware finds the loader in the blessed folder of a bootstrap partition."""
+    need_firmware()
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, 'mac.img')
+        grub.apple_disk(image, grub_tree(folder, 'Blessed'), 'Blessed')
+        with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-drive', f'file={image},format=raw,snapshot=on', '-boot', 'c',
+                             '-m', '256', '-nic', 'none', '-nographic') as m:
+            grub.from_menu(m, 'Blessed')
+            m.expect(READY, PATIENCE)
+            m.expect(r'CORPUS-DISKS .*sda', 1)
+            finish(m)
 
 
 def nvram(myna, board):
@@ -449,6 +467,8 @@ TESTS = {
     'cd-g3beige': lambda myna: cd(myna, 'g3beige'),
     'order-mac99': lambda myna: order(myna, 'mac99'),
     'order-g3beige': lambda myna: order(myna, 'g3beige'),
+    'bootstrap-mac99': lambda myna: bootstrap(myna, 'mac99'),
+    'bootstrap-g3beige': lambda myna: bootstrap(myna, 'g3beige'),
     'nvram-mac99': lambda myna: nvram(myna, 'mac99'),
     'nvram-g3beige': lambda myna: nvram(myna, 'g3beige'),
     'sound-mac99': lambda myna: sound(myna, 'mac99'),
