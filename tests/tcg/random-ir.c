@@ -183,7 +183,7 @@ static void shift(Random *r)
     } else if (ir_is_const(r->ir, count, NULL) && below(r, 2)) {
         bool two = op == IR_shld || op == IR_shrd;
         IrValFlags f = ir_opf(r->ir, op, type, a, two ? b : count, two ? count : NO);
-        uint64_t n;
+        uint64_t n = 0;
         uint32_t defined = FLAG_CF;
 
         ir_is_const(r->ir, count, &n);
