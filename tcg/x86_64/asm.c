@@ -178,13 +178,6 @@ void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm)
     asm_modrm(a, reg, rm_reg(rm));
 }
 
-void asm_load(Asm *a, unsigned size, int to, Mem from)
-{
-    static const uint32_t opcodes[] = { [1] = 0xb6 | MAP_0F, [2] = 0xb7 | MAP_0F, [4] = 0x8b, [8] = 0x8b };
-
-    asm_op(a, opcodes[size], size == 8 ? 8 : 4, to, rm_mem(from));
-}
-
 static uint32_t movsx_opcode(unsigned from_size)
 {
     return from_size == 1 ? 0xbe | MAP_0F | BYTE_RM : from_size == 2 ? 0xbf | MAP_0F : 0x63;
@@ -197,11 +190,6 @@ void asm_load_signed(Asm *a, unsigned size, unsigned to_size, int to, Mem from)
     } else {
         asm_op(a, movsx_opcode(size), to_size < 4 ? 4 : to_size, to, rm_mem(from));
     }
-}
-
-void asm_store(Asm *a, unsigned size, Mem to, int from)
-{
-    asm_op(a, size == 1 ? 0x88 | BYTE_REG : 0x89, size, from, rm_mem(to));
 }
 
 void asm_mov_ri(Asm *a, int to, uint64_t imm)
@@ -290,7 +278,7 @@ void asm_test_imm(Asm *a, unsigned size, Rm rm, uint32_t imm)
     asm_fuses(a, at);
 }
 
-void asm_place_branch(Asm *a, unsigned length, unsigned patched)
+void asm_place_branch_nops(Asm *a, unsigned length, unsigned patched)
 {
     enum { LINE = 32 };
     uint8_t *from = a->fusible && a->fusible_end == a->p ? a->fusible : a->p;
@@ -306,14 +294,19 @@ void asm_place_branch(Asm *a, unsigned length, unsigned patched)
         asm_nop(a, nops);
         a->p += before;
     }
-    a->fusible = NULL;
+}
+
+void asm_rel32(uint8_t *rel32, const void *target, intptr_t to_exec)
+{
+    uint32_t distance = (intptr_t)target - ((intptr_t)rel32 + 4 + to_exec);
+
+    memcpy(rel32, &distance, 4);
 }
 
 static void rel32_to(Asm *a, const void *target)
 {
-    intptr_t from = (intptr_t)a->p + 4 + a->to_exec;
-
-    asm_u32(a, (intptr_t)target - from);
+    asm_rel32(a->p, target, a->to_exec);
+    a->p += 4;
 }
 
 void asm_jmp_to(Asm *a, const void *target)

@@ -131,7 +131,15 @@ static inline void asm_fuses(Asm *a, uint8_t *from)
  * Intel's processors from Skylake to Comet Lake do not keep decoded what branches across an end of 32 bytes or up to it,
  * together with the comparison before that makes one operation with it (JCC erratum, Intel 341810): then both go behind it.
  */
-void asm_place_branch(Asm *a, unsigned length, unsigned patched);
+void asm_place_branch_nops(Asm *a, unsigned length, unsigned patched);
+static inline void asm_place_branch(Asm *a, unsigned length, unsigned patched)
+{
+    if (a->dodge || patched) {
+        asm_place_branch_nops(a, length, patched);
+    }
+    a->fusible = NULL;
+}
+
 /* Any instruction with a ModRM byte, without its immediate: with a register, with one and a displacement, or with any memory operand. */
 void asm_op_rr(Asm *a, uint32_t opcode, unsigned size, int reg, int rm);
 void asm_op_at(Asm *a, uint32_t opcode, unsigned size, int reg, int base, int32_t disp);
@@ -152,15 +160,34 @@ static inline void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm
 void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm);
 void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm); /* of 128 bits, without a mask; the first 16 registers */
 
+/* op reg64, [rsp + disp]: what makes up most checks. */
+static inline void asm_op_state8(Asm *a, uint8_t opcode, int reg, int8_t disp)
+{
+    enum { REX_W = 0x48, MODRM_DISP8_SIB = 0x44, SIB_RSP = 0x24 };
+    uint64_t word = (REX_W | (reg & 8) >> 1) | opcode << 8 | (MODRM_DISP8_SIB | (reg & 7) << 3) << 16 | SIB_RSP << 24 |
+                    (uint64_t)(uint8_t)disp << 32;
+
+    memcpy(a->p, &word, 8);
+    a->p += 5;
+}
+
 static inline void asm_mov_rr(Asm *a, unsigned size, int to, int from)
 {
     asm_op(a, 0x8b, size < 4 ? 4 : size, to, rm_reg(from));
 }
 
 /* Loads zero-extended: sizes 1 and 2 into 32 bits. */
-void asm_load(Asm *a, unsigned size, int to, Mem from);
+static inline void asm_load(Asm *a, unsigned size, int to, Mem from)
+{
+    asm_op(a, size >= 4 ? 0x8b : size == 1 ? 0xb6 | MAP_0F : 0xb7 | MAP_0F, size == 8 ? 8 : 4, to, rm_mem(from));
+}
+
 void asm_load_signed(Asm *a, unsigned size, unsigned to_size, int to, Mem from);
-void asm_store(Asm *a, unsigned size, Mem to, int from);
+static inline void asm_store(Asm *a, unsigned size, Mem to, int from)
+{
+    asm_op(a, size == 1 ? 0x88 | BYTE_REG : 0x89, size, from, rm_mem(to));
+}
+
 void asm_mov_ri(Asm *a, int to, uint64_t imm); /* all 64 bits; leaves EFLAGS alone */
 /* imm is sign-extended from 32 bits for size 8. */
 void asm_store_imm(Asm *a, unsigned size, Mem to, int32_t imm);
@@ -239,7 +266,8 @@ static inline void asm_pop(Asm *a, int reg)
     asm_byte(a, 0x58 | (reg & 7));
 }
 
-/* Branches to an address in the executable view. */
+/* Branches to an address in the executable view; and the rel32 of one. */
+void asm_rel32(uint8_t *rel32, const void *target, intptr_t to_exec);
 void asm_jmp_to(Asm *a, const void *target);
 void asm_call_to(Asm *a, const void *target);
 void asm_jcc_to(Asm *a, IrCc cc, const void *target);

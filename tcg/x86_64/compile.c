@@ -10,7 +10,12 @@ ColdStub *cold_new(Context *c, ColdKind kind)
 {
     ColdStub *s = CONTEXT_PUSH(c, cold);
 
-    *s = (ColdStub){ .kind = kind, .xmms = xmm_snapshot(c) };
+    memset(s, 0, offsetof(ColdStub, sites)); /* those are half of it, and mostly there are none */
+    for (unsigned k = 0; k < GROUP_ROOTS; k++) {
+        s->sites[k].jump = 0;
+    }
+    s->kind = kind;
+    s->xmms = xmm_snapshot(c);
     return s;
 }
 
@@ -92,12 +97,20 @@ static void prepare(Context *c, IrBlock *ir)
 static void emit_pic_entry(Context *c)
 {
     enum { PIC_ENTRY = 16, ITS_CODE = 12 };
-    uint8_t *start = c->a.p;
+    static uint8_t code[PIC_ENTRY]; /* always the same */
 
-    asm_nop(&c->a, PIC_ENTRY - ITS_CODE);
-    asm_alu_ri(&c->a, ALU_AND, 8, rm_reg(R13), -4096);
-    asm_store(&c->a, 8, mem_state(G_STRUCT_OFFSET(CpuHot, pic_page)), R13);
-    g_assert(c->a.p - start == PIC_ENTRY);
+    if (code[0] == 0) {
+        uint8_t *start = c->a.p;
+
+        asm_nop(&c->a, PIC_ENTRY - ITS_CODE);
+        asm_alu_ri(&c->a, ALU_AND, 8, rm_reg(R13), -4096);
+        asm_store(&c->a, 8, mem_state(G_STRUCT_OFFSET(CpuHot, pic_page)), R13);
+        g_assert(c->a.p - start == PIC_ENTRY);
+        memcpy(code, start, PIC_ENTRY);
+        c->a.p = start;
+    }
+    memcpy(c->a.p, code, PIC_ENTRY);
+    c->a.p += PIC_ENTRY;
     c->a.start = c->a.p; /* offsets count from the code proper */
 }
 

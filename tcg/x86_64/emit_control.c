@@ -169,15 +169,38 @@ static void chained_jump(Context *c, uint64_t pc, bool is_far)
     }
 }
 
-/* The same to the pc in R13. */
-static void lookup_jump(Context *c)
+static void find_entry(Asm *a)
 {
-    Asm *a = &c->a;
-
     asm_zext_rr(a, 2, R11, R13); /* jump_cache_index() */
     asm_shift_imm(a, SH_SHL, 4, R11, 4 - backend.target.pc_shift);
     asm_alu(a, ALU_ADD, 8, R11, rm_mem(mem_state(G_STRUCT_OFFSET(CpuHot, jump_cache))));
-    jump_by_entry(c, 0);
+}
+
+/* The same to the pc in R13. Most blocks have one, and it is always the same code. */
+static void lookup_jump(Context *c)
+{
+    enum { ROOM = 64, JUMP_SIZE = 4 /* the last one, behind the branch out */ };
+    static uint8_t code[ROOM];
+    static unsigned size;
+    Asm *a = &c->a;
+
+    if (a->dodge || !size) {
+        uint8_t *start = a->p;
+
+        find_entry(a);
+        jump_by_entry(c, 0);
+        if (!a->dodge) {
+            size = a->p - start;
+            g_assert(size <= ROOM);
+            memcpy(code, start, size);
+        }
+        return;
+    }
+    memcpy(a->p, code, ROOM);
+    a->p += size - JUMP_SIZE;
+    asm_rel32(a->p - 4, backend.thunks[THUNK_SECOND], a->to_exec);
+    a->p += JUMP_SIZE;
+    a->fusible = NULL;
 }
 
 void pc_to_r13(Asm *a, unsigned pic_bits, uint64_t pc)

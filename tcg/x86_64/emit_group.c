@@ -216,8 +216,12 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
     *plan = (Plan){ 0 };
     for (uint32_t i = c->i; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
-        bool has_operand = ir_facts[insn->op].faults != OP_NEVER_FAULTS; /* perhaps */
+        const IrOpFact *fact = &ir_facts[insn->op];
+        bool has_operand = fact->faults != OP_NEVER_FAULTS; /* perhaps */
 
+        if (insn->op == IR_insn_start || insn->op == IR_put || insn->op == IR_get || (fact->pure && insn->op < IR_shld)) {
+            continue; /* most are of these */
+        }
         if (has_operand && is_covered_between(c, i, first)) {
             continue;
         }

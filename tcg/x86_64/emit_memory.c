@@ -91,16 +91,15 @@ unsigned address_width(Address addr)
 }
 
 /* From the address in t1 to its entry: in t1, with the page in t2. */
+G_STATIC_ASSERT(offsetof(CpuHot, tlb_mask) < 128 && offsetof(CpuHot, tlb_load) < 128 && offsetof(CpuHot, tlb_store) < 128);
 static uint32_t check_entry(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2)
 {
-    Mem table = mem_state(is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
-    Mem mask = mem_state(G_STRUCT_OFFSET(CpuHot, tlb_mask));
     unsigned width = address_width(addr);
     Asm *a = &c->a;
 
     asm_shift_imm(a, SH_SHR, width, t1, 12 - TLB_ENTRY_BITS);
-    asm_alu(a, ALU_AND, 8, t1, rm_mem(mask));
-    asm_alu(a, ALU_ADD, 8, t1, rm_mem(table));
+    asm_op_state8(a, ALU_AND << 3 | 3, t1, G_STRUCT_OFFSET(CpuHot, tlb_mask));
+    asm_op_state8(a, ALU_ADD << 3 | 3, t1, is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
     emit_effective(c, t2, addr.reg, addr.disp + size - 1, width);
     asm_alu_ri(a, ALU_AND, width, rm_reg(t2), PAGE_MASK);
     asm_alu(a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
@@ -581,9 +580,8 @@ void cold_load(Context *c, ColdStub *s)
 /* Copies code that has neither branches out nor calls. */
 void repeat_code(Context *c, uint32_t from, uint32_t to)
 {
-    for (uint32_t at = from; at < to; at++) {
-        asm_byte(&c->a, c->a.start[at]);
-    }
+    memcpy(c->a.p, c->a.start + from, to - from);
+    c->a.p += to - from;
 }
 
 void cold_update(Context *c, ColdStub *s)

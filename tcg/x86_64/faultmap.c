@@ -6,65 +6,71 @@
  */
 #include "backend.h"
 
-static void put_varint(Context *c, uint32_t *n, uint64_t v)
+enum { LONGEST_VARINT = 10, LONGEST_PLACE = 2 * LONGEST_VARINT * 4 /* an order's with three more */, LONGEST_RECORD = 3 * LONGEST_VARINT };
+
+static void make_room(Context *c, uint32_t used, uint32_t more)
 {
-    if (*n + 16 > c->max_map) {
-        c->max_map = c->max_map * 2 + 256;
+    if (used + more > c->max_map) {
+        c->max_map = c->max_map * 2 + more;
         c->map = g_realloc(c->map, c->max_map);
     }
-    while (v >= 0x80) {
-        c->map[(*n)++] = v | 0x80;
+}
+
+static inline uint8_t *put_varint(uint8_t *to, uint64_t v)
+{
+    while (G_UNLIKELY(v >= 0x80)) {
+        *to++ = v | 0x80;
         v >>= 7;
     }
-    c->map[(*n)++] = v;
+    *to++ = v;
+    return to;
 }
 
-static void put_signed(Context *c, uint32_t *n, int64_t v)
+static inline uint8_t *put_signed(uint8_t *to, int64_t v)
 {
-    put_varint(c, n, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
+    return put_varint(to, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
 }
 
-static void put_place(Context *c, uint32_t *n, const Place *p)
+static uint8_t *put_place(const Context *c, uint8_t *to, const Place *p)
 {
-    const Order *o;
-
-    put_varint(c, n, p->slot | p->kind << 6 | (uint32_t)p->size << 8);
+    to = put_varint(to, p->slot | p->kind << 6 | (uint32_t)p->size << 8);
     switch (p->kind) {
     case PLACE_REG:
-        put_varint(c, n, p->reg);
-        break;
+        return put_varint(to, p->reg);
     case PLACE_CONST:
-        put_varint(c, n, p->imm);
-        break;
+        return put_varint(to, p->imm);
     case PLACE_MEM:
-        put_signed(c, n, p->disp);
-        break;
-    case PLACE_ORDER:
-        o = &c->orders[p->imm];
+        return put_signed(to, p->disp);
+    default: /* PLACE_ORDER */
         for (unsigned k = 0; k < 3; k++) {
-            put_place(c, n, &o->in[k]);
+            to = put_place(c, to, &c->orders[p->imm].in[k]);
         }
-        break;
+        return to;
     }
 }
 
 uint32_t fault_map_encode(Context *c)
 {
-    uint32_t n = 0, offset = 0;
+    uint32_t offset = 0;
     uint64_t pc = 0;
+    uint8_t *to;
 
-    put_varint(c, &n, c->n_faults);
+    make_room(c, 0, LONGEST_VARINT);
+    to = put_varint(c->map, c->n_faults);
     for (uint32_t k = 0; k < c->n_faults; k++) {
         const FaultRecord *f = &c->faults[k];
 
-        put_signed(c, &n, (int64_t)f->offset - offset);
-        put_signed(c, &n, (int64_t)(f->pc - pc));
-        put_varint(c, &n, f->snapshot.count);
+        uint32_t used = to - c->map;
+
+        make_room(c, used, LONGEST_RECORD + f->snapshot.count * LONGEST_PLACE);
+        to = put_signed(c->map + used, (int64_t)f->offset - offset);
+        to = put_signed(to, (int64_t)(f->pc - pc));
+        to = put_varint(to, f->snapshot.count);
         for (uint32_t i = 0; i < f->snapshot.count; i++) {
-            put_place(c, &n, &c->places[f->snapshot.first + i]);
+            to = put_place(c, to, &c->places[f->snapshot.first + i]);
         }
         offset = f->offset;
         pc = f->pc;
     }
-    return n;
+    return to - c->map;
 }
