@@ -12,8 +12,8 @@
 #include "ui/ui.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/sdl.h"
 
-#include <SDL.h>
 #include <stdlib.h>
 
 #define REFRESH_MS 16
@@ -40,7 +40,7 @@ static void update_title(void)
         "%s%s%s", win.title, machine_state() == RUN_PAUSED ? " [Paused]" : "",
         win.grabbed ? " - press Ctrl+Alt+G to release the mouse" : "");
 
-    SDL_SetWindowTitle(win.window, text);
+    sdl.SetWindowTitle(win.window, text);
 }
 
 /* ---- showing ---- */
@@ -52,9 +52,9 @@ static void make_texture(void)
 
     if (!win.texture || width != win.texture_width || height != win.texture_height) {
         if (win.texture) {
-            SDL_DestroyTexture(win.texture);
+            sdl.DestroyTexture(win.texture);
         }
-        win.texture = SDL_CreateTexture(win.renderer, SDL_PIXELFORMAT_RGB888,
+        win.texture = sdl.CreateTexture(win.renderer, SDL_PIXELFORMAT_RGB888,
                                         SDL_TEXTUREACCESS_STREAMING, width, height);
         win.texture_width = width;
         win.texture_height = height;
@@ -83,7 +83,7 @@ static SDL_Rect placement(void)
     int out_w, out_h, w, h;
     SDL_Rect r;
 
-    SDL_GetRendererOutputSize(win.renderer, &out_w, &out_h);
+    sdl.GetRendererOutputSize(win.renderer, &out_w, &out_h);
     shape(&w, &h);
     if ((int64_t)out_w * h > (int64_t)out_h * w) {
         r.h = out_h;
@@ -102,12 +102,12 @@ static void fit_window(void)
     int w, h, display;
     SDL_Rect room;
 
-    if (win.full_screen || win.sized || (SDL_GetWindowFlags(win.window) & SDL_WINDOW_MAXIMIZED)) {
+    if (win.full_screen || win.sized || (sdl.GetWindowFlags(win.window) & SDL_WINDOW_MAXIMIZED)) {
         return; /* the user has chosen a size */
     }
     shape(&w, &h);
-    display = SDL_GetWindowDisplayIndex(win.window);
-    if (SDL_GetDisplayUsableBounds(MAX(display, 0), &room) == 0 && room.w > 0 && room.h > 0) {
+    display = sdl.GetWindowDisplayIndex(win.window);
+    if (sdl.GetDisplayUsableBounds(MAX(display, 0), &room) == 0 && room.w > 0 && room.h > 0) {
         if (w > room.w) { /* larger than the screen: the window shrinks, the picture with it */
             h = (int64_t)h * room.w / w;
             w = room.w;
@@ -117,8 +117,8 @@ static void fit_window(void)
             h = room.h;
         }
     }
-    SDL_SetWindowSize(win.window, w, h);
-    SDL_SetWindowPosition(win.window, SDL_WINDOWPOS_CENTERED_DISPLAY(MAX(display, 0)),
+    sdl.SetWindowSize(win.window, w, h);
+    sdl.SetWindowPosition(win.window, SDL_WINDOWPOS_CENTERED_DISPLAY(MAX(display, 0)),
                           SDL_WINDOWPOS_CENTERED_DISPLAY(MAX(display, 0)));
 }
 
@@ -130,7 +130,7 @@ static void upload(void)
     SDL_Rect r = win.damage;
 
     if (r.w > 0) {
-        SDL_UpdateTexture(win.texture, &r, data + (size_t)r.y * stride + r.x * 4, stride);
+        sdl.UpdateTexture(win.texture, &r, data + (size_t)r.y * stride + r.x * 4, stride);
         win.damage.w = 0;
         win.present = true;
     }
@@ -142,10 +142,10 @@ static void show(void)
     if (win.present) {
         SDL_Rect r = placement();
 
-        SDL_SetRenderDrawColor(win.renderer, 0, 0, 0, 255);
-        SDL_RenderClear(win.renderer);
-        SDL_RenderCopy(win.renderer, win.texture, NULL, &r);
-        SDL_RenderPresent(win.renderer);
+        sdl.SetRenderDrawColor(win.renderer, 0, 0, 0, 255);
+        sdl.RenderClear(win.renderer);
+        sdl.RenderCopy(win.renderer, win.texture, NULL, &r);
+        sdl.RenderPresent(win.renderer);
         win.present = false;
     }
 }
@@ -162,11 +162,11 @@ static void console_damaged(void *opaque, Console *con, int x, int y, int width,
 {
     SDL_Rect r = { x, y, width, height }, bounds = { 0, 0, win.texture_width, win.texture_height }, sum;
 
-    if (con != win.con || !SDL_IntersectRect(&r, &bounds, &r)) {
+    if (con != win.con || !sdl.IntersectRect(&r, &bounds, &r)) {
         return;
     }
     if (win.damage.w > 0) {
-        SDL_UnionRect(&win.damage, &r, &sum);
+        sdl.UnionRect(&win.damage, &r, &sum);
         r = sum;
     }
     win.damage = r;
@@ -189,9 +189,9 @@ static void show_console(int index)
         console_invalidate(con);
         win.damage = (SDL_Rect){ 0, 0, win.texture_width, win.texture_height };
         if (console_is_text(con)) {
-            SDL_StartTextInput();
+            sdl.StartTextInput();
         } else {
-            SDL_StopTextInput();
+            sdl.StopTextInput();
         }
     }
 }
@@ -204,9 +204,9 @@ static void set_grab(bool grab)
         return;
     }
     win.grabbed = grab;
-    SDL_SetWindowGrab(win.window, grab);
+    sdl.SetWindowGrab(win.window, grab);
     if (!input_pointer_is_absolute()) {
-        SDL_SetRelativeMouseMode(grab);
+        sdl.SetRelativeMouseMode(grab);
     }
     update_title();
 }
@@ -236,7 +236,7 @@ static void release_keys(void)
 static void toggle_full_screen(void)
 {
     win.full_screen = !win.full_screen;
-    SDL_SetWindowFullscreen(win.window, win.full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    sdl.SetWindowFullscreen(win.window, win.full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
     win.present = true;
 }
 
@@ -396,7 +396,7 @@ static gboolean refresh(gpointer opaque)
 {
     SDL_Event e;
 
-    while (SDL_PollEvent(&e)) {
+    while (sdl.PollEvent(&e)) {
         switch (e.type) {
         case SDL_KEYDOWN:
         case SDL_KEYUP:
@@ -439,29 +439,33 @@ static void state_changed(void *opaque, RunState state)
 
 static bool open_window(bool full_screen, const char *title, GError **error)
 {
-    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
-    SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
-    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
-    SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
-    if (SDL_Init(SDL_INIT_VIDEO) < 0) {
+    if (!sdl_load(error)) {
+        g_prefix_error(error, "cannot open a window: ");
+        return false;
+    }
+    sdl.SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+    sdl.SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
+    sdl.SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    sdl.SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
+    if (sdl.Init(SDL_INIT_VIDEO) < 0) {
         g_set_error(error, VM_ERROR, VM_ERROR_HOST,
-                    "cannot open a window: %s; -display none or -nographic does without", SDL_GetError());
+                    "cannot open a window: %s; -display none or -nographic does without", sdl.GetError());
         return false;
     }
     win.title = g_strdup_printf("Myna%s%s", title ? " - " : "", title ? title : "");
-    win.window = SDL_CreateWindow(win.title, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640, 480,
+    win.window = sdl.CreateWindow(win.title, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640, 480,
                                   SDL_WINDOW_RESIZABLE);
     if (win.window) {
-        win.renderer = SDL_CreateRenderer(win.window, -1, 0);
+        win.renderer = sdl.CreateRenderer(win.window, -1, 0);
     }
     if (win.window && !win.renderer) {
-        win.renderer = SDL_CreateRenderer(win.window, -1, SDL_RENDERER_SOFTWARE);
+        win.renderer = sdl.CreateRenderer(win.window, -1, SDL_RENDERER_SOFTWARE);
     }
     if (!win.renderer) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot open a window: %s", SDL_GetError());
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot open a window: %s", sdl.GetError());
         return false;
     }
-    SDL_StopTextInput();
+    sdl.StopTextInput();
     win.con = console_get(0);
     make_texture();
     fit_window();
@@ -508,7 +512,7 @@ void ui_stop(void)
     if (win.window) {
         g_source_remove(win.timer);
         console_unlisten(&win);
-        SDL_Quit();
+        sdl.Quit();
         win.window = NULL;
     }
 }

@@ -6,8 +6,8 @@
  */
 #include "backends/audio/audio-internal.h"
 #include "util/error.h"
+#include "util/sdl.h"
 
-#include <SDL.h>
 
 typedef struct SdlSound {
     SDL_AudioDeviceID device;
@@ -20,14 +20,14 @@ static const AudioDriver *in_use; /* SDL has one driver at a time */
 static void sdl_write(void *opaque, const AudioFrame *frames, size_t count)
 {
     SdlSound *s = opaque;
-    Uint32 queued = SDL_GetQueuedAudioSize(s->device);
+    Uint32 queued = sdl.GetQueuedAudioSize(s->device);
 
     if (!queued) {
-        SDL_QueueAudio(s->device, s->silence, s->most / 2);
+        sdl.QueueAudio(s->device, s->silence, s->most / 2);
         queued = s->most / 2;
     }
     if (queued < s->most) {
-        SDL_QueueAudio(s->device, frames, count * sizeof(*frames));
+        sdl.QueueAudio(s->device, frames, count * sizeof(*frames));
     }
 }
 
@@ -35,7 +35,7 @@ static void sdl_close(void *opaque)
 {
     SdlSound *s = opaque;
 
-    SDL_CloseAudioDevice(s->device);
+    sdl.CloseAudioDevice(s->device);
     g_free(s->silence);
     g_free(s);
 }
@@ -46,8 +46,12 @@ static bool start(const AudioDriver *driver, GError **error)
         g_set_error(error, VM_ERROR, VM_ERROR_USER, "-audiodev %s: this process uses '%s' already", driver->name, in_use->name);
         return false;
     }
-    if (!in_use && (driver->host_name ? SDL_AudioInit(driver->host_name) : SDL_InitSubSystem(SDL_INIT_AUDIO)) != 0) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "-audiodev %s: %s", driver->name, SDL_GetError());
+    if (!sdl_load(error)) {
+        g_prefix_error(error, "-audiodev %s: ", driver->name);
+        return false;
+    }
+    if (!in_use && (driver->host_name ? sdl.AudioInit(driver->host_name) : sdl.InitSubSystem(SDL_INIT_AUDIO)) != 0) {
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "-audiodev %s: %s", driver->name, sdl.GetError());
         return false;
     }
     in_use = driver;
@@ -67,16 +71,16 @@ static void *sdl_open(const AudioDriver *driver, const AudioSettings *settings, 
     if (!start(driver, error)) {
         return NULL;
     }
-    device = SDL_OpenAudioDevice(name, 0, &wanted, NULL, 0);
+    device = sdl.OpenAudioDevice(name, 0, &wanted, NULL, 0);
     if (!device) {
-        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "-audiodev %s: cannot play: %s", driver->name, SDL_GetError());
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "-audiodev %s: cannot play: %s", driver->name, sdl.GetError());
         return NULL;
     }
     s = g_new0(SdlSound, 1);
     s->device = device;
     s->most = (uint64_t)settings->rate * settings->buffer_us / 1000000 * sizeof(AudioFrame);
     s->silence = g_malloc0(s->most);
-    SDL_PauseAudioDevice(device, 0);
+    sdl.PauseAudioDevice(device, 0);
     return s;
 }
 

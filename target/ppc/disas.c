@@ -12,25 +12,26 @@ static void undefined(const BlockKey *key, const uint8_t *code, GString *text)
 }
 
 #ifdef CONFIG_CAPSTONE
-#include <capstone/capstone.h>
+#include "util/disassembler.h"
 
 unsigned ppc_disassemble(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text)
 {
     cs_mode mode = (key->flags & MODE_SF ? CS_MODE_64 : CS_MODE_32) | (key->flags & MODE_LE ? CS_MODE_LITTLE_ENDIAN : CS_MODE_BIG_ENDIAN);
+    const Disassembler *cs = disassembler();
     cs_insn *insn;
     csh handle;
 
-    if (size < 4 || cs_open(CS_ARCH_PPC, mode, &handle) != CS_ERR_OK) {
+    if (size < 4 || !cs || cs->open(CS_ARCH_PPC, mode, &handle) != CS_ERR_OK) {
         return 4;
     }
     g_string_append_printf(text, "%08" PRIx64 ": ", pc);
-    if (cs_disasm(handle, code, 4, pc, 1, &insn) == 1) {
+    if (cs->disasm(handle, code, 4, pc, 1, &insn) == 1) {
         g_string_append_printf(text, "%s %s", insn->mnemonic, insn->op_str);
-        cs_free(insn, 1);
+        cs->free(insn, 1);
     } else {
         undefined(key, code, text);
     }
-    cs_close(&handle);
+    cs->close(&handle);
     return 4;
 }
 #else

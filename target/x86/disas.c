@@ -4,26 +4,27 @@
 #include "config.h"
 
 #ifdef CONFIG_CAPSTONE
-#include <capstone/capstone.h>
+#include "util/disassembler.h"
 
 unsigned x86_disassemble(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text)
 {
     cs_mode mode = key->flags & MODE_CS64 ? CS_MODE_64 : key->flags & MODE_CS32 ? CS_MODE_32 : CS_MODE_16;
+    const Disassembler *cs = disassembler();
     unsigned length = 1;
     csh handle;
     cs_insn *insn;
 
-    if (cs_open(CS_ARCH_X86, mode, &handle) != CS_ERR_OK) {
+    if (!cs || cs->open(CS_ARCH_X86, mode, &handle) != CS_ERR_OK) {
         return length;
     }
-    if (cs_disasm(handle, code, size, pc, 1, &insn) == 1) {
+    if (cs->disasm(handle, code, size, pc, 1, &insn) == 1) {
         g_string_append_printf(text, "%s %s", insn->mnemonic, insn->op_str);
         length = insn->size;
-        cs_free(insn, 1);
+        cs->free(insn, 1);
     } else {
         g_string_append(text, "(undefined)");
     }
-    cs_close(&handle);
+    cs->close(&handle);
     return length;
 }
 #else

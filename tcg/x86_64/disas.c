@@ -4,34 +4,35 @@
 #include "backend.h"
 
 #ifdef CONFIG_CAPSTONE
-#include <capstone/capstone.h>
+#include "util/disassembler.h"
 
-static void put_code(GString *text, csh handle, const uint8_t *code, uint32_t size)
+static void put_code(GString *text, const Disassembler *cs, csh handle, const uint8_t *code, uint32_t size)
 {
     cs_insn *insns;
-    size_t n = cs_disasm(handle, code, size, (uintptr_t)code, 0, &insns);
+    size_t n = cs->disasm(handle, code, size, (uintptr_t)code, 0, &insns);
 
     for (size_t i = 0; i < n; i++) {
         g_string_append_printf(text, "%12" G_GINT64_MODIFIER "x:  %-8s %s\n", insns[i].address, insns[i].mnemonic, insns[i].op_str);
     }
     if (n) {
-        cs_free(insns, n);
+        cs->free(insns, n);
     }
 }
 
 char *tcg_disassemble_host(const HostBlock *block)
 {
+    const Disassembler *cs = disassembler();
     GString *text = g_string_new(NULL);
     csh handle;
 
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
+    if (!cs || cs->open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
         return g_string_free(text, FALSE);
     }
-    put_code(text, handle, block->code, block->usual_size);
+    put_code(text, cs, handle, block->code, block->usual_size);
     g_string_append(text, TCG_OUT_OF_LINE);
-    put_code(text, handle, block->cold, block->cold_size);
-    put_code(text, handle, block->code + block->usual_size, block->size - block->usual_size);
-    cs_close(&handle);
+    put_code(text, cs, handle, block->cold, block->cold_size);
+    put_code(text, cs, handle, block->code + block->usual_size, block->size - block->usual_size);
+    cs->close(&handle);
     return g_string_free(text, FALSE);
 }
 
