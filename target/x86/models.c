@@ -76,9 +76,10 @@ static const struct Model {
     { "qemu32", "a 32-bit CPU for every guest", "GenuineIntel", "Myna Virtual CPU", 6, 6, 3, 4, 0x80000004,
       PPRO_SSE2 " pni", &x86_caches_generic },
     { "kvm32", "as qemu32", "GenuineIntel", "Myna Virtual CPU 32", 15, 6, 1, 5, 0x80000008, PPRO_SSE2 " pni pse36", &x86_caches_generic },
-    /* With PCIDs the translator keeps what it knows of a process while others run. */
+    /* With PCIDs the translator keeps what it knows of a process while others run; with deadlines Linux does not spin for a tenth of
+     * a second to find how fast the local APIC counts. */
     { "qemu64", "a 64-bit CPU for every guest", "AuthenticAMD", "Myna Virtual CPU", 15, 107, 1, 0xd,
-      0x8000000a, P64 " pcid invpcid", &x86_caches_generic },
+      0x8000000a, P64 " pcid invpcid tsc-deadline", &x86_caches_generic },
     { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64, &x86_caches_generic },
     { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
       0x8000001a, P64 " vme popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch cr8legacy sse4a 3dnow 3dnowext", &x86_caches_k10 },

@@ -89,7 +89,7 @@ def switches(myna, chips):
     need_kvm()
     with tempfile.TemporaryDirectory() as folder:
         bios = firmware.assemble(folder, pathlib.Path(__file__).with_name('switch.S'))
-        with machine.Machine(myna, '-accel', 'tcg', '-M', f'pc,kernel-irqchip={chips}', '-cpu', 'qemu64,-pni,-pcid,-invpcid', '-nodefaults', '-m', 16, '-bios', bios,
+        with machine.Machine(myna, '-accel', 'tcg', '-M', f'pc,kernel-irqchip={chips}', '-cpu', 'qemu64,-pni,-pcid,-invpcid,-tsc-deadline', '-nodefaults', '-m', 16, '-bios', bios,
                              '-device', 'isa-debug-exit,iobase=0x501') as m:
             for n in range(100):
                 m.command('x-accel-switch', accel='tcg' if n % 2 else 'kvm')
@@ -132,7 +132,7 @@ def vectors(myna, chips):
 def refused_switch(myna):
     """A processor with AMD-V stays with the translator: KVM is told nothing of a guest's guests."""
     need_kvm()
-    with machine.Machine(myna, '-accel', 'tcg', '-cpu', 'qemu64,+svm,-pni,-pcid,-invpcid', '-nodefaults', '-m', 16, serial=False) as m:
+    with machine.Machine(myna, '-accel', 'tcg', '-cpu', 'qemu64,+svm,-pni,-pcid,-invpcid,-tsc-deadline', '-nodefaults', '-m', 16, serial=False) as m:
         said = m.command('human-monitor-command', **{'command-line': 'accel_switch kvm'})
         if "KVM here lacks what the guest's CPU has: svm" not in said or m.command('query-kvm')['enabled']:
             raise machine.Failure(said)
