@@ -410,7 +410,7 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
         if (oldest->entries) {
             jumps_clear(oldest, false);
         } else {
-            jumps_allocate(oldest, JUMP_CACHE_SIZE >> ec->ops->tcg.pc_shift);
+            jumps_allocate(oldest, JUMP_CACHE_SIZE >> ec->ops->tcg.pc_shift, list != ec->context->own.jumps);
         }
         oldest->flags = flags;
         oldest->pic_bits = 0; /* until the engine finds a block */

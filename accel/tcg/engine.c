@@ -134,6 +134,7 @@ static void enter(void)
     active = true;
     takes_over = cpu_count() > 0;
     engine = tcg_engine_ops;
+    index_init();
     g_mutex_lock(&tb_lock);
     blocks_kill_all();
     g_mutex_unlock(&tb_lock);

@@ -121,6 +121,7 @@ typedef struct JumpCache {
     uint64_t used; /* for replacement */
     JumpCacheEntry *entries; /* NULL: not used yet */
     uint32_t size;           /* places */
+    bool huge;               /* in a huge page, of which none is given back */
     struct Block **blocks;   /* behind each entry */
     JumpList *filled;        /* two of them */
     uint8_t *listed;
@@ -417,6 +418,7 @@ PageEntry *mmu_known_page(EngineCpu *ec, uint64_t tag);
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which);
 void fill_words(void *words, uint64_t value, size_t n);
 void *map_zeroed(size_t size);
+void *map_zeroed_huge(size_t size); /* for what is filled all over: in few pages, if the host has huge ones */
 /* So many bytes of it are about to be touched here and there: at once that costs less. */
 void touch_pages(void *pages, size_t size);
 /* Pages of such memory become zeros again, and need no memory until they are touched. */
@@ -492,7 +494,7 @@ void smc_code_written(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t
 void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_t last_page);
 
 /* jumps.c, general registers only. */
-void jumps_allocate(JumpCache *jumps, uint32_t size); /* a power of two of places, empty */
+void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared); /* a power of two of places, empty */
 void jumps_clear(JumpCache *jumps, bool keep_global);
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
 void jumps_drop_page(JumpCache *jumps, uint64_t addr);
@@ -504,6 +506,7 @@ Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *hos
 bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host);
 void index_add(Block *block);
 void index_remove(Block *block);
+void index_init(void);
 void index_each_remove(void (*remove)(Block *block)); /* calls it for all, which removes them */
 /* TcgRuntime.find_code: of a block for this pc that is there and needs nothing of the engine. It comes into the jump cache. */
 const void *lookup_in_code(void *state, uint64_t pc);

@@ -43,8 +43,13 @@ static void jumps_note(JumpCache *jumps, uint32_t index, unsigned which)
 
 static void jumps_wipe(JumpCache *jumps)
 {
-    zero_pages(jumps->entries, jumps->size * sizeof(*jumps->entries));
-    zero_pages(jumps->listed, jumps->size);
+    if (jumps->huge) {
+        fill_words(jumps->entries, 0, jumps->size * sizeof(*jumps->entries) / 8);
+        fill_words(jumps->listed, 0, jumps->size / 8);
+    } else {
+        zero_pages(jumps->entries, jumps->size * sizeof(*jumps->entries));
+        zero_pages(jumps->listed, jumps->size);
+    }
     clear_entry(jumps, 0);
     for (int i = 0; i < 2; i++) {
         list_clear(&jumps->filled[i]);
@@ -76,12 +81,15 @@ void jumps_clear(JumpCache *jumps, bool keep_global)
     }
 }
 
-void jumps_allocate(JumpCache *jumps, uint32_t size)
+/* A system's code is all over its memory, so the jump cache that all spaces share is used all over: that is in a huge page. */
+void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared)
 {
     enum { SMALL = 1 << 19 };
     size_t bytes = size * (sizeof(JumpCacheEntry) + sizeof(Block *) + 1) + 2 * sizeof(JumpList);
-    uint8_t *base = map_zeroed(bytes);
+    bool huge = shared && bytes > SMALL;
+    uint8_t *base = huge ? map_zeroed_huge(bytes) : map_zeroed(bytes);
 
+    jumps->huge = huge;
     jumps->size = size;
     jumps->entries = (JumpCacheEntry *)base;
     jumps->blocks = (Block **)(base + size * sizeof(JumpCacheEntry));

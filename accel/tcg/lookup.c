@@ -10,7 +10,14 @@
 
 #define HASH_BITS 18
 
-static Block *hash[1 << HASH_BITS];
+static Block **hash; /* HASH_BITS */
+
+void index_init(void)
+{
+    if (!hash) {
+        hash = map_zeroed_huge(sizeof(*hash) << HASH_BITS);
+    }
+}
 
 static uint32_t hash_of(const BlockKey *key, const uint8_t *host)
 {
@@ -71,7 +78,7 @@ void index_remove(Block *block)
 
 void index_each_remove(void (*remove)(Block *block))
 {
-    for (uint32_t h = 0; h < G_N_ELEMENTS(hash); h++) {
+    for (uint32_t h = 0; h < 1u << HASH_BITS; h++) {
         while (hash[h]) {
             remove(hash[h]);
         }
