@@ -52,9 +52,11 @@ enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT 
 
 /* Calls out of translated code. */
 typedef enum Thunk {
-    THUNK_LOAD1, THUNK_LOAD2, THUNK_LOAD4, THUNK_LOAD8, THUNK_LOAD,
+    THUNK_LOAD1, THUNK_LOAD2, THUNK_LOAD4, THUNK_LOAD8,
     THUNK_UPDATE1, THUNK_UPDATE2, THUNK_UPDATE4, THUNK_UPDATE8, /* a load whose page is stored to next */
-    THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8, THUNK_STORE,
+    THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8,
+    THUNK_SIZED, /* those before this one; they are called with the address in a register, see thunk_call_at */
+    THUNK_LOAD = THUNK_SIZED, THUNK_STORE,
     THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
     THUNK_FIND_LOAD, THUNK_FIND_STORE, /* AREA_X2 bytes at the address in AREA_X0: host address in AREA_X1; ZF: found */
     THUNK_SITE_LOAD, THUNK_SITE_STORE, /* fills a site's entry: address in AREA_X0, TcgSiteUse in AREA_SITE; ZF: done */
@@ -116,6 +118,8 @@ void metadata_clear(unsigned region);
 
 /* thunks.c */
 void thunks_init(void);
+/* thunks_by_register.c */
+void thunks_by_register_init(Asm *a);
 /* fp_traps.c */
 TcgExit fp_traps_enter(void *state, const void *code, HostExit **exit);
 bool fp_traps_resume(ucontext_t *uc);
@@ -469,6 +473,7 @@ void patch_jumps(Context *c, const ColdStub *s);
 void cold_address(Context *c, const ColdStub *s);
 void cold_size(Context *c, const ColdStub *s, unsigned size);
 void cold_call(Context *c, const ColdStub *s, Thunk thunk);
+int slow_address(Context *c, int temp, int addr_reg, int32_t disp, unsigned addr_size); /* the register that has it */
 void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size);
 void cold_load(Context *c, ColdStub *s);
 void cold_update(Context *c, ColdStub *s);
@@ -612,6 +617,7 @@ void cold_poll(Context *c, ColdStub *s);
 /* compile.c */
 ColdStub *cold_new(Context *c, ColdKind kind);
 void thunk_call(Context *c, Thunk thunk);
+void thunk_call_at(Context *c, Thunk thunk, int address); /* of the sized ones: a register (thunks_by_register.c) */
 /* The call or raw instruction that ends or begins at the current offset may fault. */
 void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot);
 

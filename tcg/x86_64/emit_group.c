@@ -539,9 +539,7 @@ static void second_half(Context *c, const Member *m, int scratch)
     } else {
         cold_field(c, m->insn, m->imm ^ 8, scratch);
     }
-    emit_effective(c, scratch, m->addr_reg, m->disp + 8, m->addr_size);
-    asm_store(a, 8, mem_state(AREA_X0), scratch);
-    thunk_call(c, is_load ? THUNK_LOAD8 : THUNK_STORE8);
+    thunk_call_at(c, is_load ? THUNK_LOAD8 : THUNK_STORE8, slow_address(c, scratch, m->addr_reg, m->disp + 8, m->addr_size));
     fault_record(c, asm_offset(a), m->pc, m->snapshot);
     if (is_load) {
         asm_load(a, 8, scratch, mem_state(AREA_X0));
@@ -549,15 +547,46 @@ static void second_half(Context *c, const Member *m, int scratch)
     }
 }
 
+/* One of the accesses, alone. */
+static void member_alone(Context *c, const ColdStub *s, const Member *m)
+{
+    unsigned size = access_size(c, m->insn);
+    int scratch = s->temp, address;
+    Asm *a = &c->a;
+
+    if (m->in_vector && m->insn->op == IR_store) {
+        cold_field(c, m->insn, m->imm, scratch);
+    }
+    address = slow_address(c, scratch, m->addr_reg, m->disp, m->addr_size);
+    if (m->insn->op == IR_raw) {
+        asm_store(a, 8, mem_state(AREA_X0), address);
+        repeat_raw(c, m, scratch);
+        return;
+    }
+    if (m->insn->op == IR_load) {
+        thunk_call_at(c, sized(m->insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size), address);
+    } else if (m->insn->op == IR_probe_store) {
+        asm_store(a, 8, mem_state(AREA_X0), address);
+        cold_size(c, s, size);
+        thunk_call(c, THUNK_PROBE_STORE);
+    } else {
+        if (m->value_is_imm) {
+            asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
+        } else if (!m->in_vector) {
+            emit_stored(c, m->insn, mem_state(AREA_X1), m->value_reg);
+        }
+        thunk_call_at(c, sized(THUNK_STORE1, size), address);
+    }
+    fault_record(c, asm_offset(a), m->pc, m->snapshot);
+}
+
 void cold_group(Context *c, ColdStub *s)
 {
     Asm *a = &c->a;
-    int scratch = s->temp; /* would have been the addend */
 
     patch_jumps(c, s);
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
-        unsigned size;
 
         if (k) {
             repeat_between(c, &m[-1], m);
@@ -566,34 +595,12 @@ void cold_group(Context *c, ColdStub *s)
             asm_patch(a, asm_jcc(a, m->imm), m->at);
             continue;
         }
-        size = access_size(c, m->insn);
         if (m->keep_flags) {
             save_flags(c, AREA_UPDATE);
         }
-        emit_effective(c, scratch, m->addr_reg, m->disp, m->addr_size);
-        asm_store(a, 8, mem_state(AREA_X0), scratch);
-        if (m->insn->op == IR_raw) {
-            repeat_raw(c, m, scratch);
-        } else if (m->insn->op == IR_load) {
-            thunk_call(c, sized(m->insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size));
-        } else if (m->insn->op == IR_probe_store) {
-            cold_size(c, s, size);
-            thunk_call(c, THUNK_PROBE_STORE);
-        } else if (m->in_vector && m->insn->op == IR_store) {
-            cold_field(c, m->insn, m->imm, scratch);
-            thunk_call(c, THUNK_STORE8);
-        } else if (m->value_is_imm) {
-            asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
-            thunk_call(c, sized(THUNK_STORE1, size));
-        } else {
-            emit_stored(c, m->insn, mem_state(AREA_X1), m->value_reg);
-            thunk_call(c, sized(THUNK_STORE1, size));
-        }
-        if (m->insn->op != IR_raw) {
-            fault_record(c, asm_offset(a), m->pc, m->snapshot);
-        }
+        member_alone(c, s, m);
         if (m->is_pair) {
-            second_half(c, m, scratch);
+            second_half(c, m, s->temp); /* would have been the addend */
         }
         if (m->in_vector && m->insn->op == IR_load) {
             vector_loaded(c, m->insn, m->out, mem_state(m->is_pair ? AREA_BOUNCE : AREA_X0), false);

@@ -161,15 +161,24 @@ Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_
     return emit_probe_in(c, stub, addr, size, is_store, align, t1, t2);
 }
 
+int slow_address(Context *c, int temp, int addr_reg, int32_t disp, unsigned addr_size)
+{
+    if (disp == 0 && addr_size == 8) {
+        return addr_reg;
+    }
+    emit_effective(c, temp, addr_reg, disp, addr_size);
+    return temp;
+}
+
+static int cold_address_in(Context *c, const ColdStub *s)
+{
+    return slow_address(c, s->temp, s->addr_reg, s->disp, s->addr_size);
+}
+
 /* The address in the argument slot of the thunks. */
 void cold_address(Context *c, const ColdStub *s)
 {
-    if (s->disp == 0 && s->addr_size == 8) {
-        asm_store(&c->a, 8, mem_state(AREA_X0), s->addr_reg);
-        return;
-    }
-    emit_effective(c, s->temp, s->addr_reg, s->disp, s->addr_size);
-    asm_store(&c->a, 8, mem_state(AREA_X0), s->temp);
+    asm_store(&c->a, 8, mem_state(AREA_X0), cold_address_in(c, s));
 }
 
 void cold_size(Context *c, const ColdStub *s, unsigned size)
@@ -180,6 +189,12 @@ void cold_size(Context *c, const ColdStub *s, unsigned size)
 void cold_call(Context *c, const ColdStub *s, Thunk thunk)
 {
     thunk_call(c, thunk);
+    fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
+}
+
+static void cold_call_at(Context *c, const ColdStub *s, Thunk thunk, int address)
+{
+    thunk_call_at(c, thunk, address);
     fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
 }
 
@@ -563,11 +578,13 @@ void cold_load(Context *c, ColdStub *s)
     Thunk thunk = load_thunk(s);
 
     patch_jumps(c, s);
-    cold_address(c, s);
     if (thunk == THUNK_LOAD) {
+        cold_address(c, s);
         cold_size(c, s, s->size);
+        cold_call(c, s, thunk);
+    } else {
+        cold_call_at(c, s, thunk, cold_address_in(c, s));
     }
-    cold_call(c, s, thunk);
     xmm_reload(c, s->xmms);
     if (s->in_vector) { /* whose copy was given up for it, and is loaded no more */
         vector_loaded(c, s->insn, s->out, mem_state(AREA_X0), false);
@@ -587,12 +604,12 @@ void repeat_code(Context *c, uint32_t from, uint32_t to)
 void cold_update(Context *c, ColdStub *s)
 {
     Asm *a = &c->a;
+    int address;
 
     patch_jumps(c, s);
-    cold_address(c, s);
-    asm_load(a, 8, s->temp, mem_state(AREA_X0));
-    asm_store(a, 8, mem_state(AREA_UPDATE), s->temp);
-    cold_call(c, s, load_thunk(s));
+    address = cold_address_in(c, s);
+    asm_store(a, 8, mem_state(AREA_UPDATE), address);
+    cold_call_at(c, s, load_thunk(s), address);
     emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
     repeat_code(c, s->resume, s->store_at);
     if (s->keep_flags) {
@@ -604,8 +621,7 @@ void cold_update(Context *c, ColdStub *s)
         asm_store(a, 8, mem_state(AREA_X1), s->value_reg);
     }
     asm_load(a, 8, s->value2_reg, mem_state(AREA_UPDATE));
-    asm_store(a, 8, mem_state(AREA_X0), s->value2_reg);
-    thunk_call(c, sized(THUNK_STORE1, s->size));
+    thunk_call_at(c, sized(THUNK_STORE1, s->size), s->value2_reg);
     fault_record(c, asm_offset(a), s->pc, s->store_snapshot);
     if (s->keep_flags) {
         restore_flags(c, AREA_X2);
@@ -707,13 +723,15 @@ void cold_store(Context *c, ColdStub *s)
     } else {
         emit_stored(c, s->insn, mem_state(AREA_X1), s->value_reg);
     }
-    cold_address(c, s);
     if (thunk == THUNK_STORE) {
+        cold_address(c, s);
         asm_load(&c->a, s->size, s->temp, mem_state(AREA_X1)); /* zero-extended */
         asm_store(&c->a, 8, mem_state(AREA_X1), s->temp);
         cold_size(c, s, s->size);
+        cold_call(c, s, thunk);
+    } else {
+        cold_call_at(c, s, thunk, cold_address_in(c, s));
     }
-    cold_call(c, s, thunk);
     xmm_reload(c, s->xmms);
     asm_jmp_offset(&c->a, s->resume);
 }

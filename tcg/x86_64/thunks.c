@@ -655,6 +655,7 @@ void thunks_init(void)
         make_load(THUNK_UPDATE1 + k, 1 << k, IRM_UPDATE);
         make_store(THUNK_STORE1 + k, 1 << k);
     }
+    thunks_by_register_init(a);
     make_load(THUNK_LOAD, 0, 0);
     make_store(THUNK_STORE, 0);
     make_bytes(THUNK_LOAD_BYTES, (uintptr_t)backend.runtime.load_bytes);
