@@ -98,7 +98,6 @@ void buffer_begin(Asm *a, AsmRoom *cold)
     uint64_t offset = buffer.in_regions ? region_start(buffer.region) + buffer.used[buffer.region][0]
                                         : buffer.thunks_used;
 
-    offset = round_up(offset, 16);
     if (buffer.in_regions) {
         populate(0, offset);
     }

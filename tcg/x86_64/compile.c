@@ -90,19 +90,16 @@ static void prepare(Context *c, IrBlock *ir)
     c->temps = backend.temps;
 }
 
-/*
- * What comes before a position-independent block's code: the pc in R13 says at which page it runs. The
- * length is a multiple of 8, see tcg_retire.
- */
+enum { PIC_ENTRY = 12 };
+
+/* What comes before a position-independent block's code: the pc in R13 says at which page it runs. */
 static void emit_pic_entry(Context *c)
 {
-    enum { PIC_ENTRY = 16, ITS_CODE = 12 };
     static uint8_t code[PIC_ENTRY]; /* always the same */
 
     if (code[0] == 0) {
         uint8_t *start = c->a.p;
 
-        asm_nop(&c->a, PIC_ENTRY - ITS_CODE);
         asm_alu_ri(&c->a, ALU_AND, 8, rm_reg(R13), -4096);
         asm_store(&c->a, 8, mem_state(G_STRUCT_OFFSET(CpuHot, pic_page)), R13);
         g_assert(c->a.p - start == PIC_ENTRY);
@@ -111,7 +108,20 @@ static void emit_pic_entry(Context *c)
     }
     memcpy(c->a.p, code, PIC_ENTRY);
     c->a.p += PIC_ENTRY;
-    c->a.start = c->a.p; /* offsets count from the code proper */
+}
+
+/* Where the jump cache leads. The code proper, from where offsets count, is aligned, at least as tcg_retire needs it. */
+static const uint8_t *emit_entry(Context *c)
+{
+    enum { ALIGN = 16 };
+    unsigned size = c->ir->pic_bits ? PIC_ENTRY : 0;
+    const uint8_t *entry = c->a.p += -((uintptr_t)c->a.p + size) % ALIGN;
+
+    if (size) {
+        emit_pic_entry(c);
+    }
+    c->a.start = c->a.p;
+    return entry + c->a.to_exec;
 }
 
 /* From the usual path to what is out of line, or back. */
@@ -564,11 +574,8 @@ static HostBlock *compile(Context *c, IrBlock *ir, bool (*far_exit)(void *opaque
     if (!has_room(c)) {
         return NULL;
     }
-    entry = c->a.p + c->a.to_exec;
     cold = c->other.p + c->a.to_exec;
-    if (ir->pic_bits) {
-        emit_pic_entry(c);
-    }
+    entry = emit_entry(c);
     block = c->block = block_new(c, loop_plan(c) ? 2 : 1);
     if (!block) {
         return NULL;

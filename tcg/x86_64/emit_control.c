@@ -179,7 +179,7 @@ static void find_entry(Asm *a)
 /* The same to the pc in R13. Most blocks have one, and it is always the same code. */
 static void lookup_jump(Context *c)
 {
-    enum { ROOM = 64, JUMP_SIZE = 4 /* the last one, behind the branch out */ };
+    enum { ROOM = 32, JUMP_SIZE = 4 /* the last one, behind the branch out */ };
     static uint8_t code[ROOM];
     static unsigned size;
     Asm *a = &c->a;
