@@ -55,7 +55,7 @@ typedef enum Thunk {
     THUNK_LOAD1, THUNK_LOAD2, THUNK_LOAD4, THUNK_LOAD8,
     THUNK_UPDATE1, THUNK_UPDATE2, THUNK_UPDATE4, THUNK_UPDATE8, /* a load whose page is stored to next */
     THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8,
-    THUNK_SIZED, /* those before this one; they are called with the address in a register, see thunk_call_at */
+    THUNK_SIZED, /* those before this one are called with the address in a register, see thunk_call_at */
     THUNK_LOAD = THUNK_SIZED, THUNK_STORE,
     THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
     THUNK_FIND_LOAD, THUNK_FIND_STORE, /* AREA_X2 bytes at the address in AREA_X0: host address in AREA_X1; ZF: found */
@@ -106,7 +106,7 @@ static inline Mem slot_home(unsigned slot)
 
 /* buffer.c */
 bool buffer_init(uint64_t size, GError **error);
-void buffer_begin(Asm *a, AsmRoom *cold); /* at the next free byte, aligned; and what is out of line. NULL: for thunks */
+void buffer_begin(Asm *a, AsmRoom *cold); /* at the next free byte; and what is out of line. NULL: for thunks */
 void buffer_start_regions(void);      /* behind the thunks */
 void buffer_end(const Asm *a, const AsmRoom *cold); /* keeps what was written */
 uint8_t *buffer_writable(const void *code);
@@ -473,6 +473,8 @@ void patch_jumps(Context *c, const ColdStub *s);
 void cold_address(Context *c, const ColdStub *s);
 void cold_size(Context *c, const ColdStub *s, unsigned size);
 void cold_call(Context *c, const ColdStub *s, Thunk thunk);
+/* A store's thunk: the value comes from a register, or is in AREA_X1 already. */
+void slow_store(Context *c, const IrInsn *insn, int address, int value);
 int slow_address(Context *c, int temp, int addr_reg, int32_t disp, unsigned addr_size); /* the register that has it */
 void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size);
 void cold_load(Context *c, ColdStub *s);
@@ -617,7 +619,9 @@ void cold_poll(Context *c, ColdStub *s);
 /* compile.c */
 ColdStub *cold_new(Context *c, ColdKind kind);
 void thunk_call(Context *c, Thunk thunk);
-void thunk_call_at(Context *c, Thunk thunk, int address); /* of the sized ones: a register (thunks_by_register.c) */
+/* thunks_by_register.c: the sized ones */
+void thunk_call_at(Context *c, Thunk thunk, int address);
+void thunk_store_at(Context *c, Thunk thunk, int address, int value);
 /* The call or raw instruction that ends or begins at the current offset may fault. */
 void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot);
 

@@ -572,10 +572,8 @@ static void member_alone(Context *c, const ColdStub *s, const Member *m)
     } else {
         if (m->value_is_imm) {
             asm_store_imm(a, 8, mem_state(AREA_X1), m->imm);
-        } else if (!m->in_vector) {
-            emit_stored(c, m->insn, mem_state(AREA_X1), m->value_reg);
         }
-        thunk_call_at(c, sized(THUNK_STORE1, size), address);
+        slow_store(c, m->insn, address, m->value_is_imm || m->in_vector ? NO_REG : m->value_reg);
     }
     fault_record(c, asm_offset(a), m->pc, m->snapshot);
 }

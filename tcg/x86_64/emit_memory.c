@@ -170,6 +170,21 @@ int slow_address(Context *c, int temp, int addr_reg, int32_t disp, unsigned addr
     return temp;
 }
 
+void slow_store(Context *c, const IrInsn *insn, int address, int value)
+{
+    unsigned size = ir_type_size(insn->type);
+
+    if (value != NO_REG && insn->bits & IRM_BE && size > 1) { /* it may be swapped on the way */
+        emit_stored(c, insn, mem_state(AREA_X1), value);
+        value = NO_REG;
+    }
+    if (value == NO_REG) {
+        thunk_call_at(c, sized(THUNK_STORE1, size), address);
+    } else {
+        thunk_store_at(c, sized(THUNK_STORE1, size), address, value);
+    }
+}
+
 static int cold_address_in(Context *c, const ColdStub *s)
 {
     return slow_address(c, s->temp, s->addr_reg, s->disp, s->addr_size);
@@ -617,11 +632,9 @@ void cold_update(Context *c, ColdStub *s)
     }
     if (s->value_is_imm) {
         asm_store_imm(a, 8, mem_state(AREA_X1), s->imm);
-    } else {
-        asm_store(a, 8, mem_state(AREA_X1), s->value_reg);
     }
     asm_load(a, 8, s->value2_reg, mem_state(AREA_UPDATE));
-    thunk_call_at(c, sized(THUNK_STORE1, s->size), s->value2_reg);
+    slow_store(c, s->insn, s->value2_reg, s->value_is_imm ? NO_REG : s->value_reg);
     fault_record(c, asm_offset(a), s->pc, s->store_snapshot);
     if (s->keep_flags) {
         restore_flags(c, AREA_X2);
@@ -713,24 +726,28 @@ void cold_field(Context *c, const IrInsn *store, int32_t field, int temp)
 
 void cold_store(Context *c, ColdStub *s)
 {
-    Thunk thunk = s->bits & SLOW_BITS ? THUNK_STORE : sized(THUNK_STORE1, s->size);
+    bool is_plain = !(s->bits & SLOW_BITS);
+    int value = NO_REG;
 
     patch_jumps(c, s);
     if (s->in_vector) {
         cold_field(c, s->insn, s->imm, s->temp);
     } else if (s->value_is_imm) {
         asm_store_imm(&c->a, 8, mem_state(AREA_X1), s->imm);
+    } else if (is_plain) {
+        value = s->value_reg;
     } else {
         emit_stored(c, s->insn, mem_state(AREA_X1), s->value_reg);
     }
-    if (thunk == THUNK_STORE) {
+    if (is_plain) {
+        slow_store(c, s->insn, cold_address_in(c, s), value);
+        fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
+    } else {
         cold_address(c, s);
         asm_load(&c->a, s->size, s->temp, mem_state(AREA_X1)); /* zero-extended */
         asm_store(&c->a, 8, mem_state(AREA_X1), s->temp);
         cold_size(c, s, s->size);
-        cold_call(c, s, thunk);
-    } else {
-        cold_call_at(c, s, thunk, cold_address_in(c, s));
+        cold_call(c, s, THUNK_STORE);
     }
     xmm_reload(c, s->xmms);
     asm_jmp_offset(&c->a, s->resume);
