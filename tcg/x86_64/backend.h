@@ -221,7 +221,7 @@ typedef struct ColdStub {
     uint64_t pc;       /* guest pc of a faulting access */
     Snapshot snapshot;
     Snapshot xmms;     /* vector registers that C may change: a range of Context.xmm_saves */
-    Snapshot before;   /* those that are late before a fast operation */
+    Snapshot before;   /* the same before the operation: what is late is stored first */
     const IrInsn *insn;
     HostExit *exit;    /* whose branch leads here directly */
     /* COLD_UPDATE: the store's part. */
@@ -585,8 +585,13 @@ void xmm_store(Context *c, XmmSave copy);
 void xmm_store_late(Context *c, Snapshot s);
 void xmm_forget(Context *c, int32_t field);         /* the doubleword at this offset changes */
 void xmm_forget_all(Context *c);
+void xmm_settle(Context *c, uint64_t field); /* it is stored if it is late, and late no more */
+void xmm_settle_all(Context *c);
 Snapshot xmm_snapshot(Context *c);
 void xmm_reload(Context *c, Snapshot s);
+
+/* rewritten.c: whether the field, which the current insn writes, is written again before anybody can look at it. */
+bool field_is_rewritten(const Context *c, int32_t field, bool whole);
 
 /* emit_fast.c */
 void emit_fast(Context *c, const IrInsn *insn);

@@ -15,7 +15,7 @@ ColdStub *cold_new(Context *c, ColdKind kind)
         s->sites[k].jump = 0;
     }
     s->kind = kind;
-    s->xmms = xmm_snapshot(c);
+    s->xmms = s->before = xmm_snapshot(c);
     return s;
 }
 

@@ -436,7 +436,6 @@ void emit_fast(Context *c, const IrInsn *insn)
     s->value_reg = spare;
     s->pc = c->pc;
     s->snapshot = snapshot_take(c, UINT64_MAX);
-    s->before = s->xmms;
     if (host_can(f)) {
         s->trap_from = asm_offset(&c->a);
         emit_on_host(c, f, s);

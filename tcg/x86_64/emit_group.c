@@ -434,6 +434,16 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
     }
 }
 
+/* What is looked at between the accesses: on their slow way copies are gone. */
+static void settle_fields(Context *c, uint32_t last)
+{
+    for (uint32_t i = c->i + 1; c->xmm_late && !c->late && i <= last; i++) {
+        if (c->ir->insns[i].op == IR_get_field) {
+            xmm_settle(c, c->ir->insns[i].imm);
+        }
+    }
+}
+
 bool emit_group(Context *c, const IrInsn *insn)
 {
     const IrRaw *raw = raw_of(c, insn);
@@ -459,6 +469,7 @@ bool emit_group(Context *c, const IrInsn *insn)
         }
     }
     clobber_flags(c);
+    settle_fields(c, plan.last);
     addr = address_of(c, insn);
     if (insn->op == IR_store && !store_is_direct(c, insn) && !stored_imm(c, insn, &imm)) {
         value_use(c, insn->in[1]); /* before the branch out */
@@ -583,6 +594,7 @@ void cold_group(Context *c, ColdStub *s)
     Asm *a = &c->a;
 
     patch_jumps(c, s);
+    xmm_store_late(c, s->before);
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
 

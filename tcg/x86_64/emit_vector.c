@@ -152,7 +152,6 @@ void emit_steps(Context *c, const IrInsn *insn)
         s->out = NO_REG;
         s->pc = c->pc;
         s->snapshot = snapshot_take(c, UINT64_MAX);
-        s->before = s->xmms;
     }
     regs = c->step_regs;
     if (!host_has(HOST_AVX2)) {

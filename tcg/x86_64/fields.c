@@ -1,9 +1,9 @@
 /*
  * Fields of the state: get and put, and copies of those that fast operations work on, in vector registers.
  *
- * A copy is never newer than the field: operations store their result at once. So copies may be dropped wherever that is
- * simplest, and a cold stub that calls C, which may use vector registers, loads them again. (In loops of a kind copies
- * are late, see carry.c.)
+ * A copy is mostly not newer than the field: operations store their result at once. So copies may be dropped wherever that is
+ * simplest, and a cold stub that calls C, which may use vector registers, loads them again. Copies that are newer are late: of
+ * results that are soon written again (rewritten.c), and in loops of a kind (carry.c).
  */
 #include "backend.h"
 
@@ -105,8 +105,8 @@ static void put_both(Context *c, const IrInsn *low, const IrInsn *high)
         asm_vex(&c->a, VPINSRQ, true, false, xmm, xmm, rm_reg(value_use(c, high->in[0])));
         asm_byte(&c->a, 1);
     }
-    xmm_put(c, xmm, low->imm, true, clean);
     c->put_already = c->i + 1;
+    xmm_put(c, xmm, low->imm, true, clean);
 }
 
 /* Whether one of the next operations computes with the doubleword that this puts. */
@@ -279,12 +279,36 @@ void xmm_store(Context *c, XmmSave copy)
 
 void xmm_put(Context *c, int xmm, int32_t field, bool whole, bool clean)
 {
-    if (!c->late) {
+    bool late = c->late || field_is_rewritten(c, field, whole);
+
+    if (!late) {
         xmm_store(c, (XmmSave){ .xmm = xmm, .whole = whole, .field = field });
     }
     xmm_set(c, xmm, field, whole, clean);
-    if (c->late) {
+    if (late) {
         c->xmm_late |= 1u << xmm;
+    }
+}
+
+static void settle(Context *c, unsigned k)
+{
+    xmm_store(c, (XmmSave){ .xmm = k, .whole = c->xmm[k].whole, .field = c->xmm[k].field });
+    c->xmm_late &= ~(1u << k);
+}
+
+void xmm_settle(Context *c, uint64_t field)
+{
+    for (unsigned mask = c->xmm_late; mask; mask &= mask - 1) {
+        if (overlaps(c->xmm[__builtin_ctz(mask)], field)) {
+            settle(c, __builtin_ctz(mask));
+        }
+    }
+}
+
+void xmm_settle_all(Context *c)
+{
+    while (c->xmm_late) {
+        settle(c, __builtin_ctz(c->xmm_late));
     }
 }
 

@@ -498,6 +498,29 @@ static void a_loop_with_other_accesses_is_its_iterations(void)
     check_loops(400, true);
 }
 
+/* Also one that the next instruction would have written again. */
+static void results_are_there_when_a_load_faults(void)
+{
+    static const double numbers[] = { 1.5, 2.25, 3.75 };
+    const uint32_t words[] = { MTFSB1(XX), FADD(3, 1, 2), LFD(4, 0, 5), FADD(3, 3, 2) };
+
+    if (rig_state->model->mmu != PPC_MMU_RADIX) {
+        g_test_skip("another MMU");
+        return;
+    }
+    rig_reset(0);
+    map_for_problem_state();
+    ppc_set_msr(rig_state, MSR_FP | MSR_SF | MSR_PR);
+    store_be32(rig_ram + 0x300, RIG_END);
+    store_be32(rig_ram + 0x700, RIG_END);
+    memcpy(&rig_state->vsr[1][0], &numbers[0], 8);
+    memcpy(&rig_state->vsr[2][0], &numbers[1], 8);
+    rig_state->gpr[5] = 0x7654000;
+    rig_run_words(words, G_N_ELEMENTS(words));
+    g_assert_cmphex(rig_state->spr[SPR_DAR], ==, 0x7654000);
+    g_assert_cmpmem(&rig_state->vsr[3][0], 8, &numbers[2], 8);
+}
+
 /* At any address, so that one of them lies on two pages. */
 static void vectors_go_over_the_end_of_a_page(void)
 {
@@ -558,6 +581,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/fp-traps/ni", tiny_results_are_zero_if_a_g3_is_told_so);
     g_test_add_func("/ppc/fp-traps/loop/random", a_loop_is_its_iterations);
     g_test_add_func("/ppc/fp-traps/loop/random/others", a_loop_with_other_accesses_is_its_iterations);
+    g_test_add_func("/ppc/fp-traps/fault", results_are_there_when_a_load_faults);
     g_test_add_func("/ppc/fp-traps/vectors", vectors_go_over_the_end_of_a_page);
     g_test_add_func("/ppc/fp-traps/vectors/device", a_device_sees_one_access_after_the_other);
     return g_test_run();

@@ -1,0 +1,92 @@
+/*
+ * Which results need not be stored: fields that the block writes again before anybody can look at them. Their copies are late
+ * (fields.c) until then. What may be in between only computes, or is an access: a stub out of line that calls C stores what is
+ * late first.
+ */
+#include "backend.h"
+
+enum { NEAR = 64, MOST = 5 }; /* insns that are looked at; registers that may be late at once */
+
+static bool overlaps(int32_t field, int32_t other)
+{
+    return other >= 0 && (field ^ other) < 16;
+}
+
+/* What looks at doublewords, and writes one. */
+static bool is_scalar(const IrFast *f)
+{
+    return f->kind != FAST_STEPS && f->kind != FAST_DOUBLES && f->kind != FAST_FUSED2 && f->kind != FAST_FROM_INT &&
+           f->kind != FAST_WIDEN;
+}
+
+typedef enum Effect { NONE, REWRITES, LOOKS } Effect;
+
+static Effect effect_of_fast(const IrFast *f, int32_t field, bool whole)
+{
+    if (!is_scalar(f) && (overlaps(field, f->a) || overlaps(field, f->b) || overlaps(field, f->c))) {
+        return LOOKS;
+    }
+    if (!overlaps(field, f->t)) {
+        return NONE;
+    }
+    return f->t == field && (is_scalar(f) || f->kind == FAST_FROM_INT || f->kind == FAST_WIDEN) && (!whole || f->clear) ? REWRITES : LOOKS;
+}
+
+/* Both halves of a whole vector must be put by neighbours. */
+static Effect effect_of_put(const Context *c, uint32_t i, int32_t field, bool whole)
+{
+    const IrInsn *put = &c->ir->insns[i], *other = put + 1;
+
+    if (!overlaps(field, put->imm)) {
+        return NONE;
+    }
+    if (put->type != IR_I64 || (put->imm != (uint64_t)field && !whole)) {
+        return LOOKS;
+    }
+    if (!whole) {
+        return REWRITES;
+    }
+    other += other->op == IR_const;
+    return other < c->ir->insns + c->ir->n_insns && other->op == IR_put_field && other->type == IR_I64 &&
+                   other->imm == (put->imm ^ 8) ? REWRITES : LOOKS;
+}
+
+static Effect effect_of(const Context *c, uint32_t i, int32_t field, bool whole)
+{
+    const IrInsn *insn = &c->ir->insns[i];
+
+    switch (insn->op) {
+    case IR_fast:
+        return effect_of_fast(&c->ir->fasts[insn->bits], field, whole);
+    case IR_put_field:
+        return effect_of_put(c, i, field, whole);
+    case IR_get_field:
+        return overlaps(field, insn->imm) && (insn->type != IR_I64 || insn->imm != (uint64_t)field) ? LOOKS : NONE;
+    case IR_load:
+    case IR_store:
+        return insn->bits & (IRM_KERNEL | IRM_UPDATE) ? LOOKS : NONE;
+    case IR_get:
+    case IR_put:
+    case IR_insn_start:
+        return NONE;
+    default:
+        return ir_op_pure(insn->op) ? NONE : LOOKS;
+    }
+}
+
+bool field_is_rewritten(const Context *c, int32_t field, bool whole)
+{
+    uint32_t i = MAX(MAX((uint32_t)c->i, c->put_until), c->put_already) + 1, end = MIN(i + NEAR, c->ir->n_insns);
+
+    if (c->held || !has_vector_fields() || __builtin_popcount(c->xmm_late) >= MOST) {
+        return false;
+    }
+    for (; i < end; i++) {
+        Effect effect = effect_of(c, i, field, whole);
+
+        if (effect != NONE) {
+            return effect == REWRITES;
+        }
+    }
+    return false;
+}
