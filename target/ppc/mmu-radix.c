@@ -11,6 +11,7 @@
 
 #define LPCR_HR (UINT64_C(1) << 20)
 #define QUADRANT(addr) ((addr) >> 62)
+#define NO_ADDRESS  UINT64_C(0x3ff0000000000000) /* bits 2 to 11 of an effective address, which are zero (5.7.6) */
 #define TABLE_BASE  UINT64_C(0x0ffffffffffff000)
 #define TABLE_SIZE  UINT64_C(0x1f)
 #define ENTRY_BASE  UINT64_C(0x0fffffffffffff00) /* of the next level */
@@ -121,7 +122,7 @@ bool ppc_walk_radix(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode,
     uint64_t wanted = PTE_REF | (access == MMU_STORE ? PTE_CHANGE : 0), within;
     Leaf leaf = { 0 };
 
-    if (QUADRANT(addr) == 1 || QUADRANT(addr) == 2) {
+    if (QUADRANT(addr) == 1 || QUADRANT(addr) == 2 || (addr & NO_ADDRESS)) {
         return ppc_mmu_fault(s, PPC_DSEG, 0);
     }
     do {
