@@ -330,7 +330,9 @@ static void queued_done(void *opaque, int error)
     p->in_flight--;
     if (q->generation != p->generation) {
         if (!p->in_flight) {
+            p->draining = false;
             ahci_port_quiet(p);
+            ahci_run_port(p);
         }
         return;
     }
@@ -459,7 +461,7 @@ void ahci_run_port(AhciPort *p)
     unsigned n = p->number;
 
     for (unsigned slot = 0; slot < AHCI_SLOTS; slot++) {
-        if (!(s->cmd[n] & CMD_ST) || s->failed[n] || p->resetting || p->slot >= 0 || !drive(p) || p->stepping) {
+        if (!(s->cmd[n] & CMD_ST) || s->failed[n] || p->resetting || p->draining || p->slot >= 0 || !drive(p) || p->stepping) {
             return;
         }
         /* A slot in the queue that software issued again is still busy. */
@@ -472,6 +474,7 @@ void ahci_run_port(AhciPort *p)
 void ahci_stop_port(AhciPort *p)
 {
     p->generation++;
+    p->draining = p->in_flight != 0;
     p->slot = -1;
     state(p)->queued[p->number] = 0;
     p->ch->generation++; /* what the channel waits for comes too late */

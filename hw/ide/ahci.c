@@ -424,6 +424,7 @@ static void ahci_unrealize(Device *dev)
         AhciPort *p = &a->port[n];
 
         ahci_stop_port(p);
+        a->s.cmd[n] = 0; /* what waits for the end of others does not begin any more */
         if (p->ch->drive[0]) {
             block_drain(p->ch->drive[0]->blk);
         }

@@ -72,6 +72,7 @@ struct AhciPort {
     /* Queued ones. */
     AhciQueued queue[AHCI_SLOTS];
     uint32_t generation, in_flight;
+    bool draining;  /* in_flight are of an older generation, and still use their slots' lists: nothing begins before their end */
     bool resetting; /* GHC.HR or PxSCTL waits for in_flight */
 };
 

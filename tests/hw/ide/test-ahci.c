@@ -1,0 +1,119 @@
+/* AHCI: queued commands whose port is stopped and started while they are under way. */
+#include "tests/hw/rig.h"
+#include "util/bits.h"
+
+#include <string.h>
+
+enum { BAR = 0xc0000000, PORT = BAR + 0x100, CLB = 0x00, FB = 0x08, CMD = 0x18, TFD = 0x20, SACT = 0x34, CI = 0x38 };
+enum { START = 1, RECEIVE = 1 << 4, RUNNING = 1 << 15 };
+enum { LIST = 0x10000, RECEIVED = 0x11000, TABLES = 0x20000, FIRST = 0x40000, SECOND = 0x80000, READ_QUEUED = 0x60 };
+enum { PIECES = 40, DISK_SECTORS = 20 * 16 * 63 };
+
+static Device *controller;
+static int devfn;
+
+static uint32_t get(unsigned offset)
+{
+    return rig_load(PORT + offset, 4);
+}
+
+static void put(unsigned offset, uint32_t value)
+{
+    rig_store(PORT + offset, value, 4);
+}
+
+static void start(void)
+{
+    device_reset(controller);
+    memset(rig_ram(), 0, RIG_RAM);
+    pci_config_write(rig_pci(), 0, devfn, 0x24, BAR, 4);
+    pci_config_write(rig_pci(), 0, devfn, 0x04, 6, 2);
+    put(CLB, LIST);
+    put(FB, RECEIVED);
+    put(CMD, START | RECEIVE);
+}
+
+/* A queued read of a sector for each piece, the pieces a page apart. */
+static void issue_read(unsigned slot, uint32_t sector, uint32_t to, unsigned pieces)
+{
+    uint8_t *header = rig_ram() + LIST + slot * 32, *table = rig_ram() + TABLES + slot * 0x1000;
+    const uint8_t fis[] = { 0x27, 0x80, READ_QUEUED, pieces, sector, sector >> 8, sector >> 16, 0x40, 0, 0, 0, 0, slot << 3 };
+
+    store_le32(header, 5 | pieces << 16);
+    store_le64(header + 8, TABLES + slot * 0x1000);
+    memcpy(table, fis, sizeof(fis));
+    for (unsigned i = 0; i < pieces; i++) {
+        store_le64(table + 0x80 + i * 16, to + i * 0x1000);
+        store_le32(table + 0x80 + i * 16 + 12, 511);
+    }
+    put(SACT, 1u << slot);
+    put(CI, 1u << slot);
+}
+
+static void assert_read(uint32_t sector, uint32_t to, unsigned pieces)
+{
+    for (unsigned i = 0; i < pieces; i++) {
+        g_assert_cmphex(rig_ram()[to + i * 0x1000], ==, rig_pattern(sector + i));
+        g_assert_cmphex(rig_ram()[to + i * 0x1000 + 511], ==, rig_pattern(sector + i));
+    }
+}
+
+static void queued_reads_arrive(void)
+{
+    start();
+    issue_read(3, 100, FIRST, 2);
+    issue_read(4, 200, SECOND, PIECES);
+    g_assert_cmphex(get(CI), ==, 0);
+    g_assert_cmphex(get(SACT), ==, 0x18);
+    rig_run(0);
+    g_assert_cmphex(get(SACT), ==, 0);
+    assert_read(100, FIRST, 2);
+    assert_read(200, SECOND, PIECES);
+}
+
+/* The list of the first is lent to the block layer until its end: the second must not be made in it before. */
+static void a_slot_that_is_issued_again_waits_for_its_first_command(void)
+{
+    start();
+    issue_read(3, 100, FIRST, 2);
+    put(CMD, RECEIVE);
+    g_assert_cmphex(get(SACT), ==, 0);
+    g_assert_cmphex(get(CMD) & RUNNING, ==, RUNNING);
+    put(CMD, START | RECEIVE);
+    issue_read(3, 200, SECOND, PIECES);
+    g_assert_cmphex(get(CI), ==, 8);
+    g_assert_cmphex(get(SACT), ==, 8);
+    rig_run(0);
+    g_assert_cmphex(get(CI), ==, 0);
+    g_assert_cmphex(get(SACT), ==, 0);
+    assert_read(200, SECOND, PIECES);
+    put(CMD, RECEIVE);
+    g_assert_cmphex(get(CMD) & RUNNING, ==, 0);
+}
+
+static void a_reset_forgets_what_waits(void)
+{
+    start();
+    issue_read(3, 100, FIRST, 2);
+    put(CMD, RECEIVE);
+    put(CMD, START | RECEIVE);
+    issue_read(3, 200, SECOND, PIECES);
+    device_reset(controller);
+    rig_run(0);
+    g_assert_cmphex(rig_ram()[SECOND], ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rig_init();
+    rig_drive("disk", "none", 0, DISK_SECTORS * 512, false, false);
+    controller = rig_add("ich9-ahci,id=sata", pci_bus_bus(rig_pci()));
+    devfn = ((PciDevice *)controller)->devfn;
+    rig_add("ide-hd,drive=disk", bus_find("sata.0"));
+#define ADD(fn) g_test_add_func("/ahci/" #fn, fn)
+    ADD(queued_reads_arrive);
+    ADD(a_slot_that_is_issued_again_waits_for_its_first_command);
+    ADD(a_reset_forgets_what_waits);
+    return g_test_run();
+}
