@@ -46,6 +46,7 @@ typedef struct Dbdma {
     Channel channel[DBDMA_CHANNELS];
     Region *region;
     Timer *timer;
+    bool stepping; /* a program runs: what it stores may set a channel going, which then waits for its turn */
 } Dbdma;
 
 typedef struct Descriptor {
@@ -203,17 +204,28 @@ static bool step(Dbdma *d, int n)
     return true;
 }
 
+static void run_later(Dbdma *d, int n, int64_t ns)
+{
+    d->s.resting |= 1u << n;
+    d->s.resume_at = clock_now(CLOCK_GUEST) + ns;
+}
+
 static void run(Dbdma *d, int n)
 {
     int steps = 0;
 
+    if (d->stepping) {
+        run_later(d, n, 0);
+        return;
+    }
+    d->stepping = true;
     while (running(&d->s, n) && !d->s.data[n] && step(d, n)) {
         if (++steps == STEPS_MAX) {
-            d->s.resting |= 1u << n;
-            d->s.resume_at = clock_now(CLOCK_GUEST) + NS_PER_MS;
+            run_later(d, n, NS_PER_MS);
             break;
         }
     }
+    d->stepping = false;
     tell(d, n);
 }
 
@@ -222,7 +234,9 @@ uint64_t dbdma_move(Device *dev, int n, void *buf, uint64_t size, bool to_memory
     Dbdma *d = (Dbdma *)dev;
     DbdmaState *s = &d->s;
     uint64_t moved = 0;
+    bool was_stepping = d->stepping;
 
+    d->stepping = true;
     for (int steps = 0; running(s, n) && s->data[n] && (moved < size || !s->left[n]) && steps < 1 << 16; steps++) {
         uint32_t part = MIN(s->left[n], size - moved);
         Descriptor desc = fetch(s->pointer[n]);
@@ -248,6 +262,7 @@ uint64_t dbdma_move(Device *dev, int n, void *buf, uint64_t size, bool to_memory
             }
         }
     }
+    d->stepping = was_stepping;
     tell(d, n);
     return moved;
 }

@@ -28,7 +28,7 @@ static void take_context(E1000State *s, const uint8_t *d)
     TX_CONTEXT(STORE)
 }
 
-void e1000_transmit(E1000 *e)
+static void transmit(E1000 *e)
 {
     uint32_t count = *reg(e, TDLEN) / 16, causes = 0;
     uint64_t base = (*reg(e, TDBAL) & ~15u) | (uint64_t)*reg(e, TDBAH) << 32;
@@ -59,6 +59,15 @@ void e1000_transmit(E1000 *e)
         *reg(e, TDH) = *reg(e, TDH) + 1 >= count ? 0 : *reg(e, TDH) + 1;
     }
     e1000_raise(e, causes | (*reg(e, TDH) == *reg(e, TDT) ? INT_TXQE : 0));
+}
+
+void e1000_transmit(E1000 *e)
+{
+    if (!e->sending) { /* a frame that comes back may be written into the registers that it left by */
+        e->sending = true;
+        transmit(e);
+        e->sending = false;
+    }
 }
 
 static void e1000_writable(void *opaque)

@@ -25,6 +25,7 @@ typedef struct E1000 {
     const struct E1000Model *model;
     Region *mmio, *io;
     Timer *throttle;
+    bool sending;
     uint32_t io_address;
     E1000Tx tx;
 } E1000;

@@ -15,7 +15,7 @@ enum { PARTS = 4 };
 
 /* ---- transmission ---- */
 
-void e1000e_transmit(E1000e *e, unsigned queue)
+static void transmit(E1000e *e, unsigned queue)
 {
     unsigned q = queue * QUEUE;
     uint32_t count = *reg(e, TDLEN + q) / 16, causes = 0, *head = reg(e, TDH + q);
@@ -48,6 +48,15 @@ void e1000e_transmit(E1000e *e, unsigned queue)
         *head = *head + 1 >= count ? 0 : *head + 1;
     }
     e1000e_raise(e, causes | (*head == *reg(e, TDT + q) ? INT_TXQE : 0));
+}
+
+void e1000e_transmit(E1000e *e, unsigned queue)
+{
+    if (!e->sending[queue]) { /* a frame that comes back may be written into the registers that it left by */
+        e->sending[queue] = true;
+        transmit(e, queue);
+        e->sending[queue] = false;
+    }
 }
 
 static void e1000e_writable(void *opaque)

@@ -42,6 +42,7 @@ typedef struct E1000e {
     Nic nic;
     Region *mmio, *flash, *io, *msix;
     Timer *throttle;
+    bool sending[E1000E_QUEUES];
     E1000Tx tx[E1000E_QUEUES];
 } E1000e;
 

@@ -334,10 +334,8 @@ static void leave_cu(I8255x *e, uint8_t state)
     i8255x_raise(e, STAT_CNA);
 }
 
-void i8255x_run_cu(void *opaque)
+static void run_cu(I8255x *e)
 {
-    I8255x *e = opaque;
-
     for (int n = 0; e->s.cu_state == CU_ACTIVE; n++) {
         uint32_t at = e->s.cu_base + e->s.cu_at;
         uint8_t head[HEAD_BYTES], status[2];
@@ -368,6 +366,17 @@ void i8255x_run_cu(void *opaque)
         } else {
             e->s.cu_at = load_le32(head + 4);
         }
+    }
+}
+
+void i8255x_run_cu(void *opaque)
+{
+    I8255x *e = opaque;
+
+    if (!e->in_cu) { /* what a command writes may reach the registers: the loop above goes on anyway */
+        e->in_cu = true;
+        run_cu(e);
+        e->in_cu = false;
     }
 }
 

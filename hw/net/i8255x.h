@@ -47,6 +47,7 @@ typedef struct I8255x {
     Nic nic;
     Region *mmio, *ports, *flash;
     Timer *more; /* goes on with commands after the vCPU had a turn */
+    bool in_cu;
     uint8_t packet[I8255X_PACKET];
 } I8255x;
 

@@ -276,12 +276,21 @@ static bool send_next(Pcnet *p)
     return true;
 }
 
-void pcnet_transmit(Pcnet *p)
+static void transmit(Pcnet *p)
 {
     /* Once round the ring at most: a driver that refills meanwhile gets its turn to run. */
     for (unsigned i = 0; i < p->s.tx_count; i++) {
         if (!(p->s.csr[0] & CSR0_TXON) || (p->s.csr[5] & CSR5_SPND) || !nic_writable(&p->nic) || !send_next(p)) {
             return;
         }
+    }
+}
+
+void pcnet_transmit(Pcnet *p)
+{
+    if (!p->sending) { /* a frame that comes back may be written into the registers that it left by */
+        p->sending = true;
+        transmit(p);
+        p->sending = false;
     }
 }

@@ -37,6 +37,7 @@ typedef struct Pcnet {
     Nic nic;
     Region *ports, *mmio;
     Timer *retry;
+    bool sending;
     uint8_t packet[PCNET_PACKET]; /* while it is sent */
 } Pcnet;
 

@@ -296,7 +296,7 @@ static void send_frame(Rtl8139 *r, const uint8_t *frame, size_t size)
 }
 
 /* The slots leave in turn; each is the chip's while OWN is zero. */
-void rtl8139_send_slots(Rtl8139 *r)
+static void send_slots(Rtl8139 *r)
 {
     uint8_t data[TSD_SIZE + 1];
 
@@ -317,6 +317,15 @@ void rtl8139_send_slots(Rtl8139 *r)
             send_frame(r, data, size);
         }
         rtl8139_raise(r, INT_TOK);
+    }
+}
+
+void rtl8139_send_slots(Rtl8139 *r)
+{
+    if (!r->sending) { /* a frame that comes back may be written into the registers that it left by */
+        r->sending = true;
+        send_slots(r);
+        r->sending = false;
     }
 }
 
@@ -436,7 +445,7 @@ static void send_ring(Rtl8139 *r, int ring, uint8_t poll)
     rtl8139_raise(r, sent ? INT_TOK : 0);
 }
 
-void rtl8139_send_rings(Rtl8139 *r)
+static void send_rings(Rtl8139 *r)
 {
     if (!(r->s.reg[CR] & CR_TE) || !(load_le16(r->s.reg + CPCR) & CPCR_TX)) {
         r->s.reg[TPPOLL] = 0;
@@ -447,5 +456,14 @@ void rtl8139_send_rings(Rtl8139 *r)
     }
     if (r->s.reg[TPPOLL] & TPPOLL_NORMAL) {
         send_ring(r, RING_NORMAL, TPPOLL_NORMAL);
+    }
+}
+
+void rtl8139_send_rings(Rtl8139 *r)
+{
+    if (!r->sending) {
+        r->sending = true;
+        send_rings(r);
+        r->sending = false;
     }
 }

@@ -49,6 +49,7 @@ typedef struct Rtl8139 {
     bool cplus;
     Region *ports, *mmio;
     Timer *timer, *retry;
+    bool sending;
     uint8_t packet[RTL8139_PACKET + 4]; /* while it is sent; room for a tag */
 } Rtl8139;
 

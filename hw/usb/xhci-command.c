@@ -368,20 +368,24 @@ void xhci_run_commands(Xhci *x)
 {
     Trb trb;
 
+    if (x->in_commands) { /* an event went into the doorbell: the loop below goes on anyway */
+        return;
+    }
     if (x->s.command_running && xhci_running(x)) {
         adopt_cycle(x);
     }
-
+    x->in_commands = true;
     for (int n = 0; n < MAX_COMMANDS && x->s.command_running && xhci_running(x); n++) {
         unsigned slot = 0;
         int code;
 
         /* Stopping an endpoint makes an event, too. */
         if (!xhci_events_fit(x, 0, 3) || !xhci_next_trb(x, &x->s.command_ring, &trb)) {
-            return;
+            break;
         }
         code = perform(x, &trb, &slot);
         trace("xhci_command", "%s: type %u slot %u: %d", x->pci.dev.id, trb_type(&trb), slot, code);
         xhci_put_event(x, 0, trb.at, (uint32_t)code << 24, slot << 24 | TRB_COMMAND_EVENT << 10);
     }
+    x->in_commands = false;
 }

@@ -91,7 +91,7 @@ typedef struct Xhci {
     int socket_count;
     Timer *moderation, *frame_timer;
     GArray *kicks; /* of XhciKick */
-    bool busy;
+    bool busy, in_commands;
     bool kick_everything; /* at the next frame: a snapshot was loaded */
     uint8_t data[XHCI_CHUNK];
     Trb td[XHCI_MAX_TD];

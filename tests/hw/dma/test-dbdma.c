@@ -91,6 +91,34 @@ static void a_circle_does_not_last_for_ever(void)
     g_assert_cmphex(get(OTHER_CHANNEL, STATUS) & ACTIVE, ==, 0);
 }
 
+/* Each store sets the channel that makes it going: it goes on where it is, no deeper. */
+static void a_program_that_starts_its_own_channel_comes_to_a_rest(void)
+{
+    put(0, STORE | SYSTEM, 4, DMA + OTHER_CHANNEL * 0x80 + CONTROL, (uint32_t)RUN << 16 | RUN);
+    put(1, NOP | BRANCH, 0, 0, PROGRAM);
+    go(OTHER_CHANNEL);
+    rig_run(10 * NS_PER_MS);
+    g_assert_cmphex(get(OTHER_CHANNEL, STATUS) & (ACTIVE | DEAD), ==, ACTIVE);
+    put(0, STOP, 0, 0, 0);
+    rig_run(10 * NS_PER_MS);
+    g_assert_cmphex(get(OTHER_CHANNEL, STATUS) & ACTIVE, ==, 0);
+}
+
+static void a_program_may_start_another_channel(void)
+{
+    put(0, STORE | SYSTEM, 4, DMA + (OTHER_CHANNEL + 1) * 0x80 + CONTROL, (uint32_t)RUN << 16 | RUN);
+    put(1, STOP, 0, 0, 0);
+    put(8, STORE | SYSTEM, 4, DATA, 0x5678);
+    put(9, STOP, 0, 0, 0);
+    store_le32(rig_ram() + DATA, 0);
+    set(OTHER_CHANNEL + 1, CONTROL, 0xff000000);
+    set(OTHER_CHANNEL + 1, POINTER, PROGRAM + 8 * 16);
+    go(OTHER_CHANNEL);
+    rig_run(NS_PER_MS);
+    g_assert_cmphex(load_le32(rig_ram() + DATA), ==, 0x5678);
+    g_assert_cmphex(get(OTHER_CHANNEL + 1, STATUS) & (RUN | ACTIVE | DEAD), ==, RUN);
+}
+
 static void command(uint8_t code, unsigned sector, unsigned count)
 {
     rig_store(IDE + 0x20, count, 1);
@@ -174,6 +202,8 @@ int main(int argc, char **argv)
     ADD(words_are_stored_and_jumps_taken);
     ADD(nonsense_kills_the_channel_alone);
     ADD(a_circle_does_not_last_for_ever);
+    ADD(a_program_that_starts_its_own_channel_comes_to_a_rest);
+    ADD(a_program_may_start_another_channel);
     ADD(sectors_are_scattered);
     ADD(the_drive_waits_for_the_channel);
     ADD(the_data_port_has_bytes_in_order);

@@ -265,6 +265,31 @@ static void a_pulled_cable_is_noticed(void)
     g_assert_cmphex(get(STATUS) & 2, ==, 2);
 }
 
+/* Frames that come back are written over the registers of both rings, and make them as they were: full. */
+static void frames_written_into_the_registers_send_no_others(void)
+{
+    enum { SIZE = TDT + 4 - RDBAL };
+    uint8_t *data = rig_ram() + TX_DATA;
+
+    start();
+    for (int i = 0; i < ENTRIES; i++) {
+        descriptor(i, TX_DATA, SIZE | 0x01u << 24, 0);
+        store_le64(rig_ram() + RX_RING + i * 16, BAR + RDBAL);
+    }
+    store_le32(data + RDBAL - RDBAL, RX_RING);
+    store_le32(data + RDLEN - RDBAL, ENTRIES * 16);
+    store_le32(data + RDT - RDBAL, ENTRIES - 1);
+    store_le32(data + TDBAL - RDBAL, TX_RING);
+    store_le32(data + TDLEN - RDBAL, ENTRIES * 16);
+    store_le32(data + TDT - RDBAL, UINT16_MAX);
+    put(RDT, ENTRIES - 1);
+    put(RCTL, 1 << 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 16 | 1 << 25); /* on, promiscuous, looped back, buffers of 16 KiB */
+    put(TDT, UINT16_MAX);
+    g_assert_cmpuint(sent->len, ==, 0);
+    g_assert_cmphex(get(TDT), ==, UINT16_MAX);
+    g_assert_cmphex(get(RDLEN), ==, ENTRIES * 16);
+}
+
 static void rings_of_nonsense_end(void)
 {
     start();
@@ -302,6 +327,7 @@ int main(int argc, char **argv)
     ADD(a_full_ring_makes_frames_wait);
     ADD(segmentation_makes_correct_packets);
     ADD(a_pulled_cable_is_noticed);
+    ADD(frames_written_into_the_registers_send_no_others);
     ADD(rings_of_nonsense_end);
     return g_test_run();
 }

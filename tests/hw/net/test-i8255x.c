@@ -120,6 +120,25 @@ static void counters_are_dumped(void)
     g_assert_cmpuint(load_le32(rig_ram() + STATS), ==, 0);
 }
 
+/* A dump of the configuration into the registers, where it is the command to start: at the list that goes round. */
+static void a_dump_into_the_registers_starts_no_second_unit(void)
+{
+    static const uint8_t config[] = { 22, 0, 0x10, 0, BLOCKS & 0xff, BLOCKS >> 8 & 0xff, BLOCKS >> 16, 0, 0x0f };
+
+    start();
+    block(FRAMES, 0x8000 | 2, 0); /* configure, the last */
+    memcpy(rig_ram() + FRAMES + 8, config, sizeof(config));
+    command(0x10, FRAMES);
+    block(BLOCKS, 6, BLOCKS);
+    store_le32(rig_ram() + BLOCKS + 8, WIRE_MEMORY(0));
+    command(0x10, BLOCKS);
+    g_assert_cmphex(rig_in8(PORT) >> 6, ==, 2);
+    rig_run(NS_PER_MS);
+    block(BLOCKS, 0x8000, 0);
+    rig_run(NS_PER_MS);
+    g_assert_cmphex(rig_in8(PORT) >> 6, ==, 0);
+}
+
 static void nonsense_is_survived(void)
 {
     uint8_t frame[1514];
@@ -155,6 +174,7 @@ int main(int argc, char **argv)
     ADD(a_suspended_unit_resumes_behind);
     ADD(the_receiver_stops_where_it_is_told);
     ADD(counters_are_dumped);
+    ADD(a_dump_into_the_registers_starts_no_second_unit);
     ADD(nonsense_is_survived);
     return g_test_run();
 }

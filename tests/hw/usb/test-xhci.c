@@ -518,6 +518,22 @@ static void random_rings_end(void)
     }
 }
 
+/* A ring of commands that goes round, and events that go into the doorbells. */
+static void events_into_the_doorbell_do_no_commands_anew(void)
+{
+    start();
+    for (int i = 0; i < 15; i++) {
+        put_trb(COMMANDS, &commands, 0, 0, CMD_NOOP, 0);
+    }
+    put_trb(COMMANDS, &commands, COMMANDS, 0, LINK, 0);
+    store_le64(mem(SEGMENTS), BAR + DOORBELL);
+    put(ERSTBA, SEGMENTS);
+    put(DOORBELL, 0);
+    store_le32(mem(COMMANDS + 12), 0);
+    put(DOORBELL, 0);
+    g_assert_cmphex(get(CRCR) & 8, ==, 8);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -545,5 +561,6 @@ int main(int argc, char **argv)
     ADD(unplugging_fails_what_waits);
     ADD(rings_of_nonsense_end);
     ADD(random_rings_end);
+    ADD(events_into_the_doorbell_do_no_commands_anew);
     return g_test_run();
 }
