@@ -19,6 +19,7 @@ enum { TASK_ABORT = 0x01, TASK_ABORT_SET = 0x02, TASK_CLEAR_SET = 0x04, TASK_RES
        TASK_QUERY = 0x80 };
 #define MAX_LUNS     16
 #define MAX_COMMANDS 256
+#define MAX_STATUSES (4 * MAX_COMMANDS) /* that the host has not read: it may say nothing more before it does */
 #define STREAMS_LOG2 4
 #define MAX_IU       (16 + SCSI_SENSE_SIZE)
 
@@ -266,6 +267,9 @@ static void manage_task(Uas *u, const uint8_t *iu)
 
 static int take_iu(Uas *u, const uint8_t *iu, size_t size)
 {
+    if (u->statuses.length >= MAX_STATUSES) {
+        return USB_NAK;
+    }
     if (size >= 32 && iu[0] == IU_COMMAND) {
         start_command(u, iu, size);
     } else if (size >= 16 && iu[0] == IU_TASK) {
@@ -313,6 +317,9 @@ static int give_status(Uas *u, unsigned stream, uint8_t *data, size_t size)
         }
         memcpy(data, iu->bytes, n);
         g_queue_delete_link(&u->statuses, at);
+        if (u->statuses.length == MAX_STATUSES - 1) {
+            usb_ready(&u->usb, PIPE_COMMAND, 0);
+        }
         status_went(u, iu);
         g_free(iu);
         return n;

@@ -203,6 +203,17 @@ static void uas_runs_commands_by_tag(void)
     g_assert_cmpint(transfer(usb, USB_OUT, 1, 0, iu, 16), ==, 16);
     g_assert_cmpint(transfer(usb, USB_IN, 2, 9, status, sizeof(status)), ==, 8);
     g_assert_cmpuint(status[7], ==, 4);
+    for (int i = 0; i < 2000; i++) { /* a host that does not listen gets no further */
+        int n = usb_transfer(usb, USB_OUT, 1, 0, iu, 16);
+
+        g_assert_cmpint(n, ==, i < 1024 ? 16 : USB_NAK);
+    }
+    ready_calls = 0;
+    g_assert_cmpint(transfer(usb, USB_IN, 2, 9, status, sizeof(status)), ==, 8);
+    g_assert_cmpuint(ready_calls, ==, 1);
+    g_assert_cmpint(usb_transfer(usb, USB_OUT, 1, 0, iu, 16), ==, 16);
+    while (usb_transfer(usb, USB_IN, 2, 9, status, sizeof(status)) > 0) {
+    }
     for (int i = 0; i < 2000; i++) { /* anything at all */
         for (int n = 0; n < 32; n++) {
             iu[n] = g_test_rand_int_range(0, n < 6 ? 8 : 256);
