@@ -317,6 +317,12 @@ static inline ChosenMode *chosen(const EngineCpu *ec)
     return *ec->chosen;
 }
 
+/* Of the code that runs next, whose key this is: a segment may lead around the end of 32-bit addresses. */
+static inline VirtAddr code_address(const EngineCpu *ec, const BlockKey *key)
+{
+    return key->base ? ec->ops->get_pc(ec->cpu) : key->pc;
+}
+
 static inline bool is_system_mode(const EngineCpu *ec, unsigned mode)
 {
     return ec->ops->system_modes >> mode & 1;

@@ -427,7 +427,7 @@ static void try_link(EngineCpu *ec, HostExit *exit, const Lookup *found)
             code_block_link(exit, to);
         }
     } else if (found->global && may_link(exit, to) && far_links_allowed(ec)) {
-        globals_note_link(ec, to->key.base + exit->pc);
+        globals_note_link(ec, code_address(ec, &to->key));
         code_block_link(exit, to);
     } else if (!exit->link && !from->dead) {
         code_block_link_cached(exit);

@@ -451,7 +451,7 @@ static void choose_place(Fetch *f, BlockKey *key)
 Lookup translate_lookup(EngineCpu *ec, const BlockKey *wanted, unsigned variant)
 {
     BlockKey place = *wanted, *key = &place;
-    Fetch f = { .ec = ec, .vaddr = key->base + key->pc, .variant = variant };
+    Fetch f = { .ec = ec, .vaddr = code_address(ec, key), .variant = variant };
     const uint8_t *host, *host2 = NULL;
     Lookup found = { 0 };
     unsigned limit;

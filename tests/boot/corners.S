@@ -1,7 +1,8 @@
 # A firmware that goes through corners of protected mode: limits, stacks of 16 bits, call gates of both widths, conforming code, tasks,
 # double faults, traps, shadows, NMIs. It leaves through isa-debug-exit (port 0x501) with 0x10, or with the number of what failed.
 #
-# Memory: 0x1000 IDT, 0x2000 task states, 0x3000 GDT, 0x7000 stack, 0x8000 pieces of programs for CPL 3, 0x500 what handlers leave.
+# Memory: 0x1000 IDT, 0x2000 task states, 0x3000 GDT, 0x7000 stack, 0x8000 pieces of programs for CPL 3, 0x500 what handlers leave, 0x40000
+# page tables.
 
         .set    GDT, 0x3000
         .set    TSS_A, 0x2000
@@ -13,6 +14,8 @@
         .set    DEEPEST, 0x520
         .set    SEEN, 0x530             # what pieces and gates leave
         .set    APIC, 0xfee00000
+        .set    DIRECTORY, 0x40000
+        .set    TABLE, 0x41000
 
         .include "checks.inc"
 
@@ -72,6 +75,7 @@ start:  cli
         entry   0x0000ffff, 0x00009300  # 80 data: a stack of 16 bits
         entry   0x0000ffff, 0x00cf1300  # 88 not present
         entry   0x0000ffff, 0x00cf9100  # 90 read-only
+        entry   0x0000ffff, 0xffcf9bf0  # 98 code, based at FFF00000
         lgdtl   new_gdt + 0xf0000
         movl    $0x6000, TSS_A + 4
         movl    $0x10, TSS_A + 8
@@ -324,6 +328,31 @@ shadow: nop
         loopne  1b
         equal   80, 3, COUNT
         equal   81, 1, DEEPEST
+
+# Code whose segment leads around the end of memory, on a page that is mapped elsewhere then.
+        mov     $TABLE, %edi
+        mov     $3, %eax
+1:      mov     %eax, (%edi)
+        add     $4, %edi
+        add     $0x1000, %eax
+        cmp     $0x400003, %eax
+        jne     1b
+        movl    $TABLE + 3, DIRECTORY
+        movl    $0x1b8, 0x9000          # mov $1, %eax; lret
+        movl    $0xcb00, 0x9004
+        movl    $0x2b8, 0xa000
+        movl    $0xcb00, 0xa004
+        mov     $DIRECTORY, %eax
+        mov     %eax, %cr3
+        mov     %cr0, %eax
+        or      $0x80000000, %eax
+        mov     %eax, %cr0
+        lcall   $0x98, $0x109000
+        equal   84, 1, %eax
+        movl    $0xa003, TABLE + 4 * 9
+        invlpg  0x9000
+        lcall   $0x98, $0x109000
+        equal   85, 2, %eax
         verdict
 
         stubs   0x50
