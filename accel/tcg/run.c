@@ -329,12 +329,12 @@ static bool attend(EngineCpu *ec)
     if (requests & CPU_REQ_EXIT) {
         cpu_clear_request(cpu, CPU_REQ_EXIT);
     }
+    if (atomic_load(&ec->pending)) {
+        do_pending(ec); /* before it stands: dirty logs are to show all that it has stored */
+    }
     if (accel_cpu_wanted(cpu)) {
         accel_cpu_park(cpu);
         return false;
-    }
-    if (atomic_load(&ec->pending)) {
-        do_pending(ec);
     }
     if (ec->await_flushes) {
         ec->await_flushes = false;

@@ -1,4 +1,5 @@
 /* The dirty log, breakpoints, watchpoints, single steps. */
+#include "accel/internal.h"
 #include "tests/accel/toy.h"
 
 static void stores_show_in_the_dirty_log(void)
@@ -21,6 +22,39 @@ static void stores_show_in_the_dirty_log(void)
     machine_lock();
     g_assert_true(region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096));
     machine_unlock();
+}
+
+/* The vCPU has the page in a table for stores until it sees that the log was read. */
+static void stores_before_a_pause_show_in_the_dirty_log(void)
+{
+    start();
+    put_add(0x1000, 1);
+    put32(0x1002, 7, 0x6000);
+    put32(0x1007, 4, 0x1000);
+    machine_lock();
+    region_log_start(ram_region, PAGE_CLEAN_DISPLAY);
+    cpu->halted = false;
+    accel_resume_all();
+    for (int seen = 0; seen < 10;) {
+        uint32_t before;
+
+        g_usleep(1000);
+        accel_cpu_pause_self(cpu); /* where the request finds it, it stands */
+        region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096);
+        before = load_le32(ram + 0x6000);
+        accel_pause_all();
+        if (load_le32(ram + 0x6000) != before) {
+            g_assert_true(region_log_test_and_clear(ram_region, PAGE_CLEAN_DISPLAY, 0x6000, 4096));
+            seen++;
+        }
+        accel_resume_all();
+    }
+    accel_pause_all();
+    machine_unlock();
+    ram[0x1000] = 5;
+    ram_mark_dirty(region_ram(ram_region), 0x1000, 1);
+    s->pc = 0x1000;
+    run();
 }
 
 static int stops;
@@ -150,6 +184,7 @@ static void single_steps_stop_at_each_instruction(void)
 
 const Case debug_cases[] = {
     CASE(stores_show_in_the_dirty_log),
+    CASE(stores_before_a_pause_show_in_the_dirty_log),
     CASE(breakpoints_stop_and_go_on),
     CASE(watchpoints_stop_after_the_access),
     CASE(the_guest_learns_of_hits_after_the_instruction),
