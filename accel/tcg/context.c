@@ -187,13 +187,25 @@ void context_drop_flagged_stores(EngineCpu *ec)
     }
 }
 
+static void shared_flush_pages(SpaceTables *shared, uint64_t pages)
+{
+    for (uint64_t page = pages_first(pages); page != pages_end(pages); page += GUEST_PAGE_SIZE) {
+        tables_drop_page(shared, page);
+    }
+}
+
 static void context_catch_up(EngineCpu *ec, MmuContext *context)
 {
     if (ec->flush_seq - context->flush_seq > FLUSH_LOG) {
         context_flush(ec, context, false);
     }
     while (context->flush_seq != ec->flush_seq) {
-        context_flush_pages(ec, context, ec->flush_log[context->flush_seq++ % FLUSH_LOG]);
+        uint64_t pages = ec->flush_log[context->flush_seq++ % FLUSH_LOG];
+
+        context_flush_pages(ec, context, pages);
+        if (ec->globals->owner == context) { /* other worlds were current since */
+            shared_flush_pages(&ec->globals->shared, pages);
+        }
     }
 }
 
@@ -265,6 +277,13 @@ static void globals_flush(EngineCpu *ec, Globals *globals)
     globals->large.n = 0;
     tables_clear(&globals->shared, false);
     globals_unlink(ec, globals);
+}
+
+void globals_drop_page(EngineCpu *ec, uint64_t page)
+{
+    for (int i = 0; i < WORLDS; i++) {
+        drop_page(&ec->worlds[i].pages, &ec->worlds[i].shared, page);
+    }
 }
 
 /* The world's, over those of the one that was not used for longest; its address spaces go with them. */

@@ -187,6 +187,13 @@ bool debug_page_watched(EngineCpu *ec, uint64_t page)
     return false;
 }
 
+/* What is known of the page does not say whether it is watched now. */
+static void forget_page(EngineCpu *ec, VirtAddr addr)
+{
+    engine_flush_page(ec->cpu, addr);
+    globals_drop_page(ec, addr & PAGE_MASK);
+}
+
 void debug_guest_watch(Cpu *cpu, unsigned index, VirtAddr addr, unsigned size, bool on_read,
                        bool on_write)
 {
@@ -208,12 +215,12 @@ void debug_guest_watch(Cpu *cpu, unsigned index, VirtAddr addr, unsigned size, b
     *watch = (Watchpoint){ addr, size, on_read, on_write };
     ec->guest_watches += (size != 0) - (old.size != 0);
     if (old.size) {
-        engine_flush_page(cpu, old.addr);
-        engine_flush_page(cpu, old.addr + old.size - 1);
+        forget_page(ec, old.addr);
+        forget_page(ec, old.addr + old.size - 1);
     }
     if (size) {
-        engine_flush_page(cpu, addr);
-        engine_flush_page(cpu, addr + size - 1);
+        forget_page(ec, addr);
+        forget_page(ec, addr + size - 1);
     }
 }
 

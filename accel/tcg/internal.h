@@ -460,6 +460,8 @@ void large_add(LargeRanges *large, uint64_t addr, uint64_t size);
 SpaceTables *context_tables(EngineCpu *ec, unsigned mode);
 /* A far exit was linked to the page: until its global mapping goes. */
 void globals_note_link(EngineCpu *ec, uint64_t addr);
+/* What any world has of a page as a global one. */
+void globals_drop_page(EngineCpu *ec, uint64_t page);
 void engine_flush_all(Cpu *cpu);
 void engine_flush_space(Cpu *cpu, uint64_t id, bool keep_global);
 void engine_flush_spaces(Cpu *cpu, uint64_t id, uint64_t mask);

@@ -158,6 +158,28 @@ static void the_guest_learns_of_hits_after_the_instruction(void)
     g_assert_cmpint(watch_count, ==, 2);
 }
 
+/* Global pages of a world that was not current when the range was set. */
+static void the_guest_watches_all_worlds(void)
+{
+    start();
+    page_table[7] |= GLOBAL;
+    put32(0x1000, 3, 0x7004);
+    ram[0x1005] = 5;
+    space_id = UINT64_C(1) << 32;
+    run();
+    space_id = 0;
+    s->pc = 0x1005;
+    run();
+    watch_hits = watch_count = 0;
+    engine.watch(cpu, 1, 0x7004, 1, false, true);
+    space_id = UINT64_C(1) << 32;
+    s->pc = 0x1000;
+    run();
+    g_assert_cmphex(watch_hits, ==, 1 << 1);
+    engine.watch(cpu, 1, 0, 0, false, false);
+    space_id = 0;
+}
+
 static void single_steps_stop_at_each_instruction(void)
 {
     start();
@@ -188,6 +210,7 @@ const Case debug_cases[] = {
     CASE(breakpoints_stop_and_go_on),
     CASE(watchpoints_stop_after_the_access),
     CASE(the_guest_learns_of_hits_after_the_instruction),
+    CASE(the_guest_watches_all_worlds),
     CASE(single_steps_stop_at_each_instruction),
     { 0 },
 };

@@ -112,6 +112,29 @@ static void flushes_reach_spaces_that_are_not_current(void)
     g_assert_cmpint(s->r0, ==, 2);
 }
 
+/* Pages that a kernel has in tables of its world, while another world's space is current. */
+static void flushes_reach_the_tables_of_other_worlds(void)
+{
+    start();
+    put32(0x1000, 2, 0x2000);
+    ram[0x1005] = 5;
+    ram[0x2000] = 1;
+    ram[0x5000] = 2;
+    mode = SYSTEM;
+    for (int i = 0; i < 4; i++) {
+        space_id = UINT64_C(1) << 32;
+        s->pc = 0x1005;
+        run();
+        page_table[2] = (i & 1 ? 5 : 2) << 12 | 3;
+        engine.flush_page(cpu, 0x2000);
+        space_id = 0;
+        s->pc = 0x1000;
+        run();
+        g_assert_cmpint(s->r0, ==, i & 1 ? 2 : 1);
+    }
+    mode = PROCESS;
+}
+
 /* A page of code no more, that an address space has been able to store to all the time, becomes one again. */
 static void stores_of_another_space_to_a_page_that_was_code_are_seen(void)
 {
@@ -364,6 +387,7 @@ const Case space_cases[] = {
     CASE(calls_of_address_spaces_do_not_mix),
     CASE(address_spaces_do_not_mix),
     CASE(flushes_reach_spaces_that_are_not_current),
+    CASE(flushes_reach_the_tables_of_other_worlds),
     CASE(stores_of_another_space_to_a_page_that_was_code_are_seen),
     CASE(a_renewed_space_keeps_what_is_as_it_was),
     CASE(a_renewed_space_sees_changed_pages),

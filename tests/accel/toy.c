@@ -168,7 +168,7 @@ static bool toy_walk(Cpu *c, VirtAddr addr, MmuAccess access, unsigned walk_mode
         return false;
     }
     *out = (MmuResult){ .phys = entry & ~0xfffull, .page_size = 4096, .readable = true,
-                        .writable = entry & WRITABLE, .executable = true, .n_reads = 2,
+                        .writable = entry & WRITABLE, .executable = true, .global = entry & GLOBAL, .n_reads = 2,
                         .read = { { &table_root, table_root, 8 }, { &page_table[page], entry, 8 } } };
     return true;
 }
