@@ -142,6 +142,7 @@ void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t size)
     uint64_t page = offset >> GUEST_PAGE_BITS;
     uint64_t end = size ? ((offset + size - 1) >> GUEST_PAGE_BITS) + 1 : page;
 
+    atomic_thread_fence(memory_order_seq_cst); /* who flags a page of code now reads what was written */
     while (page < end) {
         uint8_t flags = atomic_load_explicit(&ram->page_flags[page], memory_order_relaxed);
         uint64_t first = page;

@@ -207,12 +207,13 @@ static bool is_held(const PageEntry *entry)
 {
     CodePage *page = code_page_of(entry);
 
-    return page && atomic_load_explicit(&page->holds, memory_order_relaxed);
+    return page && atomic_load_explicit(&page->holds, memory_order_acquire);
 }
 
 /*
  * It is written. With other CPUs about, one may have translated the bytes in between, or be about to: either it reads the new
- * ones, or the hold that it took before is seen here, and its block when it is in the index.
+ * ones, or the hold that it took before is seen here, and its block when it is in the index. Holds are looked at first: once one is
+ * gone, the page's bit map has its block.
  */
 static void finish_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size)
 {
@@ -220,7 +221,7 @@ static void finish_store(EngineCpu *ec, const PageEntry *entry, unsigned offset,
         return;
     }
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(entry->flags) & PAGE_CODE && (is_code(entry, offset, size) || is_held(entry))) {
+    if (atomic_load(entry->flags) & PAGE_CODE && (is_held(entry) || is_code(entry, offset, size))) {
         tcg_fp_sync(ec->cpu->state);
         smc_stored(entry, offset, size);
     }
