@@ -668,6 +668,9 @@ void blocks_evict(unsigned region)
         if (!block->dead) {
             code_block_kill(block);
             forget_page_if_empty(block->ram, page_of(block->ram, block->host));
+            if (block->host2) {
+                forget_page_if_empty(block->ram2, page_of(block->ram2, block->host2));
+            }
         }
     }
     forget_jumps();
