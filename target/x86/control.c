@@ -323,6 +323,7 @@ void x86_update_segment(X86State *s, int seg)
 static void flush_all(X86State *s)
 {
     if (engine.flush_spaces && s->svm.guest) {
+        s->asid_space[s->svm.asid] = 0;
         engine.flush_spaces(s->hot.cpu, SVM_SPACE(s->svm.asid), SVM_SPACE_MASK);
     } else if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);

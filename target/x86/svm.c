@@ -203,6 +203,21 @@ static void load_controls(X86State *s, const Incoming *in, const uint8_t *p, Phy
     }
 }
 
+/*
+ * An ASID has one TLB, the engine has one for each name of a space (x86_space_id), which the modes are part of: what the guest has
+ * flushed under one name it would find again under another.
+ */
+static void flush_other_modes(X86State *s)
+{
+    uint64_t *last = &s->asid_space[s->svm.asid], now = x86_pcid_space(s, 0);
+
+    G_STATIC_ASSERT(G_N_ELEMENTS(s->asid_space) == SVM_ASIDS);
+    if (*last != now) {
+        engine.flush_spaces(s->hot.cpu, SVM_SPACE(s->svm.asid), SVM_SPACE_MASK);
+        *last = now;
+    }
+}
+
 /* The event that VMRUN delivers before the first instruction: it goes the way of an exception. */
 static void inject(X86State *s, uint64_t event, uint64_t next_rip)
 {
@@ -269,6 +284,7 @@ uint64_t helper_svm_vmrun(X86State *s, uint64_t vmcb, uint64_t next_pc, uint64_t
     s->svm.guest = true;
     s->svm.gif = true;
     load_guest(s, &in, page.host);
+    flush_other_modes(s);
     if (s->svm.int_control & V_IRQ) {
         atomic_fetch_or(&s->hot.cpu->requests, CPU_REQ_VIRTUAL);
     }

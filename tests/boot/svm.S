@@ -285,6 +285,27 @@ run:    push    %rbp
         pop     %rbp
         ret
 
+# A page is elsewhere, and the guest says so while CR0.WP is clear.
+        .macro  other_modes flush, global
+        movl    $0x400083 | \global, TABLES2 + 0x2008
+        orb     $1, VMCB + 0x55a
+        movl    $1, VMCB + 0x5c
+        movl    $g_second_page + BASE, VMCB + 0x578
+        call    run
+        cmpl    $0x44440000, VMCB + 0x5f8
+        jne     failed
+        movl    $0x200083 | \global, TABLES2 + 0x2008
+        andb    $~1, VMCB + 0x55a
+        movl    $0, VMCB + 0x5c
+        movl    $\flush + BASE, VMCB + 0x578
+        call    run
+        orb     $1, VMCB + 0x55a
+        movl    $g_second_page + BASE, VMCB + 0x578
+        call    run
+        cmpl    $0x33330000, VMCB + 0x5f8
+        jne     failed
+        .endm
+
 # What records cannot say: a physical interrupt, VMLOAD and VMSAVE, and whether the host is what it was.
 host_tests:
         call    fresh_vmcb
@@ -332,6 +353,14 @@ host_tests:
         jne     failed
         cmpq    $0x1234567, VMCB + 0x620
         jne     failed
+
+        # one TLB, whatever the modes: what its guest empties it of is gone under others too
+        call    fresh_vmcb
+        movq    $TABLES2, VMCB + 0x550
+        orb     $0x80, VMCB + 0x548     # PGE
+        movl    $3, VMCB + 0x58
+        other_modes g_flush_space, 0
+        other_modes g_flush_page, 0x100
 
         mov     $0x10, %al
         cmpb    $0, failures
@@ -544,6 +573,13 @@ g_tsc:  rdtsc
         vmmcall
 g_second_page:
         mov     0x200000, %eax
+        vmmcall
+g_flush_space:
+        mov     %cr3, %rax
+        mov     %rax, %cr3
+        vmmcall
+g_flush_page:
+        invlpg  0x200000
         vmmcall
         .code32
 g_load32:

@@ -244,6 +244,7 @@ typedef struct X86State {
         PhysAddr guest, phys;
         bool writable, executable;
     } nested_cache[256];
+    uint64_t asid_space[64]; /* the name of each ASID's space at its last VMRUN; 0: its modes have changed since */
 } X86State;
 
 static inline X86State *x86_state(Cpu *cpu)
