@@ -57,6 +57,8 @@ typedef enum Thunk {
     THUNK_STORE1, THUNK_STORE2, THUNK_STORE4, THUNK_STORE8,
     THUNK_SIZED, /* those before this one are called with the address in a register, see thunk_call_at */
     THUNK_LOAD = THUNK_SIZED, THUNK_STORE,
+    THUNK_INNER_LOAD1, THUNK_INNER_LOAD2, THUNK_INNER_LOAD4, THUNK_INNER_LOAD8, /* of thunk_load_at */
+    THUNK_INNER_UPDATE1, THUNK_INNER_UPDATE2, THUNK_INNER_UPDATE4, THUNK_INNER_UPDATE8,
     THUNK_LOAD_BYTES, THUNK_STORE_BYTES, THUNK_PROBE_STORE, THUNK_ATOMIC, THUNK_UNALIGNED,
     THUNK_FIND_LOAD, THUNK_FIND_STORE, /* AREA_X2 bytes at the address in AREA_X0: host address in AREA_X1; ZF: found */
     THUNK_SITE_LOAD, THUNK_SITE_STORE, /* fills a site's entry: address in AREA_X0, TcgSiteUse in AREA_SITE; ZF: done */
@@ -473,7 +475,8 @@ void patch_jumps(Context *c, const ColdStub *s);
 void cold_address(Context *c, const ColdStub *s);
 void cold_size(Context *c, const ColdStub *s, unsigned size);
 void cold_call(Context *c, const ColdStub *s, Thunk thunk);
-/* A store's thunk: the value comes from a register, or is in AREA_X1 already. */
+/* A load's thunk, and its move from there; a store's: the value comes from a register, or is in AREA_X1 already. */
+void slow_load(Context *c, const IrInsn *insn, int address, int out, uint64_t pc, Snapshot snapshot);
 void slow_store(Context *c, const IrInsn *insn, int address, int value);
 int slow_address(Context *c, int temp, int addr_reg, int32_t disp, unsigned addr_size); /* the register that has it */
 void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned addr_size);
@@ -626,6 +629,7 @@ ColdStub *cold_new(Context *c, ColdKind kind);
 void thunk_call(Context *c, Thunk thunk);
 /* thunks_by_register.c: the sized ones */
 void thunk_call_at(Context *c, Thunk thunk, int address);
+void thunk_load_at(Context *c, Thunk thunk, int address, int out); /* zero-extended */
 void thunk_store_at(Context *c, Thunk thunk, int address, int value);
 /* The call or raw instruction that ends or begins at the current offset may fault. */
 void fault_record(Context *c, uint32_t offset, uint64_t pc, Snapshot snapshot);

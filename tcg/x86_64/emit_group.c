@@ -574,8 +574,12 @@ static void member_alone(Context *c, const ColdStub *s, const Member *m)
         repeat_raw(c, m, scratch);
         return;
     }
+    if (m->insn->op == IR_load && !m->in_vector) {
+        slow_load(c, m->insn, address, m->out, m->pc, m->snapshot);
+        return;
+    }
     if (m->insn->op == IR_load) {
-        thunk_call_at(c, sized(m->insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size), address);
+        thunk_call_at(c, THUNK_LOAD8, address);
     } else if (m->insn->op == IR_probe_store) {
         asm_store(a, 8, mem_state(AREA_X0), address);
         cold_size(c, s, size);
@@ -614,8 +618,6 @@ void cold_group(Context *c, ColdStub *s)
         }
         if (m->in_vector && m->insn->op == IR_load) {
             vector_loaded(c, m->insn, m->out, mem_state(m->is_pair ? AREA_BOUNCE : AREA_X0), false);
-        } else if (m->insn->op == IR_load) {
-            emit_loaded(c, m->insn, m->out, mem_state(AREA_X0));
         }
         if (m->keep_flags) {
             restore_flags(c, AREA_UPDATE);

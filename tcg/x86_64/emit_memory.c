@@ -170,6 +170,23 @@ int slow_address(Context *c, int temp, int addr_reg, int32_t disp, unsigned addr
     return temp;
 }
 
+void slow_load(Context *c, const IrInsn *insn, int address, int out, uint64_t pc, Snapshot snapshot)
+{
+    unsigned size = ir_type_size(insn->type);
+    Thunk thunk = sized(insn->bits & IRM_UPDATE ? THUNK_UPDATE1 : THUNK_LOAD1, size);
+    bool as_it_is = !(insn->bits & (IRM_SX | IRM_SX32)) && !(insn->bits & IRM_BE && size > 1);
+
+    if (as_it_is) {
+        thunk_load_at(c, thunk, address, out);
+    } else {
+        thunk_call_at(c, thunk, address);
+    }
+    fault_record(c, asm_offset(&c->a), pc, snapshot);
+    if (!as_it_is) {
+        emit_loaded(c, insn, out, mem_state(AREA_X0));
+    }
+}
+
 void slow_store(Context *c, const IrInsn *insn, int address, int value)
 {
     unsigned size = ir_type_size(insn->type);
@@ -204,12 +221,6 @@ void cold_size(Context *c, const ColdStub *s, unsigned size)
 void cold_call(Context *c, const ColdStub *s, Thunk thunk)
 {
     thunk_call(c, thunk);
-    fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
-}
-
-static void cold_call_at(Context *c, const ColdStub *s, Thunk thunk, int address)
-{
-    thunk_call_at(c, thunk, address);
     fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
 }
 
@@ -577,36 +588,24 @@ void emit_load(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, true);
 }
 
-static Thunk load_thunk(const ColdStub *s)
-{
-    switch (s->bits & SLOW_BITS) {
-    case 0:
-        return sized(THUNK_LOAD1, s->size);
-    case IRM_UPDATE:
-        return sized(THUNK_UPDATE1, s->size);
-    default:
-        return THUNK_LOAD;
-    }
-}
-
 void cold_load(Context *c, ColdStub *s)
 {
-    Thunk thunk = load_thunk(s);
-
     patch_jumps(c, s);
     xmm_store_late(c, s->before);
-    if (thunk == THUNK_LOAD) {
+    if (s->bits & IRM_KERNEL) {
         cold_address(c, s);
         cold_size(c, s, s->size);
-        cold_call(c, s, thunk);
+        cold_call(c, s, THUNK_LOAD);
+        emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
+    } else if (!s->in_vector) {
+        slow_load(c, s->insn, cold_address_in(c, s), s->out, s->pc, s->snapshot);
     } else {
-        cold_call_at(c, s, thunk, cold_address_in(c, s));
+        thunk_call_at(c, THUNK_LOAD8, cold_address_in(c, s));
+        fault_record(c, asm_offset(&c->a), s->pc, s->snapshot);
     }
     xmm_reload(c, s->xmms);
     if (s->in_vector) { /* whose copy was given up for it, and is loaded no more */
         vector_loaded(c, s->insn, s->out, mem_state(AREA_X0), false);
-    } else {
-        emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
     }
     asm_jmp_offset(&c->a, s->resume);
 }
@@ -626,8 +625,7 @@ void cold_update(Context *c, ColdStub *s)
     patch_jumps(c, s);
     address = cold_address_in(c, s);
     asm_store(a, 8, mem_state(AREA_UPDATE), address);
-    cold_call_at(c, s, load_thunk(s), address);
-    emit_loaded(c, s->insn, s->out, mem_state(AREA_X0));
+    slow_load(c, s->insn, address, s->out, s->pc, s->snapshot);
     repeat_code(c, s->resume, s->store_at);
     if (s->keep_flags) {
         save_flags(c, AREA_X2);

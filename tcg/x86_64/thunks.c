@@ -7,6 +7,7 @@
 #include "backend.h"
 
 static Asm *const a = &(Asm){ 0 };
+static int32_t depth = -AREA_RETURN; /* of return addresses, on entry to the thunk that is being made */
 
 /* Registers that a C function may change, and those that it must not. */
 #define CALLER_SAVED (1u << RAX | 1u << RCX | 1u << RDX | 1u << RSI | 1u << RDI | 1u << R8 | 1u << R9 | 1u << R10 | 1u << R11)
@@ -136,7 +137,7 @@ static void load_upper_halves(int32_t base)
 
 static void call_begin(void)
 {
-    asm_alu_ri(a, ALU_SUB, 8, rm_reg(RSP), AREA_SIZE + AREA_RETURN);
+    asm_alu_ri(a, ALU_SUB, 8, rm_reg(RSP), AREA_SIZE - depth);
     store_pins(AREA_SIZE);
     for (int r = 0; r < HOST_REGS; r++) {
         if (is_temp(r)) {
@@ -168,11 +169,11 @@ static void restore_fp(void)
     asm_patch_here(a, loaded);
 }
 
-/* After the call: the registers in `pins` from their homes, temporaries. */
-static void call_end(uint32_t pins, bool has_result)
+/* After the call: the registers in `pins` from their homes, temporaries. result: where that goes, 0: there is none. */
+static void call_end(uint32_t pins, int32_t result)
 {
-    if (has_result) {
-        asm_store(a, 8, field(AREA_X0), RAX);
+    if (result) {
+        asm_store(a, 8, field(result), RAX);
     }
     load_pins(AREA_SIZE, pins);
     for (int r = 0; r < HOST_REGS; r++) {
@@ -180,7 +181,7 @@ static void call_end(uint32_t pins, bool has_result)
             asm_load(a, 8, r, field(AREA_REGS + 8 * r));
         }
     }
-    asm_alu_ri(a, ALU_ADD, 8, rm_reg(RSP), AREA_SIZE + AREA_RETURN);
+    asm_alu_ri(a, ALU_ADD, 8, rm_reg(RSP), AREA_SIZE - depth);
     asm_ret(a);
 }
 
@@ -208,10 +209,10 @@ static void return_address_to(int reg)
     asm_load(a, 8, reg, field(AREA_RETURN));
 }
 
-/* A place below the state on entry to a thunk: RSP is one return address below it. */
+/* A place below the state on entry to a thunk: RSP is below it by the return address. */
 static Mem at_entry(int32_t offset)
 {
-    return mem_at(RSP, -AREA_RETURN + offset);
+    return mem_at(RSP, depth + offset);
 }
 
 static void move_registers(const int8_t *registers, unsigned count, bool save)
@@ -239,13 +240,13 @@ static void move_probe_registers(bool save)
  * here with all of them while they lie on two pages. On a hit RAX is the host address and RDX is free.
  * Returns the jump to take on a miss, to be patched behind what a hit does. size 0: it is in AREA_X2.
  */
-static uint32_t probe_alone(unsigned size, bool is_store)
+static uint32_t probe_alone(int32_t address, unsigned size, bool is_store)
 {
     size_t table = is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load);
     uint32_t miss;
 
     move_probe_registers(true);
-    asm_load(a, 8, RAX, at_entry(AREA_X0));
+    asm_load(a, 8, RAX, at_entry(address));
     asm_mov_rr(a, 8, RCX, RAX);
     asm_shift_imm(a, SH_SHR, 8, RCX, 12 - TLB_ENTRY_BITS);
     asm_alu(a, ALU_AND, 8, RCX, rm_mem(at_entry(G_STRUCT_OFFSET(CpuHot, tlb_mask))));
@@ -263,12 +264,12 @@ static uint32_t probe_alone(unsigned size, bool is_store)
     return miss;
 }
 
-static void load_alone(unsigned size, bool is_update)
+static void load_alone(int32_t argument, unsigned size, bool is_update)
 {
-    uint32_t miss = probe_alone(size, is_update);
+    uint32_t miss = probe_alone(argument, size, is_update);
 
     asm_load(a, size, RAX, mem_at(RAX, 0));
-    asm_store(a, 8, at_entry(AREA_X0), RAX);
+    asm_store(a, 8, at_entry(argument), RAX);
     move_probe_registers(false);
     asm_ret(a);
     asm_patch_here(a, miss);
@@ -277,7 +278,7 @@ static void load_alone(unsigned size, bool is_update)
 
 static void store_alone(unsigned size)
 {
-    uint32_t miss = probe_alone(size, true);
+    uint32_t miss = probe_alone(AREA_X0, size, true);
 
     asm_load(a, size, RDX, at_entry(AREA_X1));
     asm_store(a, size, mem_at(RAX, 0), RDX);
@@ -293,7 +294,7 @@ static void make_find(Thunk thunk, bool is_store)
     uint32_t miss;
 
     begin(thunk);
-    miss = probe_alone(0, is_store);
+    miss = probe_alone(AREA_X0, 0, is_store);
     asm_store(a, 8, at_entry(AREA_X1), RAX);
     asm_alu(a, ALU_CMP, 4, RAX, rm_reg(RAX));
     asm_patch_here(a, miss);
@@ -426,15 +427,15 @@ static void make_site(Thunk thunk, size_t table)
     asm_ret(a);
 }
 
-/* size 0: size and IrMem bits come in AREA_X2. */
-static void make_load(Thunk thunk, unsigned size, unsigned bits)
+/* size 0: size and IrMem bits come in AREA_X2. argument: where the address is, and the result will be. */
+static void make_load(Thunk thunk, int32_t argument, unsigned size, unsigned bits)
 {
     begin(thunk);
     if (size) {
-        load_alone(size, bits & IRM_UPDATE);
+        load_alone(argument, size, bits & IRM_UPDATE);
     }
     call_begin();
-    asm_load(a, 8, RSI, field(AREA_X0));
+    asm_load(a, 8, RSI, field(argument));
     if (size) {
         asm_mov_ri(a, RDX, size);
         asm_mov_ri(a, RCX, bits);
@@ -444,7 +445,7 @@ static void make_load(Thunk thunk, unsigned size, unsigned bits)
     }
     return_address_to(R8);
     call_memory((uintptr_t)backend.runtime.load);
-    call_end(CALLER_SAVED, true);
+    call_end(CALLER_SAVED, argument);
 }
 
 static void make_store(Thunk thunk, unsigned size)
@@ -465,7 +466,7 @@ static void make_store(Thunk thunk, unsigned size)
     }
     return_address_to(R9);
     call_memory((uintptr_t)backend.runtime.store);
-    call_end(CALLER_SAVED, false);
+    call_end(CALLER_SAVED, 0);
 }
 
 static void make_bytes(Thunk thunk, uintptr_t fn)
@@ -477,7 +478,7 @@ static void make_bytes(Thunk thunk, uintptr_t fn)
     asm_load(a, 2, RCX, field(AREA_X2));
     return_address_to(R8);
     call_memory(fn);
-    call_end(CALLER_SAVED, false);
+    call_end(CALLER_SAVED, 0);
 }
 
 static void make_other_memory(void)
@@ -489,7 +490,7 @@ static void make_other_memory(void)
     asm_load(a, 2, RCX, field(AREA_X2 + 2));
     return_address_to(R8);
     call_memory((uintptr_t)backend.runtime.probe_store);
-    call_end(CALLER_SAVED, false);
+    call_end(CALLER_SAVED, 0);
 
     begin(THUNK_UNALIGNED);
     call_begin();
@@ -497,7 +498,7 @@ static void make_other_memory(void)
     asm_load(a, 4, RDX, field(AREA_X2));
     return_address_to(RCX);
     call_memory((uintptr_t)backend.runtime.unaligned);
-    call_end(CALLER_SAVED, false);
+    call_end(CALLER_SAVED, 0);
 
     begin(THUNK_ATOMIC);
     call_begin();
@@ -507,7 +508,7 @@ static void make_other_memory(void)
     asm_load(a, 8, R8, field(AREA_X2));
     return_address_to(R9);
     call_memory((uintptr_t)backend.runtime.atomic);
-    call_end(CALLER_SAVED, true);
+    call_end(CALLER_SAVED, AREA_X0);
 }
 
 static void make_call(Thunk thunk, bool writes_pins, bool uses_fp)
@@ -530,7 +531,7 @@ static void make_call(Thunk thunk, bool writes_pins, bool uses_fp)
     if (backend.target.use_fp_traps) {
         restore_fp();
     }
-    call_end(writes_pins ? ALL_REGS : CALLER_SAVED, true);
+    call_end(writes_pins ? ALL_REGS : CALLER_SAVED, AREA_X0);
 }
 
 static void pop_callee_saved(void)
@@ -651,12 +652,16 @@ void thunks_init(void)
 {
     buffer_begin(a, NULL);
     for (unsigned k = 0; k < 4; k++) {
-        make_load(THUNK_LOAD1 + k, 1 << k, 0);
-        make_load(THUNK_UPDATE1 + k, 1 << k, IRM_UPDATE);
+        make_load(THUNK_LOAD1 + k, AREA_X0, 1 << k, 0);
+        make_load(THUNK_UPDATE1 + k, AREA_X0, 1 << k, IRM_UPDATE);
         make_store(THUNK_STORE1 + k, 1 << k);
+        depth -= AREA_RETURN; /* called by a thunk that the block has called: its return address is in AREA_X0 */
+        make_load(THUNK_INNER_LOAD1 + k, AREA_X1, 1 << k, 0);
+        make_load(THUNK_INNER_UPDATE1 + k, AREA_X1, 1 << k, IRM_UPDATE);
+        depth += AREA_RETURN;
     }
     thunks_by_register_init(a);
-    make_load(THUNK_LOAD, 0, 0);
+    make_load(THUNK_LOAD, AREA_X0, 0, 0);
     make_store(THUNK_STORE, 0);
     make_bytes(THUNK_LOAD_BYTES, (uintptr_t)backend.runtime.load_bytes);
     make_bytes(THUNK_STORE_BYTES, (uintptr_t)backend.runtime.store_bytes);
