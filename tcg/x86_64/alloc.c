@@ -160,7 +160,7 @@ static int find_free(const Context *c)
     return lent;
 }
 
-Place value_place(const Context *c, uint32_t id)
+static inline Place place_of_value(const Context *c, uint32_t id)
 {
     const Value *v = &c->values[id];
     Place p = { .size = ir_type_size(v->type), .reg = NO_REG };
@@ -181,10 +181,15 @@ Place value_place(const Context *c, uint32_t id)
     return p;
 }
 
-static Place place_of(Context *c, unsigned slot)
+Place value_place(const Context *c, uint32_t id)
+{
+    return place_of_value(c, id);
+}
+
+static inline Place place_of(Context *c, unsigned slot)
 {
     uint32_t id = c->slots[slot].value;
-    Place p = c->values[id].is_postponed ? order_place(c, id) : value_place(c, id);
+    Place p = c->values[id].is_postponed ? order_place(c, id) : place_of_value(c, id);
 
     p.slot = slot;
     return p;

@@ -213,10 +213,6 @@ static void emit_insn(Context *c, const IrInsn *insn)
     case IR_host_counter:
         emit_counter(c, insn);
         break;
-    case IR_const:
-        c->values[insn->out].is_const = true;
-        c->values[insn->out].imm = insn->imm & ir_mask(insn->type);
-        break;
     case IR_add:
     case IR_sub:
     case IR_adc:
@@ -355,19 +351,22 @@ static inline void release_value(Context *c, uint32_t id)
 static inline void release_values(Context *c, const IrInsn *insn)
 {
     unsigned inputs = ir_op_inputs(insn->op);
-    unsigned outputs = ir_op_outputs(insn->op) + ir_insn_defines_flags(insn);
 
     for (unsigned k = 0; k < inputs; k++) {
         release_value(c, insn->in[k]);
     }
-    for (unsigned k = 0; k < outputs && insn->out; k++) {
-        release_value(c, insn->out + k);
+    if (insn->out) {
+        unsigned outputs = ir_op_outputs(insn->op) + ir_insn_defines_flags(insn);
+
+        for (unsigned k = 0; k < outputs; k++) {
+            release_value(c, insn->out + k);
+        }
     }
 }
 
 static void emit_cold(Context *c, ColdStub *s)
 {
-    for (unsigned k = 0; k < GROUP_ROOTS && s->kind != COLD_UNALIGNED; k++) {
+    for (unsigned k = 0; k < GROUP_ROOTS && c->ir->use_sites && s->kind != COLD_UNALIGNED; k++) {
         if (s->sites[k].jump) {
             s->jumps[2 * k] = cold_site(c, &s->sites[k]);
         }
@@ -397,18 +396,25 @@ static bool has_room(const Context *c)
 
 static bool emit_insns(Context *c)
 {
-    IrBlock *ir = c->ir;
+    const IrInsn *insns = c->ir->insns;
+    uint32_t n = c->ir->n_insns;
+    const bool *dead = c->dead;
 
     c->a.dodge = host_has(HOST_JCC_ERRATUM);
-    for (uint32_t i = 0; i < ir->n_insns; i++) {
-        const IrInsn *insn = &ir->insns[i];
+    for (uint32_t i = 0; i < n; i++) {
+        const IrInsn *insn = &insns[i];
 
         c->i = i;
         if (insn->op == IR_insn_start) {
             c->pc = insn->imm;
             continue;
         }
-        if (c->dead[i]) {
+        if (dead[i]) {
+            continue;
+        }
+        if (insn->op == IR_const) { /* it is no code, and has a use further on */
+            c->values[insn->out].is_const = true;
+            c->values[insn->out].imm = insn->imm & ir_mask(insn->type);
             continue;
         }
         if (!has_room(c)) {

@@ -177,7 +177,7 @@ static bool fold_scale(Context *c, const IrInsn *insn)
 
 static inline void give_wishes(Context *c, const IrInsn *insn, Wishes *w)
 {
-    unsigned n = w->mask ? ir_op_outputs(insn->op) : 0;
+    unsigned n = ir_op_outputs(insn->op);
 
     for (unsigned k = 0; k < n; k++) {
         for (uint64_t mask = w->mask; mask; mask &= mask - 1) {
@@ -204,49 +204,55 @@ static uint64_t dead_at_exit(const IrBlock *ir, uint32_t at, int *next)
 
 void liveness(Context *c)
 {
-    IrBlock *ir = c->ir;
+    const IrBlock *ir = c->ir;
     uint64_t all = ir->n_slots == 64 ? UINT64_MAX : (1ull << ir->n_slots) - 1;
-    uint64_t live = all;
-    Wishes w;
+    uint64_t live = all, *live_slots = c->live_slots;
     int next_dead = (int)ir->exit_dead->len - 1;
+    const IrInsn *insns = ir->insns;
+    Value *values = c->values;
+    bool *dead = c->dead;
+    Wishes w;
 
     w.mask = 0;
     for (int i = (int)ir->n_insns - 1; i >= 0; i--) {
-        const IrInsn *insn = &ir->insns[i];
-        int inputs = ir_op_inputs(insn->op);
-        bool full_put = false, is_dead, reads;
+        const IrInsn *insn = &insns[i];
+        const IrOpFact *fact = &ir_facts[insn->op];
+        bool full_put = false, is_dead = false, reads;
 
-        c->live_slots[i] = live;
-        c->dead[i] = false;
+        live_slots[i] = live;
         if (insn->op == IR_insn_start) {
+            dead[i] = false;
             continue;
         }
         if (insn->op == IR_put) {
             full_put = is_full_put(c, insn);
             is_dead = full_put && !(live >> insn->bits & 1);
-        } else {
+        } else if (fact->outputs + fact->flags != 0) {
             is_dead = (removable(c, insn) && unused(c, insn)) || (insn->op == IR_shl && fold_scale(c, insn));
         }
+        dead[i] = is_dead;
         if (is_dead) {
-            c->dead[i] = true;
             continue;
         }
-        give_wishes(c, insn, &w);
-        if (inputs) {
-            see_consumer(c, insn);
+        if (w.mask) {
+            give_wishes(c, insn, &w);
         }
-        if (!ir_op_pure(insn->op) || ir_facts[insn->op].faults != OP_NEVER_FAULTS) {
+        if (!fact->pure || fact->faults != OP_NEVER_FAULTS) {
             uint64_t exit_dead = 0;
 
-            if (ir_op_exits(insn->op)) { /* what an exit must store; for exit_if only in its stub */
+            if (fact->exits) { /* what an exit must store; for exit_if only in its stub */
                 exit_dead = dead_at_exit(ir, i, &next_dead);
-                c->live_slots[i] = all & ~exit_dead;
+                live_slots[i] = all & ~exit_dead;
             }
             see_effect(c, insn, i, all, ir_is_loop_edge(ir, insn) ? 0 : exit_dead, &live, &w);
         }
+        if (fact->inputs == 0) {
+            continue;
+        }
+        see_consumer(c, insn);
         reads = !full_put || backend.slot_reg[insn->bits] != NO_REG;
-        for (int k = 0; k < inputs; k++) {
-            Value *v = &c->values[insn->in[k]];
+        for (int k = 0; k < fact->inputs; k++) {
+            Value *v = &values[insn->in[k]];
 
             v->uses += v->uses < UINT8_MAX;
             v->is_read |= reads;
