@@ -112,12 +112,17 @@ static inline void put_word(Asm *a, uint64_t word, unsigned bytes, unsigned rex)
 void asm_op_rr(Asm *a, uint32_t opcode, unsigned size, int reg, int rm)
 {
     unsigned rex = (size & REX_W) | (reg & 8) >> 1 | (rm & 8) >> 3;
+    uint64_t word = (uint8_t)opcode | (0xc0 | (reg & 7) << 3 | (rm & 7)) << 8;
 
-    if (!is_plain(opcode, size)) {
+    if (is_plain(opcode, size)) {
+        put_word(a, word, 2, rex);
+    } else if ((opcode & ~(0xff | BYTE_RM)) == MAP_0F && size != 2) { /* most of the others: movzx */
+        bool has_byte_rex = opcode & BYTE_RM && rm >= 4;
+
+        put_word(a, word << 8 | 0x0f, 3, has_byte_rex ? REX | rex : rex);
+    } else {
         put_op(a, opcode, size, reg, rm_reg(rm));
-        return;
     }
-    put_word(a, opcode | (0xc0 | (reg & 7) << 3 | (rm & 7)) << 8, 2, rex);
 }
 
 void asm_op_at(Asm *a, uint32_t opcode, unsigned size, int reg, int base, int32_t disp)

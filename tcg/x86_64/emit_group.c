@@ -64,7 +64,10 @@ static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first
 {
     const IrRaw *a = raw_of(c, insn), *b = raw_of(c, first);
 
-    return may_begin(c, insn) && !a == !b && (!a || !a->vex == !b->vex);
+    if (!a) {
+        return !b && is_plain(insn);
+    }
+    return b && may_begin(c, insn) && !a->vex == !b->vex;
 }
 
 static bool is_store(const Context *c, const IrInsn *insn)
@@ -98,7 +101,7 @@ static bool is_covered_between(const Context *c, uint32_t i, const IrInsn *first
     const IrInsn *insn = &c->ir->insns[i];
     const IrRaw *raw = raw_of(c, insn), *other = raw_of(c, first);
 
-    return loop_covers(c, i) && (!raw || (other && is_fp(insn, raw, true) && !raw->vex == !other->vex));
+    return c->loop.running && loop_covers(c, i) && (!raw || (other && is_fp(insn, raw, true) && !raw->vex == !other->vex));
 }
 
 uint32_t root_of(const IrBlock *ir, const IrInsn *access, int64_t *offset)
@@ -213,7 +216,10 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
     const Root *of[MAX_MEMBERS];
     unsigned n = 0;
 
-    *plan = (Plan){ 0 };
+    plan->last = 0;
+    plan->behind_exit = false;
+    plan->n_roots = 0;
+    plan->roots[0].members = 0; /* those are set when they are used */
     for (uint32_t i = c->i; i < end && n < MAX_MEMBERS; i++) {
         const IrInsn *insn = &ir->insns[i];
         const IrOpFact *fact = &ir_facts[insn->op];
