@@ -1,5 +1,6 @@
 /* Decodes x86 instructions: prefixes, opcode, ModRM, SIB, displacement, immediates. */
 #include "target/x86/insns.h"
+#include "util/bits.h"
 
 enum { MAX_LENGTH = 15 };
 
@@ -11,13 +12,10 @@ typedef struct Reader {
     const uint8_t *bytes; /* as many as an instruction can have; NULL: each is asked for */
 } Reader;
 
-static uint8_t read_byte(Reader *r)
+static uint8_t fetch_byte(Reader *r)
 {
     uint8_t byte = 0;
 
-    if (G_LIKELY(r->bytes && r->length < MAX_LENGTH)) {
-        return r->bytes[r->length++];
-    }
     if (r->result != DECODE_OK) {
         return 0;
     }
@@ -33,10 +31,21 @@ static uint8_t read_byte(Reader *r)
     return byte;
 }
 
+static inline uint8_t read_byte(Reader *r)
+{
+    return G_LIKELY(r->bytes && r->length < MAX_LENGTH) ? r->bytes[r->length++] : fetch_byte(r);
+}
+
 static uint64_t read_bytes(Reader *r, unsigned size)
 {
     uint64_t value = 0;
 
+    if (G_LIKELY(r->bytes && r->length + size <= MAX_LENGTH)) {
+        const uint8_t *p = r->bytes + r->length;
+
+        r->length += size;
+        return size == 1 ? *p : size == 2 ? load_le16(p) : size == 4 ? load_le32(p) : load_le64(p);
+    }
     for (unsigned i = 0; i < size; i++) {
         value |= (uint64_t)read_byte(r) << (8 * i);
     }
@@ -369,7 +378,9 @@ X86DecodeResult x86_decode(Translation *t, uint64_t mode, uint64_t pc, X86Insn *
     }
     set_types(in, mode);
     for (unsigned i = 0; i < 3; i++) {
-        read_immediate(&r, in, in->row->operand[i], i);
+        if (in->row->operand[i]) {
+            read_immediate(&r, in, in->row->operand[i], i);
+        }
     }
     if (in->seg_override >= 0) {
         in->seg = in->seg_override;

@@ -177,20 +177,22 @@ static void compact(IrBlock *ir, const uint8_t *keep)
 
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         const IrInsn *insn = &ir->insns[i];
-        unsigned n = ir_count_ids(insn);
 
         if (!keep[i]) {
             continue;
         }
-        if (insn->out) {
-            for (unsigned k = 0; k < n; k++) {
+        if (to != i && insn->out) {
+            for (unsigned k = 0, n = ir_count_ids(insn); k < n; k++) {
                 ir->value_def[insn->out + k] = to;
             }
         }
         if (exit < dead->len && g_array_index(dead, IrExitDead, exit).insn == i) {
             g_array_index(dead, IrExitDead, exit++).insn = to;
         }
-        ir->insns[to++] = *insn;
+        if (to != i) {
+            ir->insns[to] = *insn;
+        }
+        to++;
     }
     ir->n_insns = to;
 }
@@ -207,7 +209,7 @@ void ir_pass_dead(IrBlock *ir)
 
         if (visit(&b, i)) {
             b.keep[i] = 1;
-            for (int k = 0; k < 4; k++) {
+            for (unsigned k = 0, inputs = ir_facts[insn->op].inputs; k < inputs; k++) {
                 b.live[insn->in[k]] = 1;
             }
         }

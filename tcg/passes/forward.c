@@ -53,11 +53,10 @@ static void emit(Forward *f, const IrInsn *insn)
 {
     IrBlock *ir = f->ir;
     uint32_t at = ir->n_insns++;
-    unsigned n = ir_count_ids(insn);
 
     ir->insns[at] = *insn;
     if (insn->out) {
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0, n = ir_count_ids(insn); i < n; i++) {
             ir->value_def[insn->out + i] = at;
         }
     }
@@ -503,7 +502,7 @@ void ir_pass_forward(IrBlock *ir)
         }
         /* Constants may be used behind a later label. */
         if (!f.unreachable || insn.op == IR_const) {
-            for (int k = 0; k < 4; k++) {
+            for (unsigned k = 0, inputs = ir_facts[insn.op].inputs; k < inputs; k++) {
                 insn.in[k] = replaced(&f, insn.in[k]);
             }
             forward_insn(&f, &insn);
