@@ -21,6 +21,8 @@ static Block *dead_list; /* of the interpreter */
 /* The blocks of a code region in the order of their code. */
 typedef struct RegionIndex {
     const HostBlock **blocks;
+    uint32_t *starts[2];  /* of their code in line and out of line, from `base` on: a search meets few cache lines */
+    const uint8_t *base;  /* the first block's code */
     _Atomic uint32_t n;
 } RegionIndex;
 
@@ -539,48 +541,51 @@ void code_block_register_code(Block *block)
         regions = g_new0(RegionIndex, n_regions);
         for (unsigned i = 0; i < n_regions; i++) {
             regions[i].blocks = map_zeroed(region_capacity * sizeof(*regions[i].blocks));
+            regions[i].starts[0] = map_zeroed(2 * region_capacity * sizeof(*regions[i].starts[0]));
+            regions[i].starts[1] = regions[i].starts[0] + region_capacity;
         }
     }
     index = &regions[tcg_region_of(block->code->code)];
     n = atomic_load(&index->n);
     g_assert(n < region_capacity);
     g_assert(n == 0 || index->blocks[n - 1]->code < block->code->code);
+    if (n == 0) {
+        index->base = block->code->code;
+    }
     index->blocks[n] = block->code;
+    index->starts[0][n] = block->code->code - index->base;
+    index->starts[1][n] = block->code->cold - index->base;
     code_stats.metadata += sizeof(*block) + sizeof(*index->blocks) + tcg_metadata_size(block->code);
     atomic_store_explicit(&index->n, n + 1, memory_order_release);
     block->code->engine = block;
 }
 
-static bool begins_before(const HostBlock *block, bool is_cold, uintptr_t host_pc)
-{
-    return (uintptr_t)(is_cold ? block->cold : block->code) < host_pc;
-}
-
 /* Blocks lie in the same order in both parts of a region. Most often one that was made just now is asked for. */
 static const HostBlock *find_host_pc(uintptr_t host_pc)
 {
-    RegionIndex *index;
-    uint32_t low = 0, high, step;
-    bool is_cold;
+    const RegionIndex *index;
+    const uint32_t *starts;
+    uint32_t low = 0, high, step, offset;
 
     if (!regions || !tcg_is_code(host_pc)) {
         return NULL;
     }
     index = &regions[tcg_region_of((const void *)host_pc)];
     high = atomic_load_explicit(&index->n, memory_order_acquire);
-    is_cold = tcg_is_out_of_line(host_pc);
     if (!high) {
         return NULL;
     }
-    for (step = 1; step < high && !begins_before(index->blocks[high - step], is_cold, host_pc); step *= 2) {
+    starts = index->starts[tcg_is_out_of_line(host_pc)];
+    offset = host_pc - (uintptr_t)index->base;
+    for (step = 1; step < high && starts[high - step] >= offset; step *= 2) {
         high -= step;
     }
     low = step < high ? high - step : 0;
-    /* The last one that begins at or below. A return address may be right behind a block's code. */
+    /* The last one that begins below. A return address may be right behind a block's code. */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (begins_before(index->blocks[middle], is_cold, host_pc)) {
+        if (starts[middle] < offset) {
             low = middle;
         } else {
             high = middle;
@@ -589,7 +594,7 @@ static const HostBlock *find_host_pc(uintptr_t host_pc)
     return tcg_block_has(index->blocks[low], host_pc) ? index->blocks[low] : NULL;
 }
 
-/* The search goes to a dozen cache lines that nobody else uses; faults come from the same places again and again. */
+/* The search goes to cache lines that nobody else uses; faults come from the same places again and again. */
 const HostBlock *code_block_of_host_pc(uintptr_t host_pc)
 {
     enum { KNOWN = 256 };
