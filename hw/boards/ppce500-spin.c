@@ -10,7 +10,8 @@
 enum { ADDR_HIGH, ADDR_LOW, R3_HIGH, R3_LOW, RESERVED, PIR, WORDS = SPIN_ENTRY / 4 };
 
 #define SPIN_STATE(FIELD, ARRAY)                   \
-    ARRAY(uint32_t, word, SPIN_CPUS * WORDS, 0)
+    ARRAY(uint32_t, word, SPIN_CPUS * WORDS, 0)    \
+    ARRAY(bool, gone, SPIN_CPUS, false) /* released: it does not look at its entry any more */
 
 DEFINE_STATE(SpinState, SPIN_STATE);
 
@@ -39,11 +40,11 @@ static void spin_write(void *opaque, PhysAddr offset, uint64_t value, unsigned s
     Spin *spin = opaque;
     unsigned n = offset / SPIN_ENTRY;
     uint32_t *entry = &spin->s.word[n * WORDS];
-    bool waits = entry[ADDR_LOW] & 1;
     Cpu *cpu = cpu_get(n);
 
     spin->s.word[offset / 4] = value;
-    if (cpu && n > 0 && waits && !(entry[ADDR_LOW] & 1)) {
+    if (cpu && n > 0 && !spin->s.gone[n] && !(entry[ADDR_LOW] & 1)) {
+        spin->s.gone[n] = true;
         release(cpu, entry);
     }
 }

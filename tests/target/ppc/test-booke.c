@@ -2,6 +2,7 @@
 #include "tests/target/ppc/rig.h"
 
 #include "core/lock.h"
+#include "hw/boards/ppce500-spin.h"
 #include "target/ppc/booke.h"
 #include "util/bits.h"
 
@@ -477,6 +478,37 @@ static void dcbz_wants_pages_that_are_cached(void)
     }
 }
 
+/* Who runs does not look at the table any more, whatever is written there. */
+static void a_processor_is_released_once(void)
+{
+    enum { SPIN = 0x20000000, ENTRY = SPIN + SPIN_ENTRY, LOW = 4, R3 = 12 };
+    Cpu *second;
+    Device *spin;
+
+    if (is_440) {
+        g_test_skip("no spin table");
+        return;
+    }
+    machine_lock();
+    second = cpu_new(&ppc_cpu_type, "e500v2", 1, NULL);
+    spin = device_new(&ppce500_spin_type, "spin");
+    g_assert_true(device_realize(spin, NULL, NULL));
+    region_add(memory_system_root(), SPIN, ppce500_spin_region(spin));
+    device_reset(spin);
+    memory_store(memory_system(), ENTRY + R3, __builtin_bswap32(77), 4);
+    g_assert_cmpuint(ppc_state(second)->gpr[3], ==, 0);
+    memory_store(memory_system(), ENTRY + LOW, __builtin_bswap32(0x2000), 4);
+    g_assert_cmphex(ppc_state(second)->pc, ==, 0x2000);
+    g_assert_cmpuint(ppc_state(second)->gpr[3], ==, 77);
+    memory_store(memory_system(), ENTRY + LOW, __builtin_bswap32(1), 4);
+    memory_store(memory_system(), ENTRY + LOW, __builtin_bswap32(0x3000), 4);
+    g_assert_cmphex(ppc_state(second)->pc, ==, 0x2000);
+    device_reset(spin);
+    memory_store(memory_system(), ENTRY + LOW, __builtin_bswap32(0x4000), 4);
+    g_assert_cmphex(ppc_state(second)->pc, ==, 0x4000);
+    machine_unlock();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -504,5 +536,6 @@ int main(int argc, char **argv)
     TEST(snapshots_have_the_tlb);
     TEST(device_control_registers_are_a_space);
     TEST(dcbz_wants_pages_that_are_cached);
+    TEST(a_processor_is_released_once); /* the last: there are two from here on */
     return g_test_run();
 }
