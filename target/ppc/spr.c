@@ -85,9 +85,21 @@ static uint64_t read_amr_user(PpcState *s, unsigned n)
     return s->spr[SPR_AMR];
 }
 
+/* Storage keys, which the engine's entries of hashed pages have been made with. */
+static void write_keys(PpcState *s, unsigned n, uint64_t value)
+{
+    if (s->spr[n] != value) {
+        s->spr[n] = value;
+        engine.flush_all(s->hot.cpu);
+    }
+}
+
+/* Problem state changes the keys that UAMOR leaves to it (Book III, 5.7.9.1). */
 static void write_amr_user(PpcState *s, unsigned n, uint64_t value)
 {
-    s->spr[SPR_AMR] = value;
+    uint64_t mask = s->msr & MSR_PR ? s->spr[SPR_UAMOR] : UINT64_MAX;
+
+    write_keys(s, SPR_AMR, (s->spr[SPR_AMR] & ~mask) | (value & mask));
 }
 
 static uint64_t read_dscr_user(PpcState *s, unsigned n)
@@ -151,6 +163,11 @@ static void write_l2cr(PpcState *s, unsigned n, uint64_t value)
 /* HID0: cache flash invalidations (ICFI, DCFI) reset themselves on some. */
 static void write_hid0(PpcState *s, unsigned n, uint64_t value)
 {
+    enum { HIGH_BAT_EN = 0x00800000 };
+
+    if (ppc_isa(s, ISA_7450) && ((s->spr[n] ^ value) & HIGH_BAT_EN)) {
+        engine.flush_all(s->hot.cpu);
+    }
     s->spr[n] = ppc_isa(s, ISA_64) ? value : value & ~(uint64_t)0xc00;
 }
 
@@ -185,9 +202,10 @@ static const SprRow rows[] = {
     { SPR_SDR1, 1, SUPER, ISA_CLASSIC | ISA_64, NULL, write_sdr1 },
     { SPR_SRR0, 2, SUPER, ISA_ALL },
     { SPR_CFAR, 1, SUPER, ISA_V205 },
-    { SPR_AMR, 1, SUPER, ISA_V206 },
+    { SPR_AMR, 1, SUPER, ISA_V206, NULL, write_keys },
+    { SPR_AMR, 1, SUPER, ISA_V300 }, /* kernels with radix trees, which have no keys here, write it whenever they touch user memory */
     { SPR_PID, 1, SUPER, ISA_V300 | ISA_BOOKE, NULL, ppc_spr_write_translation },
-    { SPR_IAMR, 1, SUPER, ISA_V207 },
+    { SPR_IAMR, 1, SUPER, ISA_V207, NULL, write_keys },
     { SPR_CTRL_READ, 1, READ, ISA_64, read_ctrl },
     { SPR_CTRL, 1, SUPER, ISA_64, NULL, write_ctrl },
     { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_mode },

@@ -125,6 +125,28 @@ static void a_bat_goes_before_segments(void)
     g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, PROTECTION | STORE);
 }
 
+/* The second four pairs, of what was found as a page before they count. */
+static void high_bats_count_when_they_are_turned_on(void)
+{
+    if (!ppc_isa(rig_state, ISA_7450)) {
+        g_test_skip("no high BATs");
+        return;
+    }
+    start();
+    map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+    store_be32(rig_ram + 0x300010, 1);
+    store_be32(rig_ram + 0x400010, 2);
+    rig_state->spr[SPR_DBAT4U] = 0x30000000 | 2;
+    rig_state->spr[SPR_DBAT4U + 1] = 0x00400000 | 2;
+    rig_state->sr_changed = rig_state->bats_changed = true;
+    ppc_context_sync(rig_state);
+    RIG_RUN(LIS(4, 0x3000), LIS(6, 0x80), LI(8, 0), LWZ(5, 0x10, 4), MTSPR(SPR_HID0, 6), ISYNC, LWZ(7, 0x10, 4), MTSPR(SPR_HID0, 8),
+            ISYNC, LWZ(9, 0x10, 4));
+    g_assert_cmpint(R[5], ==, 1);
+    g_assert_cmpint(R[7], ==, 2);
+    g_assert_cmpint(R[9], ==, 1);
+}
+
 static void fetches_fault_in_their_own_way(void)
 {
     static const uint32_t end_word = RIG_END;
@@ -255,6 +277,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu32/rights", rights_come_from_key_and_pp);
     g_test_add_func("/mmu32/changes", references_and_changes_are_noted);
     g_test_add_func("/mmu32/bats", a_bat_goes_before_segments);
+    g_test_add_func("/mmu32/high-bats", high_bats_count_when_they_are_turned_on);
     g_test_add_func("/mmu32/fetches", fetches_fault_in_their_own_way);
     g_test_add_func("/mmu32/tlbie", tlbie_makes_a_new_entry_count);
     g_test_add_func("/mmu32/segments", segment_changes_switch_address_spaces);

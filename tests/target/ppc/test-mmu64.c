@@ -237,6 +237,47 @@ static void dcbz_wants_pages_that_are_cached(void)
     }
 }
 
+/* Pages of key 3 and of key 0, whose rights AMR and IAMR take away from entries that were used before. */
+static void keys_take_rights_away_at_once(void)
+{
+    enum { KEY = 3, DENIED = 0x00200000 };
+
+    start();
+    map(0x234, false, 0, 0x300000 | 2 | KEY << 9, 0, false);
+    rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
+    rig_state->gpr[11] = 0x234 << 12;
+    R[4] = 0x40000000;
+    R[6] = UINT64_C(3) << (62 - 2 * KEY);
+    R[8] = 0;
+    if (ppc_isa(rig_state, ISA_V300)) {
+        RIG_RUN(SLBMTE(11, 10), LD(5, 0, 4), MTSPR(SPR_AMR_USER, 6), LD(7, 0, 4));
+    } else {
+        RIG_RUN(SLBMTE(11, 10), LD(5, 0, 4), MTSPR(SPR_AMR, 6), LD(7, 0, 4));
+    }
+    g_assert_cmphex(R[31], ==, 0x300);
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, DENIED);
+    R[31] = 0;
+    ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+    RIG_RUN(MTSPR(SPR_AMR, 8), STD(7, 0, 4), LD(7, 0, 4));
+    g_assert_cmphex(R[31], ==, 0);
+}
+
+/* A process that denies all keys would keep its kernel from its own memory. */
+static void processes_change_the_keys_that_are_theirs(void)
+{
+    start();
+    rig_state->spr[SPR_UAMOR] = UINT64_C(0x00f0000000000000);
+    rig_state->spr[SPR_AMR] = UINT64_C(0x0550000000000000);
+    rig_state->msr |= MSR_PR;
+    ppc_helper_mtspr(rig_state, SPR_AMR_USER, UINT64_MAX, 0, 0);
+    g_assert_cmphex(rig_state->spr[SPR_AMR], ==, UINT64_C(0x05f0000000000000));
+    ppc_helper_mtspr(rig_state, SPR_AMR_USER, 0, 0, 0);
+    g_assert_cmphex(rig_state->spr[SPR_AMR], ==, UINT64_C(0x0500000000000000));
+    rig_state->msr &= ~MSR_PR;
+    ppc_helper_mtspr(rig_state, SPR_AMR_USER, UINT64_MAX, 0, 0);
+    g_assert_cmphex(rig_state->spr[SPR_AMR], ==, UINT64_MAX);
+}
+
 /* A radix tree of one level over 2 GiB: rights, references and changes, and dcbz on pages by their attributes. */
 static void radix_trees_translate(void)
 {
@@ -306,6 +347,8 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/full", a_space_that_is_full_takes_no_more);
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     g_test_add_func("/mmu64/dcbz", dcbz_wants_pages_that_are_cached);
+    g_test_add_func("/mmu64/keys", keys_take_rights_away_at_once);
+    g_test_add_func("/mmu64/user-keys", processes_change_the_keys_that_are_theirs);
     g_test_add_func("/mmu64/radix", radix_trees_translate);
     return g_test_run();
 }
