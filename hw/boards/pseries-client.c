@@ -48,8 +48,8 @@ static struct {
     ClientNode *instances[MAX_INSTANCES]; /* what was opened; [0] is the console, [1] the processor */
     char *instance_paths[MAX_INSTANCES];
     GArray *claims;
-    unsigned n_props;
-    size_t n_bytes; /* of values */
+    unsigned n_props; /* that the client has made, and the bytes of all values */
+    size_t n_bytes;
 } client;
 
 /* ---- the tree ---- */
@@ -88,17 +88,12 @@ static ClientProp *find_prop(const ClientNode *node, const char *name)
     return NULL;
 }
 
-static bool set_prop(ClientNode *node, const char *name, const void *data, size_t size)
+static void set_prop(ClientNode *node, const char *name, const void *data, size_t size)
 {
     ClientProp *prop = find_prop(node, name);
-    size_t old = prop ? g_bytes_get_size(prop->value) : 0;
 
-    if (client.n_bytes - old + size > VALUES_MAX || (!prop && client.n_props == MAX_PROPS)) {
-        return false;
-    }
-    client.n_bytes += size - old;
+    client.n_bytes += size - (prop ? g_bytes_get_size(prop->value) : 0);
     if (!prop) {
-        client.n_props++;
         prop = g_new0(ClientProp, 1);
         prop->name = g_strdup(name);
         g_ptr_array_add(node->props, prop);
@@ -106,7 +101,14 @@ static bool set_prop(ClientNode *node, const char *name, const void *data, size_
         g_bytes_unref(prop->value);
     }
     prop->value = g_bytes_new(data, size);
-    return true;
+}
+
+/* Whether a client may do so; the tree itself is as large as the machine has it. */
+static bool may_set_prop(const ClientNode *node, const char *name, size_t size)
+{
+    const ClientProp *prop = find_prop(node, name);
+
+    return size <= VALUE_MAX && client.n_bytes + size <= VALUES_MAX && (prop || client.n_props < MAX_PROPS);
 }
 
 static void set_cell(ClientNode *node, const char *name, uint32_t value)
@@ -404,12 +406,14 @@ static uint32_t set_prop_service(const Call *c)
     g_autofree uint8_t *value = NULL;
 
     get_text(c->args[1], name, sizeof(name));
-    if (!node || size > VALUE_MAX || !*name) {
+    if (!node || !*name || !may_set_prop(node, name, size)) {
         return NOTHING;
     }
     value = g_malloc(size + 1);
     memory_read(memory_system(), c->args[2], value, size);
-    return set_prop(node, name, value, size) ? size : NOTHING;
+    client.n_props += !find_prop(node, name);
+    set_prop(node, name, value, size);
+    return size;
 }
 
 /* The name of the property behind that one, "" begins: 1, or 0 at the end. */

@@ -100,16 +100,34 @@ def compat(myna):
             raise machine.Failure('power off did not end with status 0')
 
 
-def hypercalls(myna, cpu):
-    """What processors ask for, from a program that is started as a kernel."""
+def compile_kernel(folder, source):
+    """A program of ours that is started as a kernel: its file."""
     compiler = 'powerpc64-linux-gnu-gcc'
     if not shutil.which(compiler):
         machine.skip(f'{compiler} is not installed (Debian package gcc-powerpc64-linux-gnu)')
+    path = os.path.join(folder, 'kernel')
+    subprocess.run([compiler, '-O1', '-mabi=elfv2', '-mcpu=power7', '-msoft-float', '-mno-altivec', '-mno-vsx', '-fno-pic', '-no-pie',
+                    '-fno-stack-protector', '-ffreestanding', '-nostdlib', '-static', '-Wl,-Ttext=0x1000000', '-o', path,
+                    pathlib.Path(__file__).with_name(source)], check=True)
+    return path
+
+
+def client(myna):
+    """The tree that the built-in firmware shows, with so many processors that it is large."""
+    cpus = 160
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, 'hcalls')
-        subprocess.run([compiler, '-O1', '-mabi=elfv2', '-mcpu=power7', '-msoft-float', '-mno-altivec', '-mno-vsx', '-fno-pic', '-no-pie',
-                        '-fno-stack-protector', '-ffreestanding', '-nostdlib', '-static', '-Wl,-Ttext=0x1000000', '-o', path,
-                        pathlib.Path(__file__).with_name('hcalls.c')], check=True)
+        path = compile_kernel(folder, 'client.c')
+        with machine.Machine(program(myna), *NO_FIRMWARE, '-cpu', 'power9', '-smp', cpus, '-m', 256, '-vga', 'none', '-nic', 'none',
+                             '-kernel', path) as m:
+            m.expect(f'CLIENT processors {cpus} set 1000 done', 120)
+            if m.wait_exit(60) != 0:
+                raise machine.Failure('the end did not end with status 0')
+
+
+def hypercalls(myna, cpu):
+    """What processors ask for, from a program that is started as a kernel."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = compile_kernel(folder, 'hcalls.c')
         with machine.Machine(program(myna), *NO_FIRMWARE, '-cpu', cpu, '-smp', 2, '-m', 256, '-vga', 'none', '-nic', 'none',
                              '-kernel', path) as m:
             m.expect('HCALLS done', 120)
@@ -279,6 +297,7 @@ TESTS = {
     'refused': refused,
     'told': told,
     'compat': compat,
+    'client': client,
     'hypercalls-power8': lambda myna: hypercalls(myna, 'power8'),
     'hypercalls-power10': lambda myna: hypercalls(myna, 'power10'),
     'resize': resize,
