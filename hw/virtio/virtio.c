@@ -84,6 +84,14 @@ void virtio_set_driver_features(VirtioDevice *v, uint64_t features)
     }
 }
 
+/* An I/O thread writes to memory alone, and its interrupts come from elsewhere. */
+void virtio_count_busy(VirtioDevice *v, int by)
+{
+    if (!v->iothread) {
+        v->busy += by;
+    }
+}
+
 void virtio_error(VirtioDevice *v, const char *format, ...)
 {
     g_autofree char *text = NULL;
@@ -99,7 +107,9 @@ void virtio_error(VirtioDevice *v, const char *format, ...)
     v->broken = true;
     if (v->features & VIRTIO_BIT(VIRTIO_F_VERSION_1)) {
         v->core.status |= VIRTIO_NEEDS_RESET;
+        virtio_count_busy(v, 1);
         virtio_pci_interrupt(v, NULL);
+        virtio_count_busy(v, -1);
     }
 }
 
@@ -116,10 +126,22 @@ static void start_queues(VirtioDevice *v)
     }
 }
 
+/* A buffer or a message of a device over the register that resets it, or its bridge: it has requests that it works on. */
+static bool resets_itself(const VirtioDevice *v)
+{
+    if (v->busy) {
+        guest_error(v->pci.dev.id, "what it writes would reset it");
+    }
+    return v->busy;
+}
+
 static void reset_device(VirtioDevice *v)
 {
     bool was_ready = v->core.status & VIRTIO_DRIVER_OK;
 
+    if (resets_itself(v)) {
+        return;
+    }
     /* From here on nothing is popped or pushed. */
     virtio_lock(v);
     state_reset(core_fields, &v->core);
@@ -209,6 +231,9 @@ void virtio_queue_reset(VirtQueue *q)
 {
     VirtioDevice *v = q->v;
 
+    if (resets_itself(v)) {
+        return;
+    }
     virtio_lock(v);
     q->s.enabled = false;
     virtio_unlock(v);
@@ -322,7 +347,9 @@ void virtio_kick(VirtioDevice *v, unsigned index)
         bool taken = machine_lock_if();
 
         if (q->s.enabled && virtio_ready(v)) {
+            virtio_count_busy(v, 1);
             v->class->notify(v, q);
+            virtio_count_busy(v, -1);
         }
         machine_unlock_if(taken);
     }

@@ -133,9 +133,11 @@ void virtq_push_all(VirtqChain **chains, const size_t *written, unsigned count)
 {
     VirtQueue *q = chains[0]->queue;
 
+    virtio_count_busy(q->v, 1);
     for (unsigned i = 0; i < count; i++) {
         virtq_chain_written(chains[i], written[i]);
     }
+    virtio_count_busy(q->v, -1);
     if (usable(q)) {
         if (virtq_is_packed(q)) {
             packed_push(q, chains, written, count);
@@ -187,7 +189,9 @@ void virtq_notify(VirtQueue *q)
 {
     if (usable(q) && (virtq_is_packed(q) ? packed_wants_interrupt(q) : split_wants_interrupt(q))) {
         trace("virtio_interrupt", "%s queue %u", q->v->pci.dev.id, q->index);
+        virtio_count_busy(q->v, 1);
         virtio_pci_interrupt(q->v, q);
+        virtio_count_busy(q->v, -1);
     }
 }
 

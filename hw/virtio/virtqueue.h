@@ -67,6 +67,8 @@ void virtq_free(VirtQueue *q);
 bool virtq_is_packed(const VirtQueue *q);
 
 /* chain.c: all memory of a request. */
+/* Its own code is on the stack, or (-1) no more: see VirtioDevice.busy. */
+void virtio_count_busy(VirtioDevice *v, int by);
 VirtqChain *virtq_chain_new(VirtQueue *q, size_t size);
 /* False: virtio_error was called. Descriptors to read come before those to write. */
 bool virtq_chain_add(VirtqChain *chain, uint64_t addr, uint32_t length, bool is_write);

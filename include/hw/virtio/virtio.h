@@ -103,6 +103,7 @@ struct VirtioDevice {
     uint32_t vectors; /* of MSI-X; UINT32_MAX: one for each queue and one for the configuration */
     /* The transport's. */
     bool legacy, modern, broken;
+    unsigned busy; /* so often it is on the stack, without an I/O thread: what it writes may reach its own registers */
     uint8_t pci_access_cap;
     Region *legacy_bar, *legacy_notify, *modern_bar, *common, *isr, *config, *notify;
     PciInfo info;

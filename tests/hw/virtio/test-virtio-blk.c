@@ -193,6 +193,50 @@ static void a_snapshot_keeps_the_cache_mode(void)
     g_assert_true(filled(rig_ram() + DATA, rig_pattern(3), 512));
 }
 
+/* The status of a request, which is 0, written into the status of the device, where it means a reset. */
+static void a_request_does_not_reset_the_device_that_serves_it(void)
+{
+    enum { DEVICE_STATUS = DRIVER_BAR + 0x14 };
+    DriverBuffer read[3] = { { HEADER + 16, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
+    DriverBuffer identify[3] = { { HEADER, 16, false }, { DATA + 512, 20, true }, { DEVICE_STATUS, 1, true } };
+    uint16_t id;
+    uint32_t length;
+
+    start(disk, 0);
+    header(T_GET_ID, 0);
+    memset(rig_ram() + HEADER + 16, 0, 16);
+    driver_add(&d, 0, read, 3, false); /* has begun, and waits for others to be merged with */
+    driver_add(&d, 0, identify, 3, false);
+    driver_kick(&d, 0);
+    rig_run(NS_PER_MS);
+    g_assert_cmpuint(rig_ram()[STATUS], ==, S_OK);
+    g_assert_cmpuint(driver_common(0x14, 1), ==, 15);
+    while (driver_used(&d, 0, &id, &length)) {
+    }
+    g_assert_cmpuint(request(T_IN, 5, 1024), ==, S_OK);
+}
+
+/* The same by the message that tells of it. */
+static void a_message_does_not_reset_the_device_that_sends_it(void)
+{
+    enum { DEVICE_STATUS = DRIVER_BAR + 0x14, VECTOR = 1 };
+    DriverBuffer read[3] = { { HEADER + 16, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
+    DriverBuffer identify[3] = { { HEADER, 16, false }, { DATA + 512, 20, true }, { STATUS + 1, 1, true } };
+
+    start(disk, 0);
+    rig_store(DRIVER_MSIX + VECTOR * 16, DEVICE_STATUS, 4);
+    rig_store(DRIVER_MSIX + VECTOR * 16 + 8, 0, 4);
+    header(T_GET_ID, 0);
+    memset(rig_ram() + HEADER + 16, 0, 16);
+    driver_add(&d, 0, read, 3, false);
+    driver_add(&d, 0, identify, 3, false);
+    driver_kick(&d, 0);
+    rig_run(NS_PER_MS);
+    g_assert_cmpuint(rig_ram()[STATUS], ==, S_OK);
+    g_assert_cmpuint(rig_ram()[STATUS + 1], ==, S_OK);
+    g_assert_cmpuint(driver_common(0x14, 1), ==, 15);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -211,5 +255,7 @@ int main(int argc, char **argv)
     ADD(a_readonly_disk_stays_as_it_is);
     ADD(requests_without_room_for_a_status_want_a_reset);
     ADD(a_snapshot_keeps_the_cache_mode);
+    ADD(a_request_does_not_reset_the_device_that_serves_it);
+    ADD(a_message_does_not_reset_the_device_that_sends_it);
     return g_test_run();
 }
