@@ -23,6 +23,12 @@ static const Block *running_block(EngineCpu *ec, uintptr_t retaddr)
     return code ? code->engine : NULL;
 }
 
+/* While an event's handler is being entered nothing can be left and done again; nor does the block go on behind that. */
+static bool is_restartable(const EngineCpu *ec)
+{
+    return !ec->ops->watch_restartable || ec->ops->watch_restartable(ec->cpu);
+}
+
 void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size,
                uintptr_t retaddr)
 {
@@ -31,7 +37,7 @@ void smc_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned 
     g_mutex_lock(&tb_lock);
     blocks_kill_range(entry->ram, entry_page(entry), offset, offset + size - 1);
     g_mutex_unlock(&tb_lock);
-    if (running && !running->variant && code_block_covers(running, entry->host + offset, size)) {
+    if (running && !running->variant && code_block_covers(running, entry->host + offset, size) && is_restartable(ec)) {
         if (retaddr) {
             tcg_restore(ec->cpu->state, retaddr);
         }

@@ -3,11 +3,27 @@
 
 Usage: corners.py MYNA [test...]
 """
+import pathlib
+import tempfile
+import time
+
 import firmware
 import machine
 
-
 CALLS = 0xd000  # it is long
+
+
+def resets(myna, engine):
+    """Wherever a reset finds a guest whose frames overwrite the code that it runs, the guest begins anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        bios = firmware.assemble(folder, pathlib.Path(__file__).with_name('frames.S'))
+        with machine.Machine(firmware.system(myna), '-accel', engine, '-nodefaults', '-m', 16, '-bios', bios, '-device',
+                             'isa-debugcon,iobase=0x402,chardev=fw', '-chardev', 'file,id=fw,path=/dev/stdout', serial=False) as m:
+            for n in range(1, 31):
+                m.expect('R' * n, 30)
+                time.sleep(0.03)
+                m.command('system_reset')
+
 
 TESTS = {
     'checks': lambda myna: firmware.checks(myna, 'corners.S', '-cpu', 'max'),
@@ -18,6 +34,8 @@ TESTS = {
     'calls': lambda myna: firmware.checks(myna, 'calls.S', '-cpu', 'max', start=CALLS),
     'calls-verified': lambda myna: firmware.checks(myna, 'calls.S', '-cpu', 'EPYC', engine='tcg,verify=1', start=CALLS),
     'calls-interpreted': lambda myna: firmware.checks(myna, 'calls.S', '-cpu', 'max', engine='tcg,interp=on', start=CALLS),
+    'resets': lambda myna: resets(myna, 'tcg'),
+    'resets-interpreted': lambda myna: resets(myna, 'tcg,interp=on'),
     'patched': lambda myna: firmware.checks(myna, 'patched.S'),
     'patched-smp': lambda myna: firmware.checks(myna, 'patched.S', '-smp', 2),
     'patched-interpreted': lambda myna: firmware.checks(myna, 'patched.S', engine='tcg,interp=on'),
