@@ -315,7 +315,7 @@ static Globals *globals_of(EngineCpu *ec, uint64_t id)
     return oldest;
 }
 
-/* More blocks than this on pages that are not global, at so many switches, and a kernel's tables are kept apart. */
+/* More blocks than this on pages that are not global, at so many more switches than others, and a kernel's tables are kept apart. */
 enum { LOCAL_BLOCKS = 16, LOCAL_SWITCHES = 64 };
 
 /* The current context's turn to have its pages in the shared tables. */
@@ -333,7 +333,11 @@ static void globals_own(EngineCpu *ec)
         }
         tables_clear(&globals->shared, true);
         globals->owner = ec->context;
-        globals->local_switches += n > LOCAL_BLOCKS;
+        if (n > LOCAL_BLOCKS) {
+            globals->local_switches++;
+        } else if (globals->local_switches) {
+            globals->local_switches--; /* a call of the firmware's runtime services now and then makes no such kernel */
+        }
         if (globals->local_switches > LOCAL_SWITCHES) {
             globals->apart = true;
             globals->owner = NULL;

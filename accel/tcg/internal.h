@@ -202,7 +202,7 @@ typedef struct Globals {
     uint64_t linked_pages[PAGE_FILTER_WORDS]; /* filter of those that far exits were linked to */
     uint64_t linked_first, linked_last; /* the lowest and the highest of them */
     bool has_links;
-    unsigned local_switches; /* that found much code on pages of the owner's */
+    unsigned local_switches; /* that found much code on pages of the owner's, less those that did not */
     bool apart;
 } Globals;
 

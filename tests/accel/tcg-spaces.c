@@ -331,6 +331,36 @@ static void a_changed_memory_map_is_seen(void)
     machine_unlock();
 }
 
+/* A kernel's code on pages that are not global: now and then, or always. */
+static void a_kernel_on_pages_of_its_processes_has_tables_apart(void)
+{
+    enum { FIRST = 8, LAST = 28, SWITCHES = 140 };
+    static uint64_t world = 4;
+    EngineCpu *ec = cpu->engine;
+
+    start();
+    for (uint32_t page = FIRST; page < LAST; page++) {
+        put32(page << 12, 4, (page + 1) << 12);
+    }
+    ram[LAST << 12] = 5;
+    mode = SYSTEM;
+    world++;
+    for (unsigned i = 0; i < SWITCHES; i++) {
+        space_id = world << 32 | (i & 1);
+        s->pc = (i & 1 ? LAST : FIRST) << 12;
+        run();
+    }
+    g_assert_false(ec->globals->apart);
+    for (unsigned i = 0; i < SWITCHES / 2; i++) {
+        space_id = world << 32 | (i & 1);
+        s->pc = FIRST << 12;
+        run();
+    }
+    g_assert_true(ec->globals->apart);
+    mode = PROCESS;
+    space_id = 0;
+}
+
 static const Block *block_at(uint64_t pc)
 {
     BlockKey key = { .pc = pc, .phys = pc };
@@ -396,6 +426,7 @@ const Case space_cases[] = {
     CASE(a_page_walked_again_loses_what_its_old_entry_said),
     CASE(spaces_with_much_in_them_are_emptied),
     CASE(a_changed_memory_map_is_seen),
+    CASE(a_kernel_on_pages_of_its_processes_has_tables_apart),
     CASE(blocks_of_the_system_have_sites_until_a_process_comes),
     { 0 },
 };
