@@ -112,8 +112,9 @@ typedef struct X86Carries {
     IrVal rest;   /* image of the others */
 } X86Carries;
 
-#define X86_MAX_COLD 64
-#define X86_COLD_PER_INSN 16
+#define X86_COLD_LIMIT 64    /* a block ends when the next instruction's would be more, mostly */
+#define X86_COLD_PER_INSN 16 /* but ENTER may have 63, and what is emitted for one may add others */
+#define X86_MAX_COLD 256
 #define X86_MAX_SIDE_EXITS 4
 #define X86_MORE_READERS 2 /* instructions that read flags, behind the limit of a block */
 #define X86_AHEAD 16

@@ -135,7 +135,7 @@ static bool has_room(const X86Translator *tr, unsigned n, unsigned branches)
     unsigned more = n == 0 && tr->limit > 1 ? X86_MORE_READERS : 0;
 
     return tr->n_insns + n < tr->limit + more && tr->n_side_exits + branches < X86_MAX_SIDE_EXITS &&
-           tr->n_cold + X86_COLD_PER_INSN <= X86_MAX_COLD;
+           tr->n_cold + X86_COLD_PER_INSN <= X86_COLD_LIMIT;
 }
 
 /* groups: those for which readers have a value; 0 in another block. */

@@ -295,7 +295,7 @@ void x86_translate(Translation *t)
             break;
         }
         if (x86_is_full(&tr, pc) || tr.n_side_exits >= X86_MAX_SIDE_EXITS ||
-            tr.n_cold + X86_COLD_PER_INSN > X86_MAX_COLD || x86_page_of(&tr, pc) != x86_page_of(&tr, t->key->pc) ||
+            tr.n_cold + X86_COLD_PER_INSN > X86_COLD_LIMIT || x86_page_of(&tr, pc) != x86_page_of(&tr, t->key->pc) ||
             !next_insn(&tr, pc, &in)) {
             x86_end_jump(&tr, pc);
             break;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Corners of protected mode, MONITOR and MWAIT, code that rewrites its operands, system calls: firmware of checks.
+"""Corners of real and protected mode, MONITOR and MWAIT, code that rewrites its operands, system calls: firmware of checks.
 
 Usage: corners.py MYNA [test...]
 """
@@ -34,6 +34,8 @@ TESTS = {
     'calls': lambda myna: firmware.checks(myna, 'calls.S', '-cpu', 'max', start=CALLS),
     'calls-verified': lambda myna: firmware.checks(myna, 'calls.S', '-cpu', 'EPYC', engine='tcg,verify=1', start=CALLS),
     'calls-interpreted': lambda myna: firmware.checks(myna, 'calls.S', '-cpu', 'max', engine='tcg,interp=on', start=CALLS),
+    'real': lambda myna: firmware.checks(myna, 'real.S', '-cpu', 'max'),
+    'real-interpreted': lambda myna: firmware.checks(myna, 'real.S', '-cpu', 'max', engine='tcg,interp=on'),
     'resets': lambda myna: resets(myna, 'tcg'),
     'resets-interpreted': lambda myna: resets(myna, 'tcg,interp=on'),
     'patched': lambda myna: firmware.checks(myna, 'patched.S'),
