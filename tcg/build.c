@@ -50,12 +50,12 @@ IrVal ir_const(IrBlock *ir, IrType type, uint64_t value)
 
     value &= ir_mask(type);
     entry = ir_const_entry(ir, type, value);
-    if (entry->id && entry->value == value && entry->type == type) {
+    if (ir_const_is(ir, entry, type, value)) {
         return (IrVal){entry->id};
     }
     v = ir_new_value(ir, type);
     append(ir, IR_const, type, 0, NONE, NONE, NONE, value)->out = v.id;
-    *entry = (IrConstEntry){.value = value, .id = v.id, .type = type};
+    *entry = (IrConstEntry){.value = value, .id = v.id, .kind = ir_const_kind(ir, type)};
     return v;
 }
 

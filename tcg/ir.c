@@ -67,10 +67,19 @@ IrBlock *ir_block_new(const IrSlot *slots, uint32_t n_slots, const IrHelper *hel
     return ir;
 }
 
-void ir_block_reset(IrBlock *ir)
+void ir_consts_forget(IrBlock *ir)
 {
     IrBlockFull *full = (IrBlockFull *)ir;
 
+    full->turn = (full->turn + 1) & 0xffffff;
+    if (!full->turn) { /* entries of that turn's last time would count again */
+        memset(full->consts, 0, sizeof(full->consts));
+        full->turn = 1;
+    }
+}
+
+void ir_block_reset(IrBlock *ir)
+{
     ir->n_insns = 0;
     ir->n_values = 1;
     ir->n_labels = 0;
@@ -84,7 +93,7 @@ void ir_block_reset(IrBlock *ir)
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;
     g_array_set_size(ir->exit_dead, 0);
-    memset(full->consts, 0, sizeof(full->consts));
+    ir_consts_forget(ir);
 }
 
 void ir_block_free(IrBlock *ir)

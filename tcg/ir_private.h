@@ -8,14 +8,15 @@
 
 typedef struct IrConstEntry {
     uint64_t value;
-    uint32_t id; /* 0: empty */
-    uint32_t type;
+    uint32_t id;
+    uint32_t kind; /* its type, and the turn that it is from: of earlier ones it is empty */
 } IrConstEntry;
 
 /* The block as ir_block_new makes it: the public part, then what builder and passes keep with it. */
 typedef struct IrBlockFull {
     IrBlock ir;
     IrConstEntry consts[IR_CONST_CACHE];
+    uint32_t turn; /* of the cache: emptied by the next one */
     IrInsn *other; /* where the forward pass writes; the two arrays change places */
     uint32_t max_other;
     void *scratch; /* of the passes, grown as needed */
@@ -24,6 +25,18 @@ typedef struct IrBlockFull {
 
 /* The place in the cache where a constant is kept, or another one that came later. */
 IrConstEntry *ir_const_entry(IrBlock *ir, IrType type, uint64_t value);
+
+static inline uint32_t ir_const_kind(const IrBlock *ir, IrType type)
+{
+    return ((const IrBlockFull *)ir)->turn << 8 | type;
+}
+
+static inline bool ir_const_is(const IrBlock *ir, const IrConstEntry *entry, IrType type, uint64_t value)
+{
+    return entry->value == value && entry->kind == ir_const_kind(ir, type);
+}
+
+void ir_consts_forget(IrBlock *ir);
 /* Swaps the inputs of a commutative operation so that a constant comes second. */
 void ir_order_inputs(const IrBlock *ir, IrInsn *insn);
 /* Zeroed memory that lives until the next call for this block. */

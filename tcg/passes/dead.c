@@ -216,5 +216,5 @@ void ir_pass_dead(IrBlock *ir)
     }
     compact(ir, b.keep);
     /* The builder's constants may be gone. */
-    memset(((IrBlockFull *)ir)->consts, 0, sizeof(((IrBlockFull *)ir)->consts));
+    ir_consts_forget(ir);
 }

@@ -71,11 +71,11 @@ static void emit_const(Forward *f, uint32_t out, IrType type, uint64_t value)
 
     value &= ir_mask(type);
     entry = ir_const_entry(ir, type, value);
-    if (entry->id && entry->value == value && entry->type == type) {
+    if (ir_const_is(ir, entry, type, value)) {
         f->replace[out] = entry->id;
         return;
     }
-    *entry = (IrConstEntry){.value = value, .id = out, .type = type};
+    *entry = (IrConstEntry){.value = value, .id = out, .kind = ir_const_kind(ir, type)};
     insn.imm = value;
     emit(f, &insn);
 }
@@ -87,9 +87,9 @@ static uint32_t const_id(Forward *f, IrType type, uint64_t value)
     IrInsn insn = {.op = IR_const, .type = type, .imm = value & ir_mask(type)};
 
     entry = ir_const_entry(f->ir, type, insn.imm);
-    if (!entry->id || entry->value != insn.imm || entry->type != type) {
+    if (!ir_const_is(f->ir, entry, type, insn.imm)) {
         insn.out = ir_new_value(f->ir, type).id;
-        *entry = (IrConstEntry){.value = insn.imm, .id = insn.out, .type = type};
+        *entry = (IrConstEntry){.value = insn.imm, .id = insn.out, .kind = ir_const_kind(f->ir, type)};
         emit(f, &insn);
     }
     return entry->id;
@@ -489,7 +489,7 @@ void ir_pass_forward(IrBlock *ir)
     f.from = ir->insns;
     f.replace = ir_scratch(ir, 2 * ir->n_values * sizeof(*f.replace));
     f.same = f.replace + ir->n_values;
-    memset(full->consts, 0, sizeof(full->consts));
+    ir_consts_forget(ir);
     ir->insns = full->other;
     ir->n_insns = 0;
 
