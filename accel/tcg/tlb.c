@@ -75,6 +75,9 @@ static uint64_t pages_set(uint64_t tag)
     return (number ^ number >> 10) & (PAGES_SETS - 1);
 }
 
+/* Of a page that was dropped. If another page has that mark too, its place may be taken early. */
+#define NO_MARK 0
+
 /* An entry without it is another page's, or of an older generation. */
 static uint64_t page_mark(const PageSets *sets, uint64_t tag)
 {
@@ -118,6 +121,7 @@ void pages_drop(PageSets *sets, uint64_t page)
 
             if (entry && (entry->tag & PAGE_MASK) == page) {
                 entry->generation = 0;
+                sets->marks[set][i] = NO_MARK;
             }
         }
     }
@@ -164,6 +168,7 @@ void pages_forget(PageSets *sets)
 PageEntry *pages_slot(PageSets *sets, uint64_t tag)
 {
     PageEntry *found = pages_find(sets, tag);
+    uint64_t set = pages_set(tag);
 
     if (found) {
         return found;
@@ -171,10 +176,9 @@ PageEntry *pages_slot(PageSets *sets, uint64_t tag)
     if (!sets->entries) {
         pages_allocate(sets);
     }
+    /* By marks and places alone: the entries are on eight other cache lines. */
     for (int i = 0; i < PAGES_WAYS; i++) {
-        const PageEntry *way = pages_at(sets, pages_set(tag), i);
-
-        if (!way || way->generation != sets->generation) {
+        if (!pages_at(sets, set, i) || sets->marks[set][i] == NO_MARK) {
             return pages_take(sets, tag, i);
         }
     }
