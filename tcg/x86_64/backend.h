@@ -224,6 +224,7 @@ typedef struct ColdStub {
     Snapshot snapshot;
     Snapshot xmms;     /* vector registers that C may change: a range of Context.xmm_saves */
     Snapshot before;   /* the same before the operation: what is late is stored first */
+    const IrFast *note; /* late_note then */
     const IrInsn *insn;
     HostExit *exit;    /* whose branch leads here directly */
     /* COLD_UPDATE: the store's part. */
@@ -319,7 +320,8 @@ typedef struct Context {
     unsigned n_carried;
     bool late, late_failed;    /* fields are stored when the loop is left; there are too few registers for that */
     uint16_t xmm_late;         /* copies that are newer than their fields */
-    const IrFast *late_note;
+    const IrFast *late_note;   /* the operation whose note has not been stored yet */
+    bool note_waits;           /* so it is in the loop's first copy, too */
     XmmSave *xmm_saves;
     uint32_t n_xmm_saves, max_xmm_saves;
     uint32_t *labels;     /* offsets, UINT32_MAX: not yet */
@@ -551,6 +553,9 @@ void carry_begin_late(Context *c);                  /* of the second copy, if it
 void carry_note(Context *c, const IrFast *f);       /* the operation is the last one that has a status */
 void carry_note_again(Context *c, const IrFast *f);
 void carry_flush(Context *c);                       /* where the second copy is left */
+bool carry_note_waits(const Context *c, const IrInsn *insn); /* for the loop to be left, so that carry_note has it */
+void carry_leave(Context *c);                       /* behind the first copy's edge; EFLAGS stay */
+void carry_settle(Context *c, const ColdStub *s);   /* in a stub, before it calls C: what is late is stored; vector registers change */
 
 /* emit_site.c */
 bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */

@@ -83,28 +83,7 @@ static void see_fast(Context *c, Scan *s, const IrFast *f)
     }
 }
 
-void carry_plan(Context *c)
-{
-    Scan s;
-
-    c->n_carried = 0;
-    if (!c->loop.edge || !c->loop.at_start || !has_vector_fields()) {
-        return;
-    }
-    s.n_written = 0;
-    s.full = false;
-    for (uint32_t i = 0; i < c->loop.edge; i++) {
-        const IrInsn *insn = &c->ir->insns[i];
-
-        if (insn->op == IR_put_field) {
-            see_write(&s, insn->imm);
-        } else if (insn->op == IR_fast) {
-            see_fast(c, &s, &c->ir->fasts[insn->bits]);
-        }
-    }
-}
-
-/* What a late copy may have: nothing that looks at the state, or leaves in its middle. */
+/* What is in a loop with late copies, or in its first copy with a late note: nothing that looks at the state or leaves, but accesses in the latter. */
 static bool may_be_late(const Context *c, uint32_t i)
 {
     const IrInsn *insn = &c->ir->insns[i];
@@ -113,7 +92,7 @@ static bool may_be_late(const Context *c, uint32_t i)
     case IR_load:
     case IR_store:
     case IR_probe_store:
-        return loop_covers(c, i);
+        return c->loop.running ? loop_covers(c, i) : !(insn->bits & (IRM_KERNEL | IRM_UPDATE));
     case IR_get_field:
     case IR_put_field:
         return insn->type == IR_I64 || insn->type == IR_I32;
@@ -179,6 +158,59 @@ static bool carry_put(Context *c, uint32_t *i)
 static bool looks_at_note(const IrFast *f)
 {
     return f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2 || (f->kind == FAST_STEPS && (f->checks || f->traps));
+}
+
+/*
+ * In the first copy of a loop the note, too, may be stored when it is left: the next iteration has another one. Stubs of accesses behind
+ * the operation store it; a fault before it, or an interrupt between two iterations, shows older status to its handler, and the
+ * operation gives the status behind that.
+ */
+static bool note_may_wait(const Context *c)
+{
+    unsigned recorded = 0;
+
+    if (!c->loop.conditional) {
+        return false;
+    }
+    for (uint32_t i = 1; i < c->loop.edge; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (!may_be_late(c, i)) {
+            return false;
+        }
+        if (insn->op == IR_fast) {
+            const IrFast *f = &c->ir->fasts[insn->bits];
+
+            recorded += f->record;
+            if (looks_at_note(f)) {
+                return false;
+            }
+        }
+    }
+    return recorded == 1;
+}
+
+void carry_plan(Context *c)
+{
+    Scan s;
+
+    c->n_carried = 0;
+    c->note_waits = false;
+    if (!c->loop.edge || !c->loop.at_start || !has_vector_fields()) {
+        return;
+    }
+    s.n_written = 0;
+    s.full = false;
+    for (uint32_t i = 0; i < c->loop.edge; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (insn->op == IR_put_field) {
+            see_write(&s, insn->imm);
+        } else if (insn->op == IR_fast) {
+            see_fast(c, &s, &c->ir->fasts[insn->bits]);
+        }
+    }
+    c->note_waits = note_may_wait(c);
 }
 
 static bool is_cleared(Context *c, int32_t field)
@@ -375,27 +407,77 @@ void carry_note(Context *c, const IrFast *f)
     }
 }
 
-void carry_flush(Context *c)
+static void store_note(Context *c)
 {
     const IrFast *f = c->late_note;
+    const int32_t operands[] = { f->a, f->b, f->c };
+
+    asm_store_imm(&c->a, 8, mem_state(f->last), f->args[1]);
+    for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
+        if (operands[k] >= 0 && xmm_find(c, noted_operand(f, k), false) == NO_REG) {
+            xmm_store(c, (XmmSave){ .xmm = xmm_get(c, operands[k], false), .field = noted_operand(f, k) });
+        }
+    }
+}
+
+void carry_flush(Context *c)
+{
     uint16_t valid = c->xmm_valid, late = c->xmm_late;
     XmmCopy copies[HOST_XMMS];
 
     memcpy(copies, c->xmm, sizeof(copies));
-    if (f) {
-        const int32_t operands[] = { f->a, f->b, f->c };
-
-        asm_store_imm(&c->a, 8, mem_state(f->last), f->args[1]);
-        for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
-            if (operands[k] >= 0 && xmm_find(c, noted_operand(f, k), false) == NO_REG) {
-                xmm_store(c, (XmmSave){ .xmm = xmm_get(c, operands[k], false), .field = noted_operand(f, k) });
-            }
-        }
+    if (c->late_note) {
+        store_note(c);
     }
     xmm_store_late(c, xmm_snapshot(c));
     memcpy(c->xmm, copies, sizeof(copies)); /* there is another way out */
     c->xmm_valid = valid;
     c->xmm_late = late;
+}
+
+bool carry_note_waits(const Context *c, const IrInsn *insn)
+{
+    return c->note_waits && !c->loop.running && insn < &c->ir->insns[c->loop.edge];
+}
+
+void carry_leave(Context *c)
+{
+    if (c->late_note) {
+        store_note(c);
+        xmm_settle_all(c);
+        for (unsigned k = 0; k < 3; k++) {
+            xmm_forget(c, noted_operand(c->late_note, k));
+        }
+        c->late_note = NULL;
+    }
+}
+
+static bool has_copy(const Context *c, Snapshot s, int32_t field)
+{
+    for (uint32_t k = s.first; k < s.first + s.count; k++) {
+        if (c->xmm_saves[k].field == field) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void carry_settle(Context *c, const ColdStub *s)
+{
+    xmm_store_late(c, s->before);
+    if (s->note) {
+        const int32_t operands[] = { s->note->a, s->note->b, s->note->c };
+
+        asm_store_imm(&c->a, 8, mem_state(s->note->last), s->note->args[1]);
+        for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
+            XmmSave copy = { .field = noted_operand(s->note, k) };
+
+            if (operands[k] >= 0 && !has_copy(c, s->before, copy.field)) {
+                asm_op(&c->a, MOVQ, 4, copy.xmm, rm_mem(mem_state(operands[k])));
+                xmm_store(c, copy);
+            }
+        }
+    }
 }
 
 /* In a cold stub, where all is stored: the helper does the operation, and so has its status; it is noted as on the usual path. */

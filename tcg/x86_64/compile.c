@@ -16,6 +16,7 @@ ColdStub *cold_new(Context *c, ColdKind kind)
     }
     s->kind = kind;
     s->xmms = s->before = xmm_snapshot(c);
+    s->note = c->late ? NULL : c->late_note;
     return s;
 }
 
@@ -50,6 +51,7 @@ static void reset_allocation(Context *c)
     c->pc = 0;
     c->xmm_valid = 0;
     c->xmm_late = 0;
+    c->late_note = NULL;
 }
 
 static void prepare(Context *c, IrBlock *ir)

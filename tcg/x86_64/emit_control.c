@@ -331,6 +331,7 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
     if (stub->is_loop && c->loop.at_start && stub->snapshot.count == 0) {
         c->n_cold--; /* straight there */
         asm_patch(&c->a, asm_jcc(&c->a, cc), c->block->inner);
+        carry_leave(c);
         return;
     }
     if (stub->snapshot.count == 0 && !stub->is_loop && (c->ir->links_far || !c->far_exit(c->opaque, insn->imm))) {
@@ -342,6 +343,9 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
         c->has_near_stubs = true;
     }
     group_exit(c, insn, cc, asm_offset(&c->a) - JCC_SIZE);
+    if (is_loop_edge(c)) {
+        carry_leave(c);
+    }
 }
 
 void cold_exit(Context *c, ColdStub *s)

@@ -147,7 +147,7 @@ static void record(Context *c, const IrFast *f)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
 
-    if (c->late) {
+    if (c->late || carry_note_waits(c, &c->ir->insns[c->i])) {
         carry_note(c, f);
         return;
     }
@@ -601,8 +601,8 @@ void cold_fast(Context *c, ColdStub *s)
     if (s->trap_to) {
         *CONTEXT_PUSH(c, traps) = (HostTrap){ s->trap_from, s->trap_to, asm_offset(&c->a) };
     }
-    xmm_store_late(c, s->before);
-    if (c->late && f->record) {
+    carry_settle(c, s);
+    if (f->record && (c->late || carry_note_waits(c, s->insn))) {
         carry_note_again(c, f);
     }
     asm_store_imm(&c->a, 8, mem_state(AREA_X0), f->args[0]);

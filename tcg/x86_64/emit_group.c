@@ -604,7 +604,7 @@ void cold_group(Context *c, ColdStub *s)
     Asm *a = &c->a;
 
     patch_jumps(c, s);
-    xmm_store_late(c, s->before);
+    carry_settle(c, s);
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
 

@@ -521,6 +521,37 @@ static void results_are_there_when_a_load_faults(void)
     g_assert_cmpmem(&rig_state->vsr[3][0], 8, &numbers[2], 8);
 }
 
+/* Of the operation before it, in a loop that is too short for a copy without checks. */
+static void status_is_there_when_a_store_faults(void)
+{
+    enum { END = 0x60000, FPRF_MINUS = 0x8000, FPRF = 0x1f000 };
+    static const double numbers[] = { 1.5, 2.5, -3.5, 4.5 };
+    const uint32_t words[] = { MTFSB1(XX), D_(51, 1, 6, 8) /* lfdu */, FADD(3, 1, 2), STFD(3, 0, 7), ADDI(7, 7, 8), BC(16, 0, -4 * 4) };
+
+    if (rig_state->model->mmu != PPC_MMU_RADIX) {
+        g_test_skip("another MMU");
+        return;
+    }
+    rig_reset(0);
+    map_for_problem_state();
+    ppc_set_msr(rig_state, MSR_FP | MSR_SF | MSR_PR);
+    store_be32(rig_ram + 0x300, RIG_END);
+    store_be32(rig_ram + 0x700, RIG_END);
+    for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        uint64_t bits;
+
+        memcpy(&bits, &numbers[i], 8);
+        store_be64(rig_ram + NUMBERS + 8 * i, bits);
+    }
+    rig_state->gpr[6] = NUMBERS - 8;
+    rig_state->gpr[7] = END - 16;
+    rig_state->ctr = G_N_ELEMENTS(numbers);
+    rig_run_words(words, G_N_ELEMENTS(words));
+    g_assert_cmphex(rig_state->spr[SPR_DAR], ==, END);
+    ppc_fp_settle(rig_state);
+    g_assert_cmphex(rig_state->fpscr & FPRF, ==, FPRF_MINUS);
+}
+
 /* At any address, so that one of them lies on two pages. */
 static void vectors_go_over_the_end_of_a_page(void)
 {
@@ -582,6 +613,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/fp-traps/loop/random", a_loop_is_its_iterations);
     g_test_add_func("/ppc/fp-traps/loop/random/others", a_loop_with_other_accesses_is_its_iterations);
     g_test_add_func("/ppc/fp-traps/fault", results_are_there_when_a_load_faults);
+    g_test_add_func("/ppc/fp-traps/fault/status", status_is_there_when_a_store_faults);
     g_test_add_func("/ppc/fp-traps/vectors", vectors_go_over_the_end_of_a_page);
     g_test_add_func("/ppc/fp-traps/vectors/device", a_device_sees_one_access_after_the_other);
     return g_test_run();
