@@ -135,7 +135,7 @@ typedef struct TcgRuntime {
  * it is another one in each process (tcg_init), unknown to guests, and no address of this host's.
  * Only blocks with IrBlock.use_sites look at them.
  */
-enum { TCG_SITES = 192, TCG_SITE_GROUP = 16 };
+enum { TCG_SITES = 448, TCG_SITE_GROUP = 16 };
 
 typedef struct TcgSite {
     uint64_t page, addend, host; /* host: of the page */

@@ -40,8 +40,8 @@ enum {
     AREA_SIGN = -0x550,   /* a double's sign bit, zero beside it */
     AREA_MAGNITUDE = -0x560, /* its other bits, likewise */
     AREA_SWAP = -0x570,   /* PSHUFB: the bytes of doublewords the other way round */
-    AREA_SITES = -0x1dc0, /* TcgSites */
-    AREA_SIZE = 0x1dc0,
+    AREA_SITES = -0x3dc0, /* TcgSites */
+    AREA_SIZE = 0x3dc0,
     MXCSR_DEFAULT = 0x1f80,  /* all exceptions masked, round to nearest: what C expects */
     MXCSR_UNMASKED = 0x1000, /* but for inexactness */
 };

@@ -16,13 +16,13 @@
 
 typedef struct SiteClass {
     uint16_t size; /* accesses, or spans of them, of up to so many bytes */
-    uint8_t first, count; /* entries of loads; as many of stores are behind them */
+    uint16_t first, count; /* entries of loads; as many of stores are behind them */
 } SiteClass;
 
-static const SiteClass classes[] = { { 8, 0, 48 }, { 16, 96, 10 }, { 64, 116, 8 }, { 256, 132, 6 } };
-static const SiteClass of_known_pages = { 0, 144, 16 }, of_one_page = { 0, 176, 8 };
+static const SiteClass classes[] = { { 8, 0, 128 }, { 16, 256, 24 }, { 64, 304, 16 }, { 256, 336, 12 } };
+static const SiteClass of_known_pages = { 0, 360, 24 }, of_one_page = { 0, 408, 20 };
 
-G_STATIC_ASSERT(TCG_SITES == 176 + 2 * 8);
+G_STATIC_ASSERT(TCG_SITES == 408 + 2 * 20);
 G_STATIC_ASSERT(AREA_SITES + (int)sizeof(TcgSites) <= AREA_SWAP);
 
 static Mem field(const TcgSiteUse *use, size_t offset)
@@ -89,7 +89,21 @@ static const SiteClass *class_of(unsigned size)
     return class;
 }
 
-/* Entries go round, from one that depends on where the block is. */
+/*
+ * Entries go round: what is found hot one after another is part of one program mostly, and does not meet itself until it has taken
+ * all of them. Where nobody finds that, from one that depends on where the block is, so that the same code is made each time.
+ */
+static unsigned next_in_turn(Context *c, const SiteClass *class, bool is_store)
+{
+    static unsigned turns[G_N_ELEMENTS(classes) + 1][2]; /* blocks are made one at a time */
+    unsigned place = c->site_start + c->n_sites++;
+
+    if (c->ir->scattered) {
+        place = turns[class == &of_one_page ? G_N_ELEMENTS(classes) : (size_t)(class - classes)][is_store]++;
+    }
+    return place % class->count;
+}
+
 static unsigned choose_entry(Context *c, Address addr, unsigned size, bool is_store)
 {
     const SiteClass *class;
@@ -102,7 +116,7 @@ static unsigned choose_entry(Context *c, Address addr, unsigned size, bool is_st
     } else {
         class = class_of(size);
     }
-    return class->first + is_store * class->count + (c->site_start + c->n_sites++) % class->count;
+    return class->first + is_store * class->count + next_in_turn(c, class, is_store);
 }
 
 /* Pages of processes seldom are neighbours, and comparing with a constant is cheaper. */
