@@ -97,7 +97,7 @@ bool code_block_covers(const Block *block, const uint8_t *host, unsigned size)
             return false;
         }
     }
-    return (host < block->host + block->size && last >= block->host) ||
+    return (host < block->host + block->size && last >= block->host - block->before) ||
            (block->host2 && host < block->host2 + block->size2 && last >= block->host2);
 }
 
@@ -110,8 +110,10 @@ static unsigned list_of(const Block *block, RamBlock *ram, uint64_t page)
 /* What a block covers of a page. */
 static void extent(const Block *block, unsigned list, unsigned *first, unsigned *last)
 {
-    *first = list ? 0 : (unsigned)((uintptr_t)block->host & (GUEST_PAGE_SIZE - 1));
-    *last = *first + (list ? block->size2 : block->size) - 1;
+    unsigned start = list ? 0 : (unsigned)((uintptr_t)block->host & (GUEST_PAGE_SIZE - 1));
+
+    *first = list ? 0 : start - block->before;
+    *last = start + (list ? block->size2 : block->size) - 1;
 }
 
 static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned list)

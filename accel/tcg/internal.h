@@ -356,6 +356,7 @@ typedef struct Block {
 
     RamBlock *ram, *ram2;
     uint32_t size, size2;     /* bytes of guest code on the first and second page */
+    uint32_t before;          /* and before host, on the first page */
     BlockHole *holes;         /* on the first one; NULL: none */
     uint32_t n_holes;
     uint32_t n_insns;

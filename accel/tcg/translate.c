@@ -121,19 +121,21 @@ static bool is_scattered(void *opaque, uint64_t pc)
     return cp && code_page_is_scattered(cp, (f->origin + pc) & (GUEST_PAGE_SIZE - 1));
 }
 
-static bool may_use_sites(const Fetch *f)
+static bool is_hot(const Fetch *f)
 {
     const PageEntry *entry = &f->page[0].entry;
     const CodePage *cp;
 
-    if (is_system_mode(f->ec, chosen(f->ec)->mode) ? !hot_before_processes(f->ec) : !scratch->use_sites) {
-        return false;
-    }
     if (engine_options.sites != SITES_HOT || !entry->host) {
         return engine_options.sites == SITES_ALL;
     }
     cp = code_page(entry->ram, entry_page(entry), false);
     return cp && code_page_is_hot(cp, f->vaddr & (GUEST_PAGE_SIZE - 1));
+}
+
+static bool may_use_sites(const Fetch *f)
+{
+    return (is_system_mode(f->ec, chosen(f->ec)->mode) ? hot_before_processes(f->ec) : scratch->use_sites) && is_hot(f);
 }
 
 static bool has_breakpoint(Translation *t, uint64_t pc)
@@ -324,6 +326,7 @@ static void measure(Block *block, Fetch *f, const Translation *t)
 
     block->host = f->page[0].entry.host ? f->page[0].entry.host + offset : NULL;
     block->ram = f->page[0].entry.ram;
+    block->before = MIN(t->key->pc - t->begin_pc, offset);
     block->size = CLAMP(bytes, 1, room);
     if (bytes > room && bytes < 2 * GUEST_PAGE_SIZE && f->page[1].readable) {
         block->host2 = f->page[1].entry.host;
@@ -346,6 +349,8 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .may_be_patched = may_be_patched,
         .has_breakpoint = has_breakpoint,
         .engine = f,
+        .is_hot = !f->variant && is_hot(f),
+        .begin_pc = key->pc,
         .end_pc = key->pc,
     };
     HostBlock *code = NULL;

@@ -74,8 +74,9 @@ typedef struct Translation {
     /* The engine wants an exit before this pc (breakpoint). */
     bool (*has_breakpoint)(struct Translation *t, uint64_t pc);
     void *engine;
+    bool is_hot;        /* found hot: worth a longer translation */
     /* Results. */
-    uint64_t end_pc;    /* first pc after the block's bytes */
+    uint64_t begin_pc, end_pc; /* of the block's bytes: the first, at or before key->pc, and the one after the last */
     unsigned n_insns;
 } Translation;
 

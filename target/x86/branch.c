@@ -99,8 +99,10 @@ void x86_emit_jcc(X86Translator *tr, X86Insn *in)
 
 void x86_emit_jmp(X86Translator *tr, X86Insn *in)
 {
-    check_direct_target(tr, in);
-    branch(tr, in);
+    if (!x86_follows(tr, in)) {
+        check_direct_target(tr, in);
+        branch(tr, in);
+    }
 }
 
 void x86_emit_jmp_ev(X86Translator *tr, X86Insn *in)
@@ -118,8 +120,10 @@ void x86_emit_call(X86Translator *tr, X86Insn *in)
     x86_stack_store(tr, in, in->type, -size, x86_pc(tr, in->type, in->next_pc));
     check_direct_target(tr, in);
     x86_stack_move(tr, -size);
-    branch(tr, in);
-    ir_mark_call(tr->ir);
+    if (!x86_follows_call(tr, in)) {
+        branch(tr, in);
+        ir_mark_call(tr->ir);
+    }
 }
 
 void x86_emit_call_ev(X86Translator *tr, X86Insn *in)
@@ -137,9 +141,15 @@ void x86_emit_ret(X86Translator *tr, X86Insn *in)
 {
     IrVal target = x86_arg(tr, in->type, x86_stack_load(tr, in, in->type, R_SP, 0));
 
-    check_target(tr, in, target);
+    bool follows = x86_follows_return(tr, in, target);
+
+    if (!follows) {
+        check_target(tr, in, target);
+    }
     x86_stack_move(tr, x86_size(in->type) + (in->row->operand[0] == O_Iw ? in->imm : 0));
-    x86_end_lookup(tr, target, BRANCH_RETURN);
+    if (!follows) {
+        x86_end_lookup(tr, target, BRANCH_RETURN);
+    }
 }
 
 /* LOOPNE, LOOPE, LOOP: the counter has the address size; flags stay. */

@@ -118,6 +118,7 @@ typedef struct X86Carries {
 #define X86_MAX_SIDE_EXITS 4
 #define X86_MORE_READERS 2 /* instructions that read flags, behind the limit of a block */
 #define X86_AHEAD 16
+#define X86_MAX_RETURNS 4
 
 /* Code at the block's end for a check that failed: raises an exception of an instruction, begins the
  * instruction again, or does it in another way. */
@@ -148,7 +149,9 @@ struct X86Translator {
     unsigned n_insns, n_side_exits;
     unsigned limit;     /* of n_insns */
     uint64_t next_pc;   /* of the instruction being translated */
-    uint64_t end_pc;    /* behind the branches back that the block has followed; 0: none */
+    uint64_t end_pc;    /* behind the branches that the block has followed; 0: none */
+    unsigned n_followed, n_returns; /* follow.c: jumps and calls; where the calls return to */
+    uint64_t returns[X86_MAX_RETURNS];
     uint64_t page;      /* number of the block's page */
     X86FlagValues flags;
     X86Carries carries;

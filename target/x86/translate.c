@@ -75,6 +75,9 @@ void x86_end_jump(X86Translator *tr, uint64_t pc)
     }
     ir_exit_jump(tr->ir, pc);
     x86_mark_exit(tr, pc);
+    if (tr->n_returns) {
+        ir_mark_call(tr->ir); /* back in a function that calls itself */
+    }
     tr->done = true;
 }
 
@@ -108,6 +111,7 @@ static void add_to_slot(X86Translator *tr, unsigned slot, int by)
 
 static void emit_cold(X86Translator *tr)
 {
+    tr->n_returns = 0;
     for (unsigned i = 0; i < tr->n_cold; i++) {
         X86Cold *cold = &tr->cold[i];
 
@@ -294,7 +298,7 @@ void x86_translate(Translation *t)
             x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
             break;
         }
-        if (x86_is_full(&tr, pc) || tr.n_side_exits >= X86_MAX_SIDE_EXITS ||
+        if (x86_is_full(&tr, pc) || tr.n_side_exits >= X86_MAX_SIDE_EXITS || (tr.n_followed && pc == t->key->pc) ||
             tr.n_cold + X86_COLD_PER_INSN > X86_COLD_LIMIT || x86_page_of(&tr, pc) != x86_page_of(&tr, t->key->pc) ||
             !next_insn(&tr, pc, &in)) {
             x86_end_jump(&tr, pc);

@@ -74,8 +74,7 @@ static bool known_slot(Look *l, unsigned slot, IrType type, uint32_t at, uint64_
     return false;
 }
 
-/* Where in the block the instruction begins that the branch goes to, and how many there are from it on; 0: it is not in it. */
-static uint32_t find_target(const IrBlock *ir, uint64_t target, unsigned *insns)
+uint32_t x86_find_target(const IrBlock *ir, uint64_t target, unsigned *insns)
 {
     *insns = 0;
     for (uint32_t at = ir->n_insns; at-- > 0;) {
@@ -123,7 +122,7 @@ bool x86_unrolls(X86Translator *tr, X86Insn *in, IrCc cc, IrVal flags)
     uint32_t begin, is;
 
     if (!x86_branch_target(tr, in, &target) || target > in->pc || target <= tr->t->key->pc || x86_each_insn_exits(tr) ||
-        tr->mode & MODE_BREAKPOINTS || !(begin = find_target(ir, target, &body))) {
+        tr->mode & MODE_BREAKPOINTS || !(begin = x86_find_target(ir, target, &body))) {
         return false;
     }
     if ((compare->op != IR_cmp && compare->op != IR_sub && compare->op != IR_add && compare->op != IR_test) ||

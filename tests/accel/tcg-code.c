@@ -134,6 +134,25 @@ static void changed_code_in_another_block_is_seen(void)
     g_assert_cmpint(s->r0, ==, 8);
 }
 
+static void changed_code_in_front_of_a_block_that_goes_on_there_is_seen(void)
+{
+    start();
+    put32(0x1100, 13, 0x1000);
+    put_add(0x1000, 1);
+    ram[0x1002] = 5;
+    s->pc = 0x1100;
+    run();
+    g_assert_cmpint(s->r0, ==, 1);
+    put32(0x2000, 3, 0x1001);
+    ram[0x2005] = 5;
+    s->r0 = 7;
+    s->pc = 0x2000;
+    run();
+    s->pc = 0x1100;
+    run();
+    g_assert_cmpint(s->r0, ==, 14);
+}
+
 /* A block that changes its own operand, and that of another one. */
 static void an_operand_that_is_rewritten_often_is_loaded(void)
 {
@@ -379,6 +398,7 @@ const Case code_cases[] = {
     CASE(a_fetch_fault_in_the_second_page_is_raised),
     CASE(the_next_instruction_sees_a_changed_one),
     CASE(changed_code_in_another_block_is_seen),
+    CASE(changed_code_in_front_of_a_block_that_goes_on_there_is_seen),
     CASE(an_operand_that_is_rewritten_often_is_loaded),
     CASE(data_beside_code_does_not_invalidate_it),
     CASE(code_written_by_a_device_is_seen),

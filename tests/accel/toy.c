@@ -52,7 +52,7 @@ GuestOps toy_ops;
 static void toy_translate(Translation *t)
 {
     IrBlock *ir = t->ir;
-    uint64_t pc = t->key->pc;
+    uint64_t pc = t->key->pc, end = pc;
     bool done = false;
 
     ir->use_sites = mode == PROCESS && toy_ops.system_sites;
@@ -131,6 +131,11 @@ static void toy_translate(Translation *t)
         case 12:
             ir_call(ir, 2, none, none, none, none);
             break;
+        case 13:
+            end = MAX(end, pc + length);
+            pc = load_le32(code + 1) - length;
+            t->begin_pc = MIN(t->begin_pc, pc + length);
+            break;
         default:
             ir_put(ir, IR_I64, TOY_PC, ir_const(ir, IR_I64, pc));
             ir_exit_main(ir, TCG_EXIT_HALT);
@@ -145,7 +150,7 @@ static void toy_translate(Translation *t)
     } else if (!done) {
         ir_exit_jump(ir, pc);
     }
-    t->end_pc = pc;
+    t->end_pc = MAX(end, pc);
 }
 
 static unsigned toy_mode(Cpu *c, bool kernel)

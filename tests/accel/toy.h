@@ -21,6 +21,7 @@
  *       0a          return
  *       0b n        sp += n
  *       0c          flush everything
+ *       0d a4       go on at a, in the same block
  * Pages are mapped by `page_table`, 0 for a fault.
  */
 typedef struct ToyState {

@@ -34,16 +34,21 @@ static bool is_far(void *opaque, uint64_t pc)
     return pc >> 12 != key->pc >> 12;
 }
 
-/* pic_bits: as in IrBlock. */
-static char *translate(uint64_t mode, unsigned pic_bits)
+typedef struct How {
+    uint64_t mode;
+    unsigned pic_bits; /* as in IrBlock */
+    bool is_hot;
+} How;
+
+static char *translate(How how)
 {
-    BlockKey key = {.pc = pic_bits ? 0 : CODE_PC, .flags = mode, .pic_bits = pic_bits};
-    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch};
+    BlockKey key = {.pc = how.pic_bits ? 0 : CODE_PC, .flags = how.mode, .pic_bits = how.pic_bits};
+    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .is_hot = how.is_hot, .begin_pc = key.pc};
     HostBlock *block;
     char *text;
 
     ir_block_reset(ir);
-    ir->pic_bits = pic_bits;
+    ir->pic_bits = how.pic_bits;
     x86_translate(&t);
     ir_optimise(ir);
     block = tcg_compile(ir, is_far, &key);
@@ -55,25 +60,27 @@ static char *translate(uint64_t mode, unsigned pic_bits)
     return text;
 }
 
-typedef struct How {
-    uint64_t mode;
-    unsigned pic_bits;
-} How;
-
 static char *translate_bytes(const uint8_t *bytes, unsigned size, void *opaque)
 {
     const How *how = opaque;
 
     memcpy(code, bytes, size);
     code_size = size;
-    return translate(how->mode, how->pic_bits);
+    return translate(*how);
 }
 
 static void compare_file(const char *name, uint64_t mode, unsigned pic_bits)
 {
-    How how = {mode, pic_bits};
+    How how = {mode, pic_bits, false};
 
     golden_compare(name, pic_bits ? 15 : 200, translate_bytes, &how);
+}
+
+static void hot_code_goes_on_where_it_jumps(void)
+{
+    How how = {(MODE_FLAT_ALL & ~MODE_SS32) | MODE_CS64 | MODE_LMA | 3 << MODE_CPL_SHIFT, 0, true};
+
+    golden_compare("x86_64-hot.txt", 3, translate_bytes, &how);
 }
 
 static void code_for_64_bit_guests_is_as_short_as_it_was(void)
@@ -109,7 +116,7 @@ int main(int argc, char **argv)
     g_assert_true(tcg_init(&target, &runtime, &options, NULL));
     code[0] = 0x90;
     code_size = 1;
-    text = translate(MODE_FLAT_ALL | MODE_CS32, 0);
+    text = translate((How){MODE_FLAT_ALL | MODE_CS32, 0, false});
     if (!text) {
         g_print("1..0 # SKIP no disassembler\n");
         return 0;
@@ -117,5 +124,6 @@ int main(int argc, char **argv)
     g_test_add_func("/golden/x86_64", code_for_64_bit_guests_is_as_short_as_it_was);
     g_test_add_func("/golden/i386", code_for_32_bit_guests_is_as_short_as_it_was);
     g_test_add_func("/golden/pic", position_independent_code_is_as_short_as_it_was);
+    g_test_add_func("/golden/hot", hot_code_goes_on_where_it_jumps);
     return g_test_run();
 }
