@@ -27,6 +27,7 @@ static unsigned undefined;      /* flags, at this point */
 static unsigned undefined_out;  /* where the loop is left early */
 static unsigned to_end[16], n_to_end;
 static unsigned to_function[8], n_to_function;
+static unsigned before, before_end; /* code in front of the loop that it has not gone through yet, or 0; where it is left */
 static int fixed_pointer;       /* steps at the loop's end only */
 static int end_register;        /* what it is compared with */
 static bool has_avx, avx_now, keeps_carry, changes_itself, uses_x87, in_inner;
@@ -690,7 +691,62 @@ static void call(void)
         to_function[n_to_function++] = size;
         word(0);
         undefined = ALL; /* of the function nothing is known here */
+        byte(0x0c); /* or al, 1: the function may return behind it */
+        byte(1);
     }
+}
+
+static void swap(unsigned *a, unsigned *b)
+{
+    unsigned was = *a;
+
+    *a = *b;
+    *b = was;
+}
+
+static unsigned jump(unsigned to)
+{
+    byte(0xe9);
+    word(to - size - 4);
+    return size - 4;
+}
+
+static void patch(const unsigned *from, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(code + from[i], &(uint32_t){ size - from[i] - 4 }, 4);
+    }
+}
+
+static void some(void)
+{
+    for (unsigned n = 1 + below(2); n > 0; n--) {
+        simple();
+    }
+}
+
+/* Some code that comes after what is behind it, or that is in front of the loop. */
+static void detour(void)
+{
+    unsigned flags = undefined, first, last;
+
+    if (before && below(2)) {
+        jump(before);
+        patch(&before_end, 1);
+        before = 0;
+        undefined = ALL;
+        return;
+    }
+    first = jump(0);
+    undefined = ALL;
+    some();
+    last = jump(0);
+    patch(&first, 1);
+    swap(&flags, &undefined);
+    some();
+    jump(first + 4);
+    patch(&last, 1);
+    undefined = flags;
 }
 
 static void inner_loop(void)
@@ -734,6 +790,9 @@ static void body(void)
                 inner_loop();
             }
             break;
+        case 4:
+            detour();
+            break;
         default:
             simple();
         }
@@ -763,13 +822,6 @@ static void quiet(void)
 
             insn(0xf2, M0F | (below(2) ? 0x10 : 0x59), below(8), &m, 0);
         }
-    }
-}
-
-static void patch(const unsigned *from, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        memcpy(code + from[i], &(uint32_t){ size - from[i] - 4 }, 4);
     }
 }
 
@@ -812,6 +864,18 @@ Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
     if (kind == 5) {
         fixed_pointer = pointer();
         end_register = IS64 ? R11 : BP;
+    }
+    before = 0;
+    if (below(8) == 0) {
+        unsigned over = jump(0);
+
+        before = size;
+        undefined = ALL;
+        some();
+        before_end = jump(0);
+        patch(&over, 1);
+        undefined = ALL;
+        head = size;
     }
     if (is_short) {
         set_count(start);
@@ -869,12 +933,22 @@ Loop loop_make(uint8_t *to, bool with_avx, const Word *back)
     }
     word((uint32_t)(uintptr_t)back);
     if (n_to_function) {
-        unsigned flags = undefined, fields_before = n_fields;
+        unsigned flags = undefined, fields_before = n_fields, over;
 
         patch(to_function, n_to_function);
         undefined = ALL;
         moves();
         arithmetic();
+        if (below(2)) {
+            insn(0, 0xf6, 0, NULL, CX); /* test cl, 1 */
+            byte(1);
+            byte(0x74);
+            byte(0);
+            over = size;
+            insn(0, 0x83 | W64, 0, &(Mem){ SP, -1, 0, 0 }, 0); /* returns behind what follows the call */
+            byte(2);
+            code[over - 1] = size - over;
+        }
         byte(0xc3);
         undefined = flags;
         n_fields = fields_before;
