@@ -9,6 +9,7 @@
 
 #include "util/bits.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { KERNEL_SEGMENT = 12, SPACES = 64, WORLDS_KNOWN = 8, BATS = 32 };
@@ -61,6 +62,22 @@ static void copy_words(uint32_t *to, const uint32_t *from, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         to[i] = from[i];
+    }
+}
+
+/*
+ * In which segment register each virtual segment has been used, plus 1, on any processor. Linux has each in one only; where a kernel has
+ * a process's segment in a window of its own, tlbie has more to empty than the address that it names.
+ */
+static uint8_t segment_of[1 << 24];
+static atomic_bool segments_wander;
+
+static void note_segment(uint32_t vsid, unsigned segment)
+{
+    uint8_t *known = &segment_of[vsid], before = 0;
+
+    if (*known != segment + 1 && !__atomic_compare_exchange_n(known, &before, segment + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        atomic_store(&segments_wander, true);
     }
 }
 
@@ -155,7 +172,7 @@ static void forget_other_worlds(PpcState *s, Mmu32 *m)
  */
 void ppc_tlbie_32(PpcState *s, uint32_t addr)
 {
-    enum { CLASSES_END = 64 << 12 };
+    enum { CLASSES_END = 64 << 12, SEGMENT_BITS = 28 };
     Mmu32 *m = mmu_of(s);
 
     for (unsigned side = 0; side < 2; side++) {
@@ -165,8 +182,12 @@ void ppc_tlbie_32(PpcState *s, uint32_t addr)
     }
     if (addr < CLASSES_END) {
         engine.flush_all_everywhere(s->hot.cpu);
-    } else {
+    } else if (!atomic_load(&segments_wander)) {
         engine.flush_pages_everywhere(s->hot.cpu, addr, GUEST_PAGE_BITS);
+    } else {
+        for (uint32_t i = 0; i < 16; i++) {
+            engine.flush_pages_everywhere(s->hot.cpu, i << SEGMENT_BITS | (addr & ((1u << SEGMENT_BITS) - 1)), GUEST_PAGE_BITS);
+        }
     }
     forget_other_worlds(s, m);
 }
@@ -275,6 +296,9 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
     }
     if (fetch && (sr & 0x10000000)) {
         return ppc_mmu_fault_dsi(s, access, FAULT_NO_EXECUTE);
+    }
+    if (!debug) {
+        note_segment(sr & 0xffffff, addr >> 28); /* before the page is read: who takes it away after that is to see it */
     }
     if (s->model->mmu == PPC_MMU_603) {
         if (!walk_603(s, sr & 0xffffff, addr, access, debug, &pte1)) {

@@ -187,6 +187,33 @@ static void tlbie_makes_a_new_entry_count(void)
     g_assert_cmpint(R[6], ==, 2);
 }
 
+/*
+ * A segment that is in another segment register, too, now or in another address space, as where a kernel copies from a process:
+ * tlbie looks at bits of the page's number alone.
+ */
+static void tlbie_reaches_a_segment_wherever_it_is(void)
+{
+    for (unsigned other = 0; other < 2; other++) {
+        start();
+        map(0x103, 0x30000000, 0x300000 | 2, 0, false);
+        store_be32(rig_ram + 0x300000, 1);
+        store_be32(rig_ram + 0x301000, 2);
+        rig_state->gpr[7] = HTAB + (0x103 & 0x3ff) * 64;
+        rig_state->spr[SPR_DBAT0U] = HTAB | 2;
+        rig_state->spr[SPR_DBAT0U + 1] = HTAB | 2;
+        rig_state->sr[5] = 0x103;
+        rig_state->sr_changed = true;
+        ppc_context_sync(rig_state);
+        rig_state->gpr[8] = other ? 0x105 : 0x103;
+        rig_state->gpr[9] = 0x103;
+        /* Read by segment 5; there the other one, perhaps; the page is mapped anew, and read again. */
+        RIG_RUN(LIS(4, 0x5000), LIS(10, 0x3000), LWZ(5, 0, 4), X_(31, 8, 5, 0, 210), ISYNC, LIS(6, 0x30), ORI(6, 6, 0x1002), STW(6, 4, 7),
+                X_(31, 0, 0, 10, 306), X_(31, 9, 5, 0, 210), ISYNC, LWZ(6, 0, 4));
+        g_assert_cmpint(R[5], ==, 1);
+        g_assert_cmpint(R[6], ==, 2);
+    }
+}
+
 /* mtsr r3, isync: another address space; and back, where all is as it was. */
 static void segment_changes_switch_address_spaces(void)
 {
@@ -280,6 +307,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu32/high-bats", high_bats_count_when_they_are_turned_on);
     g_test_add_func("/mmu32/fetches", fetches_fault_in_their_own_way);
     g_test_add_func("/mmu32/tlbie", tlbie_makes_a_new_entry_count);
+    g_test_add_func("/mmu32/tlbie-segments", tlbie_reaches_a_segment_wherever_it_is);
     g_test_add_func("/mmu32/segments", segment_changes_switch_address_spaces);
     g_test_add_func("/mmu32/dcbz", dcbz_wants_pages_that_are_cached);
     g_test_add_func("/mmu32/dcbz-faults", dcbz_faults_before_it_is_told_of_caches);
