@@ -438,6 +438,9 @@ void x86_raise_mmu_fault(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mod
         s->pmu_left--; /* x86_deliver_exception takes the instruction back, which did not even begin */
     }
     tcg_fp_sync(s);
+    if ((s->fault_code & PF_P) && !s->fault_is_gp) {
+        engine.flush_page(cpu, s->fault_addr); /* what allowed less may allow it elsewhere now (SDM volume 3, 4.10.4.1) */
+    }
     known = access != MMU_FETCH && (s->fault_is_gp || fx_image(s)->fsw & FSW_ES) && x86_insn_at_pc(s, &in);
     x86_raise_memory_fault(s, known ? &in : NULL, s->fault_addr, s->fault_code, s->fault_is_gp);
 }

@@ -353,6 +353,21 @@ shadow: nop
         invlpg  0x9000
         lcall   $0x98, $0x109000
         equal   85, 2, %eax
+
+# A page fault takes its page out of the TLB (SDM volume 3, 4.10.4.1).
+        mov     %cr0, %eax
+        or      $0x10000, %eax          # WP
+        mov     %eax, %cr0
+        movl    $1, 0x9000              # in frame A, still
+        movl    $2, 0xb000
+        movl    $0xa001, TABLE + 4 * 9
+        invlpg  0x9000
+        mov     0x9000, %eax
+        equal   86, 1, %eax
+        faults  87, 14, 3, movl $5, 0x9000
+        movl    $0xb003, TABLE + 4 * 9
+        mov     0x9000, %eax
+        equal   88, 2, %eax
         verdict
 
         stubs   0x50
