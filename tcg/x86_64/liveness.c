@@ -226,7 +226,9 @@ void liveness(Context *c)
         }
         if (insn->op == IR_put) {
             full_put = is_full_put(c, insn);
-            is_dead = full_put && !(live >> insn->bits & 1);
+            is_dead = !(live >> insn->bits & 1);
+        } else if (insn->op == IR_put8h) {
+            is_dead = !(live >> insn->bits & 1);
         } else if (fact->outputs + fact->flags != 0) {
             is_dead = (removable(c, insn) && unused(c, insn)) || (insn->op == IR_shl && fold_scale(c, insn));
         }
