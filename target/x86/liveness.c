@@ -138,6 +138,12 @@ static bool has_room(const X86Translator *tr, unsigned n, unsigned branches)
            tr->n_cold + X86_COLD_PER_INSN <= X86_COLD_LIMIT;
 }
 
+/* Whether it is not the next instruction of this block, which has gone back from there and begins with it. */
+static bool is_own_start(const X86Translator *tr, uint64_t pc)
+{
+    return tr->n_followed && (pc & tr->pc_mask) == tr->t->key->pc;
+}
+
 /* groups: those for which readers have a value; 0 in another block. */
 static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
 {
@@ -150,6 +156,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
         if (!in) {
             return false;
         }
+        groups = is_own_start(tr, pc) ? 0 : groups;
         reads = groups_read(in);
         if (reads) {
             if (reads & ~groups || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, i, branches)) {
@@ -220,7 +227,7 @@ bool x86_only_zero_flag_wanted(X86Translator *tr)
     uint64_t next_pc, target;
     bool jumps;
 
-    if (!in || (in->opcode & 14) != CC_E || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, 0, 0)) {
+    if (!in || (in->opcode & 14) != CC_E || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, 0, 0) || is_own_start(tr, in->pc)) {
         return false;
     }
     next_pc = in->next_pc;

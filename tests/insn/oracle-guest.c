@@ -206,6 +206,8 @@ static TcgExit run_block(const Variant *variant)
         key.pc = s->pc & 0xfff;
         key.pic_bits = s->mode_flags & MODE_CS64 ? 64 : 32;
     }
+    t.is_hot = variant->hot;
+    t.begin_pc = key.pc;
     ir_block_reset(ir);
     ir->pic_bits = key.pic_bits;
     x86_translate(&t);

@@ -10,6 +10,7 @@ typedef struct Variant {
     unsigned max_insns;
     bool optimise, compile;
     bool pic; /* position-independent, where the mode has that */
+    bool hot; /* as blocks that were found hot */
 } Variant;
 
 extern Cpu *cpu;
