@@ -40,13 +40,13 @@ enum { OLD_CMDLINE_MAGIC = 0xa33f, LOADER_ID = 0xb0, SETUP_SECTS_OLD = 4 };
 
 /*
  * A large file as one of huge pages, which takes a fault for each 512 pages of it. False, without a word, if that is not
- * to be; `data` is freed like GLib's.
+ * to be; `data` is freed like GLib's. A pipe is not even opened: whoever writes into it would find its reader gone.
  */
 static bool read_large(const char *path, char **data, gsize *size)
 {
     enum { HUGE_PAGE = 2 * MIB };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
+    int fd = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *room = NULL;
     gsize n = 0;
 

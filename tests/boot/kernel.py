@@ -61,6 +61,21 @@ def check_multiboot(myna, kernel, folder):
     check('mem_upper is in kilobytes', 40 << 10 < int(facts.get('upper', '0'), 16) < 47 << 10, facts)
 
 
+def check_pipe(myna, kernel, folder):
+    """A kernel that is written into a pipe once, as by `zcat kernel.gz > pipe`."""
+    pipe, name = os.path.join(folder, 'pipe'), 'a kernel comes through a pipe'
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(['dd', f'if={kernel}', f'of={pipe}', 'status=none'], stderr=subprocess.DEVNULL)
+    try:
+        result, report = multiboot(myna, pipe, folder)
+        check(name, result.returncode == 1 and ('end', '') in report, (result, report))
+    except subprocess.TimeoutExpired as error:
+        check(name, False, error)
+    finally:
+        writer.kill()
+        writer.wait()
+
+
 def check_errors(myna, kernel, folder):
     text, large = os.path.join(folder, 'text'), os.path.join(folder, 'large')
     with open(text, 'w', encoding='ascii') as file:
@@ -90,6 +105,7 @@ def main():
         result, report = multiboot(myna, flat, folder)
         check('a kernel without ELF headers runs', result.returncode == 1 and ('end', '') in report,
               (result, report))
+        check_pipe(myna, kernel, folder)
         check_errors(myna, kernel, folder)
     print(f'1..{count}')
 
