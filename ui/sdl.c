@@ -439,8 +439,10 @@ static void state_changed(void *opaque, RunState state)
 
 static bool open_window(bool full_screen, const char *title, GError **error)
 {
-    if (!sdl_load(error)) {
-        g_prefix_error(error, "cannot open a window: ");
+    g_autoptr(GError) missing = NULL;
+
+    if (!sdl_load(&missing)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_HOST, "cannot open a window: %s; -display none or -nographic does without", missing->message);
         return false;
     }
     sdl.SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");

@@ -17,8 +17,8 @@ const Disassembler *disassembler(void)
             { "cs_open", &cs.open }, { "cs_disasm", &cs.disasm }, { "cs_free", &cs.free }, { "cs_close", &cs.close },
         };
         g_autoptr(GError) error = NULL;
-        bool loaded =
-            library_load("libcapstone.so." G_STRINGIFY(CS_API_MAJOR), functions, G_N_ELEMENTS(functions), &error);
+        bool loaded = library_load("libcapstone.so." G_STRINGIFY(CS_API_MAJOR), "libcapstone" G_STRINGIFY(CS_API_MAJOR), functions,
+                                   G_N_ELEMENTS(functions), &error);
 
         if (!loaded) {
             log_warn("no disassembly: %s", error->message);

@@ -13,5 +13,5 @@ bool sdl_load(GError **error)
 #undef FUNCTION
     };
 
-    return sdl.Init || library_load("libSDL2-2.0.so.0", functions, G_N_ELEMENTS(functions), error);
+    return sdl.Init || library_load("libSDL2-2.0.so.0", "libsdl2-2.0-0", functions, G_N_ELEMENTS(functions), error);
 }

@@ -8,7 +8,6 @@
 #include "util/error.h"
 #include "util/sdl.h"
 
-
 typedef struct SdlSound {
     SDL_AudioDeviceID device;
     Uint32 most; /* bytes that may wait */

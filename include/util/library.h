@@ -14,7 +14,7 @@ typedef struct LibraryFunction {
     void *place; /* of the pointer to it */
 } LibraryFunction;
 
-/* Loads `file` and fills all places; it stays loaded. */
-bool library_load(const char *file, const LibraryFunction *functions, size_t n, GError **error);
+/* Loads `file`, of this Debian package, and fills all places or none; it stays loaded. */
+bool library_load(const char *file, const char *package, const LibraryFunction *functions, size_t n, GError **error);
 
 #endif

@@ -6,9 +6,12 @@
 #include "config.h"
 #include "util/bits.h"
 
-static void undefined(const BlockKey *key, const uint8_t *code, GString *text)
+static unsigned undecoded(const BlockKey *key, const uint8_t *code, unsigned size, GString *text)
 {
-    g_string_append_printf(text, ".long 0x%08x", key->flags & MODE_LE ? load_le32(code) : load_be32(code));
+    if (size >= 4) {
+        g_string_append_printf(text, ".long 0x%08x", key->flags & MODE_LE ? load_le32(code) : load_be32(code));
+    }
+    return 4;
 }
 
 #ifdef CONFIG_CAPSTONE
@@ -22,14 +25,14 @@ unsigned ppc_disassemble(const BlockKey *key, const uint8_t *code, unsigned size
     csh handle;
 
     if (size < 4 || !cs || cs->open(CS_ARCH_PPC, mode, &handle) != CS_ERR_OK) {
-        return 4;
+        return undecoded(key, code, size, text);
     }
     g_string_append_printf(text, "%08" PRIx64 ": ", pc);
     if (cs->disasm(handle, code, 4, pc, 1, &insn) == 1) {
         g_string_append_printf(text, "%s %s", insn->mnemonic, insn->op_str);
         cs->free(insn, 1);
     } else {
-        undefined(key, code, text);
+        undecoded(key, code, size, text);
     }
     cs->close(&handle);
     return 4;
@@ -37,9 +40,6 @@ unsigned ppc_disassemble(const BlockKey *key, const uint8_t *code, unsigned size
 #else
 unsigned ppc_disassemble(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text)
 {
-    if (size >= 4) {
-        undefined(key, code, text);
-    }
-    return 4;
+    return undecoded(key, code, size, text);
 }
 #endif

@@ -3,6 +3,12 @@
 
 #include "config.h"
 
+static unsigned undecoded(const uint8_t *code, GString *text)
+{
+    g_string_append_printf(text, "%02x", code[0]);
+    return 1;
+}
+
 #ifdef CONFIG_CAPSTONE
 #include "util/disassembler.h"
 
@@ -15,7 +21,7 @@ unsigned x86_disassemble(const BlockKey *key, const uint8_t *code, unsigned size
     cs_insn *insn;
 
     if (!cs || cs->open(CS_ARCH_X86, mode, &handle) != CS_ERR_OK) {
-        return length;
+        return undecoded(code, text);
     }
     if (cs->disasm(handle, code, size, pc, 1, &insn) == 1) {
         g_string_append_printf(text, "%s %s", insn->mnemonic, insn->op_str);
@@ -30,7 +36,6 @@ unsigned x86_disassemble(const BlockKey *key, const uint8_t *code, unsigned size
 #else
 unsigned x86_disassemble(const BlockKey *key, const uint8_t *code, unsigned size, uint64_t pc, GString *text)
 {
-    g_string_append_printf(text, "%02x", code[0]);
-    return 1;
+    return undecoded(code, text);
 }
 #endif

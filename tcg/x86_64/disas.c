@@ -22,12 +22,13 @@ static void put_code(GString *text, const Disassembler *cs, csh handle, const ui
 char *tcg_disassemble_host(const HostBlock *block)
 {
     const Disassembler *cs = disassembler();
-    GString *text = g_string_new(NULL);
+    GString *text;
     csh handle;
 
     if (!cs || cs->open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
-        return g_string_free(text, FALSE);
+        return NULL;
     }
+    text = g_string_new(NULL);
     put_code(text, cs, handle, block->code, block->usual_size);
     g_string_append(text, TCG_OUT_OF_LINE);
     put_code(text, cs, handle, block->cold, block->cold_size);
