@@ -334,6 +334,19 @@ static bool write_efer(X86State *s, uint64_t value)
     return true;
 }
 
+/* The local APIC's timer waits for a time stamp; when that will be has changed with the counter. */
+static void renew_deadline(X86State *s)
+{
+    Cpu *cpu = s->hot.cpu;
+    uint64_t deadline;
+
+    tcg_fp_sync(s);
+    if (cpu->intc && cpu->intc->read_msr && cpu->intc->write_msr && cpu->intc->read_msr(cpu->intc_opaque, MSR_TSC_DEADLINE, &deadline) &&
+        deadline) {
+        cpu->intc->write_msr(cpu->intc_opaque, MSR_TSC_DEADLINE, deadline);
+    }
+}
+
 bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
 {
     Cpu *cpu = s->hot.cpu;
@@ -362,12 +375,14 @@ bool x86_msr_write(X86State *s, uint32_t msr, uint64_t value)
 
         s->tsc_adjust += value - old;
         x86_tsc_set(s, value);
+        renew_deadline(s);
         return true;
     }
     case MSR_TSC_ADJUST:
         s->tsc_offset += value - s->tsc_adjust;
         s->tsc_adjust = value;
         x86_tsc_rules_changed(s);
+        renew_deadline(s);
         return x86_has(s, FEAT_tsc_adjust);
     case MSR_EFER:
         return write_efer(s, value);

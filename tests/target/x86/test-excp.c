@@ -607,6 +607,38 @@ static void the_engine_hears_of_renamed_spaces(void)
     engine.update_mode = update_mode;
 }
 
+static uint64_t armed_at; /* the time stamp counter when the deadline was last set */
+
+static bool give_deadline(void *opaque, uint32_t msr, uint64_t *value)
+{
+    g_assert_cmphex(msr, ==, 0x6e0);
+    *value = 1;
+    return true;
+}
+
+static bool take_deadline(void *opaque, uint32_t msr, uint64_t value)
+{
+    g_assert_cmphex(msr, ==, 0x6e0);
+    g_assert_cmphex(value, ==, 1);
+    armed_at = x86_tsc(s);
+    return true;
+}
+
+/* The timer is armed by the host's clock: the deadline of a counter that is set to later is nearer. */
+static void a_deadline_moves_with_the_time_stamp_counter(void)
+{
+    static const CpuIntc intc = { .read_msr = give_deadline, .write_msr = take_deadline };
+    enum { TSC = 0x10, ADJUST = 0x3b };
+
+    fake_start("max");
+    cpu->intc = &intc;
+    g_assert_true(x86_msr_write(s, TSC, UINT64_C(1) << 60));
+    g_assert_cmphex(armed_at, >=, UINT64_C(1) << 60);
+    g_assert_true(x86_msr_write(s, ADJUST, UINT64_C(1) << 61));
+    g_assert_cmphex(armed_at, >=, UINT64_C(1) << 61);
+    cpu->intc = NULL;
+}
+
 /* FS is in the mode of 32-bit code. */
 static void vmload_renews_the_mode(void)
 {
@@ -728,6 +760,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/excp/breakpoints_stop_once", breakpoints_stop_once);
     g_test_add_func("/x86/excp/random_states_do_no_harm", random_states_do_no_harm);
     g_test_add_func("/x86/excp/the_engine_hears_of_renamed_spaces", the_engine_hears_of_renamed_spaces);
+    g_test_add_func("/x86/excp/a_deadline_moves_with_the_time_stamp_counter", a_deadline_moves_with_the_time_stamp_counter);
     g_test_add_func("/x86/excp/vmload_renews_the_mode", vmload_renews_the_mode);
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
