@@ -25,15 +25,17 @@ static void emit_mfmsr(PpcTranslator *tr, const PpcInsn *in)
     ppc_put_gpr(tr, F_RT(in), ir_get_field(tr->ir, tr->width, offsetof(PpcState, msr)));
 }
 
-/* mtmsr, mtmsrd: L = 1 changes EE and RI only. */
-static uint64_t mtmsr_mask(const PpcInsn *in)
+/* mtmsr, mtmsrd: L = 1 changes EE and RI only; since 2.06 the byte order, and machine checks, are up to rfid (book III, 3.3.1). */
+static uint64_t mtmsr_mask(const PpcTranslator *tr, const PpcInsn *in)
 {
-    return ppc_bits(in->word, 15, 15) ? MSR_EE | MSR_RI : in->row->op ? ~MSR_HV : UINT32_MAX;
+    uint64_t kept = tr->isa & ISA_V206 ? MSR_LE | MSR_ME : 0;
+
+    return ppc_bits(in->word, 15, 15) ? MSR_EE | MSR_RI : (in->row->op ? ~MSR_HV : UINT32_MAX) & ~kept;
 }
 
 static void mtmsr_slowly(PpcTranslator *tr, const PpcInsn *in)
 {
-    PPC_CALL2(tr, mtmsr, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_const(tr, IR_I64, mtmsr_mask(in)));
+    PPC_CALL2(tr, mtmsr, ppc_gpr_as(tr, IR_I64, F_RS(in)), ppc_const(tr, IR_I64, mtmsr_mask(tr, in)));
     ppc_end_mode(tr, in->next_pc);
 }
 
@@ -109,7 +111,7 @@ static KnownBits known_bits(const IrBlock *ir, unsigned slot)
 static void emit_mtmsr(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBlock *ir = tr->ir;
-    uint64_t others = mtmsr_mask(in) & tr->s->msr_mask & ~(MSR_EE | MSR_RI);
+    uint64_t others = mtmsr_mask(tr, in) & tr->s->msr_mask & ~(MSR_EE | MSR_RI);
     KnownBits known = known_bits(ir, SLOT_R0 + F_RS(in));
     IrVal old, changed;
 

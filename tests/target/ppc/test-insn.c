@@ -616,6 +616,23 @@ static void what_mfmsr_read_goes_back_with_ee_off(void)
     g_assert_cmphex(R[11], ==, R[5] & ~UINT64_C(0x8000));
 }
 
+/* LE and ME; a 7400 changes them. */
+static void mtmsr_leaves_the_byte_order_to_rfid(void)
+{
+    if (!ppc_isa(rig_state, ISA_V206)) {
+        g_test_skip("before ISA 2.06");
+        return;
+    }
+    rig_reset(MSR_ME);
+    RIG_RUN(MFMSR(5), D_(26, 5, 6, MSR_LE | MSR_ME) /* xori */, MTMSR(6), MFMSR(7), LI(3, 1));
+    g_assert_cmpint(R[3], ==, 1);
+    g_assert_cmphex(R[7], ==, R[5]);
+    rig_reset(MSR_ME);
+    RIG_RUN(MFMSR(5), D_(26, 5, 6, MSR_LE | MSR_ME), X_(31, 6, 0, 0, 178) /* mtmsrd */, MFMSR(7), LI(3, 1));
+    g_assert_cmpint(R[3], ==, 1);
+    g_assert_cmphex(R[7], ==, R[5]);
+}
+
 static void other_bits_of_what_mfmsr_read_count(void)
 {
     static const uint32_t handler[] = { MFSPR(7, SPR_SRR0), LI(3, 99), RIG_END };
@@ -709,6 +726,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/time-base/neighbours", neighbours_read_one_time);
     g_test_add_func("/ppc/mtmsr/interrupt", a_waiting_interrupt_comes_behind_mtmsr);
     g_test_add_func("/ppc/mtmsr/ee-off", what_mfmsr_read_goes_back_with_ee_off);
+    g_test_add_func("/ppc/mtmsr/kept", mtmsr_leaves_the_byte_order_to_rfid);
     g_test_add_func("/ppc/mtmsr/others", other_bits_of_what_mfmsr_read_count);
     g_test_add_func("/ppc/xer", xer_keeps_what_it_has);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
