@@ -9,7 +9,6 @@
 
 #include "util/bits.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 enum { KERNEL_SEGMENT = 12, SPACES = 64, WORLDS_KNOWN = 8, BATS = 32 };
@@ -37,6 +36,10 @@ typedef struct Mmu32 {
         bool valid;
     } tlb[2][32][2];
     uint32_t next_way[2]; /* a bit per set */
+    /* Virtual segments that pages were looked for in: a hash table, and the last ones by register. */
+    uint32_t *noted, last_noted[16];
+    unsigned n_noted, noted_room;
+    bool segments_wander; /* one has been in two registers */
 } Mmu32;
 
 static Mmu32 *mmu_of(PpcState *s)
@@ -65,20 +68,60 @@ static void copy_words(uint32_t *to, const uint32_t *from, unsigned n)
     }
 }
 
-/*
- * In which segment register each virtual segment has been used, plus 1, on any processor. Linux has each in one only; where a kernel has
- * a process's segment in a window of its own, tlbie has more to empty than the address that it names.
- */
-static uint8_t segment_of[1 << 24];
-static atomic_bool segments_wander;
+/* A virtual segment and the segment register that it has been used in, as one word. */
+enum { FIRST_ROOM = 1024 };
+#define NOTED (UINT32_C(1) << 31)
 
-static void note_segment(uint32_t vsid, unsigned segment)
+static uint32_t *noted_place(uint32_t *noted, unsigned room, uint32_t vsid)
 {
-    uint8_t *known = &segment_of[vsid], before = 0;
+    unsigned i = vsid * 0x9e3779b1u >> 8 & (room - 1);
 
-    if (*known != segment + 1 && !__atomic_compare_exchange_n(known, &before, segment + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-        atomic_store(&segments_wander, true);
+    while (noted[i] && (noted[i] & ~NOTED) >> 4 != vsid) {
+        i = (i + 1) & (room - 1);
     }
+    return &noted[i];
+}
+
+static void noted_grow(PpcState *s, Mmu32 *m)
+{
+    unsigned room = m->noted_room ? 2 * m->noted_room : FIRST_ROOM;
+    uint32_t *old = m->noted, *more;
+
+    tcg_fp_sync(s);
+    more = g_new0(uint32_t, room);
+    for (unsigned i = 0; i < m->noted_room; i++) {
+        if (old[i]) {
+            *noted_place(more, room, (old[i] & ~NOTED) >> 4) = old[i];
+        }
+    }
+    g_free(old);
+    m->noted = more;
+    m->noted_room = room;
+}
+
+/*
+ * Linux uses each virtual segment in one register only. Where a kernel has a process's segment in a window of its own, tlbie has more
+ * to empty than the address that it names.
+ */
+static void note_segment(PpcState *s, uint32_t vsid, unsigned segment)
+{
+    Mmu32 *m = mmu_of(s);
+    uint32_t word = NOTED | vsid << 4 | segment, *place;
+
+    if (m->last_noted[segment] == word) {
+        return;
+    }
+    if (2 * m->n_noted >= m->noted_room) {
+        noted_grow(s, m);
+    }
+    place = noted_place(m->noted, m->noted_room, vsid);
+    if (!*place) {
+        *place = word;
+        m->n_noted++;
+    } else if (*place != word) {
+        m->segments_wander = true;
+    }
+    m->last_noted[segment] = word;
 }
 
 static bool is_space(const Mmu32 *m, unsigned i, const uint32_t *sr)
@@ -182,7 +225,7 @@ void ppc_tlbie_32(PpcState *s, uint32_t addr)
     }
     if (addr < CLASSES_END) {
         engine.flush_all_everywhere(s->hot.cpu);
-    } else if (!atomic_load(&segments_wander)) {
+    } else if (!m->segments_wander) {
         engine.flush_pages_everywhere(s->hot.cpu, addr, GUEST_PAGE_BITS);
     } else {
         for (uint32_t i = 0; i < 16; i++) {
@@ -298,7 +341,7 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
         return ppc_mmu_fault_dsi(s, access, FAULT_NO_EXECUTE);
     }
     if (!debug) {
-        note_segment(sr & 0xffffff, addr >> 28); /* before the page is read: who takes it away after that is to see it */
+        note_segment(s, sr & 0xffffff, addr >> 28);
     }
     if (s->model->mmu == PPC_MMU_603) {
         if (!walk_603(s, sr & 0xffffff, addr, access, debug, &pte1)) {
