@@ -32,6 +32,17 @@ static Viewer *viewer_at(guint i)
     return &g_array_index(viewers, Viewer, i);
 }
 
+/* Screens come before text, which the serial lines of the default machine have before there is a board. */
+static int place_for(const Console *con)
+{
+    guint at = consoles->len;
+
+    while (!console_is_text(con) && at > 0 && console_is_text(consoles->pdata[at - 1])) {
+        at--;
+    }
+    return at;
+}
+
 Console *console_new(const char *name, const ConsoleOps *ops, void *opaque)
 {
     Console *con = g_new0(Console, 1);
@@ -42,7 +53,7 @@ Console *console_new(const char *name, const ConsoleOps *ops, void *opaque)
     if (!consoles) {
         consoles = g_ptr_array_new();
     }
-    g_ptr_array_add(consoles, con);
+    g_ptr_array_insert(consoles, place_for(con), con);
     console_resize(con, 640, 480);
     return con;
 }

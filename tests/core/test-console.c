@@ -39,6 +39,27 @@ static void damage_is_kept_within_the_surface(void)
     console_free(con);
 }
 
+static void no_text_key(void *opaque, uint32_t codepoint)
+{
+}
+
+/* Whenever they come: the first is what a window shows, and a picture is taken of. */
+static void screens_come_before_text(void)
+{
+    static const ConsoleOps text = { .text_key = no_text_key };
+    Console *serial = console_new("serial", &text, NULL), *first = console_new("vga", &plain, NULL);
+    Console *monitor = console_new("monitor", &text, NULL), *second = console_new("gpu", &plain, NULL);
+
+    g_assert_true(console_get(0) == first);
+    g_assert_true(console_get(1) == second);
+    g_assert_true(console_get(2) == serial);
+    g_assert_true(console_get(3) == monitor);
+    console_free(first);
+    console_free(second);
+    console_free(serial);
+    console_free(monitor);
+}
+
 static void a_ppm_has_the_pixels(void)
 {
     g_autofree char *path = NULL, *data = NULL;
@@ -134,6 +155,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/display/damage_is_kept_within_the_surface", damage_is_kept_within_the_surface);
+    g_test_add_func("/display/screens_come_before_text", screens_come_before_text);
     g_test_add_func("/display/a_ppm_has_the_pixels", a_ppm_has_the_pixels);
     g_test_add_func("/input/the_active_handler_gets_the_events", the_active_handler_gets_the_events);
     g_test_add_func("/input/keys_have_names_and_numbers", keys_have_names_and_numbers);
