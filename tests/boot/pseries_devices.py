@@ -181,6 +181,10 @@ def console(myna, controller):
     """Linux's console on the VGA: a command typed on a USB keyboard; the tablet is there."""
     task = '''
 cat /proc/fb | sed "s/^/BOOT-FB /"
+for n in 1 2 3 4 5 6 7 8 9 10; do
+    grep -q Tablet /proc/bus/input/devices && break
+    sleep 1
+done
 grep -h Name /proc/bus/input/devices | sed "s/^/BOOT-INPUT /"
 exec sh < /dev/tty0 > /dev/tty0 2>&1
 '''
