@@ -496,6 +496,15 @@ bool is_stored_in_words(const Context *c, const IrInsn *load);
 void load_words(Context *c, int xmm, Mem from); /* in memory's order: big-endian ones are not swapped yet */
 /* emit_direct.c */
 bool has_vector_fields(void);
+/* Whether it works on whole vectors, and else on doublewords that have copies in vector registers (others come from memory). */
+static inline bool fast_is_whole(const IrFast *f)
+{
+    return f->kind == FAST_STEPS || f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2;
+}
+static inline bool fast_is_scalar(const IrFast *f)
+{
+    return !fast_is_whole(f) && f->kind != FAST_FROM_INT && f->kind != FAST_WIDEN;
+}
 /* Bytes that go from memory to fields through no general register: 8, or 16 with the next load's; 0: not so. */
 unsigned load_goes_to_field(const Context *c, const IrInsn *load);
 void direct_begin(Context *c, const IrInsn *access); /* before a stub is made that loads copies again */

@@ -70,7 +70,7 @@ static void see_read(Context *c, const Scan *s, int32_t field, bool whole)
 
 static void see_fast(Context *c, Scan *s, const IrFast *f)
 {
-    bool two = f->kind == FAST_STEPS || f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2;
+    bool two = fast_is_whole(f);
 
     if (f->kind != FAST_FROM_INT && f->kind != FAST_WIDEN) { /* whose operands are in memory */
         see_read(c, s, f->a, two);
@@ -133,7 +133,7 @@ static bool carry_written(Context *c, int32_t field, bool whole, bool clear)
 
 static bool carry_fast(Context *c, const IrFast *f)
 {
-    bool two = f->kind == FAST_STEPS || f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2;
+    bool two = fast_is_whole(f);
 
     return carry_written(c, f->t, two, !two && f->clear);
 }
@@ -232,8 +232,7 @@ static bool halves_stay(Context *c)
         if (insn->op == IR_fast) {
             const IrFast *f = &c->ir->fasts[insn->bits];
 
-            if ((f->kind == FAST_STEPS || f->kind == FAST_DOUBLES || f->kind == FAST_FUSED2) &&
-                (is_cleared(c, f->a) || is_cleared(c, f->b) || is_cleared(c, f->c))) {
+            if (fast_is_whole(f) && (is_cleared(c, f->a) || is_cleared(c, f->b) || is_cleared(c, f->c))) {
                 return false;
             }
         }

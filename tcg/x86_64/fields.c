@@ -122,8 +122,7 @@ static bool is_operand_soon(const Context *c, const IrInsn *insn)
             const IrFast *f = &c->ir->fasts[next->bits];
             int32_t field = insn->imm;
 
-            if (f->kind != FAST_STEPS && f->kind != FAST_DOUBLES && f->kind != FAST_FUSED2 && f->kind != FAST_FROM_INT && f->kind != FAST_WIDEN &&
-                (f->a == field || f->b == field || f->c == field)) {
+            if (fast_is_scalar(f) && (f->a == field || f->b == field || f->c == field)) {
                 return true;
             }
             if (f->t == field) {

@@ -12,24 +12,17 @@ static bool overlaps(int32_t field, int32_t other)
     return other >= 0 && (field ^ other) < 16;
 }
 
-/* What looks at doublewords, and writes one. */
-static bool is_scalar(const IrFast *f)
-{
-    return f->kind != FAST_STEPS && f->kind != FAST_DOUBLES && f->kind != FAST_FUSED2 && f->kind != FAST_FROM_INT &&
-           f->kind != FAST_WIDEN;
-}
-
 typedef enum Effect { NONE, REWRITES, LOOKS } Effect;
 
 static Effect effect_of_fast(const IrFast *f, int32_t field, bool whole)
 {
-    if (!is_scalar(f) && (overlaps(field, f->a) || overlaps(field, f->b) || overlaps(field, f->c))) {
+    if (!fast_is_scalar(f) && (overlaps(field, f->a) || overlaps(field, f->b) || overlaps(field, f->c))) {
         return LOOKS;
     }
     if (!overlaps(field, f->t)) {
         return NONE;
     }
-    return f->t == field && (is_scalar(f) || f->kind == FAST_FROM_INT || f->kind == FAST_WIDEN) && (!whole || f->clear) ? REWRITES : LOOKS;
+    return f->t == field && (fast_is_scalar(f) || f->kind == FAST_FROM_INT || f->kind == FAST_WIDEN) && (!whole || f->clear) ? REWRITES : LOOKS;
 }
 
 /* Both halves of a whole vector must be put by neighbours. */
