@@ -1,14 +1,13 @@
 /* RAM blocks: host memory, page flags and the dirty log. */
 #include "core/memory-internal.h"
 
-#include "util/bits.h"
+#include "util/huge-pages.h"
 #include "util/error.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE   (2u << 20)
 #define CLEAN_FLAGS (PAGE_CLEAN_DISPLAY | PAGE_CLEAN_MIGRATION)
 
 static GPtrArray *blocks;
@@ -20,31 +19,6 @@ static void *clean_opaque;
 static LogSyncFn *log_sync_fn;
 static void *log_sync_opaque;
 
-/*
- * At a 2 MiB boundary, for the host's huge pages: a fault for each 512 of the guest's, and fewer misses in the host's TLB. Private,
- * since few hosts give huge pages to shared memory.
- */
-static void *map_aligned(uint64_t size)
-{
-    uint64_t align = size >= HUGE_PAGE ? HUGE_PAGE : GUEST_PAGE_SIZE;
-    uint8_t *reserved = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    uint8_t *start, *end;
-
-    if (reserved == MAP_FAILED) {
-        return NULL;
-    }
-    start = (uint8_t *)(uintptr_t)round_up((uintptr_t)reserved, align);
-    end = start + size;
-    if (start > reserved) {
-        munmap(reserved, start - reserved);
-    }
-    if (end < reserved + size + align) {
-        munmap(end, reserved + size + align - end);
-    }
-    return start;
-}
-
 RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
 {
     RamBlock *ram = g_new0(RamBlock, 1);
@@ -52,7 +26,7 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
 
     ram->name = g_strdup(name);
     ram->size = round_up(size, GUEST_PAGE_SIZE);
-    ram->host = map_aligned(ram->size);
+    ram->host = huge_pages_map(ram->size);
     if (ram->host) {
         ram->page_flags = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
         ram->page_stores = g_try_malloc0(ram->size >> GUEST_PAGE_BITS);
@@ -69,9 +43,6 @@ RamBlock *ram_block_new(const char *name, uint64_t size, GError **error)
         g_free(ram->name);
         g_free(ram);
         return NULL;
-    }
-    if (ram->size >= HUGE_PAGE) {
-        madvise(ram->host, ram->size, MADV_HUGEPAGE); /* a wish */
     }
     madvise(ram->host, ram->size, MADV_DONTDUMP);
     if (!blocks) {

@@ -5,7 +5,7 @@
  * gets here with guest vectors in the host's registers.
  */
 #include "accel/tcg/internal.h"
-#include "util/bits.h"
+#include "util/huge-pages.h"
 
 #include <sys/mman.h>
 
@@ -31,11 +31,9 @@ void *map_zeroed(size_t size)
 
 void *map_zeroed_huge(size_t size)
 {
-    enum { HUGE_PAGE = 2 * 1024 * 1024 };
-    uint8_t *p = map_zeroed(round_up(size, HUGE_PAGE) + HUGE_PAGE);
+    void *p = huge_pages_map(round_up(size, HUGE_PAGE));
 
-    p = (uint8_t *)round_up((uintptr_t)p, HUGE_PAGE);
-    madvise(p, round_up(size, HUGE_PAGE), MADV_HUGEPAGE); /* a wish */
+    g_assert(p);
     return p;
 }
 

@@ -15,10 +15,10 @@
 #include "hw/nvram/fw_cfg.h"
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/huge-pages.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,7 +44,6 @@ enum { OLD_CMDLINE_MAGIC = 0xa33f, LOADER_ID = 0xb0, SETUP_SECTS_OLD = 4 };
  */
 static bool read_large(const char *path, char **data, gsize *size)
 {
-    enum { HUGE_PAGE = 2 * MIB };
     struct stat st;
     int fd = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *room = NULL;

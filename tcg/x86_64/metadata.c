@@ -2,13 +2,11 @@
  * What is known of translated blocks, in memory of their region: taken without a search, near to what was made before and after,
  * and given back with the region at once. It is in huge pages if the host has some.
  */
-#include <sys/mman.h>
-
 #include "backend.h"
 #include "tcg/region.h"
-#include "util/bits.h"
+#include "util/huge-pages.h"
 
-enum { MAX_REGIONS = 16, HUGE_PAGE = 2 * 1024 * 1024 };
+enum { MAX_REGIONS = 16 };
 
 /* Blocks' records take as much as their code or somewhat more; what is not touched takes no memory. */
 static struct {
@@ -31,12 +29,8 @@ static size_t capacity(void)
 static uint8_t *memory_of(unsigned region)
 {
     if (!region_memory[region].start) {
-        uint8_t *p = mmap(NULL, capacity() + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        g_assert(p != MAP_FAILED);
-        p = (uint8_t *)round_up((uintptr_t)p, HUGE_PAGE);
-        madvise(p, capacity(), MADV_HUGEPAGE);
-        region_memory[region].start = p;
+        region_memory[region].start = huge_pages_map(capacity());
+        g_assert(region_memory[region].start);
     }
     return region_memory[region].start;
 }
