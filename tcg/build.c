@@ -2,6 +2,7 @@
 #include "tcg/ir.h"
 
 #include "ir_private.h"
+#include "tcg/raw.h"
 
 #define NONE ((IrVal){0})
 
@@ -435,9 +436,7 @@ void ir_fence(IrBlock *ir, IrFence kind)
 
 IrValFlags ir_raw(IrBlock *ir, const IrRaw *raw, IrVal addr, int64_t disp, IrVal gpr, bool flags)
 {
-    bool has_out = raw->reg_role == RAW_GPR_OUT || raw->reg_role == RAW_GPR_INOUT ||
-                   raw->rm_role == RAW_GPR_OUT || raw->rm_role == RAW_GPR_INOUT ||
-                   raw->rm_role == RAW_AX_OUT;
+    bool has_out = ir_raw_has_output(raw);
     IrVal out = ir_new_value(ir, has_out ? raw->gpr_type : IR_VOID);
     IrVal flags_out = ir_new_value(ir, flags ? IR_FLAGS : IR_VOID);
     IrInsn *insn;

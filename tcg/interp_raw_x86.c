@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "interp_private.h"
+#include "tcg/raw.h"
 
 #define STUB_SIZE  512
 #define STUB_COUNT 1024
@@ -131,6 +132,7 @@ static void emit_stub(Code *c, const IrRaw *raw)
         0x48, 0x0f, 0xae, 0x01, /* fxsave64 [rcx] */
     };
     static const uint8_t vzeroupper[] = {0xc5, 0xf8, 0x77}, ret = 0xc3;
+    static const uint8_t save_rcx[] = {0x48, 0x89, 0xc8}, swap_rcx[] = {0x48, 0x91}; /* mov rax, rcx; xchg rax, rcx */
     static const uint8_t store_status[] = {0xdd, 0x7e, 0x10}; /* fnstsw [rsi + 16] */
 
     if (raw->vex) {
@@ -139,6 +141,10 @@ static void emit_stub(Code *c, const IrRaw *raw)
     emit(c, enter, sizeof(enter));
     if (raw->rm_role == RAW_AX_OUT) {
         emit(c, store_status, sizeof(store_status));
+    } else if (ir_raw_writes_cx(raw)) {
+        emit(c, save_rcx, sizeof(save_rcx));
+        emit_insn(c, raw);
+        emit(c, swap_rcx, sizeof(swap_rcx));
     } else {
         emit_insn(c, raw);
     }

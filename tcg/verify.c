@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "ir_private.h"
+#include "tcg/raw.h"
 
 typedef struct Check {
     const IrBlock *ir;
@@ -181,22 +182,20 @@ static bool check_raw(Check *c, const IrInsn *insn)
 {
     unsigned index = insn->bits & ~IRB_FLAGS;
     const IrRaw *raw = &c->ir->raws[index];
-    bool in, out;
+    bool in;
 
     if (index >= c->ir->n_raws) {
         return fail(c, "no such raw instruction");
     }
     in = raw->reg_role == RAW_GPR_IN || raw->reg_role == RAW_GPR_INOUT ||
          raw->rm_role == RAW_GPR_IN || raw->rm_role == RAW_GPR_INOUT;
-    out = raw->reg_role == RAW_GPR_OUT || raw->reg_role == RAW_GPR_INOUT || raw->rm_role == RAW_GPR_OUT ||
-          raw->rm_role == RAW_GPR_INOUT || raw->rm_role == RAW_AX_OUT;
     if (raw->rm_role == RAW_MEM && (raw->mem_size == 0 || raw->mem_size > 512)) {
         return fail(c, "memory operand of %u bytes", raw->mem_size);
     }
     return (raw->rm_role != RAW_MEM || check_input(c, 0, IR_I32)) &&
            (!in || check_input(c, 1, raw->gpr_type)) &&
            (!raw->flags_in || check_input(c, 1, IR_FLAGS)) &&
-           define(c, insn->out, out ? raw->gpr_type : IR_VOID) &&
+           define(c, insn->out, ir_raw_has_output(raw) ? raw->gpr_type : IR_VOID) &&
            define(c, insn->out + 1, insn->bits & IRB_FLAGS ? IR_FLAGS : c->ir->value_type[insn->out + 1]);
 }
 

@@ -1,6 +1,6 @@
 /*
- * PCMPESTRM, PCMPESTRI, PCMPISTRM, PCMPISTRI in C: they have implicit operands in general registers,
- * and code that uses them in earnest is rare.
+ * PCMPESTRM and PCMPESTRI in C: their lengths are in general registers, and code that uses them is rare. (PCMPISTRM and
+ * PCMPISTRI are the host's own.)
  *
  * SDM volume 2, 4.1.
  */
@@ -8,7 +8,7 @@
 
 enum { EQUAL_ANY, RANGES, EQUAL_EACH, EQUAL_ORDERED };
 enum { IMM_WORDS = 1, IMM_SIGNED = 2, IMM_NEGATE = 0x10, IMM_MASKED = 0x20, IMM_LAST_OR_WIDE = 0x40 };
-enum { OPCODE_INDEX = 1, OPCODE_IMPLICIT = 2 }; /* of 60-63 */
+enum { OPCODE_INDEX = 1 }; /* of 60-61 */
 
 static int element(const uint8_t *v, unsigned i, unsigned imm)
 {
@@ -25,16 +25,6 @@ static unsigned explicit_length(uint64_t reg, bool wide, unsigned n)
     int64_t length = wide ? (int64_t)reg : (int32_t)reg;
 
     return length > (int)n || length < -(int)n ? n : ABS(length);
-}
-
-static unsigned implicit_length(const uint8_t *v, unsigned n, unsigned imm)
-{
-    unsigned length = 0;
-
-    while (length < n && element(v, length, imm) != 0) {
-        length++;
-    }
-    return length;
 }
 
 /* Bit i: what the aggregation says of element i of b. */
@@ -91,13 +81,14 @@ static void put_mask(uint8_t *out, unsigned bits, unsigned n, unsigned imm)
  * (opcode | imm << 8 | reg << 16 | rm << 20 | is_mem << 24 | REX.W << 25 | VEX << 26, memory low, high): EFLAGS
  * in the low half, ECX in the high half. The mask forms write xmm0, with VEX its upper half too.
  */
-uint64_t helper_fp_pcmpstr(X86State *s, uint64_t operands, uint64_t low, uint64_t high, uint64_t d)
+uint64_t helper_fp_pcmpestr(X86State *s, uint64_t operands, uint64_t low, uint64_t high, uint64_t d)
 {
     FxImage *fx = fx_image(s);
     unsigned imm = operands >> 8 & 0xff, n = imm & IMM_WORDS ? 8 : 16, all = (1u << n) - 1;
     bool wide = operands >> 25 & 1;
     const uint8_t *a = fx->xmm[operands >> 16 & 15];
-    unsigned a_length, b_length, bits, index, flags;
+    unsigned a_length = explicit_length(s->reg[R_AX], wide, n), b_length = explicit_length(s->reg[R_DX], wide, n);
+    unsigned bits, index, flags;
     uint8_t b[16];
 
     if (operands >> 24 & 1) {
@@ -105,13 +96,6 @@ uint64_t helper_fp_pcmpstr(X86State *s, uint64_t operands, uint64_t low, uint64_
         memcpy(b + 8, &high, 8);
     } else {
         memcpy(b, fx->xmm[operands >> 20 & 15], 16);
-    }
-    if (operands & OPCODE_IMPLICIT) {
-        a_length = implicit_length(a, n, imm);
-        b_length = implicit_length(b, n, imm);
-    } else {
-        a_length = explicit_length(s->reg[R_AX], wide, n);
-        b_length = explicit_length(s->reg[R_DX], wide, n);
     }
 
     bits = aggregate(a, a_length, b, b_length, n, imm);

@@ -61,10 +61,18 @@ const FpRow *x86_fp_row(unsigned map, unsigned prefix, unsigned opcode);
 
 /* fp_translate.c: one instruction as a host instruction. vex: 0, or VEX.128 (1) or VEX.256 (2); w: REX.W or VEX.W. */
 void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsigned vex, bool w);
-/* Those that need a helper: maskmovq and its like, pcmpXstrX, ldmxcsr or stmxcsr. */
+/* Those that need a helper: maskmovq and its like, pcmpestrX, ldmxcsr or stmxcsr. */
 void x86_translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row);
-void x86_translate_pcmpstr(X86Translator *tr, X86Insn *in);
+void x86_translate_pcmpestr(X86Translator *tr, X86Insn *in);
 void x86_translate_mxcsr(X86Translator *tr, X86Insn *in, bool load);
+
+/* Whether the lengths are operands, in general registers that the host has for other things. */
+static inline bool x86_is_explicit_string(const FpRow *row)
+{
+    enum { IMPLICIT = 2 };
+
+    return row->flags & FPF_STRING && !(row->opcode & IMPLICIT);
+}
 
 /* A pending x87 exception comes before a fault of the memory operand: where a segment's limit is checked in translated
  * code, this goes first. (Page faults: faulting.c.) */

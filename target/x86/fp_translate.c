@@ -7,6 +7,7 @@
 #include "target/x86/fp_state.h"
 #include "target/x86/fp_table.h"
 #include "target/x86/insns.h"
+#include "tcg/raw.h"
 
 /* The prefix that is part of the opcode: F2 and F3 win over 66. */
 static unsigned mandatory_prefix(const X86Insn *in)
@@ -38,7 +39,7 @@ void x86_translate_maskmov(X86Translator *tr, X86Insn *in, const FpRow *row)
     ir_call(tr->ir, HELPER_fp_maskmov, addr, ir_const(tr->ir, IR_I64, operands), (IrVal){0}, (IrVal){0});
 }
 
-void x86_translate_pcmpstr(X86Translator *tr, X86Insn *in)
+void x86_translate_pcmpestr(X86Translator *tr, X86Insn *in)
 {
     IrBlock *ir = tr->ir;
     IrVal low = ir_const(ir, IR_I64, 0), high = low, result;
@@ -52,7 +53,7 @@ void x86_translate_pcmpstr(X86Translator *tr, X86Insn *in)
         low = ir_load(ir, IR_I64, addr, disp, 0);
         high = ir_load(ir, IR_I64, addr, disp + 8, 0);
     }
-    result = ir_call(ir, HELPER_fp_pcmpstr, ir_const(ir, IR_I64, operands), low, high, (IrVal){0});
+    result = ir_call(ir, HELPER_fp_pcmpestr, ir_const(ir, IR_I64, operands), low, high, (IrVal){0});
     if (in->opcode & 1) {
         IrVal index = ir_op2(ir, IR_shr, IR_I64, result, ir_const(ir, IR_I8, 32));
 
@@ -143,7 +144,9 @@ void x86_translate_fp_row(X86Translator *tr, X86Insn *in, const FpRow *row, unsi
         gpr = x86_gpr_get(tr, in, raw.gpr_type, in->rm);
     }
     result = ir_raw(tr->ir, &raw, addr, disp, gpr, row->flags & FPF_EFLAGS);
-    if (raw.reg_role == RAW_GPR_OUT) {
+    if (ir_raw_writes_cx(&raw)) {
+        x86_gpr_put(tr, in, IR_I32, R_CX, result.value);
+    } else if (raw.reg_role == RAW_GPR_OUT) {
         x86_gpr_put(tr, in, raw.gpr_type, in->reg, result.value);
     } else if (raw.rm_role == RAW_GPR_OUT) {
         x86_gpr_put(tr, in, raw.gpr_type, in->rm, result.value);
@@ -198,8 +201,8 @@ static bool translate_vector(X86Translator *tr, X86Insn *in)
         x86_raise_now(tr, EXC_NM);
     } else if (row->flags & FPF_MASKMOV) {
         x86_translate_maskmov(tr, in, row);
-    } else if (row->flags & FPF_STRING) {
-        x86_translate_pcmpstr(tr, in);
+    } else if (x86_is_explicit_string(row)) {
+        x86_translate_pcmpestr(tr, in);
     } else if (row->feature == FEAT_sha_ni && !x86_host_has_sha()) {
         translate_sha(tr, in);
     } else {

@@ -126,8 +126,8 @@ bool x86_translate_vex(X86Translator *tr, X86Insn *in)
         x86_translate_maskmov(tr, in, &plain);
     } else if (l256 && row->feature256 != row->feature && (row->feature256 == FEAT_vaes || row->feature256 == FEAT_vpclmulqdq)) {
         translate_crypt(tr, in);
-    } else if (row->flags & FPF_STRING) {
-        x86_translate_pcmpstr(tr, in);
+    } else if (x86_is_explicit_string(&plain)) {
+        x86_translate_pcmpestr(tr, in);
     } else if (row->flags & FPF_MXCSR) {
         x86_translate_mxcsr(tr, in, (in->reg & 7) == 2);
     } else if (row->rm == FP_NONE) {

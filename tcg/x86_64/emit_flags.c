@@ -5,6 +5,7 @@
  * one condition is ever read are kept as that instead, by SETcc. POPF, which is slow, is for the rest.
  */
 #include "backend.h"
+#include "tcg/raw.h"
 
 static void push_flags(Context *c)
 {
@@ -163,12 +164,17 @@ static void image_of_raw(Context *c, uint32_t id, int out)
     }
 }
 
+static bool leaves_of_clear(const Context *c, const IrInsn *def)
+{
+    return def->op == IR_raw && !ir_raw_is_string(&c->ir->raws[def->bits & ~IRB_FLAGS]);
+}
+
 void emit_flags_image(Context *c, const IrInsn *insn)
 {
     uint32_t id = insn->in[0];
     int out = out_reg(c, insn->out, 0, 0, 0, false);
 
-    if (c->flags_now == id && c->ir->insns[c->ir->value_def[id]].op == IR_raw) {
+    if (c->flags_now == id && leaves_of_clear(c, &c->ir->insns[c->ir->value_def[id]])) {
         image_of_raw(c, id, out);
         value_set_reg(c, insn->out, out, true);
         return;

@@ -19,6 +19,7 @@
  * test for loaded FP state is not needed again, and with no alignment that the first one does not have.
  */
 #include "backend.h"
+#include "tcg/raw.h"
 #include "util/bits.h"
 
 enum { MAX_SPAN = 256, MAX_SPAN_BEHIND_EXIT = 128, MAX_MEMBERS = 16, NEAR = 96, MAX_DEPTH = 24 };
@@ -41,7 +42,7 @@ static bool is_fp(const IrInsn *insn, const IrRaw *raw, bool has_memory)
 {
     RawRole registers = raw->x87 && raw->reg_role == RAW_DIGIT ? RAW_ST : raw->reg_role;
 
-    return !raw->flags_in && !ir_insn_defines_flags(insn) &&
+    return !raw->flags_in && !ir_insn_defines_flags(insn) && !ir_raw_writes_cx(raw) &&
            (registers == RAW_XMM || registers == RAW_ST || (registers == RAW_MMX && raw->x87)) &&
            raw->rm_role == (has_memory ? RAW_MEM : registers);
 }

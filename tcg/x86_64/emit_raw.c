@@ -3,6 +3,7 @@
  * address and general registers replaced.
  */
 #include "backend.h"
+#include "tcg/raw.h"
 
 void need_fp(Context *c, unsigned level)
 {
@@ -62,6 +63,26 @@ void raw_encode(Context *c, const IrRaw *raw, int gpr, Mem mem)
     }
 }
 
+/*
+ * An instruction whose output the host leaves in RCX, where a guest's register is: that is kept in the output's register
+ * meanwhile, and both change places behind it. None of this changes flags.
+ */
+static void keep_cx(Context *c, const IrRaw *raw, int gpr)
+{
+    if (ir_raw_writes_cx(raw) && gpr != RCX) {
+        asm_mov_rr(&c->a, 8, gpr, RCX);
+    }
+}
+
+static void take_cx(Context *c, const IrRaw *raw, int gpr)
+{
+    enum { XCHG = 0x87 };
+
+    if (ir_raw_writes_cx(raw) && gpr != RCX) {
+        asm_op(&c->a, XCHG, 8, gpr, rm_reg(RCX));
+    }
+}
+
 /* fnstsw ax, to another register. */
 static void emit_status_word(Context *c, const IrInsn *insn)
 {
@@ -95,7 +116,7 @@ static int general_operand(Context *c, const IrInsn *insn, const IrRaw *raw)
         if (c->values[insn->in[1]].reg != NO_REG) {
             unlock_reg(c, c->values[insn->in[1]].reg);
         }
-    } else if (has_role(raw, RAW_GPR_OUT)) {
+    } else if (has_role(raw, RAW_GPR_OUT) || ir_raw_writes_cx(raw)) {
         uint32_t addr = raw->rm_role == RAW_MEM ? insn->in[0] : 0;
 
         gpr = out_reg(c, insn->out, 0, addr, 0, true);
@@ -142,17 +163,19 @@ void emit_raw(Context *c, const IrInsn *insn)
     if (raw->flags_in) {
         need_flags(c, insn->in[1]);
     }
+    keep_cx(c, raw, gpr);
     if (raw->may_fault || is_mem) {
         fault_record(c, asm_offset(&c->a) + 1, c->pc, stub ? stub->snapshot : snapshot_take(c, UINT64_MAX));
     }
     raw_encode(c, raw, gpr, mem);
+    take_cx(c, raw, gpr);
     if (stub) {
         end_access(c, stub);
     }
     if (flags_wanted(c, insn)) {
         define_flags(c, insn);
     }
-    if (has_role(raw, RAW_GPR_OUT) || has_role(raw, RAW_GPR_INOUT)) {
+    if (has_role(raw, RAW_GPR_OUT) || has_role(raw, RAW_GPR_INOUT) || ir_raw_writes_cx(raw)) {
         value_set_reg(c, insn->out, gpr, raw->gpr_type == IR_I32);
     }
 }
@@ -212,8 +235,10 @@ void raw_through_buffer(Context *c, const IrRaw *raw, int gpr, uint64_t pc, Snap
     if (raw->mem_read) {
         call_with_record(c, THUNK_LOAD_BYTES, pc, snapshot);
     }
+    keep_cx(c, raw, gpr);
     fault_record(c, asm_offset(&c->a) + 1, pc, snapshot);
     raw_encode(c, &usual, gpr, mem_state(AREA_BOUNCE));
+    take_cx(c, raw, gpr);
     if (raw->mem_write) {
         uint32_t skip = raw->x87 && raw->may_fault ? skip_if_nothing_stored(c) : 0;
 
