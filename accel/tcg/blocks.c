@@ -6,6 +6,7 @@
  * address: shadow RAM and flash change what an address means without a store.
  */
 #include "accel/tcg/internal.h"
+#include "util/bits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,9 @@ typedef struct RegionIndex {
     const uint8_t *base;  /* the first block's code */
     _Atomic uint32_t n;
 } RegionIndex;
+
+/* The host's pages for so many blocks more are there at once, which costs less than a fault for each. */
+#define INDEX_AHEAD 4096u
 
 static RegionIndex *regions;
 static unsigned n_regions;
@@ -539,7 +543,7 @@ void code_block_register_code(Block *block)
 
         tcg_code_usage(&used, &size);
         n_regions = tcg_region_count();
-        region_capacity = size / n_regions / 16 + 1;
+        region_capacity = round_up(size / n_regions / 16 + 1, INDEX_AHEAD);
         regions = g_new0(RegionIndex, n_regions);
         for (unsigned i = 0; i < n_regions; i++) {
             regions[i].blocks = map_zeroed(region_capacity * sizeof(*regions[i].blocks));
@@ -553,6 +557,11 @@ void code_block_register_code(Block *block)
     g_assert(n == 0 || index->blocks[n - 1]->code < block->code->code);
     if (n == 0) {
         index->base = block->code->code;
+    }
+    if (n % INDEX_AHEAD == 0) {
+        touch_pages(&index->blocks[n], INDEX_AHEAD * sizeof(*index->blocks));
+        touch_pages(&index->starts[0][n], INDEX_AHEAD * sizeof(*index->starts[0]));
+        touch_pages(&index->starts[1][n], INDEX_AHEAD * sizeof(*index->starts[1]));
     }
     index->blocks[n] = block->code;
     index->starts[0][n] = block->code->code - index->base;
@@ -634,9 +643,7 @@ static void forget_jumps_of(SpaceTables *tables)
         JumpCache *jumps = &tables->jumps[i];
 
         jumps_clear(jumps, false);
-        if (jumps->blocks) {
-            zero_pages(jumps->blocks, jumps->size * sizeof(*jumps->blocks));
-        }
+        jumps_forget_blocks(jumps);
     }
 }
 
@@ -669,6 +676,9 @@ void blocks_evict(unsigned region)
     RegionIndex *index = &regions[region];
     uint32_t n = regions ? index->n : 0;
 
+    if (n == 0) {
+        return; /* not used yet: nobody knows anything of it */
+    }
     for (uint32_t i = 0; i < n; i++) {
         Block *block = index->blocks[i]->engine;
 

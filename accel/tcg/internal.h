@@ -49,6 +49,7 @@ typedef struct PageSets {
     uint64_t generation;
     uint32_t next_way;
     uint32_t n_entries; /* of this generation; all of entries if that is over */
+    uint32_t touched;   /* of entries, where the host has pages */
     PageEntry *entries;
     uint64_t (*marks)[PAGES_WAYS]; /* of the sets' entries, on one cache line: most that are looked for are not there */
     uint32_t (*places)[PAGES_WAYS]; /* of them in entries, with the low half of their generation above */
@@ -505,6 +506,7 @@ void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_
 /* jumps.c, general registers only. */
 void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared); /* a power of two of places, empty */
 void jumps_clear(JumpCache *jumps, bool keep_global);
+void jumps_forget_blocks(JumpCache *jumps); /* that are about to be freed; it is empty */
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
 void jumps_drop_page(JumpCache *jumps, uint64_t addr);
 

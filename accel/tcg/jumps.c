@@ -95,10 +95,22 @@ void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared)
     jumps->blocks = (Block **)(base + size * sizeof(JumpCacheEntry));
     jumps->listed = base + size * (sizeof(JumpCacheEntry) + sizeof(Block *));
     jumps->filled = (JumpList *)(jumps->listed + size);
-    if (bytes <= SMALL) {
-        touch_pages(base, bytes);
+    if (!huge) {
+        touch_pages(base, bytes); /* most of it, sooner or later: programs are all over the low 16 bits of the pc */
     }
     clear_entry(jumps, 0);
+}
+
+/* So that none of them is remembered. */
+void jumps_forget_blocks(JumpCache *jumps)
+{
+    size_t bytes = jumps->size * sizeof(*jumps->blocks);
+
+    if (jumps->blocks && jumps->huge) {
+        fill_words(jumps->blocks, 0, bytes / 8);
+    } else if (jumps->blocks) {
+        zero_pages(jumps->blocks, bytes);
+    }
 }
 
 /* Two branch targets of a loop may share a place: the old one moves to its second. */

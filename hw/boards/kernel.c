@@ -38,22 +38,39 @@ enum { OLD_CMDLINE_MAGIC = 0xa33f, LOADER_ID = 0xb0, SETUP_SECTS_OLD = 4 };
 #define OLD_INITRD_MAX  0x37ffffff
 #define LOW_TABLES_ROOM MIB /* the BIOS keeps tables at the end of memory */
 
+/* Memory whose pages are there: huge ones, one for each 512, or all at once, as a fault for each takes longer. */
+static void *map_room(size_t size)
+{
+    size_t align = size >= HUGE_PAGE ? HUGE_PAGE : 4096;
+    void *room = NULL;
+
+    if (posix_memalign(&room, align, round_up(size, align)) != 0) {
+        return NULL;
+    }
+    if (align == HUGE_PAGE) {
+        madvise(room, round_up(size, align), MADV_HUGEPAGE); /* a wish */
+    } else {
+#ifdef MADV_POPULATE_WRITE
+        (void)!madvise(room, round_up(size, align), MADV_POPULATE_WRITE); /* older kernels do not know it */
+#endif
+    }
+    return room;
+}
+
 /*
- * A large file as one of huge pages, which takes a fault for each 512 pages of it. False, without a word, if that is not
- * to be; `data` is freed like GLib's. A pipe is not even opened: whoever writes into it would find its reader gone.
+ * A large file in one go. False, without a word, if that is not to be; `data` is freed like GLib's. A pipe is not even opened: whoever writes into it would find its reader gone.
  */
 static bool read_large(const char *path, char **data, gsize *size)
 {
+    enum { LARGE = 64 * 1024 };
     struct stat st;
     int fd = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *room = NULL;
     gsize n = 0;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= HUGE_PAGE &&
-        posix_memalign(&room, HUGE_PAGE, round_up(st.st_size, HUGE_PAGE)) == 0) {
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= LARGE && (room = map_room(st.st_size))) {
         ssize_t got = 1;
 
-        madvise(room, round_up(st.st_size, HUGE_PAGE), MADV_HUGEPAGE); /* a wish */
         while (n < (gsize)st.st_size && got > 0) {
             got = read(fd, (char *)room + n, st.st_size - n);
             n += MAX(got, 0);

@@ -75,6 +75,7 @@ static void populate(unsigned part, uint64_t offset)
 
         *populated = MIN(start + AHEAD, buffer.size);
         (void)!madvise(buffer.write + start, *populated - start, MADV_POPULATE_WRITE); /* older kernels do not know it */
+        (void)!madvise((void *)(buffer.exec + start), *populated - start, MADV_POPULATE_READ);
     }
 #endif
 }
