@@ -9,6 +9,7 @@
 #define SLICE_TIME (NS_PER_MS / 2)
 #define MOVE_CHUNK 4096
 #define COPY_COST  64 /* instructions that a chunk of a memory move counts for */
+#define CLOCK_COST 32 /* instructions after which the clock is looked at: what they reach may be a device that takes its time */
 
 /* Fetches of both kinds see memory as the bus does: RAM, script RAM, the chip's own registers. */
 static uint32_t fetch(Lsi *l, uint32_t address)
@@ -123,6 +124,7 @@ static bool go_on_moving(Lsi *l)
         }
         lsi_put(l, DBC, (lsi_get(l, DBC) & 0xff000000) | (left - n));
         lsi_put(l, DNAD, address + n);
+        l->spent += n >> 10;
         if (l->s.wait != WAIT_NOTHING) { /* the target left, with an interrupt */
             l->s.moving = false;
         }
@@ -404,14 +406,22 @@ static bool step(Lsi *l)
 
 void lsi_run(Lsi *l)
 {
+    int64_t start = clock_now(CLOCK_GUEST);
+    bool late = false;
+
     if (l->running) {
         return;
     }
     l->running = true;
-    for (int i = 0; l->s.wait == WAIT_NOTHING && step(l); i += l->s.copying ? COPY_COST : 1) {
+    l->spent = 0;
+    for (unsigned looked = 0; l->s.wait == WAIT_NOTHING && step(l); l->spent += l->s.copying ? COPY_COST : 1) {
+        if (l->spent - looked >= CLOCK_COST) {
+            looked = l->spent;
+            late = clock_now(CLOCK_GUEST) - start > SLICE_TIME;
+        }
         if (l->s.wait == WAIT_NOTHING && (l->s.reg[DCNTL] & DCNTL_SSM) && !l->s.copying) {
             lsi_dma_interrupt(l, DSTAT_SSI);
-        } else if (l->s.wait == WAIT_NOTHING && i >= SLICE) {
+        } else if (l->s.wait == WAIT_NOTHING && (late || l->spent >= SLICE)) {
             l->s.wait = WAIT_SLICE;
             timer_set(l->slice, clock_now(CLOCK_GUEST) + SLICE_TIME);
         }

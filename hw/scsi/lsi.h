@@ -80,6 +80,7 @@ typedef struct Lsi {
     uint8_t *data; /* of the request, now on its way */
     uint32_t data_left;
     bool running;  /* SCRIPTS, on the stack */
+    unsigned spent; /* instructions in a row, or what costs as much */
 } Lsi;
 
 static inline uint32_t lsi_get(const Lsi *l, unsigned reg)

@@ -58,6 +58,7 @@ uint32_t ehci_run_itd(Ehci *e, uint32_t at)
 
     read_words(e, at, w, 16);
     usb = ehci_find_device(e, w[9] & 0x7f);
+    e->budget -= EHCI_VISIT;
     for (int n = 0; n < MICROFRAMES; n++) {
         uint32_t t = w[1 + n];
         unsigned size = MIN(t >> 16 & 0xfff, MAX_ITD_DATA), page = MIN(t >> 12 & 7, 6), offset = t & 0xfff;
@@ -71,6 +72,7 @@ uint32_t ehci_run_itd(Ehci *e, uint32_t at)
             copy(e, w[9 + page], w[9 + MIN(page + 1, 6)], offset, size, false);
         }
         result = move(usb, e, in, w[9] >> 8 & 15, size);
+        e->budget -= EHCI_VISIT + size;
         e->moved = true;
         t &= ~(uint32_t)ITD_ACTIVE;
         if (result < 0) {
@@ -95,6 +97,7 @@ uint32_t ehci_run_sitd(Ehci *e, uint32_t at)
 
     read_words(e, at, w, 7);
     status = w[3];
+    e->budget -= EHCI_VISIT;
     if (!(status & SITD_ACTIVE)) {
         return w[0];
     }
@@ -105,6 +108,7 @@ uint32_t ehci_run_sitd(Ehci *e, uint32_t at)
     }
     result = move(ehci_find_device(e, w[1] & 0x7f), e, in, w[1] >> 8 & 15, size);
     e->moved = true;
+    e->budget -= EHCI_VISIT + size;
     status &= ~(uint32_t)SITD_ACTIVE;
     if (result < 0) {
         status |= result == USB_BABBLE ? SITD_BABBLE : SITD_XACT;

@@ -17,7 +17,7 @@ enum { QTD_NEXT, QTD_ALT, QTD_TOKEN, QTD_BUFFER };
 #define PAGES          5
 #define MAX_VISITS     1024 /* queue heads in one pass, more than a schedule can have */
 #define MAX_TRANSFERS  512  /* descriptors that one visit to a queue retires */
-#define PASS_BYTES     (4 << 20)
+#define MAX_SHARE      (EHCI_PASS / 4) /* of a pass' budget for one visit: others get their turn */
 
 /* A queue head as it lies in memory: 12 words, of which the controller writes the last 9. */
 typedef struct Qh {
@@ -159,6 +159,7 @@ static bool transfer(Ehci *e, Qh *qh, UsbDevice *usb)
             return false;
         }
         e->moved = true;
+        e->budget -= EHCI_VISIT + MAX(result, 0);
         if (result < 0) {
             retire(e, qh, TOKEN_HALTED | (result == USB_BABBLE      ? TOKEN_BABBLE
                                           : result == USB_NO_ANSWER ? TOKEN_XACT
@@ -190,14 +191,16 @@ static void run_queue(Ehci *e, uint32_t at, int limit, Qh *qh)
 {
     uint32_t words[12];
     UsbDevice *usb;
+    int floor = MAX(e->budget - MAX_SHARE, 0);
 
+    e->budget -= EHCI_VISIT;
     read_words(e, at, words, 12);
     *qh = (Qh){ .at = at, .link = words[0], .endpoint = words[1], .caps = words[2], .current = words[3] & ~31u };
     for (int i = 0; i < 8; i++) {
         qh->overlay[i] = words[4 + i];
     }
     usb = ehci_find_device(e, qh->endpoint & 0x7f);
-    while (limit-- > 0) {
+    while (limit-- > 0 && e->budget > floor) {
         if (!(qh->overlay[QTD_TOKEN] & TOKEN_ACTIVE)) {
             if (!fetch(e, qh)) {
                 return;
@@ -217,7 +220,8 @@ void ehci_run_async(Ehci *e)
     unsigned next_mark = 1;
     bool moved_before = e->moved, progress = false;
 
-    for (unsigned n = 0; n < MAX_VISITS; n++) {
+    e->budget = EHCI_PASS;
+    for (unsigned n = 0; n < MAX_VISITS && e->budget > 0; n++) {
         Qh qh;
 
         if (at == mark) {
@@ -249,7 +253,7 @@ void ehci_run_frame(Ehci *e, unsigned frame)
     uint32_t link;
 
     read_words(e, (e->s.periodic_list & ~0xfffu) + (frame & 1023) * 4, &link, 1);
-    for (int n = 0; n < MAX_VISITS && !(link & LINK_END); n++) {
+    for (int n = 0; n < MAX_VISITS && !(link & LINK_END) && e->budget > 0; n++) {
         uint32_t at = link & ~31u;
         Qh qh;
 
@@ -268,6 +272,7 @@ void ehci_run_frame(Ehci *e, unsigned frame)
             link = ehci_run_sitd(e, at);
             break;
         default: /* a node for spanning frames: its path is the normal one */
+            e->budget -= EHCI_VISIT;
             read_words(e, at, &link, 1);
             break;
         }

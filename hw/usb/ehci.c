@@ -119,6 +119,7 @@ static void run(void *opaque)
         s->frame_at += lost * FRAME_NS;
         due = MAX_BACKLOG;
     }
+    e->budget = EHCI_PASS; /* frames for which nothing is left of it go by without their lists */
     for (; due > 0; due--) {
         if (s->status & EHCI_STS_PERIODIC) {
             ehci_run_frame(e, s->frindex >> 3);

@@ -39,12 +39,16 @@ typedef struct Ehci {
     int ports_per_companion;
     Timer *timer;
     bool moved;      /* a schedule did more than collect NAKs */
+    int budget;      /* what this pass may still cost, in bytes: see ehci-schedule.c */
     uint32_t events; /* EHCI_STS_* of the schedules, for the end of the pass */
     uint8_t data[EHCI_MAX_QTD];
 } Ehci;
 
 /* The device of that address behind the ports that we own; NULL if none. */
 UsbDevice *ehci_find_device(Ehci *e, uint8_t address);
+/* Passes are bounded by a budget, whatever lies in memory. */
+#define EHCI_PASS    (1 << 20) /* bytes; no driver queues as much for a frame, and it is copied in a fraction of one */
+#define EHCI_VISIT   64        /* bytes that looking at a queue or a descriptor counts for */
 void ehci_run_async(Ehci *e);
 void ehci_run_frame(Ehci *e, unsigned frame); /* the periodic list's entry of that frame */
 /* Isochronous descriptors at an address: all that is active in this frame. Returns the link to the next. */

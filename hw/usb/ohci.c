@@ -36,6 +36,10 @@ enum { PORT_CONNECT = 1 << 0, PORT_ENABLE = 1 << 1, PORT_SUSPEND = 1 << 2, PORT_
 #define MAX_EDS     512 /* endpoint descriptors looked at in one list */
 #define MAX_TDS     64  /* retired of one endpoint at a visit */
 #define MAX_DATA    8192
+/* What the frames that are due may cost together, in bytes: far more than the wire carries, copied in a fraction of a frame. */
+#define PASS        (1 << 20)
+#define VISIT       64         /* that looking at a descriptor counts for */
+#define MAX_SHARE   (PASS / 4) /* for one visit to an endpoint: others get their turn */
 #define BUSY_FRAMES 32
 #define IDLE_BATCH  16
 
@@ -76,6 +80,7 @@ typedef struct Ohci {
     uint32_t firstport;
     Timer *timer;
     bool moved;
+    int budget; /* left of PASS */
     uint8_t data[MAX_DATA];
 } Ohci;
 
@@ -198,6 +203,7 @@ static bool run_general(Ohci *o, uint32_t ed[4], uint32_t at)
     UsbPid pid;
     int result;
 
+    o->budget -= VISIT;
     read_words(o, at, td, 4);
     pid = direction == 1 ? USB_OUT : direction == 2 ? USB_IN : pids[td[0] >> 19 & 3];
     size = MIN(bytes_left(td), MAX_DATA);
@@ -214,6 +220,7 @@ static bool run_general(Ohci *o, uint32_t ed[4], uint32_t at)
         return false;
     }
     o->moved = true;
+    o->budget -= MAX(result, 0);
     if (result < 0) {
         code = error_code(result);
     } else {
@@ -252,6 +259,7 @@ static bool run_isochronous(Ohci *o, uint32_t ed[4], uint32_t at)
     UsbDevice *usb;
     int result = 0;
 
+    o->budget -= VISIT;
     read_words(o, at, td, 8);
     count = td[0] >> 24 & 7;
     relative = o->s.frame - (uint16_t)td[0];
@@ -271,6 +279,7 @@ static bool run_isochronous(Ohci *o, uint32_t ed[4], uint32_t at)
                       : td[4 + (n + 1) / 2] >> ((n + 1) & 1 ? 16 : 0) & 0x1fff;
     size = next > offset ? MIN(next - offset, 1023) : 0;
     offset = offset & 0x1000 ? (td[3] & ~0xfffu) | (offset & 0xfff) : (td[1] & ~0xfffu) | offset;
+    o->budget -= size;
     if (!in) {
         copy(o, offset, td[3], size, false);
     }
@@ -297,16 +306,22 @@ static bool run_isochronous(Ohci *o, uint32_t ed[4], uint32_t at)
 
 /* ---- endpoint descriptors ---- */
 
+static bool has_work(const uint32_t ed[4])
+{
+    return !(ed[0] & ED_SKIP) && !(ed[2] & ED_HALTED) && (ed[2] & ~15u) != (ed[1] & ~15u);
+}
+
 /* Follows a list of endpoints; `limit` transfers of each. */
 static void run_list(Ohci *o, uint32_t at, int limit)
 {
-    for (int n = 0; n < MAX_EDS && at && operational(o); n++) {
+    for (int n = 0; n < MAX_EDS && at && operational(o) && o->budget > 0; n++) {
         uint32_t ed[4], head;
+        int floor = MAX(o->budget - MAX_SHARE, 0);
 
+        o->budget -= VISIT;
         read_words(o, at, ed, 4);
         head = ed[2];
-        for (int i = 0; i < limit && !(ed[0] & ED_SKIP) && !(ed[2] & ED_HALTED) && (ed[2] & ~15u) != (ed[1] & ~15u);
-             i++) {
+        for (int i = 0; i < limit && o->budget > floor && has_work(ed); i++) {
             bool goes_on = ed[0] & ED_ISOCHRONOUS ? run_isochronous(o, ed, ed[2] & ~15u)
                                                   : run_general(o, ed, ed[2] & ~15u);
 
@@ -336,8 +351,12 @@ static void run_filled(Ohci *o, unsigned enabled, unsigned filled, uint32_t head
         for (int n = 0; n < MAX_EDS && at && !waits; n++) {
             uint32_t ed[4];
 
+            if (o->budget <= 0) {
+                return; /* not all was looked at */
+            }
+            o->budget -= VISIT;
             read_words(o, at, ed, 4);
-            waits = !(ed[0] & ED_SKIP) && !(ed[2] & ED_HALTED) && (ed[2] & ~15u) != (ed[1] & ~15u);
+            waits = has_work(ed);
             at = ed[3] & ~15u;
         }
         if (!waits) {
@@ -403,6 +422,7 @@ static void run_frames(void *opaque)
         s->frame_at += lost * FRAME_NS;
         due = MAX_BACKLOG;
     }
+    o->budget = PASS; /* frames for which nothing is left of it go by without their lists */
     for (; due > 0 && operational(o); due--) {
         o->moved = false;
         run_frame(o);

@@ -24,6 +24,7 @@ enum { TD_STALLED = 1 << 22, TD_BUFFER = 1 << 21, TD_BABBLE = 1 << 20, TD_NAK = 
 #define FRAME_NS    NS_PER_MS
 #define MAX_TD_DATA 1280
 #define MAX_VISITS  4096 /* links followed in one frame, which real hardware could not reach */
+#define ALL_VISITS  8192 /* and in all frames that are due together */
 /* More than the wire could carry: a frame ends when nothing is left to do, or here. */
 #define FRAME_BYTES (16 * MAX_TD_DATA)
 #define MAX_BACKLOG 64   /* frames that are caught up with after a pause of the host */
@@ -56,6 +57,7 @@ typedef struct Uhci {
     Timer *timer;
     bool progress; /* in this pass through the frame's queues */
     int budget;    /* bytes left in this frame */
+    int visits;    /* left of ALL_VISITS */
     uint8_t causes;
 } Uhci;
 
@@ -206,10 +208,11 @@ static uint32_t read_link(Uhci *u, uint32_t at)
 /* The descriptors of a queue: one, or as many as say "depth first". */
 static void run_queue(Uhci *u, uint32_t qh, uint32_t element)
 {
-    for (int n = 0; n < MAX_VISITS && !(element & (LINK_END | LINK_QH)) && u->budget > 0; n++) {
+    for (int n = 0; n < MAX_VISITS && !(element & (LINK_END | LINK_QH)) && u->budget > 0 && u->visits > 0; n++) {
         uint8_t raw[4];
         Td td;
 
+        u->visits--;
         if (run_td(u, element & ~15u, &td) != TD_DONE) {
             return;
         }
@@ -234,9 +237,10 @@ static void run_frame(Uhci *u)
 
     u->budget = FRAME_BYTES;
     u->progress = false;
-    for (unsigned n = 0; n < MAX_VISITS && !(link & LINK_END) && u->budget > 0; n++) {
+    for (unsigned n = 0; n < MAX_VISITS && !(link & LINK_END) && u->budget > 0 && u->visits > 0; n++) {
         uint32_t at = link & ~15u;
 
+        u->visits--;
         if (link == mark) {
             if (!u->progress) {
                 break;
@@ -288,6 +292,7 @@ static void run_frames(void *opaque)
         s->frame_at += lost * FRAME_NS;
         due = MAX_BACKLOG;
     }
+    u->visits = ALL_VISITS; /* frames for which none are left go by without their lists */
     for (; due > 0 && (s->command & CMD_RUN); due--) {
         int before = FRAME_BYTES;
 

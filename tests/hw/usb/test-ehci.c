@@ -8,7 +8,7 @@
 
 enum { CMD = 0x20, STS = 0x24, INTR = 0x28, FRINDEX = 0x2c, PERIODIC = 0x34, ASYNC = 0x38, CONFIG = 0x60,
        PORT1 = 0x64 };
-enum { LIST = 0x10000, QHS = 0x20000, TDS = 0x21000, DATA = 0x40000 };
+enum { LIST = 0x10000, QHS = 0x20000, TDS = 0x21000, DATA = 0x40000, QHS2 = 0x80000 };
 enum { ACTIVE = 1 << 7, HALTED = 1 << 6, BABBLE = 1 << 4, XACT = 1 << 3, IOC = 1 << 15 };
 enum { OUT, IN, SETUP };
 enum { END = 1, IS_QH = 2 };
@@ -323,6 +323,48 @@ static void loops_are_bounded(void)
     run_ms(10);
 }
 
+/* More than a guest's driver ever queues: a pass does a part of it, and others get the lock in between. */
+static void long_queues_are_done_in_parts(void)
+{
+    enum { COUNT = 4096, SIZE = 16384 };
+    int before;
+
+    configure();
+    for (int i = 0; i < COUNT; i++) {
+        put_qtd(i, i + 1 < COUNT ? qtd(i + 1) : END, END, IN, SIZE, 0, 0x100000);
+    }
+    gadget->answer = SIZE;
+    for (int q = 0; q < 3; q++) {
+        put_qh(q, qh_link((q + 1) % 3), 7, 1, 512, 0, q == 1 ? qtd(0) : END);
+    }
+    put(CMD, RUN | ASYNC_ON);
+    for (before = 0; before < COUNT; before = gadget->transfers) {
+        rig_run(NS_PER_MS / 8);
+        g_assert_cmpint(gadget->transfers - before, >, 0);
+        g_assert_cmpint(gadget->transfers - before, <, 200);
+    }
+    g_assert_false(token(COUNT - 1) & ACTIVE);
+
+    configure();
+    for (int i = 0; i < 1024; i++) {
+        put_qtd(i, END, END, IN, SIZE, 0, 0x100000);
+        memcpy(mem(QHS2 + i * 64), mem(QHS), 64);
+        store_le32(mem(QHS2 + i * 64), i < 1023 ? (QHS2 + (i + 1) * 64) | IS_QH : END);
+        store_le32(mem(QHS2 + i * 64 + 4), 512 << 16 | 2 << 12 | 1 << 8 | 7);
+        store_le32(mem(QHS2 + i * 64 + 8), 1u << 30 | 0xff);
+        store_le32(mem(QHS2 + i * 64 + 16), qtd(i));
+        store_le32(mem(LIST + i * 4), QHS2 | IS_QH);
+    }
+    gadget->answer = SIZE;
+    gadget->transfers = 0;
+    put(CMD, RUN | PERIODIC_ON);
+    run_ms(1);
+    g_assert_cmpint(gadget->transfers, >, 0);
+    g_assert_cmpint(gadget->transfers, <, 200);
+    run_ms(50);
+    g_assert_cmpint(gadget->transfers, ==, 1024);
+}
+
 static void a_snapshot_goes_on(void)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -389,6 +431,7 @@ int main(int argc, char **argv)
     ADD(a_split_descriptor_moves_one_packet);
     ADD(an_isochronous_descriptor_moves_all_that_is_active);
     ADD(loops_are_bounded);
+    ADD(long_queues_are_done_in_parts);
     ADD(a_snapshot_goes_on);
     ADD(random_schedules_end);
     return g_test_run();

@@ -227,6 +227,33 @@ static void loops_are_bounded(void)
     run_ms(10);
 }
 
+/* More than a guest's driver ever queues: a frame does a part of it, and others get the lock in between. */
+static void long_queues_are_done_in_parts(void)
+{
+    enum { FIRST = 100, COUNT = 3200, EACH = 50, SIZE = 8192 };
+    int before;
+
+    configure();
+    for (int i = 0; i < COUNT; i++) {
+        put_td(FIRST + i, i % EACH == EACH - 1 ? END : FIRST + i + 1, IN, 7 << 21, 0x100000, SIZE);
+    }
+    for (int n = 0; n < COUNT / EACH; n++) {
+        put_ed(16 + n, 7, 1, IN, 64, FIRST + n * EACH);
+        store_le32(mem(EDS + (16 + n) * 16 + 12), n + 1 < COUNT / EACH ? EDS + (17 + n) * 16 : 0);
+    }
+    put(BULK_HEAD, EDS + 16 * 16);
+    gadget->answer = SIZE;
+    gadget->transfers = 0;
+    put(COMMAND, 4);
+    for (before = 0; before < COUNT; before = gadget->transfers) {
+        run_ms(1);
+        g_assert_cmpint(gadget->transfers - before, >, 0);
+        g_assert_cmpint(gadget->transfers - before, <, 200);
+    }
+    run_ms(2);
+    g_assert_cmphex(get(COMMAND) & 4, ==, 0);
+}
+
 static void random_schedules_end(void)
 {
     for (int round = 0; round < 60; round++) {
@@ -267,6 +294,7 @@ int main(int argc, char **argv)
     ADD(frames_are_counted);
     ADD(an_isochronous_packet_goes_in_its_frame);
     ADD(loops_are_bounded);
+    ADD(long_queues_are_done_in_parts);
     ADD(random_schedules_end);
     return g_test_run();
 }
