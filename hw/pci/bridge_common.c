@@ -5,6 +5,7 @@
  */
 #include "hw/pci/bridge.h"
 
+#include "core/mainloop.h"
 #include "util/bits.h"
 
 #include <string.h>
@@ -65,11 +66,19 @@ void pci_bridge_update(PciBridge *b)
     memory_commit();
 }
 
-/* 3.2.5.18: setting the bit resets what is behind. */
-static void reset_secondary(PciBridge *b)
+/*
+ * 3.2.5.18: setting the bit resets what is behind. A function may have been told to set it by what it writes, in the midst of
+ * a request whose end its reset would wait for: then the reset comes a little later, in the main loop.
+ */
+static void reset_secondary(void *opaque)
 {
+    PciBridge *b = opaque;
     Bus *bus = pci_bus_bus(b->bus);
 
+    if (pci_dma_writing()) {
+        main_loop_call(reset_secondary, b);
+        return;
+    }
     for (guint i = 0; i < bus->devices->len; i++) {
         device_reset(bus->devices->pdata[i]);
     }

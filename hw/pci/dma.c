@@ -40,6 +40,18 @@ static bool translate(PciDevice *pci, PhysAddr *addr, bool is_write, uint64_t *l
     return true;
 }
 
+static __thread unsigned writing;
+
+bool pci_dma_writing(void)
+{
+    return writing;
+}
+
+void pci_dma_count_writing(int by)
+{
+    writing += by;
+}
+
 /* What the bridge refuses reads as ones. */
 bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size)
 {
@@ -72,7 +84,9 @@ bool pci_dma_write(PciDevice *pci, PhysAddr addr, const void *buf, uint64_t size
         if (!good || !translate(pci, &phys, true, &left)) {
             return false;
         }
+        pci_dma_count_writing(1);
         memory_write(memory_system(), phys, from, left);
+        pci_dma_count_writing(-1);
         from += left;
         addr += left;
         size -= left;

@@ -52,7 +52,9 @@ bool pci_msix_enabled(const PciDevice *pci)
 static void send(PciDevice *pci, uint64_t address, uint32_t data)
 {
     trace("pci_msi", "%s: %08x to %" G_GINT64_MODIFIER "x", pci->dev.id, data, address);
+    pci_dma_count_writing(1);
     memory_store(memory_system(), address, data, 4);
+    pci_dma_count_writing(-1);
 }
 
 /* ---- MSI ---- */

@@ -15,11 +15,13 @@ static gboolean rung(int fd, GIOCondition condition, gpointer opaque)
 
     eventfd_read(fd, &count);
     virtio_lock(v);
+    virtio_count_busy(v, 1);
     for (unsigned i = 0; i < v->queue_count && virtio_ready(v); i++) {
         if (v->queues[i]->s.enabled) {
             v->class->notify(v, v->queues[i]);
         }
     }
+    virtio_count_busy(v, -1);
     virtio_unlock(v);
     return G_SOURCE_CONTINUE;
 }

@@ -126,22 +126,10 @@ static void start_queues(VirtioDevice *v)
     }
 }
 
-/* A buffer or a message of a device over the register that resets it, or its bridge: it has requests that it works on. */
-static bool resets_itself(const VirtioDevice *v)
-{
-    if (v->busy) {
-        guest_error(v->pci.dev.id, "what it writes would reset it");
-    }
-    return v->busy;
-}
-
 static void reset_device(VirtioDevice *v)
 {
     bool was_ready = v->core.status & VIRTIO_DRIVER_OK;
 
-    if (resets_itself(v)) {
-        return;
-    }
     /* From here on nothing is popped or pushed. */
     virtio_lock(v);
     state_reset(core_fields, &v->core);
@@ -161,13 +149,55 @@ static void reset_device(VirtioDevice *v)
     virtio_update(&v->pci.dev);
 }
 
+static gboolean reset_late(gpointer opaque)
+{
+    VirtioDevice *v = opaque;
+
+    if (v->busy) {
+        return G_SOURCE_CONTINUE;
+    }
+    g_clear_pointer(&v->late_reset, g_source_unref);
+    reset_device(v);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * A buffer or a message of a device over the register that resets it, or its bridge: it has requests that it works on. Its status
+ * stays as it is until these are done, and then the main loop resets it.
+ */
+static void reset_when_idle(VirtioDevice *v)
+{
+    if (!v->busy) {
+        reset_device(v);
+    } else if (!v->late_reset) {
+        guest_error(v->pci.dev.id, "what it writes resets it");
+        v->late_reset = g_idle_source_new();
+        g_source_set_priority(v->late_reset, G_PRIORITY_DEFAULT);
+        g_source_set_callback(v->late_reset, reset_late, v, NULL);
+        g_source_attach(v->late_reset, NULL);
+    }
+}
+
+static void forget_late_reset(VirtioDevice *v)
+{
+    if (v->late_reset) {
+        g_source_destroy(v->late_reset);
+        g_clear_pointer(&v->late_reset, g_source_unref);
+    }
+}
+
 void virtio_set_status(VirtioDevice *v, uint8_t status)
 {
-    uint8_t old = v->core.status;
+    uint8_t old;
 
+    if (v->late_reset && !v->busy) {
+        forget_late_reset(v);
+        reset_device(v);
+    }
+    old = v->core.status;
     trace("virtio_status", "%s: %02x", v->pci.dev.id, status);
     if (status == 0) {
-        reset_device(v);
+        reset_when_idle(v);
         return;
     }
     if ((status & ~old & VIRTIO_FEATURES_OK) &&
@@ -231,7 +261,8 @@ void virtio_queue_reset(VirtQueue *q)
 {
     VirtioDevice *v = q->v;
 
-    if (resets_itself(v)) {
+    if (v->busy) {
+        guest_error(v->pci.dev.id, "what it writes would reset queue %u", q->index);
         return;
     }
     virtio_lock(v);
@@ -412,6 +443,7 @@ void virtio_unrealize(Device *dev)
 {
     VirtioDevice *v = (VirtioDevice *)dev;
 
+    forget_late_reset(v);
     reset_device(v);
     v->class->unrealize(v);
     virtio_pci_unrealize(v);
@@ -421,7 +453,7 @@ void virtio_unrealize(Device *dev)
 
 void virtio_device_reset(Device *dev)
 {
-    reset_device((VirtioDevice *)dev);
+    reset_when_idle((VirtioDevice *)dev);
 }
 
 /* ---- snapshots: groups "ID.virtio" and "ID.queueN" beside the device's own ---- */
@@ -474,6 +506,7 @@ bool virtio_load(Device *dev, GKeyFile *in, GError **error)
     VirtioDevice *v = (VirtioDevice *)dev;
     g_autofree char *group = g_strconcat(dev->id, ".virtio", NULL);
 
+    forget_late_reset(v);
     reset_device(v);
     if (!state_load(core_fields, &v->core, in, group, error)) {
         return false;

@@ -86,6 +86,9 @@ void pci_eject(PciDevice *pci);
 bool pci_dma_read(PciDevice *pci, PhysAddr addr, void *buf, uint64_t size);
 bool pci_dma_write(PciDevice *pci, PhysAddr addr, const void *buf, uint64_t size);
 bool pci_bus_master(const PciDevice *pci);
+/* A function's write or message is on this thread's stack, and so is perhaps what it did before: it must not be reset now. */
+bool pci_dma_writing(void);
+void pci_dma_count_writing(int by);
 /* As memory_map, where the function's accesses lead; does not look at the bus-master bit. */
 void *pci_dma_map(PciDevice *pci, PhysAddr addr, uint64_t *size, bool is_write, RamBlock **ram, uint64_t *offset);
 /* As dma_list_add; after false the list may have a part of it. */

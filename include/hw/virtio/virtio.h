@@ -104,6 +104,7 @@ struct VirtioDevice {
     /* The transport's. */
     bool legacy, modern, broken;
     unsigned busy; /* so often it is on the stack, without an I/O thread: what it writes may reach its own registers */
+    GSource *late_reset; /* NULL: none is due */
     uint8_t pci_access_cap;
     Region *legacy_bar, *legacy_notify, *modern_bar, *common, *isr, *config, *notify;
     PciInfo info;

@@ -1,4 +1,5 @@
 /* AHCI: queued commands whose port is stopped and started while they are under way. */
+#include "core/mainloop.h"
 #include "tests/hw/rig.h"
 #include "util/bits.h"
 
@@ -7,9 +8,10 @@
 enum { BAR = 0xc0000000, PORT = BAR + 0x100, CLB = 0x00, FB = 0x08, CMD = 0x18, TFD = 0x20, SACT = 0x34, CI = 0x38 };
 enum { START = 1, RECEIVE = 1 << 4, RUNNING = 1 << 15 };
 enum { LIST = 0x10000, RECEIVED = 0x11000, TABLES = 0x20000, FIRST = 0x40000, SECOND = 0x80000, READ_QUEUED = 0x60 };
-enum { PIECES = 40, DISK_SECTORS = 20 * 16 * 63 };
+enum { TRAP = 0xd0000000, PIECES = 40, DISK_SECTORS = 20 * 16 * 63 };
 
-static Device *controller;
+static Device *controller, *bridge, *behind;
+static bool sprung = true;
 static int devfn;
 
 static uint32_t get(unsigned offset)
@@ -58,6 +60,14 @@ static void assert_read(uint32_t sector, uint32_t to, unsigned pieces)
     }
 }
 
+static void write_trap(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+{
+    if (!sprung) {
+        sprung = true;
+        pci_config_write(rig_pci(), 0, ((PciDevice *)bridge)->devfn, 0x3e, 0x40, 2);
+    }
+}
+
 static void queued_reads_arrive(void)
 {
     start();
@@ -103,6 +113,40 @@ static void a_reset_forgets_what_waits(void)
     g_assert_cmphex(rig_ram()[SECOND], ==, 0);
 }
 
+/* The FIS that tells of the end goes over the register that resets the bus which the controller is on. */
+static void a_completion_that_resets_its_bus_ends(void)
+{
+    static const RegionOps ops = { NULL, write_trap, 4, 4, ENDIAN_LITTLE };
+    Region *trap = region_new_io("trap", &ops, NULL, 0x1000);
+    int number = ((PciDevice *)behind)->devfn;
+
+    device_reset(bridge);
+    device_reset(behind);
+    memset(rig_ram(), 0, RIG_RAM);
+    region_add(memory_system_root(), TRAP, trap);
+    pci_config_write(rig_pci(), 0, ((PciDevice *)bridge)->devfn, 0x18, 0x010100, 4);
+    pci_config_write(rig_pci(), 0, ((PciDevice *)bridge)->devfn, 0x20, BAR >> 16 | (BAR & 0xffff0000), 4);
+    pci_config_write(rig_pci(), 0, ((PciDevice *)bridge)->devfn, 0x04, 6, 2);
+    pci_config_write(rig_pci(), 1, number, 0x24, BAR, 4);
+    pci_config_write(rig_pci(), 1, number, 0x04, 6, 2);
+    put(CLB, LIST);
+    put(FB, TRAP);
+    put(CMD, START | RECEIVE);
+    issue_read(3, 100, FIRST, 2);
+    sprung = false;
+    rig_run(0);
+    g_assert_true(sprung);
+    main_loop_step(false);
+    assert_read(100, FIRST, 2);
+    g_assert_cmphex(pci_config_read(rig_pci(), 1, number, 0x04, 2), ==, 0);
+    pci_config_write(rig_pci(), 1, number, 0x24, BAR, 4);
+    pci_config_write(rig_pci(), 1, number, 0x04, 6, 2);
+    g_assert_cmphex(get(SACT), ==, 0);
+    g_assert_cmphex(get(CMD) & START, ==, 0);
+    region_remove(trap);
+    region_free(trap);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -111,9 +155,14 @@ int main(int argc, char **argv)
     controller = rig_add("ich9-ahci,id=sata", pci_bus_bus(rig_pci()));
     devfn = ((PciDevice *)controller)->devfn;
     rig_add("ide-hd,drive=disk", bus_find("sata.0"));
+    rig_drive("other", "none", 1, DISK_SECTORS * 512, false, false);
+    bridge = rig_add("pci-bridge,id=b", pci_bus_bus(rig_pci()));
+    behind = rig_add("ich9-ahci,id=ahci", bus_find("b"));
+    rig_add("ide-hd,drive=other", bus_find("ahci.0"));
 #define ADD(fn) g_test_add_func("/ahci/" #fn, fn)
     ADD(queued_reads_arrive);
     ADD(a_slot_that_is_issued_again_waits_for_its_first_command);
     ADD(a_reset_forgets_what_waits);
+    ADD(a_completion_that_resets_its_bus_ends);
     return g_test_run();
 }
