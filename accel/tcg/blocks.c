@@ -120,6 +120,15 @@ static void extent(const Block *block, unsigned list, unsigned *first, unsigned 
     *last = start + (list ? block->size2 : block->size) - 1;
 }
 
+static void note_start(CodePage *cp, const Block *block, unsigned list)
+{
+    unsigned bit = ((uintptr_t)block->host & (GUEST_PAGE_SIZE - 1)) / STARTS_BYTES;
+
+    if (list == 0) {
+        cp->starts[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+}
+
 static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned list)
 {
     CodePage *cp = code_page(ram, page, true);
@@ -132,6 +141,7 @@ static void add_to_page(Block *block, RamBlock *ram, uint64_t page, unsigned lis
     extent(block, list, &first, &last);
     cover_block(map, block, list, first, last);
     publish(cp, map);
+    note_start(cp, block, list);
     block->page_next[list] = cp->first;
     block->page_link[list] = &cp->first;
     if (cp->first) {
@@ -166,11 +176,13 @@ static void recount_page(CodePage *cp, RamBlock *ram, uint64_t page)
 {
     uint64_t map[PAGE_WORDS] = { 0 };
 
+    memset(cp->starts, 0, sizeof(cp->starts));
     for (Block *block = cp->first; block;) {
         unsigned first, last, list = list_of(block, ram, page);
 
         extent(block, list, &first, &last);
         cover_block(map, block, list, first, last);
+        note_start(cp, block, list);
         block = block->page_next[list];
     }
     publish(cp, map);

@@ -374,9 +374,13 @@ typedef struct Block {
 #define PAGE_ANYWHERE 1
 #define PAGE_NOWHERE  0
 
+/* A bit of CodePage.starts is for so many bytes. */
+#define STARTS_BYTES 4
+
 /* A page that blocks derive from, in RamBlock.page_data. Never freed. */
 typedef struct CodePage {
     _Atomic uint64_t bytes[GUEST_PAGE_SIZE / 64]; /* which bytes blocks cover; may say too much */
+    uint64_t starts[GUEST_PAGE_SIZE / STARTS_BYTES / 64]; /* where blocks begin; may say too much */
     Block *first;     /* blocks, by page_next[0] if they begin here, else page_next[1] */
     uint64_t pc_page; /* where the blocks here run that could be position-independent; PAGE_ANYWHERE: are */
     uint32_t rewrites; /* stores that killed blocks soon after they were made; fewer again if others do */
@@ -513,6 +517,8 @@ void jumps_drop_page(JumpCache *jumps, uint64_t addr);
 /* lookup.c, general registers only. Changes of the index are under tb_lock, who looks uses blocks. */
 /* A block for the key and variant; one that goes on in a second page only if that is at host2. */
 Block *code_block_find(const BlockKey *key, unsigned variant, const uint8_t *host, const uint8_t *host2);
+/* The nearest one behind `key`'s that has the same key but for the pc, and is worth ending before; its pc, or 0. Under tb_lock. */
+uint64_t code_block_next(const BlockKey *key, const CodePage *cp, const uint8_t *host);
 /* Whether there is one that goes on in a second page. */
 bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *host);
 void index_add(Block *block);

@@ -58,6 +58,38 @@ bool code_block_crosses(const BlockKey *key, unsigned variant, const uint8_t *ho
     return false;
 }
 
+/* One of a few instructions takes less than an exit to it does. */
+static bool is_worth_a_link(const Block *block)
+{
+    enum { FEW = 3 };
+
+    return block->n_insns >= FEW;
+}
+
+uint64_t code_block_next(const BlockKey *key, const CodePage *cp, const uint8_t *host)
+{
+    enum { FAR = 256, LONGEST_INSN = 15, PER_WORD = 64 * STARTS_BYTES };
+    unsigned start = (uintptr_t)host & (GUEST_PAGE_SIZE - 1), end = MIN(start + FAR, GUEST_PAGE_SIZE - LONGEST_INSN);
+
+    for (unsigned at = start + 1; at < end;) {
+        uint64_t rest = cp->starts[at / PER_WORD] >> at / STARTS_BYTES % 64;
+        BlockKey next = *key;
+        Block *block;
+
+        if (!(rest & 1)) { /* on to the next bit */
+            at = rest ? (at / STARTS_BYTES + __builtin_ctzll(rest)) * STARTS_BYTES : (at / PER_WORD + 1) * PER_WORD;
+            continue;
+        }
+        next.pc += at - start;
+        block = code_block_find(&next, 0, host + at - start, NULL);
+        if (block && is_worth_a_link(block)) {
+            return next.pc;
+        }
+        at++;
+    }
+    return 0;
+}
+
 void index_add(Block *block)
 {
     Block **head = &hash[hash_of(&block->key, block->host)];

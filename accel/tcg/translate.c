@@ -133,6 +133,15 @@ static bool is_hot(const Fetch *f)
     return cp && code_page_is_hot(cp, f->vaddr & (GUEST_PAGE_SIZE - 1));
 }
 
+/* What is not hot is not translated a second time behind where another block begins. */
+static uint64_t next_known(const Fetch *f, const BlockKey *key)
+{
+    const PageEntry *entry = &f->page[0].entry;
+    const CodePage *cp = entry->host ? code_page(entry->ram, entry_page(entry), false) : NULL;
+
+    return cp && !f->variant && !is_hot(f) ? code_block_next(key, cp, entry->host + (f->vaddr & (GUEST_PAGE_SIZE - 1))) : 0;
+}
+
 static bool may_use_sites(const Fetch *f)
 {
     return (is_system_mode(f->ec, chosen(f->ec)->mode) ? hot_before_processes(f->ec) : scratch->use_sites) && is_hot(f);
@@ -350,6 +359,7 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .has_breakpoint = has_breakpoint,
         .engine = f,
         .is_hot = !f->variant && is_hot(f),
+        .next_known = next_known(f, key),
         .begin_pc = key->pc,
         .end_pc = key->pc,
     };

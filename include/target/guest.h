@@ -75,6 +75,7 @@ typedef struct Translation {
     bool (*has_breakpoint)(struct Translation *t, uint64_t pc);
     void *engine;
     bool is_hot;        /* found hot: worth a longer translation */
+    uint64_t next_known; /* the pc of a block behind key->pc that is there already, where this one may end; 0: none */
     /* Results. */
     uint64_t begin_pc, end_pc; /* of the block's bytes: the first, at or before key->pc, and the one after the last */
     unsigned n_insns;

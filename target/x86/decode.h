@@ -148,6 +148,7 @@ struct X86Translator {
     bool done;          /* the block's last exit has been emitted */
     unsigned n_insns, n_side_exits;
     unsigned limit;     /* of n_insns */
+    uint64_t next_known; /* of the Translation; where no instruction is if there is none */
     uint64_t next_pc;   /* of the instruction being translated */
     uint64_t end_pc;    /* behind the branches that the block has followed; 0: none */
     unsigned n_followed, n_returns; /* follow.c: jumps and calls; where the calls return to */

@@ -97,9 +97,9 @@ static bool changes_some(const X86Insn *in)
 }
 
 /* The block ends before it. */
-static bool is_breakpoint(const X86Translator *tr, uint64_t pc)
+static bool is_end(const X86Translator *tr, uint64_t pc)
 {
-    return tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc);
+    return pc == tr->next_known || (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc));
 }
 
 /* Whether the block may be left at an instruction that neither reads nor defines all flags. */
@@ -107,14 +107,16 @@ static bool may_leave(X86Translator *tr, const X86Insn *in)
 {
     X86Emit *emit = in->row->emit;
 
+    if (is_end(tr, in->pc)) {
+        return true;
+    }
     if (in->is_mem) {
         return emit != x86_emit_lea && emit != x86_emit_nop;
     }
     return !(emit == x86_emit_mov || emit == x86_emit_lea || emit == x86_emit_movzx || emit == x86_emit_movsx ||
              emit == x86_emit_nop || emit == x86_emit_not || emit == x86_emit_inc || emit == x86_emit_dec ||
              emit == x86_emit_bt || emit == x86_emit_xchg || emit == x86_emit_cbw || emit == x86_emit_cwd ||
-             emit == x86_emit_bswap) ||
-           is_breakpoint(tr, in->pc);
+             emit == x86_emit_bswap);
 }
 
 static bool dead_in_other_block(X86Translator *tr, uint64_t pc);
@@ -159,7 +161,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
         groups = is_own_start(tr, pc) ? 0 : groups;
         reads = groups_read(in);
         if (reads) {
-            if (reads & ~groups || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, i, branches)) {
+            if (reads & ~groups || in->is_mem || is_end(tr, in->pc) || !has_room(tr, i, branches)) {
                 return false;
             }
             if (is_adc(in)) {
@@ -227,7 +229,7 @@ bool x86_only_zero_flag_wanted(X86Translator *tr)
     uint64_t next_pc, target;
     bool jumps;
 
-    if (!in || (in->opcode & 14) != CC_E || in->is_mem || is_breakpoint(tr, in->pc) || !has_room(tr, 0, 0) || is_own_start(tr, in->pc)) {
+    if (!in || (in->opcode & 14) != CC_E || in->is_mem || is_end(tr, in->pc) || !has_room(tr, 0, 0) || is_own_start(tr, in->pc)) {
         return false;
     }
     next_pc = in->next_pc;

@@ -2,6 +2,7 @@
 #include "target/x86/insns.h"
 
 enum { MAX_INSNS = 48 };
+#define NOWHERE UINT64_MAX /* no pc of an instruction that others follow */
 
 bool x86_each_insn_exits(const X86Translator *tr)
 {
@@ -219,7 +220,7 @@ bool x86_fits_block(X86Translator *tr, uint64_t pc)
 
     return x86_page_of(tr, pc) == x86_page_of(tr, tr->t->key->pc) &&
            x86_decode(tr->t, tr->mode, pc, &in) == DECODE_OK && x86_page_of(tr, in.next_pc - 1) == x86_page_of(tr, pc) &&
-           !(tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) &&
+           pc != tr->next_known && !(tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) &&
            tr->n_insns < tr->t->max_insns;
 }
 
@@ -286,6 +287,7 @@ void x86_translate(Translation *t)
     set_mode(&tr, t);
     t->ir->use_sites = tr.cpl == 3; /* MMU_USER, which no other code runs in */
     t->ir->steady_slots = 1u << SLOT_SP | 1u << SLOT_BP;
+    tr.next_known = t->next_known ? t->next_known : NOWHERE;
     tr.limit = x86_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     if (!(tr.mode & MODE_SHADOW)) {
         ir_poll(t->ir, pc); /* an interrupt cannot be taken in a shadow: polling would not end */
@@ -298,7 +300,7 @@ void x86_translate(Translation *t)
             x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
             break;
         }
-        if (x86_is_full(&tr, pc) || tr.n_side_exits >= X86_MAX_SIDE_EXITS || (tr.n_followed && pc == t->key->pc) ||
+        if (pc == tr.next_known || x86_is_full(&tr, pc) || tr.n_side_exits >= X86_MAX_SIDE_EXITS || (tr.n_followed && pc == t->key->pc) ||
             tr.n_cold + X86_COLD_PER_INSN > X86_COLD_LIMIT || x86_page_of(&tr, pc) != x86_page_of(&tr, t->key->pc) ||
             !next_insn(&tr, pc, &in)) {
             x86_end_jump(&tr, pc);
