@@ -187,6 +187,17 @@ static uint16_t boot_device(const Mac *mac)
     return mac->kernel_size ? 'm' : order && *order ? *order : 'c';
 }
 
+static bool check_boot_device(const Mac *mac, GError **error)
+{
+    char first = boot_device(mac);
+
+    if (!strchr("cdm", first)) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "-boot %c: a Macintosh's firmware starts from c (disk) or d (CD-ROM)", first);
+        return false;
+    }
+    return true;
+}
+
 static void tell_kernel(Mac *mac)
 {
     Device *fw = mac->fw_cfg;
@@ -220,8 +231,8 @@ bool mac_make_fw_cfg(Mac *mac, GError **error)
     g_autofree char *base = g_strdup_printf("0x%x", FW_CFG_BASE);
     Device *fw = mac->fw_cfg = device_new(&fw_cfg_type, "fw_cfg");
 
-    if (!device_set_property(fw, "mem-base", base, error) || !device_set_property(fw, "dma_iobase", "0", error) ||
-        !device_realize(fw, NULL, error)) {
+    if (!check_boot_device(mac, error) || !device_set_property(fw, "mem-base", base, error) ||
+        !device_set_property(fw, "dma_iobase", "0", error) || !device_realize(fw, NULL, error)) {
         return false;
     }
     fw_cfg_add(fw, FW_CFG_UUID, m->uuid, sizeof(m->uuid));

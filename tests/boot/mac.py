@@ -404,6 +404,7 @@ def refused(myna):
         (['-M', 'mac99', '-kernel', '/nowhere'], "'/nowhere' does not exist"),
         (['-M', 'mac99', '-bios', '/nowhere'], "firmware '/nowhere' not found"),
         (['-M', 'mac99,via=adb'], 'there are cuda, pmu and pmu-adb'),
+        (['-M', 'g3beige', '-boot', 'n'], '-boot n: a Macintosh'),
         (['-M', 'g3beige,via=cuda'], 'no such part'),
         (['-M', 'mac99', '-cpu', '7800'], "no PowerPC processor '7800'"),
         (['-M', 'mac99', '-cpu', '440ep'], "not a '440ep'"),
