@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window of PowerPC guests on an X server without a screen: keyboard and mouse go through it, and it shows what the guest does.
+"""The window on an X server without a screen: it shows what the guest does, and keyboard and mouse go through it.
 
 Usage: window.py MYNA [test...]
 
@@ -102,13 +102,17 @@ class Screen:
     def title(self):
         return self.do('getwindowname', self.window)
 
+    def geometry(self):
+        """Of the window on the X server's screen: X, Y, WIDTH and HEIGHT, in pixels."""
+        return {name: int(value) for name, value in re.findall(r'(\w+)=(-?\d+)', self.do('getwindowgeometry', '--shell', self.window))}
+
     def shows(self, m):
         """Whether the window, in its own size, has the guest's pixels. (An ADB guest's cursor may blink in between.)"""
         width, height, pixels = m.screenshot()
-        geometry = dict(re.findall(r'(\w+)=(-?\d+)', self.do('getwindowgeometry', '--shell', self.window)))
-        if (int(geometry['WIDTH']), int(geometry['HEIGHT'])) != (width, height):
+        geometry = self.geometry()
+        if (geometry['WIDTH'], geometry['HEIGHT']) != (width, height):
             return False
-        x, y = int(geometry['X']), int(geometry['Y'])
+        x, y = geometry['X'], geometry['Y']
         _, _, rows = self.read()
         for line in range(height):
             row = rows[y + line][4 * x:4 * (x + width)]
@@ -129,7 +133,7 @@ class Screen:
 
 @contextlib.contextmanager
 def window(*args):
-    """A Macintosh with a window: the screen, the machine."""
+    """A machine with a window: the screen, the machine."""
     with Screen() as screen, machine.Machine(*args, '-display', 'sdl', '-nic', 'none') as m:
         screen.find_window()
         yield screen, m
@@ -236,16 +240,37 @@ exec sh < /dev/tty0 > /dev/tty0 2>&1
         m.expect(r'\w{32}  /proc/version', 60)
         screen.expect_shown(m)
         screen.keep('pseries-shell')
-        geometry = dict(re.findall(r'(\w+)=(-?\d+)', screen.do('getwindowgeometry', '--shell', screen.window)))
-        screen.do('mousemove', int(geometry['X']) + 10, int(geometry['Y']) + 10)
+        geometry = screen.geometry()
+        screen.do('mousemove', geometry['X'] + 10, geometry['Y'] + 10)
         time.sleep(1)
-        screen.do('mousemove', int(geometry['X']) + int(geometry['WIDTH']) - 1, int(geometry['Y']) + 20)
+        screen.do('mousemove', geometry['X'] + geometry['WIDTH'] - 1, geometry['Y'] + 20)
         m.expect(r'0003 0000 7fff 0000', 60)  # the right edge
         screen.do('mousedown', 1)
         m.expect(r'0001 0110 0001 0000', 60)
 
 
-TESTS = {'pseries': pseries_console}
+def first(myna):
+    """With the text consoles that a machine has by default, which are there before it has a screen, the window comes up with the screen."""
+    with window(firmware.system(myna), '-serial', 'vc', '-monitor', 'vc') as (screen, m):
+        m.wait_screen('No bootable device', PATIENCE)
+        width, height, pixels = m.screenshot()
+        lit = {x for x in range(width) if any(pixels[3 * (y * width + x)] > 64 for y in range(height))}
+        for _ in range(40):
+            # The window has the screen's width, but is as high as a monitor would show it.
+            geometry = screen.geometry()
+            _, _, rows = screen.read()
+            shown = {x for x in range(geometry['WIDTH'])
+                     if any(row[4 * (geometry['X'] + x)] > 64 for row in rows[geometry['Y']:geometry['Y'] + geometry['HEIGHT']])}
+            if len(lit) > 200 and len(lit ^ shown) <= 9:  # the cursor blinks
+                break
+            time.sleep(0.25)
+        else:
+            screen.keep('first-not-shown')
+            raise machine.Failure(f'the window has light in {len(shown)} columns, the screen in {len(lit)}')
+        screen.keep('first')
+
+
+TESTS = {'first': first, 'pseries': pseries_console}
 for name, board, keyboard, mouse in (('mac99', 'mac99', 'ADB keyboard', 'ADB mouse'), ('mac99-pmu', 'mac99,via=pmu', 'USB HID', 'Mouse'),
                                      ('mac99-pmu-adb', 'mac99,via=pmu-adb', 'ADB keyboard', 'ADB mouse'),
                                      ('g3beige', 'g3beige', 'ADB keyboard', 'ADB mouse')):
