@@ -15,14 +15,22 @@ enum { IFR_T2 = 0x20, IFR_T1 = 0x40, IFR_ANY = 0x80, ACR_T1_FREE = 0x40 };
 
 static const uint8_t timer_flag[2] = { IFR_T1, IFR_T2 };
 
+static uint64_t ns_to_ticks(int64_t ns)
+{
+    return mul_div(ns, TICKS_PER_6_SECONDS, 6 * NS_PER_SECOND);
+}
+
+/* The first nanosecond at which so many ticks are past. */
 static int64_t ticks_to_ns(uint64_t ticks)
 {
-    return mul_div(ticks, 6 * NS_PER_SECOND, TICKS_PER_6_SECONDS);
+    int64_t ns = mul_div(ticks, 6 * NS_PER_SECOND, TICKS_PER_6_SECONDS);
+
+    return ns_to_ticks(ns) < ticks ? ns + 1 : ns;
 }
 
 static uint64_t elapsed(const ViaState *s, int n)
 {
-    return mul_div(MAX(clock_now(CLOCK_GUEST) - s->start[n], 0), TICKS_PER_6_SECONDS, 6 * NS_PER_SECOND);
+    return ns_to_ticks(MAX(clock_now(CLOCK_GUEST) - s->start[n], 0));
 }
 
 /* A timer counts down to zero and one on, where its flag goes up. */
@@ -49,7 +57,7 @@ static void settle(Via *via)
         }
         past = (elapsed(s, n) - ticks_to_flag(s, n)) / (s->latch[n] + 2u);
         s->start[n] += ticks_to_ns(ticks_to_flag(s, n) + past * (s->latch[n] + 2u));
-        s->count[n] = s->latch[n] + 1 ? s->latch[n] + 1 : 0xffff;
+        s->count[n] = s->latch[n] + 1u;
     }
 }
 
@@ -76,7 +84,7 @@ void via_update(Via *via)
     line_set(via->irq, s->ifr & s->ier & 0x7f);
     for (int n = 0; n < 2; n++) {
         if (s->armed[n] && (s->ier & timer_flag[n])) {
-            next = MIN(next, s->start[n] + ticks_to_ns(ticks_to_flag(s, n)) + 1);
+            next = MIN(next, s->start[n] + ticks_to_ns(ticks_to_flag(s, n)));
         }
     }
     if (next != INT64_MAX) {

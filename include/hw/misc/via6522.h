@@ -22,7 +22,7 @@ enum { VIA_IFR_CB1 = 0x10, VIA_IFR_SR = 0x04, VIA_ACR_SR_OUT = 0x10 };
     FIELD(uint8_t, ifr, 0)                                            \
     FIELD(uint8_t, ier, 0)                                            \
     ARRAY(uint16_t, latch, 2, 0xffff)                                 \
-    ARRAY(uint16_t, count, 2, 0xffff) /* at `start` */                \
+    ARRAY(uint32_t, count, 2, 0x10000) /* at `start` */               \
     ARRAY(int64_t, start, 2, 0)                                       \
     ARRAY(bool, armed, 2, false) /* will set its flag */
 

@@ -260,6 +260,34 @@ static void the_timers_count_and_interrupt(void)
 
 /* ---- PMU ---- */
 
+/* A timer that starts over by itself, in whole ticks while time is in nanoseconds, is at the same place again; the longest one, too. */
+static void a_snapshot_does_not_move_the_timers(void)
+{
+    static const uint16_t latches[] = { 0, 1, 2, 0xfffe, 0xffff };
+
+    for (int i = 0; i < (int)G_N_ELEMENTS(latches) * 200; i++) {
+        g_autoptr(GKeyFile) before = g_key_file_new(), after = g_key_file_new();
+        g_autofree char *first = NULL, *second = NULL;
+        g_autoptr(GError) error = NULL;
+        uint16_t latch = latches[i / 200];
+
+        set(CUDA, ACR, 0x40);
+        set(CUDA, T1CL, latch & 0xff);
+        set(CUDA, T1CH, latch >> 8);
+        rig_run((latch + 2) * 1277 + 7 * i);
+        device_save(cuda, before);
+        device_load(cuda, before, &error);
+        g_assert_no_error(error);
+        device_save(cuda, after);
+        first = g_key_file_get_string(before, "cuda.0.via", "start", &error);
+        g_assert_no_error(error);
+        second = g_key_file_get_string(after, "cuda.0.via", "start", &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(first, ==, second);
+    }
+    set(CUDA, ACR, 0);
+}
+
 static void pmu_byte_out(uint8_t byte)
 {
     set(PMU, ACR, SR_OUT);
@@ -381,6 +409,7 @@ int main(int argc, char **argv)
     ADD(a_long_way_takes_several_packets);
     ADD(a_short_click_is_one);
     ADD(the_timers_count_and_interrupt);
+    ADD(a_snapshot_does_not_move_the_timers);
     ADD(the_pmu_has_a_clock_and_a_version);
     ADD(the_pmu_tells_what_its_bus_answers);
     return g_test_run();
