@@ -194,6 +194,7 @@ typedef enum IrFastKind {
     FAST_WIDEN,    /* t = the single b as a double; always with `traps` */
     FAST_SIGN,     /* t = the doubleword b, by `opcode`: as it is, 57: with the other sign, 54: without, 56: negative */
     FAST_COMPARE,  /* out (I8) = a < b ? 8 : a > b ? 4 : 2; no t */
+    FAST_STATUS,   /* t = the doubleword `control` with the status of what is noted at `last`: PowerPC's mffs */
 } IrFastKind;
 
 /* Registers of steps: the operands, the result, and free ones. */
@@ -227,6 +228,14 @@ typedef struct IrFast {
     int32_t t, a, b, c, last; /* offsets in the state; last: args[1], sign-extended, and three doublewords */
     uint16_t helper;
     uint32_t args[2];
+    /*
+     * Of FAST_STATUS: bits 12 to 18 become what `opcode` gives, an operation in FAST_FUSED's or FAST_DOUBLE's encoding, if the note is of one
+     * of its kind, that is equals note_key under note_mask. Bit 18: its result is rounded to more than it is; 17: it is inexact; 15: it is
+     * negative; 14: it is not. A byte behind the note that is more than zero has what bits 12 to 15 are instead.
+     */
+    int32_t control;
+    uint32_t note_mask, note_key;
+    bool is_fused;
     /*
      * Of FAST_STEPS. checks: registers (by IrFastReg) whose four singles must be normal, else the helper does it all;
      * checks_again: those that must be normal or zero, which is looked at before the helper is called; 0: it is called.

@@ -311,27 +311,59 @@ static bool emit_control(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
     return true;
 }
 
-/* FPSCR is read, where nothing is enabled, so that nothing traps. */
+/* Of doubles, one that AVX-512 may round as it likes: the sums and products. */
+static bool is_rounded_at_will(const IrFast *f)
+{
+    return !f->single && (f->kind == FAST_FUSED || (f->kind == FAST_DOUBLE && (f->opcode == ADD || f->opcode == SUB || f->opcode == MUL)));
+}
+
+/*
+ * The operation whose status will probably be asked for: the last one of the block, else the one that is noted now, as the block is
+ * translated where it is about to run; or else a sum of products.
+ */
+static void guess_noted(PpcTranslator *tr, IrFast *f)
+{
+    enum { A_FORM = 0xfc00003e, FMADD_WORD = 0xfc00003a };
+    uint32_t word = tr->fp_last >= 0 ? tr->ir->fasts[tr->fp_last].args[1] : tr->s->fp_noted;
+    const PpcRow *row = word >> 26 == 63 ? ppc_decode(tr->s->model->isa, 0, word) : NULL;
+
+    if (!row || row->op >= EXEC_COUNT || !plan(row->op, word, f) || !is_rounded_at_will(f)) {
+        word = FMADD_WORD;
+        plan(EXEC_fmadd, word, f);
+    }
+    f->is_fused = f->kind == FAST_FUSED;
+    f->note_mask = A_FORM;
+    f->note_key = word & A_FORM;
+}
+
+/* FPSCR is read, where nothing is enabled, so that nothing traps. The note stays. */
 static bool emit_read(PpcTranslator *tr, const PpcInsn *in)
 {
     uint64_t both = MODE_PR | MODE_FAST_FP;
-    unsigned t = field_t(in->word);
+    IrFast f;
 
     if (in->row->op != EXEC_mffs || in->word & 1 || (tr->mode & both) != both) {
         return false;
     }
+    guess_noted(tr, &f);
+    f.kind = FAST_STATUS;
+    f.t = left(field_t(in->word));
+    f.a = f.b = f.c = -1;
+    f.clear = tr->isa & ISA_V206;
+    f.control = offsetof(PpcState, fpscr);
+    f.helper = HELPER_fp_settled;
+    f.args[0] = 0;
+    f.args[1] = in->word;
+    ir_fast(tr->ir, &f);
     tr->fp_last = -1;
-    ir_put_field(tr->ir, IR_I64, left(t), PPC_CALL0(tr, fp_settled));
-    if (tr->isa & ISA_V206) {
-        ir_put_field(tr->ir, IR_I64, left(t) + 8, ppc_const(tr, IR_I64, 0));
-    }
     return true;
 }
 
-uint64_t ppc_helper_fp_settled(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+uint64_t ppc_helper_fp_settled(PpcState *s, uint64_t a, uint64_t word, uint64_t c, uint64_t d)
 {
     ppc_fp_settle(s);
-    return s->fpscr;
+    fp_put_scalar(s, field_t(word), s->fpscr);
+    return 0;
 }
 
 /* As mark_word in fp_ops.c; what the helper has done stays as it is. */

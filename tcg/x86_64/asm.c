@@ -168,7 +168,7 @@ void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm r
     asm_modrm(a, reg, rm);
 }
 
-void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm)
+static void put_evex(Asm *a, uint32_t opcode, bool w, unsigned rounding, int reg, int vvvv, int rm)
 {
     enum { NO_R2 = 0x10, FIXED = 4, NO_V2 = 8 }; /* inverted bits of registers from the 17th on */
     unsigned rex = rex_bits(reg, rm_reg(rm));
@@ -178,9 +178,21 @@ void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm)
     asm_byte(a, 0x62);
     asm_byte(a, (~rex & 7) << 5 | NO_R2 | (opcode & MAP_MASK) >> 8);
     asm_byte(a, w << 7 | (~vvvv & 15) << 3 | FIXED | pp);
-    asm_byte(a, NO_V2);
+    asm_byte(a, NO_V2 | rounding);
     asm_byte(a, opcode);
     asm_modrm(a, reg, rm_reg(rm));
+}
+
+void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm)
+{
+    put_evex(a, opcode, w, 0, reg, vvvv, rm);
+}
+
+void asm_evex_round(Asm *a, uint32_t opcode, bool w, AsmRound round, int reg, int vvvv, int rm)
+{
+    enum { ROUNDS = 0x10, MODE_SHIFT = 5 };
+
+    put_evex(a, opcode, w, ROUNDS | round << MODE_SHIFT, reg, vvvv, rm);
 }
 
 static uint32_t movsx_opcode(unsigned from_size)

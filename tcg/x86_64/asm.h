@@ -158,6 +158,9 @@ static inline void asm_op(Asm *a, uint32_t opcode, unsigned size, int reg, Rm rm
 
 /* The same with a VEX prefix; pp and map from the opcode. */
 void asm_vex(Asm *a, uint32_t opcode, bool w, bool l256, int reg, int vvvv, Rm rm);
+typedef enum AsmRound { ROUND_NEAREST, ROUND_DOWN, ROUND_UP, ROUND_CUT } AsmRound;
+/* A scalar operation that rounds so whatever MXCSR says, and raises nothing. */
+void asm_evex_round(Asm *a, uint32_t opcode, bool w, AsmRound round, int reg, int vvvv, int rm);
 void asm_evex(Asm *a, uint32_t opcode, bool w, int reg, int vvvv, int rm); /* of 128 bits, without a mask; the first 16 registers */
 
 /* op reg64, [rsp + disp]: what makes up most checks. */

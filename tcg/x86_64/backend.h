@@ -614,6 +614,8 @@ bool field_is_rewritten(const Context *c, int32_t field, bool whole);
 void emit_fast(Context *c, const IrInsn *insn);
 void emit_eqb(Context *c, const IrInsn *insn);
 void cold_fast(Context *c, ColdStub *s);
+/* emit_status.c: the result is in a register */
+int emit_status(Context *c, const IrFast *f, ColdStub *s);
 /* emit_vector.c */
 void emit_steps(Context *c, const IrInsn *insn);
 void cold_steps(Context *c, ColdStub *s, const IrFast *f); /* what comes before the helper's call */

@@ -101,7 +101,8 @@ static bool may_be_late(const Context *c, uint32_t i)
     case IR_insn_start:
         return true;
     case IR_fast:
-        return c->ir->fasts[insn->bits].kind != FAST_COMPARE && c->ir->fasts[insn->bits].kind != FAST_TO_INT;
+        return c->ir->fasts[insn->bits].kind != FAST_COMPARE && c->ir->fasts[insn->bits].kind != FAST_TO_INT &&
+               c->ir->fasts[insn->bits].kind != FAST_STATUS;
     default:
         return ir_op_pure(insn->op);
     }

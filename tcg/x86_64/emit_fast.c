@@ -394,6 +394,9 @@ static void emit_sign(Context *c, const IrFast *f)
 
 static bool host_can(const IrFast *f)
 {
+    if (f->kind == FAST_STATUS) {
+        return host_has(HOST_AVX512) && host_has(HOST_FMA);
+    }
     return !is_fused(f) || host_has(HOST_FMA);
 }
 
@@ -404,6 +407,7 @@ static void emit_on_host(Context *c, const IrFast *f, ColdStub *s)
     case FAST_FROM_INT: emit_from_int(c, f, s); break;
     case FAST_WIDEN: emit_widen(c, f); break;
     case FAST_COMPARE: emit_fast_compare(c, f, s, s->out); break;
+    case FAST_STATUS: put_scalar(c, f, emit_status(c, f, s), true); break;
     default: emit_number(c, f, s); break;
     }
 }
@@ -427,7 +431,7 @@ void emit_fast(Context *c, const IrInsn *insn)
     displace(c, R11, true);
     if (f->kind == FAST_COMPARE) {
         out = alloc_temp(c);
-    } else if (f->kind == FAST_TO_INT) {
+    } else if (f->kind == FAST_TO_INT || f->kind == FAST_STATUS) {
         spare = alloc_temp(c);
     }
     s = cold_new(c, COLD_FAST);
