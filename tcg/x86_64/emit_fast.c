@@ -344,10 +344,16 @@ static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
 
 static void emit_widen(Context *c, const IrFast *f)
 {
-    int to = xmm_alloc(c);
+    bool is_late = xmm_has_copy(c, f->b, false);
+    int from = is_late ? xmm_get(c, f->b, false) : NO_REG, to = xmm_alloc(c);
 
-    sse(c, XORPS, to, rm_reg(to)); /* no false dependence */
-    sse(c, CVTSS2SD, to, field(f->b));
+    if (is_late) {
+        asm_vex(&c->a, CVTSS2SD, false, false, to, from, rm_reg(from));
+        xmm_forget(c, f->b);
+    } else {
+        sse(c, XORPS, to, rm_reg(to)); /* no false dependence */
+        sse(c, CVTSS2SD, to, field(f->b));
+    }
     put_scalar(c, f, to, true);
 }
 

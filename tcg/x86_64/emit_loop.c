@@ -35,8 +35,19 @@ static bool emit_short_sum(Context *c, const Linear *l, int64_t add, int to)
     unsigned size = ir_type_size(l->type), base = l->n_terms && l->factor[0] != 1, other = !base;
     Mem sum = mem_at(NO_REG, add);
 
-    if (!l->n_terms || l->n_terms > 2 || base >= l->n_terms || l->factor[base] != 1 || pin_of(l, base) == NO_REG || !fits_s32(add)) {
+    if (!l->n_terms || l->n_terms > 2 || base >= l->n_terms || l->factor[base] != 1 || !fits_s32(add)) {
         return false;
+    }
+    if (pin_of(l, base) == NO_REG) { /* a difference of a slot in memory, mostly */
+        if (l->n_terms != 2 || l->factor[other] != -1 || pin_of(l, other) == NO_REG) {
+            return false;
+        }
+        asm_load(&c->a, size, to, slot_home(l->slot[base]));
+        asm_alu(&c->a, ALU_SUB, size, to, rm_reg(pin_of(l, other)));
+        if (add) {
+            asm_alu_ri(&c->a, ALU_ADD, size, rm_reg(to), add);
+        }
+        return true;
     }
     sum.base = pin_of(l, base);
     if (l->n_terms == 1) {

@@ -135,6 +135,24 @@ static bool is_operand_soon(const Context *c, const IrInsn *insn)
     return false;
 }
 
+/* A single that the next operation makes a double of: only its stub wants it in memory. */
+static bool is_widened(const Context *c, const IrInsn *insn)
+{
+    const IrInsn *next = insn + 1;
+
+    return insn->type == IR_I32 && !c->held && has_vector_fields() && (uint32_t)c->i + 1 < c->ir->n_insns && next->op == IR_fast &&
+           c->ir->fasts[next->bits].kind == FAST_WIDEN && c->ir->fasts[next->bits].b == (int32_t)insn->imm;
+}
+
+static void put_late(Context *c, const IrInsn *insn)
+{
+    int reg = value_use(c, insn->in[0]), xmm = xmm_alloc(c);
+
+    asm_op(&c->a, VMOVQ, 4, xmm, rm_reg(reg)); /* of 32 bits */
+    xmm_set(c, xmm, insn->imm, false, true);
+    c->xmm_late |= 1u << xmm;
+}
+
 void field_put(Context *c, const IrInsn *insn)
 {
     unsigned size = ir_type_size(insn->type);
@@ -152,6 +170,10 @@ void field_put(Context *c, const IrInsn *insn)
     }
     if (other) {
         put_both(c, insn->imm & 8 ? other : insn, insn->imm & 8 ? insn : other);
+        return;
+    }
+    if (is_widened(c, insn)) {
+        put_late(c, insn);
         return;
     }
     xmm_in_memory(c, insn->imm);

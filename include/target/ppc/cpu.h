@@ -161,7 +161,7 @@ typedef struct PpcState {
     uint64_t fp_last_operands[3];
 
     PpcVsr vsr[64] __attribute__((aligned(16)));
-    uint32_t fp_single;             /* on its way to a register, as a double */
+    uint64_t fp_single;             /* the right half is on its way to a register, as a double */
     PpcFpNote fp_notes[8];          /* what is known of words in fp_noted, by some of their bits */
 
     uint32_t xer_low;               /* string count and what else XER has */
