@@ -60,6 +60,16 @@ void ppc_end_at_slot(PpcTranslator *tr)
     tr->done = true;
 }
 
+static void exit_jump(PpcTranslator *tr, uint64_t pc)
+{
+    ir_exit_jump(tr->ir, pc);
+    ppc_mark_exit(tr, pc);
+    if (tr->n_returns) {
+        ir_mark_call(tr->ir); /* back in a function that calls itself */
+    }
+    tr->done = true;
+}
+
 /* To the code behind the last instruction, which was no branch. */
 static void end_fall_through(PpcTranslator *tr, uint64_t pc)
 {
@@ -68,9 +78,7 @@ static void end_fall_through(PpcTranslator *tr, uint64_t pc)
         end_single(tr, false);
         return;
     }
-    ir_exit_jump(tr->ir, pc & tr->pc_mask);
-    ppc_mark_exit(tr, pc & tr->pc_mask);
-    tr->done = true;
+    exit_jump(tr, pc & tr->pc_mask);
 }
 
 void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
@@ -80,9 +88,7 @@ void ppc_end_jump(PpcTranslator *tr, uint64_t pc)
         ppc_end_lookup(tr, ppc_pc(tr, IR_I64, pc), BRANCH_JUMP);
         return;
     }
-    ir_exit_jump(tr->ir, pc);
-    ppc_mark_exit(tr, pc);
-    tr->done = true;
+    exit_jump(tr, pc);
 }
 
 void ppc_end_mode(PpcTranslator *tr, uint64_t pc)
@@ -161,6 +167,7 @@ static void look_at_counters(PpcTranslator *tr, uint64_t pc)
 
 static void emit_cold(PpcTranslator *tr)
 {
+    tr->n_returns = 0;
     for (unsigned i = 0; i < tr->n_cold; i++) {
         PpcCold *cold = &tr->cold[i];
 
@@ -487,14 +494,16 @@ void ppc_translate(Translation *t)
             break;
         }
         if (tr.n_insns >= tr.limit || tr.n_side_exits >= PPC_MAX_SIDE_EXITS || tr.n_cold + PPC_COLD_OF_ONE > PPC_MAX_COLD ||
-            page_of(pc) != page_of(t->key->pc) || !next_insn(&tr, pc, &in)) {
+            (tr.n_followed && pc == t->key->pc) || page_of(pc) != page_of(t->key->pc) || !next_insn(&tr, pc, &in)) {
             end_fall_through(&tr, pc);
             break;
         }
         tr.guarded -= is_guarded;
-        pc = in.next_pc;
+        pc = tr.follows ? tr.follow_to : in.next_pc;
+        tr.end_pc = MAX(tr.end_pc, in.next_pc);
+        tr.follows = false;
     }
     emit_cold(&tr);
-    t->end_pc = pc;
+    t->end_pc = MAX(pc, tr.end_pc);
     t->n_insns = tr.n_insns;
 }
