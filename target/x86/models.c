@@ -474,6 +474,12 @@ static void prepare_svm(X86Features *f, char **parts)
     }
 }
 
+/* What nobody chose need not be told of what it has only for speed. */
+static bool is_default(const struct Model *m)
+{
+    return !strcmp(m->name, "qemu64");
+}
+
 X86Features *x86_model_parse(const char *spec, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(spec ? spec : "qemu64", ",", -1);
@@ -519,7 +525,7 @@ X86Features *x86_model_parse(const char *spec, GError **error)
             g_assert(i >= 0);
             f->on[i] = supported(i) && (follow_host || !on_request(i));
             /* The translator's models are what it can do of them; and few kernels let a guest have MWAIT. */
-            f->missing[i] = follow_host && !f->on[i] && i != FEAT_monitor;
+            f->missing[i] = follow_host && !f->on[i] && i != FEAT_monitor && !(i == FEAT_tsc_deadline && is_default(m));
         }
     }
     if (!strcmp(m->name, "host") || !strcmp(m->name, "max")) { /* "what there is" lacks nothing */

@@ -232,6 +232,29 @@ static void print_flags(const char *model)
     printf("\n");
 }
 
+static bool lacks_deadlines(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit)
+{
+    return !(leaf == 1 && reg == 2 && bit == 24);
+}
+
+/* As KVM without its interrupt controllers: the default model is what it is there, another one lacks something. */
+static void the_default_model_has_deadlines_where_they_can_be_had(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree X86Features *model = NULL, *other = NULL;
+
+    x86_models_know_host(lacks_deadlines);
+    x86_models_follow_host(true);
+    model = x86_model_parse("qemu64,enforce=on", &error);
+    g_assert_no_error(error);
+    g_assert_false(model->on[FEAT_tsc_deadline]);
+    other = x86_model_parse("SandyBridge,enforce=on", &error);
+    g_assert_null(other);
+    g_assert_nonnull(strstr(error->message, "tsc-deadline"));
+    x86_models_follow_host(false);
+    x86_models_know_host(NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--flags")) {
@@ -246,5 +269,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/x86/models/caches_are_told_of_once", caches_are_told_of_once);
     g_test_add_func("/x86/models/xsave_leaves_agree", xsave_leaves_agree);
+    g_test_add_func("/x86/models/the_default_model_has_deadlines_where_they_can_be_had",
+                    the_default_model_has_deadlines_where_they_can_be_had);
     return g_test_run();
 }
