@@ -75,11 +75,14 @@ static void cover_block(uint64_t map[PAGE_WORDS], const Block *block, unsigned l
 {
     uint64_t own[PAGE_WORDS] = { 0 };
 
-    if (list != 0 || block->n_holes == 0) {
+    if (list != 0) {
         cover(map, first, last);
         return;
     }
     cover(own, first, last);
+    for (unsigned i = 0; i < block->n_more; i++) {
+        cover(own, block->more[i].first, block->more[i].last);
+    }
     for (unsigned i = 0; i < block->n_holes; i++) {
         unsigned at = (uintptr_t)block->holes[i].host & (GUEST_PAGE_SIZE - 1), end = at + block->holes[i].size;
 
@@ -92,6 +95,18 @@ static void cover_block(uint64_t map[PAGE_WORDS], const Block *block, unsigned l
     }
 }
 
+static bool relies_on(const Block *block, const uint8_t *host, const uint8_t *last)
+{
+    const uint8_t *page = (const uint8_t *)((uintptr_t)block->host & PAGE_MASK);
+
+    for (unsigned i = 0; i < block->n_more; i++) {
+        if (host <= page + block->more[i].last && last >= page + block->more[i].first) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool code_block_covers(const Block *block, const uint8_t *host, unsigned size)
 {
     const uint8_t *last = host + size - 1;
@@ -101,7 +116,7 @@ bool code_block_covers(const Block *block, const uint8_t *host, unsigned size)
             return false;
         }
     }
-    return (host < block->host + block->size && last >= block->host - block->before) ||
+    return (host < block->host + block->size && last >= block->host) || relies_on(block, host, last) ||
            (block->host2 && host < block->host2 + block->size2 && last >= block->host2);
 }
 
@@ -116,7 +131,7 @@ static void extent(const Block *block, unsigned list, unsigned *first, unsigned 
 {
     unsigned start = list ? 0 : (unsigned)((uintptr_t)block->host & (GUEST_PAGE_SIZE - 1));
 
-    *first = list ? 0 : start - block->before;
+    *first = start;
     *last = start + (list ? block->size2 : block->size) - 1;
 }
 
@@ -578,7 +593,7 @@ void code_block_register_code(Block *block)
     index->blocks[n] = block->code;
     index->starts[0][n] = block->code->code - index->base;
     index->starts[1][n] = block->code->cold - index->base;
-    code_stats.metadata += sizeof(*block) + sizeof(*index->blocks) + tcg_metadata_size(block->code);
+    code_stats.metadata += sizeof(*block) + block->n_more * sizeof(*block->more) + sizeof(*index->blocks) + tcg_metadata_size(block->code);
     atomic_store_explicit(&index->n, n + 1, memory_order_release);
     block->code->engine = block;
 }
@@ -643,7 +658,7 @@ static void block_free(Block *block)
         ir_block_free(block->ir);
     }
     if (block->code) {
-        code_stats.metadata -= sizeof(*block) + sizeof(*regions->blocks) + tcg_metadata_size(block->code);
+        code_stats.metadata -= sizeof(*block) + block->n_more * sizeof(*block->more) + sizeof(*regions->blocks) + tcg_metadata_size(block->code);
     } else {
         free(block);
     }

@@ -255,6 +255,7 @@ typedef struct EngineCpu {
     Cpu *cpu;
     const GuestOps *ops;
     _Atomic bool in_code;
+    _Atomic bool in_event; /* the target delivers one, or serves a request: its stores use the tables, too */
     _Atomic bool busy;         /* uses blocks: none is freed */
     _Atomic uint32_t pending;
     unsigned exclusive;        /* no other is busy; how often begun */
@@ -346,6 +347,11 @@ typedef struct BlockHole {
 
 #define BLOCK_HOLES 4
 
+/* Bytes of a page, by their offsets. */
+typedef struct BlockRun {
+    uint16_t first, last;
+} BlockRun;
+
 typedef struct Block {
     /* What a lookup reads, on one cache line. */
     BlockKey key;             /* pic_bits: of this block; its pc then is one within the page */
@@ -357,7 +363,7 @@ typedef struct Block {
 
     RamBlock *ram, *ram2;
     uint32_t size, size2;     /* bytes of guest code on the first and second page */
-    uint32_t before;          /* and before host, on the first page */
+    uint32_t n_more;          /* other bytes of the first page that it derives from: runs, behind this struct */
     BlockHole *holes;         /* on the first one; NULL: none */
     uint32_t n_holes;
     uint32_t n_insns;
@@ -368,6 +374,7 @@ typedef struct Block {
     HostBlock *code;          /* NULL under the interpreter */
     IrBlock *ir;              /* the interpreter's, and for verify */
     HostExit *in;             /* linked exits of other blocks */
+    BlockRun more[];
 } Block;
 
 /* Of a CodePage.pc_page, no page of the pc; nothing has been translated yet. */

@@ -327,6 +327,22 @@ static unsigned insn_limit(Fetch *f)
     return page && page->rewrites > MANY_REWRITES ? SHORT_INSNS : MAX_INSNS;
 }
 
+/* What it relies on besides, as far as the bytes at its pc do not have it. */
+static unsigned other_runs(const Fetch *f, const Translation *t, BlockRun runs[TRANSLATION_MORE])
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->n_more; i++) {
+        uint64_t pc = t->more[i].pc, end = pc + t->more[i].size;
+        unsigned first = (f->origin + pc) & (GUEST_PAGE_SIZE - 1);
+
+        if (pc - t->key->pc >= t->end_pc - t->key->pc || end - t->key->pc > t->end_pc - t->key->pc) {
+            runs[n++] = (BlockRun){ first, MIN(first + t->more[i].size, GUEST_PAGE_SIZE) - 1 };
+        }
+    }
+    return n;
+}
+
 /* What the block covers, in guest memory. */
 static void measure(Block *block, Fetch *f, const Translation *t)
 {
@@ -335,7 +351,6 @@ static void measure(Block *block, Fetch *f, const Translation *t)
 
     block->host = f->page[0].entry.host ? f->page[0].entry.host + offset : NULL;
     block->ram = f->page[0].entry.ram;
-    block->before = MIN(t->key->pc - t->begin_pc, offset);
     block->size = CLAMP(bytes, 1, room);
     if (bytes > room && bytes < 2 * GUEST_PAGE_SIZE && f->page[1].readable) {
         block->host2 = f->page[1].entry.host;
@@ -360,11 +375,12 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .engine = f,
         .is_hot = !f->variant && is_hot(f),
         .next_known = next_known(f, key),
-        .begin_pc = key->pc,
         .end_pc = key->pc,
     };
+    BlockRun runs[TRANSLATION_MORE];
     HostBlock *code = NULL;
     Block *block;
+    size_t bytes;
 
     f->wanted_second = false;
     f->n_holes = 0;
@@ -381,7 +397,9 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
             return NULL;
         }
     }
-    block = code ? tcg_region_alloc(sizeof(*block), 64) : aligned_alloc(64, round_up(sizeof(*block), 64));
+    t.n_more = other_runs(f, &t, runs);
+    bytes = sizeof(*block) + t.n_more * sizeof(*runs);
+    block = code ? tcg_region_alloc(bytes, 64) : aligned_alloc(64, round_up(bytes, 64));
     if (!block) {
         g_assert(code);
         f->wanted_second = false;
@@ -397,6 +415,8 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         block->ir = ir_block_copy(t.ir);
     }
     measure(block, f, &t);
+    block->n_more = t.n_more;
+    memcpy(block->more, runs, t.n_more * sizeof(*runs));
     block->holes = f->n_holes ? g_memdup2(f->holes, f->n_holes * sizeof(*f->holes)) : NULL;
     block->n_holes = f->n_holes;
     if (code) {

@@ -52,6 +52,8 @@ typedef struct MmuResult {
 } MmuResult;
 
 /* A translation in progress: what the front end sees of the engine. */
+#define TRANSLATION_MORE 32
+
 typedef struct Translation {
     IrBlock *ir;
     Cpu *cpu;
@@ -77,9 +79,33 @@ typedef struct Translation {
     bool is_hot;        /* found hot: worth a longer translation */
     uint64_t next_known; /* the pc of a block behind key->pc that is there already, where this one may end; 0: none */
     /* Results. */
-    uint64_t begin_pc, end_pc; /* of the block's bytes: the first, at or before key->pc, and the one after the last */
+    uint64_t end_pc;    /* behind the bytes of the block that begin at key->pc */
+    struct { uint64_t pc; uint32_t size; } more[TRANSLATION_MORE]; /* see translation_relies_on */
+    unsigned n_more;
     unsigned n_insns;
 } Translation;
+
+/*
+ * The block is made of these bytes too, on its first page, or right only as long as they are what they are. False, and nothing is
+ * noted: no room for so many, of which `spare` more are wanted for others.
+ */
+static inline bool translation_relies_on(Translation *t, uint64_t pc, uint32_t size, unsigned spare)
+{
+    for (unsigned i = 0; i < t->n_more; i++) {
+        uint64_t at = pc - t->more[i].pc;
+
+        if (at <= t->more[i].size) {
+            t->more[i].size = at + size > t->more[i].size ? at + size : t->more[i].size;
+            return true;
+        }
+    }
+    if (t->n_more + spare >= TRANSLATION_MORE) {
+        return false;
+    }
+    t->more[t->n_more].pc = pc;
+    t->more[t->n_more++].size = size;
+    return true;
+}
 
 /*
  * A mode that translated code may change to by itself, while `from` says so: it copies the tables into CpuHot, and `chosen` to

@@ -4,14 +4,13 @@
  * What all ways from there overwrite before they read it is dead. A fault or an interrupt in between shows an older field
  * to its handler; nothing uses it behind its return either.
  *
- * Code is looked at on the block's page only. Where it is changed later, blocks that only looked at it stay; kernels
- * change nops, so theirs end the search.
+ * Code is looked at on the block's page only, and the block is made anew where it changes. Kernels change nops, so theirs end the search.
  */
 #include "target/ppc/insns.h"
 
 #include "util/bits.h"
 
-enum { LOOK_AHEAD = 40, BRANCHES = 3, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
+enum { LOOK_AHEAD = 40, BRANCHES = 3, OWN_RUNS = 4, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
 enum { CR_ALL = 0xff, CA = 1 << 8 };
 
 /* What an instruction does to fields (bit n: field n) and CA. */
@@ -124,7 +123,7 @@ static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
         (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc))) {
         return false;
     }
-    return ppc_fetch_word(tr, pc, word) && (*word != NOP || tr->mode & MODE_PR);
+    return ppc_fetch_word(tr, pc, word) && (*word != NOP || tr->mode & MODE_PR) && translation_relies_on(tr->t, pc, 4, OWN_RUNS);
 }
 
 static uint64_t branch_target(const PpcTranslator *tr, uint32_t word, uint64_t pc)

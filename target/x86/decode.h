@@ -151,6 +151,8 @@ struct X86Translator {
     uint64_t next_known; /* of the Translation; where no instruction is if there is none */
     uint64_t next_pc;   /* of the instruction being translated */
     uint64_t end_pc;    /* behind the branches that the block has followed; 0: none */
+    uint64_t run_pc;    /* where the bytes in a row begin that it is in now */
+    uint64_t ahead_pc;  /* behind what was looked at in a row with them */
     unsigned n_followed, n_returns; /* follow.c: jumps and calls; where the calls return to */
     uint64_t returns[X86_MAX_RETURNS];
     uint64_t page;      /* number of the block's page */
@@ -196,6 +198,7 @@ IrType x86_operand_type(const X86Insn *in, unsigned n);
 IrVal x86_operand_get(X86Translator *tr, X86Insn *in, unsigned n);
 /* The immediate that is this operand and the instruction's end: a constant, or what is in the code when it runs. */
 IrVal x86_immediate(X86Translator *tr, const X86Insn *in, unsigned n);
+unsigned x86_immediate_bytes(const X86Insn *in); /* that are such operands, at the instruction's end */
 IrVal x86_operand_update(X86Translator *tr, X86Insn *in);
 void x86_operand_put(X86Translator *tr, X86Insn *in, unsigned n, IrVal value);
 

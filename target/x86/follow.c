@@ -21,9 +21,7 @@ static bool may_go_on(X86Translator *tr, const X86Insn *in, uint64_t target)
 static void go_on(X86Translator *tr, X86Insn *in, uint64_t target)
 {
     tr->n_followed++;
-    tr->end_pc = MAX(tr->end_pc, in->next_pc);
-    tr->t->begin_pc = MIN(tr->t->begin_pc, target);
-    in->next_pc = target;
+    x86_goes_on_at(tr, in, target);
 }
 
 bool x86_follows(X86Translator *tr, X86Insn *in)

@@ -113,6 +113,9 @@ bool x86_follows_call(X86Translator *tr, X86Insn *in);
 bool x86_follows_return(X86Translator *tr, X86Insn *in, IrVal target);
 /* The instruction at pc if it has been decoded already. */
 const X86Insn *x86_looked_at(const X86Translator *tr, uint64_t pc);
+/* Behind the instruction the block goes on elsewhere on its page; or it ends before pc. What it relies on is noted. */
+void x86_goes_on_at(X86Translator *tr, X86Insn *in, uint64_t target);
+void x86_ends_before(X86Translator *tr, uint64_t pc);
 uint64_t x86_page_of(const X86Translator *tr, uint64_t pc);
 /* Notes the successor's liveness for the exit just emitted. */
 void x86_mark_exit(X86Translator *tr, uint64_t pc);

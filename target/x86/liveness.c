@@ -7,10 +7,13 @@
  *
  * Readers in the same block have the IR value, so flags may be dead although they are read, as long
  * as nothing can leave the block between: a block that begins behind that would read the slots.
+ *
+ * What was looked at may change: the block is made anew then, as if it had these bytes itself (translation_relies_on).
  */
 #include "target/x86/insns.h"
 
 enum { LOOK_AHEAD = 8, LOOP_AHEAD = 24 /* for the edge of a loop, which is worth it */ };
+enum { OWN_RUNS = 14 /* of bytes that the block itself may be made of, and look on from */ };
 
 uint64_t x86_page_of(const X86Translator *tr, uint64_t pc)
 {
@@ -146,10 +149,87 @@ static bool is_own_start(const X86Translator *tr, uint64_t pc)
     return tr->n_followed && (pc & tr->pc_mask) == tr->t->key->pc;
 }
 
-/* groups: those for which readers have a value; 0 in another block. */
-static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
+/*
+ * How much of an instruction says what it does to flags: others' immediates and displacements may be rewritten all the time. Shifts
+ * by zero leave flags alone, and branches have to lead to the same place.
+ */
+static unsigned telling_bytes(const X86Insn *in)
+{
+    X86Emit *emit = in->row->emit;
+
+    if (emit == x86_emit_jcc || emit == x86_emit_jmp || emit == x86_emit_call || emit == x86_emit_shift || emit == x86_emit_shld ||
+        emit == x86_emit_shrd) {
+        return in->length;
+    }
+    return in->disp_size ? in->disp_at : in->length - x86_immediate_bytes(in);
+}
+
+/* The instructions that were looked at, which the block relies on if they leave no reader. */
+typedef struct Looked {
+    uint64_t end; /* of those in a row behind the one being translated */
+    unsigned n;   /* of the others: */
+    struct { uint64_t pc; uint8_t size; } other[LOOP_AHEAD];
+} Looked;
+
+static void note(const X86Translator *tr, Looked *l, const X86Insn *in, bool in_a_row)
+{
+    if (in_a_row) {
+        l->end = in->next_pc;
+    } else if (tr->n_followed || in->pc < tr->t->key->pc || in->pc >= tr->next_pc) {
+        l->other[l->n].pc = in->pc;
+        l->other[l->n++].size = telling_bytes(in);
+    }
+}
+
+static bool rely_on(X86Translator *tr, const Looked *l)
+{
+    for (unsigned i = 0; i < l->n; i++) {
+        if (!translation_relies_on(tr->t, l->other[i].pc, l->other[i].size, OWN_RUNS)) {
+            return false;
+        }
+    }
+    tr->ahead_pc = MAX(tr->ahead_pc, l->end);
+    return true;
+}
+
+/* What was looked at behind the bytes in a row that end here. */
+static void rely_on_ahead(X86Translator *tr, uint64_t pc)
+{
+    const X86Insn *in;
+
+    for (; pc < tr->ahead_pc && (in = look(tr, pc)); pc = in->next_pc) {
+        translation_relies_on(tr->t, pc, telling_bytes(in), 0);
+    }
+    tr->ahead_pc = 0;
+}
+
+static void end_run(X86Translator *tr, uint64_t pc)
+{
+    if (tr->run_pc == tr->t->key->pc) {
+        tr->end_pc = MAX(tr->end_pc, pc);
+    } else {
+        translation_relies_on(tr->t, tr->run_pc, pc - tr->run_pc, 0);
+    }
+    rely_on_ahead(tr, pc);
+}
+
+void x86_goes_on_at(X86Translator *tr, X86Insn *in, uint64_t target)
+{
+    end_run(tr, in->next_pc);
+    tr->run_pc = in->next_pc = target;
+}
+
+void x86_ends_before(X86Translator *tr, uint64_t pc)
+{
+    end_run(tr, pc);
+    tr->t->end_pc = tr->end_pc;
+}
+
+/* groups: those for which readers have a value; 0 in another block. in_a_row: pc is behind the instruction that is being translated. */
+static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups, bool in_a_row)
 {
     unsigned branches = 0, ahead = pc == tr->t->key->pc ? LOOP_AHEAD : LOOK_AHEAD;
+    Looked looked = {.n = 0};
 
     for (unsigned i = 0; i < ahead; i++) {
         const X86Insn *in = look(tr, pc & tr->pc_mask);
@@ -158,6 +238,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
         if (!in) {
             return false;
         }
+        note(tr, &looked, in, in_a_row);
         groups = is_own_start(tr, pc) ? 0 : groups;
         reads = groups_read(in);
         if (reads) {
@@ -165,7 +246,7 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
                 return false;
             }
             if (is_adc(in)) {
-                return true; /* from registers, and defines all */
+                return rely_on(tr, &looked); /* from registers, and defines all */
             }
             if (in->row->emit == x86_emit_jcc) {
                 uint64_t target;
@@ -185,9 +266,10 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups)
                 return false;
             }
             groups = 0;
+            in_a_row = false;
             continue;
         } else if (in->row->attr & A_FLW || is_plain_shift(in) || is_plain_double_shift(in)) {
-            return true;
+            return rely_on(tr, &looked);
         } else if (!(in->row->attr & A_FLN) && !is_fp_without_flags(in)) {
             return false;
         } else if (changes_some(in) || may_leave(tr, in)) {
@@ -206,7 +288,7 @@ static bool dead_in_other_block(X86Translator *tr, uint64_t pc)
         tr->known_valid |= 1u << n;
         tr->known[n].pc = pc;
         tr->known[n].dead = false; /* for a loop that comes back here */
-        tr->known[n].dead = dead_from(tr, pc, 0);
+        tr->known[n].dead = dead_from(tr, pc, 0, false);
         tr->known[n].pc = pc;
     }
     return tr->known[n].dead;
@@ -237,10 +319,10 @@ bool x86_only_zero_flag_wanted(X86Translator *tr)
     if (jumps ? !x86_branch_target(tr, in, &target) || !dead_in_other_block(tr, target) : in->row->emit != x86_emit_setcc) {
         return false;
     }
-    return dead_from(tr, next_pc, 0);
+    return dead_from(tr, next_pc, 0, true);
 }
 
 bool x86_flags_wanted(X86Translator *tr, unsigned groups)
 {
-    return exact(tr) || !dead_from(tr, tr->next_pc, groups);
+    return exact(tr) || !dead_from(tr, tr->next_pc, groups, true);
 }

@@ -375,6 +375,16 @@ static unsigned immediate_size(const X86Insn *in, X86Operand operand)
     }
 }
 
+unsigned x86_immediate_bytes(const X86Insn *in)
+{
+    unsigned size = 0;
+
+    for (unsigned n = 0; n < G_N_ELEMENTS(in->row->operand); n++) {
+        size += immediate_size(in, in->row->operand[n]);
+    }
+    return size;
+}
+
 IrVal x86_immediate(X86Translator *tr, const X86Insn *in, unsigned n)
 {
     IrType type = x86_operand_type(in, n), narrow;

@@ -199,6 +199,7 @@ static void set_mode(X86Translator *tr, Translation *t)
     tr->addr_type = mode & MODE_CS64 ? IR_I64 : IR_I32;
     tr->pc_mask = mode & MODE_CS64 ? UINT64_MAX : UINT32_MAX;
     tr->page = x86_page_of(tr, t->key->pc);
+    tr->run_pc = t->key->pc;
 }
 
 /* Before a block's first instruction. */
@@ -309,6 +310,6 @@ void x86_translate(Translation *t)
         pc = in.next_pc;
     }
     emit_cold(&tr);
-    t->end_pc = MAX(pc, tr.end_pc);
+    x86_ends_before(&tr, pc);
     t->n_insns = tr.n_insns;
 }

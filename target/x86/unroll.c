@@ -134,7 +134,6 @@ bool x86_unrolls(X86Translator *tr, X86Insn *in, IrCc cc, IrVal flags)
     if (!ir_cc_holds(cc, is) || times_taken(&look, compare, inputs, cc, begin, room + 1) > room) {
         return false;
     }
-    tr->end_pc = MAX(tr->end_pc, in->next_pc);
-    in->next_pc = target;
+    x86_goes_on_at(tr, in, target);
     return true;
 }

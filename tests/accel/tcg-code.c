@@ -212,6 +212,35 @@ static void data_beside_code_does_not_invalidate_it(void)
     g_assert_cmpint(code_stats.killed, ==, killed);
 }
 
+static void data_between_the_parts_of_a_block_does_not_invalidate_it(void)
+{
+    uint64_t killed;
+
+    start();
+    put_add(0x1000, 1);
+    put32(0x1002, 13, 0x1800);
+    put32(0x1800, 3, 0x1400);
+    put32(0x1805, 6, 0x1000);
+    ram[0x180a] = 5;
+    s->r1 = 1000;
+    killed = code_stats.killed;
+    run();
+    g_assert_cmpint(s->r0, ==, 1000);
+    g_assert_cmpint(ram[0x1400], ==, 1000 & 0xff);
+    g_assert_cmpint(code_stats.killed, ==, killed);
+    put32(0x2000, 3, 0x1801); /* its operand in the second part */
+    ram[0x2005] = 5;
+    s->r0 = 0x10;
+    s->pc = 0x2000;
+    run();
+    s->r0 = 9;
+    s->r1 = 1;
+    s->pc = 0x1000;
+    run();
+    g_assert_cmpint(ram[0x1410], ==, 10);
+    g_assert_cmpint(s->r0, ==, 10);
+}
+
 static void code_written_by_a_device_is_seen(void)
 {
     uint8_t n = 50;
@@ -401,6 +430,7 @@ const Case code_cases[] = {
     CASE(changed_code_in_front_of_a_block_that_goes_on_there_is_seen),
     CASE(an_operand_that_is_rewritten_often_is_loaded),
     CASE(data_beside_code_does_not_invalidate_it),
+    CASE(data_between_the_parts_of_a_block_does_not_invalidate_it),
     CASE(code_written_by_a_device_is_seen),
     CASE(calls_return_from_any_depth),
     CASE(calls_from_places_with_one_low_byte_return),

@@ -52,7 +52,7 @@ GuestOps toy_ops;
 static void toy_translate(Translation *t)
 {
     IrBlock *ir = t->ir;
-    uint64_t pc = t->key->pc, end = pc;
+    uint64_t pc = t->key->pc, end = pc, run = pc;
     bool done = false;
 
     ir->use_sites = mode == PROCESS && toy_ops.system_sites;
@@ -132,9 +132,10 @@ static void toy_translate(Translation *t)
             ir_call(ir, 2, none, none, none, none);
             break;
         case 13:
-            end = MAX(end, pc + length);
+            end = run == t->key->pc ? pc + length : end;
+            translation_relies_on(t, run, pc + length - run, 0);
             pc = load_le32(code + 1) - length;
-            t->begin_pc = MIN(t->begin_pc, pc + length);
+            run = pc + length;
             break;
         default:
             ir_put(ir, IR_I64, TOY_PC, ir_const(ir, IR_I64, pc));
@@ -150,7 +151,8 @@ static void toy_translate(Translation *t)
     } else if (!done) {
         ir_exit_jump(ir, pc);
     }
-    t->end_pc = MAX(end, pc);
+    t->end_pc = run == t->key->pc ? pc : end;
+    translation_relies_on(t, run, pc - run, 0);
 }
 
 static unsigned toy_mode(Cpu *c, bool kernel)

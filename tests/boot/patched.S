@@ -131,6 +131,30 @@ start:  cli
         dec     %edi
         jnz     1b
 
+        # An instruction that overwrote another block's flags reads them now.
+        mov     $70, %bl
+        mov     $ROUNDS, %edi
+1:      mov     $-1, %ecx
+        mov     $1, %edx
+        call    *ahead_at + 0xf0000
+        mov     $1, %ecx
+        call    *ahead_at + 0xf0000
+        dec     %edi
+        jnz     1b
+        movw    $0x920f, PIECES + reader - pieces # setc %al
+        movb    $0xc0, PIECES + reader - pieces + 2
+        xor     %eax, %eax
+        mov     $-1, %ecx
+        call    *ahead_at + 0xf0000
+        mov     $71, %bl
+        cmp     $1, %eax
+        jne     fail
+        mov     $1, %ecx
+        call    *ahead_at + 0xf0000
+        mov     $72, %bl
+        test    %eax, %eax
+        jnz     fail
+
         verdict
 
 # EBP bytes at EDI, rewritten, are to come out of the routine at ESI.
@@ -184,6 +208,8 @@ byte_at:
         .long   PIECES + byte - pieces
 compare_at:
         .long   PIECES + compare - pieces
+ahead_at:
+        .long   PIECES + ahead - pieces
         tables
 
         .subsection 1
@@ -196,5 +222,10 @@ byte:   mov     $0x7f000001, %ecx
         ret
 compare:
         cmp     $0x11223344, %ecx
+        ret
+ahead:  add     %edx, %ecx
+        jmp     reader
+        .skip   64
+reader: add     $0, %eax
         ret
 pieces_end:

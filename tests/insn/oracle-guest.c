@@ -219,7 +219,6 @@ static TcgExit run_block(const Variant *variant)
     }
     t.is_hot = variant->hot;
     t.next_known = some_next_known(variant, key.pc, origin);
-    t.begin_pc = key.pc;
     ir_block_reset(ir);
     ir->pic_bits = key.pic_bits;
     x86_translate(&t);

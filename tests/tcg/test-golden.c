@@ -43,7 +43,7 @@ typedef struct How {
 static char *translate(How how)
 {
     BlockKey key = {.pc = how.pic_bits ? 0 : CODE_PC, .flags = how.mode, .pic_bits = how.pic_bits};
-    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .is_hot = how.is_hot, .begin_pc = key.pc};
+    Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .is_hot = how.is_hot};
     HostBlock *block;
     char *text;
 

@@ -465,6 +465,34 @@ static void numbers_are_stored_beside_code(void)
     }
 }
 
+/* A comparison overwrote CR0 behind another block's exit; then MFCR is there, which reads what that block compared. */
+static void a_field_that_was_dead_is_read(void)
+{
+    enum { WRITER = 0x13000, READER = RIG_CODE + 0x100 };
+    static const uint32_t code[] = { D_(11, 0, 3, 0) /* cmpwi r3, 0 */, B(READER - RIG_CODE - 4) };
+    static const uint32_t reader[] = { D_(11, 0, 4, 0), RIG_END };
+    static const uint32_t writer[] = { STW(5, 0, 7), X_(31, 0, 0, 7, 54) /* dcbst */, X_(31, 0, 0, 0, 598) /* sync */,
+                                       X_(31, 0, 0, 7, 982) /* icbi */, ISYNC, RIG_END };
+
+    rig_reset(0);
+    rig_words(RIG_CODE, code, G_N_ELEMENTS(code));
+    rig_words(READER, reader, G_N_ELEMENTS(reader));
+    rig_words(WRITER, writer, G_N_ELEMENTS(writer));
+    for (unsigned i = 0; i < 3; i++) {
+        R[3] = i;
+        rig_run(RIG_CODE);
+    }
+    R[5] = X_(31, 9, 0, 0, 19) /* mfcr r9 */;
+    R[7] = READER;
+    rig_run(WRITER);
+    R[3] = (uint64_t)-1;
+    rig_run(RIG_CODE);
+    g_assert_cmphex(R[9] >> 28 & 15, ==, 8);
+    R[3] = 0;
+    rig_run(RIG_CODE);
+    g_assert_cmphex(R[9] >> 28 & 15, ==, 2);
+}
+
 /* A double is made of two words in memory, the right one stored first, also where it lies on two pages; r31 says where the code is. */
 static void words_are_loaded_as_a_double(void)
 {
@@ -729,6 +757,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/mtmsr/kept", mtmsr_leaves_the_byte_order_to_rfid);
     g_test_add_func("/ppc/mtmsr/others", other_bits_of_what_mfmsr_read_count);
     g_test_add_func("/ppc/xer", xer_keeps_what_it_has);
+    g_test_add_func("/ppc/dead", a_field_that_was_dead_is_read);
     g_test_add_func("/ppc/doublewords", doublewords_are_for_64_bits);
     return g_test_run();
 }
