@@ -217,11 +217,14 @@ static bool is_held(const PageEntry *entry)
  */
 static void finish_store(EngineCpu *ec, const PageEntry *entry, unsigned offset, unsigned size)
 {
-    if (cpu_count() <= 1) {
+    if (cpu_count() <= 1 && !entry->ram->logged) {
         return;
     }
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(entry->flags) & PAGE_CODE && (is_held(entry) || is_code(entry, offset, size))) {
+    if (atomic_load(entry->flags) & CLEAN_FLAGS) { /* the log was read between prepare_store and the store, and perhaps the bytes too */
+        atomic_fetch_and(entry->flags, (uint8_t)~CLEAN_FLAGS);
+    }
+    if (cpu_count() > 1 && atomic_load(entry->flags) & PAGE_CODE && (is_held(entry) || is_code(entry, offset, size))) {
         tcg_fp_sync(ec->cpu->state);
         smc_stored(entry, offset, size);
     }

@@ -128,7 +128,7 @@ static void wait_for_pending(EngineCpu *self, uint32_t what)
     for (int i = 0; i < cpu_count(); i++) {
         EngineCpu *ec = cpu_get(i)->engine;
 
-        while (ec && ec != self && atomic_load(&ec->in_code) && atomic_load(&ec->pending) & what) {
+        while (ec && ec != self && (atomic_load(&ec->in_code) || atomic_load(&ec->in_event)) && atomic_load(&ec->pending) & what) {
             g_cond_wait(&wait_cond, &wait_mutex);
         }
     }
@@ -299,10 +299,31 @@ static void call_fetch_fault(void *state)
     ec->ops->raise_mmu_fault(ec->cpu, ec->fetch_addr, MMU_FETCH, chosen(ec)->fetch_mode);
 }
 
+/* What others want of the tables is done before the target stores by them, or they wait until it has. */
+static TcgExit protected_event(EngineCpu *ec, void (*call)(void *state))
+{
+    TcgExit why;
+
+    if (cpu_count() == 1) {
+        return tcg_protect(ec->cpu->state, call);
+    }
+    atomic_store(&ec->in_event, true);
+    while (atomic_load(&ec->pending)) {
+        atomic_store(&ec->in_event, false);
+        do_pending(ec);
+        wake_waiters();
+        atomic_store(&ec->in_event, true);
+    }
+    why = tcg_protect(ec->cpu->state, call);
+    atomic_store(&ec->in_event, false);
+    wake_waiters();
+    return why;
+}
+
 /* Delivery may fault in turn; the target turns that into a double fault, a third into a reset. */
 static void deliver(EngineCpu *ec)
 {
-    while (tcg_protect(ec->cpu->state, call_deliver) == TCG_EXIT_EXCEPTION) {
+    while (protected_event(ec, call_deliver) == TCG_EXIT_EXCEPTION) {
     }
 }
 
@@ -354,7 +375,7 @@ static bool attend(EngineCpu *ec)
         return false;
     }
     if (requests & ~CPU_REQ_EXIT) {
-        if (tcg_protect(cpu->state, call_service) == TCG_EXIT_EXCEPTION) {
+        if (protected_event(ec, call_service) == TCG_EXIT_EXCEPTION) {
             deliver(ec);
         }
         if (atomic_load(&cpu->halted)) {
