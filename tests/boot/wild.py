@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Random code in real, protected and virtual-8086 mode: whatever it does to its machine, the process lives and answers.
+
+What hangs in a loop with interrupts off is ended by NMIs, what destroys its firmware's tables by a reset. The firmware prints a dot for four
+pieces of code. $MYNA_SEED chooses others; where NMIs come is chance.
+
+Usage: wild.py MYNA [test...]
+"""
+import os
+import pathlib
+import random
+import tempfile
+import time
+
+import firmware
+import machine
+
+
+def wild(myna, source, seconds, engine='tcg', cpu='max'):
+    seed = int(os.environ.get('MYNA_SEED', 0)) or random.getrandbits(31)
+    print(f'MYNA_SEED={seed}')
+    with tempfile.TemporaryDirectory() as folder:
+        bios = pathlib.Path(firmware.assemble(folder, pathlib.Path(__file__).with_name(source)))
+        code = bios.read_bytes()
+        assert code.count(b'SEEDSEED') == 1
+        bios.write_bytes(code.replace(b'SEEDSEED', seed.to_bytes(8, 'little')))
+        with machine.Machine(firmware.system(myna), '-accel', engine, '-nodefaults', '-m', 16, '-bios', bios, '-no-shutdown', '-cpu', cpu,
+                             '-device', 'isa-debugcon,iobase=0x402,chardev=fw', '-chardev', 'file,id=fw,path=/dev/stdout', serial=False) as m:
+            begin, dots, resets = time.monotonic(), 0, 0
+            while time.monotonic() < begin + seconds:
+                for _ in range(100):
+                    m.command('inject-nmi')
+                    time.sleep(0.0003)
+                if m.text.count('.') == dots or resets * 3 < time.monotonic() - begin:
+                    m.command('system_reset')
+                    m.command('cont')
+                    resets += 1
+                dots = m.text.count('.')
+            if not m.command('query-status'):
+                raise machine.Failure('no answer')
+            if dots < seconds / 2:
+                raise machine.Failure(f'only {dots * 4} pieces of code')
+            print(f'{dots * 4} pieces of code, {resets} resets')
+
+
+REAL, PROTECTED = 'wild-real.S', 'wild-protected.S'
+TESTS = {
+    'real': lambda myna: wild(myna, REAL, 6),
+    'protected': lambda myna: wild(myna, PROTECTED, 8),
+    'real-long': lambda myna: wild(myna, REAL, 60),
+    'real-hot': lambda myna: wild(myna, REAL, 60, 'tcg,sites=all'),
+    'real-verified': lambda myna: wild(myna, REAL, 60, 'tcg,verify=1'),
+    'real-interpreted': lambda myna: wild(myna, REAL, 30, 'tcg,interp=on'),
+    'real-pentium': lambda myna: wild(myna, REAL, 30, cpu='pentium'),
+    'protected-long': lambda myna: wild(myna, PROTECTED, 120),
+    'protected-hot': lambda myna: wild(myna, PROTECTED, 60, 'tcg,sites=all'),
+    'protected-verified': lambda myna: wild(myna, PROTECTED, 60, 'tcg,verify=1'),
+    'protected-interpreted': lambda myna: wild(myna, PROTECTED, 30, 'tcg,interp=on'),
+    'protected-pentium': lambda myna: wild(myna, PROTECTED, 30, cpu='pentium'),
+}
+
+if __name__ == '__main__':
+    machine.main(TESTS)
