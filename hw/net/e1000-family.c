@@ -72,11 +72,14 @@ static bool is_looped_back(const E1000Tx *tx)
     return tx->regs[RCTL / 4] >> 6 & 3;
 }
 
+enum { FRAME_COST = 128 };
+
 static void send_frame(E1000Tx *tx, const uint8_t *frame, size_t size)
 {
     if (size < FRAME_HEADER) {
         return;
     }
+    tx->spent += FRAME_COST + size;
     count_sent(tx->regs, frame, size);
     if (is_looped_back(tx)) {
         tx->loop_back(tx->card, frame, size);
@@ -155,6 +158,7 @@ static bool send_whole(E1000Tx *tx, const TxContext *c)
         .csum_offset = 16,
     };
     for (size_t done = c->header; done < size; done += c->mss) {
+        tx->spent += FRAME_COST;
         count_sent(tx->regs, tx->packet, c->header + MIN(c->mss, size - done));
     }
     net_send_iov(tx->nic->net, &header, &iov, 1);
@@ -255,6 +259,7 @@ void e1000_tx_data(E1000Tx *tx, const TxContext *context, const uint8_t *d)
         tx->large = command & TXD_TSE;
     }
     size = MIN(size, MAX_PACKET - start);
+    tx->spent += FRAME_COST + size;
     pci_dma_read(tx->pci, load_le64(d), tx->packet + start, size);
     tx->size = start + size; /* reading from the card's own registers may have sent something */
     if (!(command & TXD_EOP)) {

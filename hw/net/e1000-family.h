@@ -61,7 +61,11 @@ typedef struct E1000Tx {
     uint32_t size;
     uint8_t options;
     bool large; /* to be cut into segments */
+    uint32_t spent; /* bytes moved in this go, and what looking at descriptors and making frames is worth */
 } E1000Tx;
+
+/* A ring is worked on in goes: it may have 65536 descriptors, each of 64 KiB that are cut into as many frames. */
+enum { E1000_TX_GO = 1 << 20, E1000_TX_REST = 20000 /* ns between them */ };
 
 /* d: 16 bytes of a descriptor that was read from the ring. */
 bool e1000_is_context(const uint8_t *d);

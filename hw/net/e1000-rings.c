@@ -37,10 +37,15 @@ static void transmit(E1000 *e)
         return;
     }
     /* A ring is gone round once at most: the tail may be out of it. */
+    e->tx.spent = 0;
     for (uint32_t n = 0; n < count && *reg(e, TDH) != *reg(e, TDT) && nic_writable(&e->nic); n++) {
         uint64_t at = base + (uint64_t)*reg(e, TDH) * 16;
         uint8_t d[16];
 
+        if (e->tx.spent >= E1000_TX_GO) {
+            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
+            break;
+        }
         if (!pci_dma_read(&e->pci, at, d, sizeof(d))) {
             return;
         }
@@ -67,6 +72,15 @@ void e1000_transmit(E1000 *e)
         e->sending = true;
         transmit(e);
         e->sending = false;
+    }
+}
+
+void e1000_transmit_more(void *opaque)
+{
+    E1000 *e = opaque;
+
+    if (*reg(e, TDH) != *reg(e, TDT)) {
+        e1000_transmit(e);
     }
 }
 

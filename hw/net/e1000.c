@@ -166,6 +166,7 @@ static void e1000_reset(Device *dev)
     *reg(e, RA) = load_le32(e->nic.mac);
     *reg(e, RA + 4) = load_le16(e->nic.mac + 4) | 0x80000000;
     e1000_tx_reset(&e->tx);
+    timer_cancel(e->more);
     reset_phy(e);
     fill_eeprom(e);
 }
@@ -310,6 +311,7 @@ static bool realize_as(Device *dev, const E1000Model *model, GError **error)
     pci_register_bar(&e->pci, 0, PCI_BAR_MEM32, e->mmio);
     pci_register_bar(&e->pci, 1, PCI_BAR_IO, e->io);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
+    e->more = timer_new(CLOCK_GUEST, e1000_transmit_more, e);
     return nic_attach(&e->nic, &e1000_frontend, e, error) && pci_load_rom(&e->pci, error);
 }
 
@@ -319,8 +321,15 @@ static void e1000_unrealize(Device *dev)
 
     nic_detach(&e->nic);
     timer_free(e->throttle);
+    timer_free(e->more);
     region_free(e->mmio);
     region_free(e->io);
+}
+
+static bool e1000_loaded(Device *dev, GError **error)
+{
+    timer_set(((E1000 *)dev)->more, clock_now(CLOCK_GUEST));
+    return true;
 }
 
 static const Prop e1000_props[] = {
@@ -343,7 +352,7 @@ static const Prop e1000_props[] = {
         .name = spelling, .alias = other_spelling, .about = "Intel " text " Gigabit Ethernet", .bus = "pci",             \
         .user = true, .hotplug = true, .size = sizeof(E1000), .state_at = offsetof(E1000, s),                            \
         .state = E1000State_fields, .props = e1000_props, .realize = model_name##_realize,                               \
-        .unrealize = e1000_unrealize, .reset = e1000_reset, .update = e1000_update,                                      \
+        .unrealize = e1000_unrealize, .reset = e1000_reset, .update = e1000_update, .post_load = e1000_loaded,           \
     }
 
 E1000_MODEL(e1000, "e1000", "e1000-82540em", "82540EM", 0x100e, 0x0c20);

@@ -24,7 +24,7 @@ typedef struct E1000 {
     Nic nic;
     const struct E1000Model *model;
     Region *mmio, *io;
-    Timer *throttle;
+    Timer *throttle, *more; /* goes on with the ring after others had a turn */
     bool sending;
     uint32_t io_address;
     E1000Tx tx;
@@ -38,6 +38,7 @@ static inline uint32_t *reg(E1000 *e, unsigned offset)
 void e1000_raise(E1000 *e, uint32_t causes); /* bits of ICR */
 void e1000_link_changed(void *opaque, bool up);
 void e1000_transmit(E1000 *e);
+void e1000_transmit_more(void *opaque);
 void e1000_receive(void *opaque, const uint8_t *data, size_t size);
 extern const NetFrontend e1000_frontend;
 

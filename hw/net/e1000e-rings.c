@@ -26,10 +26,15 @@ static void transmit(E1000e *e, unsigned queue)
         return;
     }
     /* A ring is gone round once at most: the tail may be out of it. */
+    e->tx[queue].spent = 0;
     for (uint32_t n = 0; n < count && *head != *reg(e, TDT + q) && nic_writable(&e->nic); n++) {
         uint64_t at = base + (uint64_t)*head * 16;
         uint8_t d[16];
 
+        if (e->tx[queue].spent >= E1000_TX_GO) {
+            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
+            break;
+        }
         if (!pci_dma_read(&e->pci, at, d, sizeof(d))) {
             return;
         }
@@ -56,6 +61,17 @@ void e1000e_transmit(E1000e *e, unsigned queue)
         e->sending[queue] = true;
         transmit(e, queue);
         e->sending[queue] = false;
+    }
+}
+
+void e1000e_transmit_more(void *opaque)
+{
+    E1000e *e = opaque;
+
+    for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
+        if (*reg(e, TDH + queue * QUEUE) != *reg(e, TDT + queue * QUEUE)) {
+            e1000e_transmit(e, queue);
+        }
     }
 }
 

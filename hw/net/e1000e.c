@@ -190,6 +190,7 @@ static void reset_chip(E1000e *e)
     }
     reset_phy(e);
     timer_cancel(e->throttle);
+    timer_cancel(e->more);
     set_systim(e, 0);
 }
 
@@ -391,6 +392,7 @@ static bool e1000e_realize(Device *dev, GError **error)
     pci_register_bar(&e->pci, 2, PCI_BAR_IO, e->io);
     pci_register_bar(&e->pci, 3, PCI_BAR_MEM32, e->msix);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
+    e->more = timer_new(CLOCK_GUEST, e1000e_transmit_more, e);
     pci_add_express_endpoint(&e->pci);
     return pci_msi_init(&e->pci, 1, true, error) &&
            pci_msix_init(&e->pci, E1000E_VECTORS, 3, e->msix, MSIX_TABLE, MSIX_PBA, error) &&
@@ -403,10 +405,17 @@ static void e1000e_unrealize(Device *dev)
 
     nic_detach(&e->nic);
     timer_free(e->throttle);
+    timer_free(e->more);
     region_free(e->mmio);
     region_free(e->flash);
     region_free(e->io);
     region_free(e->msix);
+}
+
+static bool e1000e_loaded(Device *dev, GError **error)
+{
+    timer_set(((E1000e *)dev)->more, clock_now(CLOCK_GUEST));
+    return true;
 }
 
 static const Prop e1000e_props[] = {
@@ -429,4 +438,5 @@ const DeviceType e1000e_type = {
     .unrealize = e1000e_unrealize,
     .reset = e1000e_reset,
     .update = e1000e_update,
+    .post_load = e1000e_loaded,
 };

@@ -41,7 +41,7 @@ typedef struct E1000e {
     E1000eState s;
     Nic nic;
     Region *mmio, *flash, *io, *msix;
-    Timer *throttle;
+    Timer *throttle, *more; /* goes on with the rings after others had a turn */
     bool sending[E1000E_QUEUES];
     E1000Tx tx[E1000E_QUEUES];
 } E1000e;
@@ -57,6 +57,7 @@ void e1000e_acknowledge(E1000e *e, uint32_t causes);
 void e1000e_update(Device *dev);
 void e1000e_link_changed(void *opaque, bool up);
 void e1000e_transmit(E1000e *e, unsigned queue);
+void e1000e_transmit_more(void *opaque);
 void e1000e_receive(void *opaque, const uint8_t *frame, size_t size);
 extern const NetFrontend e1000e_frontend;
 

@@ -307,6 +307,39 @@ static void rings_of_nonsense_end(void)
     rig_save_and_load(nic);
 }
 
+/* A ring of thousands of large sends, cut into small segments, is worked on in parts. */
+static void a_long_ring_leaves_in_parts(void)
+{
+    enum { RING = 0x100000, COUNT = 4096, SIZE = 0xfff0, HEADER = 54, SEGMENT = 1400 };
+    guint before = 0, each = (SIZE - HEADER + SEGMENT - 1) / SEGMENT, total = (COUNT - 2) / 2 * each;
+
+    start();
+    put(TDBAL, RING);
+    put(TDLEN, COUNT * 16);
+    put(TDH, 0);
+    for (int i = 0; i < COUNT; i += 2) {
+        uint8_t *context = rig_ram() + RING + i * 16, *data = context + 16;
+
+        memset(context, 0, 32);
+        context[0] = 14;
+        context[4] = 34;
+        store_le32(context + 8, 0x27000000u | (SIZE - HEADER));
+        context[13] = HEADER;
+        store_le16(context + 14, SEGMENT);
+        store_le64(data, TX_DATA);
+        store_le32(data + 8, 0x25100000u | SIZE);
+    }
+    put(TDT, COUNT - 2);
+    while (sent->len < total) {
+        g_assert_cmpuint(sent->len, >, before);
+        g_assert_cmpuint(sent->len - before, <, 2000);
+        before = sent->len;
+        rig_run(50 * NS_PER_US);
+    }
+    g_assert_cmpuint(sent->len, ==, total);
+    g_assert_cmpuint(get(TDH), ==, COUNT - 2);
+}
+
 int main(int argc, char **argv)
 {
     static const NetOps ops = { .send = note_frame };
@@ -329,5 +362,6 @@ int main(int argc, char **argv)
     ADD(a_pulled_cable_is_noticed);
     ADD(frames_written_into_the_registers_send_no_others);
     ADD(rings_of_nonsense_end);
+    ADD(a_long_ring_leaves_in_parts);
     return g_test_run();
 }
