@@ -60,6 +60,7 @@ static bool check_cpu(const Mac *mac, const char *model, GError **error)
 
 bool mac_make_cpu(Mac *mac, GError **error)
 {
+    enum { ICE = 0x8000, DCE = 0x4000 }; /* HID0 */
     Cpu *cpu = cpu_new(&ppc_cpu_type, machine_config.cpu_model, 0, error);
 
     if (!cpu || !check_cpu(mac, ppc_model_name(cpu), error)) {
@@ -68,6 +69,9 @@ bool mac_make_cpu(Mac *mac, GError **error)
     ppc_set_timebase(cpu, mac->timebase_hz);
     if (ppc_is_64bit(cpu)) { /* whose reset vector is in RAM: the board starts it in its ROM */
         ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = RESET_VECTOR, .msr = MSR_SF | MSR_HV });
+    } else {
+        /* Software expects caches to be on (without them dcbz raises), which OpenBIOS does not turn on. */
+        ppc_set_reset_state(cpu, &(PpcResetState){ .given = true, .pc = RESET_VECTOR, .msr = MSR_IP, .hid0 = ICE | DCE });
     }
     return true;
 }

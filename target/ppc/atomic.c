@@ -60,6 +60,7 @@ uint64_t ppc_helper_load_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t h
     if (!(how & QUAD_PREFIXED)) {
         check_alignment(s, addr, 16, false, ra);
     }
+    ppc_check_reservable(s, addr, MMU_LOAD, ra);
     if (!(addr & 15)) {
         host = engine.probe(s->hot.cpu, addr, 16, MMU_LOAD, ppc_data_mode(s), ra);
     }
@@ -91,6 +92,7 @@ uint64_t ppc_helper_store_quad(PpcState *s, uint64_t addr, uint64_t r, uint64_t 
     if (!(how & QUAD_PREFIXED)) {
         check_alignment(s, addr, 16, true, ra);
     }
+    ppc_check_reservable(s, addr, MMU_STORE, ra);
     if (how & QUAD_RESERVE && (s->reserve_addr != addr || s->reserve_size != 16)) {
         s->reserve_addr = PPC_NO_RESERVATION;
         return 0;
@@ -243,6 +245,7 @@ uint64_t ppc_helper_amo(PpcState *s, uint64_t addr, uint64_t r, uint64_t functio
         s->spr[SPR_DSISR] = FAULT_FUNCTION;
         ppc_raise(s, PPC_DSI, 0, ra);
     }
+    ppc_check_reservable(s, addr, MMU_STORE, ra);
     operand = size == 4 ? (uint32_t)operand : operand;
     old = function < AMO_INCREMENT_BOUNDED ? amo_single(s, addr, size, function, operand, s->gpr[(r + 2) & 31], ra)
                                            : amo_pair(s, addr, size, function, is_store, operand, ra);

@@ -15,7 +15,7 @@ static IrVal start_of_line(PpcTranslator *tr, IrVal addr, unsigned line)
     return ir_op2(tr->ir, IR_and, tr->address, addr, ppc_const(tr, tr->address, -(uint64_t)line));
 }
 
-/* On a page that may be caching inhibited. */
+/* On a page that may be caching inhibited, or where caches are off. */
 static void cold_dcbz(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned line = line_of_dcbz(tr, in);
@@ -32,7 +32,7 @@ static void emit_dcbz(PpcTranslator *tr, const PpcInsn *in)
     IrVal addr = start_of_line(tr, ppc_address_x(tr, in), line);
     IrVal zero = ppc_const(tr, IR_I64, 0);
 
-    if (tr->mode & MODE_DR || ppc_isa(tr->s, ISA_BOOKE)) {
+    if (tr->mode & MODE_DR || tr->isa & (ISA_BOOKE | ISA_CLASSIC)) { /* in real mode the cache may be off */
         IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
 
         ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, cold_dcbz);

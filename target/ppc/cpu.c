@@ -55,7 +55,7 @@ static void ppc_reset(Cpu *cpu)
     s->msr = (s->model->prefix_high ? MSR_IP : 0) | (ppc_isa(s, ISA_64) ? MSR_SF : 0) |
              (ppc_isa(s, ISA_HV) && !s->hypercall ? MSR_HV : 0);
     s->pc = s->model->prefix_high ? 0xfff00100 : ppc_isa(s, ISA_BOOKE) ? 0xfffffffc : 0x100;
-    s->dec_end = (int64_t)ppc_tb(s) + INT32_MAX + INT64_C(1);
+    s->dec_end = s->hdec_end = (int64_t)ppc_tb(s) + INT32_MAX + INT64_C(1);
     if (s->reset_state.given) {
         s->pc = s->reset_state.pc & PPC_PC_MASK;
         s->msr = s->reset_state.msr & s->msr_mask;
@@ -63,6 +63,9 @@ static void ppc_reset(Cpu *cpu)
         if (s->hypercall) {
             s->spr[SPR_SDR1] = s->reset_state.sdr1;
             s->spr[SPR_LPCR] = s->reset_state.lpcr;
+        }
+        if (ppc_isa(s, ISA_CLASSIC)) {
+            s->spr[SPR_HID0] = s->reset_state.hid0;
         }
     }
     if (ppc_isa(s, ISA_BOOKE)) {

@@ -53,15 +53,6 @@ uint64_t ppc_helper_unaligned(PpcState *s, uint64_t addr, uint64_t is_store, uin
     return 0;
 }
 
-uint64_t ppc_helper_check_aligned(PpcState *s, uint64_t addr, uint64_t size, uint64_t c, uint64_t d)
-{
-    if (addr & (size - 1)) {
-        tcg_restore(s, tcg_caller_pc(s));
-        ppc_raise_alignment(s->hot.cpu, addr, true);
-    }
-    return 0;
-}
-
 void ppc_poll_interrupts(PpcState *s)
 {
     if (atomic_load_explicit(&s->pending, memory_order_relaxed) || (ppc_isa(s, ISA_BOOKE) && ppc_booke_wanted(s))) {

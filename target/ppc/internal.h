@@ -206,6 +206,9 @@ uint64_t ppc_space_id(PpcState *s);
 bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word); /* as fetched, without a fault */
 void ppc_mmu_reset(PpcState *s);
 void ppc_forget_uncached(PpcState *s);
+void ppc_caches_changed(PpcState *s); /* HID0 has changed */
+/* Data storage interrupt, if a reservation is not for what is at an address. */
+void ppc_check_reservable(PpcState *s, uint64_t addr, MmuAccess access, uintptr_t ra);
 
 /* Time base (timebase.c). Every so many reads are done in C. */
 enum { PPC_TB_READS = 32 };
@@ -222,6 +225,10 @@ void ppc_timers_update(PpcState *s);
 /* spr.c */
 /* Whether a move to or from an SPR is no more than one of PpcState.spr[n], in a mode of the block key. */
 bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool write);
+/* Whether it does nothing: registers that are not there. */
+bool ppc_spr_is_noop(uint64_t mode, const PpcModel *model, unsigned n, bool write);
+/* Whether the partition uses radix trees: LPCR[HR] of a processor that has them. */
+bool ppc_radix_on(const PpcState *s);
 void ppc_spr_reset(PpcState *s);
 void ppc_sprs_init(const PpcModel *model);
 

@@ -153,11 +153,11 @@ static void emit_string(PpcTranslator *tr, const PpcInsn *in)
  * and changed it back, which programs cannot tell from nothing having happened unless they count on it.
  * Addresses are effective ones: a program that stores through another mapping than it loaded by fails.
  */
-static void emit_larx(PpcTranslator *tr, const PpcInsn *in)
+static void reserve(PpcTranslator *tr, const PpcInsn *in, IrVal addr)
 {
     IrBlock *ir = tr->ir;
     IrType type = in->row->op;
-    IrVal addr = ppc_address_x(tr, in), raw, value;
+    IrVal raw, value;
 
     raw = ir_load(ir, type, addr, 0, (type == IR_I64 ? 0 : IRM_ZX) | (type == IR_I8 ? 0 : IRM_ALIGNED));
     value = raw;
@@ -174,13 +174,34 @@ static void emit_larx(PpcTranslator *tr, const PpcInsn *in)
     ppc_put_gpr(tr, F_RT(in), value);
 }
 
+/* At a page that may not be for reservations. */
+static void cold_larx(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal addr = ppc_address_x(tr, in);
+
+    PPC_CALL3(tr, check_reservable, ppc_arg(tr, addr, tr->address), ppc_const(tr, IR_I64, ir_type_size(in->row->op)),
+              ppc_const(tr, IR_I64, MMU_LOAD));
+    reserve(tr, in, ppc_address_x(tr, in));
+}
+
+static void emit_larx(PpcTranslator *tr, const PpcInsn *in)
+{
+    IrVal addr = ppc_address_x(tr, in);
+
+    if (tr->mode & MODE_DR && !(tr->isa & ISA_BOOKE)) {
+        IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
+
+        ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, cold_larx);
+    }
+    reserve(tr, in, addr);
+}
+
 static void cold_stcx_fails(PpcTranslator *tr, const PpcInsn *in)
 {
     IrType type = in->row->op;
 
-    if (type != IR_I8) {
-        PPC_CALL2(tr, check_aligned, ppc_arg(tr, ppc_address_x(tr, in), tr->address), ppc_const(tr, IR_I64, ir_type_size(type)));
-    }
+    PPC_CALL3(tr, check_reservable, ppc_arg(tr, ppc_address_x(tr, in), tr->address), ppc_const(tr, IR_I64, ir_type_size(type)),
+              ppc_const(tr, IR_I64, MMU_STORE));
     ir_put(tr->ir, IR_I64, SLOT_RESERVE_ADDR, ppc_const(tr, IR_I64, PPC_NO_RESERVATION));
     ppc_put_cr(tr, 0, ir_get(tr->ir, IR_I8, SLOT_SO));
 }

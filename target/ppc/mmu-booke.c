@@ -153,7 +153,7 @@ bool ppc_walk_booke(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode,
         .readable = user ? e.user_read : e.read, .writable = user ? e.user_write : e.write,
         .executable = user ? e.user_execute : e.execute,
     };
-    s->page_uncached = e.uncached;
+    s->page_uncached = e.uncached ? PPC_INHIBITED : 0;
     if (debug || (access == MMU_LOAD ? out->readable : access == MMU_STORE ? out->writable : out->executable)) {
         ((BookeMmu *)s->mmu)->seen[i] |= !debug;
         return true;

@@ -331,7 +331,8 @@ void ppc_reset_hash64(PpcState *s)
 #define PTE_R     UINT64_C(0x100)
 #define PTE_C     UINT64_C(0x80)
 #define PTE_G     UINT64_C(8)
-#define PTE_WI    UINT64_C(0x60)
+#define PTE_W     UINT64_C(0x40)
+#define PTE_I     UINT64_C(0x20)
 #define PTE_SAO   UINT64_C(0x70) /* W, I and M: strong access order, which is cached (2.06) */
 #define PTE_N     UINT64_C(4)
 
@@ -410,6 +411,14 @@ static bool find_entry(PpcState *s, uint64_t addr, uint64_t slb_vsid, Found *f)
     return false;
 }
 
+static uint8_t uncached(const PpcState *s, uint64_t r)
+{
+    if ((r & PTE_SAO) == PTE_SAO && ppc_isa(s, ISA_V206)) {
+        return 0;
+    }
+    return (r & PTE_W ? PPC_WRITE_THROUGH : 0) | (r & PTE_I ? PPC_INHIBITED : 0);
+}
+
 static void set_rights(MmuResult *out, const Found *f, uint64_t vsid, bool user)
 {
     unsigned pp = (f->r & 3) | (f->r >> 63) << 2;
@@ -421,9 +430,14 @@ static void set_rights(MmuResult *out, const Found *f, uint64_t vsid, bool user)
 }
 
 /* Storage keys: two bits of AMR for each, a bit of IAMR (2.07, 5.7.9.1). */
+static unsigned key_of(uint64_t r)
+{
+    return (r >> 57 & 0x18) | (r >> 9 & 7);
+}
+
 static bool key_allows(const PpcState *s, uint64_t r, MmuAccess access)
 {
-    unsigned key = (r >> 57 & 0x18) | (r >> 9 & 7);
+    unsigned key = key_of(r);
 
     if (!ppc_isa(s, ISA_V206)) {
         return true;
@@ -455,7 +469,7 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     *out = (MmuResult){ .phys = ((f.r & PTE_RPN & ~within) | (addr & within)) & ~UINT64_C(0xfff),
                         .page_size = ppc_engine_page(f.shift), .global = (addr & KERNEL_HALF) != 0 };
     set_rights(out, &f, vsid, user);
-    s->page_uncached = f.r & PTE_WI && ((f.r & PTE_SAO) != PTE_SAO || !ppc_isa(s, ISA_V206));
+    s->page_uncached = uncached(s, f.r);
     if (debug) {
         return true;
     }
@@ -468,6 +482,7 @@ bool ppc_walk_hash64(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode
     if (!key_allows(s, f.r, access)) {
         return ppc_mmu_fault_dsi(s, access, FAULT_KEY);
     }
+    s->keys_used |= UINT32_C(1) << key_of(f.r);
     if (!(f.r & PTE_R) || (access == MMU_STORE && !(f.r & PTE_C))) {
         f.entry[14] |= PTE_R >> 8;
         if (access == MMU_STORE) {

@@ -136,7 +136,7 @@ bool ppc_walk_radix(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode,
         }
     } while (!debug && (leaf.entry & wanted) != wanted && !set_bits(s, leaf.at, leaf.entry, wanted));
     out->writable &= (leaf.entry & PTE_CHANGE) || access == MMU_STORE;
-    s->page_uncached = (leaf.entry & PTE_ATTRIBUTES) >= ATTRIBUTE_GUARDED;
+    s->page_uncached = (leaf.entry & PTE_ATTRIBUTES) >= ATTRIBUTE_GUARDED ? PPC_INHIBITED : 0;
     within = (UINT64_C(1) << leaf.bits) - 1;
     out->page_size = ppc_engine_page(leaf.bits);
     out->phys = (leaf.entry & PAGE_NUMBER & ~within) | (addr & within & ~(uint64_t)(GUEST_PAGE_SIZE - 1));

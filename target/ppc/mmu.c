@@ -101,10 +101,27 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
     return walk(s, addr, access, mode, debug, out) && (debug || access == MMU_FETCH || meet_page(s, addr, mode));
 }
 
+/* HID0 of the 603 to 7450: the data cache is off, or locked (MPC7400 RISC Microprocessor User's Manual, 3.5.3.3). */
+static bool cache_is_off(const PpcState *s)
+{
+    enum { DCE = 0x4000, DLOCK = 0x1000 };
+
+    return ppc_isa(s, ISA_CLASSIC) && (s->spr[SPR_HID0] & (DCE | DLOCK)) != DCE;
+}
+
 /* When no entry of the engine's tables is left. */
 void ppc_forget_uncached(PpcState *s)
 {
-    s->uncached_from[0] = s->uncached_from[1] = UINT64_MAX;
+    s->uncached_from[0] = s->uncached_from[1] = cache_is_off(s) ? 0 : UINT64_MAX;
+}
+
+/* After HID0 has changed. */
+void ppc_caches_changed(PpcState *s)
+{
+    if (cache_is_off(s) != !s->uncached_from[0]) {
+        engine.flush_all(s->hot.cpu);
+        ppc_forget_uncached(s);
+    }
 }
 
 /* A dcbz above PpcState.uncached_from: of a line, its address. */
@@ -114,7 +131,7 @@ uint64_t ppc_helper_dcbz(PpcState *s, uint64_t addr, uint64_t line, uint64_t ea,
     unsigned mode = ppc_data_mode(s);
     MmuResult page;
 
-    if (ppc_walk(s->hot.cpu, addr, MMU_STORE, mode, true, &page) && s->page_uncached) {
+    if (ppc_walk(s->hot.cpu, addr, MMU_STORE, mode, true, &page) && (s->page_uncached || cache_is_off(s))) {
         engine.probe(s->hot.cpu, addr, line, MMU_STORE, mode, ra); /* what else may be wrong */
         tcg_restore(s, ra);
         ppc_raise_alignment(s->hot.cpu, ea, true);
@@ -122,6 +139,40 @@ uint64_t ppc_helper_dcbz(PpcState *s, uint64_t addr, uint64_t line, uint64_t ea,
     for (uint64_t i = 0; i < line; i += 8) {
         engine.store(s->hot.cpu, addr + i, 0, 8, mode, ra);
     }
+    return 0;
+}
+
+/*
+ * Reservations (and with them, since 2.03, quadwords and atomic memory operations) are for memory that is cached: DSISR's bit for it is that
+ * of direct-store segments (Book III, "Data Storage Interrupt"). The 603 to 7450 take pages that are inhibited, as they tell the bus
+ * (MPC7400 RISC Microprocessor User's Manual, 4.6.3). Book E leaves it to the implementation; nothing there.
+ */
+void ppc_check_reservable(PpcState *s, uint64_t addr, MmuAccess access, uintptr_t ra)
+{
+    unsigned mode = ppc_data_mode(s), wrong = ppc_isa(s, ISA_CLASSIC) ? PPC_WRITE_THROUGH : PPC_WRITE_THROUGH | PPC_INHIBITED;
+    MmuResult page;
+
+    if (addr < s->uncached_from[mode & 1] || mode == MMU_REAL || ppc_isa(s, ISA_BOOKE)) {
+        return;
+    }
+    engine.probe(s->hot.cpu, addr, 1, access, mode, ra); /* what else may be wrong */
+    if (ppc_walk(s->hot.cpu, addr, access, mode, true, &page) && s->page_uncached & wrong) {
+        tcg_restore(s, ra);
+        s->spr[SPR_DAR] = addr;
+        s->spr[SPR_DSISR] = FAULT_DIRECT | (access == MMU_STORE ? FAULT_STORE : 0);
+        ppc_raise(s, PPC_DSI, 0, 0);
+    }
+}
+
+uint64_t ppc_helper_check_reservable(PpcState *s, uint64_t addr, uint64_t size, uint64_t access, uint64_t d)
+{
+    uintptr_t ra = tcg_caller_pc(s);
+
+    if (addr & (size - 1)) {
+        tcg_restore(s, ra);
+        ppc_raise_alignment(s->hot.cpu, addr, access == MMU_STORE);
+    }
+    ppc_check_reservable(s, addr, access, ra);
     return 0;
 }
 

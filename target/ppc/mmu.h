@@ -41,8 +41,6 @@ uint64_t ppc_space_hash64(PpcState *s);
 void ppc_tlbie_hash64(PpcState *s, uint64_t rb, uint32_t word);
 void ppc_write_sr_hash64(PpcState *s, unsigned n, uint32_t value);
 void ppc_reset_hash64(PpcState *s);
-/* Whether the partition uses radix trees: LPCR[HR] of a processor that has them. */
-bool ppc_radix_on(const PpcState *s);
 bool ppc_walk_radix(PpcState *s, uint64_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 uint64_t ppc_space_radix(const PpcState *s);
 void ppc_tlbie_radix(PpcState *s, uint64_t rb, uint64_t rs, uint32_t insn); /* and tlbiel */

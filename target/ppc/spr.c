@@ -85,13 +85,36 @@ static uint64_t read_amr_user(PpcState *s, unsigned n)
     return s->spr[SPR_AMR];
 }
 
-/* Storage keys, which the engine's entries of hashed pages have been made with. */
+/* The keys that have one of these bits of AMR or IAMR. */
+static uint32_t keys_with(uint64_t bits)
+{
+    uint32_t keys = 0;
+
+    for (unsigned key = 0; key < 32; key++) {
+        keys |= (uint32_t)((bits >> (62 - 2 * key) & 3) != 0) << key;
+    }
+    return keys;
+}
+
+/* Storage keys, which the engine's entries of hashed pages have been made with. What is allowed newly, it will ask for. */
 static void write_keys(PpcState *s, unsigned n, uint64_t value)
 {
-    if (s->spr[n] != value) {
-        s->spr[n] = value;
+    uint64_t denied = value & ~s->spr[n];
+
+    s->spr[n] = value;
+    if (s->keys_used && keys_with(denied) & s->keys_used) {
+        s->keys_used = 0;
         engine.flush_all(s->hot.cpu);
     }
+}
+
+/* Under radix it is whether privileged state executes problem state's pages. */
+static void write_iamr(PpcState *s, unsigned n, uint64_t value)
+{
+    if (ppc_radix_on(s) && s->spr[n] != value) {
+        engine.flush_all(s->hot.cpu);
+    }
+    write_keys(s, n, value);
 }
 
 /* Problem state changes the keys that UAMOR leaves to it (Book III, 5.7.9.1). */
@@ -169,6 +192,7 @@ static void write_hid0(PpcState *s, unsigned n, uint64_t value)
         engine.flush_all(s->hot.cpu);
     }
     s->spr[n] = ppc_isa(s, ISA_64) ? value : value & ~(uint64_t)0xc00;
+    ppc_caches_changed(s);
 }
 
 /* POWER5 on: PURR and SPURR count with the time base. */
@@ -203,9 +227,8 @@ static const SprRow rows[] = {
     { SPR_SRR0, 2, SUPER, ISA_ALL },
     { SPR_CFAR, 1, SUPER, ISA_V205 },
     { SPR_AMR, 1, SUPER, ISA_V206, NULL, write_keys },
-    { SPR_AMR, 1, SUPER, ISA_V300 }, /* kernels with radix trees, which have no keys here, write it whenever they touch user memory */
     { SPR_PID, 1, SUPER, ISA_V300 | ISA_BOOKE, NULL, ppc_spr_write_translation },
-    { SPR_IAMR, 1, SUPER, ISA_V207, NULL, write_keys },
+    { SPR_IAMR, 1, SUPER, ISA_V207, NULL, write_iamr },
     { SPR_CTRL_READ, 1, READ, ISA_64, read_ctrl },
     { SPR_CTRL, 1, SUPER, ISA_64, NULL, write_ctrl },
     { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_mode },
@@ -343,15 +366,30 @@ bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool wri
     return (spr->access & needs) && !(write ? (void *)spr->write : (void *)spr->read);
 }
 
-/* A register that is not there, or not for this state. Some numbers do nothing on newer processors (Book III, 5.4.4), and on
- * the 970, where Linux reads a few that it lacks. */
+/*
+ * Power ISA 2.07 and 3.0, Book III, 4.4.4: what is not there, and what is the hypervisor's, is not done in privileged state, but for a few
+ * numbers that always raise (here, where the hypervisor is the board, what it would make of it: a program interrupt). Four numbers are
+ * reserved for being nothing at all. The 970 is here as Linux reads a few that it lacks.
+ */
+bool ppc_spr_is_noop(uint64_t mode, const PpcModel *model, unsigned n, bool write)
+{
+    enum { NOTHING_FIRST = 808, NOTHING_LAST = 811 };
+    unsigned access = sprs[n & 1023].access;
+
+    if (model->isa & ISA_V207 && n >= NOTHING_FIRST && n <= NOTHING_LAST) {
+        return true;
+    }
+    if (mode & MODE_PR || !(model->isa & (ISA_V206 | ISA_970)) || n == 0 || (!write && n >= 4 && n <= 6)) {
+        return false;
+    }
+    return !(access & (write ? SW : SR)) && !(access & (write ? HW : HR) && (mode & MODE_HV || !(model->isa & ISA_HV)));
+}
+
+/* A register that is not there, or not for this state. */
 static void refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
 {
     if ((s->msr & MSR_PR) && (n & 16)) {
         ppc_program(s, PROGRAM_PRIVILEGED, retaddr);
-    }
-    if (!(s->msr & MSR_PR) && ppc_isa(s, ISA_V206 | ISA_970) && n != 0 && n != 4 && n != 5 && n != 6) {
-        return;
     }
     if (!(s->msr & MSR_PR)) {
         log_if(LOG_GUEST_ERRORS, "%s of SPR %u, which the %s does not have, at %" PRIx64 "\n", write ? "write" : "read", n,

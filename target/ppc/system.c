@@ -253,11 +253,26 @@ static void emit_mfspr(PpcTranslator *tr, const PpcInsn *in)
         emit_mftb(tr, in);
         return;
     default:
+        if (ppc_spr_is_noop(tr->mode, tr->s->model, n, false)) {
+            return;
+        }
         value = ppc_spr_is_plain(tr->mode, tr->s->model, n, false) ? ir_get_field(tr->ir, IR_I64, spr_offset(n))
                                                                    : PPC_CALL1(tr, mfspr, ppc_const(tr, IR_I64, n));
         break;
     }
     ppc_put_gpr(tr, F_RT(in), value);
+}
+
+static void cold_mtspr(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, mtspr, ppc_const(tr, IR_I64, F_SPR(in)), ppc_gpr_as(tr, IR_I64, F_RS(in)));
+}
+
+/* Kernels with radix trees, which have no keys, write it whenever they touch user memory. */
+static void emit_mtamr(PpcTranslator *tr, const PpcInsn *in)
+{
+    ppc_cold_if(tr, in, COND_NE, IR_I32, ir_get_field(tr->ir, IR_I32, offsetof(PpcState, keys_used)), ppc_const(tr, IR_I32, 0), cold_mtspr);
+    ir_put_field(tr->ir, IR_I64, spr_offset(SPR_AMR), ppc_arg(tr, ppc_gpr(tr, F_RS(in)), tr->width));
 }
 
 static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
@@ -274,7 +289,16 @@ static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
     case SPR_CTR:
         ir_put(tr->ir, tr->width, SLOT_CTR, ppc_gpr(tr, F_RS(in)));
         break;
+    case SPR_AMR:
+        if (tr->isa & ISA_V206 && !(tr->mode & MODE_PR)) {
+            emit_mtamr(tr, in);
+            break;
+        }
+        G_GNUC_FALLTHROUGH;
     default:
+        if (ppc_spr_is_noop(tr->mode, tr->s->model, n, true)) {
+            break;
+        }
         if (ppc_spr_is_plain(tr->mode, tr->s->model, n, true)) {
             ir_put_field(tr->ir, IR_I64, spr_offset(n), ppc_arg(tr, ppc_gpr(tr, F_RS(in)), tr->width));
             break;

@@ -54,6 +54,9 @@ def openbios(myna, board):
         m.expect(r'\. 7  ok', 30)
         m.send('printenv\r')
         m.expect(r'boot-command\s+"words"', 60)
+        registers = m.command('human-monitor-command', **{'command-line': 'info registers'})
+        if not re.search(r'HID0 0000c000', registers):
+            raise machine.Failure('caches are off, and software would not survive its first dcbz')
         m.send('power-off\r')
         if m.wait_exit(60) != 0:
             raise machine.Failure('power-off did not end with status 0')

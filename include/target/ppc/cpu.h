@@ -90,6 +90,9 @@ typedef struct PpcTbLine {
     uint64_t slope;       /* for a host tick, times 2^64 */
 } PpcTbLine;
 
+/* How a page is not cached as usual. */
+typedef enum PpcUncached { PPC_INHIBITED = 1, PPC_WRITE_THROUGH = 2 } PpcUncached;
+
 #define PPC_NO_EXCEPTION UINT32_MAX
 #define PPC_NO_RESERVATION UINT64_MAX
 
@@ -101,6 +104,7 @@ typedef struct PpcResetState {
     uint64_t gpr[8]; /* r0 to r7 */
     uint64_t map_size; /* Book E: so many bytes from 0 on are mapped one to one (ppc_map_page) */
     uint64_t sdr1, lpcr; /* of a board that is a hypervisor */
+    uint32_t hid0;       /* 603 to 7450: what firmware leaves to the board, such as caches that are on */
 } PpcResetState;
 struct PpcModel;
 
@@ -190,8 +194,9 @@ typedef struct PpcState {
     uint64_t space_id;              /* derived: of the current address space */
     uint32_t fault_vector;          /* of the walk that failed last; 0: a miss of the 603's TLB */
     uint64_t fault_flags;           /* DSISR */
-    bool page_uncached;             /* of the page that a walk found last: dcbz must not be used on it */
-    uint64_t uncached_from[2];      /* privileged and user: accesses have met no such page below */
+    uint8_t page_uncached;          /* PpcUncached of the page that a walk found last: dcbz must not be used on it */
+    uint64_t uncached_from[2];      /* privileged and user: accesses have met no such page below; 0: caches are off */
+    uint32_t keys_used;             /* storage keys of pages that accesses have met, since a change of AMR last emptied the engine's tables */
     PpcTableRam table_ram;
 
     /* Wiring: not guest state. */

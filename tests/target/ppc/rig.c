@@ -51,6 +51,10 @@ void rig_start(const char *model)
 void rig_reset(uint64_t msr)
 {
     rig_cpu->type->reset(rig_cpu);
+    if (ppc_isa(rig_state, ISA_CLASSIC)) {
+        rig_state->spr[SPR_HID0] = 0xc000; /* caches are on */
+    }
+    ppc_forget_uncached(rig_state);
     memset(rig_ram, 0, RIG_RAM);
     ram_mark_dirty(region_ram(ram_region), 0, RIG_RAM);
     engine.flush_all(rig_cpu);

@@ -295,6 +295,70 @@ static void dcbz_faults_before_it_is_told_of_caches(void)
     }
 }
 
+/* lwarx and stwcx.: pages that are written through are a data storage interrupt, those that are inhibited are not. */
+static void reservations_are_not_for_what_is_written_through(void)
+{
+    enum { NO_RESERVATION_HERE = 0x04000000 };
+    static const struct {
+        uint32_t wimg, page;
+        bool good;
+    } cases[] = { { 0, 0, true }, { 0x20, 1, true }, { 0x40, 2, false }, { 0x10, 3, true }, { 0x60, 4, false }, { 0, 0, true } };
+
+    start();
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        map(0x103, 0x30000000 + (cases[i].page << 12), (0x300000 + (cases[i].page << 12)) | cases[i].wimg | 2, 0, false);
+    }
+    for (unsigned n = 0; n < 4 * G_N_ELEMENTS(cases); n++) {
+        unsigned i = n * 5 % G_N_ELEMENTS(cases);
+        uint8_t *at = rig_ram + 0x300000 + (cases[i].page << 12) + 0x44;
+        bool store_alone = n & 1 && !cases[i].good;
+
+        ppc_set_msr(rig_state, VIRTUAL);
+        store_be32(at, 7);
+        R[31] = 0;
+        R[4] = 0x30000044 + (cases[i].page << 12);
+        R[5] = 8;
+        if (store_alone) {
+            RIG_RUN(X_(31, 5, 0, 4, 150) | 1);
+        } else {
+            RIG_RUN(X_(31, 6, 0, 4, 20), X_(31, 5, 0, 4, 150) | 1);
+        }
+        g_assert_cmphex(R[31], ==, cases[i].good ? 0 : 0x300);
+        g_assert_cmpint(load_be32(at), ==, cases[i].good ? 8 : 7);
+        if (!cases[i].good) {
+            g_assert_cmphex(rig_state->spr[SPR_DAR], ==, R[4]);
+            g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE);
+            g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, NO_RESERVATION_HERE | (store_alone ? STORE : 0));
+        }
+    }
+}
+
+/* HID0: the data cache is turned off, locked, and on again, in real mode and in virtual mode. */
+static void dcbz_wants_a_cache(void)
+{
+    enum { DCE = 0x4000, DLOCK = 0x1000 };
+    static const uint32_t handler[] = { LI(31, 0x600), RIG_END };
+    static const uint32_t hid0[] = { DCE, 0, DCE, DCE | DLOCK, DCE };
+
+    for (unsigned n = 0; n < 3 * 2 * G_N_ELEMENTS(hid0); n++) {
+        bool real = n / G_N_ELEMENTS(hid0) & 1;
+
+        if (n == 0) {
+            start();
+            rig_words(0x600, handler, 2);
+            map(0x103, 0x30001000, 0x301000 | 2, 0, false);
+        }
+        ppc_set_msr(rig_state, real ? 0 : VIRTUAL);
+        store_be32(rig_ram + 0x301044, 7);
+        R[31] = 0;
+        R[4] = real ? 0x301044 : 0x30001044;
+        R[5] = hid0[n % G_N_ELEMENTS(hid0)];
+        RIG_RUN(MTSPR(SPR_HID0, 5), ISYNC, X_(31, 0, 0, 4, 1014));
+        g_assert_cmphex(R[31], ==, R[5] == DCE ? 0 : 0x600);
+        g_assert_cmphex(load_be32(rig_ram + 0x301044), ==, R[5] == DCE ? 0 : 7);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -311,5 +375,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu32/segments", segment_changes_switch_address_spaces);
     g_test_add_func("/mmu32/dcbz", dcbz_wants_pages_that_are_cached);
     g_test_add_func("/mmu32/dcbz-faults", dcbz_faults_before_it_is_told_of_caches);
+    g_test_add_func("/mmu32/dcbz-cache", dcbz_wants_a_cache);
+    g_test_add_func("/mmu32/reservations", reservations_are_not_for_what_is_written_through);
     return g_test_run();
 }

@@ -238,33 +238,93 @@ static void dcbz_wants_pages_that_are_cached(void)
 }
 
 /* Pages of key 3 and of key 0, whose rights AMR and IAMR take away from entries that were used before. */
-static void keys_take_rights_away_at_once(void)
+static void check_denied_key(unsigned spr, bool only_stores)
 {
-    enum { KEY = 3, DENIED = 0x00200000 };
+    enum { KEY = 3, DENIED = 0x00200000, STORE = 0x02000000 };
+    const uint32_t words[] = { SLBMTE(11, 10), LD(5, 0, 4), STD(5, 0, 4), MTSPR(spr, 6), LD(7, 0, 4), STD(7, 0, 4) };
 
     start();
     map(0x234, false, 0, 0x300000 | 2 | KEY << 9, 0, false);
     rig_state->gpr[10] = UINT64_C(0x40000000) | 0x08000000 | 1;
     rig_state->gpr[11] = 0x234 << 12;
     R[4] = 0x40000000;
-    R[6] = UINT64_C(3) << (62 - 2 * KEY);
+    R[6] = (uint64_t)(3 - only_stores) << (62 - 2 * KEY);
     R[8] = 0;
-    if (ppc_isa(rig_state, ISA_V300)) {
-        RIG_RUN(SLBMTE(11, 10), LD(5, 0, 4), MTSPR(SPR_AMR_USER, 6), LD(7, 0, 4));
-    } else {
-        RIG_RUN(SLBMTE(11, 10), LD(5, 0, 4), MTSPR(SPR_AMR, 6), LD(7, 0, 4));
-    }
+    rig_run_words(words, G_N_ELEMENTS(words));
     g_assert_cmphex(R[31], ==, 0x300);
-    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, DENIED);
+    g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, DENIED | (only_stores ? STORE : 0));
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + (only_stores ? 20 : 16));
     R[31] = 0;
     ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
     RIG_RUN(MTSPR(SPR_AMR, 8), STD(7, 0, 4), LD(7, 0, 4));
     g_assert_cmphex(R[31], ==, 0);
 }
 
+static void keys_take_rights_away_at_once(void)
+{
+    if (!ppc_isa(rig_state, ISA_V206)) {
+        g_test_skip("no keys");
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        check_denied_key(i & 1 ? SPR_AMR_USER : SPR_AMR, i & 2);
+    }
+}
+
+/* A reservation, a quadword or an atomic operation on a page with W or I. A conditional store without a reservation is told, too. */
+static void reservations_are_for_what_is_cached(void)
+{
+    enum { NO_RESERVATION_HERE = 0x04000000, STORE = 0x02000000 };
+    static const struct {
+        uint32_t word;
+        uint64_t isa;
+        bool is_store;
+    } insns[] = {
+        { X_(31, 6, 0, 4, 20), ISA_ALL, false },       /* lwarx */
+        { X_(31, 6, 0, 4, 84), ISA_ALL, false },       /* ldarx */
+        { X_(31, 6, 0, 4, 214) | 1, ISA_ALL, true },   /* stdcx. */
+        { X_(31, 6, 0, 4, 52), ISA_V206, false },      /* lbarx */
+        { X_(31, 6, 0, 4, 276), ISA_V207, false },     /* lqarx */
+        { D_(56, 6, 4, 0), ISA_V207, false },          /* lq */
+        { D_(62, 6, 4, 2), ISA_V207, true },           /* stq */
+        { X_(31, 6, 4, 0, 614), ISA_V300, true },      /* ldat, fetch and add */
+        { X_(31, 6, 4, 0, 742), ISA_V300, true },      /* stdat */
+    };
+    static const unsigned wimg[] = { 2, 6, 0, 10, 14, 2 };
+
+    start();
+    for (unsigned i = 0; i < G_N_ELEMENTS(wimg); i++) {
+        map(0x234, false, i << 12, 0x300000 | i << 12 | wimg[i] << 3 | 2, 0, false);
+    }
+    rig_state->slb_esid[1] = 0x40000000 | 0x08000000;
+    rig_state->slb_vsid[1] = 0x234 << 12;
+    rig_cpu->type->replaced(rig_cpu);
+    for (unsigned n = 0; n < 5 * G_N_ELEMENTS(insns) * G_N_ELEMENTS(wimg); n++) {
+        unsigned i = n % G_N_ELEMENTS(wimg), k = n * 7 / G_N_ELEMENTS(wimg) % G_N_ELEMENTS(insns);
+        bool cached = !(wimg[i] & 12) || (wimg[i] == 14 && ppc_isa(rig_state, ISA_V206) /* strong access order */);
+
+        if (insns[k].isa && !ppc_isa(rig_state, insns[k].isa)) {
+            continue;
+        }
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        R[31] = 0;
+        R[4] = 0x40000080 + (i << 12);
+        rig_run_words(&insns[k].word, 1);
+        g_assert_cmphex(R[31], ==, cached ? 0 : 0x300);
+        if (!cached) {
+            g_assert_cmphex(rig_state->spr[SPR_DAR], ==, R[4]);
+            g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, NO_RESERVATION_HERE | (insns[k].is_store ? STORE : 0));
+        }
+    }
+}
+
 /* A process that denies all keys would keep its kernel from its own memory. */
 static void processes_change_the_keys_that_are_theirs(void)
 {
+    if (!ppc_isa(rig_state, ISA_V206)) {
+        g_test_skip("no keys");
+        return;
+    }
     start();
     rig_state->spr[SPR_UAMOR] = UINT64_C(0x00f0000000000000);
     rig_state->spr[SPR_AMR] = UINT64_C(0x0550000000000000);
@@ -348,6 +408,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     g_test_add_func("/mmu64/dcbz", dcbz_wants_pages_that_are_cached);
     g_test_add_func("/mmu64/keys", keys_take_rights_away_at_once);
+    g_test_add_func("/mmu64/reservations", reservations_are_for_what_is_cached);
     g_test_add_func("/mmu64/user-keys", processes_change_the_keys_that_are_theirs);
     g_test_add_func("/mmu64/radix", radix_trees_translate);
     return g_test_run();
