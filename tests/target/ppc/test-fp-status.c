@@ -1,8 +1,10 @@
-/* FPRF, FR and FI from an operation's operands (fp_again.c) are what doing it again says (fp_ops.c). */
+/* FPRF, FR and FI from an operation's operands (fp_again.c) are what doing it again says (fp_ops.c); estimates and their bounds. */
 #include "target/ppc/fp.h"
+#include "target/ppc/vec_ops.h"
 
 #include <glib.h>
 #include <inttypes.h>
+#include <math.h>
 
 typedef struct Case {
     const char *name;
@@ -81,10 +83,68 @@ static void status_is_that_of_the_operation_done_again(gconstpointer way)
     g_rand_free(rand);
 }
 
+/* A double as the instruction makes it of register 2; of a vector instruction the first element, made of a single. */
+static double estimate_of(PpcState *s, PpcFpExec *exec, bool vector, double x)
+{
+    union {
+        double d;
+        uint64_t u;
+    } wide = { .d = x };
+    union {
+        float f;
+        uint32_t u;
+    } word = { .f = x };
+
+    s->fpscr = 0;
+    s->vsr[vector ? 34 : 2][0] = vector ? (uint64_t)word.u << 32 | word.u : wide.u;
+    exec(s, 4u << 21 | 2u << 11);
+    wide.u = s->vsr[vector ? 36 : 4][0];
+    word.u = wide.u >> 32;
+    return vector ? word.f : wide.d;
+}
+
+/* Power ISA, Book I, 4.6.6.1, 6.10 and 7.6: how far from the truth an estimate may be. */
+static void estimates_are_within_their_bounds(void)
+{
+    enum { RECIPROCAL, ROOT, EXPONENT, LOGARITHM, ROUNDS = 20000 };
+    static const struct {
+        const char *name;
+        PpcFpExec *exec;
+        bool vector;
+        int what;
+        double bound;
+    } estimates[] = {
+        { "fre", ppc_exec_fre, false, RECIPROCAL, 1.0 / 256 }, { "fres", ppc_exec_fres, false, RECIPROCAL, 1.0 / 256 },
+        { "frsqrte", ppc_exec_frsqrte, false, ROOT, 1.0 / 32 }, { "frsqrtes", ppc_exec_frsqrtes, false, ROOT, 1.0 / 32 },
+        { "vrefp", ppc_exec_vrefp, true, RECIPROCAL, 1.0 / 4096 }, { "vrsqrtefp", ppc_exec_vrsqrtefp, true, ROOT, 1.0 / 4096 },
+        { "vexptefp", ppc_exec_vexptefp, true, EXPONENT, 1.0 / 16 }, { "vlogefp", ppc_exec_vlogefp, true, LOGARITHM, 1.0 / 32 },
+    };
+    g_autofree PpcState *s = g_new0(PpcState, 1);
+    GRand *rand = g_rand_new_with_seed(11);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(estimates); i++) {
+        for (unsigned n = 0; n < ROUNDS; n++) {
+            double x = ldexp(g_rand_double_range(rand, 1, 2), g_rand_int_range(rand, -60, 60)), got, error;
+
+            x = estimates[i].what == EXPONENT ? g_rand_double_range(rand, -100, 100) : x;
+            x = estimates[i].what == RECIPROCAL && n & 1 ? -x : x;
+            x = estimates[i].vector ? (float)x : x;
+            got = estimate_of(s, estimates[i].exec, estimates[i].vector, x);
+            error = estimates[i].what == RECIPROCAL ? got * x - 1 : estimates[i].what == ROOT ? got * sqrt(x) - 1
+                    : estimates[i].what == EXPONENT ? got / exp2(x) - 1 : got - log2(x);
+            if (!(fabs(error) <= estimates[i].bound)) {
+                g_error("%s of %a is %a", estimates[i].name, x, got);
+            }
+        }
+    }
+    g_rand_free(rand);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/ppc/fp-status", ppc_fp_status_of, status_is_that_of_the_operation_done_again);
     g_test_add_data_func("/ppc/fp-status-by-integers", ppc_fp_status_by_integers, status_is_that_of_the_operation_done_again);
+    g_test_add_func("/ppc/estimates", estimates_are_within_their_bounds);
     return g_test_run();
 }
