@@ -5,6 +5,16 @@ static void emit_nop(PpcTranslator *tr, const PpcInsn *in)
 {
 }
 
+/* Where it is an instruction and not reserved. */
+static void emit_privileged_nop(PpcTranslator *tr, const PpcInsn *in)
+{
+    if (tr->isa & ISA_V310 && tr->mode & MODE_PR) {
+        PPC_CALL2(tr, raise, ppc_const(tr, IR_I64, PPC_PROGRAM), ppc_const(tr, IR_I64, PROGRAM_PRIVILEGED));
+        ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+        tr->done = true;
+    }
+}
+
 static unsigned line_of_dcbz(const PpcTranslator *tr, const PpcInsn *in)
 {
     return (tr->mode & MODE_DCBZ32) && !(in->word >> 21 & 1) ? 32 : tr->s->model->cache_line;
@@ -100,5 +110,15 @@ const PpcRow ppc_rows_cache[] = {
     { "eieio", X_FORM(31, 854), emit_nop },
     { "isync", X_FORM(19, 150), emit_isync },
     { "cp_abort", X_FORM(31, 838), emit_nop, .isa = ISA_V300 },
+    /* Reserved to be nothing (Book I, appendix of reserved instructions). Since 3.1 four of them check return addresses, if DEXCR says so:
+     * compilers make them for older processors, too. Here it never does. */
+    { "rnop", X_FORM(31, 530), emit_nop, .isa = ISA_V207 },
+    { "rnop", X_FORM(31, 562), emit_nop, .isa = ISA_V207 },
+    { "rnop", X_FORM(31, 594), emit_nop, .isa = ISA_V207 },
+    { "rnop", X_FORM(31, 626), emit_nop, .isa = ISA_V207 },
+    { "hashstp", X_FORM(31, 658), emit_privileged_nop, .isa = ISA_V207 },
+    { "hashchkp", X_FORM(31, 690), emit_privileged_nop, .isa = ISA_V207 },
+    { "hashst", X_FORM(31, 722), emit_nop, .isa = ISA_V207 },
+    { "hashchk", X_FORM(31, 754), emit_nop, .isa = ISA_V207 },
     { NULL },
 };

@@ -274,6 +274,7 @@ static const SprRow rows[] = {
     { 796, 4, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
     { 736, 3, READ, ISA_V310, ppc_pmu_read_user }, { 752, 3, SUPER, ISA_V310 }, /* SIER2, SIER3, MMCR3 */
     { 800, 6, USER, ISA_V207 }, /* BESCR, EBB */
+    { 812, 1, READ, ISA_V310 }, { 828, 1, SUPER, ISA_V310, NULL, ignore }, /* DEXCR, which has no aspects */
     { SPR_TAR, 1, USER, ISA_V207 },
     { 848, 1, SUPER, ISA_V207 }, /* IC */
     { 849, 1, SUPER, ISA_V207 }, /* VTB */

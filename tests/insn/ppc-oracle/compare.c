@@ -72,6 +72,8 @@ static const struct {
     { "mtfsb1", L_FX, "FX follows the bit (book I, 4.2.2)" },
     { "vrldmi", L_T, "the black box clears what is outside of the mask" },
     { "stqcx.", L_SKIP, "the black box never stores" },
+    { "hash*", L_SKIP, "nothing without DEXCR, which the black box does not look at" },
+    { "rnop", L_SKIP, "the black box has no such instructions" },
     { "xststdcsp", L_SKIP, "numbers that are no single: not settled" },
     { "xv*", L_ENABLED, "the black box stops at the first element with an exception that is enabled, or not at all" },
     { "fcmpo", L_ENABLED, "VXVC is not set beside a VXSNAN that is enabled (book I, 4.6.8)" }, { "xscmpodp", L_ENABLED, "the same" },

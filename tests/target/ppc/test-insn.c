@@ -283,6 +283,35 @@ static void what_is_no_instruction_is_a_program_interrupt(void)
 }
 
 /* Runs a word with bits of MSR off; the interrupt must be there. */
+/* Compilers check return addresses (hashst, hashchk) on processors that do not know of that. */
+static void reserved_instructions_do_nothing(void)
+{
+    static const unsigned opcodes[] = { 530, 562, 594, 626, 722, 754, 658, 690 };
+    static const uint32_t end[] = { RIG_END }, handler[] = { MFSPR(6, SPR_SRR1), RIG_END };
+
+    if (!ppc_isa(rig_state, ISA_V207)) {
+        g_test_skip("since ISA 2.07");
+        return;
+    }
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(opcodes); i++) {
+        unsigned opcode = opcodes[i / 2];
+        bool problem = i & 1, privileged = problem && ppc_isa(rig_state, ISA_V310) && (opcode == 658 || opcode == 690);
+        const uint32_t words[] = { LI(3, 1), X_(31, 29, 1, 0, opcode) | 1, LI(3, 2), X_(17, 0, 0, 0, 1) /* sc */ };
+
+        rig_reset(0);
+        rig_words(0xc00, end, 1);
+        rig_words(0x700, handler, 2);
+        R[1] = UINT64_C(0x123456789); /* nothing is there */
+        if (problem) {
+            rig_state->msr |= MSR_PR;
+            ppc_update_mode(rig_state);
+        }
+        rig_run_words(words, 4);
+        g_assert_cmpint(R[3], ==, privileged ? 1 : 2);
+        g_assert_cmphex(R[6] & PROGRAM_PRIVILEGED, ==, privileged ? PROGRAM_PRIVILEGED : 0);
+    }
+}
+
 static void check_unavailable(uint32_t word, uint64_t off, uint32_t vector)
 {
     static const uint32_t handler[] = { MFSPR(5, SPR_SRR0), LI(6, 77), RIG_END };
@@ -884,6 +913,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/rotate", rotates_and_masks);
     g_test_add_func("/ppc/syscall", a_system_call_comes_back);
     g_test_add_func("/ppc/illegal", what_is_no_instruction_is_a_program_interrupt);
+    g_test_add_func("/ppc/reserved", reserved_instructions_do_nothing);
     g_test_add_func("/ppc/facilities", facilities_that_are_off_interrupt);
     g_test_add_func("/ppc/facilities/toggled", privileged_code_sees_facilities_come_and_go);
     g_test_add_func("/ppc/facilities/rounding", privileged_code_sees_its_rounding);
