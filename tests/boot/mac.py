@@ -105,14 +105,14 @@ def corpus_disk(path):
         f.write(body)
 
 
-def disk(myna, board):
+def disk(myna, board, args=(), **guest):
     """Two IDE disks by DMA: read, written, with a file system that the host's e2fsck finds clean."""
     with tempfile.TemporaryDirectory() as folder:
         images = [os.path.join(folder, name) for name in ('a.img', 'b.img')]
         for image in images:
             corpus_disk(image)
-        with boot(myna, board, 'disk', args=['-drive', f'file={images[0]},format=raw', '-drive', f'file={images[1]},format=raw',
-                                             '-nic', 'none'], append='quiet') as m:
+        with boot(myna, board, 'disk', args=[*args, '-drive', f'file={images[0]},format=raw', '-drive', f'file={images[1]},format=raw',
+                                             '-nic', 'none'], append='quiet', **guest) as m:
             m.expect(r'CORPUS-DISKS-DONE 2', PATIENCE + 120)
             for what in ('READ', 'WRITE', 'EXT2'):
                 for name in ('sda', 'sdb'):
@@ -270,23 +270,23 @@ def sound(myna, board, card=None):
             check_tone(path, 2)
 
 
-def net(myna, board, card=None):
+def net(myna, board, card=None, args=(), **guest):
     """DHCP and echoes of the user network, by the board's own card or another."""
-    args = ['-nic', 'user' + (f',model={card}' if card else '')]
+    args = [*args, '-nic', 'user' + (f',model={card}' if card else '')]
     if card == 'rtl8139' and b'CLS mismatch' not in ppc_guest('vmlinux-pmac32').read_bytes():
         machine.skip('this kernel was built without PCI_QUIRKS, and 8139cp does not start without the size of cache lines')
-    with boot(myna, board, 'net', args=args, append='quiet') as m:
+    with boot(myna, board, 'net', args=args, append='quiet', **guest) as m:
         m.expect('CORPUS-LEASE 10.0.2.15 10.0.2.2', PATIENCE)
         m.expect(r'CORPUS-PING eth\d ok', 60)
         finish(m)
 
 
-def screen(myna, board, keyboard):
+def screen(myna, board, keyboard, kernel='vmlinux-pmac32', initrd='initrd-ppc32.gz', arch='ppc', args=()):
     """The framebuffer console: a command typed on the keyboard that the board has; letters are grey on black."""
     need_firmware()
-    with machine.Machine(firmware.system(myna, 'ppc'), '-M', board, '-kernel', ppc_guest('vmlinux-pmac32'),
-                         '-initrd', ppc_guest('initrd-ppc32.gz'), '-append', 'console=ttyPZ0 console=tty0',
-                         '-g', '800x600x32', '-nic', 'none') as m:
+    with machine.Machine(firmware.system(myna, arch), '-M', board, '-kernel', ppc_guest(kernel),
+                         '-initrd', ppc_guest(initrd), '-append', 'console=ttyPZ0 console=tty0',
+                         '-g', '800x600x32', '-nic', 'none', *args) as m:
         m.expect('Run /init', PATIENCE)  # what comes now is on the screen
         if not re.search(keyboard, m.text):
             raise machine.Failure('no keyboard')
@@ -466,6 +466,7 @@ TESTS = {
     'g5': lambda myna: linux(myna, 'mac99,via=pmu', r'cpu\s*: PPC970FX', **G5),
     'reboot': restart,
     'disk-mac99': lambda myna: disk(myna, 'mac99'),
+    'disk-g5': lambda myna: disk(myna, 'mac99,via=pmu', **G5),
     'disk-g3beige': lambda myna: disk(myna, 'g3beige'),
     'cd-mac99': lambda myna: cd(myna, 'mac99'),
     'cd-g3beige': lambda myna: cd(myna, 'g3beige'),
@@ -481,6 +482,7 @@ TESTS = {
     'sound-mac99-hda': lambda myna: sound(myna, 'mac99', ['-device', 'intel-hda', '-device', 'hda-duplex']),
     'net-mac99': lambda myna: net(myna, 'mac99'),
     'net-g3beige': lambda myna: net(myna, 'g3beige'),
+    'net-g5': lambda myna: net(myna, 'mac99,via=pmu', **G5),
     'net-mac99-e1000': lambda myna: net(myna, 'mac99', 'e1000'),
     'net-mac99-ne2k_pci': lambda myna: net(myna, 'mac99', 'ne2k_pci'),
     'net-mac99-rtl8139': lambda myna: net(myna, 'mac99', 'rtl8139'),
@@ -496,6 +498,7 @@ TESTS = {
     'mode-g3beige': lambda myna: mode(myna, 'g3beige'),
     'screen-mac99': lambda myna: screen(myna, 'mac99', 'ADB keyboard'),
     'screen-mac99-usb': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID'),
+    'screen-g5': lambda myna: screen(myna, 'mac99,via=pmu', 'USB HID', **G5),
     'screen-g3beige': lambda myna: screen(myna, 'g3beige', 'ADB keyboard'),
 }
 
