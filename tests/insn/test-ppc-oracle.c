@@ -370,6 +370,10 @@ static void start(void)
     engine.exclusive = engine_exclusive;
     cpu->type->reset(cpu);
     state->spr[SPR_FSCR] = UINT64_MAX;
+    if (ppc_isa(state, ISA_CLASSIC)) { /* whose caches an operating system has turned on */
+        state->spr[SPR_HID0] = 0xc000;
+        ppc_forget_uncached(state);
+    }
     ppc_set_msr(state, MSR_PR | MSR_FP | (setup->has_vec ? MSR_VEC : 0) | (setup->has_vsx ? MSR_VSX : 0) |
                            (setup->is_le ? MSR_LE : 0) | (is64() ? MSR_SF : 0) | MSR_FE0 | MSR_FE1);
 }
