@@ -48,7 +48,7 @@ enum {
 
 /* Features of the host. */
 enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6,
-       HOST_JCC_ERRATUM = 1 << 7, HOST_AVX512 = 1 << 8 /* BW and VL */ };
+       HOST_JCC_ERRATUM = 1 << 7, HOST_AVX512 = 1 << 8 /* BW and VL */, HOST_FSRM = 1 << 9 /* repeated string instructions begin quickly */ };
 
 /* Calls out of translated code. */
 typedef enum Thunk {
@@ -203,7 +203,7 @@ enum { GROUP_ROOTS = 3, MAX_CARRIED = 8, MAX_LATE = 12 };
 
 typedef enum ColdKind {
     COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
-    COLD_DIV,
+    COLD_DIV, COLD_STRING,
 } ColdKind;
 
 typedef struct ColdStub {
@@ -469,6 +469,8 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
 /* How wide sums for the address may be. */
 unsigned address_width(Address addr);
 /* The same check alone: leaves the entry in t1 and its page in t2; returns the jump that is taken if it is another's. */
+/* The same of consecutive bytes, 64 KiB at most, from where `first` points to `last`. */
+uint32_t emit_table_check_run(Context *c, int first, Mem last, unsigned width, bool is_store, int t1, int t2);
 uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2);
 ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_store);
 void end_access(Context *c, ColdStub *stub); /* the stub comes back to here */
@@ -583,6 +585,7 @@ Address span_find(const Context *c, const IrInsn *insn, Address addr, unsigned s
 
 /* emit_string.c */
 void emit_string(Context *c, const IrInsn *insn);
+void cold_string(Context *c, ColdStub *s);
 
 /* fields.c: fields of the state, and their copies in vector registers (guests whose vector registers are pinned have none). */
 void field_get(Context *c, const IrInsn *insn);

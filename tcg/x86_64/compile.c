@@ -388,6 +388,7 @@ static void emit_cold(Context *c, ColdStub *s)
     case COLD_EXIT: cold_exit(c, s); break;
     case COLD_POLL: cold_poll(c, s); break;
     case COLD_DIV: cold_div(c, s); break;
+    case COLD_STRING: cold_string(c, s); break;
     }
 }
 

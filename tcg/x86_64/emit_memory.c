@@ -92,18 +92,37 @@ unsigned address_width(Address addr)
 
 /* From the address in t1 to its entry: in t1, with the page in t2. */
 G_STATIC_ASSERT(offsetof(CpuHot, tlb_mask) < 128 && offsetof(CpuHot, tlb_load) < 128 && offsetof(CpuHot, tlb_store) < 128);
+static void find_entry(Context *c, unsigned width, bool is_store, int t1)
+{
+    asm_shift_imm(&c->a, SH_SHR, width, t1, 12 - TLB_ENTRY_BITS);
+    asm_op_state8(&c->a, ALU_AND << 3 | 3, t1, G_STRUCT_OFFSET(CpuHot, tlb_mask));
+    asm_op_state8(&c->a, ALU_ADD << 3 | 3, t1, is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
+}
+
+static uint32_t compare_entry(Context *c, unsigned width, int t1, int t2)
+{
+    asm_alu_ri(&c->a, ALU_AND, width, rm_reg(t2), PAGE_MASK);
+    asm_alu(&c->a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
+    return asm_jcc(&c->a, CC_NE);
+}
+
 static uint32_t check_entry(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2)
 {
     unsigned width = address_width(addr);
-    Asm *a = &c->a;
 
-    asm_shift_imm(a, SH_SHR, width, t1, 12 - TLB_ENTRY_BITS);
-    asm_op_state8(a, ALU_AND << 3 | 3, t1, G_STRUCT_OFFSET(CpuHot, tlb_mask));
-    asm_op_state8(a, ALU_ADD << 3 | 3, t1, is_store ? G_STRUCT_OFFSET(CpuHot, tlb_store) : G_STRUCT_OFFSET(CpuHot, tlb_load));
+    find_entry(c, width, is_store, t1);
     emit_effective(c, t2, addr.reg, addr.disp + size - 1, width);
-    asm_alu_ri(a, ALU_AND, width, rm_reg(t2), PAGE_MASK);
-    asm_alu(a, ALU_CMP, 8, t2, rm_mem(mem_at(t1, 0)));
-    return asm_jcc(a, CC_NE);
+    return compare_entry(c, width, t1, t2);
+}
+
+/* The entry is the first byte's, its page must be the last one's: where a table has more places than the bytes have pages,
+ * both are on one page then. */
+uint32_t emit_table_check_run(Context *c, int first, Mem last, unsigned width, bool is_store, int t1, int t2)
+{
+    asm_mov_rr(&c->a, width, t1, first);
+    find_entry(c, width, is_store, t1);
+    asm_lea(&c->a, width, t2, last);
+    return compare_entry(c, width, t1, t2);
 }
 
 uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2)

@@ -318,6 +318,14 @@ static void custom_bt_string(Code *c)
     byte(c, any(c, 256));
 }
 
+/* push rcx; pop rcx: a count that the translator does not know. */
+static void hide_count(Code *c)
+{
+    if (any(c, 2)) {
+        string(c, "51 59");
+    }
+}
+
 static void custom_string(Code *c)
 {
     static const uint8_t ops[] = {0xa4, 0xa6, 0xaa, 0xac, 0xae};
@@ -329,6 +337,7 @@ static void custom_string(Code *c)
     if (prefix) {
         byte(c, 0xb9); /* mov ecx, count */
         bytes(c, any(c, 4) ? any(c, 40) : any(c, 600), c->is16 ? 2 : 4);
+        hide_count(c);
     }
     if (any(c, 2)) {
         string(c, c->is16 ? "30c0 3a04" : "30c0 3a06"); /* xor al,al; cmp al,[rsi] */
@@ -361,7 +370,14 @@ static void custom_overlap(Code *c)
     byte(c, any(c, 17));
     string(c, "b9");
     bytes(c, any(c, 100), 4);
-    string(c, any(c, 2) ? "f3a4" : either(c, "f3a5", "f348a5"));
+    hide_count(c);
+    if (any(c, 4) == 0) { /* all three are known */
+        string(c, "be");
+        bytes(c, NATIVE_DATA + 0x400 + any(c, 0x40), 4);
+        string(c, "bf");
+        bytes(c, NATIVE_DATA + 0x400 + any(c, 0x80), 4);
+    }
+    string(c, any(c, 2) ? any(c, 2) ? "f3a4" : "f3aa" : either(c, "f3a5", "f348a5"));
     string(c, "5f 5e");
 }
 
