@@ -139,7 +139,7 @@ typedef enum IrEffects {
                                  stored to the state before */
     EFFECT_NORETURN = 1 << 2,
     EFFECT_PURE = 1 << 3,     /* depends on its arguments only (and on what it reads); may be dropped */
-    EFFECT_SHORTCUT = 1 << 4, /* returns b if a is not zero: then it need not be called. Pure, of two arguments */
+    EFFECT_SHORTCUT = 1 << 4, /* returns b if a is not zero: then it need not be called. Of two arguments */
 } IrEffects;
 
 /* Same-ISA lane: one host instruction. */

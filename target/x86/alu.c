@@ -253,7 +253,7 @@ void x86_emit_xadd(X86Translator *tr, X86Insn *in)
 void x86_emit_adx(X86Translator *tr, X86Insn *in)
 {
     IrType type = in->type_y;
-    IrVal a, b, flags;
+    IrVal a, b;
     IrValFlags sum;
 
     if (!x86_feature(tr, FEAT_adx)) {
@@ -262,9 +262,7 @@ void x86_emit_adx(X86Translator *tr, X86Insn *in)
     }
     a = x86_operand_get(tr, in, 0);
     b = x86_operand_get(tr, in, 1);
-    flags = x86_flags_of_carry(tr, in->rep == 0xf3);
-    sum = ir_opf(tr->ir, IR_adc, type, a, b, flags);
-    flags = ir_setcc(tr->ir, CC_B, sum.flags);
+    sum = ir_opf(tr->ir, IR_adc, type, a, b, x86_flags_of_carry(tr, in->rep == 0xf3));
     x86_operand_put(tr, in, 0, sum.value);
-    x86_flags_put_either(tr, in->rep == 0xf3, flags);
+    x86_flags_put_either(tr, in->rep == 0xf3, sum.value, sum.flags);
 }

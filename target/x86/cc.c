@@ -18,14 +18,6 @@ unsigned x86_flag_groups(IrCc cc)
     }
 }
 
-/* What ADCX and ADOX left in the slots, as an image. */
-static IrVal image_of_carries(X86Translator *tr, IrVal rest, IrVal cf, IrVal of)
-{
-    IrBlock *ir = tr->ir;
-
-    return ir_op2(ir, IR_or, IR_I32, rest, ir_op2(ir, IR_or, IR_I32, cf, ir_op2(ir, IR_shl, IR_I32, of, x86_const(tr, IR_I8, 11))));
-}
-
 /* An image, from the slots: all puts of earlier instructions have been emitted. */
 static IrVal image_of_slots(X86Translator *tr)
 {
@@ -33,17 +25,6 @@ static IrVal image_of_slots(X86Translator *tr)
     IrVal op = ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP));
 
     return x86_call(tr, HELPER_flags, op, ir_get(ir, IR_I64, SLOT_CC_DST), ir_get(ir, IR_I64, SLOT_CC_SRC), ir_get(ir, IR_I64, SLOT_CC_AUX_DST));
-}
-
-/* The same for ADCX and ADOX, before which they themselves wrote the flags most often: in the round before of a loop. */
-static IrVal image_of_last_carries(X86Translator *tr)
-{
-    IrBlock *ir = tr->ir;
-    IrVal none = {0};
-    IrVal known = ir_setcond(ir, COND_EQ, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP), x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
-    IrVal image = image_of_carries(tr, ir_get(ir, IR_I32, SLOT_CC_DST), ir_get(ir, IR_I32, SLOT_CC_SRC), ir_get(ir, IR_I32, SLOT_CC_AUX_DST));
-
-    return x86_call(tr, HELPER_flags_unless, ir_zext(ir, IR_I64, IR_I8, known), ir_zext(ir, IR_I64, IR_I32, image), none, none);
 }
 
 static IrVal flags_of_image(X86Translator *tr, IrVal image)
@@ -67,10 +48,19 @@ static IrVal flags_known(const X86Translator *tr, unsigned groups)
     return (IrVal){id};
 }
 
+/* CF from a number of ADCX's or ADOX's. */
+static IrVal flag_of_number(X86Translator *tr, IrVal number)
+{
+    return ir_opf(tr->ir, IR_bt, IR_I32, number, x86_const(tr, IR_I32, 0), (IrVal){0}).flags;
+}
+
 static IrVal flags_with(X86Translator *tr, unsigned groups)
 {
     IrVal flags = flags_known(tr, groups);
 
+    if (!flags.id && groups == FLAGS_CARRY && tr->carries.cf.id) {
+        return flag_of_number(tr, tr->carries.cf);
+    }
     return flags.id ? flags : flags_of_image(tr, image_of_slots(tr));
 }
 
@@ -102,6 +92,7 @@ static void put_value(X86Translator *tr, unsigned slot, IrType type, IrVal value
 static void remember(X86Translator *tr, IrVal flags)
 {
     tr->flags = (X86FlagValues){flags, flags, flags};
+    tr->carries = (X86Carries){0};
 }
 
 void x86_flags_put(X86Translator *tr, X86CcOp op, IrType type, IrVal dst, IrVal src, IrVal flags)
@@ -158,12 +149,29 @@ void x86_flags_put_value(X86Translator *tr, IrVal flags)
     remember(tr, flags);
 }
 
+/* INC and DEC in a chain of ADCX and ADOX leave CF, and with it the chain's numbers. */
+static void put_aux_beside_carries(X86Translator *tr, X86CcAux op, IrType type, IrVal dst, IrVal flags)
+{
+    IrVal of = ir_zext(tr->ir, IR_I32, IR_I8, ir_setcc(tr->ir, CC_O, flags));
+
+    tr->carries.of = of;
+    if (x86_flags_wanted(tr, FLAGS_OVERFLOW | FLAGS_REST)) {
+        ir_put(tr->ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(op == CC_AUX_INC ? CC_ADX_INC : CC_ADX_DEC, type)));
+        put_value(tr, SLOT_CC_DST, type, dst);
+        ir_put(tr->ir, IR_I32, SLOT_CC_AUX_DST, of);
+    }
+}
+
 void x86_flags_put_aux(X86Translator *tr, X86CcAux op, IrType type, IrVal dst, IrVal flags)
 {
     IrBlock *ir = tr->ir;
     IrVal kept;
 
     tr->flags.overflow = tr->flags.rest = flags;
+    if (tr->carries.in_slots) {
+        put_aux_beside_carries(tr, op, type, dst, flags);
+        return;
+    }
     if (!x86_flags_wanted(tr, FLAGS_OVERFLOW | FLAGS_REST)) {
         return;
     }
@@ -185,6 +193,7 @@ void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags)
     IrVal word;
 
     tr->flags.carry = flags;
+    tr->carries = (X86Carries){0};
     if (!x86_flags_wanted(tr, flags.id ? FLAGS_CARRY : 0)) {
         return;
     }
@@ -194,56 +203,49 @@ void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags)
     ir_put(ir, IR_I32, SLOT_CC_OP, word);
 }
 
-/* Both carries as numbers, from whatever the flags are. */
+/*
+ * Both carries as numbers, from whatever the flags are, and in the slots. Those in the slots of which the block knows nothing are most
+ * often what ADCX and ADOX left there, in the round before of a loop.
+ */
 static void carries_begin(X86Translator *tr)
 {
     IrBlock *ir = tr->ir;
-    IrVal all = flags_known(tr, FLAGS_GROUPS), image;
+    IrVal all = flags_known(tr, FLAGS_GROUPS), known, none = {0};
     X86Carries *c = &tr->carries;
 
     if (all.id) {
-        c->cf = ir_setcc(ir, CC_B, all);
-        c->of = ir_setcc(ir, CC_O, all);
-        image = ir_op1(ir, IR_flags_image, IR_I32, all);
+        c->cf = ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_B, all));
+        c->of = ir_zext(ir, IR_I32, IR_I8, ir_setcc(ir, CC_O, all));
+        ir_put(ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
+        ir_put(ir, IR_I32, SLOT_CC_DST, ir_op1(ir, IR_flags_image, IR_I32, all));
+        ir_put(ir, IR_I32, SLOT_CC_SRC, c->cf);
+        ir_put(ir, IR_I32, SLOT_CC_AUX_DST, c->of);
     } else {
-        image = image_of_last_carries(tr);
-        all = flags_of_image(tr, image);
-        c->cf = ir_op2(ir, IR_and, IR_I8, image, x86_const(tr, IR_I8, FLAG_CF));
-        c->of = ir_op2(ir, IR_and, IR_I8, ir_op2(ir, IR_shr, IR_I32, image, x86_const(tr, IR_I8, 11)), x86_const(tr, IR_I8, 1));
+        known = ir_op2(ir, IR_sub, IR_I32, ir_get(ir, IR_I32, SLOT_CC_OP), x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
+        known = ir_setcond(ir, COND_LTU, IR_I32, known, x86_const(tr, IR_I32, X86_CC(CC_OP_COUNT - CC_ADX, 0)));
+        c->cf = x86_call(tr, HELPER_carries_unless, ir_zext(ir, IR_I64, IR_I8, known),
+                         ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_CC_SRC)), none, none);
+        c->of = ir_get(ir, IR_I32, SLOT_CC_AUX_DST);
     }
-    c->flags = all;
-    c->rest = ir_op2(ir, IR_and, IR_I32, image, x86_const(tr, IR_I32, FLAGS_ALL & ~(FLAG_CF | FLAG_OF)));
-}
-
-static bool carries_are_current(const X86Translator *tr)
-{
-    uint32_t id = tr->carries.flags.id;
-
-    return id && flags_known(tr, FLAGS_GROUPS).id == id;
+    c->in_slots = true;
 }
 
 IrVal x86_flags_of_carry(X86Translator *tr, bool overflow)
 {
-    if (!carries_are_current(tr)) {
+    if (!tr->carries.in_slots) {
         carries_begin(tr);
     }
-    return ir_opf(tr->ir, IR_bt, IR_I8, overflow ? tr->carries.of : tr->carries.cf, x86_const(tr, IR_I8, 0), (IrVal){0}).flags;
+    return flag_of_number(tr, overflow ? tr->carries.of : tr->carries.cf);
 }
 
-void x86_flags_put_either(X86Translator *tr, bool overflow, IrVal carry)
+void x86_flags_put_either(X86Translator *tr, bool overflow, IrVal sum, IrVal carry)
 {
-    IrBlock *ir = tr->ir;
-    X86Carries *c = &tr->carries;
-    IrVal cf, of;
+    /* All of its bits are the carry: one instruction, and no matter what is subtracted from itself. */
+    IrVal number = ir_opf(tr->ir, IR_sbb, IR_I32, sum, sum, carry).value;
 
-    *(overflow ? &c->of : &c->cf) = carry;
-    cf = ir_zext(ir, IR_I32, IR_I8, c->cf);
-    of = ir_zext(ir, IR_I32, IR_I8, c->of);
-    ir_put(ir, IR_I32, SLOT_CC_OP, x86_const(tr, IR_I32, X86_CC(CC_ADX, 0)));
-    ir_put(ir, IR_I32, SLOT_CC_DST, c->rest);
-    ir_put(ir, IR_I32, SLOT_CC_SRC, cf);
-    ir_put(ir, IR_I32, SLOT_CC_AUX_DST, of);
-    c->flags = flags_of_image(tr, image_of_carries(tr, c->rest, cf, of));
+    *(overflow ? &tr->carries.of : &tr->carries.cf) = number;
+    *(overflow ? &tr->flags.overflow : &tr->flags.carry) = (IrVal){0};
+    ir_put(tr->ir, IR_I32, overflow ? SLOT_CC_AUX_DST : SLOT_CC_SRC, number);
 }
 
 void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, IrVal flags)
@@ -252,6 +254,7 @@ void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, Ir
     IrVal old, word;
 
     tr->flags.carry = tr->flags.overflow = flags;
+    tr->carries = (X86Carries){0};
     if (!x86_flags_wanted(tr, flags.id ? FLAGS_CARRY | FLAGS_OVERFLOW : 0)) {
         return;
     }

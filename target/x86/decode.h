@@ -105,11 +105,10 @@ typedef struct X86FlagValues {
     IrVal rest;     /* ZF SF PF AF */
 } X86FlagValues;
 
-/* What ADCX and ADOX left, as numbers: current as long as `flags` are the ones they were left as. */
+/* What ADCX and ADOX left, as I32 numbers of which bit 0 counts; no id: not known. */
 typedef struct X86Carries {
-    IrVal flags;
-    IrVal cf, of; /* I8: 0 or 1 */
-    IrVal rest;   /* image of the others */
+    IrVal cf, of;
+    bool in_slots; /* the cc slots have them, by CC_ADX or one of its kin */
 } X86Carries;
 
 #define X86_COLD_LIMIT 64    /* a block ends when the next instruction's would be more, mostly */

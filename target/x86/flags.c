@@ -19,6 +19,19 @@ static uint32_t flag_if(bool condition, uint32_t flag)
     return condition ? flag : 0;
 }
 
+static uint32_t aux_flags(uint32_t aux, uint64_t dst)
+{
+    unsigned width = 8u << (aux & 3);
+    uint64_t mask = UINT64_MAX >> (64 - width);
+    uint64_t sign = UINT64_C(1) << (width - 1);
+    bool inc = aux >> 2 == CC_AUX_INC;
+    uint64_t at_overflow = inc ? sign : sign - 1;
+    uint64_t nibble = inc ? 0 : 15;
+
+    return result_flags(dst, width) | flag_if((dst & mask) == at_overflow, FLAG_OF) |
+           flag_if((dst & 15) == nibble, FLAG_AF);
+}
+
 static uint32_t base_flags(uint32_t op, uint64_t dst, uint64_t src)
 {
     unsigned width = 8u << (op & 3);
@@ -32,6 +45,9 @@ static uint32_t base_flags(uint32_t op, uint64_t dst, uint64_t src)
         return dst & FLAGS_ALL;
     case CC_ADX:
         return (dst & FLAGS_ALL & ~(uint32_t)(FLAG_CF | FLAG_OF)) | flag_if(src & 1, FLAG_CF);
+    case CC_ADX_INC:
+    case CC_ADX_DEC:
+        return (aux_flags(X86_CC(op >> 2 == CC_ADX_INC ? CC_AUX_INC : CC_AUX_DEC, op & 3), dst) & ~(uint32_t)FLAG_OF) | flag_if(src & 1, FLAG_CF);
     case CC_CMP:
         return base_flags(X86_CC(CC_SUB, op & 3), dst - src, src);
     case CC_TEST:
@@ -73,19 +89,6 @@ static uint32_t subtraction_flags(uint64_t result, uint64_t b, unsigned width)
            (uint32_t)(high >> 63) << 7 | (uint32_t)(overflow >> 63) << 11;
 }
 
-static uint32_t aux_flags(uint32_t aux, uint64_t dst)
-{
-    unsigned width = 8u << (aux & 3);
-    uint64_t mask = UINT64_MAX >> (64 - width);
-    uint64_t sign = UINT64_C(1) << (width - 1);
-    bool inc = aux >> 2 == CC_AUX_INC;
-    uint64_t at_overflow = inc ? sign : sign - 1;
-    uint64_t nibble = inc ? 0 : 15;
-
-    return result_flags(dst, width) | flag_if((dst & mask) == at_overflow, FLAG_OF) |
-           flag_if((dst & 15) == nibble, FLAG_AF);
-}
-
 static uint32_t flags_of(uint32_t op, uint64_t dst, uint64_t src, uint64_t aux_dst)
 {
     uint32_t flags;
@@ -100,7 +103,7 @@ static uint32_t flags_of(uint32_t op, uint64_t dst, uint64_t src, uint64_t aux_d
 
     if (op & X86_CC_AUX_MASK) {
         flags = (flags & FLAG_CF) | aux_flags((op & X86_CC_AUX_MASK) >> 8, aux_dst);
-    } else if ((op & 0xff) >> 2 == CC_ADX) {
+    } else if ((op & 0xff) >> 2 >= CC_ADX) {
         flags |= flag_if(aux_dst & 1, FLAG_OF);
     }
     if (op & X86_CC_CF_KNOWN) {
@@ -122,9 +125,19 @@ uint32_t x86_flags(const X86State *s)
     return flags_of(s->cc_op, s->cc_dst, s->cc_src, s->cc_aux_dst);
 }
 
-uint64_t helper_flags_unless(X86State *s, uint64_t known, uint64_t image, uint64_t c, uint64_t d)
+uint64_t helper_carries_unless(X86State *s, uint64_t known, uint64_t cf, uint64_t c, uint64_t d)
 {
-    return known ? image : x86_flags(s);
+    uint32_t flags;
+
+    if (known) {
+        return cf;
+    }
+    flags = x86_flags(s);
+    s->cc_op = X86_CC(CC_ADX, 0);
+    s->cc_dst = flags;
+    s->cc_src = (flags & FLAG_CF) != 0;
+    s->cc_aux_dst = (flags & FLAG_OF) != 0;
+    return s->cc_src;
 }
 
 enum { EFL_FIXED = 1 << 1 };

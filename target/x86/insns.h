@@ -81,9 +81,9 @@ bool x86_feature(const X86Translator *tr, X86Feature feature);
 /* CF, or CF and OF, change and nothing else: I8 values of 0 or 1. flags may be none. count: if it is
  * given (I8) and zero, nothing changes; flags are none then. */
 void x86_flags_put_carry(X86Translator *tr, IrVal cf, IrVal flags);
-/* ADCX and ADOX: flags whose CF is the one carry or the other (OF), and what either becomes: an I32 of 0 or 1. */
+/* ADCX and ADOX: flags whose CF is the one carry or the other (OF); and what either becomes: CF of the flags `carry`, which are a sum's. */
 IrVal x86_flags_of_carry(X86Translator *tr, bool overflow);
-void x86_flags_put_either(X86Translator *tr, bool overflow, IrVal carry);
+void x86_flags_put_either(X86Translator *tr, bool overflow, IrVal sum, IrVal carry);
 void x86_flags_put_rotate(X86Translator *tr, IrVal count, IrVal cf, IrVal of, IrVal flags);
 /* inc, dec: all but CF. */
 void x86_flags_put_aux(X86Translator *tr, X86CcAux op, IrType type, IrVal dst, IrVal flags);

@@ -146,7 +146,9 @@ static void emit_binary(Context *c, const IrInsn *insn)
         clobber_flags(c);
     }
     out = out_reg(c, insn->out, a, b == a ? 0 : b, 0, false);
-    if (value_imm(c, b, size, &imm)) {
+    if (insn->op == IR_sbb && a == b) {
+        asm_alu(&c->a, op, size, out, rm_reg(out)); /* whatever it is */
+    } else if (value_imm(c, b, size, &imm)) {
         value_move_to(c, a, out, size);
         asm_alu_ri(&c->a, op, size, rm_reg(out), imm);
     } else {

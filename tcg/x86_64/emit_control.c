@@ -36,7 +36,8 @@ static void emit_shortcut(Context *c, const IrInsn *insn)
     ColdStub *s;
     int known, out;
 
-    slots_flush(c, h->reads);
+    slots_flush(c, h->reads | h->writes);
+    slots_forget(c, h->writes);
     known = value_use(c, insn->in[0]);
     clobber_flags(c);
     asm_test_rr(&c->a, 8, known, known);

@@ -109,7 +109,7 @@ static int run_reference(const Case *one, const NativeRegs *before, NativeMode m
     return vector;
 }
 
-typedef enum What { INSTRUCTIONS, MOVES, CHOICES } What;
+typedef enum What { INSTRUCTIONS, MOVES, CHOICES, CARRIES } What;
 
 /* real: the guest in real mode, where 16-bit code does the same but for what is undefined there. */
 static void run_random(NativeMode mode, bool real, What what)
@@ -141,6 +141,8 @@ static void run_random(NativeMode mode, bool real, What what)
             build_moves(&one, rand, mode);
         } else if (what == CHOICES) {
             build_choices(&one, rand, mode);
+        } else if (what == CARRIES) {
+            build_carries(&one, rand, mode);
         } else {
             build_case(&one, rand, g_getenv("MYNA_ONLY"), mode, real);
         }
@@ -207,6 +209,12 @@ static void accesses_by_what_is_chosen_do_what_the_host_does(void)
     run_random(NATIVE_32, false, CHOICES);
 }
 
+static void chains_of_carries_do_what_the_host_does(void)
+{
+    run_random(NATIVE_64, false, CARRIES);
+    run_random(NATIVE_32, false, CARRIES);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -220,6 +228,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/oracle16", random_16_bit_instructions_do_what_the_host_does);
     g_test_add_func("/x86/oracle-moves", moves_off_few_registers_do_what_the_host_does);
     g_test_add_func("/x86/oracle-choices", accesses_by_what_is_chosen_do_what_the_host_does);
+    g_test_add_func("/x86/oracle-carries", chains_of_carries_do_what_the_host_does);
     g_test_add_func("/x86/oracle-locked", locked_instructions_do_what_the_host_does);
     return g_test_run();
 }

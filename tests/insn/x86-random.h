@@ -1,4 +1,4 @@
-/* Random x86 code, of instructions whose flags are known, or of accesses in a row. */
+/* Random x86 code, of instructions whose flags are known, of accesses in a row, or of carries. */
 #ifndef TESTS_INSN_X86_RANDOM_H
 #define TESTS_INSN_X86_RANDOM_H
 
@@ -52,5 +52,8 @@ void build_moves(Case *one, GRand *rand, NativeMode mode);
 
 /* Accesses by what is chosen, or counted, off one of three pointers, which may change before the access. */
 void build_choices(Case *one, GRand *rand, NativeMode mode);
+
+/* ADCX and ADOX, and what changes or reads flags between them. */
+void build_carries(Case *one, GRand *rand, NativeMode mode);
 
 #endif

@@ -80,9 +80,11 @@ enum { SEG_TYPE = 0xf, SEG_S = 1 << 4, SEG_DPL_SHIFT = 5, SEG_P = 1 << 7, SEG_L 
  *   SAR     result        a >> (n-1)   CF = bit 0 of cc_src; OF = 0
  *   MUL     low half      nonzero if CF = OF = 1;  SF ZF PF of the low half
  *   ADX     EFLAGS bits   CF           SF ZF PF AF of cc_dst; CF = bit 0 of cc_src; OF = bit 0 of cc_aux_dst, if aux is none
+ *   ADX_INC, ADX_DEC  result, CF   SF ZF PF AF of INC or DEC; CF and OF like ADX
  *   NEG is SUB with result and b; INC/DEC (aux): cc_aux_dst = result
  */
-typedef enum X86CcOp { CC_IMAGE, CC_ADD, CC_SUB, CC_ADC, CC_SBB, CC_LOGIC, CC_SHL, CC_SHR, CC_SAR, CC_MUL, CC_CMP, CC_TEST, CC_ADX, CC_OP_COUNT } X86CcOp;
+typedef enum X86CcOp { CC_IMAGE, CC_ADD, CC_SUB, CC_ADC, CC_SBB, CC_LOGIC, CC_SHL, CC_SHR, CC_SAR, CC_MUL, CC_CMP, CC_TEST, CC_ADX, CC_ADX_INC, CC_ADX_DEC,
+               CC_OP_COUNT } X86CcOp;
 typedef enum X86CcAux { CC_AUX_NONE, CC_AUX_INC, CC_AUX_DEC } X86CcAux;
 #define X86_CC(op, type)     ((op) << 2 | (type))  /* type: IR_I8 .. IR_I64 */
 #define X86_CC_AUX(op, type) (((op) << 2 | (type)) << 8)
