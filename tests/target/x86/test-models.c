@@ -250,7 +250,7 @@ static void the_default_model_has_deadlines_where_they_can_be_had(void)
     g_assert_false(model->on[FEAT_tsc_deadline]);
     other = x86_model_parse("SandyBridge,enforce=on", &error);
     g_assert_null(other);
-    g_assert_nonnull(strstr(error->message, "tsc-deadline"));
+    g_assert_nonnull(strstr(error->message, "tsc_deadline"));
     x86_models_follow_host(false);
     x86_models_know_host(NULL);
 }
