@@ -1,0 +1,140 @@
+/*
+ * Jumps, calls and returns in all directions within a page, also returns to where nobody called from: what registers have in the end is what a
+ * few lines here say. With `sites=all` all blocks are hot, so they follow branches (target/ppc/follow.c).
+ */
+#include "tests/target/ppc/rig.h"
+
+#include <inttypes.h>
+
+enum { WORDS = 120, PROGRAMS = 1500, FIRST = 3, LINK = 7, TRIPS = 200, REGS = 8 };
+
+typedef enum Kind { K_ADDI, K_ADD, K_CMP, K_BRANCH, K_CALL, K_IF, K_RETURN, K_RETURN_IF, K_TO_LINK, K_FROM_LINK, K_COUNT, KINDS } Kind;
+
+typedef struct Insn {
+    Kind kind;
+    unsigned t, a, b;
+    int imm, target; /* target: index of a word */
+    bool yes;
+} Insn;
+
+typedef struct Registers {
+    uint64_t gpr[REGS], lr, ctr;
+    bool less;
+} Registers;
+
+/* Backward branches, and returns, count down before, so that all programs end. */
+static void make(GRand *rand, Insn *code)
+{
+    for (int i = 0; i < WORDS; i++) {
+        Insn *in = &code[i];
+
+        *in = (Insn){ .kind = g_rand_int_range(rand, 0, KINDS),
+                      .t = g_rand_int_range(rand, FIRST, LINK),
+                      .a = g_rand_int_range(rand, FIRST, LINK),
+                      .b = g_rand_int_range(rand, FIRST, LINK),
+                      .imm = g_rand_int_range(rand, -300, 300),
+                      .target = g_rand_int_range(rand, 0, WORDS),
+                      .yes = g_rand_boolean(rand) };
+        if (in->kind >= K_BRANCH && in->kind <= K_RETURN_IF) {
+            if (i == 0 || code[i - 1].kind != K_COUNT) {
+                in->kind = K_COUNT;
+            }
+        }
+    }
+    /* Nobody comes to a branch but by its count. */
+    for (int i = 0; i < WORDS; i++) {
+        Kind kind = code[code[i].target].kind;
+
+        if (kind >= K_BRANCH && kind <= K_RETURN_IF) {
+            code[i].target--;
+        }
+    }
+}
+
+static uint32_t word_of(const Insn *in, int i)
+{
+    int distance = 4 * (in->target - i);
+
+    switch (in->kind) {
+    case K_ADDI: return ADDI(in->t, in->a, in->imm);
+    case K_ADD: return ADD(in->t, in->a, in->b);
+    case K_CMP: return D_(11, 0, in->a, in->imm); /* cmpwi */
+    case K_BRANCH: return B(distance);
+    case K_CALL: return B(distance) | 1;
+    case K_IF: return BC(in->yes ? 12 : 4, 0, distance);
+    case K_RETURN: return BLR;
+    case K_RETURN_IF: return 0x4c000020u | (in->yes ? 12u : 4u) << 21;
+    case K_TO_LINK: return MTSPR(8, LINK);
+    case K_FROM_LINK: return MFSPR(LINK, 8);
+    default: return BC(18, 0, 4 * (WORDS - i)); /* bdz, to the end */
+    }
+}
+
+static void run(const Insn *code, Registers *r, uint64_t mask)
+{
+    for (int i = 0; i < WORDS;) {
+        const Insn *in = &code[i++];
+
+        switch (in->kind) {
+        case K_ADDI: r->gpr[in->t] = (r->gpr[in->a] + (uint64_t)in->imm) & mask; break;
+        case K_ADD: r->gpr[in->t] = (r->gpr[in->a] + r->gpr[in->b]) & mask; break;
+        case K_CMP: r->less = (int32_t)r->gpr[in->a] < in->imm; break;
+        case K_CALL: r->lr = RIG_CODE + 4 * (uint64_t)i; /* fall through */
+        case K_BRANCH: i = in->target; break;
+        case K_IF: i = r->less == in->yes ? in->target : i; break;
+        case K_RETURN_IF:
+            if (r->less != in->yes) {
+                break;
+            } /* fall through */
+        case K_RETURN: i = (r->lr - RIG_CODE) / 4; break;
+        case K_TO_LINK: r->lr = r->gpr[LINK]; break;
+        case K_FROM_LINK: r->gpr[LINK] = r->lr; break;
+        default: i = --r->ctr == 0 ? WORDS : i; break;
+        }
+    }
+}
+
+static void programs_do_what_they_say(void)
+{
+    const char *wanted = g_getenv("MYNA_SEED");
+    unsigned seed = wanted ? strtoul(wanted, NULL, 0) : g_test_rand_int();
+    GRand *rand = g_rand_new_with_seed(seed);
+    uint64_t mask = ppc_is_64bit(rig_cpu) ? UINT64_MAX : UINT32_MAX;
+
+    g_test_message("MYNA_SEED=%u", seed);
+    for (unsigned n = 0; n < PROGRAMS; n++) {
+        uint32_t words[WORDS];
+        Insn code[WORDS];
+        Registers want = { .lr = RIG_CODE + 4 * WORDS, .ctr = TRIPS };
+
+        make(rand, code);
+        for (int i = 0; i < WORDS; i++) {
+            words[i] = word_of(&code[i], i);
+        }
+        rig_reset(0);
+        for (unsigned i = FIRST; i < REGS; i++) {
+            want.gpr[i] = rig_state->gpr[i] = i == LINK ? want.lr : 1000 * i;
+        }
+        rig_state->lr = want.lr;
+        rig_state->ctr = want.ctr;
+        rig_state->cr[0] = 4;
+        run(code, &want, mask);
+        rig_run_words(words, WORDS);
+        for (unsigned i = FIRST; i < REGS; i++) {
+            if (rig_state->gpr[i] != want.gpr[i]) {
+                g_error("program %u of seed %u: r%u is %" PRIx64 ", not %" PRIx64, n, seed, i, rig_state->gpr[i], want.gpr[i]);
+            }
+        }
+        g_assert_cmphex(rig_state->lr, ==, want.lr);
+        g_assert_cmphex(rig_state->ctr, ==, want.ctr);
+    }
+    g_rand_free(rand);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rig_start(argc > 1 ? argv[1] : "7400");
+    g_test_add_func("/ppc/follow", programs_do_what_they_say);
+    return g_test_run();
+}
