@@ -6,8 +6,6 @@
  */
 #include "target/ppc/insns.h"
 
-enum { MAX_FOLLOWED = 6 };
-
 static bool is_in_block(const IrBlock *ir, uint64_t pc)
 {
     for (uint32_t at = 0; at < ir->n_insns; at++) {
@@ -28,8 +26,6 @@ static bool fits_block(const PpcTranslator *tr, uint64_t pc)
 static void go_on(PpcTranslator *tr, uint64_t target)
 {
     tr->n_followed++;
-    tr->end_pc = MAX(tr->end_pc, tr->next_pc);
-    tr->t->begin_pc = MIN(tr->t->begin_pc, target);
     tr->follows = true;
     tr->follow_to = target;
 }
@@ -38,7 +34,7 @@ static void go_on(PpcTranslator *tr, uint64_t target)
 bool ppc_follows(PpcTranslator *tr, uint64_t target)
 {
     target &= tr->pc_mask;
-    if (!tr->t->is_hot || tr->n_followed == MAX_FOLLOWED || ppc_branch_ends_block(tr) || tr->mode & MODE_COUNT ||
+    if (!tr->t->is_hot || tr->n_followed >= PPC_MAX_FOLLOWED || ppc_branch_ends_block(tr) || tr->mode & MODE_COUNT ||
         target == tr->t->key->pc || !fits_block(tr, target) || is_in_block(tr->ir, target)) {
         return false;
     }

@@ -91,6 +91,7 @@ static inline unsigned ppc_bits(uint32_t word, unsigned first, unsigned last)
 #define PPC_COLD_OF_ONE 5 /* an instruction has no more than so many */
 #define PPC_MAX_SIDE_EXITS 16
 #define PPC_MAX_RETURNS 4
+#define PPC_MAX_FOLLOWED 6
 
 /* Cold code behind the block; it may use slots and constants only. */
 typedef struct PpcCold {
@@ -141,7 +142,7 @@ struct PpcTranslator {
     IrVal tb;        /* the time base as instruction tb_insn (of n_insns) read it; none yet */
     unsigned tb_insn;
     unsigned n_followed; /* branches that the block has followed */
-    uint64_t end_pc;     /* behind these; 0: none */
+    uint64_t run_pc;     /* where the bytes in a row begin that the current instruction is in */
     bool follows;        /* the current instruction is one, and the next is at follow_to */
     uint64_t follow_to;
     unsigned n_returns;  /* calls among them whose functions have not returned */

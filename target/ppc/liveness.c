@@ -10,7 +10,7 @@
 
 #include "util/bits.h"
 
-enum { LOOK_AHEAD = 40, BRANCHES = 3, OWN_RUNS = 4, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
+enum { LOOK_AHEAD = 40, BRANCHES = 3, OWN_RUNS = 2 * PPC_MAX_FOLLOWED + 1 /* of bytes that the block itself may be made of */, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
 enum { CR_ALL = 0xff, CA = 1 << 8 };
 
 /* What an instruction does to fields (bit n: field n) and CA. */

@@ -470,6 +470,15 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     return true;
 }
 
+static void end_run(PpcTranslator *tr, uint64_t pc)
+{
+    if (tr->run_pc == tr->t->key->pc) {
+        tr->t->end_pc = MAX(tr->t->end_pc, pc);
+    } else if (pc != tr->run_pc) {
+        translation_relies_on(tr->t, tr->run_pc, pc - tr->run_pc, 0);
+    }
+}
+
 void ppc_translate(Translation *t)
 {
     PpcTranslator tr;
@@ -477,6 +486,7 @@ void ppc_translate(Translation *t)
     PpcInsn in;
 
     set_mode(&tr, t);
+    tr.run_pc = pc;
     /* MMU_USER, which no other code runs in. */
     t->ir->use_sites = (tr.mode & (MODE_PR | MODE_DR)) == (MODE_PR | MODE_DR) && !(tr.isa & ISA_BOOKE);
     t->ir->steady_slots = SLOT_MASK(SLOT_R0 + 1);
@@ -499,11 +509,14 @@ void ppc_translate(Translation *t)
             break;
         }
         tr.guarded -= is_guarded;
-        pc = tr.follows ? tr.follow_to : in.next_pc;
-        tr.end_pc = MAX(tr.end_pc, in.next_pc);
-        tr.follows = false;
+        pc = in.next_pc;
+        if (tr.follows) {
+            end_run(&tr, pc);
+            pc = tr.run_pc = tr.follow_to;
+            tr.follows = false;
+        }
     }
     emit_cold(&tr);
-    t->end_pc = MAX(pc, tr.end_pc);
+    end_run(&tr, pc);
     t->n_insns = tr.n_insns;
 }

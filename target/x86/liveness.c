@@ -207,7 +207,7 @@ static void end_run(X86Translator *tr, uint64_t pc)
 {
     if (tr->run_pc == tr->t->key->pc) {
         tr->end_pc = MAX(tr->end_pc, pc);
-    } else {
+    } else if (pc != tr->run_pc) {
         translation_relies_on(tr->t, tr->run_pc, pc - tr->run_pc, 0);
     }
     rely_on_ahead(tr, pc);
