@@ -12,7 +12,8 @@
  */
 #include "target/x86/insns.h"
 
-enum { LOOK_AHEAD = 8, LOOP_AHEAD = 24 /* for the edge of a loop, which is worth it */ };
+/* Instructions. FP_AHEAD: with those of the FPU and the vector unit, among which flags are read and overwritten seldom. */
+enum { LOOK_AHEAD = 8, LOOP_AHEAD = 24 /* for the edge of a loop, which is worth it */, FP_AHEAD = 32 };
 enum { OWN_RUNS = 14 /* of bytes that the block itself may be made of, and look on from */ };
 
 uint64_t x86_page_of(const X86Translator *tr, uint64_t pc)
@@ -78,11 +79,33 @@ static unsigned groups_read(const X86Insn *in)
     return is_adc(in) ? FLAGS_CARRY : 0;
 }
 
+enum { FCMOV = 0xda, FCMOV_FCOMI = 0xdb, FCOMIP = 0xdf, UCOMIS = 0x2e, COMIS = 0x2f, STATE = 0xae };
+
+/* (U)COMISS, (U)COMISD, their VEX forms, F(U)COMI and F(U)COMIP, which define all flags, if they are no #UD here. */
+static bool is_fp_comparison(const X86Translator *tr, const X86Insn *in)
+{
+    enum { F_UCOMI = 5, F_COMI = 6 };
+    unsigned digit = in->reg & 7;
+
+    if (in->row->emit != x86_emit_fp) {
+        return false;
+    }
+    if (in->map == MAP_ONE) {
+        return !in->is_mem && (in->opcode == FCMOV_FCOMI || in->opcode == FCOMIP) && (digit == F_UCOMI || digit == F_COMI) &&
+               x86_has(tr->s, FEAT_cmov);
+    }
+    if (in->map != MAP_0F || (in->opcode != UCOMIS && in->opcode != COMIS)) {
+        return false;
+    }
+    if (in->vex) {
+        return (in->vex_pp == 0 || in->vex_pp == 0x66) && in->vvvv_unused && tr->mode & MODE_AVX && x86_has(tr->s, FEAT_avx);
+    }
+    return !in->rep && !(tr->mode & MODE_EM) && tr->mode & MODE_OSFXSR && x86_has(tr->s, in->opsize ? FEAT_sse2 : FEAT_sse);
+}
+
 /* Of the floating-point and vector instructions: all but comparisons, FCMOVcc and what is rare. */
 static bool is_fp_without_flags(const X86Insn *in)
 {
-    enum { FCMOV = 0xda, FCMOV_FCOMI = 0xdb, FCOMIP = 0xdf, UCOMIS = 0x2e, COMIS = 0x2f, STATE = 0xae };
-
     if (in->row->emit != x86_emit_fp) {
         return false;
     }
@@ -168,7 +191,7 @@ static unsigned telling_bytes(const X86Insn *in)
 typedef struct Looked {
     uint64_t end; /* of those in a row behind the one being translated */
     unsigned n;   /* of the others: */
-    struct { uint64_t pc; uint8_t size; } other[LOOP_AHEAD];
+    struct { uint64_t pc; uint8_t size; } other[FP_AHEAD];
 } Looked;
 
 static void note(const X86Translator *tr, Looked *l, const X86Insn *in, bool in_a_row)
@@ -268,12 +291,15 @@ static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups, bool in_a
             groups = 0;
             in_a_row = false;
             continue;
-        } else if (in->row->attr & A_FLW || is_plain_shift(in) || is_plain_double_shift(in)) {
+        } else if (in->row->attr & A_FLW || is_plain_shift(in) || is_plain_double_shift(in) || is_fp_comparison(tr, in)) {
             return rely_on(tr, &looked);
         } else if (!(in->row->attr & A_FLN) && !is_fp_without_flags(in)) {
             return false;
         } else if (changes_some(in) || may_leave(tr, in)) {
             groups = 0;
+        }
+        if (ahead < FP_AHEAD && in->row->emit == x86_emit_fp) {
+            ahead++;
         }
         pc = in->next_pc;
     }
