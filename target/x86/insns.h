@@ -72,6 +72,8 @@ void x86_push(X86Translator *tr, const X86Insn *in, IrType type, IrVal value);
 IrVal x86_flags_to_push(X86Translator *tr);
 /* Segment register load and what it means for the block. */
 void x86_emit_load_seg(X86Translator *tr, X86Insn *in, int seg, IrVal selector);
+/* STAC and CLAC. */
+void x86_emit_ac(X86Translator *tr, X86Insn *in);
 void x86_retry_unless_equal(X86Translator *tr, const X86Insn *in, IrType type, IrVal a, IrVal b);
 /* MODE_COUNT, before a block's first instruction. */
 void x86_look_at_counters(X86Translator *tr, uint64_t pc);

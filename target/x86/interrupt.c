@@ -3,6 +3,7 @@
 #include "target/x86/pmu.h"
 #include "target/x86/smm.h"
 #include "target/x86/svm.h"
+#include "target/x86/syscall.h"
 #include "target/x86/vme.h"
 
 /* What might be taken once IF is set or a shadow ends. */
@@ -231,7 +232,8 @@ static uint64_t set_ac(X86State *s, bool on, uintptr_t ra)
         x86_raise(s, EXC_UD, ra);
     }
     s->eflags = on ? s->eflags | EFL_AC : s->eflags & ~(uint32_t)EFL_AC;
-    x86_update_mode(s);
+    x86_update_privilege(s);
+    x86_keep_ac(s);
     return 0;
 }
 

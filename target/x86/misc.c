@@ -397,12 +397,7 @@ static void emit_grp7_register(X86Translator *tr, X86Insn *in)
         break;
     case 0xca:
     case 0xcb:
-        if (!x86_feature(tr, FEAT_smap) || tr->cpl) {
-            x86_ud(tr);
-            break;
-        }
-        x86_call(tr, in->modrm == 0xca ? HELPER_clac : HELPER_stac, NONE, NONE, NONE, NONE);
-        x86_end_next(tr, in);
+        x86_emit_ac(tr, in);
         break;
     case 0xd0:
     case 0xd1:

@@ -88,6 +88,17 @@ void x86_keep_fs(X86State *s, uint64_t from)
     }
 }
 
+void x86_keep_ac(X86State *s)
+{
+    X86CallKind kind = s->eflags & EFL_AC ? CALL_AC : CALL_NO_AC;
+    X86Call *call = &s->call[kind];
+
+    if (is_long(s) && !s->cpl && x86_call_may_be_ready(s->mode_flags) && engine.keep_mode && !s->published_base &&
+        s->published_mmu == (kind == CALL_AC ? MMU_KERNEL_AC : MMU_KERNEL) && engine.keep_mode(s->hot.cpu, kind, &call->mode)) {
+        call->mode.from = s->mode_flags; /* which stay as they are */
+    }
+}
+
 uint64_t helper_syscall(X86State *s, uint64_t next_pc, uint64_t b, uint64_t c, uint64_t d)
 {
     uint16_t selector = s->star >> 32;

@@ -4,12 +4,17 @@
 
 #include "target/x86/system.h"
 
-/* Indices of X86State.call: to CPL 0, to CPL 3; FS gets all of memory, FS becomes null. */
-typedef enum X86CallKind { CALL_IN, CALL_OUT, CALL_FS, CALL_NO_FS } X86CallKind;
+/*
+ * Indices of X86State.call: to CPL 0, to CPL 3; in 32-bit kernels FS gets all of memory, FS becomes null; in 64-bit ones EFLAGS.AC
+ * lifts SMAP, and no longer does.
+ */
+typedef enum X86CallKind { CALL_IN, CALL_OUT, CALL_FS, CALL_NO_FS, CALL_AC = CALL_FS, CALL_NO_AC = CALL_NO_FS } X86CallKind;
 #define CALL_FIELD(kind, field) (offsetof(X86State, call) + (kind) * sizeof(X86Call) + offsetof(X86Call, field))
 
 /* FS was loaded in this mode. */
 void x86_keep_fs(X86State *s, uint64_t from);
+/* STAC or CLAC. */
+void x86_keep_ac(X86State *s);
 
 /* In no mode that asks for more at each instruction: 64-bit code, or flat code of 32-bit kernels. */
 static inline bool x86_call_may_be_ready(uint64_t mode)

@@ -1,5 +1,5 @@
 /*
- * Emits the fast system calls and their returns.
+ * Emits the fast system calls and their returns, STAC and CLAC.
  *
  * A helper (syscall.c) does all of them; what it leaves in X86State.call makes the next call from the same mode a few loads and
  * stores, as long as nothing unusual is asked for. What that is made of may not change meanwhile: x86_forget_calls().
@@ -28,25 +28,32 @@ static void unless_ready(X86Translator *tr, X86Insn *in, X86CallKind kind, X86Em
     x86_emit_other_if(tr, in, COND_NE, IR_I64, get_field(tr, IR_I64, CALL_FIELD(kind, mode.from)), x86_const(tr, IR_I64, tr->mode), other);
 }
 
+/* What there is of an X86Call, and where it goes: the tables, which are enough where mode and segments stay, come first. */
+static const struct {
+    uint32_t from, to;
+} copies[] = {
+    { offsetof(X86Call, mode.tlb_mask), offsetof(X86State, hot.tlb_mask) },
+    { offsetof(X86Call, mode.tlb_load), offsetof(X86State, hot.tlb_load) },
+    { offsetof(X86Call, mode.tlb_store), offsetof(X86State, hot.tlb_store) },
+    { offsetof(X86Call, mode.jump_cache), offsetof(X86State, hot.jump_cache) },
+    { offsetof(X86Call, mode.chosen), offsetof(X86State, chosen) },
+    { offsetof(X86Call, cs), offsetof(X86State, seg[S_CS].limit) },
+    { offsetof(X86Call, ss), offsetof(X86State, seg[S_SS].limit) },
+    { offsetof(X86Call, to), offsetof(X86State, mode_flags) },
+};
+enum { COPIES_OF_TABLES = 5 };
+
+static void copy(X86Translator *tr, X86CallKind kind, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ir_put_field(tr->ir, IR_I64, copies[i].to, get_field(tr, IR_I64, offsetof(X86State, call) + kind * sizeof(X86Call) + copies[i].from));
+    }
+}
+
 /* The segments, the level and all that follows from them; the block ends. */
 static void go(X86Translator *tr, X86CallKind kind, IrVal pc)
 {
-    static const struct {
-        uint32_t from, to;
-    } copies[] = {
-        { offsetof(X86Call, mode.tlb_mask), offsetof(X86State, hot.tlb_mask) },
-        { offsetof(X86Call, mode.tlb_load), offsetof(X86State, hot.tlb_load) },
-        { offsetof(X86Call, mode.tlb_store), offsetof(X86State, hot.tlb_store) },
-        { offsetof(X86Call, mode.jump_cache), offsetof(X86State, hot.jump_cache) },
-        { offsetof(X86Call, mode.chosen), offsetof(X86State, chosen) },
-        { offsetof(X86Call, cs), offsetof(X86State, seg[S_CS].limit) },
-        { offsetof(X86Call, ss), offsetof(X86State, seg[S_SS].limit) },
-        { offsetof(X86Call, to), offsetof(X86State, mode_flags) },
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(copies); i++) {
-        ir_put_field(tr->ir, IR_I64, copies[i].to, get_field(tr, IR_I64, offsetof(X86State, call) + kind * sizeof(X86Call) + copies[i].from));
-    }
+    copy(tr, kind, G_N_ELEMENTS(copies));
     ir_put(tr->ir, IR_I64, SLOT_CS_BASE, x86_const(tr, IR_I64, 0));
     ir_put(tr->ir, IR_I64, SLOT_SS_BASE, x86_const(tr, IR_I64, 0));
     put_number(tr, IR_I32, offsetof(X86State, cpl), kind == CALL_IN ? 0 : 3);
@@ -189,4 +196,42 @@ void x86_emit_sysexit(X86Translator *tr, X86Insn *in)
     ir_put(ir, IR_I32, SLOT_EFLAGS, and32(tr, ir_get(ir, IR_I32, SLOT_EFLAGS), ~(uint32_t)EFL_RF));
     ir_put(ir, IR_I32, SLOT_SP, ir_get(ir, IR_I32, SLOT_CX));
     go(tr, CALL_OUT, ir_zext(ir, IR_I64, IR_I32, ir_get(ir, IR_I32, SLOT_DX)));
+}
+
+/* STAC (0F 01 CB), else CLAC (CA). */
+static bool sets_ac(const X86Insn *in)
+{
+    return in->modrm == 0xcb;
+}
+
+static void call_ac(X86Translator *tr, X86Insn *in)
+{
+    x86_call(tr, sets_ac(in) ? HELPER_stac : HELPER_clac, (IrVal){0}, (IrVal){0}, (IrVal){0}, (IrVal){0});
+    x86_end_next(tr, in);
+}
+
+void x86_emit_ac(X86Translator *tr, X86Insn *in)
+{
+    X86CallKind kind = sets_ac(in) ? CALL_AC : CALL_NO_AC;
+    IrBlock *ir = tr->ir;
+    IrVal eflags;
+
+    if (!x86_feature(tr, FEAT_smap) || tr->cpl) {
+        x86_ud(tr);
+        return;
+    }
+    if (!may_be_ready(tr, true)) {
+        call_ac(tr, in);
+        return;
+    }
+    /* Whatever AC was: what is copied are the tables with it and without it. */
+    unless_ready(tr, in, kind, call_ac);
+    copy(tr, kind, COPIES_OF_TABLES);
+    put_number(tr, IR_I32, offsetof(X86State, published_mmu), kind == CALL_AC ? MMU_KERNEL_AC : MMU_KERNEL);
+    eflags = and32(tr, ir_get(ir, IR_I32, SLOT_EFLAGS), ~(uint32_t)EFL_AC);
+    if (kind == CALL_AC) {
+        eflags = ir_op2(ir, IR_or, IR_I32, eflags, x86_const(tr, IR_I32, EFL_AC));
+    }
+    ir_put(ir, IR_I32, SLOT_EFLAGS, eflags);
+    x86_end_next(tr, in);
 }
