@@ -171,32 +171,18 @@ void ppc_tb_set(PpcState *s, uint64_t value)
     s->hdec_end += by;
 }
 
-/* 32 bits, or 56 with LPCR[LD] of POWER9. */
+/* 32 bits, or 64 with LPCR[LD] of POWER9. */
 static bool is_large(const PpcState *s)
 {
     return ppc_isa(s, ISA_V300) && (s->spr[SPR_LPCR] >> 17 & 1);
 }
 
-/* The bits that a decrementer has of a number. */
-static int64_t in_dec(const PpcState *s, uint64_t value)
+/* dec_end is where the decrementer shows -1. */
+static uint64_t dec_value(PpcState *s, int64_t end)
 {
-    enum { LARGE_BITS = 56 };
+    int64_t left = end - 1 - (int64_t)ppc_tb(s);
 
-    return is_large(s) ? (int64_t)(value << (64 - LARGE_BITS)) >> (64 - LARGE_BITS) : (int32_t)value;
-}
-
-/* What a decrementer has that shows -1 at `end`. One of 32 bits begins again from above when it has counted through all. */
-static int64_t dec_value(PpcState *s, int64_t end)
-{
-    return in_dec(s, end - 1 - (int64_t)ppc_tb(s));
-}
-
-/* As software reads it. */
-static uint64_t dec_shown(PpcState *s, int64_t end)
-{
-    int64_t value = dec_value(s, end);
-
-    return is_large(s) ? (uint64_t)value : (uint32_t)value;
+    return is_large(s) ? (uint64_t)left : (uint32_t)(left < INT32_MIN ? (uint32_t)left : left);
 }
 
 uint64_t ppc_dec_read(PpcState *s)
@@ -204,72 +190,39 @@ uint64_t ppc_dec_read(PpcState *s)
     if (ppc_isa(s, ISA_BOOKE)) {
         return ppc_booke_dec_value(s);
     }
-    return dec_shown(s, s->dec_end);
+    return dec_value(s, s->dec_end);
 }
 
 uint64_t ppc_hdec_read(PpcState *s)
 {
-    return dec_shown(s, s->hdec_end);
+    return dec_value(s, s->hdec_end);
 }
 
 bool ppc_dec_negative(PpcState *s)
 {
-    return dec_value(s, s->dec_end) < 0;
+    return is_large(s) ? (int64_t)ppc_dec_read(s) < 0 : (int32_t)ppc_dec_read(s) < 0;
 }
 
-/* For when the sign changes next of the decrementer that shows -1 at `end`: to negative, or 2^31 ticks later to positive. */
-static void arm_for(PpcState *s, int64_t end)
-{
-    int64_t value = dec_value(s, end), ticks = value < 0 ? value - INT32_MIN + 1 : value + 1;
-
-    if (value < 0 && is_large(s)) { /* that takes years */
-        timer_cancel(s->tb_timer);
-    } else {
-        timer_set(s->tb_timer, time_of_ticks(s, (int64_t)ppc_tb(s) - s->tb_offset + ticks));
-    }
-}
-
-/* Two threads may do so at once, the vCPU's and that of timers: who comes last arms for what the decrementer is then. */
 static void arm(PpcState *s)
 {
-    int64_t end;
-
-    do {
-        end = __atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST);
-        arm_for(s, end);
-    } while (__atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST) != end);
-}
-
-static void arm_hdec(PpcState *s)
-{
-    int64_t value = dec_value(s, s->hdec_end);
-
-    if (value < 0) {
-        timer_cancel(s->hdec_timer);
-    } else {
-        timer_set(s->hdec_timer, time_of_ticks(s, (int64_t)ppc_tb(s) - s->tb_offset + value + 1));
-    }
+    timer_set(s->tb_timer, time_of_ticks(s, s->dec_end - s->tb_offset));
 }
 
 static void dec_expires(void *opaque)
 {
-    enum { SOON = 1 << 20 }; /* ticks: the sign changes only then. The timer is early, or raced with a write, which has armed it again */
     Cpu *cpu = opaque;
     PpcState *s = ppc_state(cpu);
-    int64_t value;
 
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_booke_timers_due(s);
         return;
     }
-    value = dec_value(s, s->dec_end);
-    if (value < 0 && value - INT32_MIN >= SOON) {
-        atomic_fetch_or(&s->pending, PPC_INT_DEC);
-        cpu_request(cpu, CPU_REQ_TIMER);
-    } else if (value >= SOON && s->model->level_decrementer) {
-        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
+    if ((int64_t)ppc_tb(s) < s->dec_end) { /* a race with a write, which has armed it again */
+        arm(s);
+        return;
     }
-    arm(s);
+    atomic_fetch_or(&s->pending, PPC_INT_DEC);
+    cpu_request(cpu, CPU_REQ_TIMER);
 }
 
 static void hdec_expires(void *opaque)
@@ -286,16 +239,17 @@ static void hdec_expires(void *opaque)
 void ppc_dec_write(PpcState *s, uint64_t value)
 {
     bool was_negative = ppc_dec_negative(s);
-    int64_t ticks = in_dec(s, value);
+    int64_t ticks = is_large(s) ? (int64_t)value : (int32_t)value;
 
-    __atomic_store_n(&s->dec_end, (int64_t)ppc_tb(s) + ticks + 1, __ATOMIC_SEQ_CST);
-    if (ticks >= 0 && s->model->level_decrementer) {
-        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
-    }
-    arm(s);
+    s->dec_end = (int64_t)ppc_tb(s) + ticks + 1;
     if (ticks >= 0) {
+        if (s->model->level_decrementer) {
+            atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
+        }
+        arm(s);
         return;
     }
+    timer_cancel(s->tb_timer);
     if (!was_negative || s->model->level_decrementer) {
         atomic_fetch_or(&s->pending, PPC_INT_DEC);
         ppc_poll_interrupts(s);
@@ -304,14 +258,11 @@ void ppc_dec_write(PpcState *s, uint64_t value)
 
 void ppc_hdec_write(PpcState *s, uint64_t value)
 {
-    int64_t ticks = in_dec(s, value);
+    int64_t ticks = is_large(s) ? (int64_t)value : (int32_t)value;
 
     s->hdec_end = (int64_t)ppc_tb(s) + ticks + 1;
     atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_HDEC);
-    arm_hdec(s);
-    if (ticks < 0) {
-        hdec_expires(s->hot.cpu);
-    }
+    timer_set(s->hdec_timer, time_of_ticks(s, s->hdec_end - s->tb_offset));
 }
 
 uint64_t ppc_helper_mftb(PpcState *s, uint64_t upper, uint64_t b, uint64_t c, uint64_t d)
@@ -341,9 +292,10 @@ void ppc_timers_update(PpcState *s)
     forget_lines(0);
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_booke_timers_update(s);
+    } else if (ppc_dec_negative(s)) {
+        timer_cancel(s->tb_timer);
     } else {
         arm(s);
-        arm_hdec(s);
     }
 }
 
