@@ -171,18 +171,32 @@ void ppc_tb_set(PpcState *s, uint64_t value)
     s->hdec_end += by;
 }
 
-/* 32 bits, or 64 with LPCR[LD] of POWER9. */
+/* 32 bits, or 56 with LPCR[LD] of POWER9. */
 static bool is_large(const PpcState *s)
 {
     return ppc_isa(s, ISA_V300) && (s->spr[SPR_LPCR] >> 17 & 1);
 }
 
-/* dec_end is where the decrementer shows -1. */
-static uint64_t dec_value(PpcState *s, int64_t end)
+/* The bits that a decrementer has of a number. */
+static int64_t in_dec(const PpcState *s, uint64_t value)
 {
-    int64_t left = end - 1 - (int64_t)ppc_tb(s);
+    enum { LARGE_BITS = 56 };
 
-    return is_large(s) ? (uint64_t)left : (uint32_t)(left < INT32_MIN ? (uint32_t)left : left);
+    return is_large(s) ? (int64_t)(value << (64 - LARGE_BITS)) >> (64 - LARGE_BITS) : (int32_t)value;
+}
+
+/* What a decrementer has that shows -1 at `end`. One of 32 bits begins again from above when it has counted through all. */
+static int64_t dec_value(PpcState *s, int64_t end)
+{
+    return in_dec(s, end - 1 - (int64_t)ppc_tb(s));
+}
+
+/* As software reads it. */
+static uint64_t dec_shown(PpcState *s, int64_t end)
+{
+    int64_t value = dec_value(s, end);
+
+    return is_large(s) ? (uint64_t)value : (uint32_t)value;
 }
 
 uint64_t ppc_dec_read(PpcState *s)
@@ -190,22 +204,40 @@ uint64_t ppc_dec_read(PpcState *s)
     if (ppc_isa(s, ISA_BOOKE)) {
         return ppc_booke_dec_value(s);
     }
-    return dec_value(s, s->dec_end);
+    return dec_shown(s, s->dec_end);
 }
 
 uint64_t ppc_hdec_read(PpcState *s)
 {
-    return dec_value(s, s->hdec_end);
+    return dec_shown(s, s->hdec_end);
 }
 
 bool ppc_dec_negative(PpcState *s)
 {
-    return is_large(s) ? (int64_t)ppc_dec_read(s) < 0 : (int32_t)ppc_dec_read(s) < 0;
+    return dec_value(s, s->dec_end) < 0;
 }
 
 static void arm(PpcState *s)
 {
     timer_set(s->tb_timer, time_of_ticks(s, s->dec_end - s->tb_offset));
+}
+
+#define HALF_ROUND (INT64_C(1) << 31)
+
+static void arm_wrap(PpcState *s, int64_t end)
+{
+    if (!is_large(s)) { /* there it takes years */
+        timer_set(s->wrap_timer, time_of_ticks(s, end + HALF_ROUND - s->tb_offset));
+    }
+}
+
+static void arm_hdec(PpcState *s)
+{
+    if (dec_value(s, s->hdec_end) >= 0) {
+        timer_set(s->hdec_timer, time_of_ticks(s, s->hdec_end - s->tb_offset));
+    } else {
+        timer_cancel(s->hdec_timer);
+    }
 }
 
 static void dec_expires(void *opaque)
@@ -223,6 +255,32 @@ static void dec_expires(void *opaque)
     }
     atomic_fetch_or(&s->pending, PPC_INT_DEC);
     cpu_request(cpu, CPU_REQ_TIMER);
+    arm_wrap(s, s->dec_end);
+}
+
+/*
+ * After 2^31 ticks more a decrementer of 32 bits that nobody has written becomes positive, and in as many again it comes to -1 once more.
+ * The vCPU may be writing it just now: what it has written then counts.
+ */
+static void dec_wraps(void *opaque)
+{
+    PpcState *s = ppc_state(opaque);
+    int64_t end = __atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST), since = (int64_t)ppc_tb(s) - end;
+
+    if (since < HALF_ROUND) { /* it has been written meanwhile */
+        if (since >= 0) {
+            arm_wrap(s, end);
+        }
+        return;
+    }
+    if (s->model->level_decrementer) {
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
+    }
+    __atomic_compare_exchange_n(&s->dec_end, &end, end + 2 * HALF_ROUND, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    do {
+        end = __atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST);
+        timer_set(s->tb_timer, time_of_ticks(s, end - s->tb_offset)); /* at once, if the vCPU has written a negative number */
+    } while (__atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST) != end);
 }
 
 static void hdec_expires(void *opaque)
@@ -239,9 +297,9 @@ static void hdec_expires(void *opaque)
 void ppc_dec_write(PpcState *s, uint64_t value)
 {
     bool was_negative = ppc_dec_negative(s);
-    int64_t ticks = is_large(s) ? (int64_t)value : (int32_t)value;
+    int64_t ticks = in_dec(s, value);
 
-    s->dec_end = (int64_t)ppc_tb(s) + ticks + 1;
+    __atomic_store_n(&s->dec_end, (int64_t)ppc_tb(s) + ticks + 1, __ATOMIC_SEQ_CST);
     if (ticks >= 0) {
         if (s->model->level_decrementer) {
             atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
@@ -250,6 +308,7 @@ void ppc_dec_write(PpcState *s, uint64_t value)
         return;
     }
     timer_cancel(s->tb_timer);
+    arm_wrap(s, s->dec_end);
     if (!was_negative || s->model->level_decrementer) {
         atomic_fetch_or(&s->pending, PPC_INT_DEC);
         ppc_poll_interrupts(s);
@@ -258,7 +317,7 @@ void ppc_dec_write(PpcState *s, uint64_t value)
 
 void ppc_hdec_write(PpcState *s, uint64_t value)
 {
-    int64_t ticks = is_large(s) ? (int64_t)value : (int32_t)value;
+    int64_t ticks = in_dec(s, value);
 
     s->hdec_end = (int64_t)ppc_tb(s) + ticks + 1;
     atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_HDEC);
@@ -284,6 +343,7 @@ void ppc_timers_init(Cpu *cpu)
         machine_on_state(state_changed, NULL);
     }
     s->tb_timer = timer_new(CLOCK_GUEST, dec_expires, cpu);
+    s->wrap_timer = timer_new(CLOCK_GUEST, dec_wraps, cpu);
     s->hdec_timer = timer_new(CLOCK_GUEST, hdec_expires, cpu);
 }
 
@@ -292,11 +352,19 @@ void ppc_timers_update(PpcState *s)
     forget_lines(0);
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_booke_timers_update(s);
-    } else if (ppc_dec_negative(s)) {
+        return;
+    }
+    timer_cancel(s->wrap_timer);
+    if (!is_large(s)) { /* however many rounds there were */
+        s->dec_end += ((int64_t)ppc_tb(s) - s->dec_end + HALF_ROUND) / (2 * HALF_ROUND) * (2 * HALF_ROUND);
+    }
+    if (ppc_dec_negative(s)) {
         timer_cancel(s->tb_timer);
+        arm_wrap(s, s->dec_end);
     } else {
         arm(s);
     }
+    arm_hdec(s);
 }
 
 void ppc_set_timebase(Cpu *cpu, uint64_t hz)

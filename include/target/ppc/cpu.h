@@ -205,7 +205,7 @@ typedef struct PpcState {
     uint64_t tb_frequency;          /* Hz */
     PpcResetState reset_state;
     Line *pins[32];                 /* by bit of PpcInterrupt */
-    void *tb_timer, *hdec_timer;
+    void *tb_timer, *wrap_timer, *hdec_timer;
     PpcTbLine tb_line;              /* the vCPU's copy */
     uint32_t tb_reads;
     void (*hypercall)(Cpu *cpu, void *opaque); /* what `sc 1` does outside of hypervisor state; NULL: an interrupt */
