@@ -470,12 +470,15 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     return true;
 }
 
+/* Behind the last word of all comes address 0. */
 static void end_run(PpcTranslator *tr, uint64_t pc)
 {
-    if (tr->run_pc == tr->t->key->pc) {
-        tr->t->end_pc = MAX(tr->t->end_pc, pc);
-    } else if (pc != tr->run_pc) {
-        translation_relies_on(tr->t, tr->run_pc, pc - tr->run_pc, 0);
+    uint64_t start = tr->t->key->pc, size = (pc - tr->run_pc) & tr->pc_mask;
+
+    if (tr->run_pc != start && size) {
+        translation_relies_on(tr->t, tr->run_pc, size, 0);
+    } else if (size > tr->t->end_pc - start) {
+        tr->t->end_pc = start + size;
     }
 }
 

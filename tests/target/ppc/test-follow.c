@@ -4,6 +4,9 @@
  */
 #include "tests/target/ppc/rig.h"
 
+#include "core/lock.h"
+#include "util/bits.h"
+
 #include <inttypes.h>
 
 enum { WORDS = 120, PROGRAMS = 1500, FIRST = 3, LINK = 7, TRIPS = 200, REGS = 8 };
@@ -131,10 +134,44 @@ static void programs_do_what_they_say(void)
     g_rand_free(rand);
 }
 
+/* A block that ends with the last instruction there is, behind which comes address 0, is made anew when that is written. */
+static void the_last_word_is_written(void)
+{
+    enum { LAST_PAGE = 0xfffff000, BEFORE = GUEST_PAGE_SIZE - 8 };
+    static const uint32_t end[] = { RIG_END }, store[] = { STW(5, -4, 0), B(-8 - RIG_CODE - 4) };
+    g_autoptr(GError) error = NULL;
+    Region *top;
+    uint8_t *last;
+
+    if (ppc_is_64bit(rig_cpu)) {
+        g_test_skip("of 32-bit addresses");
+        return;
+    }
+    rig_reset(0);
+    machine_lock();
+    top = region_new_ram("top", GUEST_PAGE_SIZE, &error);
+    g_assert_no_error(error);
+    region_add(memory_system_root(), LAST_PAGE, top);
+    machine_unlock();
+    last = region_host(top) + BEFORE;
+    store_be32(last, ADDI(3, 3, 1));
+    store_be32(last + 4, ADDI(3, 3, 2));
+    rig_words(0, end, 1);
+    rig_state->gpr[3] = 0;
+    rig_run(LAST_PAGE + BEFORE);
+    g_assert_cmphex(rig_state->gpr[3], ==, 3);
+    rig_words(RIG_CODE, store, 2);
+    rig_state->gpr[5] = ADDI(3, 3, 16);
+    rig_run(RIG_CODE);
+    g_assert_cmphex(load_be32(last + 4), ==, ADDI(3, 3, 16));
+    g_assert_cmphex(rig_state->gpr[3], ==, 3 + 1 + 16);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
     g_test_add_func("/ppc/follow", programs_do_what_they_say);
+    g_test_add_func("/ppc/follow/last-word", the_last_word_is_written);
     return g_test_run();
 }
