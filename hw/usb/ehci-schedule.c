@@ -148,6 +148,7 @@ static bool transfer(Ehci *e, Qh *qh, UsbDevice *usb)
 
         if (pid != USB_IN) {
             copy_data(e, o, size, false);
+            e->budget -= size; /* whether the device wants it or not */
         }
         result = usb ? usb_transfer(usb, pid, qh->endpoint >> 8 & 15, 0, e->data, size) : USB_NO_ANSWER;
         trace("ehci_transfer", "%s addr %u ep %u pid %02x size %u: %d", e->pci.dev.id, qh->endpoint & 0x7f,
@@ -159,7 +160,7 @@ static bool transfer(Ehci *e, Qh *qh, UsbDevice *usb)
             return false;
         }
         e->moved = true;
-        e->budget -= EHCI_VISIT + MAX(result, 0);
+        e->budget -= EHCI_VISIT + (pid == USB_IN ? MAX(result, 0) : 0);
         if (result < 0) {
             retire(e, qh, TOKEN_HALTED | (result == USB_BABBLE      ? TOKEN_BABBLE
                                           : result == USB_NO_ANSWER ? TOKEN_XACT

@@ -212,6 +212,7 @@ static bool run_general(Ohci *o, uint32_t ed[4], uint32_t at)
     } else {
         if (pid != USB_IN) {
             copy(o, td[1], td[3], size, false);
+            o->budget -= size; /* whether the device wants it or not */
         }
         usb = find_device(o, ed[0] & 0x7f);
         result = usb ? usb_transfer(usb, pid, ed[0] >> 7 & 15, 0, o->data, size) : USB_NO_ANSWER;
@@ -220,7 +221,7 @@ static bool run_general(Ohci *o, uint32_t ed[4], uint32_t at)
         return false;
     }
     o->moved = true;
-    o->budget -= MAX(result, 0);
+    o->budget -= pid == USB_IN ? MAX(result, 0) : 0;
     if (result < 0) {
         code = error_code(result);
     } else {

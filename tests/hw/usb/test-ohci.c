@@ -254,6 +254,35 @@ static void long_queues_are_done_in_parts(void)
     g_assert_cmphex(get(COMMAND) & 4, ==, 0);
 }
 
+/* What a device does not take has been copied all the same. */
+static void what_is_refused_counts(void)
+{
+    enum { COUNT = 500, SIZE = 8192, FIRST_ED = 0x80000 };
+
+    configure();
+    put_td(100, END, OUT, 0, 0x100000, SIZE);
+    for (int n = 0; n < COUNT; n++) {
+        uint32_t at = FIRST_ED + n * 16;
+
+        memset(mem(at), 0, 16);
+        store_le32(mem(at), 64 << 16 | OUT << 11 | 2 << 7 | 7);
+        store_le32(mem(at + 4), td(END));
+        store_le32(mem(at + 8), td(100));
+        store_le32(mem(at + 12), n + 1 < COUNT ? at + 16 : 0);
+    }
+    put(BULK_HEAD, FIRST_ED);
+    gadget->answer = USB_NAK;
+    gadget->transfers = 0;
+    put(COMMAND, 4);
+    run_ms(1);
+    g_assert_cmpint(gadget->transfers, >, 0);
+    g_assert_cmpint(gadget->transfers, <, 300);
+    g_assert_cmphex(get(COMMAND) & 4, ==, 4);
+    gadget->answer = 0;
+    run_ms(20);
+    g_assert_cmpuint(code(100), ==, 0);
+}
+
 static void random_schedules_end(void)
 {
     for (int round = 0; round < 60; round++) {
@@ -295,6 +324,7 @@ int main(int argc, char **argv)
     ADD(an_isochronous_packet_goes_in_its_frame);
     ADD(loops_are_bounded);
     ADD(long_queues_are_done_in_parts);
+    ADD(what_is_refused_counts);
     ADD(random_schedules_end);
     return g_test_run();
 }
