@@ -217,9 +217,15 @@ bool ppc_dec_negative(PpcState *s)
     return dec_value(s, s->dec_end) < 0;
 }
 
+/* At once, if it is negative. Two threads may do so, the vCPU's and that of timers: who comes last arms for what is there then. */
 static void arm(PpcState *s)
 {
-    timer_set(s->tb_timer, time_of_ticks(s, s->dec_end - s->tb_offset));
+    int64_t end;
+
+    do {
+        end = __atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST);
+        timer_set(s->tb_timer, time_of_ticks(s, end - s->tb_offset));
+    } while (__atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST) != end);
 }
 
 #define HALF_ROUND (INT64_C(1) << 31)
@@ -267,6 +273,9 @@ static void dec_wraps(void *opaque)
     PpcState *s = ppc_state(opaque);
     int64_t end = __atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST), since = (int64_t)ppc_tb(s) - end;
 
+    if (is_large(s)) { /* it has become */
+        return;
+    }
     if (since < HALF_ROUND) { /* it has been written meanwhile */
         if (since >= 0) {
             arm_wrap(s, end);
@@ -277,10 +286,7 @@ static void dec_wraps(void *opaque)
         atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
     }
     __atomic_compare_exchange_n(&s->dec_end, &end, end + 2 * HALF_ROUND, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    do {
-        end = __atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST);
-        timer_set(s->tb_timer, time_of_ticks(s, end - s->tb_offset)); /* at once, if the vCPU has written a negative number */
-    } while (__atomic_load_n(&s->dec_end, __ATOMIC_SEQ_CST) != end);
+    arm(s);
 }
 
 static void hdec_expires(void *opaque)

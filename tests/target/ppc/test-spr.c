@@ -68,6 +68,36 @@ static void a_large_decrementer_has_56_bits(void)
     rig_state->spr[SPR_LPCR] = 0;
 }
 
+/* The host was busy elsewhere for more than 2^31 ticks: a large one is negative then for more than a small one can be, and stays it. */
+static void a_large_decrementer_that_is_found_late_interrupts(void)
+{
+    enum { LARGE_DEC = 1 << 17, STALL_MS = 200, SOON = 160000000 };
+    uint64_t before = rig_state->tb_frequency;
+    int64_t end;
+
+    if (!ppc_isa(rig_state, ISA_V300)) {
+        g_test_skip("no large decrementer");
+        return;
+    }
+    rig_reset(0);
+    rig_state->tb_frequency = UINT64_C(16000000000); /* 2^31 ticks are 134 ms */
+    rig_cpu->type->replaced(rig_cpu);
+    ppc_dec_write(rig_state, UINT32_MAX); /* when it was a small one */
+    rig_state->spr[SPR_LPCR] |= LARGE_DEC;
+    ppc_dec_write(rig_state, SOON);
+    end = rig_state->dec_end;
+    g_usleep(STALL_MS * 1000);
+    g_assert_true(wait_for(PPC_INT_DEC, true));
+    RIG_RUN(ORI(0, 0, 0));
+    g_assert_true(atomic_load(&rig_state->pending) & PPC_INT_DEC);
+    g_assert_cmpint((int64_t)ppc_dec_read(rig_state), <, 0);
+    g_assert_cmpint(rig_state->dec_end, ==, end);
+    atomic_store(&rig_state->pending, 0);
+    rig_state->spr[SPR_LPCR] = 0;
+    rig_state->tb_frequency = before;
+    rig_reset(0);
+}
+
 /* Whoever loads a snapshot finds both decrementers running. */
 static void decrementers_go_on_from_a_snapshot(void)
 {
@@ -200,6 +230,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/decrementer/round", the_decrementer_comes_round);
     g_test_add_func("/ppc/decrementer/short", a_short_time_is_not_missed);
     g_test_add_func("/ppc/decrementer/large", a_large_decrementer_has_56_bits);
+    g_test_add_func("/ppc/decrementer/late", a_large_decrementer_that_is_found_late_interrupts);
     g_test_add_func("/ppc/decrementer/snapshot", decrementers_go_on_from_a_snapshot);
     g_test_add_func("/ppc/spr/absent", registers_that_are_not_there);
     g_test_add_func("/ppc/reserved", reserved_instructions_do_nothing);
