@@ -12,9 +12,9 @@
 Cpu *rig_cpu;
 PpcState *rig_state;
 uint8_t *rig_ram;
+Region *rig_region;
 
 static _Atomic bool ended;
-static Region *ram_region;
 
 static void end(Cpu *cpu, void *opaque)
 {
@@ -29,10 +29,10 @@ void rig_start(const char *model)
 
     memory_init();
     machine_lock();
-    ram_region = region_new_ram("ram", RIG_RAM, &error);
+    rig_region = region_new_ram("ram", RIG_RAM, &error);
     g_assert_no_error(error);
-    region_add(memory_system_root(), 0, ram_region);
-    rig_ram = region_host(ram_region);
+    region_add(memory_system_root(), 0, rig_region);
+    rig_ram = region_host(rig_region);
     machine_unlock();
     g_assert_true(accel_init(chosen ? chosen : "tcg", &error));
     rig_cpu = cpu_new(&ppc_cpu_type, model, 0, &error);
@@ -56,7 +56,7 @@ void rig_reset(uint64_t msr)
     }
     ppc_forget_uncached(rig_state);
     memset(rig_ram, 0, RIG_RAM);
-    ram_mark_dirty(region_ram(ram_region), 0, RIG_RAM);
+    ram_mark_dirty(region_ram(rig_region), 0, RIG_RAM);
     engine.flush_all(rig_cpu);
     ppc_set_msr(rig_state, msr | (ppc_is_64bit(rig_cpu) ? MSR_SF : 0));
 }
@@ -70,7 +70,7 @@ uint32_t rig_words(uint32_t addr, const uint32_t *words, size_t count)
             store_be32(rig_ram + addr, words[i]);
         }
     }
-    ram_mark_dirty(region_ram(ram_region), 0, RIG_RAM);
+    ram_mark_dirty(region_ram(rig_region), 0, RIG_RAM);
     return addr;
 }
 

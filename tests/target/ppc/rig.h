@@ -15,6 +15,7 @@
 extern Cpu *rig_cpu;
 extern PpcState *rig_state;
 extern uint8_t *rig_ram;
+extern Region *rig_region; /* of it */
 
 /* Once per program; the processor's model. Memory is at 0. */
 void rig_start(const char *model);

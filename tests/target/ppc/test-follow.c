@@ -25,6 +25,10 @@ typedef struct Registers {
     bool less;
 } Registers;
 
+/* Where the code runs: memory is there a second time, as a library is in two processes. */
+static uint64_t base = RIG_CODE;
+enum { SECOND = 0x10000000 };
+
 /* Backward branches, and returns, count down before, so that all programs end. */
 static void make(GRand *rand, Insn *code)
 {
@@ -82,14 +86,14 @@ static void run(const Insn *code, Registers *r, uint64_t mask)
         case K_ADDI: r->gpr[in->t] = (r->gpr[in->a] + (uint64_t)in->imm) & mask; break;
         case K_ADD: r->gpr[in->t] = (r->gpr[in->a] + r->gpr[in->b]) & mask; break;
         case K_CMP: r->less = (int32_t)r->gpr[in->a] < in->imm; break;
-        case K_CALL: r->lr = RIG_CODE + 4 * (uint64_t)i; /* fall through */
+        case K_CALL: r->lr = base + 4 * (uint64_t)i; /* fall through */
         case K_BRANCH: i = in->target; break;
         case K_IF: i = r->less == in->yes ? in->target : i; break;
         case K_RETURN_IF:
             if (r->less != in->yes) {
                 break;
             } /* fall through */
-        case K_RETURN: i = (r->lr - RIG_CODE) / 4; break;
+        case K_RETURN: i = (r->lr - base) / 4; break;
         case K_TO_LINK: r->lr = r->gpr[LINK]; break;
         case K_FROM_LINK: r->gpr[LINK] = r->lr; break;
         default: i = --r->ctr == 0 ? WORDS : i; break;
@@ -97,39 +101,90 @@ static void run(const Insn *code, Registers *r, uint64_t mask)
     }
 }
 
-static void programs_do_what_they_say(void)
+static void check(const Insn *code, const char *what, uint64_t msr)
+{
+    uint64_t mask = ppc_is_64bit(rig_cpu) ? UINT64_MAX : UINT32_MAX;
+    Registers want = { .lr = base + 4 * WORDS, .ctr = TRIPS };
+
+    ppc_set_msr(rig_state, msr | (ppc_is_64bit(rig_cpu) ? MSR_SF : 0));
+    for (unsigned i = FIRST; i < REGS; i++) {
+        want.gpr[i] = rig_state->gpr[i] = i == LINK ? want.lr : 1000 * i;
+    }
+    rig_state->lr = want.lr;
+    rig_state->ctr = want.ctr;
+    rig_state->cr[0] = 4;
+    run(code, &want, mask);
+    rig_run(base);
+    for (unsigned i = FIRST; i < REGS; i++) {
+        if (rig_state->gpr[i] != want.gpr[i]) {
+            g_error("%s: r%u is %" PRIx64 ", not %" PRIx64, what, i, rig_state->gpr[i], want.gpr[i]);
+        }
+    }
+    g_assert_cmphex(rig_state->lr, ==, want.lr);
+    g_assert_cmphex(rig_state->ctr, ==, want.ctr);
+}
+
+static GRand *seeded(unsigned *seed)
 {
     const char *wanted = g_getenv("MYNA_SEED");
-    unsigned seed = wanted ? strtoul(wanted, NULL, 0) : g_test_rand_int();
-    GRand *rand = g_rand_new_with_seed(seed);
-    uint64_t mask = ppc_is_64bit(rig_cpu) ? UINT64_MAX : UINT32_MAX;
 
-    g_test_message("MYNA_SEED=%u", seed);
+    *seed = wanted ? strtoul(wanted, NULL, 0) : g_test_rand_int();
+    g_test_message("MYNA_SEED=%u", *seed);
+    return g_rand_new_with_seed(*seed);
+}
+
+static void put_program(GRand *rand, Insn *code)
+{
+    uint32_t words[WORDS + 1];
+
+    make(rand, code);
+    for (int i = 0; i < WORDS; i++) {
+        words[i] = word_of(&code[i], i);
+    }
+    words[WORDS] = RIG_END;
+    rig_words(RIG_CODE, words, WORDS + 1);
+}
+
+static void programs_do_what_they_say(void)
+{
+    unsigned seed;
+    GRand *rand = seeded(&seed);
+
     for (unsigned n = 0; n < PROGRAMS; n++) {
-        uint32_t words[WORDS];
+        g_autofree char *what = g_strdup_printf("program %u of seed %u", n, seed);
         Insn code[WORDS];
-        Registers want = { .lr = RIG_CODE + 4 * WORDS, .ctr = TRIPS };
 
-        make(rand, code);
-        for (int i = 0; i < WORDS; i++) {
-            words[i] = word_of(&code[i], i);
-        }
         rig_reset(0);
-        for (unsigned i = FIRST; i < REGS; i++) {
-            want.gpr[i] = rig_state->gpr[i] = i == LINK ? want.lr : 1000 * i;
+        put_program(rand, code);
+        check(code, what, 0);
+    }
+    g_rand_free(rand);
+}
+
+/* Of processes at two addresses: blocks are position-independent then. */
+static void programs_run_at_two_addresses(void)
+{
+    static const uint32_t end[] = { RIG_END };
+    unsigned seed;
+    GRand *rand = seeded(&seed);
+    Region *again;
+
+    machine_lock();
+    again = region_new_alias("again", rig_region, 0, RIG_RAM);
+    region_add(memory_system_root(), SECOND, again);
+    machine_unlock();
+    for (unsigned n = 0; n < PROGRAMS / 4; n++) {
+        g_autofree char *what = g_strdup_printf("process %u of seed %u", n, seed);
+        Insn code[WORDS];
+
+        rig_reset(0);
+        put_program(rand, code);
+        rig_words(0x700, end, 1); /* which problem state must not use */
+        for (unsigned i = 0; i < 4; i++) {
+            base = RIG_CODE + (i & 1 ? SECOND : 0);
+            check(code, what, MSR_PR);
         }
-        rig_state->lr = want.lr;
-        rig_state->ctr = want.ctr;
-        rig_state->cr[0] = 4;
-        run(code, &want, mask);
-        rig_run_words(words, WORDS);
-        for (unsigned i = FIRST; i < REGS; i++) {
-            if (rig_state->gpr[i] != want.gpr[i]) {
-                g_error("program %u of seed %u: r%u is %" PRIx64 ", not %" PRIx64, n, seed, i, rig_state->gpr[i], want.gpr[i]);
-            }
-        }
-        g_assert_cmphex(rig_state->lr, ==, want.lr);
-        g_assert_cmphex(rig_state->ctr, ==, want.ctr);
+        base = RIG_CODE;
     }
     g_rand_free(rand);
 }
@@ -172,6 +227,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
     g_test_add_func("/ppc/follow", programs_do_what_they_say);
+    g_test_add_func("/ppc/follow/two-addresses", programs_run_at_two_addresses);
     g_test_add_func("/ppc/follow/last-word", the_last_word_is_written);
     return g_test_run();
 }
