@@ -161,6 +161,41 @@ static void programs_do_what_they_say(void)
     g_rand_free(rand);
 }
 
+/* Stores change one instruction after another: every block that has it is made anew, wherever in the block it is. */
+static void changed_programs_do_what_they_say(void)
+{
+    enum { WRITER = 0x30000, CHANGES = 6 };
+    static const uint32_t writer[] = { STW(5, 0, 7), RIG_END };
+    unsigned seed;
+    GRand *rand = seeded(&seed);
+
+    for (unsigned n = 0; n < PROGRAMS / 4; n++) {
+        g_autofree char *what = g_strdup_printf("changed program %u of seed %u", n, seed);
+        Insn code[WORDS];
+
+        rig_reset(0);
+        put_program(rand, code);
+        rig_words(WRITER, writer, G_N_ELEMENTS(writer));
+        check(code, what, 0);
+        for (unsigned i = 0; i < CHANGES;) {
+            unsigned k = g_rand_int_range(rand, 0, WORDS);
+
+            if (code[k].kind > K_CMP) {
+                continue;
+            }
+            code[k].kind = g_rand_int_range(rand, 0, K_CMP + 1);
+            code[k].t = g_rand_int_range(rand, FIRST, LINK);
+            code[k].imm ^= 1 << g_rand_int_range(rand, 0, 8);
+            rig_state->gpr[5] = word_of(&code[k], (int)k);
+            rig_state->gpr[7] = RIG_CODE + 4 * k;
+            rig_run(WRITER);
+            check(code, what, 0);
+            i++;
+        }
+    }
+    g_rand_free(rand);
+}
+
 /* Of processes at two addresses: blocks are position-independent then. */
 static void programs_run_at_two_addresses(void)
 {
@@ -227,6 +262,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
     g_test_add_func("/ppc/follow", programs_do_what_they_say);
+    g_test_add_func("/ppc/follow/changed", changed_programs_do_what_they_say);
     g_test_add_func("/ppc/follow/two-addresses", programs_run_at_two_addresses);
     g_test_add_func("/ppc/follow/last-word", the_last_word_is_written);
     return g_test_run();
