@@ -87,7 +87,8 @@ typedef struct Translation {
 
 /*
  * The block is made of these bytes too, on its first page, or right only as long as they are what they are. False, and nothing is
- * noted: no room for so many, of which `spare` more are wanted for others.
+ * noted: no room for so many, of which `spare` more are wanted for others. With none to spare, the last run grows over what is
+ * between instead, which says too much.
  */
 static inline bool translation_relies_on(Translation *t, uint64_t pc, uint32_t size, unsigned spare)
 {
@@ -100,7 +101,16 @@ static inline bool translation_relies_on(Translation *t, uint64_t pc, uint32_t s
         }
     }
     if (t->n_more + spare >= TRANSLATION_MORE) {
-        return false;
+        uint64_t begin = t->more[TRANSLATION_MORE - 1].pc, end = begin + t->more[TRANSLATION_MORE - 1].size;
+
+        if (spare) {
+            return false;
+        }
+        begin = pc < begin ? pc : begin;
+        end = pc + size > end ? pc + size : end;
+        t->more[TRANSLATION_MORE - 1].pc = begin;
+        t->more[TRANSLATION_MORE - 1].size = end - begin;
+        return true;
     }
     t->more[t->n_more].pc = pc;
     t->more[t->n_more++].size = size;

@@ -155,6 +155,30 @@ start:  cli
         test    %eax, %eax
         jnz     fail
 
+        # The same behind more places that were looked at than a block has room to note.
+        mov     $73, %bl
+        fninit
+        mov     $ROUNDS, %edi
+1:      mov     $-1, %ecx
+        call    *crowd_at + 0xf0000
+        mov     $1, %ecx
+        call    *crowd_at + 0xf0000
+        dec     %edi
+        jnz     1b
+        movw    $0x920f, PIECES + crowd_reader - pieces # setc %al
+        movb    $0xc0, PIECES + crowd_reader - pieces + 2
+        xor     %eax, %eax
+        mov     $-1, %ecx
+        call    *crowd_at + 0xf0000
+        mov     $74, %bl
+        cmp     $1, %eax
+        jne     fail
+        mov     $1, %ecx
+        call    *crowd_at + 0xf0000
+        mov     $75, %bl
+        test    %eax, %eax
+        jnz     fail
+
         verdict
 
 # EBP bytes at EDI, rewritten, are to come out of the routine at ESI.
@@ -210,6 +234,8 @@ compare_at:
         .long   PIECES + compare - pieces
 ahead_at:
         .long   PIECES + ahead - pieces
+crowd_at:
+        .long   PIECES + crowd - pieces
         tables
 
         .subsection 1
@@ -228,4 +254,27 @@ ahead:  add     %edx, %ecx
         .skip   64
 reader: add     $0, %eax
         ret
+
+        # On another page, which is not rewritten all the time. No jump is taken.
+        .skip   4096
+crowd:  cmp     %edx, %edx
+        jne     1f
+        jb      2f
+        jo      2f
+        add     %edx, %ecx
+        js      2f # a block has no more exits
+        .rept   20
+        fadds   WORDS
+        .endr
+crowd_reader:
+        add     $0, %eax
+        ret
+        .irp    label, 1, 2
+\label:
+        .rept   7
+        mov     $1, %eax
+        .endr
+        add     $0, %eax
+        ret
+        .endr
 pieces_end:
