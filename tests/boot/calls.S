@@ -11,6 +11,7 @@
         .set    PIECES, 0x8000
         .set    TABLES, 0x10000
         .set    APIC, 0xfee00000
+        .set    USER_PAGE, 0x200000
         .set    TIMES, 5
 
         .set    VECTOR, 0x500           # of what ended a piece; 0x100, 0x101 are system calls
@@ -114,6 +115,25 @@
         mov     %fs:0x2000, %eax
         jmp     fail
 2:      was     VECTOR, 13
+        .endm
+
+        # Kernels may not read a page of processes, and AC is clear there.
+        .macro  smap_faults
+        lea     2f(%rip), %rax
+        mov     %rax, RESUME
+        mov     %rsp, STACK_KEPT
+        mov     USER_PAGE, %eax
+        jmp     fail
+2:      was     VECTOR, 14
+        was     ERROR, 1
+        testl   $0x40000, FLAGS
+        jnz     fail
+        .endm
+
+        .macro  smap_is_off
+        movl    $0, USER_PAGE
+        movl    $0x1234, USER_PAGE
+        was     USER_PAGE, 0x1234
         .endm
 
         # SYSEXIT to a piece, so many times; what it ends by, at which level.
@@ -500,6 +520,96 @@ long_mode:
         dec     %ebp
         jnz     1b
         piece   0x81, call, 0x202, 0x100, 0x28, 2, 0x202
+
+# 88: STAC and CLAC; the kernel has its first 2 MiB for itself
+        movb    $0x88, NUMBER
+        movl    $0x83, TABLES + 0x2000
+        mov     %cr3, %rax
+        mov     %rax, %cr3
+        mov     %cr4, %rax
+        or      $0x200000, %eax
+        mov     %rax, %cr4
+        smap_faults
+        mov     $TIMES, %ebp
+1:      stac
+        smap_is_off
+        clac
+        smap_faults
+        dec     %ebp
+        jnz     1b
+        movb    $0x89, NUMBER           # so many of each; what an exception finds, and IRET brings back
+        mov     $TIMES, %ebp
+1:      clac
+        clac
+        smap_faults
+        stac
+        stac
+        smap_is_off
+        lea     3f(%rip), %rax
+        mov     %rax, RESUME
+        mov     %rsp, STACK_KEPT
+        ud2
+3:      was     VECTOR, 6
+        testl   $0x40000, FLAGS
+        jz      fail
+        smap_faults
+        stac
+        pushfq
+        clac
+        testl   $0x40000, (%rsp)
+        jz      fail
+        popfq
+        smap_is_off
+        clac
+        pushfq
+        testl   $0x40000, (%rsp)
+        jnz     fail
+        popfq
+        smap_faults
+        dec     %ebp
+        jnz     1b
+        movb    $0x8a, NUMBER           # without SMAP, and with it again
+        mov     $TIMES, %ebp
+1:      mov     %cr4, %rax
+        and     $~0x200000, %eax
+        mov     %rax, %cr4
+        smap_is_off
+        stac
+        smap_is_off
+        clac
+        smap_is_off
+        mov     %cr4, %rax
+        or      $0x200000, %eax
+        mov     %rax, %cr4
+        smap_faults
+        stac
+        smap_is_off
+        clac
+        smap_faults
+        dec     %ebp
+        jnz     1b
+        movb    $0x8b, NUMBER           # other tables, with less
+        mov     $TIMES, %ebp
+1:      stac
+        smap_is_off
+        movl    $0, TABLES + 0x2008
+        mov     %cr3, %rax
+        mov     %rax, %cr3
+        lea     3f(%rip), %rax
+        mov     %rax, RESUME
+        mov     %rsp, STACK_KEPT
+        stac
+        mov     USER_PAGE, %eax
+        jmp     fail
+3:      was     VECTOR, 14
+        was     ERROR, 0
+        movl    $0x200087, TABLES + 0x2008
+        stac
+        smap_is_off
+        clac
+        smap_faults
+        dec     %ebp
+        jnz     1b
 
         movb    $0x10, NUMBER
 fail:   mov     NUMBER, %al

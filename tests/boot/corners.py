@@ -10,7 +10,7 @@ import time
 import firmware
 import machine
 
-CALLS = 0xd000  # it is long
+CALLS = 0xc000  # it is long
 
 
 def resets(myna, engine):
