@@ -32,8 +32,8 @@ typedef struct JumpCacheEntry {
     const void *code;
 } JumpCacheEntry;
 /*
- * The place is the low half of a word, without the bits that are always zero (TcgTarget.pc_shift): two instructions. Most of the
- * table is never touched, and so takes no memory; of its places the first JUMP_CACHE_SIZE >> pc_shift are used.
+ * The place is the low half of a word, without the bits that are always zero (TcgTarget.pc_shift): two instructions. A table's
+ * memory is there from the start, since most is used sooner or later; of its places the first JUMP_CACHE_SIZE >> pc_shift are used.
  */
 #define JUMP_CACHE_SIZE  (1u << 16)
 static inline uint32_t jump_cache_index(uint64_t pc, unsigned pc_shift)

@@ -273,7 +273,7 @@ void guest_init(void)
     cpu = cpu_new(&x86_cpu_type, "max", 0, NULL);
     g_assert(cpu);
     ir = ir_block_new(x86_slots, SLOT_COUNT, x86_helpers, HELPER_COUNT);
-    g_assert(tcg_init(&target, &runtime, &(TcgOptions){0}, NULL));
+    g_assert(tcg_init(&target, &runtime, &(TcgOptions){.host_features = g_getenv("MYNA_HOST_FEATURES")}, NULL));
     set_tables(cpu->hot);
     engine.load = engine_load;
     engine.store = engine_store;
