@@ -320,9 +320,10 @@ static bool dead_in_other_block(X86Translator *tr, uint64_t pc)
     return tr->known[n].dead;
 }
 
+/* A block of one instruction may be the one that changes what would be looked at: it was left for that, and is done again. */
 static bool exact(const X86Translator *tr)
 {
-    return tr->keep_flags || tr->mode & MODE_BREAKPOINTS || x86_each_insn_exits(tr);
+    return tr->keep_flags || tr->mode & MODE_BREAKPOINTS || tr->limit == 1;
 }
 
 bool x86_flags_dead_at(X86Translator *tr, uint64_t pc)

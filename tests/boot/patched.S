@@ -179,6 +179,13 @@ start:  cli
         test    %eax, %eax
         jnz     fail
 
+        # One that is changed by what defines the flags which it reads then.
+        mov     $76, %bl
+        xor     %eax, %eax
+        call    *self_at + 0xf0000
+        cmp     $1, %eax
+        jne     fail
+
         verdict
 
 # EBP bytes at EDI, rewritten, are to come out of the routine at ESI.
@@ -234,6 +241,8 @@ compare_at:
         .long   PIECES + compare - pieces
 ahead_at:
         .long   PIECES + ahead - pieces
+self_at:
+        .long   PIECES + self - pieces
 crowd_at:
         .long   PIECES + crowd - pieces
         tables
@@ -255,8 +264,14 @@ ahead:  add     %edx, %ecx
 reader: add     $0, %eax
         ret
 
-        # On another page, which is not rewritten all the time. No jump is taken.
+        # On another page, which is not rewritten all the time.
         .skip   4096
+self:   cmp     %edx, %edx
+        subl    $0xc300c083 - 0xc3c0920f & 0xffffffff, PIECES + 1f - pieces # borrows
+1:      add     $0, %eax
+        ret
+
+        # No jump is taken.
 crowd:  cmp     %edx, %edx
         jne     1f
         jb      2f
