@@ -53,6 +53,20 @@ static uint64_t number(GRand *rand)
            (uint64_t)(1023 + g_rand_int_range(rand, -(int)spread, spread)) << 52;
 }
 
+/* Where problem state has translation on: a radix tree of one level, in which memory is where it is. */
+static void map_memory(void)
+{
+    enum { PROCESSES = 0x200000, TREE = 0x400000, RIGHTS = 0x187 /* all, and referenced and changed */, BITS = 19, PAGES = 128, HR = 1 << 20 };
+
+    store_be64(rig_ram + PROCESSES, TREE | BITS);
+    for (unsigned page = 0; page < PAGES; page++) {
+        store_be64(rig_ram + TREE + 8 * page, UINT64_C(3) << 62 | page << 12 | RIGHTS);
+    }
+    rig_state->spr[SPR_PTCR] = PROCESSES;
+    rig_state->spr[SPR_LPCR] |= HR;
+    rig_cpu->type->replaced(rig_cpu);
+}
+
 /* One operation, perhaps a comparison, and FPSCR as mffs reads it. */
 static void check(GRand *rand, const Op *op, const Op *noted, bool compares)
 {
@@ -75,6 +89,9 @@ static void check(GRand *rand, const Op *op, const Op *noted, bool compares)
     };
 
     rig_reset(MSR_FP | MSR_PR);
+    if (rig_state->model->mmu == PPC_MMU_RADIX) {
+        map_memory();
+    }
     store_be32(rig_ram + 0x700, RIG_END); /* which problem state must not use */
     for (unsigned i = 0; i < 3 * COUNT; i++) {
         store_be64(rig_ram + NUMBERS + 8 * i, number(rand));
@@ -82,11 +99,15 @@ static void check(GRand *rand, const Op *op, const Op *noted, bool compares)
     for (unsigned i = 1; i < 4; i++) {
         rig_state->vsr[i][0] = UINT64_C(0x3ff4000000000000) + i;
     }
+    rig_state->vsr[5][1] = 1;
     rig_state->gpr[6] = NUMBERS;
     rig_state->gpr[7] = RESULTS;
     rig_state->ctr = COUNT;
     rig_run_words(code, G_N_ELEMENTS(code));
     g_assert_cmphex(rig_state->gpr[7], ==, RESULTS + 8 * COUNT);
+    if (ppc_isa(rig_state, ISA_V206)) {
+        g_assert_cmphex(rig_state->vsr[5][1], ==, 0);
+    }
     want->fpscr = FPSCR_FX | FPSCR_XX;
     for (unsigned i = 0; i < COUNT; i++) {
         const uint8_t *at = rig_ram + NUMBERS + 24 * i;
