@@ -9,6 +9,23 @@
 
         .include "checks.inc"
 
+        # An instruction is made one that reads the carry of what is in front of it: SETC in the place of \reader's three bytes.
+        .macro  reads_carry at, reader, number
+        movw    $0x920f, PIECES + \reader - pieces # setc %al
+        movb    $0xc0, PIECES + \reader - pieces + 2
+        xor     %eax, %eax
+        mov     $-1, %ecx
+        call    *\at + 0xf0000
+        mov     $\number, %bl
+        cmp     $1, %eax
+        jne     fail
+        mov     $1, %ecx
+        call    *\at + 0xf0000
+        mov     $\number + 1, %bl
+        test    %eax, %eax
+        jnz     fail
+        .endm
+
         # An instruction that ends with an immediate or displacement of `size` bytes, and leaves it, sign-extended, in ECX.
         .macro  form number, size, before, text:vararg
         .subsection 1
@@ -141,19 +158,7 @@ start:  cli
         call    *ahead_at + 0xf0000
         dec     %edi
         jnz     1b
-        movw    $0x920f, PIECES + reader - pieces # setc %al
-        movb    $0xc0, PIECES + reader - pieces + 2
-        xor     %eax, %eax
-        mov     $-1, %ecx
-        call    *ahead_at + 0xf0000
-        mov     $71, %bl
-        cmp     $1, %eax
-        jne     fail
-        mov     $1, %ecx
-        call    *ahead_at + 0xf0000
-        mov     $72, %bl
-        test    %eax, %eax
-        jnz     fail
+        reads_carry ahead_at, reader, 71
 
         # The same behind more places that were looked at than a block has room to note.
         mov     $73, %bl
@@ -165,19 +170,7 @@ start:  cli
         call    *crowd_at + 0xf0000
         dec     %edi
         jnz     1b
-        movw    $0x920f, PIECES + crowd_reader - pieces # setc %al
-        movb    $0xc0, PIECES + crowd_reader - pieces + 2
-        xor     %eax, %eax
-        mov     $-1, %ecx
-        call    *crowd_at + 0xf0000
-        mov     $74, %bl
-        cmp     $1, %eax
-        jne     fail
-        mov     $1, %ecx
-        call    *crowd_at + 0xf0000
-        mov     $75, %bl
-        test    %eax, %eax
-        jnz     fail
+        reads_carry crowd_at, crowd_reader, 74
 
         # One that is changed by what defines the flags which it reads then.
         mov     $76, %bl
