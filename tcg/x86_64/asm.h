@@ -227,6 +227,12 @@ static inline void asm_shift_cl(Asm *a, Shift op, unsigned size, int reg)
     asm_op(a, size == 1 ? 0xd2 | BYTE_RM : 0xd3, size, op, rm_reg(reg));
 }
 
+/* Both change places, all 64 bits; flags stay. */
+static inline void asm_exchange(Asm *a, int x, int y)
+{
+    asm_op(a, 0x87, 8, x, rm_reg(y));
+}
+
 static inline void asm_test_rr(Asm *a, unsigned size, int x, int y)
 {
     uint8_t *at = a->p;

@@ -469,9 +469,9 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
 /* How wide sums for the address may be. */
 unsigned address_width(Address addr);
 /* The same check alone: leaves the entry in t1 and its page in t2; returns the jump that is taken if it is another's. */
+uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2);
 /* The same of consecutive bytes, 64 KiB at most, from where `first` points to `last`. */
 uint32_t emit_table_check_run(Context *c, int first, Mem last, unsigned width, bool is_store, int t1, int t2);
-uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2);
 ColdStub *begin_access(Context *c, const IrInsn *insn, ColdKind kind, bool is_store);
 void end_access(Context *c, ColdStub *stub); /* the stub comes back to here */
 /* Parts of cold stubs: the address and size for the thunk, and the call with its fault record. */

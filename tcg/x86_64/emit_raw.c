@@ -76,10 +76,8 @@ static void keep_cx(Context *c, const IrRaw *raw, int gpr)
 
 static void take_cx(Context *c, const IrRaw *raw, int gpr)
 {
-    enum { XCHG = 0x87 };
-
     if (ir_raw_writes_cx(raw) && gpr != RCX) {
-        asm_op(&c->a, XCHG, 8, gpr, rm_reg(RCX));
+        asm_exchange(&c->a, gpr, RCX);
     }
 }
 

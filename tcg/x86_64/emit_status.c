@@ -13,7 +13,6 @@ enum {
     MOVQ_FROM_GPR = P_66 | MAP_0F | 0x6e,
     MOVSX_BYTE = MAP_0F | BYTE_RM | 0xbe,
     CMOV_G = MAP_0F | 0x40 | CC_G,
-    TEST = 0x85
 };
 
 /* The noted operation again, rounded so, into a register of its own. */
@@ -52,8 +51,8 @@ int emit_status(Context *c, const IrFast *f, ColdStub *s)
     nearest = compute(c, f, operands, ROUND_NEAREST);
     asm_op(a, MOVQ_TO_GPR, 8, nearest, rm_reg(R11));
     asm_mov_rr(a, 8, other, R11);
-    asm_op(a, 0x03, 8, R11, rm_reg(R11));
-    asm_op(a, 0x03, 8, R11, rm_reg(R11));
+    asm_alu(a, ALU_ADD, 8, R11, rm_reg(R11));
+    asm_alu(a, ALU_ADD, 8, R11, rm_reg(R11));
     s->jumps[2] = asm_jcc(a, CC_NO);
     cut = compute(c, f, operands, ROUND_CUT);
     down = compute(c, f, operands, ROUND_DOWN);
@@ -65,7 +64,7 @@ int emit_status(Context *c, const IrFast *f, ColdStub *s)
     asm_alu_ri(a, ALU_ADD, 4, rm_reg(other), POSITIVE);
     asm_op(a, MOVSX_BYTE, 4, R11, rm_mem(mem_state(f->last + 4)));
     asm_shift_imm(a, SH_SHL, 4, R11, FPCC);
-    asm_op(a, TEST, 4, R11, rm_reg(R11));
+    asm_test_rr(a, 4, R11, R11);
     asm_op(a, CMOV_G, 4, other, rm_reg(R11));
     for (unsigned k = 0; k < 2; k++) {
         asm_op(a, MOVQ_TO_GPR, 8, k ? cut : down, rm_reg(R11));

@@ -126,11 +126,6 @@ static void do_elements(Context *c, const IrInsn *insn, const Value *count)
     asm_patch_here(a, none);
 }
 
-static void exchange(Asm *a, int x, int y)
-{
-    asm_op(a, 0x87, 8, x, rm_reg(y));
-}
-
 void emit_string(Context *c, const IrInsn *insn)
 {
     unsigned width = ir_type_size(insn->type);
@@ -164,13 +159,13 @@ void emit_string(Context *c, const IrInsn *insn)
     /* The instruction's registers are the guest's: they come back afterwards. */
     asm_mov_rr(a, count == RCX ? 8 : width, left, count);
     if (count != RCX) {
-        exchange(a, left, RCX);
+        asm_exchange(a, left, RCX);
     } else if (width == 4) {
         asm_mov_rr(a, 4, RCX, RCX);
     }
-    exchange(a, host_to, RDI);
+    asm_exchange(a, host_to, RDI);
     if (host_from != NO_REG) {
-        exchange(a, host_from, source);
+        asm_exchange(a, host_from, source);
     }
     do_elements(c, insn, &number);
     asm_mov_rr(a, 8, RCX, left);
