@@ -11,6 +11,7 @@
 
 #include "target/guest.h"
 #include "tcg/tcg.h"
+#include "util/huge-pages.h"
 
 #include <stdatomic.h>
 
@@ -438,8 +439,6 @@ void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned whic
 void fill_words(void *words, uint64_t value, size_t n);
 void *map_zeroed(size_t size);
 void *map_zeroed_huge(size_t size); /* for what is filled all over: in few pages, if the host has huge ones */
-/* So many bytes of it are about to be touched here and there: at once that costs less. */
-void touch_pages(void *pages, size_t size);
 /* Pages of such memory become zeros again, and need no memory until they are touched. */
 void zero_pages(void *pages, size_t size);
 PageEntry *pages_find(PageSets *sets, uint64_t tag);

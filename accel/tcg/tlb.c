@@ -5,7 +5,6 @@
  * gets here with guest vectors in the host's registers.
  */
 #include "accel/tcg/internal.h"
-#include "util/huge-pages.h"
 
 #include <sys/mman.h>
 
@@ -42,13 +41,6 @@ void zero_pages(void *pages, size_t size)
     int error = madvise(pages, size, MADV_DONTNEED);
 
     g_assert(!error);
-}
-
-void touch_pages(void *pages, size_t size)
-{
-#ifdef MADV_POPULATE_WRITE
-    (void)!madvise(pages, size, MADV_POPULATE_WRITE); /* older kernels do not know it */
-#endif
 }
 
 void fill_note(FillList lists[2], uint8_t *listed, uint32_t index, unsigned which)

@@ -133,13 +133,13 @@ static bool is_hot(const Fetch *f)
     return cp && code_page_is_hot(cp, f->vaddr & (GUEST_PAGE_SIZE - 1));
 }
 
-/* What is not hot is not translated a second time behind where another block begins. */
+/* Where another block begins: what is not hot is not translated a second time behind that. */
 static uint64_t next_known(const Fetch *f, const BlockKey *key)
 {
     const PageEntry *entry = &f->page[0].entry;
     const CodePage *cp = entry->host ? code_page(entry->ram, entry_page(entry), false) : NULL;
 
-    return cp && !f->variant && !is_hot(f) ? code_block_next(key, cp, entry->host + (f->vaddr & (GUEST_PAGE_SIZE - 1))) : 0;
+    return cp ? code_block_next(key, cp, entry->host + (f->vaddr & (GUEST_PAGE_SIZE - 1))) : 0;
 }
 
 static bool may_use_sites(const Fetch *f)
@@ -362,6 +362,7 @@ static void measure(Block *block, Fetch *f, const Translation *t)
 /* Under tb_lock. NULL: no room for code, or the second page is wanted first. */
 static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *once)
 {
+    bool hot = !f->variant && is_hot(f);
     Translation t = {
         .cpu = f->ec->cpu,
         .key = key,
@@ -373,8 +374,8 @@ static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *onc
         .may_be_patched = may_be_patched,
         .has_breakpoint = has_breakpoint,
         .engine = f,
-        .is_hot = !f->variant && is_hot(f),
-        .next_known = next_known(f, key),
+        .is_hot = hot,
+        .next_known = f->variant || hot ? 0 : next_known(f, key),
         .end_pc = key->pc,
     };
     BlockRun runs[TRANSLATION_MORE];

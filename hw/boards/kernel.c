@@ -50,15 +50,14 @@ static void *map_room(size_t size)
     if (align == HUGE_PAGE) {
         madvise(room, round_up(size, align), MADV_HUGEPAGE); /* a wish */
     } else {
-#ifdef MADV_POPULATE_WRITE
-        (void)!madvise(room, round_up(size, align), MADV_POPULATE_WRITE); /* older kernels do not know it */
-#endif
+        touch_pages(room, round_up(size, align));
     }
     return room;
 }
 
 /*
- * A large file in one go. False, without a word, if that is not to be; `data` is freed like GLib's. A pipe is not even opened: whoever writes into it would find its reader gone.
+ * A large file in one go. False, without a word, if that is not to be; `data` is freed like GLib's. A pipe is not even
+ * opened: whoever writes into it would find its reader gone.
  */
 static bool read_large(const char *path, char **data, gsize *size)
 {

@@ -13,6 +13,7 @@
 #include "backend.h"
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/huge-pages.h"
 
 #define DEFAULT_SIZE (256 * 1024 * 1024) /* a desktop's boot fills 64 MiB */
 #define MIN_SIZE     (16 * 1024 * 1024)
@@ -67,17 +68,17 @@ static uint64_t region_start(unsigned region)
 /* Many of the host's pages at once, which costs less than a fault for each. Regions are first filled in their order. */
 static void populate(unsigned part, uint64_t offset)
 {
-#ifdef MADV_POPULATE_WRITE
     uint64_t *populated = &buffer.populated[part];
 
     if (offset >= *populated) {
         uint64_t start = MAX(offset & ~(uint64_t)4095, *populated);
 
         *populated = MIN(start + AHEAD, buffer.size);
-        (void)!madvise(buffer.write + start, *populated - start, MADV_POPULATE_WRITE); /* older kernels do not know it */
+        touch_pages(buffer.write + start, *populated - start);
+#ifdef MADV_POPULATE_READ
         (void)!madvise((void *)(buffer.exec + start), *populated - start, MADV_POPULATE_READ);
-    }
 #endif
+    }
 }
 
 static uint64_t cold_start(unsigned region)
