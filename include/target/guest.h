@@ -85,6 +85,12 @@ typedef struct Translation {
     unsigned n_insns;
 } Translation;
 
+/* A block ends before pc, for a debugger. */
+static inline bool translation_breaks_at(Translation *t, uint64_t pc)
+{
+    return t->has_breakpoint && t->has_breakpoint(t, pc);
+}
+
 /*
  * The block is made of these bytes too, on its first page, or right only as long as they are what they are. False, and nothing is
  * noted: no room for so many, of which `spare` more are wanted for others. With none to spare, the last run grows over what is

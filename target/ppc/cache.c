@@ -43,9 +43,7 @@ static void emit_dcbz(PpcTranslator *tr, const PpcInsn *in)
     IrVal zero = ppc_const(tr, IR_I64, 0);
 
     if (tr->mode & MODE_DR || tr->isa & (ISA_BOOKE | ISA_CLASSIC)) { /* in real mode the cache may be off */
-        IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
-
-        ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, cold_dcbz);
+        ppc_cold_if_uncached(tr, in, addr, cold_dcbz);
     }
     for (unsigned i = 0; i < line; i += 8) {
         ir_store(tr->ir, IR_I64, addr, i, zero, 0);

@@ -20,7 +20,7 @@ static bool fits_block(const PpcTranslator *tr, uint64_t pc)
 {
     const Translation *t = tr->t;
 
-    return tr->n_insns < tr->limit && !((pc ^ t->key->pc) >> GUEST_PAGE_BITS) && !(t->has_breakpoint && t->has_breakpoint(tr->t, pc));
+    return tr->n_insns < tr->limit && !((pc ^ t->key->pc) >> GUEST_PAGE_BITS) && !translation_breaks_at(tr->t, pc);
 }
 
 static void go_on(PpcTranslator *tr, uint64_t target)

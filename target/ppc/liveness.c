@@ -10,7 +10,8 @@
 
 #include "util/bits.h"
 
-enum { LOOK_AHEAD = 40, BRANCHES = 3, OWN_RUNS = 2 * PPC_MAX_FOLLOWED + 1 /* of bytes that the block itself may be made of */, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
+enum { LOOK_AHEAD = 40, BRANCHES = 3, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
+enum { OWN_RUNS = 2 * PPC_MAX_FOLLOWED + 1 /* of bytes that the block itself may be made of */ };
 enum { CR_ALL = 0xff, CA = 1 << 8 };
 
 /* What an instruction does to fields (bit n: field n) and CA. */
@@ -120,7 +121,7 @@ static bool effect_of(uint32_t word, Effect *e)
 static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
 {
     if ((pc ^ tr->t->key->pc) >> GUEST_PAGE_BITS || (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4)) ||
-        (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc))) {
+        translation_breaks_at(tr->t, pc)) {
         return false;
     }
     return ppc_fetch_word(tr, pc, word) && (*word != NOP || tr->mode & MODE_PR) && translation_relies_on(tr->t, pc, 4, OWN_RUNS);

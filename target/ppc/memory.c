@@ -189,9 +189,7 @@ static void emit_larx(PpcTranslator *tr, const PpcInsn *in)
     IrVal addr = ppc_address_x(tr, in);
 
     if (tr->mode & MODE_DR && !(tr->isa & ISA_BOOKE)) {
-        IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
-
-        ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, cold_larx);
+        ppc_cold_if_uncached(tr, in, addr, cold_larx);
     }
     reserve(tr, in, addr);
 }

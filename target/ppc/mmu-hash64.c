@@ -331,8 +331,6 @@ void ppc_reset_hash64(PpcState *s)
 #define PTE_R     UINT64_C(0x100)
 #define PTE_C     UINT64_C(0x80)
 #define PTE_G     UINT64_C(8)
-#define PTE_W     UINT64_C(0x40)
-#define PTE_I     UINT64_C(0x20)
 #define PTE_SAO   UINT64_C(0x70) /* W, I and M: strong access order, which is cached (2.06) */
 #define PTE_N     UINT64_C(4)
 
@@ -413,10 +411,7 @@ static bool find_entry(PpcState *s, uint64_t addr, uint64_t slb_vsid, Found *f)
 
 static uint8_t uncached(const PpcState *s, uint64_t r)
 {
-    if ((r & PTE_SAO) == PTE_SAO && ppc_isa(s, ISA_V206)) {
-        return 0;
-    }
-    return (r & PTE_W ? PPC_WRITE_THROUGH : 0) | (r & PTE_I ? PPC_INHIBITED : 0);
+    return (r & PTE_SAO) == PTE_SAO && ppc_isa(s, ISA_V206) ? 0 : ppc_uncached(r);
 }
 
 static void set_rights(MmuResult *out, const Found *f, uint64_t vsid, bool user)

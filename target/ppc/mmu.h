@@ -33,6 +33,14 @@ static inline uint64_t ppc_engine_page(unsigned shift)
     return shift == 16 ? GUEST_PAGE_SIZE : UINT64_C(1) << shift;
 }
 
+/* PpcUncached of W and I, which are where they are in page table entries and BATs. */
+static inline uint8_t ppc_uncached(uint32_t wimg)
+{
+    enum { W = 0x40, I = 0x20 };
+
+    return (wimg & W ? PPC_WRITE_THROUGH : 0) | (wimg & I ? PPC_INHIBITED : 0);
+}
+
 bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bool debug, MmuResult *out);
 uint64_t ppc_space_32(PpcState *s);
 void ppc_tlbie_32(PpcState *s, uint32_t addr);

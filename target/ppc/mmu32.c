@@ -235,14 +235,6 @@ void ppc_tlbie_32(PpcState *s, uint32_t addr)
     forget_other_worlds(s, m);
 }
 
-/* W, I */
-static uint8_t uncached(uint32_t wimg)
-{
-    enum { W = 0x40, I = 0x20 };
-
-    return (wimg & W ? PPC_WRITE_THROUGH : 0) | (wimg & I ? PPC_INHIBITED : 0);
-}
-
 /* Block address registers: pairs in a row, `first` the SPR of the first upper one. 1: out is filled, -1: a fault. */
 static int walk_bats(PpcState *s, unsigned first, unsigned count, uint32_t addr, MmuAccess access, bool user, bool debug, MmuResult *out)
 {
@@ -259,7 +251,7 @@ static int walk_bats(PpcState *s, unsigned first, unsigned count, uint32_t addr,
             .page_size = (uint64_t)within + 1,
             .readable = pp != 0, .executable = pp != 0, .writable = pp == 2, .global = true,
         };
-        s->page_uncached = uncached(lower);
+        s->page_uncached = ppc_uncached(lower);
         if (!debug && (pp == 0 || (access == MMU_STORE && pp != 2))) {
             ppc_mmu_fault_dsi(s, access, FAULT_PROTECTION);
             return -1;
@@ -363,7 +355,7 @@ bool ppc_walk_32(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode, bo
     key = sr & (user ? 0x20000000 : 0x40000000);
     *out = (MmuResult){ .phys = pte1 & 0xfffff000, .page_size = GUEST_PAGE_SIZE, .global = addr >> 28 >= KERNEL_SEGMENT };
     set_rights(out, pte1 & 3, key, (pte1 & PTE_G) || (sr & 0x10000000));
-    s->page_uncached = uncached(pte1);
+    s->page_uncached = ppc_uncached(pte1);
     if (debug) {
         return true;
     }

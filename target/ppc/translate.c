@@ -141,6 +141,13 @@ void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type,
     ir_brcond(tr->ir, cond, type, a, b, cold->label);
 }
 
+void ppc_cold_if_uncached(PpcTranslator *tr, const PpcInsn *in, IrVal addr, PpcEmit *emit)
+{
+    IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
+
+    ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, emit);
+}
+
 /* MODE_COUNT: an instruction, and a look at the counters where a block begins. */
 static void count_insn(PpcTranslator *tr)
 {
@@ -436,7 +443,7 @@ bool ppc_are_plain(PpcTranslator *tr, uint64_t pc, unsigned count)
     for (unsigned i = 0; i < count; i++, pc += 4) {
         PpcInsn in;
 
-        if (page_of(pc) != page_of(tr->t->key->pc) || (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) ||
+        if (page_of(pc) != page_of(tr->t->key->pc) || translation_breaks_at(tr->t, pc) ||
             (tr->t->may_be_patched && tr->t->may_be_patched(tr->t, pc, 4)) || !fetch(tr, pc, &in) || !is_plain(tr, &in)) {
             return false;
         }
@@ -501,7 +508,7 @@ void ppc_translate(Translation *t)
     while (!tr.done) {
         bool is_guarded = tr.guarded;
 
-        if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
+        if (translation_breaks_at(t, pc)) {
             ir_put(tr.ir, IR_I64, SLOT_PC, ppc_pc(&tr, IR_I64, pc));
             ir_exit_main(tr.ir, TCG_EXIT_DEBUG);
             break;

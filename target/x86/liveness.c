@@ -125,7 +125,7 @@ static bool changes_some(const X86Insn *in)
 /* The block ends before it. */
 static bool is_end(const X86Translator *tr, uint64_t pc)
 {
-    return pc == tr->next_known || (tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc));
+    return pc == tr->next_known || translation_breaks_at(tr->t, pc);
 }
 
 /* Whether the block may be left at an instruction that neither reads nor defines all flags. */

@@ -474,18 +474,20 @@ static void prepare_svm(X86Features *f, char **parts)
     }
 }
 
+#define DEFAULT_MODEL "qemu64"
+
 /* What nobody chose need not be told of what it has only for speed. */
 static bool is_default(const struct Model *m)
 {
-    return !strcmp(m->name, "qemu64");
+    return !strcmp(m->name, DEFAULT_MODEL);
 }
 
 X86Features *x86_model_parse(const char *spec, GError **error)
 {
-    g_auto(GStrv) parts = g_strsplit(spec ? spec : "qemu64", ",", -1);
+    g_auto(GStrv) parts = g_strsplit(spec ? spec : DEFAULT_MODEL, ",", -1);
     g_autofree X86Features *f = g_new0(X86Features, 1);
     const struct Model *m = NULL;
-    const char *name = parts[0] && *parts[0] ? parts[0] : "qemu64";
+    const char *name = parts[0] && *parts[0] ? parts[0] : DEFAULT_MODEL;
 
     if (g_str_has_suffix(name, "-v1")) {
         parts[0][strlen(name) - 3] = 0;

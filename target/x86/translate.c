@@ -221,7 +221,7 @@ bool x86_fits_block(X86Translator *tr, uint64_t pc)
 
     return x86_page_of(tr, pc) == x86_page_of(tr, tr->t->key->pc) &&
            x86_decode(tr->t, tr->mode, pc, &in) == DECODE_OK && x86_page_of(tr, in.next_pc - 1) == x86_page_of(tr, pc) &&
-           pc != tr->next_known && !(tr->t->has_breakpoint && tr->t->has_breakpoint(tr->t, pc)) &&
+           pc != tr->next_known && !translation_breaks_at(tr->t, pc) &&
            tr->n_insns < tr->t->max_insns;
 }
 
@@ -297,7 +297,7 @@ void x86_translate(Translation *t)
         x86_look_at_counters(&tr, pc);
     }
     while (!tr.done) {
-        if (t->has_breakpoint && t->has_breakpoint(t, pc)) {
+        if (translation_breaks_at(t, pc)) {
             x86_end_main(&tr, pc, TCG_EXIT_DEBUG);
             break;
         }
