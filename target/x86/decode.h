@@ -149,7 +149,6 @@ struct X86Translator {
     unsigned limit;     /* of n_insns */
     uint64_t next_known; /* of the Translation; where no instruction is if there is none */
     uint64_t next_pc;   /* of the instruction being translated */
-    uint64_t end_pc;    /* behind the branches that the block has followed; 0: none */
     uint64_t run_pc;    /* where the bytes in a row begin that it is in now */
     uint64_t ahead_pc;  /* behind what was looked at in a row with them */
     unsigned n_followed, n_returns; /* follow.c: jumps and calls; where the calls return to */

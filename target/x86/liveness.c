@@ -226,12 +226,15 @@ static void rely_on_ahead(X86Translator *tr, uint64_t pc)
     tr->ahead_pc = 0;
 }
 
+/* Behind the last byte of all comes address 0. */
 static void end_run(X86Translator *tr, uint64_t pc)
 {
-    if (tr->run_pc == tr->t->key->pc) {
-        tr->end_pc = MAX(tr->end_pc, pc);
-    } else if (pc != tr->run_pc) {
-        translation_relies_on(tr->t, tr->run_pc, pc - tr->run_pc, 0);
+    uint64_t start = tr->t->key->pc, size = (pc - tr->run_pc) & tr->pc_mask;
+
+    if (tr->run_pc != start && size) {
+        translation_relies_on(tr->t, tr->run_pc, size, 0);
+    } else if (size > tr->t->end_pc - start) {
+        tr->t->end_pc = start + size;
     }
     rely_on_ahead(tr, pc);
 }
@@ -245,7 +248,6 @@ void x86_goes_on_at(X86Translator *tr, X86Insn *in, uint64_t target)
 void x86_ends_before(X86Translator *tr, uint64_t pc)
 {
     end_run(tr, pc);
-    tr->t->end_pc = tr->end_pc;
 }
 
 /* groups: those for which readers have a value; 0 in another block. in_a_row: pc is behind the instruction that is being translated. */

@@ -1,11 +1,14 @@
 # A firmware that rewrites immediates and displacements of its instructions, again and again, and looks what they do then. It leaves
 # through isa-debug-exit (port 0x501) with 0x10, or with the number of the check that failed.
 #
-# Memory: 0x1000 IDT, 0x7000 stack, 0x8000 the instructions, 0x20000 64 KiB of words that hold their own addresses.
+# Memory: 0x1000 IDT, 0x7000 stack, 0x8000 the instructions, 0x20000 64 KiB of words that hold their own addresses,
+# 0x40000 page directory.
 
         .set    PIECES, 0x8000
         .set    WORDS, 0x20000
         .set    ROUNDS, 200
+        .set    DIRECTORY, 0x40000      # of pages of 4 MiB
+        .set    TOP, 0x400000
 
         .include "checks.inc"
 
@@ -177,6 +180,43 @@ start:  cli
         xor     %eax, %eax
         call    *self_at + 0xf0000
         cmp     $1, %eax
+        jne     fail
+
+        # The last byte there is, in a block that goes on at 0: linear addresses from 0xffc00000 on are memory's first 4 MiB.
+        mov     $77, %bl
+        movl    $0x4001c183, TOP - 4 # add $1, %ecx; inc %eax
+        movb    $0xc3, 0                # ret
+        movl    $0x83, DIRECTORY
+        movl    $0x83, DIRECTORY + 4 * 1023
+        mov     %cr4, %eax
+        or      $0x10, %eax             # PSE
+        mov     %eax, %cr4
+        mov     $DIRECTORY, %eax
+        mov     %eax, %cr3
+        mov     %cr0, %eax
+        or      $0x80000000, %eax
+        mov     %eax, %cr0
+        xor     %eax, %eax
+        mov     $-4, %edx
+        call    *%edx
+        cmp     $1, %eax
+        jne     fail
+        movb    $0x48, TOP - 1          # dec %eax
+        call    *%edx
+        test    %eax, %eax
+        jnz     fail
+
+        # An instruction that begins there and ends at 0.
+        mov     $78, %bl
+        movb    $0xb0, TOP - 1          # mov $0x11, %al
+        movl    $0xc311, 0
+        mov     $-1, %edx
+        call    *%edx
+        cmp     $0x11, %eax
+        jne     fail
+        movb    $0x22, 0
+        call    *%edx
+        cmp     $0x22, %eax
         jne     fail
 
         verdict
