@@ -47,6 +47,11 @@ static void bridge_reset(Device *dev)
     pci_bridge_reset((PciBridge *)dev);
 }
 
+static void bridge_fetch(Device *dev)
+{
+    pci_bridge_fetch((PciBridge *)dev);
+}
+
 static const Prop bridge_props[] = {
     PCI_PROPS_IN(PlainBridge, bridge.pci),
     PROP(PlainBridge, chassis_nr, "chassis_nr", PROP_U8, "0", "tells bridges apart for people; 0: it does not say"),
@@ -57,5 +62,5 @@ static const Prop bridge_props[] = {
 
 const DeviceType pci_bridge_type = {
     .name = "pci-bridge", .about = "PCI-to-PCI bridge", .bus = "pci", .user = true, .size = sizeof(PlainBridge),
-    .props = bridge_props, .realize = bridge_realize, .reset = bridge_reset, .update = bridge_update,
+    .props = bridge_props, .realize = bridge_realize, .reset = bridge_reset, .update = bridge_update, .fetch = bridge_fetch,
 };

@@ -16,6 +16,7 @@ typedef struct PciBridge {
     Region *memory, *ports; /* of that bus, whole */
     BridgeWindow io, low, prefetch;
     bool in_reset;
+    bool reset_waits; /* what is behind is to be reset from the main loop */
 } PciBridge;
 
 /* In realize: header and bus. */
@@ -24,5 +25,6 @@ void pci_bridge_init(PciBridge *b, const PciInfo *info);
 void pci_bridge_written(PciBridge *b, unsigned offset);
 void pci_bridge_update(PciBridge *b);
 void pci_bridge_reset(PciBridge *b);
+void pci_bridge_fetch(PciBridge *b); /* the type's fetch */
 
 #endif

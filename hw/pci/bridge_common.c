@@ -68,19 +68,44 @@ void pci_bridge_update(PciBridge *b)
 
 /*
  * 3.2.5.18: setting the bit resets what is behind. A function may have been told to set it by what it writes, in the midst of
- * a request whose end its reset would wait for: then the reset comes a little later, in the main loop.
+ * a request whose end its reset would wait for: then the reset comes a little later, in the main loop. Bridges are never unplugged.
  */
-static void reset_secondary(void *opaque)
+static void reset_late(void *opaque)
 {
-    PciBridge *b = opaque;
-    Bus *bus = pci_bus_bus(b->bus);
+    pci_bridge_fetch(opaque);
+}
 
+/* And what is behind bridges there. */
+static void reset_bus(PciBus *bus)
+{
+    const GPtrArray *devices = pci_bus_bus(bus)->devices;
+
+    for (guint i = 0; i < devices->len; i++) {
+        PciDevice *pci = devices->pdata[i];
+
+        device_reset(&pci->dev);
+        if (pci->secondary) {
+            reset_bus(pci->secondary);
+        }
+    }
+}
+
+static void reset_secondary(PciBridge *b)
+{
     if (pci_dma_writing()) {
-        main_loop_call(reset_secondary, b);
+        b->reset_waits = true;
+        main_loop_call(reset_late, b);
         return;
     }
-    for (guint i = 0; i < bus->devices->len; i++) {
-        device_reset(bus->devices->pdata[i]);
+    b->reset_waits = false;
+    reset_bus(b->bus);
+}
+
+/* A snapshot has no reset that waits. What is behind is saved after the bridge. */
+void pci_bridge_fetch(PciBridge *b)
+{
+    if (b->reset_waits) {
+        reset_secondary(b);
     }
 }
 
@@ -127,4 +152,5 @@ void pci_bridge_init(PciBridge *b, const PciInfo *info)
 void pci_bridge_reset(PciBridge *b)
 {
     b->in_reset = false;
+    b->reset_waits = false;
 }

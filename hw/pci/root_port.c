@@ -198,6 +198,11 @@ static void root_port_reset(Device *dev)
     eject_leaving(p); /* the guest will not answer any more */
 }
 
+static void root_port_fetch(Device *dev)
+{
+    pci_bridge_fetch(&((RootPort *)dev)->bridge);
+}
+
 static const Prop root_port_props[] = {
     PCI_PROPS_IN(RootPort, bridge.pci),
     PROP(RootPort, chassis, "chassis", PROP_U8, "0", "tells ports apart for people, with slot"),
@@ -209,5 +214,5 @@ static const Prop root_port_props[] = {
 
 const DeviceType pcie_root_port_type = {
     .name = "pcie-root-port", .about = "PCI Express root port", .bus = "pci", .user = true, .size = sizeof(RootPort),
-    .props = root_port_props, .realize = root_port_realize, .reset = root_port_reset, .update = root_port_update,
+    .props = root_port_props, .realize = root_port_realize, .reset = root_port_reset, .update = root_port_update, .fetch = root_port_fetch,
 };

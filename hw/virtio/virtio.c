@@ -186,14 +186,21 @@ static void forget_late_reset(VirtioDevice *v)
     }
 }
 
-void virtio_set_status(VirtioDevice *v, uint8_t status)
+void virtio_fetch(Device *dev)
 {
-    uint8_t old;
+    VirtioDevice *v = (VirtioDevice *)dev;
 
     if (v->late_reset && !v->busy) {
         forget_late_reset(v);
         reset_device(v);
     }
+}
+
+void virtio_set_status(VirtioDevice *v, uint8_t status)
+{
+    uint8_t old;
+
+    virtio_fetch(&v->pci.dev);
     old = v->core.status;
     trace("virtio_status", "%s: %02x", v->pci.dev.id, status);
     if (status == 0) {

@@ -151,7 +151,7 @@ struct VirtioDevice {
         .name = spelling, .alias = short_name, .about = text, .bus = "pci", .user = true, .hotplug = plug,         \
         .size = sizeof(Type), .state_at = state_offset, .state = state_, .props = props_,                          \
         .realize = symbol##_realize, .unrealize = virtio_unrealize, .reset = virtio_device_reset,                  \
-        .update = virtio_update, .save_extra = virtio_save, .load_extra = virtio_load,                             \
+        .update = virtio_update, .fetch = virtio_fetch, .save_extra = virtio_save, .load_extra = virtio_load,                             \
         .describe = virtio_describe,                                                                               \
     }
 
@@ -226,6 +226,7 @@ bool virtio_realize(Device *dev, const VirtioClass *class, GError **error);
 void virtio_unrealize(Device *dev);
 void virtio_device_reset(Device *dev);
 void virtio_update(Device *dev);
+void virtio_fetch(Device *dev); /* a reset that waits comes at once, if it can */
 void virtio_save(Device *dev, GKeyFile *out);
 bool virtio_load(Device *dev, GKeyFile *in, GError **error);
 void virtio_describe(Device *dev, GString *text);

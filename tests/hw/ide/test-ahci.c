@@ -114,7 +114,7 @@ static void a_reset_forgets_what_waits(void)
 }
 
 /* The FIS that tells of the end goes over the register that resets the bus which the controller is on. */
-static void a_completion_that_resets_its_bus_ends(void)
+static void complete_into_a_reset(void (*wait)(void))
 {
     static const RegionOps ops = { NULL, write_trap, 4, 4, ENDIAN_LITTLE };
     Region *trap = region_new_io("trap", &ops, NULL, 0x1000);
@@ -136,7 +136,7 @@ static void a_completion_that_resets_its_bus_ends(void)
     sprung = false;
     rig_run(0);
     g_assert_true(sprung);
-    main_loop_step(false);
+    wait();
     assert_read(100, FIRST, 2);
     g_assert_cmphex(pci_config_read(rig_pci(), 1, number, 0x04, 2), ==, 0);
     pci_config_write(rig_pci(), 1, number, 0x24, BAR, 4);
@@ -145,6 +145,36 @@ static void a_completion_that_resets_its_bus_ends(void)
     g_assert_cmphex(get(CMD) & START, ==, 0);
     region_remove(trap);
     region_free(trap);
+}
+
+static void step(void)
+{
+    main_loop_step(false);
+}
+
+static void a_completion_that_resets_its_bus_ends(void)
+{
+    complete_into_a_reset(step);
+}
+
+static void save(void)
+{
+    rig_save_and_load(bridge);
+}
+
+static void load_another(void)
+{
+    rig_save_and_load(bridge);
+    pci_config_write(rig_pci(), 1, ((PciDevice *)behind)->devfn, 0x04, 6, 2);
+    main_loop_step(false);
+    g_assert_cmphex(pci_config_read(rig_pci(), 1, ((PciDevice *)behind)->devfn, 0x04, 2), ==, 6);
+    pci_config_write(rig_pci(), 1, ((PciDevice *)behind)->devfn, 0x04, 0, 2);
+}
+
+static void a_snapshot_has_the_reset_that_waits(void)
+{
+    complete_into_a_reset(save);
+    complete_into_a_reset(load_another);
 }
 
 int main(int argc, char **argv)
@@ -164,5 +194,6 @@ int main(int argc, char **argv)
     ADD(a_slot_that_is_issued_again_waits_for_its_first_command);
     ADD(a_reset_forgets_what_waits);
     ADD(a_completion_that_resets_its_bus_ends);
+    ADD(a_snapshot_has_the_reset_that_waits);
     return g_test_run();
 }

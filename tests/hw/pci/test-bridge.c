@@ -117,6 +117,14 @@ static void a_reset_of_the_secondary_bus_resets_what_is_there(void)
     g_assert_cmphex(get(1, near, BAR0, 4), ==, 0);
     set(0, outer, CONTROL, 0, 2);
     g_assert_cmphex(get(1, inner, BUSES, 4), ==, 0);
+    g_assert_cmphex(load_le32(((PciDevice *)far)->config + BAR0), ==, 0);
+}
+
+/* What a bridge has to do later may point to it. */
+static void bridges_stay(void)
+{
+    g_assert_null(device_type_find("pci-bridge")->unrealize);
+    g_assert_null(device_type_find("pcie-root-port")->unrealize);
 }
 
 static void hot_plug_controllers_are_refused(void)
@@ -144,6 +152,7 @@ int main(int argc, char **argv)
     ADD(pins_reach_the_host);
     ADD(bridges_that_are_no_masters_stop_dma);
     ADD(a_reset_of_the_secondary_bus_resets_what_is_there);
+    ADD(bridges_stay);
     ADD(hot_plug_controllers_are_refused);
     return g_test_run();
 }

@@ -195,13 +195,11 @@ static void a_snapshot_keeps_the_cache_mode(void)
 }
 
 /* The status of a request, which is 0, written into the status of the device, where it means a reset. */
-static void a_request_resets_the_device_that_serves_it_when_it_is_done(void)
+static void write_status_to_status(void)
 {
     enum { DEVICE_STATUS = DRIVER_BAR + 0x14 };
     DriverBuffer read[3] = { { HEADER + 16, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
     DriverBuffer identify[3] = { { HEADER, 16, false }, { DATA + 512, 20, true }, { DEVICE_STATUS, 1, true } };
-    uint16_t id;
-    uint32_t length;
 
     start(disk, 0);
     header(T_GET_ID, 0);
@@ -210,6 +208,14 @@ static void a_request_resets_the_device_that_serves_it_when_it_is_done(void)
     driver_add(&d, 0, identify, 3, false);
     driver_kick(&d, 0);
     rig_run(NS_PER_MS);
+}
+
+static void a_request_resets_the_device_that_serves_it_when_it_is_done(void)
+{
+    uint16_t id;
+    uint32_t length;
+
+    write_status_to_status();
     g_assert_cmpuint(rig_ram()[STATUS], ==, S_OK);
     g_assert_true(driver_used(&d, 0, &id, &length));
     g_assert_true(driver_used(&d, 0, &id, &length));
@@ -242,6 +248,15 @@ static void a_message_resets_the_device_that_sends_it_when_it_is_sent(void)
     g_assert_cmpuint(driver_common(0x14, 1), ==, 0);
 }
 
+/* It is not to be forgotten by a snapshot that is made before. */
+static void a_snapshot_has_the_reset_that_waits(void)
+{
+    write_status_to_status();
+    g_assert_cmpuint(driver_common(0x14, 1), ==, 15);
+    rig_save_and_load(disk);
+    g_assert_cmpuint(driver_common(0x14, 1), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -262,5 +277,6 @@ int main(int argc, char **argv)
     ADD(a_snapshot_keeps_the_cache_mode);
     ADD(a_request_resets_the_device_that_serves_it_when_it_is_done);
     ADD(a_message_resets_the_device_that_sends_it_when_it_is_sent);
+    ADD(a_snapshot_has_the_reset_that_waits);
     return g_test_run();
 }
