@@ -613,6 +613,8 @@ long_mode:
 
         movb    $0x10, NUMBER
 fail:   mov     NUMBER, %al
+        mov     $0x505, %dx             # all of it
+        out     %al, %dx
         mov     $0x501, %dx
         out     %al, %dx
 1:      hlt
