@@ -214,7 +214,25 @@ static void run_queue(Ehci *e, uint32_t at, int limit, Qh *qh)
     }
 }
 
-/* As in UHCI's list: round after round until one moves nothing; any loop comes to contain the mark. */
+/* Whether the list still has a queue: a driver may have taken it out, and use its memory for other things. */
+static bool has_queue(Ehci *e, uint32_t at, uint32_t wanted)
+{
+    uint32_t first = at, link;
+
+    for (unsigned n = 0; n < MAX_VISITS && at != wanted; n++, at = link & ~31u) {
+        e->budget -= EHCI_VISIT;
+        read_words(e, at, &link, 1);
+        if ((link & LINK_END) || (link & LINK_TYPE) != LINK_QH || (link & ~31u) == first) {
+            return false;
+        }
+    }
+    return at == wanted;
+}
+
+/*
+ * As in UHCI's list: round after round until one moves nothing; any loop comes to contain the mark. A pass goes on with the queue that
+ * the one before had nothing left for.
+ */
 void ehci_run_async(Ehci *e)
 {
     uint32_t at = e->s.async_list & ~31u, mark = LINK_END;
@@ -222,9 +240,17 @@ void ehci_run_async(Ehci *e)
     bool moved_before = e->moved, progress = false;
 
     e->budget = EHCI_PASS;
-    for (unsigned n = 0; n < MAX_VISITS && e->budget > 0; n++) {
+    if (e->s.async_left && has_queue(e, at, e->s.async_left & ~31u)) {
+        at = e->s.async_left & ~31u;
+    }
+    e->s.async_left = 0;
+    for (unsigned n = 0; n < MAX_VISITS; n++) {
         Qh qh;
 
+        if (e->budget <= 0) {
+            e->s.async_left = at;
+            break;
+        }
         if (at == mark) {
             if (!progress) {
                 break;

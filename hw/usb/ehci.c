@@ -324,7 +324,7 @@ static void write_command(Ehci *e, uint32_t value)
     s->status &= ~(uint32_t)(EHCI_STS_HALTED | EHCI_STS_PERIODIC | EHCI_STS_ASYNC);
     if (running(e)) {
         s->status |= (value & CMD_PERIODIC ? EHCI_STS_PERIODIC : 0) | (value & CMD_ASYNC ? EHCI_STS_ASYNC : 0);
-        if (value & CMD_DOORBELL) { /* nothing of the list is remembered between two passes */
+        if (value & CMD_DOORBELL) { /* what is remembered between two passes has to be in the list still */
             s->status |= EHCI_STS_ADVANCE;
         }
     } else {

@@ -19,6 +19,7 @@ enum { EHCI_STS_INT = 1 << 0, EHCI_STS_ERROR = 1 << 1, EHCI_STS_PORT = 1 << 2, E
     FIELD(uint32_t, frindex, 0) /* microframe in which frame_at lies; a multiple of 8 */ \
     FIELD(uint32_t, periodic_list, 0)                                              \
     FIELD(uint32_t, async_list, 0)                                                 \
+    FIELD(uint32_t, async_left, 0) /* the queue with which the next pass goes on; 0: with that */ \
     FIELD(uint32_t, config_flag, 0)                                                \
     ARRAY(uint32_t, portsc, EHCI_PORTS, 0)                                         \
     FIELD(int64_t, frame_at, 0) /* guest time at which the frame began */          \

@@ -312,10 +312,13 @@ static bool has_work(const uint32_t ed[4])
     return !(ed[0] & ED_SKIP) && !(ed[2] & ED_HALTED) && (ed[2] & ~15u) != (ed[1] & ~15u);
 }
 
-/* Follows a list of endpoints; `limit` transfers of each. */
-static void run_list(Ohci *o, uint32_t at, int limit)
+/* Follows a list of endpoints; `limit` transfers of each. Returns the one that the pass had nothing left for; 0: it was done. */
+static uint32_t run_list(Ohci *o, uint32_t at, int limit)
 {
-    for (int n = 0; n < MAX_EDS && at && operational(o) && o->budget > 0; n++) {
+    for (int n = 0; n < MAX_EDS && at && operational(o); n++) {
+        if (o->budget <= 0) {
+            return at;
+        }
         uint32_t ed[4], head;
         int floor = MAX(o->budget - MAX_SHARE, 0);
 
@@ -335,10 +338,27 @@ static void run_list(Ohci *o, uint32_t at, int limit)
         }
         at = ed[3] & ~15u;
     }
+    return 0;
 }
 
-/* Control and bulk lists are looked at when the driver said that they are filled, until all is moved. */
-static void run_filled(Ohci *o, unsigned enabled, unsigned filled, uint32_t head)
+/* Whether the list still has an endpoint: a driver may have taken it out, and use its memory for other things. */
+static bool has_endpoint(Ohci *o, uint32_t at, uint32_t wanted)
+{
+    for (int n = 0; n < MAX_EDS && at && at != wanted; n++) {
+        uint32_t ed[4];
+
+        o->budget -= VISIT;
+        read_words(o, at, ed, 4);
+        at = ed[3] & ~15u;
+    }
+    return at == wanted;
+}
+
+/*
+ * Control and bulk lists are looked at when the driver said that they are filled, until all is moved. They go on where the pass before
+ * had to stop.
+ */
+static void run_filled(Ohci *o, unsigned enabled, unsigned filled, uint32_t head, uint32_t *current)
 {
     OhciState *s = &o->s;
 
@@ -347,7 +367,7 @@ static void run_filled(Ohci *o, unsigned enabled, unsigned filled, uint32_t head
         uint32_t at = head;
         bool waits = false;
 
-        run_list(o, head, MAX_TDS);
+        *current = run_list(o, *current && has_endpoint(o, head, *current) ? *current : head, MAX_TDS);
         o->moved |= before;
         for (int n = 0; n < MAX_EDS && at && !waits; n++) {
             uint32_t ed[4];
@@ -397,8 +417,8 @@ static void run_frame(Ohci *o)
         read_words(o, s->hcca + (s->frame & 31) * 4, &head, 1);
         run_list(o, head & ~15u, 1);
     }
-    run_filled(o, CONTROL_CONTROL, COMMAND_CONTROL_FILLED, s->control_head);
-    run_filled(o, CONTROL_BULK, COMMAND_BULK_FILLED, s->bulk_head);
+    run_filled(o, CONTROL_CONTROL, COMMAND_CONTROL_FILLED, s->control_head, &s->control_current);
+    run_filled(o, CONTROL_BULK, COMMAND_BULK_FILLED, s->bulk_head, &s->bulk_current);
     write_done_queue(o);
     s->frame++;
     s->frame_at += FRAME_NS;

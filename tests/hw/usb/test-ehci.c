@@ -365,6 +365,26 @@ static void long_queues_are_done_in_parts(void)
     g_assert_cmpint(gadget->transfers, ==, 1024);
 }
 
+/* What a device does not take has been copied all the same. The list goes on where a pass left it. */
+static void a_queue_has_its_turn_behind_greedy_ones(void)
+{
+    enum { COUNT = 500, SIZE = 16384 };
+
+    configure();
+    put_qtd(0, END, END, IN, 1, 0, 0x100000);
+    for (int i = 0; i <= COUNT; i++) {
+        put_qh(i ? 0x1000 + i : 0, i < COUNT ? qh_link(0x1000 + i + 1) : qh_link(0), i < COUNT ? 7 : 9, 2, 512, 0, i < COUNT ? qtd(1 + i) : qtd(0));
+        put_qtd(1 + i, END, END, OUT, SIZE, 0, 0x100000);
+    }
+    gadget->answer = USB_NAK;
+    gadget->transfers = 0;
+    put(CMD, RUN | ASYNC_ON);
+    rig_run(NS_PER_MS / 8);
+    g_assert_cmpint(gadget->transfers, <, 200);
+    run_ms(100);
+    g_assert_cmphex(token(0) & (ACTIVE | HALTED | XACT), ==, HALTED | XACT); /* it is for nobody */
+}
+
 static void a_snapshot_goes_on(void)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -432,6 +452,7 @@ int main(int argc, char **argv)
     ADD(an_isochronous_descriptor_moves_all_that_is_active);
     ADD(loops_are_bounded);
     ADD(long_queues_are_done_in_parts);
+    ADD(a_queue_has_its_turn_behind_greedy_ones);
     ADD(a_snapshot_goes_on);
     ADD(random_schedules_end);
     return g_test_run();

@@ -254,23 +254,20 @@ static void long_queues_are_done_in_parts(void)
     g_assert_cmphex(get(COMMAND) & 4, ==, 0);
 }
 
-/* What a device does not take has been copied all the same. */
+/* What a device does not take has been copied all the same. The list goes on where a frame left it. */
 static void what_is_refused_counts(void)
 {
-    enum { COUNT = 500, SIZE = 8192, FIRST_ED = 0x80000 };
+    enum { COUNT = 500, SIZE = 8192, FIRST_ED = 0x7000 };
 
     configure();
     put_td(100, END, OUT, 0, 0x100000, SIZE);
+    put_td(101, END, IN, 0, 0x100000, 1);
     for (int n = 0; n < COUNT; n++) {
-        uint32_t at = FIRST_ED + n * 16;
-
-        memset(mem(at), 0, 16);
-        store_le32(mem(at), 64 << 16 | OUT << 11 | 2 << 7 | 7);
-        store_le32(mem(at + 4), td(END));
-        store_le32(mem(at + 8), td(100));
-        store_le32(mem(at + 12), n + 1 < COUNT ? at + 16 : 0);
+        put_ed(FIRST_ED + n, 7, 2, OUT, 64, 100);
+        store_le32(mem(EDS + (FIRST_ED + n) * 16 + 12), EDS + (FIRST_ED + n + 1) * 16);
     }
-    put(BULK_HEAD, FIRST_ED);
+    put_ed(FIRST_ED + COUNT, 9, 1, IN, 64, 101); /* to nobody */
+    put(BULK_HEAD, EDS + FIRST_ED * 16);
     gadget->answer = USB_NAK;
     gadget->transfers = 0;
     put(COMMAND, 4);
@@ -278,6 +275,8 @@ static void what_is_refused_counts(void)
     g_assert_cmpint(gadget->transfers, >, 0);
     g_assert_cmpint(gadget->transfers, <, 300);
     g_assert_cmphex(get(COMMAND) & 4, ==, 4);
+    run_ms(10);
+    g_assert_cmpuint(code(101), ==, 5); /* its turn has come */
     gadget->answer = 0;
     run_ms(20);
     g_assert_cmpuint(code(100), ==, 0);
