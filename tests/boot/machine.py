@@ -42,10 +42,11 @@ def mini_iso(arch, flavour='text', release=12):
     path = pathlib.Path(os.environ.get('MYNA_GUESTS') or
                         pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') /
                         'myna-guests') / (f'mini-{arch}-{flavour}.iso' if release == 12 else f'mini{release}-{arch}-{flavour}.iso')
-    if not path.exists():
+    script = TOP / 'scripts/make-mini-iso'
+    if not path.exists() or path.stat().st_mtime < script.stat().st_mtime:
         if not shutil.which('xorriso'):
             skip('xorriso is not installed (Debian package xorriso)')
-        subprocess.run([str(TOP / 'scripts/make-mini-iso'), arch, flavour, str(path), str(release)], check=True,
+        subprocess.run([str(script), arch, flavour, str(path), str(release)], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
 
