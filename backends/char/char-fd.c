@@ -126,7 +126,7 @@ static void fd_free(CharBackend *chr)
     g_free(fc);
 }
 
-static const CharOps fd_ops = { .write = fd_write, .free = fd_free };
+static const CharOps fd_ops = { .write = fd_write, .free = fd_free, .in_lines = true };
 
 CharBackend *char_fds_new(const char *id, const char *about, int in, int out)
 {

@@ -216,7 +216,7 @@ static void socket_free(CharBackend *chr)
     g_free(sc);
 }
 
-static const CharOps socket_ops = { .write = socket_write, .free = socket_free };
+static const CharOps socket_ops = { .write = socket_write, .free = socket_free, .in_lines = true };
 
 static GSocketAddress *resolve(const CharSocketOptions *o, GError **error)
 {

@@ -2,6 +2,7 @@
 #include "backends/char.h"
 
 #include "backends/char/char-internal.h"
+#include "core/clock.h"
 #include "core/lock.h"
 #include "core/mainloop.h"
 #include "util/error.h"
@@ -11,6 +12,8 @@
 
 #define MAX_FRONTENDS 4
 #define MUX_ESCAPE    1 /* Ctrl-A */
+#define LINE_BYTES    256
+#define LINE_PATIENCE (2 * NS_PER_MS)
 
 typedef struct Attached {
     const CharFrontend *ops;
@@ -29,6 +32,11 @@ struct CharBackend {
     bool escaped;  /* the last byte was Ctrl-A */
     bool connected;
     GByteArray *held; /* input that the frontend has no room for yet */
+    /* The line that the guest is writing, byte by byte. */
+    GMutex line_mutex;
+    uint8_t line[LINE_BYTES];
+    unsigned line_size;
+    Timer *line_timer;
 };
 
 static GPtrArray *all;
@@ -50,6 +58,25 @@ CharVcFactory *char_vc_factory(void)
     return vc_factory;
 }
 
+static void send_line(CharBackend *chr)
+{
+    unsigned size = chr->line_size;
+
+    chr->line_size = 0;
+    if (size) {
+        chr->ops->write(chr, chr->line, size);
+    }
+}
+
+static void line_waited(void *opaque)
+{
+    CharBackend *chr = opaque;
+
+    g_mutex_lock(&chr->line_mutex);
+    send_line(chr);
+    g_mutex_unlock(&chr->line_mutex);
+}
+
 CharBackend *char_register(const char *id, const CharOps *ops, void *opaque)
 {
     CharBackend *chr = g_new0(CharBackend, 1);
@@ -60,6 +87,7 @@ CharBackend *char_register(const char *id, const CharOps *ops, void *opaque)
     chr->opaque = opaque;
     chr->connected = true;
     chr->held = g_byte_array_new();
+    chr->line_timer = timer_new(CLOCK_REAL, line_waited, chr);
     if (!all) {
         all = g_ptr_array_new();
     }
@@ -69,6 +97,8 @@ CharBackend *char_register(const char *id, const CharOps *ops, void *opaque)
 
 static void free_backend(CharBackend *chr)
 {
+    timer_free(chr->line_timer);
+    send_line(chr);
     if (chr->ops->free) {
         chr->ops->free(chr);
     }
@@ -163,11 +193,33 @@ void char_detach(CharBackend *chr, void *opaque)
     }
 }
 
+/*
+ * Guests write byte by byte, and a system call for each is more than all else about it. So they wait for the rest of their line, but
+ * not for long: an echo has none.
+ */
+static void write_byte(CharBackend *chr, uint8_t byte)
+{
+    chr->line[chr->line_size++] = byte;
+    if (byte == '\n' || chr->line_size == LINE_BYTES) {
+        send_line(chr);
+    } else if (!timer_pending(chr->line_timer)) {
+        timer_set(chr->line_timer, clock_now(CLOCK_REAL) + LINE_PATIENCE);
+    }
+}
+
 void char_write(CharBackend *chr, const uint8_t *data, size_t size)
 {
-    if (chr && size) {
+    if (!chr || !size) {
+        return;
+    }
+    g_mutex_lock(&chr->line_mutex);
+    if (size == 1 && chr->ops->in_lines) {
+        write_byte(chr, *data);
+    } else {
+        send_line(chr);
         chr->ops->write(chr, data, size);
     }
+    g_mutex_unlock(&chr->line_mutex);
 }
 
 bool char_connected(const CharBackend *chr)
@@ -223,7 +275,7 @@ static void mux_help(CharBackend *chr)
                                "C-a c    switch between console and monitor\r\n"
                                "C-a C-a  send C-a\r\n";
 
-    chr->ops->write(chr, (const uint8_t *)text, sizeof(text) - 1);
+    char_write(chr, (const uint8_t *)text, sizeof(text) - 1);
 }
 
 /* True if the byte goes to the guest. */
@@ -242,7 +294,7 @@ static bool mux_filter(CharBackend *chr, uint8_t byte)
         mux_help(chr);
         break;
     case 'x':
-        chr->ops->write(chr, (const uint8_t *)"\r\n", 2);
+        char_write(chr, (const uint8_t *)"\r\n", 2);
         if (mux_quit) {
             mux_quit();
         }

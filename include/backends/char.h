@@ -50,6 +50,7 @@ typedef struct CharOps {
     void (*write)(CharBackend *chr, const uint8_t *data, size_t size);
     void (*accept)(CharBackend *chr); /* the frontend can receive again; may be NULL */
     void (*free)(CharBackend *chr);
+    bool in_lines; /* write is dear: bytes that come one by one wait for the end of their line, or a moment */
 } CharOps;
 CharBackend *char_register(const char *id, const CharOps *ops, void *opaque);
 void *char_opaque(const CharBackend *chr);

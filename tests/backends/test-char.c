@@ -1,5 +1,6 @@
 /* Character backends: files, sockets, sharing, and guests that do not listen. */
 #include "backends/char.h"
+#include "core/clock.h"
 #include "core/mainloop.h"
 #include "tests/hw/rig.h"
 
@@ -92,6 +93,55 @@ static void a_file_keeps_what_is_written(void)
     char_write(chr, (const uint8_t *)"two", 3);
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     g_assert_cmpstr(text, ==, "one two");
+    g_unlink(path);
+}
+
+typedef struct Expected {
+    const char *path, *text;
+} Expected;
+
+static bool has_text(void *opaque)
+{
+    Expected *e = opaque;
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(e->path, &text, NULL, NULL) && g_str_equal(text, e->text);
+}
+
+static void write_bytes(CharBackend *chr, const char *text)
+{
+    for (; *text; text++) {
+        char_write(chr, (const uint8_t *)text, 1);
+    }
+}
+
+static void bytes_wait_for_the_rest_of_their_line(void)
+{
+    g_autofree char *path = temporary_name(), *spec = g_strconcat("file:", path, NULL), *text = NULL, *all = NULL;
+    CharBackend *chr = open_char("lines", spec);
+
+    write_bytes(chr, "one");
+    g_assert_true(has_text(&(Expected){ path, "" }));
+    write_bytes(chr, "\ntwo");
+    g_assert_true(has_text(&(Expected){ path, "one\n" }));
+    char_write(chr, (const uint8_t *)" and three", 10); /* in its order */
+    g_assert_true(has_text(&(Expected){ path, "one\ntwo and three" }));
+    write_bytes(chr, ", four");
+    run_until(has_text, &(Expected){ path, "one\ntwo and three, four" }); /* a prompt has no end */
+    text = g_strnfill(10000, 'x');
+    write_bytes(chr, text);
+    all = g_strconcat("one\ntwo and three, four", text, NULL);
+    run_until(has_text, &(Expected){ path, all });
+    g_unlink(path);
+}
+
+static void what_waits_is_written_at_the_end(void)
+{
+    g_autofree char *path = temporary_name(), *spec = g_strconcat("file:", path, NULL);
+
+    write_bytes(open_char("end", spec), "last words");
+    char_free_all();
+    g_assert_true(has_text(&(Expected){ path, "last words" }));
     g_unlink(path);
 }
 
@@ -214,13 +264,16 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rig_init();
+    clock_attach();
 #define ADD(fn) g_test_add_func("/char/" #fn, fn)
     ADD(a_file_keeps_what_is_written);
+    ADD(bytes_wait_for_the_rest_of_their_line);
     ADD(nothing_listens_at_null);
     ADD(a_socket_carries_bytes_both_ways);
     ADD(one_frontend_unless_shared);
     ADD(a_mux_switches_between_frontends);
     ADD(a_deaf_guest_bounds_what_is_kept);
     ADD(wrong_specs_are_named);
+    ADD(what_waits_is_written_at_the_end);
     return g_test_run();
 }
