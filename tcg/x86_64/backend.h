@@ -48,7 +48,8 @@ enum {
 
 /* Features of the host. */
 enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6,
-       HOST_JCC_ERRATUM = 1 << 7, HOST_AVX512 = 1 << 8 /* BW and VL */, HOST_FSRM = 1 << 9 /* repeated string instructions begin quickly */ };
+       HOST_JCC_ERRATUM = 1 << 7, HOST_AVX512 = 1 << 8 /* BW and VL */, HOST_FSRM = 1 << 9 /* repeated string instructions begin quickly */,
+       HOST_GUESSES_FLDCW = 1 << 10 /* see control_word.c */ };
 
 /* Calls out of translated code. */
 typedef enum Thunk {
@@ -633,6 +634,10 @@ void raw_encode(Context *c, const IrRaw *raw, int gpr, Mem mem);
 /* Its memory operand by way of a buffer: the address is in AREA_X0. */
 void raw_through_buffer(Context *c, const IrRaw *raw, int gpr, uint64_t pc, Snapshot snapshot);
 void cold_fp_load(Context *c, ColdStub *s);
+
+/* control_word.c */
+/* Nops for the raw instruction with a memory operand that comes next, if it loads the x87's control word. */
+void control_word_place(Context *c, const IrInsn *insn, Mem mem);
 
 /* emit_control.c */
 void emit_call(Context *c, const IrInsn *insn);

@@ -312,6 +312,9 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     }
     m->keep_flags = c->flags_now && c->values[c->flags_now].last_use > c->i;
     m->snapshot = snapshot_take(c, UINT64_MAX);
+    if (insn->op == IR_raw) {
+        control_word_place(c, insn, mem);
+    }
     m->at = asm_offset(&c->a);
     if (m->in_vector && insn->op == IR_store) {
         vector_stored(c, insn, mem);

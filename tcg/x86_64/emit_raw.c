@@ -162,6 +162,9 @@ void emit_raw(Context *c, const IrInsn *insn)
         need_flags(c, insn->in[1]);
     }
     keep_cx(c, raw, gpr);
+    if (is_mem) {
+        control_word_place(c, insn, mem);
+    }
     if (raw->may_fault || is_mem) {
         fault_record(c, asm_offset(&c->a) + 1, c->pc, stub ? stub->snapshot : snapshot_take(c, UINT64_MAX));
     }

@@ -19,6 +19,7 @@ static const struct { const char *name; uint32_t feature; } feature_names[] = {
     { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },
     { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE }, { "fma", HOST_FMA }, { "avx2", HOST_AVX2 },
     { "jcc-erratum", HOST_JCC_ERRATUM }, { "avx512", HOST_AVX512 }, { "fsrm", HOST_FSRM },
+    { "guesses-fldcw", HOST_GUESSES_FLDCW },
 };
 
 /* Skylake to Comet Lake. */
@@ -30,6 +31,15 @@ static bool has_jcc_erratum(unsigned signature)
     return __builtin_cpu_is("intel") && (signature >> 8 & 15) == 6 && memchr(models, model, sizeof(models));
 }
 
+/* Zen 5, and what comes behind it. */
+static bool guesses_fldcw(unsigned signature)
+{
+    enum { ZEN_5 = 0x1a };
+    unsigned family = signature >> 8 & 15;
+
+    return __builtin_cpu_is("amd") && family == 15 && family + (signature >> 20 & 0xff) >= ZEN_5;
+}
+
 static uint32_t detect_features(void)
 {
     enum { FSRM = 1 << 4 };
@@ -38,6 +48,7 @@ static uint32_t detect_features(void)
 
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         features |= has_jcc_erratum(eax) ? HOST_JCC_ERRATUM : 0;
+        features |= guesses_fldcw(eax) ? HOST_GUESSES_FLDCW : 0;
         features |= ecx & bit_POPCNT ? HOST_POPCNT : 0;
         features |= ecx & bit_MOVBE ? HOST_MOVBE : 0;
         features |= ecx & bit_FMA && ecx & bit_OSXSAVE && __builtin_cpu_supports("fma") ? HOST_FMA : 0;

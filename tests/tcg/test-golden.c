@@ -106,7 +106,7 @@ int main(int argc, char **argv)
     static const TcgTarget target = {.slots = x86_slots, .n_slots = SLOT_COUNT, .pc_slot = SLOT_PC,
                                      .fxsave_offset = offsetof(X86State, fx), .use_vector_pins = true};
     static const TcgRuntime runtime = {0};
-    const TcgOptions options = {.host_features = "-bmi1,-bmi2,-lzcnt,-popcnt,-movbe,-fsrm"};
+    const TcgOptions options = {.host_features = "-bmi1,-bmi2,-lzcnt,-popcnt,-movbe,-fsrm,-guesses-fldcw"};
     g_autofree char *text = NULL;
 
     g_test_init(&argc, &argv, NULL);

@@ -2,6 +2,7 @@
 #include "core/cpu.h"
 #include "tcg/tcg.h"
 
+#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -708,6 +709,69 @@ static HostBlock *compile_now(IrBlock *ir)
     return last_block;
 }
 
+/* The processors that guess by a hash of the address behind an FLDCW which word it loads: tcg/x86_64/control_word.c. */
+static bool host_guesses_fldcw(void)
+{
+    unsigned eax, ebx, ecx, edx;
+
+    return __builtin_cpu_is("amd") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) && 15 + (eax >> 20 & 0xff) >= 0x1a;
+}
+
+/* The places of the FLDCWs with this displacement, one bit each. */
+static uint32_t places_of_fldcw(const HostBlock *block, unsigned disp)
+{
+    enum { MODRM = 0x6c /* digit 5, a SIB byte and a displacement of eight bits */, SIZE = 4 };
+    uint32_t places = 0;
+
+    for (const uint8_t *at = block->code; at < block->code + block->size; at++) {
+        if (at[0] == 0xd9 && at[1] == MODRM && at[3] == disp) {
+            uintptr_t end = (uintptr_t)at + SIZE;
+            unsigned low = end & 31, middle = end >> 5 & 31, high = end >> 10 & 15, turned = 0;
+
+            for (unsigned k = 0; k < 5; k++) {
+                turned |= (middle >> k & 1) << (4 - k);
+            }
+            places |= 1u << (low ^ turned ^ high << 1);
+        }
+    }
+    return places;
+}
+
+static void two_control_words_are_at_different_places(void)
+{
+    static const IrRaw fldcw = { .opcode = 0xd9, .reg_role = RAW_DIGIT, .reg = 5, .rm_role = RAW_MEM, .mem_size = 2,
+                                 .mem_read = true, .x87 = true };
+    static const IrRaw frndint = { .opcode = 0xd9, .reg_role = RAW_DIGIT, .reg = 7, .rm_role = RAW_ST, .rm = 4, .x87 = true };
+    uint32_t all[2] = { 0, 0 };
+
+    if (!host_guesses_fldcw()) {
+        g_test_skip("not this host's way");
+        return;
+    }
+    for (unsigned k = 0; k < 64; k++) {
+        g_autoptr(IrBlock) ir = begin_block();
+        IrVal none = { 0 }, address = ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, 3), ir_const(ir, IR_I64, 0));
+
+        for (unsigned n = 0; n < k; n++) { /* to be elsewhere each time */
+            ir_put(ir, IR_I64, 4, ir_op2(ir, IR_add, IR_I64, ir_get(ir, IR_I64, 4), ir_get(ir, IR_I64, 5)));
+        }
+        for (unsigned n = 0; n < 3; n++) {
+            ir_raw(ir, &fldcw, address, 12, none, false);
+            ir_raw(ir, &frndint, none, 0, none, false);
+            ir_raw(ir, &fldcw, address, 14, none, false);
+        }
+        ir_exit_jump(ir, 0x1010);
+        for (unsigned word = 0; word < 2; word++) {
+            all[word] |= places_of_fldcw(compile_now(ir), word ? 14 : 12);
+        }
+    }
+    g_assert_cmphex(all[0], !=, 0);
+    g_assert_cmphex(all[1], !=, 0);
+    g_assert_cmphex(all[0] & (all[0] - 1), ==, 0);
+    g_assert_cmphex(all[1] & (all[1] - 1), ==, 0);
+    g_assert_cmphex(all[0], !=, all[1]);
+}
+
 static void linked_exits_do_not_come_back(void)
 {
     g_autoptr(IrBlock) a = begin_block(), b = begin_block();
@@ -811,6 +875,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tcg/x86_64/random", random_blocks_do_what_the_interpreter_does);
     g_test_add_func("/tcg/x86_64/raw", raw_instructions_reach_memory_on_every_path);
     g_test_add_func("/tcg/x86_64/unmasked", an_unmasked_exception_is_a_fault_of_its_instruction);
+    g_test_add_func("/tcg/x86_64/control-words", two_control_words_are_at_different_places);
     g_test_add_func("/tcg/x86_64/links", linked_exits_do_not_come_back);
     g_test_add_func("/tcg/x86_64/jump-cache", the_jump_cache_is_used);
     g_test_add_func("/tcg/x86_64/counter", the_counter_is_the_hosts);
