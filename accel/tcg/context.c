@@ -8,6 +8,8 @@
 #include "accel/tcg/internal.h"
 #include "accel/tcg/page-filter.h"
 
+#include <time.h>
+
 _Atomic uint64_t code_page_seq;
 
 void large_add(LargeRanges *large, uint64_t addr, uint64_t size)
@@ -329,7 +331,7 @@ static void globals_own(EngineCpu *ec)
         for (int i = 0; i < JUMP_CACHES; i++) {
             const JumpCache *jumps = &globals->shared.jumps[i];
 
-            n += jumps->entries ? jumps->filled[FILL_LOCAL].n : 0;
+            n += jumps->entries && !jumps->released ? jumps->filled[FILL_LOCAL].n : 0;
         }
         tables_clear(&globals->shared, true);
         globals->owner = ec->context;
@@ -372,16 +374,55 @@ static void modes_changed(EngineCpu *ec)
     kept_modes_forget(ec, false);
 }
 
+static void release_idle(EngineCpu *ec, SpaceTables *tables)
+{
+    for (int i = 0; i < JUMP_CACHES; i++) {
+        JumpCache *jumps = &tables->jumps[i];
+
+        if (jumps->entries && !jumps->released && jumps->used <= ec->swept_clock && jumps != chosen(ec)->jumps &&
+            jumps != ec->general.jumps) {
+            jumps_release(jumps);
+        }
+    }
+}
+
+/*
+ * The memory of jump caches that nobody has used for long, 1.6 MiB each: of address spaces that are gone, and of modes that were the
+ * firmware's. Each that is used has been chosen since the last switch. No mode is known or kept now.
+ */
+static void sweep(EngineCpu *ec)
+{
+    enum { LONG = 10 }; /* seconds */
+    struct timespec now;
+
+    tcg_fp_sync(ec->cpu->state);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec - ec->swept_at < LONG) {
+        return;
+    }
+    for (int i = 0; i < MMU_CONTEXTS; i++) {
+        release_idle(ec, &ec->contexts[i].own);
+    }
+    for (int i = 0; i < WORLDS; i++) {
+        release_idle(ec, &ec->worlds[i].shared);
+    }
+    ec->swept_at = now.tv_sec;
+    ec->swept_clock = ec->clock;
+}
+
 static void context_enter(EngineCpu *ec, uint64_t id)
 {
+    enum { SWEEP = 64 };
     MmuContext *context = context_of(ec, id);
 
     ec->context = context ? context : context_new(ec, id);
     ec->context->used = ++ec->clock;
     enter_world(ec, id);
     ec->globals->used = ec->clock;
-    ec->n_switches++;
     modes_changed(ec);
+    if (++ec->n_switches % SWEEP == 0) {
+        sweep(ec);
+    }
     context_catch_up(ec, ec->context);
     globals_own(ec);
     context_drop_flagged_stores(ec);
@@ -406,6 +447,15 @@ static void kept_jumps_used(EngineCpu *ec)
     }
 }
 
+static void use_jumps(EngineCpu *ec, JumpCache *jumps)
+{
+    if (G_UNLIKELY(jumps->released)) {
+        jumps_take_back(jumps);
+    }
+    jumps->used = ++ec->clock;
+    ec->cpu->hot->jump_cache = jumps->entries;
+}
+
 static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
 {
     ChosenMode *now = chosen(ec);
@@ -413,9 +463,8 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
     JumpCache *recent = *recent_jumps(ec, flags);
 
     if (recent >= list && recent < list + JUMP_CACHES && recent->entries && recent->flags == flags && recent->base == base) {
-        recent->used = ++ec->clock;
         now->jumps = recent;
-        ec->cpu->hot->jump_cache = recent->entries;
+        use_jumps(ec, recent);
         return;
     }
     now->jumps = NULL;
@@ -439,9 +488,8 @@ static void choose_jumps(EngineCpu *ec, uint64_t flags, uint64_t base)
         oldest->pic_bits = 0; /* until the engine finds a block */
         oldest->base = base;
     }
-    now->jumps->used = ++ec->clock;
     *recent_jumps(ec, flags) = now->jumps;
-    ec->cpu->hot->jump_cache = now->jumps->entries;
+    use_jumps(ec, now->jumps);
 }
 
 void engine_update_mode(Cpu *cpu)

@@ -123,7 +123,9 @@ typedef struct JumpCache {
     uint64_t used; /* for replacement */
     JumpCacheEntry *entries; /* NULL: not used yet */
     uint32_t size;           /* places */
-    bool huge;               /* in a huge page, of which none is given back */
+    size_t bytes;            /* of memory, from `entries` on */
+    bool huge;               /* in a huge page, of which no part is given back */
+    bool released;           /* nothing is in it, and its memory is not there: see jumps_take_back */
     struct Block **blocks;   /* behind each entry */
     JumpList *filled;        /* two of them */
     uint8_t *listed;
@@ -279,6 +281,8 @@ typedef struct EngineCpu {
     Tlb *tlb[MMU_MODES];       /* of the current context, its own or shared */
     Tlb *sites_of;             /* whose entries TcgSites has: the last one of a mode that is not the system's */
     uint64_t clock;            /* for replacement */
+    uint64_t swept_clock;      /* when jump caches were looked at that nobody uses */
+    int64_t swept_at;          /* the same in the host's seconds */
     uint64_t flush_seq;
     VirtAddr flush_log[FLUSH_LOG];       /* addresses | log2 of how many pages */
     VirtAddr remote_pages[REMOTE_PAGES]; /* the same, that other CPUs want flushed here; under remote_mutex */
@@ -516,6 +520,8 @@ void smc_pages_cleaned(void *opaque, RamBlock *ram, uint64_t first_page, uint64_
 /* jumps.c, general registers only. */
 void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared); /* a power of two of places, empty */
 void jumps_clear(JumpCache *jumps, bool keep_global);
+void jumps_release(JumpCache *jumps);   /* one that is not in use */
+void jumps_take_back(JumpCache *jumps); /* before it is used again */
 void jumps_forget_blocks(JumpCache *jumps); /* that are about to be freed; it is empty */
 void jumps_insert(EngineCpu *ec, uint64_t pc, Block *block, bool global);
 void jumps_drop_page(JumpCache *jumps, uint64_t addr);

@@ -4,6 +4,7 @@
  */
 #include "accel/tcg/internal.h"
 #include "accel/tcg/page-filter.h"
+#include "util/bits.h"
 
 static void clear_entry(JumpCache *jumps, uint32_t index)
 {
@@ -58,7 +59,7 @@ static void jumps_wipe(JumpCache *jumps)
 
 void jumps_clear(JumpCache *jumps, bool keep_global)
 {
-    if (!jumps->entries || (keep_global && !jumps->filled[FILL_LOCAL].n)) {
+    if (!jumps->entries || jumps->released || (keep_global && !jumps->filled[FILL_LOCAL].n)) {
         return;
     }
     if (jumps->filled[FILL_LOCAL].overflow ||
@@ -90,6 +91,7 @@ void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared)
     uint8_t *base = huge ? map_zeroed_huge(bytes) : map_zeroed(bytes);
 
     jumps->huge = huge;
+    jumps->bytes = huge ? round_up(bytes, HUGE_PAGE) : bytes;
     jumps->size = size;
     jumps->entries = (JumpCacheEntry *)base;
     jumps->blocks = (Block **)(base + size * sizeof(JumpCacheEntry));
@@ -101,11 +103,30 @@ void jumps_allocate(JumpCache *jumps, uint32_t size, bool shared)
     clear_entry(jumps, 0);
 }
 
+/* Its memory goes back to the host: touching a byte of it would bring back a huge page. */
+void jumps_release(JumpCache *jumps)
+{
+    zero_pages(jumps->entries, jumps->bytes);
+    jumps->released = true;
+}
+
+void jumps_take_back(JumpCache *jumps)
+{
+    jumps->released = false;
+    if (!jumps->huge) {
+        touch_pages(jumps->entries, jumps->bytes);
+    }
+    clear_entry(jumps, 0);
+}
+
 /* So that none of them is remembered. */
 void jumps_forget_blocks(JumpCache *jumps)
 {
     size_t bytes = jumps->size * sizeof(*jumps->blocks);
 
+    if (jumps->released) {
+        return;
+    }
     if (jumps->blocks && jumps->huge) {
         fill_words(jumps->blocks, 0, bytes / 8);
     } else if (jumps->blocks) {
@@ -168,7 +189,7 @@ void jumps_drop_page(JumpCache *jumps, uint64_t addr)
     uint32_t page = page_number(addr);
     uint32_t groups = jumps->base ? UINT32_MAX : groups_of(page) | groups_of(page - 1); /* some go on in the next page */
 
-    if (!jumps->entries) {
+    if (!jumps->entries || jumps->released) {
         return;
     }
     if (jumps->filled[FILL_LOCAL].overflow || jumps->filled[FILL_GLOBAL].overflow) {

@@ -1,6 +1,10 @@
 /* Pages and address spaces: flushes, renewals, what must not be kept. */
 #include "tests/accel/toy.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 static void a_remapped_page_is_seen_after_its_flush(void)
 {
     start();
@@ -373,6 +377,57 @@ static const Block *block_at(uint64_t pc)
 }
 
 /* A load from page 3, found to be hot. */
+static long resident_kib(void)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents("/proc/self/statm", &text, NULL, NULL));
+    return strtol(strchr(text, ' '), NULL, 10) * sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static void run_in_space(uint64_t id)
+{
+    space_id = id;
+    engine.update_mode(cpu);
+    s->pc = 0x1000;
+    run();
+}
+
+/* Jump caches of spaces that nobody has been in for long take no memory. */
+static void spaces_that_are_not_used_are_small(void)
+{
+    enum { SPACES = 8, LONG = 100, MANY = 200 };
+    long before;
+
+    start();
+    put32(0x1000, 9, 0x2000);
+    put_add(0x1005, 1);
+    ram[0x1007] = 5;
+    ram[0x2000] = 10;
+    for (int round = 0; round < 4; round++) {
+        for (int id = 0; id < SPACES; id++) {
+            run_in_space(id);
+        }
+    }
+    before = resident_kib();
+    for (int i = 0; i < MANY; i++) {
+        engine_cpu(cpu)->swept_at -= LONG;
+        run_in_space(i & 1);
+    }
+    g_assert_cmpint(resident_kib(), <, before - (SPACES - 3) * 1024);
+    s->r0 = 0;
+    for (int id = SPACES - 1; id >= 0; id--) {
+        for (int round = 0; round < 3; round++) {
+            s->sp = STACK;
+            run_in_space(id);
+        }
+    }
+    g_assert_cmpint(s->r0, ==, 3 * SPACES);
+    engine_flush_all(cpu);
+    run_in_space(0);
+    g_assert_cmpint(s->r0, ==, 3 * SPACES + 1);
+}
+
 static void run_hot(unsigned in_mode, uint64_t pc)
 {
     mode = in_mode;
@@ -427,6 +482,7 @@ const Case space_cases[] = {
     CASE(spaces_with_much_in_them_are_emptied),
     CASE(a_changed_memory_map_is_seen),
     CASE(a_kernel_on_pages_of_its_processes_has_tables_apart),
+    CASE(spaces_that_are_not_used_are_small),
     CASE(blocks_of_the_system_have_sites_until_a_process_comes),
     { 0 },
 };
