@@ -31,6 +31,7 @@ enum {
     AREA_REGS = -0x280,   /* thunks: register r at AREA_REGS + 8 * r */
     AREA_SITE = AREA_REGS + 8 * RSP, /* of THUNK_SITE_LOAD and _STORE: nobody keeps RSP there */
     AREA_LOOP = -0x300,   /* of a loop without checks: its limit, and the bases of its operands */
+    AREA_ROOTS = AREA_LOOP, /* of a region (emit_region.c), where there is no such loop: host addresses of what its roots check */
     AREA_LOOP_TRIPS = AREA_LOOP + 0x78, /* iterations that are made before its operands are checked at once */
     AREA_BOUNCE = -0x500, /* 512 bytes: memory operands that cannot be used in place */
     AREA_FP_TRAPS = -0x510, /* TcgFpTraps */
@@ -203,7 +204,7 @@ typedef struct XmmSave {
 enum { GROUP_ROOTS = 3, MAX_CARRIED = 8, MAX_LATE = 12 };
 
 typedef enum ColdKind {
-    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
+    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_REGION, COLD_REGION_CHECK, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
     COLD_DIV, COLD_STRING,
 } ColdKind;
 
@@ -232,17 +233,25 @@ typedef struct ColdStub {
     Snapshot store_snapshot;
     uint32_t store_at, end; /* code between resume and store_at is done here too */
     bool keep_flags;
-    uint32_t first_member, n_members; /* COLD_GROUP: in Context.members */
+    uint32_t first_member, n_members; /* COLD_GROUP and COLD_REGION: in Context.members */
+    uint32_t first_cold, end_cold;    /* COLD_REGION: stubs of the code between */
     int8_t step_regs[V_NONE], step_temps[4]; /* COLD_FAST of FAST_STEPS: vector registers */
     Site sites[GROUP_ROOTS];
 } ColdStub;
 
-/* An access of a group, or a branch out between two, see emit_group.c. */
+/* An access of a group, or a branch out between two, see emit_group.c. Those of regions have the rest, too. */
 typedef struct Member {
     const IrInsn *insn;
     uint64_t pc;
     Snapshot snapshot;
     uint32_t at, end; /* offsets of the access on the usual path */
+    uint32_t begin;   /* of all that is for the access alone, as its check */
+    uint32_t check;   /* the stub of its check; 0: it has none */
+    Snapshot before, after; /* vector registers, as of ColdStub: what is late is stored, and they are loaded again */
+    const IrFast *note;     /* late_note then */
+    int32_t addr_home;      /* where the address is, if it is in no register; or the address, if it is a constant */
+    bool addr_is_const;
+    int8_t temp;
     int32_t disp, imm;
     int8_t addr_reg, out, value_reg;
     uint8_t addr_size;
@@ -250,6 +259,23 @@ typedef struct Member {
     bool in_vector; /* a load to a vector register, which is `out`, or a store of the field `imm` from one */
     bool is_pair;   /* two of them, of 16 bytes */
 } Member;
+
+/* See emit_region.c. */
+enum { REGION_ROOTS = 12, REGION_MEMBERS = 32 };
+typedef struct RegionRoot {
+    uint32_t id;       /* the value that its accesses are at constant distances from */
+    int64_t low, high; /* of the first and the last byte of them all */
+    bool stores;       /* there is a store among them */
+    bool checked;      /* the check has been made, and the host address of `low` is in AREA_ROOTS */
+    uint8_t members;
+} RegionRoot;
+typedef struct Region {
+    bool active;
+    unsigned n_roots, n_members;
+    RegionRoot roots[REGION_ROOTS];
+    struct { uint32_t insn; uint8_t root; } members[REGION_MEMBERS];
+    uint32_t first_member, first_cold;
+} Region;
 
 typedef struct FaultRecord {
     uint32_t offset;
@@ -290,6 +316,7 @@ typedef struct Context {
     uint32_t update;      /* index of its stub */
     uint32_t group_last;  /* the last insn of the current group, 0: none */
     uint32_t group_stub;
+    Region region;        /* of which group_last is the last insn while it is active */
     unsigned site_start, n_sites; /* which entries sites take */
     unsigned max_roots;   /* of a group */
     jmp_buf out_of_registers; /* of what an operation within a group of more roots, or in a loop, wants */
@@ -541,6 +568,15 @@ int load_out(Context *c, const IrInsn *insn); /* the register to load to, or NO_
 bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
 void group_exit(Context *c, const IrInsn *insn, IrCc cc, uint32_t at); /* of a branch out, in a group's middle or not */
 void cold_group(Context *c, ColdStub *s);
+/* What regions share with groups. */
+bool access_is_plain(const IrInsn *insn);
+void member_alone(Context *c, const ColdStub *s, const Member *m, int scratch);
+void second_half(Context *c, const Member *m, int scratch); /* of 16 bytes, of which the first 8 have been loaded or stored */
+
+/* emit_region.c */
+bool region_begin(Context *c, const IrInsn *first); /* false: the access begins none */
+void region_access(Context *c, const IrInsn *insn); /* of the active region */
+void cold_region(Context *c, ColdStub *s);
 
 /* loop.c: whether the block is a loop with checks that can be made before it; plans it in Context.loop. */
 bool loop_plan(Context *c);

@@ -45,6 +45,7 @@ static void reset_allocation(Context *c)
     c->dirty = 0;
     c->held = 0;
     c->group_last = 0;
+    c->region.active = false;
     c->pins_clean = 0;
     c->flags_now = 0;
     c->fp_known = FP_LOADED_NOTHING;
@@ -377,6 +378,8 @@ static void emit_cold(Context *c, ColdStub *s)
     case COLD_LOAD: cold_load(c, s); break;
     case COLD_UPDATE: cold_update(c, s); break;
     case COLD_GROUP: cold_group(c, s); break;
+    case COLD_REGION: cold_region(c, s); break;
+    case COLD_REGION_CHECK: break; /* its jump is the region's */
     case COLD_STORE: cold_store(c, s); break;
     case COLD_PROBE: cold_probe(c, s); break;
     case COLD_ATOMIC: cold_atomic(c, s); break;

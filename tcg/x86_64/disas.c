@@ -6,16 +6,26 @@
 #ifdef CONFIG_CAPSTONE
 #include "util/disassembler.h"
 
+/* An instruction that the library does not know is shown byte by byte. */
 static void put_code(GString *text, const Disassembler *cs, csh handle, const uint8_t *code, uint32_t size)
 {
-    cs_insn *insns;
-    size_t n = cs->disasm(handle, code, size, (uintptr_t)code, 0, &insns);
+    uint32_t done = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        g_string_append_printf(text, "%12" G_GINT64_MODIFIER "x:  %-8s %s\n", insns[i].address, insns[i].mnemonic, insns[i].op_str);
-    }
-    if (n) {
-        cs->free(insns, n);
+    while (done < size) {
+        cs_insn *insns;
+        size_t n = cs->disasm(handle, code + done, size - done, (uintptr_t)code + done, 0, &insns);
+
+        for (size_t i = 0; i < n; i++) {
+            g_string_append_printf(text, "%12" G_GINT64_MODIFIER "x:  %-8s %s\n", insns[i].address, insns[i].mnemonic, insns[i].op_str);
+            done += insns[i].size;
+        }
+        if (n) {
+            cs->free(insns, n);
+        }
+        if (done < size) {
+            g_string_append_printf(text, "%12" G_GINT64_MODIFIER "x:  .byte    0x%02x\n", (uint64_t)(uintptr_t)(code + done), code[done]);
+            done++;
+        }
     }
 }
 

@@ -26,7 +26,7 @@ static bool is_op(const Context *c, uint32_t at, IrOp op)
  */
 static bool may_be_here(const Context *c, uint32_t last)
 {
-    return has_vector_fields() && (!c->held || (c->group_last && last <= c->group_last && !loop_covers(c, last)));
+    return has_vector_fields() && (c->group_last ? last <= c->group_last && !loop_covers(c, last) : !c->held);
 }
 
 /* Two accesses of the two halves of 16 bytes, which are checked together. */

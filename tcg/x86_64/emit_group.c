@@ -26,7 +26,7 @@ enum { MAX_SPAN = 256, MAX_SPAN_BEHIND_EXIT = 128, MAX_MEMBERS = 16, NEAR = 96, 
 enum { OTHER_KINDS = IRM_ALIGNED | IRM_KERNEL };
 
 /* Byte-swapped ones only by one instruction, which leaves EFLAGS alone. */
-static bool is_plain(const IrInsn *insn)
+bool access_is_plain(const IrInsn *insn)
 {
     return (insn->op == IR_load || insn->op == IR_store || insn->op == IR_probe_store) && !(insn->bits & OTHER_KINDS) &&
            (!(insn->bits & IRM_BE) || host_has(HOST_MOVBE));
@@ -58,7 +58,7 @@ static bool may_begin(const Context *c, const IrInsn *insn)
     const IrRaw *raw = raw_of(c, insn);
 
     return raw ? is_fp(insn, raw, true) && raw->mem_read != raw->mem_write && raw->mem_size <= MAX_OPERAND
-               : is_plain(insn);
+               : access_is_plain(insn);
 }
 
 static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first)
@@ -66,7 +66,7 @@ static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first
     const IrRaw *a = raw_of(c, insn), *b = raw_of(c, first);
 
     if (!a) {
-        return !b && is_plain(insn);
+        return !b && access_is_plain(insn);
     }
     return b && may_begin(c, insn) && !a->vex == !b->vex;
 }
@@ -352,8 +352,10 @@ void group_exit(Context *c, const IrInsn *insn, IrCc cc, uint32_t at)
     if (c->group_last) {
         Member *m = CONTEXT_PUSH(c, members);
 
-        *m = (Member){ .insn = insn, .imm = cc, .at = at, .end = asm_offset(&c->a) };
-        c->cold[c->group_stub].n_members++;
+        *m = (Member){ .insn = insn, .imm = cc, .at = at, .begin = at, .end = asm_offset(&c->a) };
+        if (!c->region.active) {
+            c->cold[c->group_stub].n_members++;
+        }
     }
 }
 
@@ -464,6 +466,10 @@ bool emit_group(Context *c, const IrInsn *insn)
     Plan plan;
     int out;
 
+    if (c->region.active || region_begin(c, insn)) {
+        region_access(c, insn);
+        return true;
+    }
     if (c->group_last) {
         addr = address_of(c, insn);
         emit_access(c, insn, addr, load_out(c, insn));
@@ -548,8 +554,24 @@ static void repeat_raw(Context *c, const Member *m, int scratch)
     asm_patch_here(a, done);
 }
 
-/* Of 16 bytes, of which the first 8 have been loaded or stored. What was loaded comes together in memory. */
-static void second_half(Context *c, const Member *m, int scratch)
+/* In a register, `scratch` perhaps, for the thunk; of the access itself or what is so far behind it. */
+static int member_address(Context *c, const Member *m, int scratch, int32_t behind)
+{
+    int reg = m->addr_reg;
+
+    if (m->addr_is_const) {
+        asm_mov_ri(&c->a, scratch, m->addr_home + behind);
+        return scratch;
+    }
+    if (reg == NO_REG) {
+        reg = scratch;
+        asm_load(&c->a, m->addr_size, reg, mem_state(m->addr_home));
+    }
+    return slow_address(c, scratch, reg, m->disp + behind, m->addr_size);
+}
+
+/* What was loaded comes together in memory. */
+void second_half(Context *c, const Member *m, int scratch)
 {
     bool is_load = m->insn->op == IR_load;
     Asm *a = &c->a;
@@ -560,7 +582,7 @@ static void second_half(Context *c, const Member *m, int scratch)
     } else {
         cold_field(c, m->insn, m->imm ^ 8, scratch);
     }
-    thunk_call_at(c, is_load ? THUNK_LOAD8 : THUNK_STORE8, slow_address(c, scratch, m->addr_reg, m->disp + 8, m->addr_size));
+    thunk_call_at(c, is_load ? THUNK_LOAD8 : THUNK_STORE8, member_address(c, m, scratch, 8));
     fault_record(c, asm_offset(a), m->pc, m->snapshot);
     if (is_load) {
         asm_load(a, 8, scratch, mem_state(AREA_X0));
@@ -569,16 +591,16 @@ static void second_half(Context *c, const Member *m, int scratch)
 }
 
 /* One of the accesses, alone. */
-static void member_alone(Context *c, const ColdStub *s, const Member *m)
+void member_alone(Context *c, const ColdStub *s, const Member *m, int scratch)
 {
     unsigned size = access_size(c, m->insn);
-    int scratch = s->temp, address;
+    int address;
     Asm *a = &c->a;
 
     if (m->in_vector && m->insn->op == IR_store) {
         cold_field(c, m->insn, m->imm, scratch);
     }
-    address = slow_address(c, scratch, m->addr_reg, m->disp, m->addr_size);
+    address = member_address(c, m, scratch, 0);
     if (m->insn->op == IR_raw) {
         asm_store(a, 8, mem_state(AREA_X0), address);
         repeat_raw(c, m, scratch);
@@ -622,7 +644,7 @@ void cold_group(Context *c, ColdStub *s)
         if (m->keep_flags) {
             save_flags(c, AREA_UPDATE);
         }
-        member_alone(c, s, m);
+        member_alone(c, s, m, s->temp);
         if (m->is_pair) {
             second_half(c, m, s->temp); /* would have been the addend */
         }

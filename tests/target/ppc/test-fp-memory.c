@@ -1,0 +1,327 @@
+/*
+ * Random loops of floating point between loads and stores: accesses near the ends of pages, to pages that are read-only or not there, with
+ * numbers that the host leaves to helpers. What registers, FPSCR and memory have in the end is what a few lines here say.
+ */
+#include "tests/target/ppc/rig.h"
+
+#include "target/ppc/fp.h"
+#include "util/bits.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { DATA = 0x40000, PAGE = 0x1000, PAGES = 6, READ_ONLY = 4, HOLE = 5, SIZE = PAGES * PAGE };
+enum { PROGRAMS = 400, MOST = 44, FPRS = 8, GPRS = 13, POINTER = 4, POINTERS = 4, COUNTER = 8, WORD = 9, TRIPS = 5, XX = 6 };
+
+typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LOAD, STORE, ADD_TO, COUNT_DOWN, LEAVE_IF, MFFS, OPS } Kind;
+
+typedef struct Op {
+    PpcFpExec *exec;
+    uint32_t word; /* without registers */
+    bool b, c;     /* which it has beside a */
+} Op;
+
+static const Op ops[] = {
+    { ppc_exec_fadd, X_(63, 0, 0, 0, 21), true, false },  { ppc_exec_fsub, X_(63, 0, 0, 0, 20), true, false },
+    { ppc_exec_fmul, X_(63, 0, 0, 0, 25), false, true },  { ppc_exec_fdiv, X_(63, 0, 0, 0, 18), true, false },
+    { ppc_exec_fmadd, X_(63, 0, 0, 0, 29), true, true },  { ppc_exec_fmsub, X_(63, 0, 0, 0, 28), true, true },
+    { ppc_exec_fnmadd, X_(63, 0, 0, 0, 31), true, true }, { ppc_exec_fnmsub, X_(63, 0, 0, 0, 30), true, true },
+    { ppc_exec_fadds, X_(59, 0, 0, 0, 21), true, false }, { ppc_exec_fmadds, X_(59, 0, 0, 0, 29), true, true },
+    { ppc_exec_fneg, X_(63, 0, 0, 0, 40), true, false },  { ppc_exec_fmr, X_(63, 0, 0, 0, 72), true, false },
+};
+
+typedef struct Insn {
+    unsigned kind; /* Kind, or OPS and more */
+    unsigned t, a, b, c;
+    int imm;
+    uint32_t word;
+} Insn;
+
+typedef struct Machine {
+    uint64_t gpr[GPRS];
+    uint8_t data[SIZE];
+    PpcState *fp;
+} Machine;
+
+static bool has_faults, is_le;
+
+static int below(GRand *rand, int n)
+{
+    return g_rand_int_range(rand, 0, n);
+}
+
+static uint64_t number(GRand *rand)
+{
+    static const uint64_t others[] = {
+        0, UINT64_C(0x7ff0000000000000), UINT64_C(0x7ff8000000000123), UINT64_C(0x7ff0000000000456), 1,
+        UINT64_C(0x0010000000000000), UINT64_C(0x7fefffffffffffff), UINT64_C(0x000fffffffffffff)
+    };
+    uint64_t m = (uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand), sign = m & UINT64_C(1) << 63;
+
+    if (!below(rand, 60)) {
+        return sign | others[below(rand, G_N_ELEMENTS(others))];
+    }
+    return sign | (m & ((UINT64_C(1) << 52) - 1)) | (uint64_t)(1023 + g_rand_int_range(rand, -8, 8)) << 52;
+}
+
+static uint32_t encode(const Insn *in)
+{
+    switch (in->kind) {
+    case LFD: return D_(50, in->t, in->a, in->imm);
+    case LFDU: return D_(51, in->t, in->a, in->imm);
+    case LFDX: return X_(31, in->t, in->a, in->b, 599);
+    case LFS: return D_(48, in->t, in->a, in->imm);
+    case STFD: return D_(54, in->t, in->a, in->imm);
+    case STFDU: return D_(55, in->t, in->a, in->imm);
+    case LOAD: return LWZ(in->t, in->imm, in->a);
+    case STORE: return STW(in->t, in->imm, in->a);
+    case ADD_TO: return ADDI(in->t, in->a, in->imm);
+    case COUNT_DOWN: return ADDI(COUNTER, COUNTER, -1);
+    case LEAVE_IF: return D_(11, 0, COUNTER, in->imm);
+    case MFFS: return X_(63, in->t, 0, 0, 583);
+    default: {
+        const Op *op = &ops[in->kind - OPS];
+
+        return op->word | in->t << 21 | in->a << 16 | (op->b ? in->b << 11 : 0) | (op->c ? in->c << 6 : 0);
+    }
+    }
+}
+
+static Insn make_one(GRand *rand)
+{
+    unsigned kind = below(rand, 2) ? OPS + below(rand, G_N_ELEMENTS(ops)) : (unsigned)below(rand, OPS);
+    Insn in = { .kind = kind, .t = below(rand, FPRS), .a = below(rand, FPRS), .b = below(rand, FPRS), .c = below(rand, FPRS) };
+
+    if (kind < OPS) {
+        in.a = POINTER + below(rand, POINTERS);
+        in.b = 12; /* zero, or little */
+        in.imm = 4 * g_rand_int_range(rand, -6, 12) + (below(rand, 20) ? 0 : 3);
+        if (kind == LOAD || kind == STORE) {
+            in.t = WORD + below(rand, 2);
+        } else if (kind == ADD_TO) {
+            in.t = in.a;
+        } else if (kind == LEAVE_IF) {
+            in.imm = g_rand_int_range(rand, -4, 4);
+        } else if (kind == MFFS && !below(rand, 2)) {
+            in.kind = LFD;
+        } else if (kind == LFDU || kind == STFDU) {
+            in.imm = 8;
+        }
+    }
+    in.word = encode(&in);
+    return in;
+}
+
+static uint64_t widen(uint32_t single)
+{
+    union { uint32_t i; float f; } from = { single };
+    union { double d; uint64_t i; } to;
+
+    if (isnan(from.f)) {
+        return (uint64_t)(single >> 31) << 63 | UINT64_C(0x7ff) << 52 | (uint64_t)(single & 0x7fffff) << 29;
+    }
+    to.d = from.f;
+    return to.i;
+}
+
+/* False: it faults. */
+static bool may_access(uint64_t addr, unsigned size, bool is_store)
+{
+    uint64_t last = addr + size - 1;
+
+    for (uint64_t page = addr / PAGE; page <= last / PAGE; page++) {
+        if (has_faults && (page == DATA / PAGE + HOLE || (is_store && page == DATA / PAGE + READ_ONLY))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t load(const Machine *m, uint64_t addr, unsigned size)
+{
+    const uint8_t *at = m->data + (addr - DATA);
+
+    return size == 8 ? (is_le ? load_le64(at) : load_be64(at)) : is_le ? load_le32(at) : load_be32(at);
+}
+
+static void store(Machine *m, uint64_t addr, uint64_t value, unsigned size)
+{
+    uint8_t *at = m->data + (addr - DATA);
+
+    if (size == 8) {
+        is_le ? store_le64(at, value) : store_be64(at, value);
+    } else {
+        is_le ? store_le32(at, value) : store_be32(at, value);
+    }
+}
+
+/* -1: it faults, 1: it leaves. */
+static int step(Machine *m, const Insn *in)
+{
+    uint64_t addr = m->gpr[in->a] + (in->kind == LFDX ? (int64_t)m->gpr[in->b] : in->imm);
+    bool is_store = in->kind == STFD || in->kind == STFDU || in->kind == STORE;
+    unsigned size = in->kind == LFS || in->kind == LOAD || in->kind == STORE ? 4 : 8;
+
+    if (in->kind <= STORE && !may_access(addr, size, is_store)) {
+        return -1;
+    }
+    switch (in->kind) {
+    case LFD:
+    case LFDX: m->fp->vsr[in->t][0] = load(m, addr, 8); break;
+    case LFDU: m->fp->vsr[in->t][0] = load(m, m->gpr[in->a] = addr, 8); break;
+    case LFS: m->fp->vsr[in->t][0] = widen(load(m, addr, 4)); break;
+    case STFD: store(m, addr, m->fp->vsr[in->t][0], 8); break;
+    case STFDU: store(m, m->gpr[in->a] = addr, m->fp->vsr[in->t][0], 8); break;
+    case LOAD: m->gpr[in->t] = load(m, addr, 4); break;
+    case STORE: store(m, addr, m->gpr[in->t], 4); break;
+    case ADD_TO: m->gpr[in->t] = addr; break;
+    case COUNT_DOWN: m->gpr[COUNTER]--; break;
+    case LEAVE_IF: return (int64_t)m->gpr[COUNTER] == in->imm;
+    case MFFS: m->fp->vsr[in->t][0] = m->fp->fpscr; break;
+    default: ops[in->kind - OPS].exec(m->fp, in->word);
+    }
+    return 0;
+}
+
+/* As in test-fp-read.c, but for two pages. */
+static void map_memory(void)
+{
+    enum { PROCESSES = 0x200000, TREE = 0x400000, RIGHTS = 0x187, NO_STORES = 0x185, BITS = 19, MAPPED = 128, HR = 1 << 20 };
+
+    store_be64(rig_ram + PROCESSES, TREE | BITS);
+    for (unsigned page = 0; page < MAPPED; page++) {
+        unsigned rights = page == DATA / PAGE + READ_ONLY ? NO_STORES : RIGHTS;
+
+        store_be64(rig_ram + TREE + 8 * page, page == DATA / PAGE + HOLE ? 0 : UINT64_C(3) << 62 | page << 12 | rights);
+    }
+    rig_state->spr[SPR_PTCR] = PROCESSES;
+    rig_state->spr[SPR_LPCR] |= HR;
+    rig_cpu->type->replaced(rig_cpu);
+}
+
+static uint64_t pointer(GRand *rand)
+{
+    int page = has_faults ? 1 + below(rand, below(rand, 4) ? 3 : PAGES - 1) : 1 + below(rand, PAGES - 2);
+    int at = below(rand, 3) ? 4 * g_rand_int_range(rand, -40, 40) : below(rand, PAGE / 8) * 8;
+
+    return CLAMP(DATA + page * PAGE + at, DATA + 1024, DATA + SIZE - 1024);
+}
+
+static void begin(GRand *rand, Machine *m)
+{
+    rig_reset(MSR_FP | MSR_PR | (is_le ? MSR_LE : 0));
+    if (has_faults) {
+        map_memory();
+    }
+    store_be32(rig_ram + 0x700, RIG_END);
+    store_be32(rig_ram + 0x300, RIG_END);
+    for (unsigned i = 0; i < SIZE / 8; i++) {
+        store(m, DATA + 8 * i, number(rand), 8);
+    }
+    memcpy(rig_ram + DATA, m->data, SIZE);
+    for (unsigned k = 0; k < POINTERS; k++) {
+        m->gpr[POINTER + k] = pointer(rand);
+    }
+    m->gpr[COUNTER] = TRIPS - 1;
+    m->gpr[WORD] = m->gpr[WORD + 1] = 0x3ff00000;
+    m->gpr[12] = 8 * g_rand_int_range(rand, 0, 3);
+    for (unsigned k = 0; k < FPRS; k++) {
+        m->fp->vsr[k][0] = rig_state->vsr[k][0] = number(rand);
+    }
+    for (unsigned k = POINTER; k < GPRS; k++) {
+        rig_state->gpr[k] = m->gpr[k];
+    }
+    m->fp->fpscr = FPSCR_FX | FPSCR_XX;
+    rig_state->ctr = TRIPS;
+}
+
+static void check_end(const Machine *m, int how, uint32_t at)
+{
+    enum { STATUS_OF_LAST = FPSCR_FPRF | FPSCR_FR | FPSCR_FI };
+
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, how < 0 ? at : rig_state->spr[SPR_SRR0]);
+    for (unsigned k = POINTER; k < GPRS; k++) {
+        g_assert_cmphex(rig_state->gpr[k], ==, ppc_is_64bit(rig_cpu) ? m->gpr[k] : (uint32_t)m->gpr[k]);
+    }
+    for (unsigned k = 0; k < FPRS; k++) {
+        g_assert_cmphex(rig_state->vsr[k][0], ==, m->fp->vsr[k][0]);
+    }
+    if (how >= 0) {
+        g_assert_cmphex(rig_state->vsr[31][0], ==, m->fp->fpscr);
+    } else {
+        g_assert_cmphex(rig_state->fpscr & ~(uint64_t)STATUS_OF_LAST, ==, m->fp->fpscr & ~(uint64_t)STATUS_OF_LAST);
+    }
+    for (unsigned i = 0; i < SIZE; i++) {
+        if (rig_ram[DATA + i] != m->data[i]) {
+            g_error("%x: %02x, not %02x", DATA + i, rig_ram[DATA + i], m->data[i]);
+        }
+    }
+}
+
+static unsigned n_faults, n_leaves;
+
+static void run_program(GRand *rand)
+{
+    enum { FIRST = 1 };
+    unsigned n = g_rand_int_range(rand, 3, MOST), words = 0, at[MOST], end;
+    g_autofree PpcState *fp = g_new0(PpcState, 1);
+    Machine m = { .fp = fp };
+    uint32_t code[2 * MOST + 8];
+    Insn insns[MOST];
+    int how = 0;
+
+    begin(rand, &m);
+    code[words++] = X_(63, XX, 0, 0, 38); /* mtfsb1 */
+    for (unsigned i = 0; i < n; i++) {
+        insns[i] = make_one(rand);
+        at[i] = words;
+        code[words++] = insns[i].word;
+        words += insns[i].kind == LEAVE_IF;
+    }
+    end = words + 1;
+    for (unsigned i = 0; i < n; i++) {
+        if (insns[i].kind == LEAVE_IF) {
+            code[at[i] + 1] = BC(12, 2, 4 * (end - at[i] - 1));
+        }
+    }
+    code[words] = BC(16, 0, 4 * (FIRST - (int)words));
+    code[end] = X_(63, 31, 0, 0, 583); /* mffs */
+    rig_run_words(code, end + 1);
+    for (unsigned trip = 0; trip < TRIPS && how == 0; trip++) {
+        for (unsigned i = 0; i < n; i++) {
+            if ((how = step(&m, &insns[i])) != 0) {
+                end = at[i];
+                break;
+            }
+        }
+    }
+    n_faults += how < 0;
+    n_leaves += how > 0;
+    check_end(&m, how, RIG_CODE + 4 * end);
+}
+
+static void loops_do_what_they_say(void)
+{
+    const char *wanted = g_getenv("MYNA_SEED"), *loops = g_getenv("MYNA_LOOPS");
+    unsigned seed = wanted ? strtoul(wanted, NULL, 0) : g_test_rand_int(), programs = loops ? strtoul(loops, NULL, 0) : PROGRAMS;
+
+    for (unsigned i = 0; i < programs; i++) {
+        GRand *rand = g_rand_new_with_seed(seed + i);
+
+        g_test_message("MYNA_SEED=%u", seed + i);
+        has_faults = rig_state->model->mmu == PPC_MMU_RADIX;
+        is_le = has_faults && ((seed + i) & 1);
+        run_program(rand);
+        g_rand_free(rand);
+    }
+    g_test_message("%u faults, %u left early", n_faults, n_leaves);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rig_start(argc > 1 ? argv[1] : "7400");
+    g_test_add_func("/ppc/fp-memory", loops_do_what_they_say);
+    return g_test_run();
+}
