@@ -111,6 +111,8 @@ static void emit_bc(PpcTranslator *tr, const PpcInsn *in)
     } else if (IS_AA(in) && tr->t->key->pic_bits) {
         ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
         end_branch(tr, in, F_DS(in));
+    } else if (!IS_AA(in) && !IS_LK(in) && ppc_unrolls(tr, in, cc, flags, in->pc + (uint64_t)F_DS(in))) {
+        ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
     } else {
         ppc_branch_if(tr, in, cc, flags, (IS_AA(in) ? 0 : in->pc) + (uint64_t)F_DS(in));
     }

@@ -145,6 +145,8 @@ struct PpcTranslator {
     uint64_t run_pc;     /* where the bytes in a row begin that the current instruction is in */
     bool follows;        /* the current instruction is one, and the next is at follow_to */
     uint64_t follow_to;
+    bool goes_back;      /* the same, within these bytes (unroll.c), which reach to run_end */
+    uint64_t run_end;
     unsigned n_returns;  /* calls among them whose functions have not returned */
     uint64_t returns[PPC_MAX_RETURNS];
     bool carry_inverted; /* it has CA as a borrow: CF = !CA */
@@ -223,6 +225,8 @@ void ppc_branch_if(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, u
 /* Whether a hot block goes on at a branch's target instead of ending there (follow.c). */
 bool ppc_follows(PpcTranslator *tr, uint64_t target);
 bool ppc_follows_call(PpcTranslator *tr, uint64_t target);
+/* Whether it goes through another iteration of a loop, since the branch will probably be taken (unroll.c). */
+bool ppc_unrolls(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uint64_t target);
 /* Where the call came from; `otherwise` ends the block if target is another place. */
 bool ppc_follows_return(PpcTranslator *tr, const PpcInsn *in, IrVal target, PpcEmit *otherwise);
 /* Interrupts at the current instruction; they end the block. */

@@ -480,8 +480,9 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
 /* Behind the last word of all comes address 0. */
 static void end_run(PpcTranslator *tr, uint64_t pc)
 {
-    uint64_t start = tr->t->key->pc, size = (pc - tr->run_pc) & tr->pc_mask;
+    uint64_t start = tr->t->key->pc, size = (MAX(pc, tr->run_end) - tr->run_pc) & tr->pc_mask;
 
+    tr->run_end = 0;
     if (tr->run_pc != start && size) {
         translation_relies_on(tr->t, tr->run_pc, size, 0);
     } else if (size > tr->t->end_pc - start) {
@@ -520,7 +521,11 @@ void ppc_translate(Translation *t)
         }
         tr.guarded -= is_guarded;
         pc = in.next_pc;
-        if (tr.follows) {
+        if (tr.goes_back) {
+            tr.run_end = MAX(tr.run_end, pc);
+            pc = tr.follow_to;
+            tr.goes_back = false;
+        } else if (tr.follows) {
             end_run(&tr, pc);
             pc = tr.run_pc = tr.follow_to;
             tr.follows = false;
