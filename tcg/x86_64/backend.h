@@ -227,6 +227,7 @@ typedef struct ColdStub {
     Snapshot xmms;     /* vector registers that C may change: a range of Context.xmm_saves */
     Snapshot before;   /* the same before the operation: what is late is stored first */
     const IrFast *note; /* late_note then */
+    bool note_is_late;  /* that of the operation itself */
     const IrInsn *insn;
     HostExit *exit;    /* whose branch leads here directly */
     /* COLD_UPDATE: the store's part. */
@@ -598,7 +599,10 @@ void carry_plan(Context *c);
 void carry_load(Context *c);  /* before the loop */
 void carry_again(Context *c); /* at its edge; EFLAGS stay */
 void carry_begin_late(Context *c);                  /* of the second copy, if it can be so */
-void carry_note(Context *c, const IrFast *f);       /* the operation is the last one that has a status */
+void carry_note(Context *c, const IrFast *f, uint32_t end); /* the operation is the last one that has a status, until insn `end` */
+void carry_forget_note(Context *c);                 /* another one is */
+/* The next operation that is noted, if the note of this one can wait for it: stubs store it. 0: it cannot. */
+uint32_t carry_next_note(const Context *c, const IrFast *f);
 void carry_note_again(Context *c, const IrFast *f);
 void carry_flush(Context *c);                       /* where the second copy is left */
 bool carry_note_waits(const Context *c, const IrInsn *insn); /* for the loop to be left, so that carry_note has it */

@@ -372,13 +372,13 @@ void carry_again(Context *c)
     }
 }
 
-/* Whether the field is written from here to the edge. */
-static bool is_written_later(const Context *c, int32_t field)
+/* Whether the field is written from here to there. */
+static bool is_written_later(const Context *c, int32_t field, uint32_t end)
 {
-    for (uint32_t i = c->i; i < c->loop.edge; i++) {
+    for (uint32_t i = c->i; i < end; i++) {
         const IrInsn *insn = &c->ir->insns[i];
 
-        if ((insn->op == IR_put_field && insn->imm == (uint64_t)field) ||
+        if ((insn->op == IR_put_field && (insn->imm & ~UINT64_C(7)) == (uint64_t)field) ||
             (insn->op == IR_fast && c->ir->fasts[insn->bits].t == field)) {
             return true;
         }
@@ -391,13 +391,13 @@ static int32_t noted_operand(const IrFast *f, unsigned k)
     return f->last + 8 + 8 * (int32_t)k;
 }
 
-void carry_note(Context *c, const IrFast *f)
+void carry_note(Context *c, const IrFast *f, uint32_t end)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
 
     c->late_note = f;
     for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
-        if (operands[k] >= 0 && is_written_later(c, operands[k])) {
+        if (operands[k] >= 0 && is_written_later(c, operands[k], end)) {
             int from = xmm_get(c, operands[k], false), to = xmm_alloc(c);
 
             asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(from));
@@ -405,6 +405,72 @@ void carry_note(Context *c, const IrFast *f)
             c->xmm_late |= 1u << to;
         }
     }
+}
+
+void carry_forget_note(Context *c)
+{
+    for (unsigned k = 0; k < 3 && c->late_note; k++) {
+        xmm_forget(c, noted_operand(c->late_note, k));
+    }
+    c->late_note = NULL;
+}
+
+/* Whether it can be stored between here and the next operation that is noted: what is between only computes, is an access, or leaves. */
+static bool may_be_before_note(const Context *c, uint32_t i)
+{
+    const IrInsn *insn = &c->ir->insns[i];
+
+    switch (insn->op) {
+    case IR_load:
+    case IR_store:
+    case IR_probe_store:
+        return !(insn->bits & (IRM_KERNEL | IRM_UPDATE));
+    case IR_get_field:
+    case IR_put_field:
+        return insn->type == IR_I64 || insn->type == IR_I32;
+    case IR_exit_if:
+        return !ir_is_loop_edge(c->ir, insn);
+    case IR_get:
+    case IR_put:
+    case IR_insn_start:
+        return true;
+    default:
+        return ir_op_pure(insn->op);
+    }
+}
+
+static bool is_of_note(const IrFast *f, const IrInsn *insn)
+{
+    enum { SIZE = 32 };
+
+    return (insn->op == IR_get_field || insn->op == IR_put_field) && insn->imm - (uint64_t)f->last < SIZE;
+}
+
+uint32_t carry_next_note(const Context *c, const IrFast *f)
+{
+    enum { NEAR = 160 };
+    uint32_t end = MIN(c->ir->n_insns, (uint32_t)c->i + NEAR);
+
+    if (c->late || f->kind == FAST_TO_INT || !has_vector_fields()) {
+        return 0;
+    }
+    for (uint32_t i = c->i + 1; i < end; i++) {
+        const IrInsn *insn = &c->ir->insns[i];
+
+        if (insn->op == IR_fast) {
+            const IrFast *other = &c->ir->fasts[insn->bits];
+
+            if (fast_is_whole(other) || other->kind == FAST_COMPARE || other->kind == FAST_STATUS || other->kind == FAST_TO_INT) {
+                return 0;
+            }
+            if (other->record) {
+                return i;
+            }
+        } else if (!may_be_before_note(c, i) || is_of_note(f, insn)) {
+            return 0;
+        }
+    }
+    return 0;
 }
 
 static void store_note(Context *c)
@@ -445,10 +511,7 @@ void carry_leave(Context *c)
     if (c->late_note) {
         store_note(c);
         xmm_settle_all(c);
-        for (unsigned k = 0; k < 3; k++) {
-            xmm_forget(c, noted_operand(c->late_note, k));
-        }
-        c->late_note = NULL;
+        carry_forget_note(c);
     }
 }
 

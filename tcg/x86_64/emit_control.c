@@ -335,7 +335,7 @@ static void emit_exit_if(Context *c, const IrInsn *insn)
         carry_leave(c);
         return;
     }
-    if (stub->snapshot.count == 0 && !stub->is_loop && (c->ir->links_far || !c->far_exit(c->opaque, insn->imm))) {
+    if (stub->snapshot.count == 0 && !stub->is_loop && !c->xmm_late && !c->late_note && (c->ir->links_far || !c->far_exit(c->opaque, insn->imm))) {
         stub->exit = exit_new(c, insn->imm); /* nothing to store: the branch itself is linked */
         asm_place_branch(&c->a, JCC_SIZE, 2);
         stub->exit->patch = asm_jcc(&c->a, cc);
@@ -356,6 +356,9 @@ void cold_exit(Context *c, ColdStub *s)
         return;
     }
     patch_jumps(c, s);
+    if (!s->is_loop) {
+        carry_settle(c, s);
+    }
     snapshot_flush(c, s->snapshot);
     if (s->is_loop) {
         jump_on_in_loop(c);

@@ -143,12 +143,15 @@ static void round_to_single(Context *c, int xmm, bool traps)
 }
 
 /* The instruction word is negative as an int32_t or not: the upper half of `last` is 0 or -1, which both mean nothing. */
-static void record(Context *c, const IrFast *f)
+static void record(Context *c, const IrFast *f, ColdStub *s)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
+    uint32_t next = c->loop.edge;
 
-    if (c->late || carry_note_waits(c, &c->ir->insns[c->i])) {
-        carry_note(c, f);
+    carry_forget_note(c);
+    if (c->late || carry_note_waits(c, &c->ir->insns[c->i]) || (next = carry_next_note(c, f)) != 0) {
+        carry_note(c, f, next);
+        s->note_is_late = true;
         return;
     }
     asm_store_imm(&c->a, 8, mem_state(f->last), f->args[1]);
@@ -252,7 +255,7 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
         round_to_single(c, to, f->traps);
     }
     if (f->record) {
-        record(c, f);
+        record(c, f, s);
     }
     if (two) {
         xmm_put(c, to, f->t, true, false);
@@ -317,7 +320,7 @@ static void emit_to_int(Context *c, const IrFast *f, ColdStub *s)
     }
     sse64(c, MOVQ_FROM_GPR, to, rm_reg(R11));
     if (f->record) {
-        record(c, f);
+        record(c, f, s);
     }
     put_scalar(c, f, to, true);
 }
@@ -337,7 +340,7 @@ static void emit_from_int(Context *c, const IrFast *f, ColdStub *s)
         sse(c, CVTSS2SD, to, rm_reg(to));
     }
     if (f->record) {
-        record(c, f);
+        record(c, f, s);
     }
     put_scalar(c, f, to, true);
 }
@@ -612,7 +615,7 @@ void cold_fast(Context *c, ColdStub *s)
         *CONTEXT_PUSH(c, traps) = (HostTrap){ s->trap_from, s->trap_to, asm_offset(&c->a) };
     }
     carry_settle(c, s);
-    if (f->record && (c->late || carry_note_waits(c, s->insn))) {
+    if (s->note_is_late) {
         carry_note_again(c, f);
     }
     asm_store_imm(&c->a, 8, mem_state(AREA_X0), f->args[0]);

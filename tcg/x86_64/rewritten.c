@@ -1,11 +1,11 @@
 /*
  * Which results need not be stored: fields that the block writes again before anybody can look at them. Their copies are late
- * (fields.c) until then. What may be in between only computes, or is an access: a stub out of line that calls C stores what is
- * late first.
+ * (fields.c) until then. What may be in between only computes, is an access, or leaves: a stub out of line stores what is late
+ * before it calls C, or goes.
  */
 #include "backend.h"
 
-enum { NEAR = 64, MOST = 5 }; /* insns that are looked at; registers that may be late at once */
+enum { NEAR = 128, MOST = 6 }; /* insns that are looked at; registers that may be late at once */
 
 static bool overlaps(int32_t field, int32_t other)
 {
@@ -58,6 +58,8 @@ static Effect effect_of(const Context *c, uint32_t i, int32_t field, bool whole)
     case IR_load:
     case IR_store:
         return insn->bits & (IRM_KERNEL | IRM_UPDATE) ? LOOKS : NONE;
+    case IR_exit_if: /* whose stub stores it */
+        return ir_is_loop_edge(c->ir, insn) ? LOOKS : NONE;
     case IR_get:
     case IR_put:
     case IR_insn_start:
