@@ -290,7 +290,8 @@ static uint32_t same_sum(Forward *f, const IrInsn *insn)
     for (unsigned k = 0; k < SUMS; k++) {
         const Sum *old = &f->sums[k];
 
-        if (old->out && old->type == s.type && old->a == s.a && old->b == s.b && old->shift == s.shift && s.at - old->at <= SUM_NEAR) {
+        if (old->out && old->type == s.type && old->shift == s.shift && s.at - old->at <= SUM_NEAR &&
+            ((old->a == s.a && old->b == s.b) || (!s.shift && old->a == s.b && old->b == s.a))) {
             return old->out;
         }
     }

@@ -204,7 +204,7 @@ typedef struct XmmSave {
 enum { GROUP_ROOTS = 3, MAX_CARRIED = 8, MAX_LATE = 12 };
 
 typedef enum ColdKind {
-    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_REGION, COLD_REGION_CHECK, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_POLL,
+    COLD_LOAD, COLD_UPDATE, COLD_GROUP, COLD_REGION, COLD_REGION_CHECK, COLD_STORE, COLD_PROBE, COLD_ATOMIC, COLD_UNALIGNED, COLD_RAW, COLD_FAST, COLD_FP_LOAD, COLD_CALL, COLD_EXIT, COLD_BRANCH, COLD_POLL,
     COLD_DIV, COLD_STRING,
 } ColdKind;
 
@@ -683,6 +683,9 @@ void control_word_place(Context *c, const IrInsn *insn, Mem mem);
 void emit_call(Context *c, const IrInsn *insn);
 void emit_control(Context *c, const IrInsn *insn);
 void cold_exit(Context *c, ColdStub *s);
+/* Whether a branch within the block goes on out of line, where it stores slots and what is late. */
+bool branch_has_stub(const Context *c, const IrInsn *insn);
+void cold_branch(Context *c, ColdStub *s);
 /* A pc of the IR as it is at the page that a block of these pic_bits runs at. */
 void pc_to_r13(Asm *a, unsigned pic_bits, uint64_t pc);
 void cold_shortcut(Context *c, ColdStub *s);

@@ -389,6 +389,7 @@ static void emit_cold(Context *c, ColdStub *s)
     case COLD_FP_LOAD: cold_fp_load(c, s); break;
     case COLD_CALL: cold_shortcut(c, s); break;
     case COLD_EXIT: cold_exit(c, s); break;
+    case COLD_BRANCH: cold_branch(c, s); break;
     case COLD_POLL: cold_poll(c, s); break;
     case COLD_DIV: cold_div(c, s); break;
     case COLD_STRING: cold_string(c, s); break;

@@ -415,6 +415,64 @@ static void branch_to(Context *c, uint32_t rel32, uint32_t label)
     }
 }
 
+/* Behind the block's end is code for what is rare. */
+static bool is_behind_end(const IrBlock *ir, const IrInsn *branch)
+{
+    for (const IrInsn *insn = branch + 1; insn < ir->insns + ir->n_insns; insn++) {
+        if (insn->op == IR_exit_jump || insn->op == IR_exit_lookup || insn->op == IR_exit_main) {
+            return true;
+        }
+        if (insn->op == IR_label) {
+            return false;
+        }
+    }
+    return false;
+}
+
+bool branch_has_stub(const Context *c, const IrInsn *insn)
+{
+    return (insn->op == IR_brcond || insn->op == IR_brcc) && has_vector_fields() && c->labels[insn->imm] == UINT32_MAX &&
+           is_behind_end(c->ir, insn);
+}
+
+static void emit_branch(Context *c, const IrInsn *insn)
+{
+    enum { JCC_SIZE = 6 };
+    bool has_stub = branch_has_stub(c, insn);
+    Snapshot dirty;
+    IrCc cc;
+
+    if (!has_stub) {
+        slots_flush(c, UINT64_MAX);
+    }
+    if (insn->op == IR_brcond) {
+        c->locked = 0;
+        compare_values(c, ir_type_size(insn->type), insn->in[0], insn->in[1]);
+        cc = host_condition(insn->bits);
+    } else {
+        cc = need_condition(c, insn->in[0], insn->bits & 15);
+    }
+    dirty = snapshot_take(c, UINT64_MAX);
+    if (has_stub && (dirty.count || c->xmm_late || c->late_note)) {
+        ColdStub *stub = cold_new(c, COLD_BRANCH);
+
+        stub->imm = insn->imm;
+        stub->snapshot = dirty;
+        stub->jumps[0] = asm_jcc(&c->a, cc);
+    } else {
+        branch_to(c, asm_jcc(&c->a, cc), insn->imm);
+    }
+    group_exit(c, insn, cc, asm_offset(&c->a) - JCC_SIZE);
+}
+
+void cold_branch(Context *c, ColdStub *s)
+{
+    patch_jumps(c, s);
+    carry_settle(c, s);
+    snapshot_flush(c, s->snapshot);
+    branch_to(c, asm_jmp(&c->a), s->imm);
+}
+
 static void emit_label(Context *c, uint32_t label)
 {
     slots_flush(c, UINT64_MAX);
@@ -437,14 +495,8 @@ void emit_control(Context *c, const IrInsn *insn)
         c->flags_now = 0;
         break;
     case IR_brcc:
-        slots_flush(c, UINT64_MAX);
-        branch_to(c, asm_jcc(&c->a, need_condition(c, insn->in[0], insn->bits & 15)), insn->imm);
-        break;
     case IR_brcond:
-        slots_flush(c, UINT64_MAX);
-        c->locked = 0;
-        compare_values(c, ir_type_size(insn->type), insn->in[0], insn->in[1]);
-        branch_to(c, asm_jcc(&c->a, host_condition(insn->bits)), insn->imm);
+        emit_branch(c, insn);
         break;
     case IR_exit_if:
         if (c->loop.running && is_loop_edge(c)) {

@@ -97,7 +97,7 @@ static void find_members(Context *c, Region *r, uint32_t *fast)
             r->members[r->n_members++].root = root - r->roots;
         } else if (insn->op == IR_fast) {
             *fast = *fast ? *fast : i;
-        } else if (insn->op == IR_exit_if && !ir_is_loop_edge(c->ir, insn)) {
+        } else if ((insn->op == IR_exit_if && !ir_is_loop_edge(c->ir, insn)) || branch_has_stub(c, insn)) {
             behind_exit = true;
         } else if (!is_between(c, i)) {
             return;
@@ -362,7 +362,7 @@ void cold_region(Context *c, ColdStub *stub)
             repeat_code(c, from, m.begin);
             repeat_stubs(c, s.first_cold, s.end_cold, from, m.begin, here - from);
         }
-        if (m.insn->op == IR_exit_if) { /* to the usual path's branch, which is taken then */
+        if (m.insn->op == IR_exit_if || m.insn->op == IR_brcond || m.insn->op == IR_brcc) { /* to the usual path's branch, which is taken then */
             asm_patch(&c->a, asm_jcc(&c->a, m.imm), m.at);
         } else {
             slow_access(c, &s, &m);

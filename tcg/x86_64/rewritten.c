@@ -60,6 +60,9 @@ static Effect effect_of(const Context *c, uint32_t i, int32_t field, bool whole)
         return insn->bits & (IRM_KERNEL | IRM_UPDATE) ? LOOKS : NONE;
     case IR_exit_if: /* whose stub stores it */
         return ir_is_loop_edge(c->ir, insn) ? LOOKS : NONE;
+    case IR_brcond:
+    case IR_brcc:
+        return branch_has_stub(c, insn) ? NONE : LOOKS;
     case IR_get:
     case IR_put:
     case IR_insn_start:
