@@ -1,5 +1,5 @@
 /*
- * Random loops of floating point between loads and stores: accesses near the ends of pages, to pages that are read-only or not there, with
+ * Random loops of floating point between loads and stores, with a short loop within: accesses near the ends of pages, to pages that are read-only or not there, with
  * numbers that the host leaves to helpers. What registers, FPSCR and memory have in the end is what a few lines here say.
  */
 #include "tests/target/ppc/rig.h"
@@ -12,9 +12,9 @@
 #include <string.h>
 
 enum { DATA = 0x40000, PAGE = 0x1000, PAGES = 6, READ_ONLY = 4, HOLE = 5, SIZE = PAGES * PAGE };
-enum { PROGRAMS = 400, MOST = 44, FPRS = 8, GPRS = 13, POINTER = 4, POINTERS = 4, COUNTER = 8, WORD = 9, TRIPS = 5, XX = 6 };
+enum { PROGRAMS = 400, MOST = 44, FPRS = 8, GPRS = 13, POINTER = 4, POINTERS = 4, COUNTER = 8, WORD = 9, INNER = 11, TRIPS = 5, XX = 6, MOST_MOVED = 3000 };
 
-typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LOAD, STORE, ADD_TO, COUNT_DOWN, LEAVE_IF, MFFS, OPS } Kind;
+typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LOAD, STORE, ADD_TO, COUNT_DOWN, LEAVE_IF, MFFS, SET_INNER, INNER_END, OPS } Kind;
 
 typedef struct Op {
     PpcFpExec *exec;
@@ -80,6 +80,8 @@ static uint32_t encode(const Insn *in)
     case COUNT_DOWN: return ADDI(COUNTER, COUNTER, -1);
     case LEAVE_IF: return D_(11, 0, COUNTER, in->imm);
     case MFFS: return X_(63, in->t, 0, 0, 583);
+    case SET_INNER: return LI(INNER, in->imm);
+    case INNER_END: return ADDI(INNER, INNER, -1);
     default: {
         const Op *op = &ops[in->kind - OPS];
 
@@ -90,7 +92,7 @@ static uint32_t encode(const Insn *in)
 
 static Insn make_one(GRand *rand)
 {
-    unsigned kind = below(rand, 2) ? OPS + below(rand, G_N_ELEMENTS(ops)) : (unsigned)below(rand, OPS);
+    unsigned kind = below(rand, 2) ? OPS + below(rand, G_N_ELEMENTS(ops)) : (unsigned)below(rand, SET_INNER);
     Insn in = { .kind = kind, .t = below(rand, FPRS), .a = below(rand, FPRS), .b = below(rand, FPRS), .c = below(rand, FPRS) };
 
     if (kind < OPS) {
@@ -101,12 +103,13 @@ static Insn make_one(GRand *rand)
             in.t = WORD + below(rand, 2);
         } else if (kind == ADD_TO) {
             in.t = in.a;
+            in.imm = 4 * g_rand_int_range(rand, -2, 3);
         } else if (kind == LEAVE_IF) {
             in.imm = g_rand_int_range(rand, -4, 4);
         } else if (kind == MFFS && !below(rand, 2)) {
             in.kind = LFD;
         } else if (kind == LFDU || kind == STFDU) {
-            in.imm = 8;
+            in.imm = below(rand, 3) ? 8 : -8;
         }
     }
     in.word = encode(&in);
@@ -156,15 +159,19 @@ static void store(Machine *m, uint64_t addr, uint64_t value, unsigned size)
     }
 }
 
-/* -1: it faults, 1: it leaves. */
+enum { FAULTS = -1, LEAVES = 1, GOES_BACK, GETS_LOST };
+
 static int step(Machine *m, const Insn *in)
 {
     uint64_t addr = m->gpr[in->a] + (in->kind == LFDX ? (int64_t)m->gpr[in->b] : in->imm);
     bool is_store = in->kind == STFD || in->kind == STFDU || in->kind == STORE;
     unsigned size = in->kind == LFS || in->kind == LOAD || in->kind == STORE ? 4 : 8;
 
+    if (in->kind <= STORE && (addr < DATA || addr + size > DATA + SIZE)) {
+        return GETS_LOST;
+    }
     if (in->kind <= STORE && !may_access(addr, size, is_store)) {
-        return -1;
+        return FAULTS;
     }
     switch (in->kind) {
     case LFD:
@@ -177,8 +184,10 @@ static int step(Machine *m, const Insn *in)
     case STORE: store(m, addr, m->gpr[in->t], 4); break;
     case ADD_TO: m->gpr[in->t] = addr; break;
     case COUNT_DOWN: m->gpr[COUNTER]--; break;
-    case LEAVE_IF: return (int64_t)m->gpr[COUNTER] == in->imm;
+    case LEAVE_IF: return (int64_t)m->gpr[COUNTER] == in->imm ? LEAVES : 0;
     case MFFS: m->fp->vsr[in->t][0] = m->fp->fpscr; break;
+    case SET_INNER: m->gpr[INNER] = in->imm; break;
+    case INNER_END: return --m->gpr[INNER] ? GOES_BACK : 0;
     default: ops[in->kind - OPS].exec(m->fp, in->word);
     }
     return 0;
@@ -205,7 +214,7 @@ static uint64_t pointer(GRand *rand)
     int page = has_faults ? 1 + below(rand, below(rand, 4) ? 3 : PAGES - 1) : 1 + below(rand, PAGES - 2);
     int at = below(rand, 3) ? 4 * g_rand_int_range(rand, -40, 40) : below(rand, PAGE / 8) * 8;
 
-    return CLAMP(DATA + page * PAGE + at, DATA + 1024, DATA + SIZE - 1024);
+    return CLAMP(DATA + page * PAGE + at, DATA + MOST_MOVED, DATA + SIZE - MOST_MOVED);
 }
 
 static void begin(GRand *rand, Machine *m)
@@ -225,6 +234,7 @@ static void begin(GRand *rand, Machine *m)
     }
     m->gpr[COUNTER] = TRIPS - 1;
     m->gpr[WORD] = m->gpr[WORD + 1] = 0x3ff00000;
+    m->gpr[INNER] = 1;
     m->gpr[12] = 8 * g_rand_int_range(rand, 0, 3);
     for (unsigned k = 0; k < FPRS; k++) {
         m->fp->vsr[k][0] = rig_state->vsr[k][0] = number(rand);
@@ -261,44 +271,78 @@ static void check_end(const Machine *m, int how, uint32_t at)
 
 static unsigned n_faults, n_leaves;
 
-static void run_program(GRand *rand)
+/* Some of them are gone through a few times. */
+static void add_inner_loop(GRand *rand, Insn *insns, unsigned n)
 {
-    enum { FIRST = 1 };
-    unsigned n = g_rand_int_range(rand, 3, MOST), words = 0, at[MOST], end;
-    g_autofree PpcState *fp = g_new0(PpcState, 1);
-    Machine m = { .fp = fp };
-    uint32_t code[2 * MOST + 8];
-    Insn insns[MOST];
-    int how = 0;
+    enum { LONGEST = 14 };
+    unsigned first = below(rand, n - 2), length = 2 + below(rand, LONGEST), last = MIN(n - 1, first + length);
 
-    begin(rand, &m);
-    code[words++] = X_(63, XX, 0, 0, 38); /* mtfsb1 */
+    insns[first] = (Insn){ .kind = SET_INNER, .imm = 1 + below(rand, 5) };
+    insns[last] = (Insn){ .kind = INNER_END, .imm = first + 1 };
+    insns[first].word = encode(&insns[first]);
+    insns[last].word = encode(&insns[last]);
+}
+
+static unsigned put_words(const Insn *insns, unsigned n, uint32_t *code, unsigned *at)
+{
+    enum { MTFSB1_XX = 0xfc00004c | XX << 21, FIRST = 1 };
+    unsigned words = 0, end;
+
+    code[words++] = MTFSB1_XX;
     for (unsigned i = 0; i < n; i++) {
-        insns[i] = make_one(rand);
         at[i] = words;
         code[words++] = insns[i].word;
-        words += insns[i].kind == LEAVE_IF;
+        words += insns[i].kind == LEAVE_IF ? 1 : insns[i].kind == INNER_END ? 2 : 0;
     }
     end = words + 1;
     for (unsigned i = 0; i < n; i++) {
         if (insns[i].kind == LEAVE_IF) {
             code[at[i] + 1] = BC(12, 2, 4 * (end - at[i] - 1));
+        } else if (insns[i].kind == INNER_END) {
+            code[at[i] + 1] = D_(11, 0, INNER, 0);
+            code[at[i] + 2] = BC(4, 2, 4 * ((int)at[insns[i].imm] - (int)(at[i] + 2)));
         }
     }
     code[words] = BC(16, 0, 4 * (FIRST - (int)words));
     code[end] = X_(63, 31, 0, 0, 583); /* mffs */
+    return end;
+}
+
+static unsigned n_faults, n_leaves;
+
+static void run_program(GRand *rand)
+{
+    unsigned n = g_rand_int_range(rand, 3, MOST), at[MOST], end;
+    g_autofree PpcState *fp = g_new0(PpcState, 1);
+    Machine m = { .fp = fp };
+    uint32_t code[3 * MOST + 8];
+    Insn insns[MOST];
+    int how = 0;
+
+    begin(rand, &m);
+    for (unsigned i = 0; i < n; i++) {
+        insns[i] = make_one(rand);
+    }
+    if (below(rand, 3)) {
+        add_inner_loop(rand, insns, n);
+    }
+    end = put_words(insns, n, code, at);
     rig_run_words(code, end + 1);
     for (unsigned trip = 0; trip < TRIPS && how == 0; trip++) {
-        for (unsigned i = 0; i < n; i++) {
-            if ((how = step(&m, &insns[i])) != 0) {
+        for (unsigned i = 0; i < n && how == 0; i++) {
+            if ((how = step(&m, &insns[i])) == GOES_BACK) {
+                i = insns[i].imm - 1;
+                how = 0;
+            } else if (how) {
                 end = at[i];
-                break;
             }
         }
     }
-    n_faults += how < 0;
-    n_leaves += how > 0;
-    check_end(&m, how, RIG_CODE + 4 * end);
+    n_faults += how == FAULTS;
+    n_leaves += how == LEAVES;
+    if (how != GETS_LOST) {
+        check_end(&m, how, RIG_CODE + 4 * end);
+    }
 }
 
 static void loops_do_what_they_say(void)
