@@ -65,7 +65,7 @@ static void __attribute__((noinline)) translate_all(Cpu *cpu, IrBlock *ir, Code 
 {
     for (uint64_t at = code->pc; at < code->pc + code->size;) {
         BlockKey key = {.pc = at & 4095, .flags = mode, .pic_bits = 64};
-        Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .bytes = bytes_at, .engine = code};
+        Translation t = {.ir = ir, .cpu = cpu, .key = &key, .max_insns = 64, .fetch = fetch, .bytes = bytes_at, .engine = code, .end_pc = key.pc};
         HostBlock *block;
 
         code->origin = at & ~UINT64_C(4095);
