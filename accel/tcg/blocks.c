@@ -71,18 +71,23 @@ static void publish(CodePage *page, const uint64_t map[PAGE_WORDS])
     }
 }
 
+static void cover_runs(uint64_t map[PAGE_WORDS], const Block *block, unsigned list, unsigned first, unsigned last)
+{
+    cover(map, first, last);
+    for (unsigned i = 0; list == 0 && i < block->n_more; i++) {
+        cover(map, block->more[i].first, block->more[i].last);
+    }
+}
+
 static void cover_block(uint64_t map[PAGE_WORDS], const Block *block, unsigned list, unsigned first, unsigned last)
 {
     uint64_t own[PAGE_WORDS] = { 0 };
 
-    if (list != 0) {
-        cover(map, first, last);
+    if (list != 0 || !block->n_holes) {
+        cover_runs(map, block, list, first, last);
         return;
     }
-    cover(own, first, last);
-    for (unsigned i = 0; i < block->n_more; i++) {
-        cover(own, block->more[i].first, block->more[i].last);
-    }
+    cover_runs(own, block, list, first, last);
     for (unsigned i = 0; i < block->n_holes; i++) {
         unsigned at = (uintptr_t)block->holes[i].host & (GUEST_PAGE_SIZE - 1), end = at + block->holes[i].size;
 

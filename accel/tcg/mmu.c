@@ -97,9 +97,11 @@ static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const 
 
 PageEntry *mmu_known_page(EngineCpu *ec, uint64_t tag)
 {
-    PageEntry *entry = pages_find(&ec->context->pages, tag);
+    bool upper_half = tag >> 63; /* of the address space, where 64-bit kernels are, whose pages are global */
+    PageSets *own = &ec->context->pages, *global = &ec->globals->pages;
+    PageEntry *entry = pages_find(upper_half ? global : own, tag);
 
-    return entry ? entry : pages_find(&ec->globals->pages, tag);
+    return entry ? entry : pages_find(upper_half ? own : global, tag);
 }
 
 PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode)
