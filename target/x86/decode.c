@@ -1,6 +1,7 @@
 /* Decodes x86 instructions: prefixes, opcode, ModRM, SIB, displacement, immediates. */
 #include "target/x86/insns.h"
 #include "util/bits.h"
+#include "util/clear.h"
 
 enum { MAX_LENGTH = 15 };
 
@@ -325,7 +326,7 @@ X86DecodeResult x86_decode(Translation *t, uint64_t mode, uint64_t pc, X86Insn *
     if (t->bytes) {
         r.bytes = t->bytes(t, pc, MAX_LENGTH);
     }
-    memset(in, 0, sizeof(*in));
+    clear_bytes(in, sizeof(*in));
     in->pc = pc;
     in->seg_override = in->base = in->index = in->vsib = -1;
     opcode = read_prefixes(&r, in, cs64);

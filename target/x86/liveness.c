@@ -254,8 +254,10 @@ void x86_ends_before(X86Translator *tr, uint64_t pc)
 static bool dead_from(X86Translator *tr, uint64_t pc, unsigned groups, bool in_a_row)
 {
     unsigned branches = 0, ahead = pc == tr->t->key->pc ? LOOP_AHEAD : LOOK_AHEAD;
-    Looked looked = {.n = 0};
+    Looked looked;
 
+    looked.end = 0; /* the rest is not looked at */
+    looked.n = 0;
     for (unsigned i = 0; i < ahead; i++) {
         const X86Insn *in = look(tr, pc & tr->pc_mask);
         unsigned reads;

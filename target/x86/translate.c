@@ -1,5 +1,6 @@
 /* Translates a block: instructions from a pc on until something ends it. */
 #include "target/x86/insns.h"
+#include "util/clear.h"
 
 enum { MAX_INSNS = 48 };
 #define NOWHERE UINT64_MAX /* no pc of an instruction that others follow */
@@ -180,7 +181,7 @@ static void set_mode(X86Translator *tr, Translation *t)
 {
     uint64_t mode = t->key->flags;
 
-    memset(tr, 0, offsetof(X86Translator, ahead)); /* the large arrays need not be */
+    clear_bytes(tr, offsetof(X86Translator, ahead)); /* the large arrays need not be */
     tr->t = t;
     tr->ir = t->ir;
     tr->s = x86_state(t->cpu);

@@ -10,9 +10,8 @@
  */
 #include "passes.h"
 
-#include <string.h>
-
 #include "tcg/ir_private.h"
+#include "util/clear.h"
 
 /* The slot's low `type` bits are those of value `id`; above are zeros if zero_above is set. */
 typedef struct Known {
@@ -480,16 +479,22 @@ void ir_pass_forward(IrBlock *ir)
 {
     IrBlockFull *full = (IrBlockFull *)ir;
     uint32_t n = ir->n_insns;
-    Forward f = {.ir = ir};
+    Forward f;
 
     /* Insns are read from the old array and written to the other one; each may become one more. */
     if (full->max_other < MAX(ir->max_insns, 2 * n)) {
         full->max_other = MAX(ir->max_insns, 2 * n);
         full->other = g_renew(IrInsn, full->other, full->max_other);
     }
+    f.ir = ir;
     f.from = ir->insns;
     f.replace = ir_scratch(ir, 2 * ir->n_values * sizeof(*f.replace));
     f.same = f.replace + ir->n_values;
+    clear_bytes(f.sums, sizeof(f.sums));
+    f.next_sum = 0;
+    clear_bytes(f.slots, ir->n_slots * sizeof(*f.slots));
+    f.dead_next = 0;
+    f.unreachable = false;
     ir_consts_forget(ir);
     ir->insns = full->other;
     ir->n_insns = 0;

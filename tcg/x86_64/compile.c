@@ -1,5 +1,6 @@
 /* Compiles one block: a pass backward, a pass forward, then the cold stubs behind. */
 #include "backend.h"
+#include "util/clear.h"
 
 /* More than any one insn or cold stub needs. */
 #define MARGIN 8192
@@ -10,7 +11,7 @@ ColdStub *cold_new(Context *c, ColdKind kind)
 {
     ColdStub *s = CONTEXT_PUSH(c, cold);
 
-    memset(s, 0, offsetof(ColdStub, sites)); /* those are half of it, and mostly there are none */
+    clear_bytes(s, offsetof(ColdStub, sites)); /* those are half of it, and mostly there are none */
     for (unsigned k = 0; k < GROUP_ROOTS; k++) {
         s->sites[k].jump = 0;
     }

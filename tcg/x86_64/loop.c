@@ -6,6 +6,7 @@
  * the loop does not change) in an iteration, it is known for how many iterations they stay on their pages.
  */
 #include "backend.h"
+#include "util/clear.h"
 
 #include <stdlib.h>
 
@@ -533,7 +534,7 @@ bool loop_plan(Context *c)
     Loop *l = &c->loop;
     Walk *now, *end;
 
-    memset(l, 0, offsetof(Loop, roots)); /* few blocks are loops */
+    clear_bytes(l, offsetof(Loop, roots)); /* few blocks are loops */
     l->counter = NO_REG;
     if (!c->counts.goes_back || !c->loop_wanted || !find_edge(c, l)) {
         l->edge = 0;
