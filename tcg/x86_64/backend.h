@@ -50,7 +50,7 @@ enum {
 /* Features of the host. */
 enum { HOST_BMI1 = 1 << 0, HOST_BMI2 = 1 << 1, HOST_LZCNT = 1 << 2, HOST_POPCNT = 1 << 3, HOST_MOVBE = 1 << 4, HOST_FMA = 1 << 5, HOST_AVX2 = 1 << 6,
        HOST_JCC_ERRATUM = 1 << 7, HOST_AVX512 = 1 << 8 /* BW and VL */, HOST_FSRM = 1 << 9 /* repeated string instructions begin quickly */,
-       HOST_GUESSES_FLDCW = 1 << 10 /* see control_word.c */ };
+       HOST_GUESSES_FLDCW = 1 << 10 /* see control_word.c */, HOST_LAHF = 1 << 11 /* in 64-bit mode */ };
 
 /* Calls out of translated code. */
 typedef enum Thunk {

@@ -147,6 +147,28 @@ void emit_selectcc(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, size == 4);
 }
 
+/* The low byte of EFLAGS. LAHF with all around it takes a fifth of what PUSHF and POP take (Zen 5: 6 cycles). */
+static void low_byte_of_flags(Context *c, int out)
+{
+    static const uint8_t load_flags[] = { 0x9f /* lahf */, 0x0f, 0xb6, 0xc4 /* movzx eax, ah */ };
+
+    if (!host_has(HOST_LAHF)) {
+        push_flags(c);
+        asm_pop(&c->a, out);
+        asm_zext_rr(&c->a, 1, out, out);
+        return;
+    }
+    if (out != RAX) {
+        asm_mov_rr(&c->a, 8, out, RAX);
+    }
+    for (unsigned k = 0; k < sizeof(load_flags); k++) {
+        asm_byte(&c->a, load_flags[k]);
+    }
+    if (out != RAX) {
+        asm_exchange(&c->a, out, RAX);
+    }
+}
+
 /*
  * Of a comparison by the FPU or the vector unit, which leaves OF clear: all that is wanted is in the low byte, and is
  * taken from there by instructions that let EFLAGS be, as a branch on them is most often next.
@@ -155,9 +177,7 @@ static void image_of_raw(Context *c, uint32_t id, int out)
 {
     enum { ALWAYS_SET = 1 << 1 };
 
-    push_flags(c);
-    asm_pop(&c->a, out);
-    asm_zext_rr(&c->a, 1, out, out);
+    low_byte_of_flags(c, out);
     asm_lea(&c->a, 4, out, mem_at(out, -ALWAYS_SET));
     if (c->values[id].last_use <= c->i) {
         c->flags_now = 0;

@@ -19,7 +19,7 @@ static const struct { const char *name; uint32_t feature; } feature_names[] = {
     { "bmi1", HOST_BMI1 }, { "bmi2", HOST_BMI2 }, { "lzcnt", HOST_LZCNT },
     { "popcnt", HOST_POPCNT }, { "movbe", HOST_MOVBE }, { "fma", HOST_FMA }, { "avx2", HOST_AVX2 },
     { "jcc-erratum", HOST_JCC_ERRATUM }, { "avx512", HOST_AVX512 }, { "fsrm", HOST_FSRM },
-    { "guesses-fldcw", HOST_GUESSES_FLDCW },
+    { "guesses-fldcw", HOST_GUESSES_FLDCW }, { "lahf", HOST_LAHF },
 };
 
 /* Skylake to Comet Lake. */
@@ -63,6 +63,7 @@ static uint32_t detect_features(void)
     }
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) {
         features |= ecx & bit_ABM ? HOST_LZCNT : 0;
+        features |= ecx & bit_LAHF_LM ? HOST_LAHF : 0;
     }
     return features;
 }
