@@ -132,14 +132,14 @@ bool accel_debug_translate(Cpu *cpu, VirtAddr addr, PhysAddr *phys)
     if (!ops->walk(cpu, addr, MMU_LOAD, ops->mmu_mode(cpu, true), true, &result)) {
         return false;
     }
-    *phys = result.phys + (addr & (GUEST_PAGE_SIZE - 1));
+    *phys = mmu_phys(&result, addr);
     return true;
 }
 
 static bool debug_access(Cpu *cpu, VirtAddr addr, uint8_t *buf, uint64_t size, bool write)
 {
     while (size) {
-        uint64_t part = MIN(size, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
+        uint64_t part = MIN(size, SMALL_PAGE - (addr & (SMALL_PAGE - 1)));
         PhysAddr phys;
 
         if (!accel_debug_translate(cpu, addr, &phys)) {
@@ -179,7 +179,7 @@ static PhysAddr plain_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned m
     if (!ops->walk(cpu, addr, access, mode, false, &result)) {
         ops->raise_mmu_fault(cpu, addr, access, mode);
     }
-    return result.phys + (addr & (GUEST_PAGE_SIZE - 1));
+    return mmu_phys(&result, addr);
 }
 
 static uint64_t plain_load(Cpu *cpu, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)

@@ -39,6 +39,7 @@ enum {
     PROT_GLOBAL = 1 << 3,
     PROT_ROM = 1 << 4,   /* RAM that stores do not reach */
     PROT_WATCH = 1 << 5, /* has watchpoints */
+    PROT_SMALL = 1 << 6, /* only the SMALL_PAGE that was asked for; phys is right for offsets in that */
 };
 
 /* A page is in one set for all modes. */
@@ -273,6 +274,7 @@ typedef struct EngineCpu {
     MmuContext *context;
     KnownMode known_modes[KNOWN_MODES][KNOWN_WAYS]; /* by a hash, the newest first */
     uint64_t modes_seq;        /* changes with the tables that modes have */
+    PageEntry small_page; /* the last one that was asked for */
     JumpCache *recent_jumps[MMU_MODES][RECENT_JUMPS]; /* the last ones of each mode, by a hash of their flags */
     MmuContext contexts[MMU_CONTEXTS];
     Globals worlds[WORLDS];

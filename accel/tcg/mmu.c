@@ -51,6 +51,22 @@ static bool crosses_page(uint64_t addr, unsigned size)
     return page_offset(addr) + size > GUEST_PAGE_SIZE;
 }
 
+/*
+ * One that is smaller than those that tables have. It is taken for a device's: each access asks for it again, and each instruction
+ * there is translated when it runs.
+ */
+static PageEntry *note_small_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const MmuResult *result)
+{
+    ec->small_page = (PageEntry){
+        .tag = tag, .phys = result->phys + (addr & (SMALL_PAGE - 1)) - page_offset(addr),
+        .prot = (result->readable ? PROT_LOAD : 0) | (result->writable ? PROT_STORE : 0) | (result->executable ? PROT_FETCH : 0) | PROT_SMALL,
+    };
+    if ((ec->watchpoints->len || ec->guest_watches) && debug_page_watched(ec, addr & PAGE_MASK)) {
+        ec->small_page.prot |= PROT_WATCH;
+    }
+    return &ec->small_page;
+}
+
 /* What is behind a page that a walk found. */
 static PageEntry *insert_page(EngineCpu *ec, uint64_t tag, uint64_t addr, const MmuResult *result)
 {
@@ -123,7 +139,7 @@ PageEntry *mmu_page_or_null(EngineCpu *ec, uint64_t addr, MmuAccess access, unsi
     if (!ec->ops->walk(ec->cpu, addr, access, mode, false, &result)) {
         return NULL;
     }
-    return insert_page(ec, tag, addr, &result);
+    return result.page_size < GUEST_PAGE_SIZE ? note_small_page(ec, tag, addr, &result) : insert_page(ec, tag, addr, &result);
 }
 
 PageEntry *mmu_page(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mode, uintptr_t retaddr)
@@ -138,6 +154,14 @@ PageEntry *mmu_page(EngineCpu *ec, uint64_t addr, MmuAccess access, unsigned mod
     }
     ec->ops->raise_mmu_fault(ec->cpu, addr, access, mode);
     g_assert_not_reached();
+}
+
+/* How many bytes of an access from addr on are on the page of the entry. */
+static unsigned bytes_on_page(const PageEntry *entry, uint64_t addr, unsigned size)
+{
+    unsigned page = G_UNLIKELY(entry->prot & PROT_SMALL) ? SMALL_PAGE : GUEST_PAGE_SIZE;
+
+    return MIN(size, page - (addr & (page - 1)));
 }
 
 static bool is_io(const PageEntry *entry, bool store)
@@ -296,10 +320,11 @@ static void copy_bytes(uint8_t *to, const uint8_t *from, unsigned size)
 static void load_range(EngineCpu *ec, uint64_t addr, uint8_t *out, unsigned size, unsigned mode,
                        uintptr_t retaddr)
 {
-    unsigned first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
+    unsigned first;
     PageEntry entry[2];
 
     entry[0] = *mmu_page(ec, addr, MMU_LOAD, mode, retaddr);
+    first = bytes_on_page(&entry[0], addr, size);
     check_watch(ec, &entry[0], addr, first, false, retaddr);
     if (size > first) {
         entry[1] = *mmu_page(ec, addr + first, MMU_LOAD, mode, retaddr);
@@ -317,10 +342,11 @@ static void load_range(EngineCpu *ec, uint64_t addr, uint8_t *out, unsigned size
 static void store_range(EngineCpu *ec, uint64_t addr, const uint8_t *in, unsigned size,
                         unsigned mode, uintptr_t retaddr)
 {
-    unsigned first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
+    unsigned first;
     PageEntry entry[2];
 
     entry[0] = *mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    first = bytes_on_page(&entry[0], addr, size);
     if (size > first) {
         entry[1] = *mmu_page(ec, addr + first, MMU_STORE, mode, retaddr);
         check_watch(ec, &entry[1], addr + first, size - first, true, retaddr);
@@ -364,6 +390,9 @@ static uint64_t mem_load(EngineCpu *ec, uint64_t addr, unsigned size, unsigned m
         return load_crossing(ec, addr, size, mode, retaddr);
     }
     entry = mmu_page(ec, addr, MMU_LOAD, mode, retaddr);
+    if (G_UNLIKELY(bytes_on_page(entry, addr, size) < size)) {
+        return load_crossing(ec, addr, size, mode, retaddr);
+    }
     if (G_UNLIKELY(entry->prot & PROT_WATCH)) {
         check_watch(ec, entry, addr, size, false, retaddr);
     } else if (!is_io(entry, false)) {
@@ -388,6 +417,10 @@ static void mem_store(EngineCpu *ec, uint64_t addr, uint64_t value, unsigned siz
         return;
     }
     entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    if (G_UNLIKELY(bytes_on_page(entry, addr, size) < size)) {
+        store_range(ec, addr, (const uint8_t *)&value, size, mode, retaddr);
+        return;
+    }
     check_watch(ec, entry, addr, size, true, retaddr);
     if (!is_io(entry, true)) {
         prepare_store(ec, entry, page_offset(addr), size, retaddr);
@@ -407,13 +440,14 @@ static void runtime_probe_store(void *state, uint64_t addr, unsigned size, unsig
                                 uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
-    unsigned mode = mode_of(ec, mem), first = MIN(size, GUEST_PAGE_SIZE - page_offset(addr));
+    unsigned mode = mode_of(ec, mem), first;
     PageEntry *entry;
 
     if (tlb_host(ec->tlb[mode], ec->tlb[mode]->store, addr, size)) {
         return;
     }
     entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+    first = bytes_on_page(entry, addr, size);
     check_watch_early(ec, entry, addr, first, true, retaddr);
     if (size > first) {
         entry = mmu_page(ec, addr + first, MMU_STORE, mode, retaddr);
@@ -665,8 +699,8 @@ static void *helper_probe(Cpu *cpu, VirtAddr addr, unsigned size, MmuAccess acce
     }
     entry = mmu_page(ec, addr, access, mode, retaddr);
     tlb = ec->tlb[mode];
-    if (crosses_page(addr, size)) {
-        unsigned first = GUEST_PAGE_SIZE - page_offset(addr);
+    if (bytes_on_page(entry, addr, size) < size) {
+        unsigned first = bytes_on_page(entry, addr, size);
 
         if (access != MMU_FETCH) {
             check_watch_early(ec, entry, addr, first, store, retaddr);

@@ -25,7 +25,10 @@ typedef enum MmuAccess { MMU_LOAD, MMU_STORE, MMU_FETCH } MmuAccess;
 #define GUEST_WATCHES 4
 
 /* MMU modes have a TLB each. Targets number them from 0. */
-#define MMU_MODES 6
+#define MMU_MODES 9
+
+/* The one size of pages below GUEST_PAGE_SIZE. */
+#define SMALL_PAGE 1024
 
 /* What a walk read in host memory: a register of the state, or an entry of a table in RAM, of 4 or 8 bytes. */
 typedef struct MmuRead {
@@ -37,8 +40,8 @@ typedef struct MmuRead {
 #define MMU_READS 7
 
 typedef struct MmuResult {
-    PhysAddr phys;      /* of the page's first byte, 4 KiB pages */
-    uint64_t page_size; /* of the mapping; entries of larger pages are dropped by range */
+    PhysAddr phys;      /* of the page's first byte, 4 KiB pages or small ones */
+    uint64_t page_size; /* of the mapping; entries of larger pages are dropped by range; SMALL_PAGE: nothing is kept of those */
     bool readable, writable, executable; /* right now: writable only if the dirty bit is set already
                                             or was set by this walk (access == MMU_STORE) */
     bool global;        /* survives an address-space switch */
@@ -50,6 +53,12 @@ typedef struct MmuResult {
     unsigned n_reads;
     uint64_t may_gain;  /* bits of the last one that walks set themselves: accessed, dirty */
 } MmuResult;
+
+/* Of an address on the page. */
+static inline PhysAddr mmu_phys(const MmuResult *page, VirtAddr addr)
+{
+    return page->phys + (addr & ((page->page_size < GUEST_PAGE_SIZE ? SMALL_PAGE : GUEST_PAGE_SIZE) - 1));
+}
 
 /* A translation in progress: what the front end sees of the engine. */
 #define TRANSLATION_MORE 32

@@ -148,8 +148,7 @@ bool ppc_walk_booke(PpcState *s, uint32_t addr, MmuAccess access, unsigned mode,
     }
     within = (uint64_t)addr & (e.size - 1) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
     *out = (MmuResult){
-        .phys = ((e.phys & ~(e.size - 1)) | within) & ~(uint64_t)(GUEST_PAGE_SIZE - 1),
-        .page_size = MAX(e.size, GUEST_PAGE_SIZE), .global = !e.tid,
+        .phys = (e.phys & ~(e.size - 1)) | within, .page_size = e.size, .global = !e.tid,
         .readable = user ? e.user_read : e.read, .writable = user ? e.user_write : e.write,
         .executable = user ? e.user_execute : e.execute,
     };
@@ -213,7 +212,7 @@ static void forget(PpcState *s, unsigned i, const Entry *e)
     enum { FEW = 0x10000 };
     BookeMmu *m = s->mmu;
 
-    if (!e->valid || !m->seen[i]) {
+    if (!e->valid || !m->seen[i] || e->size < GUEST_PAGE_SIZE) {
         return;
     }
     m->seen[i] = false;

@@ -208,7 +208,7 @@ bool ppc_instruction_at(PpcState *s, uint64_t pc, uint32_t *word)
     if (!ppc_walk(s->hot.cpu, pc, MMU_FETCH, ppc_fetch_mode(s), true, &page)) {
         return false;
     }
-    at = ppc_table(s, page.phys | (pc & (GUEST_PAGE_SIZE - 1)), 4);
+    at = ppc_table(s, mmu_phys(&page, pc), 4);
     *word = !at ? 0 : s->msr & MSR_LE ? load_le32(at) : load_be32(at);
     return at;
 }

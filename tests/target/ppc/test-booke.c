@@ -478,6 +478,114 @@ static void dcbz_wants_pages_that_are_cached(void)
     }
 }
 
+/* A page of 1 KiB, which only the 440 has. */
+static void map_small(unsigned entry, uint32_t virt, uint32_t phys, unsigned rights)
+{
+    rig_state->spr[SPR_MMUCR] = 0;
+    R[3] = entry;
+    R[4] = virt | 0x200;
+    R[5] = phys;
+    R[6] = rights;
+    RIG_RUN(TLBWE(4, 3, 0), TLBWE(5, 3, 1), TLBWE(6, 3, 2));
+}
+
+static void check_load(uint32_t addr, uint32_t value)
+{
+    load_at(addr);
+    g_assert_cmpint(R[31], ==, 99);
+    g_assert_cmphex(R[8], ==, value);
+}
+
+/* Four neighbours, which are elsewhere each, the second read-only, the last one not there. */
+static void small_pages_are_apart(void)
+{
+    enum { RIGHTS = SR_ | SW_ | SX_, VIRT = 0x40000000 };
+    static const uint32_t frames[] = { 0x300c00, 0x300400, 0x302000 };
+    static const uint32_t lwarx[] = { X_(31, 8, 0, 7, 20), ADDI(8, 8, 1), X_(31, 8, 0, 7, 150) | 1 };
+
+    if (!is_440) {
+        g_test_skip("no small pages");
+        return;
+    }
+    start();
+    for (unsigned i = 0; i < 3; i++) {
+        map_small(10 + i, VIRT + 0x400 * i, frames[i], i == 1 ? SR_ : RIGHTS);
+        for (uint32_t at = 0; at < 0x400; at += 4) {
+            store_be32(rig_ram + frames[i] + at, i << 28 | i << 12 | at);
+        }
+    }
+    for (unsigned n = 0; n < 200; n++) {
+        unsigned i = n * 7 % 11 % 3;
+        uint32_t at = n * 52 % 0x400;
+
+        check_load(VIRT + 0x400 * i + at, i << 28 | i << 12 | at);
+    }
+    check_load(VIRT + 0x3fe, 0x03fc1000); /* parts of two pages */
+    check_load(VIRT + 0x7ff, 0xfc200020);
+    load_at(VIRT + 0xbfe);
+    g_assert_cmpint(R[31], ==, DTLB_);
+    g_assert_cmphex(rig_state->spr[SPR_DEAR] & ~3u, ==, VIRT + 0xc00);
+    load_at(VIRT + 0xc10);
+    g_assert_cmpint(R[31], ==, DTLB_);
+    store_at(VIRT + 0x3f8, 0x1234);
+    g_assert_cmpint(R[31], ==, 99);
+    g_assert_cmphex(load_be32(rig_ram + 0x300ff8), ==, 0x1234);
+    store_at(VIRT + 0x404, 1);
+    g_assert_cmpint(R[31], ==, DSI_);
+    store_at(VIRT + 0x3fe, 0x5678); /* nothing of it is done */
+    g_assert_cmpint(R[31], ==, DSI_);
+    g_assert_cmphex(load_be32(rig_ram + 0x300ffc), ==, 0x3fc);
+    R[7] = VIRT + 0x3c4;
+    R[31] = 99;
+    RIG_RUN(X_(31, 0, 0, 7, 1014) /* dcbz */);
+    g_assert_cmphex(load_be32(rig_ram + 0x300fbc), ==, 0x3bc);
+    g_assert_cmphex(load_be32(rig_ram + 0x300fc0) | load_be32(rig_ram + 0x300fdc), ==, 0);
+    g_assert_cmphex(load_be32(rig_ram + 0x300fe0), ==, 0x3e0);
+    R[7] = VIRT + 0x810;
+    rig_run_words(lwarx, G_N_ELEMENTS(lwarx));
+    g_assert_cmphex(load_be32(rig_ram + 0x302010), ==, 0x20002011);
+    R[7] = VIRT + 0x3f0; /* lswi of 32 bytes */
+    RIG_RUN(X_(31, 8, 7, 0, 597));
+    g_assert_cmphex(R[10], ==, 0x1234);
+    g_assert_cmphex(R[12], ==, 0x10001000);
+    g_assert_cmphex(R[15], ==, 0x1000100c);
+    map_small(11, VIRT + 0x400, 0x303800, RIGHTS);
+    check_load(VIRT + 0x404, 0);
+    check_load(VIRT + 0x10, 0x10);
+    store_at(VIRT + 0x7fc, 7);
+    g_assert_cmphex(load_be32(rig_ram + 0x303bfc), ==, 7);
+    map_entry(12, VIRT + 0x1000, 0x304000, RIGHTS, 0, false); /* a neighbour of the usual size */
+    check_load(VIRT + 0x10, 0x10);
+}
+
+/* Code runs on where the next page is, and after that has become another one. */
+static void code_runs_in_small_pages(void)
+{
+    enum { RIGHTS = SR_ | SX_, VIRT = 0x40000000 };
+
+    if (!is_440) {
+        g_test_skip("no small pages");
+        return;
+    }
+    start();
+    map_small(10, VIRT, 0x300c00, RIGHTS);
+    map_small(11, VIRT + 0x400, 0x302800, RIGHTS);
+    rig_words(0x300c00 + 0x3f8, (uint32_t[]){ LI(8, 1), ADDI(8, 8, 2) }, 2);
+    rig_words(0x302800, (uint32_t[]){ ADDI(8, 8, 4), RIG_END }, 2);
+    rig_words(0x301000, (uint32_t[]){ ADDI(8, 8, 64), RIG_END }, 2); /* what lies behind the first one in memory */
+    rig_words(0x303000, (uint32_t[]){ ADDI(8, 8, 8), RIG_END }, 2);
+    for (unsigned n = 0; n < 10; n++) {
+        rig_run(VIRT + 0x3f8);
+        g_assert_cmpint(R[8], ==, n & 1 ? 11 : 7);
+        map_small(11, VIRT + 0x400, n & 1 ? 0x302800 : 0x303000, RIGHTS);
+    }
+    map_small(11, VIRT + 0x400, 0x302800, SR_);
+    R[31] = 99;
+    rig_run(VIRT + 0x3f8);
+    g_assert_cmpint(R[31], ==, ISI_);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, VIRT + 0x400);
+}
+
 /* Who runs does not look at the table any more, whatever is written there. */
 static void a_processor_is_released_once(void)
 {
@@ -536,6 +644,8 @@ int main(int argc, char **argv)
     TEST(snapshots_have_the_tlb);
     TEST(device_control_registers_are_a_space);
     TEST(dcbz_wants_pages_that_are_cached);
+    TEST(small_pages_are_apart);
+    TEST(code_runs_in_small_pages);
     TEST(a_processor_is_released_once); /* the last: there are two from here on */
     return g_test_run();
 }
