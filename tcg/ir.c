@@ -90,6 +90,7 @@ void ir_block_reset(IrBlock *ir)
     ir->use_sites = false;
     ir->scattered = NULL;
     ir->loop_branches = false;
+    ir->stores_apart = false;
     ir->value_type[0] = IR_VOID;
     ir->value_def[0] = 0;
     g_array_set_size(ir->exit_dead, 0);

@@ -313,6 +313,7 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
 {
     uint64_t addend = (uintptr_t)entry->host - page;
     uint32_t index;
+    bool may_load;
 
     if (!tlb->load) {
         tlb_allocate(tlb);
@@ -332,7 +333,8 @@ void tlb_fill(EngineCpu *ec, Tlb *tlb, const PageEntry *entry, uint64_t page, bo
     if (store) {
         note_stores(entry);
     }
-    if (store && entry->prot & PROT_LOAD && !(atomic_load(entry->flags) & PAGE_CODE)) { /* groups of accesses load by it too */
+    may_load = entry->prot & PROT_LOAD || ec->ops->store_modes >> (entry->tag & ~PAGE_MASK) & 1;
+    if (store && may_load && !(atomic_load(entry->flags) & PAGE_CODE)) { /* groups of accesses load by it too */
         if (tlb->store[index].tag != TLB_INVALID && tlb->store[index].tag != page) {
             sites_drop_page(tlb, tlb->store[index].tag); /* tlb_drop_flagged_stores notes writes to pages that the table has */
         }

@@ -162,6 +162,8 @@ typedef struct GuestOps {
     unsigned (*fetch_mode)(Cpu *cpu);
     /* Bits by MMU mode: those of a kernel, which is mapped by global pages mostly; one set of tables does for all spaces. */
     unsigned system_modes;
+    /* Modes whose tables for stores have pages that are for nothing else, too: IrBlock.stores_apart of all their blocks. */
+    unsigned store_modes;
     /* Code of these modes may be linked over the ends of global pages, outside of virtual machines. */
     bool links_global;
     bool system_sites; /* code of these modes always uses their tables, so that it may have sites before there are processes */

@@ -92,6 +92,9 @@ static bool ppc_init(Cpu *cpu, const char *model, GError **error)
     s->mode_msr = MODE_LE | MODE_DR | MODE_IR | MODE_FP | MODE_PR | MODE_VSX | MODE_VEC |
                   (ppc_isa(s, ISA_BOOKE) ? 0 : MODE_SE | MODE_BE) | (ppc_isa(s, ISA_64) ? MODE_HV | MODE_SF : 0);
     ppc_forget_modes(s);
+    for (unsigned i = 0; i < READY_MODES; i++) {
+        s->keyed[i].from = READY_NONE;
+    }
     s->tb_frequency = 25000000;
     ppc_sprs_init(s->model);
     if (ppc_isa(s, ISA_BOOKE)) {

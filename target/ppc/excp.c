@@ -135,9 +135,10 @@ void ppc_forget_modes(PpcState *s)
 static void note_mode(PpcState *s)
 {
     uint64_t source = mode_source(s);
+    unsigned data = ppc_data_mode(s);
 
     if (nothing_rare(s)) {
-        *known_mode(s, source) = (PpcMode){ source, s->mode_flags, ppc_key_flags(s), ppc_data_mode(s), ppc_fetch_mode(s) };
+        *known_mode(s, source) = (PpcMode){ source, s->mode_flags, ppc_key_flags(s), data >= MMU_KERNEL_NO_LOADS ? MMU_KERNEL : data, ppc_fetch_mode(s) };
     }
 }
 
@@ -149,6 +150,19 @@ static void publish_mode(PpcState *s)
     } else if (engine.update_mode) {
         s->published_space = s->space_id;
         engine.update_mode(s->hot.cpu);
+    }
+}
+
+void ppc_keys_changed(PpcState *s)
+{
+    ReadyMode *ready = &s->keyed[s->spr[SPR_AMR] >> 62];
+
+    if ((s->msr & (MSR_DR | MSR_PR)) != MSR_DR) {
+        return;
+    }
+    publish_mode(s);
+    if (engine.keep_mode && s->published_space == s->space_id && engine.keep_mode(s->hot.cpu, s->spr[SPR_AMR] >> 62, ready)) {
+        ready->from = ppc_key_flags(s); /* which stay as they are */
     }
 }
 
@@ -228,7 +242,7 @@ void ppc_set_msr(PpcState *s, uint64_t value)
             if (G_UNLIKELY(atomic_load_explicit(&s->pending, memory_order_relaxed))) {
                 ppc_poll_interrupts(s);
             }
-            engine.change_mode(s->hot.cpu, known->data, known->fetch, known->key_flags, 0);
+            engine.change_mode(s->hot.cpu, known->data == MMU_KERNEL ? ppc_data_mode(s) : known->data, known->fetch, known->key_flags, 0);
             return;
         }
     }

@@ -105,8 +105,14 @@ static inline uint64_t ppc_key_flags(PpcState *s)
     return s->mode_flags | (tcg_fp_traps(s)->on ? MODE_TRAP_FP : 0);
 }
 
-/* MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. */
-enum { MMU_KERNEL, MMU_USER, MMU_REAL, MMU_FETCH_KERNEL, MMU_FETCH_USER, MMU_FETCH_REAL };
+/*
+ * MMU modes: of data, and those of instruction fetches, which BATs and MSR[IR] treat apart. Where radix trees may be, what AMR's
+ * two bits for key 0 deny makes MMU_KERNEL four (ppc_kernel_mode).
+ */
+enum {
+    MMU_KERNEL, MMU_USER, MMU_REAL, MMU_FETCH_KERNEL, MMU_FETCH_USER, MMU_FETCH_REAL,
+    MMU_KERNEL_NO_LOADS, MMU_KERNEL_NO_STORES, MMU_KERNEL_NEITHER,
+};
 
 typedef enum PpcHelper {
 #define HELPER(name, result, args, effects, reads, writes) HELPER_##name,
@@ -159,6 +165,7 @@ void ppc_service(Cpu *cpu);
 bool ppc_has_work(Cpu *cpu);
 void ppc_poll_interrupts(PpcState *s); /* EE may have been set: look again at the next poll */
 void ppc_update_mode(PpcState *s);     /* what modes derive from changed: MSR, or anything else */
+void ppc_keys_changed(PpcState *s);    /* AMR has */
 void ppc_forget_modes(PpcState *s);    /* only anything else has, and the mode is up to date */
 void ppc_begin_again(PpcState *s);     /* an instruction that has been counted, where the block is left before it */
 void ppc_context_sync(PpcState *s);    /* isync and the like: pending changes of the address space count now */
@@ -181,13 +188,21 @@ void ppc_watch_before(Cpu *cpu, unsigned hits, VirtAddr addr, bool is_store, uin
 void ppc_fp_settle(PpcState *s);
 void ppc_fp_update_fast(PpcState *s); /* after FPSCR has changed */
 
+/* Of privileged data accesses that are translated. */
+static inline unsigned ppc_kernel_mode(const PpcState *s)
+{
+    unsigned denied = s->spr[SPR_AMR] >> 62;
+
+    return s->model->mmu == PPC_MMU_RADIX && denied ? MMU_KERNEL_NO_LOADS - 1 + denied : MMU_KERNEL;
+}
+
 /* The MMU modes of data and of instruction fetches. Book E: the address space, and whether it is a process. */
 static inline unsigned ppc_data_mode(const PpcState *s)
 {
     if (ppc_isa(s, ISA_BOOKE)) {
         return (s->msr & MSR_DR ? 2 : 0) | (s->msr & MSR_PR ? 1 : 0);
     }
-    return !(s->msr & MSR_DR) ? MMU_REAL : s->msr & MSR_PR ? MMU_USER : MMU_KERNEL;
+    return !(s->msr & MSR_DR) ? MMU_REAL : s->msr & MSR_PR ? MMU_USER : ppc_kernel_mode(s);
 }
 
 static inline unsigned ppc_fetch_mode(const PpcState *s)

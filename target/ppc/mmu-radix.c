@@ -22,7 +22,8 @@
 enum { PTE_REF = 0x100, PTE_CHANGE = 0x80, PTE_ATTRIBUTES = 0x30, PTE_PRIVILEGED = 8, PTE_READ = 4, PTE_WRITE = 2, PTE_EXEC = 1 };
 enum { ATTRIBUTE_GUARDED = 0x20 }; /* non-idempotent or tolerant I/O: no instructions are fetched from it */
 enum { SMALLEST = 12, PROCESS_ENTRY = 16 };
-#define IAMR_KEY0 (UINT64_C(1) << 62) /* no execution of problem state's pages in privileged state */
+/* Key 0, the only one, is for problem state's pages in privileged state: its bits of AMR make MMU modes, and no execution. */
+#define IAMR_KEY0 (UINT64_C(1) << 62)
 #define WORLD (UINT64_C(1) << 32)     /* a bit of space ids that no other kind of translation has */
 
 /* 0, which is no valid entry, where there is no memory. */
@@ -105,13 +106,14 @@ static bool find_leaf(PpcState *s, VirtAddr addr, uint32_t store, Leaf *leaf)
     }
 }
 
-static void set_rights(const PpcState *s, uint64_t entry, bool user, MmuResult *out)
+static void set_rights(const PpcState *s, uint64_t entry, unsigned mode, MmuResult *out)
 {
+    bool user = mode_is_user(mode), keyed = mode >= MMU_KERNEL_NO_LOADS && !(entry & PTE_PRIVILEGED);
     bool denied = user && (entry & PTE_PRIVILEGED);
     bool guarded = (entry & PTE_ATTRIBUTES) >= ATTRIBUTE_GUARDED;
 
-    out->readable = !denied && (entry & (PTE_READ | PTE_WRITE));
-    out->writable = !denied && (entry & PTE_WRITE);
+    out->readable = !denied && !(keyed && mode != MMU_KERNEL_NO_STORES) && (entry & (PTE_READ | PTE_WRITE));
+    out->writable = !denied && !(keyed && mode != MMU_KERNEL_NO_LOADS) && (entry & PTE_WRITE);
     out->executable = !denied && (entry & PTE_EXEC) && !guarded &&
                       (user || (entry & PTE_PRIVILEGED) || !(s->spr[SPR_IAMR] & IAMR_KEY0));
 }
@@ -129,7 +131,7 @@ bool ppc_walk_radix(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode,
         if (!find_leaf(s, addr, store, &leaf)) {
             return false;
         }
-        set_rights(s, leaf.entry, mode_is_user(mode), out);
+        set_rights(s, leaf.entry, mode, out);
         if (!debug && !(access == MMU_FETCH ? out->executable : access == MMU_STORE ? out->writable : out->readable)) {
             return ppc_mmu_fault(s, PPC_DSI, access == MMU_FETCH && !(leaf.entry & PTE_EXEC) ? FAULT_NO_EXECUTE
                                                                                             : FAULT_PROTECTION | store);

@@ -76,20 +76,31 @@ static bool walk(PpcState *s, VirtAddr addr, MmuAccess access, unsigned mode, bo
     }
 }
 
+static bool is_of_process(const PpcState *s, unsigned data_mode)
+{
+    return ppc_isa(s, ISA_BOOKE) ? data_mode & 1 : data_mode == MMU_USER;
+}
+
 /*
- * dcbz on a page that is caching inhibited or written through is an alignment interrupt. Code compares its addresses with the lowest
- * such page that an access has met, which is cheap, as kernels map devices above their memory. The first access to one that is
- * lower begins again, lest it be a dcbz that has compared already.
+ * dcbz on a page that is caching inhibited or written through is an alignment interrupt. Code compares its addresses with the range that
+ * has all such pages that accesses have met, which is cheap, as kernels map devices together. The first access to one outside of it
+ * begins again, lest it be a dcbz that has compared already.
  */
 static bool meet_page(PpcState *s, VirtAddr addr, unsigned mode)
 {
-    G_STATIC_ASSERT((MMU_KERNEL & 1) == 0 && MMU_USER & 1); /* Book E: ppc_data_mode */
-    uint64_t *from = &s->uncached_from[mode & 1];
+    PpcRange *range = &s->uncached[is_of_process(s, mode)];
+    uint64_t page = addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1), last = range->start + range->size - 1;
 
-    if (!s->page_uncached || addr >= *from) {
+    if (!s->page_uncached || addr - range->start < range->size) {
         return true;
     }
-    *from = addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    if (range->size) {
+        last = MAX(last, page + GUEST_PAGE_SIZE - 1);
+        range->start = MIN(range->start, page);
+        range->size = last - range->start + 1;
+    } else {
+        *range = (PpcRange){ page, GUEST_PAGE_SIZE };
+    }
     return ppc_mmu_fault(s, FAULT_AGAIN, 0);
 }
 
@@ -112,19 +123,19 @@ static bool cache_is_off(const PpcState *s)
 /* When no entry of the engine's tables is left. */
 void ppc_forget_uncached(PpcState *s)
 {
-    s->uncached_from[0] = s->uncached_from[1] = cache_is_off(s) ? 0 : UINT64_MAX;
+    s->uncached[0] = s->uncached[1] = (PpcRange){ 0, cache_is_off(s) ? UINT64_MAX : 0 };
 }
 
 /* After HID0 has changed. */
 void ppc_caches_changed(PpcState *s)
 {
-    if (cache_is_off(s) != !s->uncached_from[0]) {
+    if (cache_is_off(s) != (s->uncached[0].size == UINT64_MAX)) {
         engine.flush_all(s->hot.cpu);
         ppc_forget_uncached(s);
     }
 }
 
-/* A dcbz above PpcState.uncached_from: of a line, its address. */
+/* A dcbz in PpcState.uncached: of a line, its address. */
 uint64_t ppc_helper_dcbz(PpcState *s, uint64_t addr, uint64_t line, uint64_t ea, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
@@ -150,9 +161,10 @@ uint64_t ppc_helper_dcbz(PpcState *s, uint64_t addr, uint64_t line, uint64_t ea,
 void ppc_check_reservable(PpcState *s, uint64_t addr, MmuAccess access, uintptr_t ra)
 {
     unsigned mode = ppc_data_mode(s), wrong = ppc_isa(s, ISA_CLASSIC) ? PPC_WRITE_THROUGH : PPC_WRITE_THROUGH | PPC_INHIBITED;
+    const PpcRange *range = &s->uncached[is_of_process(s, mode)];
     MmuResult page;
 
-    if (addr < s->uncached_from[mode & 1] || mode == MMU_REAL || ppc_isa(s, ISA_BOOKE)) {
+    if (addr - range->start >= range->size || mode == MMU_REAL || ppc_isa(s, ISA_BOOKE)) {
         return;
     }
     engine.probe(s->hot.cpu, addr, 1, access, mode, ra); /* what else may be wrong */

@@ -25,7 +25,7 @@ static unsigned mmu_mode(Cpu *cpu, bool kernel)
     PpcState *s = ppc_state(cpu);
 
     if (kernel) {
-        return s->msr & MSR_DR ? MMU_KERNEL : MMU_REAL;
+        return s->msr & MSR_DR ? ppc_kernel_mode(s) : MMU_REAL;
     }
     return ppc_data_mode(s);
 }
@@ -72,7 +72,9 @@ const GuestOps ppc_guest_ops = {
     .fetch_mode = fetch_mode,
     .links_global = true,
     .links_worlds = true,
-    .system_modes = 1 << MMU_KERNEL | 1 << MMU_REAL | 1 << MMU_FETCH_KERNEL | 1 << MMU_FETCH_REAL,
+    .system_modes = 1 << MMU_KERNEL | 1 << MMU_REAL | 1 << MMU_FETCH_KERNEL | 1 << MMU_FETCH_REAL | 7 << MMU_KERNEL_NO_LOADS,
+    .store_modes = 1 << MMU_KERNEL_NO_LOADS,
+    .chosen_offset = offsetof(PpcState, chosen),
     .address_space_id = address_space_id,
     .walk = ppc_walk,
     .raise_mmu_fault = ppc_raise_mmu_fault,

@@ -96,16 +96,29 @@ static uint32_t keys_with(uint64_t bits)
     return keys;
 }
 
-/* Storage keys, which the engine's entries of hashed pages have been made with. What is allowed newly, it will ask for. */
+/*
+ * Storage keys, which the engine's entries of hashed pages have been made with. What is allowed newly, it will ask for. Key 0 of radix
+ * trees is a matter of MMU modes.
+ */
 static void write_keys(PpcState *s, unsigned n, uint64_t value)
 {
     uint64_t denied = value & ~s->spr[n];
 
     s->spr[n] = value;
+    if (n == SPR_AMR && s->model->mmu == PPC_MMU_RADIX) {
+        ppc_keys_changed(s);
+    }
     if (s->keys_used && keys_with(denied) & s->keys_used) {
         s->keys_used = 0;
         engine.flush_all(s->hot.cpu);
     }
+}
+
+uint64_t ppc_helper_mtamr(PpcState *s, uint64_t value, uint64_t b, uint64_t c, uint64_t d)
+{
+    s->spr[SPR_AMR] = value;
+    ppc_keys_changed(s);
+    return 0;
 }
 
 /* Under radix it is whether privileged state executes problem state's pages. */

@@ -268,11 +268,81 @@ static void cold_mtspr(PpcTranslator *tr, const PpcInsn *in)
     PPC_CALL2(tr, mtspr, ppc_const(tr, IR_I64, F_SPR(in)), ppc_gpr_as(tr, IR_I64, F_RS(in)));
 }
 
-/* Kernels with radix trees, which have no keys, write it whenever they touch user memory. */
+/* Bits that a value surely has, as far as the block tells. */
+static uint64_t bits_set(const IrBlock *ir, uint32_t id, unsigned depth)
+{
+    const IrInsn *insn = &ir->insns[ir->value_def[id]];
+    uint64_t imm;
+
+    if (depth == 0) {
+        return 0;
+    }
+    switch (insn->op) {
+    case IR_const:
+        return insn->imm;
+    case IR_zext:
+        return bits_set(ir, insn->in[0], depth - 1);
+    case IR_or:
+        return bits_set(ir, insn->in[0], depth - 1) | bits_set(ir, insn->in[1], depth - 1);
+    case IR_and:
+        return bits_set(ir, insn->in[0], depth - 1) & bits_set(ir, insn->in[1], depth - 1);
+    case IR_shl:
+        return ir_is_const(ir, (IrVal){ insn->in[1] }, &imm) ? bits_set(ir, insn->in[0], depth - 1) << (imm & 63) : 0;
+    case IR_get:
+        for (uint32_t i = ir->value_def[id]; i-- > 0 && ir->insns[i].op != IR_label;) {
+            if (ir->insns[i].op == IR_put && ir->insns[i].bits == insn->bits) {
+                return bits_set(ir, ir->insns[i].in[0], depth - 1);
+            }
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void cold_mtamr(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL1(tr, mtamr, ppc_gpr_as(tr, IR_I64, F_RS(in)));
+}
+
+static const struct {
+    uint32_t from, to;
+} ready_copies[] = {
+    { offsetof(ReadyMode, tlb_mask), offsetof(PpcState, hot.tlb_mask) },
+    { offsetof(ReadyMode, tlb_load), offsetof(PpcState, hot.tlb_load) },
+    { offsetof(ReadyMode, tlb_store), offsetof(PpcState, hot.tlb_store) },
+    { offsetof(ReadyMode, jump_cache), offsetof(PpcState, hot.jump_cache) },
+    { offsetof(ReadyMode, chosen), offsetof(PpcState, chosen) },
+};
+
+/*
+ * Key 0 makes MMU modes. The one that the block seems to choose is taken from what the engine left behind the last time; from this
+ * mode of the block key.
+ */
+static void emit_key_0(PpcTranslator *tr, const PpcInsn *in, IrVal amr)
+{
+    IrBlock *ir = tr->ir;
+    unsigned key = bits_set(ir, amr.id, 16) >> 62;
+    uint32_t ready = offsetof(PpcState, keyed) + key * sizeof(ReadyMode);
+
+    ppc_cold_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_shr, IR_I64, amr, ppc_const(tr, IR_I8, 62)), ppc_const(tr, IR_I64, key), cold_mtamr);
+    ppc_cold_if(tr, in, COND_NE, IR_I64, ir_get_field(ir, IR_I64, ready + offsetof(ReadyMode, from)), ppc_const(tr, IR_I64, tr->mode), cold_mtamr);
+    for (unsigned i = 0; i < G_N_ELEMENTS(ready_copies); i++) {
+        ir_put_field(ir, IR_I64, ready_copies[i].to, ir_get_field(ir, IR_I64, ready + ready_copies[i].from));
+    }
+}
+
+/* Kernels with radix trees, which have no key but the first, write it whenever they touch user memory. */
 static void emit_mtamr(PpcTranslator *tr, const PpcInsn *in)
 {
+    IrVal value;
+
     ppc_cold_if(tr, in, COND_NE, IR_I32, ir_get_field(tr->ir, IR_I32, offsetof(PpcState, keys_used)), ppc_const(tr, IR_I32, 0), cold_mtspr);
-    ir_put_field(tr->ir, IR_I64, spr_offset(SPR_AMR), ppc_arg(tr, ppc_gpr(tr, F_RS(in)), tr->width));
+    value = ppc_gpr_as(tr, IR_I64, F_RS(in));
+    if (tr->s->model->mmu == PPC_MMU_RADIX && tr->mode & MODE_DR) {
+        emit_key_0(tr, in, value);
+    }
+    ir_put_field(tr->ir, IR_I64, spr_offset(SPR_AMR), value);
 }
 
 static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)

@@ -143,9 +143,11 @@ void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type,
 
 void ppc_cold_if_uncached(PpcTranslator *tr, const PpcInsn *in, IrVal addr, PpcEmit *emit)
 {
-    IrVal from = ir_get_field(tr->ir, IR_I64, offsetof(PpcState, uncached_from) + (tr->mode & MODE_PR ? 8 : 0));
+    uint32_t range = offsetof(PpcState, uncached) + (tr->mode & MODE_PR ? sizeof(PpcRange) : 0);
+    IrVal start = ir_get_field(tr->ir, IR_I64, range + offsetof(PpcRange, start));
+    IrVal size = ir_get_field(tr->ir, IR_I64, range + offsetof(PpcRange, size));
 
-    ppc_cold_if(tr, in, COND_GEU, IR_I64, ppc_arg(tr, addr, tr->address), from, emit);
+    ppc_cold_if(tr, in, COND_LTU, IR_I64, ir_op2(tr->ir, IR_sub, IR_I64, ppc_arg(tr, addr, tr->address), start), size, emit);
 }
 
 /* MODE_COUNT: an instruction, and a look at the counters where a block begins. */
@@ -500,6 +502,7 @@ void ppc_translate(Translation *t)
     tr.run_pc = pc;
     /* MMU_USER, which no other code runs in. */
     t->ir->use_sites = (tr.mode & (MODE_PR | MODE_DR)) == (MODE_PR | MODE_DR) && !(tr.isa & ISA_BOOKE);
+    t->ir->stores_apart = tr.s->model->mmu == PPC_MMU_RADIX && (tr.mode & (MODE_PR | MODE_DR)) == MODE_DR; /* MMU_KERNEL_NO_LOADS */
     t->ir->steady_slots = SLOT_MASK(SLOT_R0 + 1);
     tr.limit = ppc_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);
     ir_poll(t->ir, pc);

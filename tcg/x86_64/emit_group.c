@@ -10,7 +10,7 @@
  * accessed: it adds neither an address nor the wish to store, and the span stays short.
  *
  * A group with a store among its members, or a load that is for an update, is checked against the table for
- * stores, whose pages can be loaded from too.
+ * stores, whose pages can be loaded from too. Where they may be for stores only (IrBlock.stores_apart), a root has members of one kind.
  *
  * With 64-bit addresses a group keeps what is to be added to them. Sums of 32 bits wrap; as the check has found that
  * the span does not, such a group keeps the host address of its lowest byte, and looks at no address again.
@@ -203,7 +203,8 @@ static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const I
     }
     if (MAX(root->high, *offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, *offset) >=
             (plan->behind_exit ? MAX_SPAN_BEHIND_EXIT : MAX_SPAN) ||
-        (plan->behind_exit && is_store(c, insn) && !root->stores)) {
+        ((plan->behind_exit || (c->ir->stores_apart && root->members)) && is_store(c, insn) && !root->stores) ||
+        (c->ir->stores_apart && root->stores && !is_store(c, insn))) {
         return NULL;
     }
     return root;

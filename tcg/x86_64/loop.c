@@ -395,19 +395,20 @@ static void add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *
     Linear sum = sum_of(input(now, insn->in[0], type), of_const(insn->imm, type), 1);
     unsigned size = raw ? raw->mem_size : ir_type_size(insn->type), align = raw ? raw->mem_align : sum.align;
     int64_t align_at = sum.align ? sum.align_add : sum.add;
+    bool is_store = raw ? raw->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
     LoopAccess *access = &l->accesses[l->n_accesses++];
     LoopRoot *r;
 
     *access = (LoopAccess){ .insn = i, .root = -1, .steps = sum.known && step_of(end, &sum).known, .disp = sum.add, .left = left_to_count(l, now) };
     if (!sum.known || !fits_s32(sum.add + NEAR_ALL) || !fits_s32(sum.add - NEAR_ALL) ||
-        !(r = root_for(l, end, sum, size, align, align_at))) {
+        !(r = root_for(l, end, sum, size, align, align_at)) || (ir->stores_apart && r->uses && r->is_store != is_store)) {
         return;
     }
     access->root = r - l->roots;
     if (r->uses++ == 0) {
         r->pc = now->pc;
     }
-    r->is_store |= raw ? raw->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
+    r->is_store |= is_store;
     r->low = MIN(r->low, (int32_t)sum.add);
     r->high = MAX(r->high, (int32_t)sum.add + (int32_t)size - 1);
     if (align) {

@@ -8,6 +8,7 @@
 
 #include "core/cpu.h"
 #include "core/line.h"
+#include "target/guest.h"
 
 /* Machine state register (Power ISA, Book III, 4.2.1; PowerPC PEM, 2.3.1). */
 #define MSR_LE   (UINT64_C(1) << 0)
@@ -93,6 +94,10 @@ typedef struct PpcTbLine {
 /* How a page is not cached as usual. */
 typedef enum PpcUncached { PPC_INHIBITED = 1, PPC_WRITE_THROUGH = 2 } PpcUncached;
 
+typedef struct PpcRange {
+    uint64_t start, size; /* UINT64_MAX: everything */
+} PpcRange;
+
 #define PPC_NO_EXCEPTION UINT32_MAX
 #define PPC_NO_RESERVATION UINT64_MAX
 
@@ -174,6 +179,8 @@ typedef struct PpcState {
     uint64_t mode_msr;              /* bits of MSR that are bits of the mode in problem state */
     uint64_t published_space;       /* the address space that the engine was told of with the mode */
     PpcMode modes[PPC_MODES];       /* known ones; while what else modes derive from stays as it is */
+    ReadyMode keyed[READY_MODES];   /* that AMR's bits for key 0 lead to: ppc_keys_changed */
+    void *chosen;                   /* the engine's: GuestOps.chosen_offset */
     uint64_t assumed;               /* MODE_ASSUMED that supervisor code is translated for: ppc_assume */
     uint64_t spr[1024];             /* of those SPRs that are no field of their own */
     uint64_t sr[16];                /* segment registers */
@@ -195,7 +202,7 @@ typedef struct PpcState {
     uint32_t fault_vector;          /* of the walk that failed last; 0: a miss of the 603's TLB */
     uint64_t fault_flags;           /* DSISR */
     uint8_t page_uncached;          /* PpcUncached of the page that a walk found last: dcbz must not be used on it */
-    uint64_t uncached_from[2];      /* privileged and user: accesses have met no such page below; 0: caches are off */
+    PpcRange uncached[2];           /* privileged and user: accesses have met such pages nowhere else; everything: caches are off */
     uint32_t keys_used;             /* storage keys of pages that accesses have met, since a change of AMR last emptied the engine's tables */
     PpcTableRam table_ram;
 

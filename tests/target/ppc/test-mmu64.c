@@ -338,29 +338,47 @@ static void processes_change_the_keys_that_are_theirs(void)
     g_assert_cmphex(rig_state->spr[SPR_AMR], ==, UINT64_MAX);
 }
 
-/* A radix tree of one level over 2 GiB: rights, references and changes, and dcbz on pages by their attributes. */
-static void radix_trees_translate(void)
-{
-    enum { PROCESSES = 0x200000, TREE = 0x400000, READ = 4, WRITE = 2, EXECUTE = 1, PRIVILEGED = 8, REFERENCED = 0x100, CHANGED = 0x80 };
-    static const uint32_t dcbz[] = { X_(31, 0, 0, 4, 1014) }, load[] = { LD(5, 8, 4) }, store[] = { STD(5, 8, 4) };
-    static const uint8_t attributes[] = { 0, 0x30, 0x10, 0x20, 0 };
+enum {
+    PROCESSES = 0x200000, TREE = 0x400000, READ = 4, WRITE = 2, EXECUTE = 1, PRIVILEGED = 8, REFERENCED = 0x100, CHANGED = 0x80,
+    PAGE_0 = 0x40000000, FRAME_0 = 0x300000,
+};
 
+static void map_radix(unsigned page, uint64_t entry)
+{
+    store_be64(rig_ram + TREE + 8 * page, UINT64_C(3) << 62 | entry);
+}
+
+/* A radix tree of one level over 2 GiB, with the first pages as they are; false: the processor has none. */
+static bool start_radix(void)
+{
     if (rig_state->model->mmu != PPC_MMU_RADIX) {
         g_test_skip("no radix trees");
-        return;
+        return false;
     }
     start();
     store_be64(rig_ram + PROCESSES, TREE | 19);
     for (unsigned page = 0; page < 32; page++) {
-        store_be64(rig_ram + TREE + 8 * page, UINT64_C(3) << 62 | page << 12 | READ | WRITE | EXECUTE | PRIVILEGED);
+        map_radix(page, page << 12 | READ | WRITE | EXECUTE | PRIVILEGED);
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(attributes); i++) {
-        store_be64(rig_ram + TREE + 8 * (0x40000 + i), UINT64_C(3) << 62 | 0x300000 | i << 12 | attributes[i] | READ | WRITE);
-    }
-    store_be64(rig_ram + TREE + 8 * 0x40010, UINT64_C(3) << 62 | 0x310000 | READ);
     rig_state->spr[SPR_PTCR] = PROCESSES;
     rig_state->spr[SPR_LPCR] |= UINT64_C(1) << 20; /* HR */
     rig_cpu->type->replaced(rig_cpu);
+    return true;
+}
+
+/* Rights, references and changes, and dcbz on pages by their attributes. */
+static void radix_trees_translate(void)
+{
+    static const uint32_t dcbz[] = { X_(31, 0, 0, 4, 1014) }, load[] = { LD(5, 8, 4) }, store[] = { STD(5, 8, 4) };
+    static const uint8_t attributes[] = { 0, 0x30, 0x10, 0x20, 0 };
+
+    if (!start_radix()) {
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(attributes); i++) {
+        map_radix(0x40000 + i, FRAME_0 | i << 12 | attributes[i] | READ | WRITE);
+    }
+    map_radix(0x40010, 0x310000 | READ);
     for (unsigned n = 0; n < 3 * G_N_ELEMENTS(attributes); n++) {
         unsigned i = n * 3 % G_N_ELEMENTS(attributes);
         uint8_t *at = rig_ram + 0x300000 + (i << 12) + 0x88;
@@ -395,6 +413,126 @@ static void radix_trees_translate(void)
     }
 }
 
+/* Of key 0's two bits, one denies loads and one stores, of problem state's pages, to privileged state and to nobody else. */
+static void privileged_state_keeps_off_pages_by_key_0(void)
+{
+    enum { DENIED = 0x08000000, STORE = 0x02000000, NO_LOAD = 1, NO_STORE = 2 };
+    const uint32_t words[2][2] = {
+        { MTSPR(SPR_AMR, 6), LD(5, 0, 4) }, { MTSPR(SPR_AMR, 6), STD(5, 0, 4) },
+    };
+
+    if (!start_radix()) {
+        return;
+    }
+    map_radix(0x40000, FRAME_0 | READ | WRITE);
+    map_radix(0x40001, FRAME_0 | READ | WRITE | PRIVILEGED);
+    for (unsigned n = 0; n < 400; n++) {
+        uint64_t keys = n * 7 % 11 % 4;
+        bool stores = n * 5 % 3 % 2, user_page = n % 5;
+        bool denied = user_page && keys & (stores ? NO_STORE : NO_LOAD);
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        R[31] = 0;
+        R[4] = PAGE_0 | (user_page ? 0 : 0x1000);
+        R[5] = n;
+        R[6] = keys << 62 | (n & 8 ? UINT64_MAX >> 2 : 0); /* the other keys are nothing here */
+        rig_run_words(words[stores], 2);
+        g_assert_cmphex(R[31], ==, denied ? 0x300 : 0);
+        if (denied) {
+            g_assert_cmphex(rig_state->spr[SPR_DAR], ==, R[4]);
+            g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, DENIED | (stores ? STORE : 0));
+            g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 4);
+        }
+    }
+}
+
+/* Between neighbouring accesses, which would share a check; from privileged state by either number. */
+static void keys_change_within_a_block(void)
+{
+    if (!start_radix()) {
+        return;
+    }
+    map_radix(0x40000, FRAME_0 | READ | WRITE);
+    store_be64(rig_ram + FRAME_0 + 8, 5);
+    for (unsigned n = 0; n < 40; n++) {
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        R[4] = PAGE_0;
+        R[5] = R[7] = 0;
+        R[6] = UINT64_C(3) << 62;
+        R[8] = 0;
+        R[9] = UINT64_C(1) << 62;
+        R[31] = 0;
+        if (n & 1) {
+            RIG_RUN(MTSPR(SPR_AMR, 8), LD(5, 8, 4), STD(5, 16, 4), MTSPR(SPR_AMR, 9), STD(5, 24, 4), LD(7, 8, 4), RIG_END);
+            g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 20);
+        } else {
+            RIG_RUN(MTSPR(SPR_AMR, 8), LD(5, 8, 4), STD(5, 16, 4), MTSPR(SPR_AMR_USER, 6), MFSPR(9, SPR_AMR), LD(7, 8, 4), RIG_END);
+            g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 20);
+        }
+        g_assert_cmphex(R[31], ==, 0x300);
+        g_assert_cmpint(R[5], ==, 5);
+        g_assert_cmpint(R[7], ==, 0);
+    }
+}
+
+/* Interrupts and returns find the key that there is then; problem state, which may change it, goes by the page's rights alone. */
+static void keys_stay_over_changes_of_state(void)
+{
+    const uint32_t code = 0x18000;
+    static const uint32_t process[] = { MTSPR(SPR_AMR_USER, 6), LD(5, 0, 4), STD(5, 8, 4), 0x44000002 /* sc */ };
+    static const uint32_t system_call[] = { MFSPR(9, SPR_AMR), LD(7, 8, 4), LI(31, 0xc), RIG_END };
+
+    if (!start_radix()) {
+        return;
+    }
+    rig_words(code, process, G_N_ELEMENTS(process));
+    map_radix(code >> 12, code | READ | EXECUTE);
+    map_radix(0x40000, FRAME_0 | READ | WRITE);
+    rig_state->spr[SPR_UAMOR] = UINT64_MAX;
+    rig_state->spr[SPR_LPCR] |= 3 << 23; /* AIL: handlers have translation on, and are in the last quadrant */
+    rig_words(0x4c00, system_call, G_N_ELEMENTS(system_call));
+    rig_words(0x4300, (uint32_t[]){ LI(31, 0x300), RIG_END }, 2);
+    rig_cpu->type->replaced(rig_cpu);
+    for (unsigned n = 0; n < 60; n++) {
+        uint64_t keys = n * 7 % 11 % 4;
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF | MSR_PR);
+        store_be64(rig_ram + FRAME_0, n);
+        R[4] = PAGE_0;
+        R[5] = R[7] = 0;
+        R[6] = keys << 62;
+        R[31] = 0;
+        rig_run(code);
+        g_assert_cmpint(R[5], ==, n);
+        g_assert_cmphex(R[9], ==, R[6]);
+        g_assert_cmphex(R[31], ==, keys & 1 ? 0x300 : 0xc);
+        g_assert_cmpint(R[7], ==, keys & 1 ? 0 : n);
+    }
+}
+
+/* IAMR keeps privileged state from executing what problem state could. */
+static void key_0_keeps_privileged_state_from_executing(void)
+{
+    static const uint32_t code[] = { LI(5, 7), 0x44000002 /* sc */ }, system_call[] = { RIG_END };
+
+    if (!start_radix()) {
+        return;
+    }
+    rig_words(FRAME_0, code, G_N_ELEMENTS(code));
+    rig_words(0xc00, system_call, G_N_ELEMENTS(system_call));
+    map_radix(0x40000, FRAME_0 | READ | EXECUTE);
+    for (unsigned n = 0; n < 12; n++) {
+        bool denied = n % 3 == 1, user = n % 4 == 1;
+
+        R[5] = R[31] = 0;
+        ppc_helper_mtspr(rig_state, SPR_IAMR, denied ? UINT64_C(1) << 62 : UINT64_MAX >> 2, 0, 0);
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF | (user ? MSR_PR : 0));
+        rig_run(PAGE_0);
+        g_assert_cmphex(R[31], ==, denied && !user ? 0x400 : 0);
+        g_assert_cmpint(R[5], ==, denied && !user ? 0 : 7);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -411,5 +549,9 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/reservations", reservations_are_for_what_is_cached);
     g_test_add_func("/mmu64/user-keys", processes_change_the_keys_that_are_theirs);
     g_test_add_func("/mmu64/radix", radix_trees_translate);
+    g_test_add_func("/mmu64/radix-keys", privileged_state_keeps_off_pages_by_key_0);
+    g_test_add_func("/mmu64/radix-keys-block", keys_change_within_a_block);
+    g_test_add_func("/mmu64/radix-keys-state", keys_stay_over_changes_of_state);
+    g_test_add_func("/mmu64/radix-keys-fetch", key_0_keeps_privileged_state_from_executing);
     return g_test_run();
 }
