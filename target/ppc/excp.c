@@ -303,6 +303,42 @@ uint64_t ppc_helper_nap(PpcState *s, uint64_t next_pc, uint64_t b, uint64_t c, u
     return 0;
 }
 
+/* Back from an event-based branch. There are no events, so none comes next (Power ISA 2.07, Book II, chapter 7). */
+uint64_t ppc_helper_rfebb(PpcState *s, uint64_t enable, uint64_t b, uint64_t c, uint64_t d)
+{
+    const uint64_t ge = UINT64_C(1) << 63;
+
+    if (s->msr & MSR_PR && !(s->spr[SPR_FSCR] >> FACILITY_EBB & 1)) {
+        ppc_facility_unavailable(s, FACILITY_EBB, tcg_caller_pc(s));
+    }
+    s->spr[SPR_BESCR] = (s->spr[SPR_BESCR] & ~ge) | (enable ? ge : 0);
+    s->pc = s->spr[SPR_EBBRR] & PPC_PC_MASK & (s->msr & MSR_SF ? UINT64_MAX : UINT32_MAX);
+    return 0;
+}
+
+/* To a thread of the processor's own core, of which it is number 0 and the only one (Book III, chapter 11). */
+uint64_t ppc_helper_doorbell(PpcState *s, uint64_t message, uint64_t clear, uint64_t c, uint64_t d)
+{
+    enum { TYPE_SHIFT = 27, DIRECTED = 5, THREAD = 0x7f };
+
+    if ((message >> TYPE_SHIFT & 31) == DIRECTED && !(message & THREAD)) {
+        ppc_set_interrupt(s->hot.cpu, PPC_INT_DOORBELL, !clear);
+        ppc_poll_interrupts(s);
+    }
+    return 0;
+}
+
+/* There is no coprocessor of any type. */
+uint64_t ppc_helper_icswx(PpcState *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
+{
+    enum { NO_COPROCESSOR = 0x4000 };
+
+    tcg_restore(s, tcg_caller_pc(s));
+    s->spr[SPR_DAR] = addr;
+    s->spr[SPR_DSISR] = NO_COPROCESSOR;
+    ppc_raise(s, PPC_DSI, 0, 0);
+}
+
 /* Delivery. */
 
 static bool is_hypervisor_vector(uint32_t vector)

@@ -234,10 +234,9 @@ static void slb_write(PpcState *s, unsigned index, uint64_t esid, uint64_t vsid)
  * slbia. Since 3.0 IH says what is meant (Book III, 5.9.3.2): entries of class 1, which processes have, in any place; all; none, but what
  * is remembered of them. Otherwise, and on older processors always, it is all entries but the first.
  */
+enum { IH_CLASS_1 = 3, IH_ALL = 4, IH_REMEMBERED = 7 };
 static void slb_invalidate_all(PpcState *s, unsigned ih)
 {
-    enum { IH_CLASS_1 = 3, IH_ALL = 4, IH_REMEMBERED = 7 };
-
     ih = ppc_isa(s, ISA_V300) ? ih : 0;
     for (unsigned i = ih == IH_CLASS_1 || ih == IH_ALL ? 0 : 1; i < SLB_SIZE && ih != IH_REMEMBERED; i++) {
         if (ih != IH_CLASS_1 || (s->slb_vsid[i] & VSID_CLASS)) {
@@ -282,6 +281,9 @@ uint64_t ppc_helper_slb(PpcState *s, uint64_t op, uint64_t rs, uint64_t rb, uint
         return 0;
     case 498: /* slbia */
         slb_invalidate_all(s, word >> 21 & 7);
+        return 0;
+    case 850: /* slbiag: entries of processes and the kernel's, the first one too */
+        slb_invalidate_all(s, IH_ALL);
         return 0;
     case 851: /* slbmfev */
         return s->slb_vsid[index % SLB_SIZE];

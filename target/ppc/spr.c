@@ -2,6 +2,7 @@
 #include "target/ppc/spr.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -219,6 +220,31 @@ static void write_purr(PpcState *s, unsigned n, uint64_t value)
     s->spr[n] = value - ppc_tb(s);
 }
 
+/* BESCR by other numbers, which set or clear bits that are written 1; U: of the upper half. */
+static uint64_t read_bescr(PpcState *s, unsigned n)
+{
+    return n == SPR_BESCRSU || n == SPR_BESCRRU ? s->spr[SPR_BESCR] >> 32 : s->spr[SPR_BESCR];
+}
+
+static void write_bescr(PpcState *s, unsigned n, uint64_t value)
+{
+    uint64_t bits = n == SPR_BESCRSU || n == SPR_BESCRRU ? value << 32 : value;
+
+    s->spr[SPR_BESCR] = n <= SPR_BESCRSU ? s->spr[SPR_BESCR] | bits : s->spr[SPR_BESCR] & ~bits;
+}
+
+/* The processor is the only thread of its core: that is the last bit. */
+static uint64_t read_dpdes(PpcState *s, unsigned n)
+{
+    return (atomic_load(&s->pending) & PPC_INT_DOORBELL) != 0;
+}
+
+static void write_dpdes(PpcState *s, unsigned n, uint64_t value)
+{
+    ppc_set_interrupt(s->hot.cpu, PPC_INT_DOORBELL, value & 1);
+    ppc_poll_interrupts(s);
+}
+
 static void write_ctrl(PpcState *s, unsigned n, uint64_t value)
 {
     s->spr[SPR_CTRL] = value & 1;
@@ -247,7 +273,7 @@ static const SprRow rows[] = {
     { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_mode },
     { SPR_UAMOR, 1, SUPER, ISA_V206 },
     { SPR_PSPB, 1, SUPER, ISA_V207 },
-    { SPR_DPDES, 1, SUPER, ISA_V207 },
+    { SPR_DPDES, 1, SUPER, ISA_V207, read_dpdes, write_dpdes },
     { SPR_DAWR0, 1, SUPER, ISA_V207, NULL, write_watch },
     { SPR_DAWR1, 1, SUPER, ISA_V310, NULL, write_watch },
     { 186, 1, SUPER, ISA_V207 }, /* RPR */
@@ -277,6 +303,7 @@ static const SprRow rows[] = {
     { SPR_LPIDR, 1, HYPER, ISA_HV, NULL, ppc_spr_write_translation },
     { SPR_HMER, 4, HYPER, ISA_V206 },
     { SPR_AMOR, 1, HYPER, ISA_V206 },
+    { SPR_TIR, 1, SUPER_READ, ISA_V207 },
     { SPR_PTCR, 1, HYPER, ISA_V300, NULL, write_and_flush },
     { SPR_IBAT0U, 16, SUPER, ISA_CLASSIC, NULL, ppc_spr_write_translation },
     { SPR_IBAT4U, 8, SUPER, ISA_7450, NULL, ppc_spr_write_translation },
@@ -286,7 +313,7 @@ static const SprRow rows[] = {
     { SPR_SIER, 1, SUPER, ISA_V206, ppc_pmu_read, ppc_pmu_write }, { 785, 11, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
     { 796, 4, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
     { 736, 3, READ, ISA_V310, ppc_pmu_read_user }, { 752, 3, SUPER, ISA_V310 }, /* SIER2, SIER3, MMCR3 */
-    { 800, 6, USER, ISA_V207 }, /* BESCR, EBB */
+    { SPR_BESCRS, 4, USER, ISA_V207, read_bescr, write_bescr }, { SPR_EBBHR, 3, USER, ISA_V207 },
     { 812, 1, READ, ISA_V310 }, { 828, 1, SUPER, ISA_V310, NULL, ignore }, /* DEXCR, which has no aspects */
     { SPR_TAR, 1, USER, ISA_V207 },
     { 848, 1, SUPER, ISA_V207 }, /* IC */
@@ -369,6 +396,12 @@ static bool allowed(const PpcState *s, unsigned access, bool write)
     return !(s->msr & MSR_PR) && (access & (write ? HW : HR)) && ((s->msr & MSR_HV) || !ppc_isa(s, ISA_HV));
 }
 
+/* The facility that a register belongs to and that FSCR may keep from problem state; 0: none. */
+static unsigned facility_of(unsigned n)
+{
+    return n == SPR_DSCR_USER ? FACILITY_DSCR : n == SPR_TAR ? FACILITY_TAR : n >= SPR_BESCRS && n <= SPR_BESCR ? FACILITY_EBB : 0;
+}
+
 bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool write)
 {
     const Spr *spr = &sprs[n & 1023];
@@ -376,6 +409,9 @@ bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool wri
 
     if (mode & MODE_HV || (!(mode & MODE_PR) && !(model->isa & ISA_HV))) {
         needs |= mode & MODE_PR ? 0 : write ? HW : HR;
+    }
+    if (mode & MODE_PR && model->isa & ISA_V207 && facility_of(n)) { /* FSCR says whether */
+        return false;
     }
     return (spr->access & needs) && !(write ? (void *)spr->write : (void *)spr->read);
 }
@@ -412,10 +448,9 @@ static void refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
     ppc_program(s, PROGRAM_ILLEGAL, retaddr);
 }
 
-/* The facility that a register belongs to and that FSCR keeps from problem state; 0: none. */
 static unsigned missing_facility(const PpcState *s, unsigned n)
 {
-    unsigned facility = n == SPR_DSCR_USER ? FACILITY_DSCR : n == SPR_TAR ? FACILITY_TAR : n >= 800 && n < 806 ? FACILITY_EBB : 0;
+    unsigned facility = facility_of(n);
 
     return !(s->msr & MSR_PR) || !ppc_isa(s, ISA_V207) || s->spr[SPR_FSCR] >> facility & 1 ? 0 : facility;
 }

@@ -409,6 +409,31 @@ static void emit_mfsr(PpcTranslator *tr, const PpcInsn *in)
     ppc_put_gpr(tr, F_RT(in), PPC_CALL1(tr, mfsr, segment_number(tr, in)));
 }
 
+static void emit_rfebb(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL1(tr, rfebb, ppc_const(tr, IR_I64, in->word >> 11 & 1));
+    ppc_end_at_slot(tr);
+}
+
+/* msgsndp, msgclrp */
+static void emit_doorbell(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL2(tr, doorbell, ppc_gpr_as(tr, IR_I64, F_RB(in)), ppc_const(tr, IR_I64, in->row->op));
+    ppc_end_mode(tr, in->next_pc);
+}
+
+/* POWER7 and POWER8, icswx. too. */
+static void emit_icswx(PpcTranslator *tr, const PpcInsn *in)
+{
+    if (tr->isa & ISA_V300) {
+        ppc_emit_illegal(tr);
+        return;
+    }
+    PPC_CALL1(tr, icswx, ppc_arg(tr, ppc_address_x(tr, in), tr->address));
+    ir_exit_main(tr->ir, TCG_EXIT_EXCEPTION);
+    tr->done = true;
+}
+
 /* TLB. */
 
 static void emit_tlbie(PpcTranslator *tr, const PpcInsn *in)
@@ -495,6 +520,14 @@ const PpcRow ppc_rows_system[] = {
     { "rvwinkle", X_FORM(19, 498), emit_nap, A_HV, ISA_V206 },
     { "wait", X_FORM(31, 30), emit_wait, .isa = ISA_V300 },
     { "wait", X_FORM(31, 62), emit_wait, .isa = ISA_BOOKE | ISA_V206 },
+    { "rfebb", X_FORM(19, 146), emit_rfebb, .isa = ISA_V207 },
+    { "msgsndp", X_FORM(31, 142), emit_doorbell, A_PRIV, ISA_V207, 0 },
+    { "msgclrp", X_FORM(31, 174), emit_doorbell, A_PRIV, ISA_V207, 1 },
+    { "msgsnd", X_FORM(31, 206), emit_tlbsync, A_HV, ISA_V206 }, /* between cores: of no state that a board's guest is in */
+    { "msgclr", X_FORM(31, 238), emit_tlbsync, A_HV, ISA_V206 },
+    { "msgsync", X_FORM(31, 886), emit_tlbsync, A_HV, ISA_V300 },
+    { "icswx", X_FORM(31, 406), emit_icswx, .isa = ISA_V206 },
+    { "slbiag", X_FORM(31, 850), emit_slb, A_PRIV, ISA_V300, 850 },
     { "mfmsr", X_FORM(31, 83), emit_mfmsr, A_PRIV },
     { "wrtee", X_FORM(31, 131), emit_wrtee, A_PRIV, ISA_BOOKE, 0 },
     { "mtmsr", X_FORM(31, 146), emit_mtmsr, A_PRIV },

@@ -221,6 +221,145 @@ static void reserved_instructions_do_nothing(void)
     }
 }
 
+#define SC 0x44000002u
+
+/* Handlers keep their vector in r31, and in r6 what FSCR or SRR1 says. */
+static void start_state(bool problem)
+{
+    static const uint32_t vectors[] = { 0x300, 0x700, 0xa00, 0xc00, 0xf60 };
+
+    rig_reset(0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        const uint32_t words[] = { LI(31, vectors[i]), MFSPR(6, vectors[i] == 0xf60 ? SPR_FSCR : SPR_SRR1), RIG_END };
+
+        rig_words(vectors[i], words, 3);
+    }
+    if (problem) {
+        rig_state->msr |= MSR_PR;
+        ppc_update_mode(rig_state);
+    }
+}
+
+/* FSCR keeps TAR, DSCR and what belongs to event-based branches from problem state, and from nobody else. */
+static void facilities_are_kept_from_problem_state(void)
+{
+    static const struct {
+        unsigned spr, facility;
+    } registers[] = { { SPR_DSCR_USER, FACILITY_DSCR }, { SPR_TAR, FACILITY_TAR }, { SPR_BESCRS, FACILITY_EBB }, { SPR_BESCRRU, FACILITY_EBB },
+                      { SPR_EBBHR, FACILITY_EBB }, { SPR_EBBRR, FACILITY_EBB }, { SPR_BESCR, FACILITY_EBB } };
+
+    if (!ppc_isa(rig_state, ISA_V207)) {
+        g_test_skip("since ISA 2.07");
+        return;
+    }
+    for (unsigned n = 0; n < 8 * G_N_ELEMENTS(registers); n++) {
+        unsigned spr = registers[n / 8].spr, facility = registers[n / 8].facility;
+        bool problem = n & 1, on = n & 2, denied = problem && !on;
+        const uint32_t words[] = { n & 4 ? MTSPR(spr, 5) : MFSPR(5, spr), LI(7, 1), SC };
+
+        start_state(problem);
+        rig_state->spr[SPR_FSCR] = on ? UINT64_C(1) << facility : ~(UINT64_C(1) << facility) & 0x1fff;
+        R[7] = 0;
+        rig_run_words(words, 3);
+        g_assert_cmphex(R[31], ==, denied ? 0xf60 : 0xc00);
+        g_assert_cmpint(R[7], ==, !denied);
+        if (denied) {
+            g_assert_cmphex(R[6] >> 56, ==, facility);
+        }
+    }
+}
+
+/* BESCR by five numbers, and the return that sets or clears its first bit. */
+static void event_based_branches_return(void)
+{
+    const uint64_t ge = UINT64_C(1) << 63;
+    static const uint32_t registers[] = { MTSPR(SPR_BESCRS, 3), MTSPR(SPR_BESCRSU, 4), MTSPR(SPR_BESCRR, 5), MTSPR(SPR_BESCRRU, 8),
+                                          MFSPR(9, SPR_BESCR), MFSPR(10, SPR_BESCRSU), SC };
+    static const uint32_t behind[] = { LI(9, 7), SC };
+
+    if (!ppc_isa(rig_state, ISA_V207)) {
+        g_test_skip("since ISA 2.07");
+        return;
+    }
+    start_state(true);
+    R[3] = 0xf0f;
+    R[4] = 0x30003;
+    R[5] = 0xf;
+    R[8] = 1;
+    rig_run_words(registers, G_N_ELEMENTS(registers));
+    g_assert_cmphex(R[9], ==, UINT64_C(0x0003000200000f00));
+    g_assert_cmphex(R[10], ==, 0x00030002);
+    for (unsigned n = 0; n < 6; n++) {
+        const uint32_t words[] = { X_(19, 0, 0, n & 1, 146), LI(9, 1), SC };
+
+        start_state(n < 4);
+        rig_words(0x20000, behind, 2);
+        rig_state->spr[SPR_EBBRR] = 0x20003;
+        rig_state->spr[SPR_BESCR] = n & 2 ? ge | 5 : 5;
+        rig_run_words(words, 3);
+        g_assert_cmphex(R[31], ==, 0xc00);
+        g_assert_cmpint(R[9], ==, 7);
+        g_assert_cmphex(rig_state->spr[SPR_BESCR], ==, n & 1 ? ge | 5 : 5);
+    }
+    start_state(true);
+    rig_state->spr[SPR_FSCR] = 0;
+    RIG_RUN(X_(19, 0, 0, 1, 146), SC);
+    g_assert_cmphex(R[31], ==, 0xf60);
+    g_assert_cmphex(R[6] >> 56, ==, FACILITY_EBB);
+}
+
+/* A message to the own core's only thread waits for MSR[EE]; to others, of other types, and when it is taken back, there is none. */
+static void doorbells_ring(void)
+{
+    const uint64_t message = UINT64_C(5) << 27;
+    static const struct {
+        uint64_t message;
+        bool clears, rings;
+    } cases[] = { { message, false, true }, { message | 1, false, false }, { UINT64_C(4) << 27, false, false }, { message, true, false } };
+
+    if (!ppc_isa(rig_state, ISA_V207)) {
+        g_test_skip("since ISA 2.07");
+        return;
+    }
+    for (unsigned n = 0; n < G_N_ELEMENTS(cases); n++) {
+        const uint32_t words[] = { X_(31, 0, 0, 3, 142), MFSPR(9, SPR_DPDES), cases[n].clears ? X_(31, 0, 0, 3, 174) : ISYNC,
+                                   X_(31, 4, 1, 0, 178) /* mtmsrd, EE */, LI(8, 1), RIG_END };
+
+        start_state(false);
+        R[3] = cases[n].message;
+        R[4] = MSR_EE | MSR_RI;
+        R[8] = 0;
+        rig_run_words(words, G_N_ELEMENTS(words));
+        g_assert_cmpint(R[9], ==, cases[n].rings || cases[n].clears);
+        g_assert_cmphex(R[31], ==, cases[n].rings ? 0xa00 : 0);
+        g_assert_cmpint(R[8], ==, !cases[n].rings);
+        g_assert_cmphex(rig_state->pending & PPC_INT_DOORBELL, ==, 0);
+    }
+    start_state(true);
+    RIG_RUN(X_(31, 0, 0, 3, 142), SC);
+    g_assert_cmphex(R[31], ==, 0x700);
+    g_assert_cmphex(R[6] & PROGRAM_PRIVILEGED, ==, PROGRAM_PRIVILEGED);
+    start_state(false); /* msgsnd is the hypervisor's */
+    RIG_RUN(X_(31, 0, 0, 3, 206), SC);
+    g_assert_cmphex(R[31], ==, 0x700);
+}
+
+/* POWER7 and POWER8 have the instruction, but a machine without coprocessors. */
+static void there_are_no_coprocessors(void)
+{
+    bool has = ppc_isa(rig_state, ISA_V206) && !ppc_isa(rig_state, ISA_V300);
+
+    start_state(false);
+    R[3] = 0x2000;
+    R[4] = 0x80;
+    RIG_RUN(X_(31, 5, 3, 4, 406) | 1);
+    g_assert_cmphex(R[31], ==, has ? 0x300 : 0x700);
+    if (has) {
+        g_assert_cmphex(rig_state->spr[SPR_DAR], ==, 0x2080);
+        g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, 0x4000);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *model = argc > 1 ? argv[1] : "750";
@@ -234,5 +373,9 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/decrementer/snapshot", decrementers_go_on_from_a_snapshot);
     g_test_add_func("/ppc/spr/absent", registers_that_are_not_there);
     g_test_add_func("/ppc/reserved", reserved_instructions_do_nothing);
+    g_test_add_func("/ppc/facilities", facilities_are_kept_from_problem_state);
+    g_test_add_func("/ppc/event-based-branches", event_based_branches_return);
+    g_test_add_func("/ppc/doorbells", doorbells_ring);
+    g_test_add_func("/ppc/coprocessors", there_are_no_coprocessors);
     return g_test_run();
 }
