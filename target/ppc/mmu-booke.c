@@ -433,6 +433,8 @@ void ppc_map_page(Cpu *cpu, uint32_t virt, uint64_t phys, uint64_t size)
         put_entry(s, 0, virt | PAGEID_V | shift << 4, (uint32_t)phys | phys >> 32, RIGHTS, 0);
     } else {
         put_entry(s, TLB0_ENTRIES, MAS1_V | MAS1_IPROT | shift << 8, virt, (uint32_t)phys | RIGHTS, phys >> 32);
+        s->spr[SPR_L1CSR0] = 1; /* who maps it is the firmware, which has the data cache on */
+        ppc_forget_uncached(s);
     }
 }
 
@@ -442,6 +444,7 @@ void ppc_booke_reset(PpcState *s)
     state_reset(BookeTlb_fields, tlb_of(s));
     s->spr[SPR_PIR_BOOKE] = s->hot.cpu->index;
     ppc_map_page(s->hot.cpu, PAGE, PAGE, GUEST_PAGE_SIZE);
+    s->spr[SPR_L1CSR0] = 0;
     if (s->reset_state.map_size) {
         ppc_map_page(s->hot.cpu, 0, 0, s->reset_state.map_size);
     }

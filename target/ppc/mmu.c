@@ -112,11 +112,17 @@ bool ppc_walk(Cpu *cpu, VirtAddr addr, MmuAccess access, unsigned mode, bool deb
     return walk(s, addr, access, mode, debug, out) && (debug || access == MMU_FETCH || meet_page(s, addr, mode));
 }
 
-/* HID0 of the 603 to 7450: the data cache is off, or locked (MPC7400 RISC Microprocessor User's Manual, 3.5.3.3). */
+/*
+ * HID0 of the 603 to 7450: the data cache is off, or locked (MPC7400 RISC Microprocessor User's Manual, 3.5.3.3). L1CSR0 of the e500: it is
+ * off (PowerPC e500 Core Family Reference Manual, 2.11.1).
+ */
 static bool cache_is_off(const PpcState *s)
 {
-    enum { DCE = 0x4000, DLOCK = 0x1000 };
+    enum { DCE = 0x4000, DLOCK = 0x1000, L1CSR0_CE = 1 };
 
+    if (ppc_isa(s, ISA_E500)) {
+        return !(s->spr[SPR_L1CSR0] & L1CSR0_CE);
+    }
     return ppc_isa(s, ISA_CLASSIC) && (s->spr[SPR_HID0] & (DCE | DLOCK)) != DCE;
 }
 

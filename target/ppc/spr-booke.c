@@ -74,6 +74,7 @@ static void write_l1csr(PpcState *s, unsigned n, uint64_t value)
     enum { INVALIDATE = 2, CLEAR_LOCKS = 0x100 };
 
     s->spr[n] = value & ~(uint64_t)(INVALIDATE | CLEAR_LOCKS);
+    ppc_caches_changed(s);
 }
 
 static void write_bucsr(PpcState *s, unsigned n, uint64_t value)

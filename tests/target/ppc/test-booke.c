@@ -462,6 +462,10 @@ static void dcbz_wants_pages_that_are_cached(void)
     map(0x40001000, 0x300000, SR_ | SW_, 0, false);
     map_entry(6, 0x40002000, 0x301000, SR_ | SW_ | INHIBITED_, 0, false);
     map_entry(7, 0x40003000, 0x302000, SR_ | SW_, 0, false);
+    R[3] = 1;
+    if (!is_440) {
+        RIG_RUN(MTSPR(SPR_L1CSR0, 3));
+    }
     for (unsigned n = 0; n < 9; n++) {
         uint32_t page = n % 3 << 12, inhibited = page == 0x1000;
 
@@ -475,6 +479,25 @@ static void dcbz_wants_pages_that_are_cached(void)
             g_assert_cmphex(rig_state->spr[SPR_DEAR], ==, R[4]);
             g_assert_cmphex(rig_state->spr[SPR_ESR], ==, ESR_ST);
         }
+    }
+}
+
+/* Nor does it go without the e500's data cache. */
+static void dcbz_wants_the_cache(void)
+{
+    if (is_440) {
+        g_test_skip("its data cache is always on");
+        return;
+    }
+    start();
+    for (unsigned n = 0; n < 6; n++) {
+        store_be32(rig_ram + 0x300008, 7);
+        R[31] = 99;
+        R[3] = n & 1;
+        R[4] = 0x300008;
+        RIG_RUN(MTSPR(SPR_L1CSR0, 3), X_(31, 0, 0, 4, 1014));
+        g_assert_cmpint(R[31], ==, n & 1 ? 99 : ALIGNMENT_);
+        g_assert_cmpint(load_be32(rig_ram + 0x300008), ==, n & 1 ? 0 : 7);
     }
 }
 
@@ -644,6 +667,7 @@ int main(int argc, char **argv)
     TEST(snapshots_have_the_tlb);
     TEST(device_control_registers_are_a_space);
     TEST(dcbz_wants_pages_that_are_cached);
+    TEST(dcbz_wants_the_cache);
     TEST(small_pages_are_apart);
     TEST(code_runs_in_small_pages);
     TEST(a_processor_is_released_once); /* the last: there are two from here on */
