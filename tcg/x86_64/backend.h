@@ -520,6 +520,7 @@ void cold_probe(Context *c, ColdStub *s);
 void cold_atomic(Context *c, ColdStub *s);
 void cold_unaligned(Context *c, ColdStub *s);
 
+bool changes_tables(const IrInsn *insn); /* what was checked before is not good any more */
 bool may_be_between(const IrBlock *ir, const IrInsn *insn); /* of accesses that share a check: makes no branch out and few registers */
 /* The move of a load or store, in its byte order. The value to store is in a register, swapped if the host has no movbe. */
 void emit_loaded(Context *c, const IrInsn *insn, int out, Mem from);

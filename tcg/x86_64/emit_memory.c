@@ -399,6 +399,12 @@ void end_access(Context *c, ColdStub *stub)
     }
 }
 
+bool changes_tables(const IrInsn *insn)
+{
+    return insn->op == IR_put_field && (insn->imm == offsetof(CpuHot, tlb_mask) || insn->imm == offsetof(CpuHot, tlb_load) ||
+                                        insn->imm == offsetof(CpuHot, tlb_store));
+}
+
 bool may_be_between(const IrBlock *ir, const IrInsn *insn)
 {
     switch (insn->op) {
@@ -412,7 +418,7 @@ bool may_be_between(const IrBlock *ir, const IrInsn *insn)
         return false; /* want many registers */
     default:
         return ir_op_pure(insn->op) || insn->op == IR_get || insn->op == IR_get8h || insn->op == IR_get_field ||
-               insn->op == IR_put_field || insn->op == IR_load_code;
+               (insn->op == IR_put_field && !changes_tables(insn)) || insn->op == IR_load_code;
     }
 }
 

@@ -34,8 +34,8 @@ static bool is_steady(const Context *c, uint32_t id)
 }
 
 /*
- * The root of an access: the last one with its value, if the span allows it, or a new one. What comes behind a branch out may never be
- * accessed, so it wishes to store only on the stack. NULL: there are too many.
+ * The root of an access: the last one with its value (IrBlock.stores_apart: and kind), if the span allows it, or a new one. What comes
+ * behind a branch out may never be accessed, so it wishes to store only on the stack. NULL: there are too many.
  */
 static RegionRoot *find_root(Context *c, Region *r, uint32_t i, bool behind_exit)
 {
@@ -46,7 +46,7 @@ static RegionRoot *find_root(Context *c, Region *r, uint32_t i, bool behind_exit
 
     high = low + span_of(c, i) - 1;
     for (unsigned k = 0; k < r->n_roots; k++) {
-        if (r->roots[k].id == id) {
+        if (r->roots[k].id == id && (!c->ir->stores_apart || r->roots[k].stores == is_store(insn))) {
             root = &r->roots[k];
         }
     }

@@ -210,7 +210,6 @@ static bool may_be_in_body(const Context *c, const IrInsn *insn)
     case IR_get8h:
     case IR_put8h:
     case IR_get_field:
-    case IR_put_field:
     case IR_insn_start:
     case IR_exit_if:
     case IR_divu2_checked:
@@ -218,6 +217,8 @@ static bool may_be_in_body(const Context *c, const IrInsn *insn)
     case IR_raw:
     case IR_fast:
         return true;
+    case IR_put_field:
+        return !changes_tables(insn);
     case IR_brcond:
         return c->ir->loop_branches;
     case IR_load:

@@ -1,6 +1,7 @@
 /* The hashed 64-bit MMU and radix trees: SLB misses, both segment sizes, rights, address spaces by what the SLB holds. */
 #include "tests/target/ppc/rig.h"
 
+#include "target/ppc/fp.h"
 #include "util/bits.h"
 
 #define R rig_state->gpr
@@ -475,6 +476,67 @@ static void keys_change_within_a_block(void)
     }
 }
 
+#define SLDI_62(ra)           (X_(30, ra, ra, 62 & 31, 0) | 1 << 6 | 1 << 2 | 1 << 1) /* rldicr ra, ra, 62, 1 */
+#define LFD(frt, d, ra)       D_(50, frt, ra, d)
+#define STFD(frs, d, ra)      D_(54, frs, ra, d)
+#define FADD(frt, fra, frb)   X_(63, frt, fra, frb, 21)
+
+/* In a loop whose accesses are checked before it: they walk from a privileged page into one that is not. */
+static void keys_change_within_a_loop(void)
+{
+    enum { TO_NEXT_PAGE = 0x200 - 2 };
+    static const uint32_t words[] = {
+        LI(8, 0), MTSPR(SPR_AMR, 8), LFD(1, 0, 7), LD(5, 8, 7), LI(9, 1), SLDI_62(9), MTSPR(SPR_AMR, 9), LD(6, 16, 4), LI(8, 0), MTSPR(SPR_AMR, 8),
+        ADDI(12, 12, 1), ADDI(4, 4, 8), D_(16, 16, 0, -40) /* bdnz */, RIG_END,
+    };
+
+    if (!start_radix()) {
+        return;
+    }
+    map_radix(0x40000, FRAME_0 | READ | WRITE | PRIVILEGED);
+    map_radix(0x40001, (FRAME_0 + 0x1000) | READ | WRITE);
+    rig_words(RIG_CODE, words, G_N_ELEMENTS(words));
+    for (unsigned n = 0; n < 10; n++) {
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF | MSR_FP);
+        R[4] = PAGE_0;
+        R[7] = PAGE_0 + 0x1000;
+        R[12] = 0;
+        R[31] = 0;
+        rig_state->ctr = TO_NEXT_PAGE + n % 2 * 0x100;
+        rig_run(RIG_CODE);
+        g_assert_cmphex(R[31], ==, n % 2 ? 0x300 : 0);
+        g_assert_cmpuint(R[12], ==, TO_NEXT_PAGE);
+    }
+}
+
+/* Among operations of floating point, where accesses share checks. */
+static void keys_change_among_operations(void)
+{
+    static const uint32_t all_then_none[] = {
+        LI(8, 0), MTSPR(SPR_AMR, 8), LFD(1, 0, 4), LFD(2, 8, 4), FADD(3, 1, 2), LI(9, 3), SLDI_62(9), MTSPR(SPR_AMR, 9), LFD(4, 16, 4), RIG_END,
+    };
+    static const uint32_t stores_only[] = {
+        LI(9, 1), SLDI_62(9), MTSPR(SPR_AMR, 9), STFD(1, 0, 4), FADD(3, 1, 2), STFD(3, 8, 4), FADD(3, 1, 2), STFD(3, 16, 4), LFD(4, 24, 4), RIG_END,
+    };
+
+    if (!start_radix()) {
+        return;
+    }
+    map_radix(0x40000, FRAME_0 | READ | WRITE);
+    for (unsigned k = 0; k < 2; k++) {
+        rig_words(RIG_CODE, k ? stores_only : all_then_none, 10);
+        for (unsigned n = 0; n < 200; n++) {
+            rig_state->fpscr |= FPSCR_FX | FPSCR_XX; /* as it is for most of the time: operations are done in place */
+            ppc_set_msr(rig_state, VIRTUAL | MSR_SF | MSR_FP);
+            R[4] = PAGE_0;
+            R[31] = 0;
+            rig_run(RIG_CODE);
+            g_assert_cmphex(R[31], ==, 0x300);
+            g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + 32);
+        }
+    }
+}
+
 /* Interrupts and returns find the key that there is then; problem state, which may change it, goes by the page's rights alone. */
 static void keys_stay_over_changes_of_state(void)
 {
@@ -551,6 +613,8 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/radix", radix_trees_translate);
     g_test_add_func("/mmu64/radix-keys", privileged_state_keeps_off_pages_by_key_0);
     g_test_add_func("/mmu64/radix-keys-block", keys_change_within_a_block);
+    g_test_add_func("/mmu64/radix-keys-loop", keys_change_within_a_loop);
+    g_test_add_func("/mmu64/radix-keys-fp", keys_change_among_operations);
     g_test_add_func("/mmu64/radix-keys-state", keys_stay_over_changes_of_state);
     g_test_add_func("/mmu64/radix-keys-fetch", key_0_keeps_privileged_state_from_executing);
     return g_test_run();
