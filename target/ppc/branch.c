@@ -142,9 +142,9 @@ static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
     IrBranchHint hint = IS_LK(in) ? BRANCH_CALL : in->row->op == SLOT_LR ? BRANCH_RETURN : BRANCH_JUMP;
     IrVal target = { 0 }, flags;
     IrCc cc;
-    bool conditional;
+    bool conditional, early = IS_LK(in) || in->row->op == SPR_TAR; /* which FSCR may keep: CTR stays as it is then */
 
-    if (IS_LK(in)) {
+    if (early) {
         target = register_target(tr, in);
     }
     conditional = branch_condition(tr, in, &flags, &cc);
@@ -158,7 +158,7 @@ static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
         return;
     }
     /* Behind the jump where that may be: the comparison's flags are still there. */
-    ppc_end_lookup(tr, IS_LK(in) ? target : register_target(tr, in), hint);
+    ppc_end_lookup(tr, early ? target : register_target(tr, in), hint);
 }
 
 /* The same where every instruction is a block of its own. */

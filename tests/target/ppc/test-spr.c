@@ -269,6 +269,34 @@ static void facilities_are_kept_from_problem_state(void)
     }
 }
 
+/* And branches to TAR: nothing of one that is denied is done. */
+static void branches_to_tar_are_kept_from_problem_state(void)
+{
+    static const uint32_t there[] = { LI(7, 2), SC };
+
+    if (!ppc_isa(rig_state, ISA_V207)) {
+        g_test_skip("since ISA 2.07");
+        return;
+    }
+    for (unsigned n = 0; n < 8; n++) {
+        bool problem = n & 1, on = n & 2, denied = problem && !on;
+        const uint32_t words[] = { X_(19, 16, 0, 0, 560) | n >> 2 /* bdnztar, with LK */, LI(7, 1), SC };
+
+        start_state(problem);
+        rig_words(0x20000, there, 2);
+        rig_state->spr[SPR_FSCR] = on ? UINT64_C(1) << FACILITY_TAR : 0;
+        rig_state->spr[SPR_TAR] = 0x20000;
+        rig_state->ctr = 5;
+        rig_state->lr = 4;
+        R[7] = 0;
+        rig_run_words(words, 3);
+        g_assert_cmphex(R[31], ==, denied ? 0xf60 : 0xc00);
+        g_assert_cmpint(R[7], ==, denied ? 0 : 2);
+        g_assert_cmpint(rig_state->ctr, ==, denied ? 5 : 4);
+        g_assert_cmphex(rig_state->lr, ==, !denied && n & 4 ? RIG_CODE + 4 : 4);
+    }
+}
+
 /* BESCR by five numbers, and the return that sets or clears its first bit. */
 static void event_based_branches_return(void)
 {
@@ -374,6 +402,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/spr/absent", registers_that_are_not_there);
     g_test_add_func("/ppc/reserved", reserved_instructions_do_nothing);
     g_test_add_func("/ppc/facilities", facilities_are_kept_from_problem_state);
+    g_test_add_func("/ppc/facilities-tar", branches_to_tar_are_kept_from_problem_state);
     g_test_add_func("/ppc/event-based-branches", event_based_branches_return);
     g_test_add_func("/ppc/doorbells", doorbells_ring);
     g_test_add_func("/ppc/coprocessors", there_are_no_coprocessors);
