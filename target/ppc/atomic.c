@@ -246,6 +246,7 @@ uint64_t ppc_helper_amo(PpcState *s, uint64_t addr, uint64_t r, uint64_t functio
         ppc_raise(s, PPC_DSI, 0, ra);
     }
     ppc_check_reservable(s, addr, MMU_STORE, ra);
+    engine.probe(s->hot.cpu, addr, size, MMU_LOAD, ppc_data_mode(s), ra); /* keys allow stores alone, too */
     operand = size == 4 ? (uint32_t)operand : operand;
     old = function < AMO_INCREMENT_BOUNDED ? amo_single(s, addr, size, function, operand, s->gpr[(r + 2) & 31], ra)
                                            : amo_pair(s, addr, size, function, is_store, operand, ra);

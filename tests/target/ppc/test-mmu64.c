@@ -537,6 +537,31 @@ static void keys_change_among_operations(void)
     }
 }
 
+/* An atomic operation loads and stores. */
+static void keys_of_what_loads_and_stores(void)
+{
+    static const uint32_t words[] = { MTSPR(SPR_AMR, 6), X_(31, 8, 4, 0, 614) /* ldat, fetch and add */, RIG_END };
+
+    if (!start_radix()) {
+        return;
+    }
+    map_radix(0x40000, FRAME_0 | READ | WRITE);
+    rig_words(RIG_CODE, words, G_N_ELEMENTS(words));
+    for (unsigned n = 0; n < 16; n++) {
+        uint64_t keys = n * 3 % 4;
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        R[4] = PAGE_0;
+        R[6] = keys << 62;
+        R[9] = 7;
+        R[31] = 0;
+        store_be64(rig_ram + FRAME_0, 50);
+        rig_run(RIG_CODE);
+        g_assert_cmphex(R[31], ==, keys ? 0x300 : 0);
+        g_assert_cmpuint(load_be64(rig_ram + FRAME_0), ==, keys ? 50 : 57);
+    }
+}
+
 /* Interrupts and returns find the key that there is then; problem state, which may change it, goes by the page's rights alone. */
 static void keys_stay_over_changes_of_state(void)
 {
@@ -615,6 +640,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/radix-keys-block", keys_change_within_a_block);
     g_test_add_func("/mmu64/radix-keys-loop", keys_change_within_a_loop);
     g_test_add_func("/mmu64/radix-keys-fp", keys_change_among_operations);
+    g_test_add_func("/mmu64/radix-keys-atomic", keys_of_what_loads_and_stores);
     g_test_add_func("/mmu64/radix-keys-state", keys_stay_over_changes_of_state);
     g_test_add_func("/mmu64/radix-keys-fetch", key_0_keeps_privileged_state_from_executing);
     return g_test_run();
