@@ -354,6 +354,9 @@ void group_exit(Context *c, const IrInsn *insn, IrCc cc, uint32_t at)
         Member *m = CONTEXT_PUSH(c, members);
 
         *m = (Member){ .insn = insn, .imm = cc, .at = at, .begin = at, .end = asm_offset(&c->a) };
+        if (c->xmm_late) { /* the branch's stub stores them */
+            m->after = xmm_snapshot(c);
+        }
         if (!c->region.active) {
             c->cold[c->group_stub].n_members++;
         }
@@ -639,6 +642,7 @@ void cold_group(Context *c, ColdStub *s)
             repeat_between(c, &m[-1], m);
         }
         if (m->insn->op == IR_exit_if) { /* to the usual path's branch, which is taken then */
+            xmm_reload(c, m->after);
             asm_patch(a, asm_jcc(a, m->imm), m->at);
             continue;
         }

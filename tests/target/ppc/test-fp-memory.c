@@ -4,6 +4,7 @@
  */
 #include "tests/target/ppc/rig.h"
 
+#include "core/lock.h"
 #include "target/ppc/fp.h"
 #include "util/bits.h"
 
@@ -362,10 +363,71 @@ static void loops_do_what_they_say(void)
     g_test_message("%u faults, %u left early", n_faults, n_leaves);
 }
 
+/* A device whose code uses vector registers, as any C may. */
+enum { DEVICE = 0x2000000 };
+
+static uint64_t device_read(void *opaque, PhysAddr offset, unsigned size)
+{
+#define ONES(n) __asm__ volatile("pcmpeqd %%xmm" #n ", %%xmm" #n ::: "xmm" #n)
+    ONES(0); ONES(1); ONES(2); ONES(3); ONES(4); ONES(5); ONES(6); ONES(7);
+    ONES(8); ONES(9); ONES(10); ONES(11); ONES(12); ONES(13); ONES(14); ONES(15);
+#undef ONES
+    return 1;
+}
+
+static void device_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+{
+    device_read(opaque, offset, size);
+}
+
+static void add_device(void)
+{
+    static const RegionOps device = { .read = device_read, .write = device_write, .min_size = 1, .max_size = 8, .endian = ENDIAN_BIG };
+
+    machine_lock();
+    region_add(memory_system_root(), DEVICE, region_new_io("device", &device, NULL, PAGE));
+    machine_unlock();
+}
+
+/* What is left to stubs of ways out between two accesses, the first of which goes to a device. */
+static void a_way_out_behind_a_device_stores_results(void)
+{
+    enum { FADD = 21, F1 = 1 };
+    static const uint32_t code[] = {
+        0xfc00004c | XX << 21,                  /* mtfsb1 */
+        D_(11, 0, WORD, 0),                     /* cmpwi r9, 0 */
+        X_(63, F1, F1, 3, FADD),                /* f1 += f3 */
+        LWZ(WORD + 1, 0, POINTER),
+        BC(4, 2, 4 * 3),                        /* bne */
+        LWZ(INNER, 4, POINTER),
+        X_(63, F1, 4, 5, FADD),                 /* f1 = f4 + f5 */
+        X_(63, 31, 0, 0, 583),                  /* mffs f31 */
+    };
+    const uint64_t one = UINT64_C(0x3ff0000000000000), two = UINT64_C(0x4000000000000000), third = UINT64_C(0x3fd5555555555555);
+    g_autofree PpcState *fp = g_new0(PpcState, 1);
+
+    for (unsigned leaves = 0; leaves < 2; leaves++) {
+        rig_reset(MSR_FP);
+        fp->vsr[1][0] = rig_state->vsr[1][0] = third;
+        fp->vsr[3][0] = rig_state->vsr[3][0] = two;
+        fp->vsr[4][0] = rig_state->vsr[4][0] = one;
+        fp->vsr[5][0] = rig_state->vsr[5][0] = third;
+        fp->fpscr = FPSCR_FX | FPSCR_XX;
+        rig_state->gpr[WORD] = leaves;
+        rig_state->gpr[POINTER] = DEVICE;
+        rig_run_words(code, G_N_ELEMENTS(code));
+        ppc_exec_fadd(fp, leaves ? code[2] : code[6]);
+        g_assert_cmphex(rig_state->vsr[1][0], ==, fp->vsr[1][0]);
+        g_assert_cmphex(rig_state->vsr[31][0], ==, fp->fpscr);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
+    add_device();
+    g_test_add_func("/ppc/fp-memory/way-out-behind-device", a_way_out_behind_a_device_stores_results);
     g_test_add_func("/ppc/fp-memory", loops_do_what_they_say);
     return g_test_run();
 }
