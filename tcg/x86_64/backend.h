@@ -250,7 +250,8 @@ typedef struct Member {
     uint32_t check;   /* the stub of its check; 0: it has none */
     Snapshot before, after; /* vector registers, as of ColdStub: what is late is stored, and they are loaded again */
     const IrFast *note;     /* late_note then */
-    int32_t addr_home;      /* where the address is, if it is in no register; or the address, if it is a constant */
+    uint64_t addr;          /* the address, if it is a constant */
+    int32_t addr_home;      /* where it is, if it is in no register */
     bool addr_is_const;
     int8_t temp;
     int32_t disp, imm;

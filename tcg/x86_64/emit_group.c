@@ -564,7 +564,9 @@ static int member_address(Context *c, const Member *m, int scratch, int32_t behi
     int reg = m->addr_reg;
 
     if (m->addr_is_const) {
-        asm_mov_ri(&c->a, scratch, m->addr_home + behind);
+        uint64_t addr = m->addr + behind;
+
+        asm_mov_ri(&c->a, scratch, m->addr_size == 4 ? (uint32_t)addr : addr);
         return scratch;
     }
     if (reg == NO_REG) {

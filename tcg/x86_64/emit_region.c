@@ -155,6 +155,8 @@ static void keep_address(Context *c, Member *m)
 
     m->addr_reg = p.kind == PLACE_REG ? p.reg : NO_REG;
     m->addr_home = p.disp;
+    m->addr_is_const = p.kind == PLACE_CONST; /* it was none yet where the region began */
+    m->addr = p.imm + m->insn->imm;
     m->disp = m->insn->imm;
     if (p.kind == PLACE_REG) {
         lock_reg(c, p.reg);
@@ -259,7 +261,7 @@ void region_access(Context *c, const IrInsn *insn)
         m.addr_reg = addr.reg;
         m.disp = addr.disp;
         m.addr_is_const = addr.is_late;
-        m.addr_home = addr.value;
+        m.addr = addr.value;
     } else {
         keep_address(c, &m);
     }

@@ -422,12 +422,42 @@ static void a_way_out_behind_a_device_stores_results(void)
     }
 }
 
+/* Constant addresses, which become known within a region, on its slow way (nothing is in the TLB). */
+static void constant_addresses_are_found_again(void)
+{
+    enum { FADD = 21, NUMBERS = 0x50000 };
+    static const uint32_t code[] = {
+        0xfc00004c | XX << 21,            /* mtfsb1 */
+        D_(50, 1, POINTER, 0),            /* lfd f1, 0(r4) */
+        X_(63, 1, 1, 2, FADD),
+        LIS(WORD, NUMBERS >> 16),
+        D_(50, 3, WORD, 0),               /* lfd f3, 0(r9) */
+        X_(63, 1, 1, 3, FADD),
+        D_(50, 4, WORD, 8),
+        X_(63, 1, 1, 4, FADD),
+        D_(50, 5, POINTER, 8),
+        X_(63, 1, 1, 5, FADD),
+    };
+    const uint64_t one = UINT64_C(0x3ff0000000000000), five = UINT64_C(0x4014000000000000);
+
+    rig_reset(MSR_FP);
+    rig_state->vsr[2][0] = one;
+    store_be64(rig_ram + DATA, one);
+    store_be64(rig_ram + DATA + 8, one);
+    store_be64(rig_ram + NUMBERS, one);
+    store_be64(rig_ram + NUMBERS + 8, one);
+    rig_state->gpr[POINTER] = DATA;
+    rig_run_words(code, G_N_ELEMENTS(code));
+    g_assert_cmphex(rig_state->vsr[1][0], ==, five);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
     add_device();
     g_test_add_func("/ppc/fp-memory/way-out-behind-device", a_way_out_behind_a_device_stores_results);
+    g_test_add_func("/ppc/fp-memory/constant-addresses", constant_addresses_are_found_again);
     g_test_add_func("/ppc/fp-memory", loops_do_what_they_say);
     return g_test_run();
 }
