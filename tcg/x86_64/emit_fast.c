@@ -457,6 +457,9 @@ void emit_fast(Context *c, const IrInsn *insn)
         s->jumps[1] = asm_jmp(&c->a);
         xmm_forget(c, f->t);
         xmm_forget(c, f->t + 8);
+        if (f->record) { /* the helper leaves the status */
+            carry_forget_note(c);
+        }
     }
     s->resume = asm_offset(&c->a);
     s->xmms = xmm_snapshot(c);
