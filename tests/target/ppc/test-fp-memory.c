@@ -12,10 +12,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { DATA = 0x40000, PAGE = 0x1000, PAGES = 6, READ_ONLY = 4, HOLE = 5, SIZE = PAGES * PAGE };
+enum { DATA = 0x3e000, MIDDLE = 0x40000, PAGE = 0x1000, PAGES = 6, AT_DEVICE = 3, READ_ONLY = 4, HOLE = 5, SIZE = PAGES * PAGE };
 enum { PROGRAMS = 400, MOST = 44, FPRS = 8, GPRS = 13, POINTER = 4, POINTERS = 4, COUNTER = 8, WORD = 9, INNER = 11, TRIPS = 5, XX = 6, MOST_MOVED = 3000 };
 
-typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LOAD, STORE, ADD_TO, COUNT_DOWN, LEAVE_IF, MFFS, SET_INNER, INNER_END, OPS } Kind;
+typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LOAD, STORE, ADD_TO, SET_TO, COUNT_DOWN, LEAVE_IF, MFFS, SET_INNER, INNER_END, OPS } Kind;
 
 typedef struct Op {
     PpcFpExec *exec;
@@ -45,7 +45,7 @@ typedef struct Machine {
     PpcState *fp;
 } Machine;
 
-static bool has_faults, is_le;
+static bool has_faults, has_device, is_le;
 
 static int below(GRand *rand, int n)
 {
@@ -78,6 +78,7 @@ static uint32_t encode(const Insn *in)
     case LOAD: return LWZ(in->t, in->imm, in->a);
     case STORE: return STW(in->t, in->imm, in->a);
     case ADD_TO: return ADDI(in->t, in->a, in->imm);
+    case SET_TO: return LIS(in->t, MIDDLE >> 16);
     case COUNT_DOWN: return ADDI(COUNTER, COUNTER, -1);
     case LEAVE_IF: return D_(11, 0, COUNTER, in->imm);
     case MFFS: return X_(63, in->t, 0, 0, 583);
@@ -105,6 +106,10 @@ static Insn make_one(GRand *rand)
         } else if (kind == ADD_TO) {
             in.t = in.a;
             in.imm = 4 * g_rand_int_range(rand, -2, 3);
+        } else if (kind == SET_TO && below(rand, 2)) {
+            in.t = in.a;
+        } else if (kind == SET_TO) {
+            in.kind = COUNT_DOWN;
         } else if (kind == LEAVE_IF) {
             in.imm = g_rand_int_range(rand, -4, 4);
         } else if (kind == MFFS && !below(rand, 2)) {
@@ -184,6 +189,7 @@ static int step(Machine *m, const Insn *in)
     case LOAD: m->gpr[in->t] = load(m, addr, 4); break;
     case STORE: store(m, addr, m->gpr[in->t], 4); break;
     case ADD_TO: m->gpr[in->t] = addr; break;
+    case SET_TO: m->gpr[in->t] = MIDDLE; break;
     case COUNT_DOWN: m->gpr[COUNTER]--; break;
     case LEAVE_IF: return (int64_t)m->gpr[COUNTER] == in->imm ? LEAVES : 0;
     case MFFS: m->fp->vsr[in->t][0] = m->fp->fpscr; break;
@@ -218,8 +224,53 @@ static uint64_t pointer(GRand *rand)
     return CLAMP(DATA + page * PAGE + at, DATA + MOST_MOVED, DATA + SIZE - MOST_MOVED);
 }
 
+/* A device whose code uses vector registers, as any C may. */
+enum { DEVICE = 0x2000000 };
+
+static Region *in_the_way; /* it has what lies there */
+
+static void spoil(void)
+{
+#define ONES(n) __asm__ volatile("pcmpeqd %%xmm" #n ", %%xmm" #n ::: "xmm" #n)
+    ONES(0); ONES(1); ONES(2); ONES(3); ONES(4); ONES(5); ONES(6); ONES(7);
+    ONES(8); ONES(9); ONES(10); ONES(11); ONES(12); ONES(13); ONES(14); ONES(15);
+#undef ONES
+}
+
+static uint64_t device_read(void *opaque, PhysAddr offset, unsigned size)
+{
+    const uint8_t *at = opaque ? rig_ram + DATA + AT_DEVICE * PAGE + offset : NULL;
+
+    spoil();
+    return !at ? 1 : size == 8 ? load_be64(at) : size == 4 ? load_be32(at) : size == 2 ? load_be16(at) : *at;
+}
+
+static void device_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
+{
+    uint8_t *at = rig_ram + DATA + AT_DEVICE * PAGE + offset;
+
+    spoil();
+    for (unsigned i = 0; opaque && i < size; i++) {
+        at[i] = value >> 8 * (size - 1 - i);
+    }
+}
+
+static void add_devices(void)
+{
+    static const RegionOps device = { .read = device_read, .write = device_write, .min_size = 1, .max_size = 8, .endian = ENDIAN_BIG };
+
+    machine_lock();
+    region_add(memory_system_root(), DEVICE, region_new_io("device", &device, NULL, PAGE));
+    in_the_way = region_new_io("in the way", &device, rig_ram, PAGE);
+    region_add_overlap(memory_system_root(), DATA + AT_DEVICE * PAGE, in_the_way, 1);
+    machine_unlock();
+}
+
 static void begin(GRand *rand, Machine *m)
 {
+    machine_lock();
+    region_set_enabled(in_the_way, has_device);
+    machine_unlock();
     rig_reset(MSR_FP | MSR_PR | (is_le ? MSR_LE : 0));
     if (has_faults) {
         map_memory();
@@ -356,37 +407,12 @@ static void loops_do_what_they_say(void)
 
         g_test_message("MYNA_SEED=%u", seed + i);
         has_faults = rig_state->model->mmu == PPC_MMU_RADIX;
+        has_device = (seed + i) % 3 == 0;
         is_le = has_faults && ((seed + i) & 1);
         run_program(rand);
         g_rand_free(rand);
     }
     g_test_message("%u faults, %u left early", n_faults, n_leaves);
-}
-
-/* A device whose code uses vector registers, as any C may. */
-enum { DEVICE = 0x2000000 };
-
-static uint64_t device_read(void *opaque, PhysAddr offset, unsigned size)
-{
-#define ONES(n) __asm__ volatile("pcmpeqd %%xmm" #n ", %%xmm" #n ::: "xmm" #n)
-    ONES(0); ONES(1); ONES(2); ONES(3); ONES(4); ONES(5); ONES(6); ONES(7);
-    ONES(8); ONES(9); ONES(10); ONES(11); ONES(12); ONES(13); ONES(14); ONES(15);
-#undef ONES
-    return 1;
-}
-
-static void device_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
-{
-    device_read(opaque, offset, size);
-}
-
-static void add_device(void)
-{
-    static const RegionOps device = { .read = device_read, .write = device_write, .min_size = 1, .max_size = 8, .endian = ENDIAN_BIG };
-
-    machine_lock();
-    region_add(memory_system_root(), DEVICE, region_new_io("device", &device, NULL, PAGE));
-    machine_unlock();
 }
 
 /* What is left to stubs of ways out between two accesses, the first of which goes to a device. */
@@ -455,7 +481,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
-    add_device();
+    add_devices();
     g_test_add_func("/ppc/fp-memory/way-out-behind-device", a_way_out_behind_a_device_stores_results);
     g_test_add_func("/ppc/fp-memory/constant-addresses", constant_addresses_are_found_again);
     g_test_add_func("/ppc/fp-memory", loops_do_what_they_say);
