@@ -5,7 +5,7 @@
 #include "tests/target/ppc/rig.h"
 
 #include "core/lock.h"
-#include "target/ppc/fp.h"
+#include "target/ppc/vec_ops.h"
 #include "util/bits.h"
 
 #include <inttypes.h>
@@ -15,12 +15,13 @@
 enum { DATA = 0x3e000, MIDDLE = 0x40000, PAGE = 0x1000, PAGES = 6, AT_DEVICE = 3, READ_ONLY = 4, HOLE = 5, SIZE = PAGES * PAGE };
 enum { PROGRAMS = 400, MOST = 44, FPRS = 8, GPRS = 13, POINTER = 4, POINTERS = 4, COUNTER = 8, WORD = 9, INNER = 11, TRIPS = 5, XX = 6, MOST_MOVED = 3000 };
 
-typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LOAD, STORE, ADD_TO, SET_TO, COUNT_DOWN, LEAVE_IF, MFFS, SET_INNER, INNER_END, OPS } Kind;
+typedef enum Kind { LFD, LFDU, LFDX, LFS, STFD, STFDU, LXV, STXV, LOAD, STORE, ADD_TO, SET_TO, COUNT_DOWN, LEAVE_IF, MFFS, SET_INNER, INNER_END, OPS } Kind;
 
 typedef struct Op {
     PpcFpExec *exec;
     uint32_t word; /* without registers */
     bool b, c;     /* which it has beside a */
+    bool is_vector;
 } Op;
 
 static const Op ops[] = {
@@ -30,6 +31,7 @@ static const Op ops[] = {
     { ppc_exec_fnmadd, X_(63, 0, 0, 0, 31), true, true }, { ppc_exec_fnmsub, X_(63, 0, 0, 0, 30), true, true },
     { ppc_exec_fadds, X_(59, 0, 0, 0, 21), true, false }, { ppc_exec_fmadds, X_(59, 0, 0, 0, 29), true, true },
     { ppc_exec_fneg, X_(63, 0, 0, 0, 40), true, false },  { ppc_exec_fmr, X_(63, 0, 0, 0, 72), true, false },
+    { ppc_exec_xvadddp, 60u << 26 | 96 << 3, true, false, true }, { ppc_exec_xvmaddadp, 60u << 26 | 97 << 3, true, false, true },
 };
 
 typedef struct Insn {
@@ -45,7 +47,7 @@ typedef struct Machine {
     PpcState *fp;
 } Machine;
 
-static bool has_faults, has_device, is_le;
+static bool has_faults, has_device, has_vectors, is_le;
 
 static int below(GRand *rand, int n)
 {
@@ -75,6 +77,8 @@ static uint32_t encode(const Insn *in)
     case LFS: return D_(48, in->t, in->a, in->imm);
     case STFD: return D_(54, in->t, in->a, in->imm);
     case STFDU: return D_(55, in->t, in->a, in->imm);
+    case LXV: return D_(61, in->t, in->a, in->imm) | 1;
+    case STXV: return D_(61, in->t, in->a, in->imm) | 5;
     case LOAD: return LWZ(in->t, in->imm, in->a);
     case STORE: return STW(in->t, in->imm, in->a);
     case ADD_TO: return ADDI(in->t, in->a, in->imm);
@@ -97,11 +101,18 @@ static Insn make_one(GRand *rand)
     unsigned kind = below(rand, 2) ? OPS + below(rand, G_N_ELEMENTS(ops)) : (unsigned)below(rand, SET_INNER);
     Insn in = { .kind = kind, .t = below(rand, FPRS), .a = below(rand, FPRS), .b = below(rand, FPRS), .c = below(rand, FPRS) };
 
+    if (kind >= OPS && ops[kind - OPS].is_vector && !has_vectors) {
+        in.kind = OPS;
+    }
     if (kind < OPS) {
         in.a = POINTER + below(rand, POINTERS);
         in.b = 12; /* zero, or little */
         in.imm = 4 * g_rand_int_range(rand, -6, 12) + (below(rand, 20) ? 0 : 3);
-        if (kind == LOAD || kind == STORE) {
+        if (!has_vectors && (kind == LXV || kind == STXV)) {
+            in.kind = LFD;
+        } else if (kind == LXV || kind == STXV) {
+            in.imm = 16 * g_rand_int_range(rand, -2, 4);
+        } else if (kind == LOAD || kind == STORE) {
             in.t = WORD + below(rand, 2);
         } else if (kind == ADD_TO) {
             in.t = in.a;
@@ -165,13 +176,19 @@ static void store(Machine *m, uint64_t addr, uint64_t value, unsigned size)
     }
 }
 
+static void put_fpr(Machine *m, unsigned t, uint64_t value)
+{
+    m->fp->vsr[t][0] = value;
+    m->fp->vsr[t][1] = 0;
+}
+
 enum { FAULTS = -1, LEAVES = 1, GOES_BACK, GETS_LOST };
 
 static int step(Machine *m, const Insn *in)
 {
     uint64_t addr = m->gpr[in->a] + (in->kind == LFDX ? (int64_t)m->gpr[in->b] : in->imm);
-    bool is_store = in->kind == STFD || in->kind == STFDU || in->kind == STORE;
-    unsigned size = in->kind == LFS || in->kind == LOAD || in->kind == STORE ? 4 : 8;
+    bool is_store = in->kind == STFD || in->kind == STFDU || in->kind == STXV || in->kind == STORE;
+    unsigned size = in->kind == LXV || in->kind == STXV ? 16 : in->kind == LFS || in->kind == LOAD || in->kind == STORE ? 4 : 8;
 
     if (in->kind <= STORE && (addr < DATA || addr + size > DATA + SIZE)) {
         return GETS_LOST;
@@ -181,9 +198,11 @@ static int step(Machine *m, const Insn *in)
     }
     switch (in->kind) {
     case LFD:
-    case LFDX: m->fp->vsr[in->t][0] = load(m, addr, 8); break;
-    case LFDU: m->fp->vsr[in->t][0] = load(m, m->gpr[in->a] = addr, 8); break;
-    case LFS: m->fp->vsr[in->t][0] = widen(load(m, addr, 4)); break;
+    case LFDX: put_fpr(m, in->t, load(m, addr, 8)); break;
+    case LFDU: put_fpr(m, in->t, load(m, m->gpr[in->a] = addr, 8)); break;
+    case LFS: put_fpr(m, in->t, widen(load(m, addr, 4))); break;
+    case LXV: m->fp->vsr[in->t][is_le] = load(m, addr, 8); m->fp->vsr[in->t][!is_le] = load(m, addr + 8, 8); break;
+    case STXV: store(m, addr, m->fp->vsr[in->t][is_le], 8); store(m, addr + 8, m->fp->vsr[in->t][!is_le], 8); break;
     case STFD: store(m, addr, m->fp->vsr[in->t][0], 8); break;
     case STFDU: store(m, m->gpr[in->a] = addr, m->fp->vsr[in->t][0], 8); break;
     case LOAD: m->gpr[in->t] = load(m, addr, 4); break;
@@ -192,10 +211,14 @@ static int step(Machine *m, const Insn *in)
     case SET_TO: m->gpr[in->t] = MIDDLE; break;
     case COUNT_DOWN: m->gpr[COUNTER]--; break;
     case LEAVE_IF: return (int64_t)m->gpr[COUNTER] == in->imm ? LEAVES : 0;
-    case MFFS: m->fp->vsr[in->t][0] = m->fp->fpscr; break;
+    case MFFS: put_fpr(m, in->t, m->fp->fpscr); break;
     case SET_INNER: m->gpr[INNER] = in->imm; break;
     case INNER_END: return --m->gpr[INNER] ? GOES_BACK : 0;
-    default: ops[in->kind - OPS].exec(m->fp, in->word);
+    default:
+        ops[in->kind - OPS].exec(m->fp, in->word);
+        if (!ops[in->kind - OPS].is_vector) {
+            m->fp->vsr[in->t][1] = 0;
+        }
     }
     return 0;
 }
@@ -271,7 +294,7 @@ static void begin(GRand *rand, Machine *m)
     machine_lock();
     region_set_enabled(in_the_way, has_device);
     machine_unlock();
-    rig_reset(MSR_FP | MSR_PR | (is_le ? MSR_LE : 0));
+    rig_reset(MSR_FP | MSR_PR | (has_vectors ? MSR_VSX : 0) | (is_le ? MSR_LE : 0));
     if (has_faults) {
         map_memory();
     }
@@ -308,6 +331,7 @@ static void check_end(const Machine *m, int how, uint32_t at)
     }
     for (unsigned k = 0; k < FPRS; k++) {
         g_assert_cmphex(rig_state->vsr[k][0], ==, m->fp->vsr[k][0]);
+        g_assert_cmphex(rig_state->vsr[k][1], ==, has_vectors ? m->fp->vsr[k][1] : rig_state->vsr[k][1]);
     }
     if (how >= 0) {
         g_assert_cmphex(rig_state->vsr[31][0], ==, m->fp->fpscr);
@@ -407,6 +431,7 @@ static void loops_do_what_they_say(void)
 
         g_test_message("MYNA_SEED=%u", seed + i);
         has_faults = rig_state->model->mmu == PPC_MMU_RADIX;
+        has_vectors = has_faults; /* as of POWER9 */
         has_device = (seed + i) % 3 == 0;
         is_le = has_faults && ((seed + i) & 1);
         run_program(rand);
