@@ -363,8 +363,12 @@ void carry_again(Context *c)
             }
         }
         if (!moved) { /* a circle */
-            int other = xmm_alloc(c), held = c->carried[k].xmm;
+            int other, held = c->carried[k].xmm;
 
+            for (unsigned i = 0; i < c->n_carried; i++) { /* those that are where they should be stay there */
+                c->xmm_locked |= (~pending >> i & 1) << c->carried[i].xmm;
+            }
+            other = xmm_alloc(c);
             move(c, other, held);
             c->xmm_valid &= ~(1u << held);
             c->xmm_late &= ~(1u << held);
