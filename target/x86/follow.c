@@ -5,6 +5,7 @@
  * What is followed is translated once more in each block that leads there, so others do not do it.
  */
 #include "target/x86/insns.h"
+#include "tcg/known.h"
 
 enum { MAX_FOLLOWED = 6 };
 
@@ -15,7 +16,7 @@ static bool may_go_on(X86Translator *tr, const X86Insn *in, uint64_t target)
 
     return tr->t->is_hot && tr->n_followed < MAX_FOLLOWED && tr->n_insns < tr->limit && in->type != IR_I16 && (tr->cs64 || tr->flat_cs) &&
            !x86_each_insn_exits(tr) && !(tr->mode & MODE_BREAKPOINTS) && target != tr->t->key->pc &&
-           !x86_find_target(tr->ir, target, &insns) && x86_fits_block(tr, target);
+           !ir_find_insn(tr->ir, target, &insns) && x86_fits_block(tr, target);
 }
 
 static void go_on(X86Translator *tr, X86Insn *in, uint64_t target)

@@ -107,8 +107,6 @@ bool x86_only_zero_flag_wanted(X86Translator *tr);
 bool x86_is_full(X86Translator *tr, uint64_t pc);
 /* unroll.c. Whether the branch is known to be taken, back to an instruction of this block, and worth to follow: in->next_pc is it. */
 bool x86_unrolls(X86Translator *tr, X86Insn *in, IrCc cc, IrVal flags);
-/* Where in the block the instruction begins that a branch goes to, and how many there are from it on; 0: it is not in it. */
-uint32_t x86_find_target(const IrBlock *ir, uint64_t target, unsigned *insns);
 /* follow.c. Whether translation goes on where a jump, a call (which then has done all else) or a return leads: in->next_pc is it. */
 bool x86_follows(X86Translator *tr, X86Insn *in);
 bool x86_follows_call(X86Translator *tr, X86Insn *in);
