@@ -571,8 +571,9 @@ int load_out(Context *c, const IrInsn *insn); /* the register to load to, or NO_
 bool emit_group(Context *c, const IrInsn *insn); /* false: it belongs to none */
 void group_exit(Context *c, const IrInsn *insn, IrCc cc, uint32_t at); /* of a branch out, in a group's middle or not */
 void cold_group(Context *c, ColdStub *s);
-/* What regions share with groups. */
+/* What regions and loops share with groups. */
 bool access_is_plain(const IrInsn *insn);
+bool access_is_store(const IrBlock *ir, const IrInsn *insn); /* or is checked as one, as a load for an update is */
 void member_alone(Context *c, const ColdStub *s, const Member *m, int scratch);
 void second_half(Context *c, const Member *m, int scratch); /* of 16 bytes, of which the first 8 have been loaded or stored */
 
@@ -609,7 +610,8 @@ void carry_note_again(Context *c, const IrFast *f);
 void carry_flush(Context *c);                       /* where the second copy is left */
 bool carry_note_waits(const Context *c, const IrInsn *insn); /* for the loop to be left, so that carry_note has it */
 void carry_leave(Context *c);                       /* behind the first copy's edge; EFLAGS stay */
-void carry_settle(Context *c, const ColdStub *s);   /* in a stub, before it calls C: what is late is stored; vector registers change */
+/* In a stub, before it calls C: what is late is stored, by ColdStub.before and its note; vector registers change. */
+void carry_settle(Context *c, Snapshot before, const IrFast *note);
 
 /* emit_site.c */
 bool site_wanted(const Context *c, const IrInsn *insn); /* for the current insn, an access */

@@ -529,17 +529,17 @@ static bool has_copy(const Context *c, Snapshot s, int32_t field)
     return false;
 }
 
-void carry_settle(Context *c, const ColdStub *s)
+void carry_settle(Context *c, Snapshot before, const IrFast *note)
 {
-    xmm_store_late(c, s->before);
-    if (s->note) {
-        const int32_t operands[] = { s->note->a, s->note->b, s->note->c };
+    xmm_store_late(c, before);
+    if (note) {
+        const int32_t operands[] = { note->a, note->b, note->c };
 
-        asm_store_imm(&c->a, 8, mem_state(s->note->last), s->note->args[1]);
+        asm_store_imm(&c->a, 8, mem_state(note->last), note->args[1]);
         for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
-            XmmSave copy = { .field = noted_operand(s->note, k) };
+            XmmSave copy = { .field = noted_operand(note, k) };
 
-            if (operands[k] >= 0 && !has_copy(c, s->before, copy.field)) {
+            if (operands[k] >= 0 && !has_copy(c, before, copy.field)) {
                 asm_op(&c->a, MOVQ, 4, copy.xmm, rm_mem(mem_state(operands[k])));
                 xmm_store(c, copy);
             }

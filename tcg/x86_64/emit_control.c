@@ -357,7 +357,7 @@ void cold_exit(Context *c, ColdStub *s)
     }
     patch_jumps(c, s);
     if (!s->is_loop) {
-        carry_settle(c, s);
+        carry_settle(c, s->before, s->note);
     }
     snapshot_flush(c, s->snapshot);
     if (s->is_loop) {
@@ -468,7 +468,7 @@ static void emit_branch(Context *c, const IrInsn *insn)
 void cold_branch(Context *c, ColdStub *s)
 {
     patch_jumps(c, s);
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     snapshot_flush(c, s->snapshot);
     branch_to(c, asm_jmp(&c->a), s->imm);
 }

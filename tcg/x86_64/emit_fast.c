@@ -617,7 +617,7 @@ void cold_fast(Context *c, ColdStub *s)
     if (s->trap_to) {
         *CONTEXT_PUSH(c, traps) = (HostTrap){ s->trap_from, s->trap_to, asm_offset(&c->a) };
     }
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     if (s->note_is_late) {
         carry_note_again(c, f);
     }

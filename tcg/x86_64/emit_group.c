@@ -71,9 +71,9 @@ static bool is_of_kind(const Context *c, const IrInsn *insn, const IrInsn *first
     return b && may_begin(c, insn) && !a->vex == !b->vex;
 }
 
-static bool is_store(const Context *c, const IrInsn *insn)
+bool access_is_store(const IrBlock *ir, const IrInsn *insn)
 {
-    return insn->op == IR_raw ? raw_of(c, insn)->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
+    return insn->op == IR_raw ? ir->raws[insn->bits & ~IRB_FLAGS].mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
 }
 
 static bool is_aligned_kind(const Context *c, const IrInsn *insn)
@@ -203,8 +203,8 @@ static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const I
     }
     if (MAX(root->high, *offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, *offset) >=
             (plan->behind_exit ? MAX_SPAN_BEHIND_EXIT : MAX_SPAN) ||
-        ((plan->behind_exit || (c->ir->stores_apart && root->members)) && is_store(c, insn) && !root->stores) ||
-        (c->ir->stores_apart && root->stores && !is_store(c, insn))) {
+        ((plan->behind_exit || (c->ir->stores_apart && root->members)) && access_is_store(c->ir, insn) && !root->stores) ||
+        (c->ir->stores_apart && root->stores && !access_is_store(c->ir, insn))) {
         return NULL;
     }
     return root;
@@ -243,7 +243,7 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
                 plan->n_roots = before;
                 break;
             }
-            root->stores |= is_store(c, insn);
+            root->stores |= access_is_store(c->ir, insn);
             root->low = MIN(root->low, offset);
             root->high = MAX(root->high, offset + (int64_t)access_size(c, insn) - 1);
             root->members++;
@@ -636,7 +636,7 @@ void cold_group(Context *c, ColdStub *s)
     Asm *a = &c->a;
 
     patch_jumps(c, s);
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     for (unsigned k = 0; k < s->n_members; k++) {
         const Member *m = &c->members[s->first_member + k];
 

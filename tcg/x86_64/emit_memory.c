@@ -259,7 +259,7 @@ void patch_jumps(Context *c, const ColdStub *s)
 void cold_unaligned(Context *c, ColdStub *s)
 {
     asm_patch_here(&c->a, s->jumps[1]);
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     cold_address(c, s);
     asm_store_imm(&c->a, 8, mem_state(AREA_X2), s->is_store);
     cold_call(c, s, THUNK_UNALIGNED);
@@ -616,7 +616,7 @@ void emit_load(Context *c, const IrInsn *insn)
 void cold_load(Context *c, ColdStub *s)
 {
     patch_jumps(c, s);
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     if (s->bits & IRM_KERNEL) {
         cold_address(c, s);
         cold_size(c, s, s->size);
@@ -755,7 +755,7 @@ void cold_store(Context *c, ColdStub *s)
     int value = NO_REG;
 
     patch_jumps(c, s);
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     if (s->in_vector) {
         cold_field(c, s->insn, s->imm, s->temp);
     } else if (s->value_is_imm) {
@@ -802,7 +802,7 @@ void emit_probe_store(Context *c, const IrInsn *insn)
 void cold_probe(Context *c, ColdStub *s)
 {
     patch_jumps(c, s);
-    carry_settle(c, s);
+    carry_settle(c, s->before, s->note);
     cold_address(c, s);
     cold_size(c, s, s->size);
     cold_call(c, s, THUNK_PROBE_STORE);

@@ -11,11 +11,6 @@
 
 enum { MAX_SPAN = 256, NEAR = 600 };
 
-static bool is_store(const IrInsn *insn)
-{
-    return insn->op != IR_load || insn->bits & IRM_UPDATE;
-}
-
 /* Two doublewords that may be one access later (emit_direct.c) are so for the span. */
 static unsigned span_of(const Context *c, uint32_t i)
 {
@@ -46,12 +41,12 @@ static RegionRoot *find_root(Context *c, Region *r, uint32_t i, bool behind_exit
 
     high = low + span_of(c, i) - 1;
     for (unsigned k = 0; k < r->n_roots; k++) {
-        if (r->roots[k].id == id && (!c->ir->stores_apart || r->roots[k].stores == is_store(insn))) {
+        if (r->roots[k].id == id && (!c->ir->stores_apart || r->roots[k].stores == access_is_store(c->ir, insn))) {
             root = &r->roots[k];
         }
     }
     if (!root || MAX(root->high, high) - MIN(root->low, low) >= MAX_SPAN || c->values[id].is_const ||
-        (is_store(insn) && !root->stores && behind_exit && !is_steady(c, id))) {
+        (access_is_store(c->ir, insn) && !root->stores && behind_exit && !is_steady(c, id))) {
         if (r->n_roots == REGION_ROOTS) {
             return NULL;
         }
@@ -60,7 +55,7 @@ static RegionRoot *find_root(Context *c, Region *r, uint32_t i, bool behind_exit
     }
     root->low = MIN(root->low, low);
     root->high = MAX(root->high, high);
-    root->stores |= is_store(insn);
+    root->stores |= access_is_store(c->ir, insn);
     root->members++;
     return root;
 }
@@ -332,7 +327,7 @@ static void slow_access(Context *c, const ColdStub *s, Member *m)
     if (m->keep_flags) {
         save_flags(c, AREA_UPDATE);
     }
-    carry_settle(c, &(ColdStub){ .before = m->before, .note = m->note });
+    carry_settle(c, m->before, m->note);
     member_alone(c, s, m, m->temp);
     if (m->is_pair) {
         second_half(c, m, m->temp);

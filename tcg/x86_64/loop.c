@@ -396,7 +396,7 @@ static void add_access(Loop *l, const Walk *now, const Walk *end, const IrInsn *
     Linear sum = sum_of(input(now, insn->in[0], type), of_const(insn->imm, type), 1);
     unsigned size = raw ? raw->mem_size : ir_type_size(insn->type), align = raw ? raw->mem_align : sum.align;
     int64_t align_at = sum.align ? sum.align_add : sum.add;
-    bool is_store = raw ? raw->mem_write : insn->op != IR_load || insn->bits & IRM_UPDATE;
+    bool is_store = access_is_store(ir, insn);
     LoopAccess *access = &l->accesses[l->n_accesses++];
     LoopRoot *r;
 
