@@ -1,5 +1,6 @@
 /* System instructions: calls, returns from interrupts, MSR, SPRs, segments, TLB (Power ISA, Book III). */
 #include "target/ppc/insns.h"
+#include "target/ready-mode.h"
 
 static void emit_sc(PpcTranslator *tr, const PpcInsn *in)
 {
@@ -305,16 +306,6 @@ static void cold_mtamr(PpcTranslator *tr, const PpcInsn *in)
     PPC_CALL1(tr, mtamr, ppc_gpr_as(tr, IR_I64, F_RS(in)));
 }
 
-static const struct {
-    uint32_t from, to;
-} ready_copies[] = {
-    { offsetof(ReadyMode, tlb_mask), offsetof(PpcState, hot.tlb_mask) },
-    { offsetof(ReadyMode, tlb_load), offsetof(PpcState, hot.tlb_load) },
-    { offsetof(ReadyMode, tlb_store), offsetof(PpcState, hot.tlb_store) },
-    { offsetof(ReadyMode, jump_cache), offsetof(PpcState, hot.jump_cache) },
-    { offsetof(ReadyMode, chosen), offsetof(PpcState, chosen) },
-};
-
 /*
  * Key 0 makes MMU modes. The one that the block seems to choose is taken from what the engine left behind the last time; from this
  * mode of the block key.
@@ -327,9 +318,7 @@ static void emit_key_0(PpcTranslator *tr, const PpcInsn *in, IrVal amr)
 
     ppc_cold_if(tr, in, COND_NE, IR_I64, ir_op2(ir, IR_shr, IR_I64, amr, ppc_const(tr, IR_I8, 62)), ppc_const(tr, IR_I64, key), cold_mtamr);
     ppc_cold_if(tr, in, COND_NE, IR_I64, ir_get_field(ir, IR_I64, ready + offsetof(ReadyMode, from)), ppc_const(tr, IR_I64, tr->mode), cold_mtamr);
-    for (unsigned i = 0; i < G_N_ELEMENTS(ready_copies); i++) {
-        ir_put_field(ir, IR_I64, ready_copies[i].to, ir_get_field(ir, IR_I64, ready + ready_copies[i].from));
-    }
+    ready_mode_take(ir, ready, offsetof(PpcState, chosen));
 }
 
 /* Kernels with radix trees, which have no key but the first, write it whenever they touch user memory. */

@@ -4,6 +4,7 @@
  * A helper (syscall.c) does all of them; what it leaves in X86State.call makes the next call from the same mode a few loads and
  * stores, as long as nothing unusual is asked for. What that is made of may not change meanwhile: x86_forget_calls().
  */
+#include "target/ready-mode.h"
 #include "target/x86/insns.h"
 #include "target/x86/syscall.h"
 
@@ -28,32 +29,26 @@ static void unless_ready(X86Translator *tr, X86Insn *in, X86CallKind kind, X86Em
     x86_emit_other_if(tr, in, COND_NE, IR_I64, get_field(tr, IR_I64, CALL_FIELD(kind, mode.from)), x86_const(tr, IR_I64, tr->mode), other);
 }
 
-/* What there is of an X86Call, and where it goes: the tables, which are enough where mode and segments stay, come first. */
+/* What there is of an X86Call besides its mode, and where it goes. */
 static const struct {
     uint32_t from, to;
 } copies[] = {
-    { offsetof(X86Call, mode.tlb_mask), offsetof(X86State, hot.tlb_mask) },
-    { offsetof(X86Call, mode.tlb_load), offsetof(X86State, hot.tlb_load) },
-    { offsetof(X86Call, mode.tlb_store), offsetof(X86State, hot.tlb_store) },
-    { offsetof(X86Call, mode.jump_cache), offsetof(X86State, hot.jump_cache) },
-    { offsetof(X86Call, mode.chosen), offsetof(X86State, chosen) },
     { offsetof(X86Call, cs), offsetof(X86State, seg[S_CS].limit) },
     { offsetof(X86Call, ss), offsetof(X86State, seg[S_SS].limit) },
     { offsetof(X86Call, to), offsetof(X86State, mode_flags) },
 };
-enum { COPIES_OF_TABLES = 5 };
-
-static void copy(X86Translator *tr, X86CallKind kind, unsigned n)
+static void take_tables(X86Translator *tr, X86CallKind kind)
 {
-    for (unsigned i = 0; i < n; i++) {
-        ir_put_field(tr->ir, IR_I64, copies[i].to, get_field(tr, IR_I64, offsetof(X86State, call) + kind * sizeof(X86Call) + copies[i].from));
-    }
+    ready_mode_take(tr->ir, CALL_FIELD(kind, mode), offsetof(X86State, chosen));
 }
 
 /* The segments, the level and all that follows from them; the block ends. */
 static void go(X86Translator *tr, X86CallKind kind, IrVal pc)
 {
-    copy(tr, kind, G_N_ELEMENTS(copies));
+    take_tables(tr, kind);
+    for (unsigned i = 0; i < G_N_ELEMENTS(copies); i++) {
+        ir_put_field(tr->ir, IR_I64, copies[i].to, get_field(tr, IR_I64, offsetof(X86State, call) + kind * sizeof(X86Call) + copies[i].from));
+    }
     ir_put(tr->ir, IR_I64, SLOT_CS_BASE, x86_const(tr, IR_I64, 0));
     ir_put(tr->ir, IR_I64, SLOT_SS_BASE, x86_const(tr, IR_I64, 0));
     put_number(tr, IR_I32, offsetof(X86State, cpl), kind == CALL_IN ? 0 : 3);
@@ -226,7 +221,7 @@ void x86_emit_ac(X86Translator *tr, X86Insn *in)
     }
     /* Whatever AC was: what is copied are the tables with it and without it. */
     unless_ready(tr, in, kind, call_ac);
-    copy(tr, kind, COPIES_OF_TABLES);
+    take_tables(tr, kind);
     put_number(tr, IR_I32, offsetof(X86State, published_mmu), kind == CALL_AC ? MMU_KERNEL_AC : MMU_KERNEL);
     eflags = and32(tr, ir_get(ir, IR_I32, SLOT_EFLAGS), ~(uint32_t)EFL_AC);
     if (kind == CALL_AC) {
