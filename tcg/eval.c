@@ -129,7 +129,8 @@ static void eval_div(const IrInsn *insn, uint64_t a, uint64_t b, uint64_t c, uns
     uint64_t mask = ir_mask(insn->type);
     Wide n = (Wide)b << width | a;
 
-    out[0] = out[1] = b;
+    out[0] = b;
+    out[1] = (a - b * c) & mask;
     if (c == 0 || (insn->op == IR_divs2 && c == mask && b == mask && a == mask / 2 + 1)) {
         return;
     }

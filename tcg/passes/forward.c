@@ -298,6 +298,31 @@ static uint32_t same_sum(Forward *f, const IrInsn *insn)
     return 0;
 }
 
+/*
+ * a - (a / c) * c is the remainder, which the division gives, too: programs for processors without an instruction for it.
+ * 0: it is something else.
+ */
+static uint32_t remainder_of(const IrBlock *ir, const IrInsn *insn)
+{
+    const IrInsn *product, *quotient;
+
+    if (insn->op != IR_sub) {
+        return 0;
+    }
+    product = &ir->insns[ir->value_def[insn->in[1]]];
+    if (product->op != IR_mul || product->type != insn->type) {
+        return 0;
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        quotient = &ir->insns[ir->value_def[product->in[k]]];
+        if ((quotient->op == IR_divu2 || quotient->op == IR_divs2) && quotient->type == insn->type && quotient->out == product->in[k] &&
+            quotient->in[0] == insn->in[0] && quotient->in[2] == product->in[!k]) {
+            return quotient->out + 1;
+        }
+    }
+    return 0;
+}
+
 static void forward_pure(Forward *f, IrInsn *insn)
 {
     IrBlock *ir = f->ir;
@@ -334,6 +359,9 @@ static void forward_pure(Forward *f, IrInsn *insn)
     same = ir_identity(ir, insn, &constant, &value);
     if (!constant && !same) {
         same = known_choice(ir, insn);
+    }
+    if (!constant && !same) {
+        same = remainder_of(ir, insn);
     }
     if (!constant && !same) {
         same = same_sum(f, insn);

@@ -277,7 +277,10 @@ static void check_divisor(Context *c, const IrInsn *insn, Rm divisor, unsigned s
     }
 }
 
-/* By -1: negated, unless that is not possible; then, and by 0, both outputs are the high half. */
+/*
+ * By -1: negated, unless that is not possible; then, and by 0, the quotient is the high half, and the remainder what the low
+ * one is without its product: the low one by 0, and one less by -1.
+ */
 void cold_div(Context *c, ColdStub *s)
 {
     Asm *a = &c->a;
@@ -294,9 +297,10 @@ void cold_div(Context *c, ColdStub *s)
         asm_mov_ri(a, RDX, 0);
         asm_jmp_offset(a, s->resume);
         asm_patch_here(a, impossible);
+        asm_alu_ri(a, ALU_SUB, s->size, rm_reg(RAX), 1);
     }
     asm_patch_here(a, s->jumps[0]);
-    asm_mov_rr(a, s->size, RAX, RDX);
+    asm_op(a, 0x87, s->size, RAX, rm_reg(RDX));
     asm_jmp_offset(a, s->resume);
 }
 

@@ -228,11 +228,20 @@ static void multiply_or_divide(Random *r)
     } else {
         IrVal one = ir_const(r->ir, type, 1), high;
 
-        /* A divisor above zero, and a dividend with nothing or only the sign above its low half. */
-        b = ir_op2(r->ir, IR_or, type, ir_op2(r->ir, IR_shr, type, b, ir_const(r->ir, IR_I8, 1)), one);
+        /* A divisor above zero, unless any will do, and a dividend with nothing or only the sign above its low half. */
+        if (type < IR_I32 || below(r, 2)) {
+            b = ir_op2(r->ir, IR_or, type, ir_op2(r->ir, IR_shr, type, b, ir_const(r->ir, IR_I8, 1)), one);
+        } else if (below(r, 4) == 0) { /* some have no quotient */
+            b = ir_const(r->ir, type, below(r, 2) ? 0 : UINT64_MAX);
+        }
         high = is_signed ? ir_op2(r->ir, IR_sar, type, a, ir_const(r->ir, IR_I8, ir_type_size(type) * 8 - 1))
                          : ir_const(r->ir, type, 0);
         p = ir_div2(r->ir, is_signed ? IR_divs2 : IR_divu2, type, a, high, b);
+        if (below(r, 2)) { /* the remainder by hand */
+            IrVal product = below(r, 2) ? ir_op2(r->ir, IR_mul, type, p.low, b) : ir_op2(r->ir, IR_mul, type, b, p.low);
+
+            keep(r, ir_op2(r->ir, IR_sub, type, a, product));
+        }
     }
     keep(r, p.low);
     keep(r, p.high);
