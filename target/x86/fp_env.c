@@ -175,7 +175,7 @@ uint64_t helper_fp_maskmov(X86State *s, uint64_t addr, uint64_t operands, uint64
     if (size == 8) {
         raise_pending(s, retaddr);
     }
-    x86_fp_probe_store(s, addr, size, retaddr);
+    x86_fp_probe(s, addr, size, MMU_STORE, retaddr);
     if (size == 8) {
         enter_mmx(fx);
         value = fx->st[from];

@@ -75,9 +75,9 @@ static unsigned mmu_mode(X86State *s)
     return guest_ops(s->hot.cpu)->mmu_mode(s->hot.cpu, false);
 }
 
-void x86_fp_probe_store(X86State *s, uint64_t addr, unsigned size, uintptr_t retaddr)
+void *x86_fp_probe(X86State *s, uint64_t addr, unsigned size, MmuAccess access, uintptr_t retaddr)
 {
-    engine.probe(s->hot.cpu, addr, size, MMU_STORE, mmu_mode(s), retaddr);
+    return engine.probe(s->hot.cpu, addr, size, access, mmu_mode(s), retaddr);
 }
 
 /* How much of an area of this size lies on the address's page. */
@@ -134,8 +134,7 @@ unsigned x86_fx_xmm_bytes(const X86State *s)
     return s->mode_flags & MODE_CS64 ? XMM_BYTES_64 : XMM_BYTES_32;
 }
 
-/* What is the host's own, or not kept. */
-static void make_guest_image(FxImage *fx)
+void x86_fx_hide_host(FxImage *fx)
 {
     fx->reserved = 0;
     fx->fop = 0;
@@ -147,7 +146,7 @@ FxImage x86_fx_guest_image(X86State *s)
 {
     FxImage fx = *fx_image(s);
 
-    make_guest_image(&fx);
+    x86_fx_hide_host(&fx);
     return fx;
 }
 
@@ -160,7 +159,7 @@ uint64_t helper_fp_fxsave(X86State *s, uint64_t addr, uint64_t b, uint64_t c, ui
 
     if (host) {
         memcpy(host, fx_image(s), size);
-        make_guest_image(host);
+        x86_fx_hide_host(host);
     } else {
         FxImage fx = x86_fx_guest_image(s);
 

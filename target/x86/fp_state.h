@@ -46,6 +46,7 @@ void x86_fx_set_words(FxImage *fx, unsigned fcw, unsigned fsw);
 
 /* What the guest may see of the image, and bytes of it that hold XMM registers in the current mode. */
 FxImage x86_fx_guest_image(X86State *s);
+void x86_fx_hide_host(FxImage *fx); /* in the first FX_ST_AT bytes: what is the host's own, or not kept */
 unsigned x86_fx_xmm_bytes(const X86State *s);
 void x86_fx_check_mxcsr(X86State *s, uint32_t mxcsr, uintptr_t retaddr); /* #GP(0) */
 void x86_fx_load_x87(FxImage *fx, const FxImage *from);
@@ -65,7 +66,7 @@ void x86_set_pkru(X86State *s, uint32_t value);
 /* Guest memory at a linear address. All faults come before the first byte is written. */
 void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr);
 void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr);
-/* Faults as a store would, writes nothing. */
-void x86_fp_probe_store(X86State *s, uint64_t addr, unsigned size, uintptr_t retaddr);
+/* EngineOps.probe: faults as the access would; what it returns is for memory within a page. */
+void *x86_fp_probe(X86State *s, uint64_t addr, unsigned size, MmuAccess access, uintptr_t retaddr);
 
 #endif

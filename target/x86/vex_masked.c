@@ -53,7 +53,7 @@ uint64_t helper_vex_masked(X86State *s, uint64_t offset, uint64_t operands, uint
     for (unsigned i = 0; i < size; i += element) {
         if (masked_in(s, op.mask, i, element)) {
             if (op.store) {
-                x86_fp_probe_store(s, addresses[i / element], element, retaddr);
+                x86_fp_probe(s, addresses[i / element], element, MMU_STORE, retaddr);
             } else {
                 x86_fp_read(s, addresses[i / element], value + i, element, retaddr);
             }

@@ -77,27 +77,64 @@ void x86_set_pkru(X86State *s, uint32_t value)
     }
 }
 
-/* The data of these components, to an area that holds `layout`. */
-static void store_components(X86State *s, uint64_t addr, uint64_t what, uint64_t layout, bool compacted, uintptr_t ra)
-{
-    FxImage fx = x86_fx_guest_image(s);
-    uint64_t pkru = s->pkru;
+/* An area in memory: `host` is where it lies if it is within a page of plain memory, and NULL otherwise. */
+typedef struct Area {
+    X86State *s;
+    uint64_t addr;
+    uint8_t *host;
+    uintptr_t ra;
+} Area;
 
+/* Faults as the access to all of it would. */
+static Area area_at(X86State *s, uint64_t addr, unsigned size, MmuAccess access, uintptr_t ra)
+{
+    return (Area){ s, addr, x86_fp_probe(s, addr, size, access, ra), ra };
+}
+
+static void area_put(const Area *area, unsigned at, const void *bytes, unsigned size)
+{
+    if (area->host) {
+        memcpy(area->host + at, bytes, size);
+    } else {
+        x86_fp_write(area->s, area->addr + at, bytes, size, area->ra);
+    }
+}
+
+/* Where these bytes can be read: in the area itself or in `copy`. */
+static const void *area_get(const Area *area, unsigned at, void *copy, unsigned size)
+{
+    if (area->host) {
+        return area->host + at;
+    }
+    x86_fp_read(area->s, area->addr + at, copy, size, area->ra);
+    return copy;
+}
+
+/* The data of these components, to an area that holds `layout`. */
+static void store_components(const Area *area, uint64_t what, uint64_t layout, bool compacted)
+{
+    X86State *s = area->s;
+    const FxImage *fx = fx_image(s);
+    uint64_t pkru = s->pkru;
+    FxImage head;
+
+    memcpy(&head, fx, FX_ST_AT);
+    x86_fx_hide_host(&head);
     if (what & XSTATE_X87) {
-        x86_fp_write(s, addr, &fx, FX_MXCSR_AT, ra);
-        x86_fp_write(s, addr + FX_ST_AT, fx.st, sizeof(fx.st), ra);
+        area_put(area, 0, &head, FX_MXCSR_AT);
+        area_put(area, FX_ST_AT, fx->st, sizeof(fx->st));
     }
     if (what & XSTATE_SSE || (!compacted && what & XSTATE_AVX)) {
-        x86_fp_write(s, addr + FX_MXCSR_AT, &fx.mxcsr, 8, ra);
+        area_put(area, FX_MXCSR_AT, &head.mxcsr, 8);
     }
     if (what & XSTATE_SSE) {
-        x86_fp_write(s, addr + FX_X87_BYTES, fx.xmm, x86_fx_xmm_bytes(s), ra);
+        area_put(area, FX_X87_BYTES, fx->xmm, x86_fx_xmm_bytes(s));
     }
     if (what & XSTATE_AVX) {
-        x86_fp_write(s, addr + EXTENDED_AT, s->ymm_high, x86_fx_xmm_bytes(s), ra);
+        area_put(area, EXTENDED_AT, s->ymm_high, x86_fx_xmm_bytes(s));
     }
     if (what & XSTATE_PKRU) {
-        x86_fp_write(s, addr + pkru_offset(layout, compacted), &pkru, PKRU_BYTES, ra);
+        area_put(area, pkru_offset(layout, compacted), &pkru, PKRU_BYTES);
     }
 }
 
@@ -105,13 +142,13 @@ static void store_components(X86State *s, uint64_t addr, uint64_t what, uint64_t
 uint64_t helper_fp_xsave(X86State *s, uint64_t addr, uint64_t mask, uint64_t optimised, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
-    uint64_t wanted = mask & s->xcr0, used = wanted & x86_xsave_in_use(s), present;
+    uint64_t wanted = mask & s->xcr0, used = wanted & x86_xsave_in_use(s), present, copy;
+    Area area = area_at(s, addr, x86_xsave_size(wanted, false), MMU_STORE, ra);
 
-    x86_fp_probe_store(s, addr, x86_xsave_size(wanted, false), ra);
-    x86_fp_read(s, addr + HEADER_AT, &present, sizeof(present), ra);
-    store_components(s, addr, optimised ? used : wanted, wanted, false, ra);
+    memcpy(&present, area_get(&area, HEADER_AT, &copy, sizeof(copy)), sizeof(present));
+    store_components(&area, optimised ? used : wanted, wanted, false);
     present = (present & ~wanted) | used;
-    x86_fp_write(s, addr + HEADER_AT, &present, sizeof(present), ra);
+    area_put(&area, HEADER_AT, &present, sizeof(present));
     return 0;
 }
 
@@ -121,10 +158,10 @@ uint64_t helper_fp_xsavec(X86State *s, uint64_t addr, uint64_t mask, uint64_t c,
     uintptr_t ra = tcg_caller_pc(s);
     uint64_t wanted = mask & s->xcr0, used = wanted & x86_xsave_in_use(s);
     uint64_t header[2] = {used, wanted | XCOMP_COMPACTED};
+    Area area = area_at(s, addr, x86_xsave_size(wanted, true), MMU_STORE, ra);
 
-    x86_fp_probe_store(s, addr, x86_xsave_size(wanted, true), ra);
-    store_components(s, addr, used, wanted, true, ra);
-    x86_fp_write(s, addr + HEADER_AT, header, sizeof(header), ra);
+    store_components(&area, used, wanted, true);
+    area_put(&area, HEADER_AT, header, sizeof(header));
     return 0;
 }
 
@@ -146,44 +183,51 @@ static void check_header(X86State *s, const uint64_t header[8], bool only_compac
 uint64_t helper_fp_xrstor(X86State *s, uint64_t addr, uint64_t mask, uint64_t only_compacted, uint64_t d)
 {
     uintptr_t ra = tcg_caller_pc(s);
-    uint64_t wanted = mask & s->xcr0, header[8], present, pkru = 0;
+    uint64_t wanted = mask & s->xcr0, header[8], copied_header[8], present, pkru = 0;
     bool compacted;
-    uint8_t high[sizeof(s->ymm_high)];
-    FxImage *fx = fx_image(s), from;
+    uint8_t copied_high[sizeof(s->ymm_high)];
+    FxImage *fx = fx_image(s), copy;
+    const FxImage *from;
+    const uint8_t *high = NULL;
+    Area area = area_at(s, addr, EXTENDED_AT, MMU_LOAD, ra);
+    uint32_t mxcsr;
 
-    x86_fp_read(s, addr + HEADER_AT, header, sizeof(header), ra);
+    memcpy(header, area_get(&area, HEADER_AT, copied_header, sizeof(header)), sizeof(header));
     check_header(s, header, only_compacted, ra);
     compacted = header[1] & XCOMP_COMPACTED;
     present = wanted & header[0];
-    x86_fp_read(s, addr, &from, FX_X87_BYTES + sizeof(from.xmm), ra);
-    memset(high, 0, sizeof(high));
+    from = area_get(&area, 0, &copy, FX_X87_BYTES + sizeof(copy.xmm));
     if (present & XSTATE_AVX) {
-        x86_fp_read(s, addr + EXTENDED_AT, high, sizeof(high), ra);
+        Area extended = area_at(s, addr + EXTENDED_AT, sizeof(copied_high), MMU_LOAD, ra);
+
+        high = area_get(&extended, 0, copied_high, sizeof(copied_high));
     }
     if (present & XSTATE_PKRU) {
         x86_fp_read(s, addr + pkru_offset(header[1], compacted), &pkru, PKRU_BYTES, ra);
     }
-    if (compacted && !(present & XSTATE_SSE)) {
-        from.mxcsr = MXCSR_INIT;
-    }
     if (wanted & XSTATE_SSE || (!compacted && wanted & XSTATE_AVX)) {
-        x86_fx_check_mxcsr(s, from.mxcsr, ra);
-        fx->mxcsr = from.mxcsr;
+        mxcsr = *(const volatile uint32_t *)&from->mxcsr; /* once: what is checked is what is loaded */
+        if (compacted && !(present & XSTATE_SSE)) {
+            mxcsr = MXCSR_INIT;
+        }
+        x86_fx_check_mxcsr(s, mxcsr, ra);
+        fx->mxcsr = mxcsr;
     }
     if (present & XSTATE_X87) {
-        x86_fx_load_x87(fx, &from);
+        x86_fx_load_x87(fx, from);
     } else if (wanted & XSTATE_X87) {
         x86_fx_init_x87(fx);
         memset(fx->st, 0, sizeof(fx->st));
     }
-    if (wanted & XSTATE_SSE) {
-        if (!(present & XSTATE_SSE)) {
-            memset(from.xmm, 0, sizeof(from.xmm));
-        }
-        memcpy(fx->xmm, from.xmm, x86_fx_xmm_bytes(s));
+    if (present & XSTATE_SSE) {
+        memcpy(fx->xmm, from->xmm, x86_fx_xmm_bytes(s));
+    } else if (wanted & XSTATE_SSE) {
+        memset(fx->xmm, 0, x86_fx_xmm_bytes(s));
     }
-    if (wanted & XSTATE_AVX) {
+    if (high) {
         memcpy(s->ymm_high, high, x86_fx_xmm_bytes(s));
+    } else if (wanted & XSTATE_AVX) {
+        memset(s->ymm_high, 0, x86_fx_xmm_bytes(s));
     }
     if (wanted & XSTATE_PKRU) {
         x86_set_pkru(s, pkru);
