@@ -5,6 +5,7 @@
 #include "target/x86/smm.h"
 #include "target/x86/svm.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #define ROW(member, n, reset_) \
     { #member, offsetof(X86State, member), sizeof(((X86State *)0)->member) / (n), n, reset_ },
@@ -180,6 +181,7 @@ static void x86_save(Cpu *cpu, GKeyFile *out)
     X86State *s = x86_state(cpu);
     g_autofree char *id = g_strdup_printf("cpu%d", cpu->index);
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
+    g_autofree char *names = x86_model_names(s->features);
 
     x86_pmu_update(s);
     /* In one form only, whatever computed the flags last. */
@@ -190,6 +192,7 @@ static void x86_save(Cpu *cpu, GKeyFile *out)
     g_key_file_set_uint64(out, run, "sipi_vector", cpu->sipi_vector);
     g_key_file_set_uint64(out, run, "tsc", x86_tsc(s));
     g_key_file_set_boolean(out, run, "a20_masked", s->a20_masked);
+    g_key_file_set_string(out, run, "features", names);
 }
 
 static bool x86_load(Cpu *cpu, GKeyFile *in, GError **error)
@@ -197,7 +200,14 @@ static bool x86_load(Cpu *cpu, GKeyFile *in, GError **error)
     X86State *s = x86_state(cpu);
     g_autofree char *id = g_strdup_printf("cpu%d", cpu->index);
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
+    g_autofree char *names = g_key_file_get_string(in, run, "features", NULL); /* NULL: of an older version */
+    g_autofree char *missing = names ? x86_model_misses(s->features, names) : NULL;
 
+    if (missing) {
+        x86_reset(cpu);
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "the CPU of the snapshot has what this one has not: %s (-cpu)", missing);
+        return false;
+    }
     if (!state_load(x86_fields, s, in, id, error)) {
         x86_reset(cpu);
         return false;

@@ -212,6 +212,33 @@ static int find_feature(const char *name)
     return -1;
 }
 
+char *x86_model_names(const X86Features *f)
+{
+    GString *names = g_string_new(NULL);
+
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        if (f->on[i]) {
+            g_string_append_printf(names, "%s%s", names->len ? " " : "", features[i].name);
+        }
+    }
+    return g_string_free(names, FALSE);
+}
+
+char *x86_model_misses(const X86Features *f, const char *names)
+{
+    g_auto(GStrv) all = g_strsplit(names, " ", -1);
+    GString *missing = g_string_new(NULL);
+
+    for (char **n = all; *n; n++) {
+        int i = find_feature(*n);
+
+        if (**n && (i < 0 || !f->on[i])) {
+            g_string_append_printf(missing, "%s%s", missing->len ? ", " : "", *n);
+        }
+    }
+    return g_string_free(missing, missing->len == 0);
+}
+
 /* Number of edits between two names, for suggestions. */
 static unsigned distance(const char *a, const char *b)
 {

@@ -308,6 +308,8 @@ void x86_models_know_host(X86HostHasFn *has);
 void x86_models_follow_host(bool follow); /* or the translator */
 X86Features *x86_model_parse(const char *spec, GError **error); /* caller frees */
 char *x86_model_lacks(const X86Features *f, bool under_kvm); /* see CpuType */
+char *x86_model_names(const X86Features *f);                     /* of its features, with spaces between; caller frees */
+char *x86_model_misses(const X86Features *f, const char *names); /* which of such names it has not: a list for people, or NULL */
 void x86_model_list(GString *out);
 void x86_cpuid(X86State *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

@@ -718,6 +718,27 @@ static void snapshots_keep_everything(void)
     g_assert_cmpstr(before, ==, after);
 }
 
+/* A guest has seen what its processor has; without it, it would fail later. */
+static void a_snapshot_wants_the_features_that_it_had(void)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+
+    fake_start("qemu64,+movbe,+adx");
+    x86_cpu_type.save(cpu, file);
+    fake_start("qemu64,+adx");
+    g_assert_false(x86_cpu_type.load(cpu, file, &error));
+    g_assert_nonnull(strstr(error->message, "movbe"));
+    g_assert_null(strstr(error->message, "adx"));
+    g_clear_error(&error);
+    fake_start("qemu64,+movbe,+adx,+rdpid");
+    g_assert_true(x86_cpu_type.load(cpu, file, &error));
+    fake_start("486");
+    g_key_file_remove_key(file, "cpu0-run", "features", NULL); /* as versions before did not have it */
+    g_assert_true(x86_cpu_type.load(cpu, file, &error));
+    g_assert_no_error(error);
+}
+
 static void snapshots_keep_virtual_machines(void)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -765,6 +786,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
     g_test_add_func("/x86/snapshot/snapshots_keep_everything", snapshots_keep_everything);
+    g_test_add_func("/x86/snapshot/a_snapshot_wants_the_features_that_it_had", a_snapshot_wants_the_features_that_it_had);
     g_test_add_func("/x86/snapshot/snapshots_keep_virtual_machines", snapshots_keep_virtual_machines);
     return g_test_run();
 }
