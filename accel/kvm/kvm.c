@@ -267,7 +267,7 @@ static bool fits(GError **error)
 
         if (lacks) {
             g_set_error(error, VM_ERROR, VM_ERROR_USER, "KVM here lacks what the guest's CPU has: %s (start without, as "
-                        "-cpu qemu64,-NAME)", lacks);
+                        "-cpu default,-NAME)", lacks);
             return false;
         }
     }

@@ -162,7 +162,7 @@ static bool fits(GError **error)
 
         if (lacks) {
             g_set_error(error, VM_ERROR, VM_ERROR_USER, "the translator lacks what the guest's CPU has: %s (start without, "
-                        "as -cpu qemu64,-NAME)", lacks);
+                        "as -cpu default,-NAME)", lacks);
             return false;
         }
     }

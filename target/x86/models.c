@@ -54,6 +54,12 @@ static const struct {
     " 3dnowprefetch monitor xsave xsaveopt xsavec xgetbv1 xsaves sha-ni avx avx2 fma f16c"\
     " pku vaes vpclmulqdq la57"
 
+/* What the default model has where the host's processor has it: programs choose faster code by these, which the host then
+ * runs. XSAVE is there for AVX. */
+#define PFAST                                                                                       \
+    "ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq sha-ni bmi1 bmi2 abm movbe adx xsave avx avx2 fma f16c vaes vpclmulqdq" \
+    " xsaveopt xsavec xgetbv1"
+
 static const struct Model {
     const char *name, *about, *vendor, *model_id;
     unsigned family, model, stepping;
@@ -80,6 +86,8 @@ static const struct Model {
      * a second to find how fast the local APIC counts. */
     { "qemu64", "a 64-bit CPU for every guest", "AuthenticAMD", "Myna Virtual CPU", 15, 107, 1, 0xd,
       0x8000000a, P64 " pcid invpcid tsc-deadline", &x86_caches_generic },
+    { "default", "as qemu64, with vector and bit instructions of the host", "AuthenticAMD", "Myna Virtual CPU", 15, 107, 1, 0xd,
+      0x8000000a, P64 " pcid invpcid tsc-deadline 3dnowprefetch", &x86_caches_generic },
     { "kvm64", "as qemu64", "GenuineIntel", "Myna Virtual CPU 64", 15, 6, 1, 0xd, 0x80000008, P64, &x86_caches_generic },
     { "phenom", "AMD Phenom", "AuthenticAMD", "AMD Phenom(tm) 9550 Quad-Core Processor", 16, 2, 3, 5,
       0x8000001a, P64 " vme popcnt monitor mmxext fxsr-opt pdpe1gb rdtscp abm 3dnowprefetch cr8legacy sse4a 3dnow 3dnowext", &x86_caches_k10 },
@@ -501,12 +509,39 @@ static void prepare_svm(X86Features *f, char **parts)
     }
 }
 
-#define DEFAULT_MODEL "qemu64"
+#define DEFAULT_MODEL "default"
 
-/* What nobody chose need not be told of what it has only for speed. */
 static bool is_default(const struct Model *m)
 {
     return !strcmp(m->name, DEFAULT_MODEL);
+}
+
+/* Who has one of these need not be told of what it has only for speed. */
+static bool goes_without_deadlines(const struct Model *m)
+{
+    return is_default(m) || !strcmp(m->name, "qemu64");
+}
+
+static bool processor_has(X86Feature f)
+{
+    unsigned regs[4];
+
+    return __get_cpuid_count(features[f].leaf, features[f].subleaf, &regs[0], &regs[1], &regs[2], &regs[3]) &&
+           (regs[features[f].reg] >> features[f].bit & 1);
+}
+
+static void add_fast_features(X86Features *f)
+{
+    g_auto(GStrv) names = g_strsplit(PFAST, " ", -1);
+    bool avx = supported(FEAT_avx) && (follow_host || processor_has(FEAT_avx));
+
+    for (char **n = names; *n; n++) {
+        int i = find_feature(*n);
+        bool saves = i == FEAT_xsave || features[i].word == WORD_D_1_EAX;
+
+        g_assert(i >= 0);
+        f->on[i] = supported(i) && (saves ? avx : follow_host || processor_has(i));
+    }
 }
 
 X86Features *x86_model_parse(const char *spec, GError **error)
@@ -554,11 +589,14 @@ X86Features *x86_model_parse(const char *spec, GError **error)
             g_assert(i >= 0);
             f->on[i] = supported(i) && (follow_host || !on_request(i));
             /* The translator's models are what it can do of them; and few kernels let a guest have MWAIT. */
-            f->missing[i] = follow_host && !f->on[i] && i != FEAT_monitor && !(i == FEAT_tsc_deadline && is_default(m));
+            f->missing[i] = follow_host && !f->on[i] && i != FEAT_monitor && !(i == FEAT_tsc_deadline && goes_without_deadlines(m));
         }
     }
-    if (!strcmp(m->name, "host") || !strcmp(m->name, "max")) { /* "what there is" lacks nothing */
+    if (!strcmp(m->name, "host") || !strcmp(m->name, "max") || is_default(m)) { /* "what there is" lacks nothing */
         memset(f->missing, 0, sizeof(f->missing));
+    }
+    if (is_default(m)) {
+        add_fast_features(f);
     }
     if (follow_host && !strcmp(m->name, "host")) {
         copy_host(f);

@@ -83,7 +83,7 @@ def pae(myna, smp):
 
 MODELS = {
     'i386': ['pentium2', 'pentium3', 'athlon', 'n270', 'coreduo', 'qemu32', 'kvm32'],
-    'amd64': ['qemu64', 'kvm64', 'core2duo', 'phenom', 'Conroe', 'Penryn', 'Nehalem', 'Westmere', 'SandyBridge', 'IvyBridge', 'Haswell',
+    'amd64': ['default', 'qemu64', 'kvm64', 'core2duo', 'phenom', 'Conroe', 'Penryn', 'Nehalem', 'Westmere', 'SandyBridge', 'IvyBridge', 'Haswell',
               'Skylake-Client', 'EPYC', 'x86-64-v2', 'x86-64-v3', 'max'],
 }
 

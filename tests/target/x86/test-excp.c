@@ -661,7 +661,7 @@ static void vmload_renews_the_mode(void)
 static void models_are_coherent(void)
 {
     static const char *const names[] = {
-        "486", "pentium", "pentium2", "pentium3", "qemu32", "qemu64", "kvm64", "core2duo", "coreduo", "n270",
+        "486", "pentium", "pentium2", "pentium3", "qemu32", "qemu64", "default", "kvm64", "core2duo", "coreduo", "n270",
         "Conroe", "Penryn", "Nehalem", "Westmere", "phenom", "athlon", "max", "host",
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {

@@ -4,6 +4,7 @@
  */
 #include "tests/target/x86/fake.h"
 
+#include <cpuid.h>
 #include <stdio.h>
 
 #include "target/x86/fp_table.h"
@@ -248,9 +249,67 @@ static void the_default_model_has_deadlines_where_they_can_be_had(void)
     model = x86_model_parse("qemu64,enforce=on", &error);
     g_assert_no_error(error);
     g_assert_false(model->on[FEAT_tsc_deadline]);
+    g_free(model);
+    model = x86_model_parse("default,enforce=on", &error);
+    g_assert_no_error(error);
+    g_assert_false(model->on[FEAT_tsc_deadline]);
     other = x86_model_parse("SandyBridge,enforce=on", &error);
     g_assert_null(other);
     g_assert_nonnull(strstr(error->message, "tsc_deadline"));
+    x86_models_follow_host(false);
+    x86_models_know_host(NULL);
+}
+
+/* Its programs run what the host runs; what they see of it besides is qemu64, which stays what it is. */
+static void the_default_model_follows_the_host(void)
+{
+    static const struct {
+        X86Feature feature;
+        uint32_t leaf, subleaf;
+        unsigned reg, bit;
+    } fast[] = {
+        { FEAT_ssse3, 1, 0, 2, 9 },  { FEAT_sse4_2, 1, 0, 2, 20 }, { FEAT_popcnt, 1, 0, 2, 23 },  { FEAT_aes, 1, 0, 2, 25 },
+        { FEAT_avx, 1, 0, 2, 28 },   { FEAT_xsave, 1, 0, 2, 28 },  { FEAT_fma, 1, 0, 2, 12 },     { FEAT_movbe, 1, 0, 2, 22 },
+        { FEAT_bmi1, 7, 0, 1, 3 },   { FEAT_avx2, 7, 0, 1, 5 },    { FEAT_bmi2, 7, 0, 1, 8 },     { FEAT_adx, 7, 0, 1, 19 },
+        { FEAT_sha_ni, 7, 0, 1, 29 }, { FEAT_abm, 0x80000001, 0, 2, 5 },
+    };
+    g_autoptr(GError) error = NULL;
+    g_autofree X86Features *model = x86_model_parse(NULL, &error), *fixed = x86_model_parse("qemu64", &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(model->name, ==, "default");
+    g_assert_cmpstr(model->vendor, ==, fixed->vendor);
+    g_assert_cmpuint(model->family << 16 | model->model << 8 | model->stepping, ==,
+                     fixed->family << 16 | fixed->model << 8 | fixed->stepping);
+    for (unsigned i = 0; i < G_N_ELEMENTS(fast); i++) {
+        unsigned regs[4] = { 0 };
+
+        __get_cpuid_count(fast[i].leaf, fast[i].subleaf, &regs[0], &regs[1], &regs[2], &regs[3]);
+        g_assert_cmpuint(model->on[fast[i].feature], ==, regs[fast[i].reg] >> fast[i].bit & 1);
+        g_assert_false(fixed->on[fast[i].feature]);
+    }
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        g_assert_true(model->on[i] || !fixed->on[i]);
+    }
+}
+
+/* KVM without AVX: nothing that is saved by XSAVE alone, and no word of it. */
+static bool lacks_avx(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit)
+{
+    return !(leaf == 1 && reg == 2 && bit == 28);
+}
+
+static void the_default_model_lacks_nothing(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree X86Features *model = NULL;
+
+    x86_models_know_host(lacks_avx);
+    x86_models_follow_host(true);
+    model = x86_model_parse("default,enforce=on", &error);
+    g_assert_no_error(error);
+    g_assert_false(model->on[FEAT_avx] || model->on[FEAT_avx2] || model->on[FEAT_xsave] || model->on[FEAT_xsavec]);
+    g_assert_true(model->on[FEAT_bmi2]);
     x86_models_follow_host(false);
     x86_models_know_host(NULL);
 }
@@ -269,6 +328,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/x86/models/caches_are_told_of_once", caches_are_told_of_once);
     g_test_add_func("/x86/models/xsave_leaves_agree", xsave_leaves_agree);
+    g_test_add_func("/x86/models/the_default_model_follows_the_host", the_default_model_follows_the_host);
+    g_test_add_func("/x86/models/the_default_model_lacks_nothing", the_default_model_lacks_nothing);
     g_test_add_func("/x86/models/the_default_model_has_deadlines_where_they_can_be_had",
                     the_default_model_has_deadlines_where_they_can_be_had);
     return g_test_run();
