@@ -461,11 +461,18 @@ static uint64_t runtime_load(void *state, uint64_t addr, unsigned size, unsigned
                              uintptr_t retaddr)
 {
     EngineCpu *ec = engine_of(state);
+    unsigned mode = mode_of(ec, mem);
 
     if (mem & IRM_UPDATE) {
+        PageEntry *entry;
+
         runtime_probe_store(state, addr, size, mem, retaddr);
+        entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
+        if (!(entry->prot & 1 << MMU_LOAD) && !crosses_page(addr, size)) { /* keys of PowerPC's allow stores alone */
+            return load_part(ec, entry, page_offset(addr), size);
+        }
     }
-    return mem_load(ec, addr, size, mode_of(ec, mem), retaddr);
+    return mem_load(ec, addr, size, mode, retaddr);
 }
 
 static void runtime_store(void *state, uint64_t addr, uint64_t value, unsigned size, unsigned mem,
