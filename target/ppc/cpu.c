@@ -40,6 +40,7 @@ static void state_replaced(PpcState *s)
     ppc_forget_uncached(s);
     ppc_watches_update(s);
     ppc_pmu_restart(s);
+    ppc_ebb_update(s);
     ppc_update_mode(s);
     ppc_timers_update(s);
 }

@@ -303,19 +303,6 @@ uint64_t ppc_helper_nap(PpcState *s, uint64_t next_pc, uint64_t b, uint64_t c, u
     return 0;
 }
 
-/* Back from an event-based branch. There are no events, so none comes next (Power ISA 2.07, Book II, chapter 7). */
-uint64_t ppc_helper_rfebb(PpcState *s, uint64_t enable, uint64_t b, uint64_t c, uint64_t d)
-{
-    const uint64_t ge = UINT64_C(1) << 63;
-
-    if (s->msr & MSR_PR && !(s->spr[SPR_FSCR] >> FACILITY_EBB & 1)) {
-        ppc_facility_unavailable(s, FACILITY_EBB, tcg_caller_pc(s));
-    }
-    s->spr[SPR_BESCR] = (s->spr[SPR_BESCR] & ~ge) | (enable ? ge : 0);
-    s->pc = s->spr[SPR_EBBRR] & PPC_PC_MASK & (s->msr & MSR_SF ? UINT64_MAX : UINT32_MAX);
-    return 0;
-}
-
 /* To a thread of the processor's own core, of which it is number 0 and the only one (Book III, chapter 11). */
 uint64_t ppc_helper_doorbell(PpcState *s, uint64_t message, uint64_t clear, uint64_t c, uint64_t d)
 {
@@ -489,7 +476,7 @@ bool ppc_has_work(Cpu *cpu)
     PpcState *s = ppc_state(cpu);
     uint32_t pending = atomic_load(&s->pending);
 
-    if (s->napping && ppc_isa(s, ISA_64) && pending) {
+    if (s->napping && ppc_isa(s, ISA_64) && pending & ~(uint32_t)PPC_INT_EBB) {
         return true;
     }
     if (ppc_isa(s, ISA_BOOKE) && (pending & PPC_INT_DEC)) { /* the timers want to be looked at */
@@ -546,6 +533,7 @@ void ppc_service(Cpu *cpu)
         if (looked && cpu->woken) { /* for that look only */
             atomic_store(&cpu->halted, true);
         }
+        ppc_ebb_take(s);
         return;
     }
     forget(s, vector);

@@ -156,8 +156,10 @@ enum {
  * completed first; 0 where it is complete. */
 void ppc_raise(PpcState *s, uint32_t vector, uint64_t flags, uintptr_t retaddr) G_GNUC_NORETURN;
 void ppc_program(PpcState *s, uint64_t flags, uintptr_t retaddr) G_GNUC_NORETURN;
-/* Bits of FSCR, and what its left byte says when one was off. */
-enum { FACILITY_DSCR = 2, FACILITY_TM = 5, FACILITY_EBB = 7, FACILITY_TAR = 8, FACILITY_SCV = 12, FACILITY_PREFIX = 13 };
+/* Bits of FSCR, and what its left byte says when one was off. BHRB and PMU are the operating system's by MMCR0. */
+enum {
+    FACILITY_DSCR = 2, FACILITY_BHRB = 3, FACILITY_PMU = 4, FACILITY_TM = 5, FACILITY_EBB = 7, FACILITY_TAR = 8, FACILITY_SCV = 12, FACILITY_PREFIX = 13,
+};
 void ppc_facility_unavailable(PpcState *s, unsigned facility, uintptr_t retaddr) G_GNUC_NORETURN;
 
 void ppc_deliver_exception(Cpu *cpu);
@@ -178,6 +180,16 @@ void ppc_pmu_update(PpcState *s);      /* brings counters up to date */
 uint64_t ppc_pmu_read(PpcState *s, unsigned n);
 uint64_t ppc_pmu_read_user(PpcState *s, unsigned n);
 void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value);
+void ppc_pmu_write_user(PpcState *s, unsigned n, uint64_t value);
+/* What MMCR0 makes of a register of the monitor in problem state. */
+typedef enum PpcPmuAccess { PMU_ALLOWED, PMU_REFUSED, PMU_UNAVAILABLE } PpcPmuAccess;
+PpcPmuAccess ppc_pmu_access(const PpcState *s, unsigned n, bool write);
+#define MMCR0_EVENT_BRANCH   UINT64_C(0x00100000)
+#define MMCR0_ALERT_OCCURRED UINT64_C(0x00000080)
+
+/* ebb.c: event-based branches. */
+void ppc_ebb_update(PpcState *s); /* after BESCR, MMCR0 or FSCR have changed */
+void ppc_ebb_take(PpcState *s);   /* branches, if one waits and the state lets it */
 
 /* debug.c: addresses that the program watches. */
 void ppc_watches_update(PpcState *s);             /* after DABR, DAWR and their kin have changed */

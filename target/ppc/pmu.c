@@ -24,9 +24,14 @@
 #define FREEZE_ON_ALERT   UINT64_C(0x02000000)
 #define FIRST_ALERTS      UINT64_C(0x00008000) /* counter 1 negative */
 #define OTHERS_ALERT      UINT64_C(0x00004000)
-#define ALERT_OCCURRED    UINT64_C(0x00000080)
+#define HISTORY_ACCESS    UINT64_C(0x00200000) /* BHRBA */
+#define PROBLEM_CONTROLS  (FREEZE | ALERT_ENABLE | MMCR0_ALERT_OCCURRED)
+#define GROUP_B_DENIED    UINT64_C(0x00000200) /* PMCCEXT, 3.1 */
 #define FREEZE_5_AND_6    UINT64_C(0x00000010)
 #define FREEZE_HYPERVISOR UINT64_C(0x00000001)
+
+/* MMCR2: for each counter, that it stands in problem state. */
+#define PROBLEM_FREEZES UINT64_C(0x4020100804020000)
 
 #define NEGATIVE UINT32_C(0x80000000)
 #define FAR      (INT64_C(1) << 62) /* no overflow is near */
@@ -117,17 +122,26 @@ static uint64_t thread_ns(PpcState *s)
     return t.tv_sec * UINT64_C(1000000000) + t.tv_nsec;
 }
 
+static void deliver_alert(PpcState *s, uint64_t mmcr0)
+{
+    if (ppc_isa(s, ISA_V207) && mmcr0 & MMCR0_EVENT_BRANCH) {
+        ppc_ebb_update(s);
+        return;
+    }
+    atomic_fetch_or(&s->pending, PPC_INT_PERF);
+    ppc_poll_interrupts(s);
+}
+
 static void alert(PpcState *s, const Layout *l)
 {
     uint64_t *mmcr0 = &s->spr[l->mmcr0];
 
-    *mmcr0 = (*mmcr0 & ~ALERT_ENABLE) | (*mmcr0 & FREEZE_ON_ALERT ? FREEZE : 0) | (ppc_isa(s, ISA_64) ? ALERT_OCCURRED : 0);
+    *mmcr0 = (*mmcr0 & ~ALERT_ENABLE) | (*mmcr0 & FREEZE_ON_ALERT ? FREEZE : 0) | (ppc_isa(s, ISA_64) ? MMCR0_ALERT_OCCURRED : 0);
     s->spr[l->siar] = s->pc;
     if (ppc_isa(s, ISA_V207)) {
         s->spr[SPR_SIER] = SIER_SIAR_VALID | (s->msr & MSR_PR ? SIER_PROBLEM : 0);
     }
-    atomic_fetch_or(&s->pending, PPC_INT_PERF);
-    ppc_poll_interrupts(s);
+    deliver_alert(s, *mmcr0);
 }
 
 /* Adds what came since the last time to the counters that were on, and looks for those that are negative. */
@@ -278,10 +292,54 @@ uint64_t ppc_pmu_read(PpcState *s, unsigned n)
     return s->spr[n];
 }
 
-/* The names that problem state has are 16 below. */
+/* The names that problem state has are 16 below. By these, two of the controls have only some of their bits. */
+static uint64_t user_bits(const PpcState *s, unsigned n)
+{
+    return !ppc_isa(s, ISA_V207) ? UINT64_MAX : n + 16 == SPR_MMCR0 ? PROBLEM_CONTROLS : n + 16 == SPR_MMCR2 ? PROBLEM_FREEZES : UINT64_MAX;
+}
+
 uint64_t ppc_pmu_read_user(PpcState *s, unsigned n)
 {
-    return ppc_pmu_read(s, n + 16);
+    return ppc_pmu_read(s, n + 16) & user_bits(s, n);
+}
+
+/*
+ * MMCR0[PMCC]: problem state reads all; has nothing; reads and writes group A, which are counters, MMCR0, MMCR2 and MMCRA; the same, but
+ * without counters 5 and 6 (Power ISA 2.07, Book III, 9.2 and 9.4.4). Group B it reads.
+ */
+PpcPmuAccess ppc_pmu_access(const PpcState *s, unsigned n, bool write)
+{
+    enum { READ_ONLY, NOTHING, GROUP_A, GROUP_A_BUT_5_6, PMC5 = 775, PMC6 = 776, SIER = 768, SIAR = 780 };
+    unsigned control = s->spr[SPR_MMCR0] >> 18 & 3;
+    bool group_b = n <= SIER || n >= SIAR;
+
+    if (control == NOTHING || (control == GROUP_A_BUT_5_6 && (n == PMC5 || n == PMC6)) ||
+        (control == READ_ONLY && group_b && ppc_isa(s, ISA_V310) && s->spr[SPR_MMCR0] & GROUP_B_DENIED)) {
+        return PMU_UNAVAILABLE;
+    }
+    return write && control == READ_ONLY ? PMU_REFUSED : PMU_ALLOWED;
+}
+
+/* The history of branches, in which there are none. */
+uint64_t ppc_helper_check_bhrb(PpcState *s, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    if (!(s->spr[SPR_MMCR0] & HISTORY_ACCESS)) {
+        ppc_facility_unavailable(s, FACILITY_BHRB, tcg_caller_pc(s));
+    }
+    return 0;
+}
+
+/* An alert that is written happens: what a kernel has saved of a task comes back so. */
+static void mmcr0_written(PpcState *s, uint64_t value)
+{
+    bool occurred = value & MMCR0_ALERT_OCCURRED, branches = value & MMCR0_EVENT_BRANCH;
+
+    if (!occurred || (ppc_isa(s, ISA_V207) && branches)) {
+        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_PERF);
+    }
+    if (ppc_isa(s, ISA_V207) && occurred) {
+        deliver_alert(s, value);
+    }
 }
 
 void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value)
@@ -294,8 +352,15 @@ void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value)
         is_counter |= l->pmc[i] == n;
     }
     s->spr[n] = is_counter ? (uint32_t)value : value;
-    if (n == l->mmcr0 && ppc_isa(s, ISA_64) && !(value & ALERT_OCCURRED)) {
-        atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_PERF);
+    if (n == l->mmcr0 && ppc_isa(s, ISA_64)) {
+        mmcr0_written(s, value);
     }
     ppc_pmu_service(s);
+}
+
+void ppc_pmu_write_user(PpcState *s, unsigned n, uint64_t value)
+{
+    uint64_t bits = user_bits(s, n);
+
+    ppc_pmu_write(s, n + 16, (ppc_pmu_read(s, n + 16) & ~bits) | (value & bits));
 }

@@ -183,6 +183,12 @@ static void write_mode(PpcState *s, unsigned n, uint64_t value)
     ppc_update_mode(s);
 }
 
+static void write_fscr(PpcState *s, unsigned n, uint64_t value)
+{
+    write_mode(s, n, value);
+    ppc_ebb_update(s);
+}
+
 static void write_watch(PpcState *s, unsigned n, uint64_t value)
 {
     s->spr[n] = value;
@@ -218,19 +224,6 @@ static uint64_t read_purr(PpcState *s, unsigned n)
 static void write_purr(PpcState *s, unsigned n, uint64_t value)
 {
     s->spr[n] = value - ppc_tb(s);
-}
-
-/* BESCR by other numbers, which set or clear bits that are written 1; U: of the upper half. */
-static uint64_t read_bescr(PpcState *s, unsigned n)
-{
-    return n == SPR_BESCRSU || n == SPR_BESCRRU ? s->spr[SPR_BESCR] >> 32 : s->spr[SPR_BESCR];
-}
-
-static void write_bescr(PpcState *s, unsigned n, uint64_t value)
-{
-    uint64_t bits = n == SPR_BESCRSU || n == SPR_BESCRRU ? value << 32 : value;
-
-    s->spr[SPR_BESCR] = n <= SPR_BESCRSU ? s->spr[SPR_BESCR] | bits : s->spr[SPR_BESCR] & ~bits;
 }
 
 /* The processor is the only thread of its core: that is the last bit. */
@@ -270,7 +263,7 @@ static const SprRow rows[] = {
     { SPR_IAMR, 1, SUPER, ISA_V207, NULL, write_iamr },
     { SPR_CTRL_READ, 1, READ, ISA_64, read_ctrl },
     { SPR_CTRL, 1, SUPER, ISA_64, NULL, write_ctrl },
-    { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_mode },
+    { SPR_FSCR, 1, SUPER, ISA_V207, NULL, write_fscr },
     { SPR_UAMOR, 1, SUPER, ISA_V206 },
     { SPR_PSPB, 1, SUPER, ISA_V207 },
     { SPR_DPDES, 1, SUPER, ISA_V207, read_dpdes, write_dpdes },
@@ -313,7 +306,10 @@ static const SprRow rows[] = {
     { SPR_SIER, 1, SUPER, ISA_V206, ppc_pmu_read, ppc_pmu_write }, { 785, 11, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
     { 796, 4, SUPER, ISA_64, ppc_pmu_read, ppc_pmu_write },
     { 736, 3, READ, ISA_V310, ppc_pmu_read_user }, { 752, 3, SUPER, ISA_V310 }, /* SIER2, SIER3, MMCR3 */
-    { SPR_BESCRS, 4, USER, ISA_V207, read_bescr, write_bescr }, { SPR_EBBHR, 3, USER, ISA_V207 },
+    /* MMCR2, MMCRA, counters and MMCR0. */
+    { 769, 8, USER, ISA_V207, ppc_pmu_read_user, ppc_pmu_write_user }, { 779, 1, USER, ISA_V207, ppc_pmu_read_user, ppc_pmu_write_user },
+    { SPR_BESCRS, 4, USER, ISA_V207, ppc_bescr_read, ppc_bescr_write }, { SPR_EBBHR, 2, USER, ISA_V207 },
+    { SPR_BESCR, 1, USER, ISA_V207, NULL, ppc_bescr_write },
     { 812, 1, READ, ISA_V310 }, { 828, 1, SUPER, ISA_V310, NULL, ignore }, /* DEXCR, which has no aspects */
     { SPR_TAR, 1, USER, ISA_V207 },
     { 848, 1, SUPER, ISA_V207 }, /* IC */
@@ -396,6 +392,12 @@ static bool allowed(const PpcState *s, unsigned access, bool write)
     return !(s->msr & MSR_PR) && (access & (write ? HW : HR)) && ((s->msr & MSR_HV) || !ppc_isa(s, ISA_HV));
 }
 
+/* The performance monitor's, by the numbers that problem state has. */
+static bool is_user_pmu(unsigned n)
+{
+    return (n >= 736 && n <= 738) || (n >= 768 && n <= 782);
+}
+
 /* The facility that a register belongs to and that FSCR may keep from problem state; 0: none. */
 static unsigned facility_of(unsigned n)
 {
@@ -448,11 +450,26 @@ static void refuse(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
     ppc_program(s, PROGRAM_ILLEGAL, retaddr);
 }
 
-static unsigned missing_facility(const PpcState *s, unsigned n)
+/* What keeps a register from problem state: raised. */
+static void check_facility(PpcState *s, unsigned n, bool write, uintptr_t retaddr)
 {
     unsigned facility = facility_of(n);
 
-    return !(s->msr & MSR_PR) || !ppc_isa(s, ISA_V207) || s->spr[SPR_FSCR] >> facility & 1 ? 0 : facility;
+    if (!(s->msr & MSR_PR) || !ppc_isa(s, ISA_V207)) {
+        return;
+    }
+    if (facility && !(s->spr[SPR_FSCR] >> facility & 1)) {
+        ppc_facility_unavailable(s, facility, retaddr);
+    }
+    if (is_user_pmu(n)) {
+        PpcPmuAccess access = ppc_pmu_access(s, n, write);
+
+        if (access == PMU_UNAVAILABLE) {
+            ppc_facility_unavailable(s, FACILITY_PMU, retaddr);
+        } else if (access == PMU_REFUSED) {
+            refuse(s, n, write, retaddr);
+        }
+    }
 }
 
 uint64_t ppc_helper_mfspr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint64_t d)
@@ -463,9 +480,7 @@ uint64_t ppc_helper_mfspr(PpcState *s, uint64_t n, uint64_t b, uint64_t c, uint6
         refuse(s, n, false, tcg_caller_pc(s));
         return 0;
     }
-    if (missing_facility(s, n)) {
-        ppc_facility_unavailable(s, missing_facility(s, n), tcg_caller_pc(s));
-    }
+    check_facility(s, n, false, tcg_caller_pc(s));
     return spr->read ? spr->read(s, n) : s->spr[n];
 }
 
@@ -477,9 +492,7 @@ uint64_t ppc_helper_mtspr(PpcState *s, uint64_t n, uint64_t value, uint64_t c, u
         refuse(s, n, true, tcg_caller_pc(s));
         return 0;
     }
-    if (missing_facility(s, n)) {
-        ppc_facility_unavailable(s, missing_facility(s, n), tcg_caller_pc(s));
-    }
+    check_facility(s, n, true, tcg_caller_pc(s));
     value = ppc_isa(s, ISA_64) ? value : (uint32_t)value;
     if (spr->write) {
         spr->write(s, n, value);

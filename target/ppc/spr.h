@@ -26,4 +26,8 @@ extern const size_t ppc_booke_sprs_count;
 /* Writes what address translation derives from: the address space is another one then. */
 void ppc_spr_write_translation(PpcState *s, unsigned n, uint64_t value);
 
+/* ebb.c */
+uint64_t ppc_bescr_read(PpcState *s, unsigned n);
+void ppc_bescr_write(PpcState *s, unsigned n, uint64_t value);
+
 #endif

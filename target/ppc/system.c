@@ -404,6 +404,26 @@ static void emit_rfebb(PpcTranslator *tr, const PpcInsn *in)
     ppc_end_at_slot(tr);
 }
 
+/* clrbhrb, mfbhrbe: nothing is recorded, and entries without a branch are zero. */
+static void emit_bhrb(PpcTranslator *tr, const PpcInsn *in)
+{
+    if (tr->mode & MODE_PR) {
+        PPC_CALL0(tr, check_bhrb);
+    }
+    if (in->row->op) {
+        ppc_put_gpr(tr, F_RT(in), ppc_const(tr, tr->width, 0));
+    }
+}
+
+/*
+ * attn, which a hypervisor or firmware would have to allow in HID0 and which would stop the processor for a service processor; urfid, which is
+ * the ultravisor's. Here there is neither.
+ */
+static void emit_refused(PpcTranslator *tr, const PpcInsn *in)
+{
+    ppc_emit_illegal(tr);
+}
+
 /* msgsndp, msgclrp */
 static void emit_doorbell(PpcTranslator *tr, const PpcInsn *in)
 {
@@ -510,6 +530,10 @@ const PpcRow ppc_rows_system[] = {
     { "wait", X_FORM(31, 30), emit_wait, .isa = ISA_V300 },
     { "wait", X_FORM(31, 62), emit_wait, .isa = ISA_BOOKE | ISA_V206 },
     { "rfebb", X_FORM(19, 146), emit_rfebb, .isa = ISA_V207 },
+    { "clrbhrb", X_FORM(31, 430), emit_bhrb, .isa = ISA_V207 },
+    { "mfbhrbe", X_FORM(31, 302), emit_bhrb, .isa = ISA_V207, .op = 1 },
+    { "attn", X_FORM(0, 256), emit_refused, .isa = ISA_64 },
+    { "urfid", X_FORM(19, 306), emit_refused, A_PRIV, ISA_V300 },
     { "msgsndp", X_FORM(31, 142), emit_doorbell, A_PRIV, ISA_V207, 0 },
     { "msgclrp", X_FORM(31, 174), emit_doorbell, A_PRIV, ISA_V207, 1 },
     { "msgsnd", X_FORM(31, 206), emit_tlbsync, A_HV, ISA_V206 }, /* between cores: of no state that a board's guest is in */

@@ -65,6 +65,7 @@ typedef enum PpcInterrupt {
     PPC_INT_HDEC = 1 << 5,
     PPC_INT_DOORBELL = 1 << 6,
     PPC_INT_PERF = 1 << 7,
+    PPC_INT_EBB = 1 << 8,      /* of problem state: an event-based branch */
     PPC_INT_CRITICAL = 1 << 9, /* level, BookE */
 } PpcInterrupt;
 

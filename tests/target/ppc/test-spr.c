@@ -323,11 +323,11 @@ static void event_based_branches_return(void)
         start_state(n < 4);
         rig_words(0x20000, behind, 2);
         rig_state->spr[SPR_EBBRR] = 0x20003;
-        rig_state->spr[SPR_BESCR] = n & 2 ? ge | 5 : 5;
+        rig_state->spr[SPR_BESCR] = n & 2 ? ge | 12 : 12;
         rig_run_words(words, 3);
         g_assert_cmphex(R[31], ==, 0xc00);
         g_assert_cmpint(R[9], ==, 7);
-        g_assert_cmphex(rig_state->spr[SPR_BESCR], ==, n & 1 ? ge | 5 : 5);
+        g_assert_cmphex(rig_state->spr[SPR_BESCR], ==, n & 1 ? ge | 12 : 12);
     }
     start_state(true);
     rig_state->spr[SPR_FSCR] = 0;
