@@ -91,6 +91,23 @@ static void emit_isync(PpcTranslator *tr, const PpcInsn *in)
     ppc_cold_if(tr, in, COND_NE, IR_I8, changed, ppc_const(tr, IR_I8, 0), cold_context_sync);
 }
 
+static void emit_copy(PpcTranslator *tr, const PpcInsn *in)
+{
+    PPC_CALL1(tr, copy, ppc_arg(tr, ppc_address_x(tr, in), tr->address));
+}
+
+static void emit_paste(PpcTranslator *tr, const PpcInsn *in)
+{
+    ppc_put_cr0_eq(tr, PPC_CALL1(tr, paste, ppc_arg(tr, ppc_address_x(tr, in), tr->address)));
+}
+
+static void emit_cp_abort(PpcTranslator *tr, const PpcInsn *in)
+{
+    ir_put_field(tr->ir, IR_I8, offsetof(PpcState, copy_waits), ppc_const(tr, IR_I8, 0));
+}
+
+#define WITH_L(op, xo, rc) ((uint32_t)(op) << 26 | 1 << 21 | (xo) << 1 | (rc)), 0xfc2007ffu
+
 const PpcRow ppc_rows_cache[] = {
     { "dcbst", X_FORM(31, 54), emit_touch },
     { "dcbf", X_FORM(31, 86), emit_touch },
@@ -107,7 +124,9 @@ const PpcRow ppc_rows_cache[] = {
     { "sync", X_FORM(31, 598), emit_sync },
     { "eieio", X_FORM(31, 854), emit_nop },
     { "isync", X_FORM(19, 150), emit_isync },
-    { "cp_abort", X_FORM(31, 838), emit_nop, .isa = ISA_V300 },
+    { "copy", WITH_L(31, 774, 0), emit_copy, .isa = ISA_V300 },
+    { "paste.", WITH_L(31, 902, 1), emit_paste, .isa = ISA_V300 },
+    { "cp_abort", X_FORM(31, 838), emit_cp_abort, .isa = ISA_V300 },
     /* Reserved to be nothing (Book I, appendix of reserved instructions). Since 3.1 four of them check return addresses, if DEXCR says so:
      * compilers make them for older processors, too. Here it never does. */
     { "rnop", X_FORM(31, 530), emit_nop, .isa = ISA_V207 },

@@ -33,6 +33,7 @@ static const StateField *ppc_fields(size_t *count)
 static void state_replaced(PpcState *s)
 {
     s->exception.vector = PPC_NO_EXCEPTION;
+    s->copy_waits = false;
     ppc_mmu_reset(s);
     if (engine.flush_all) {
         engine.flush_all(s->hot.cpu);

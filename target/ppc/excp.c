@@ -318,7 +318,7 @@ uint64_t ppc_helper_doorbell(PpcState *s, uint64_t message, uint64_t clear, uint
 /* There is no coprocessor of any type. */
 uint64_t ppc_helper_icswx(PpcState *s, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
 {
-    enum { NO_COPROCESSOR = 0x4000 };
+    enum { NO_COPROCESSOR = 0x4000 }; /* what Linux calls DSISR_ICSWX_NO_CT */
 
     tcg_restore(s, tcg_caller_pc(s));
     s->spr[SPR_DAR] = addr;

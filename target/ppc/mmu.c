@@ -91,13 +91,13 @@ static bool meet_page(PpcState *s, VirtAddr addr, unsigned mode)
     PpcRange *range = &s->uncached[is_of_process(s, mode)];
     uint64_t page = addr & ~(uint64_t)(GUEST_PAGE_SIZE - 1), last = range->start + range->size - 1;
 
-    if (!s->page_uncached || addr - range->start < range->size) {
+    if (!s->page_uncached || page - range->start < range->size) {
         return true;
     }
     if (range->size) {
         last = MAX(last, page + GUEST_PAGE_SIZE - 1);
         range->start = MIN(range->start, page);
-        range->size = last - range->start + 1;
+        range->size = MIN(last - range->start, UINT64_MAX - 1) + 1; /* of everything one byte less: no line begins there */
     } else {
         *range = (PpcRange){ page, GUEST_PAGE_SIZE };
     }
@@ -159,12 +159,7 @@ uint64_t ppc_helper_dcbz(PpcState *s, uint64_t addr, uint64_t line, uint64_t ea,
     return 0;
 }
 
-/*
- * Reservations (and with them, since 2.03, quadwords and atomic memory operations) are for memory that is cached: DSISR's bit for it is that
- * of direct-store segments (Book III, "Data Storage Interrupt"). The 603 to 7450 take pages that are inhibited, as they tell the bus
- * (MPC7400 RISC Microprocessor User's Manual, 4.6.3). Book E leaves it to the implementation; nothing there.
- */
-void ppc_check_reservable(PpcState *s, uint64_t addr, MmuAccess access, uintptr_t ra)
+void ppc_check_cached(PpcState *s, uint64_t addr, MmuAccess access, uint32_t dsisr, uintptr_t ra)
 {
     unsigned mode = ppc_data_mode(s), wrong = ppc_isa(s, ISA_CLASSIC) ? PPC_WRITE_THROUGH : PPC_WRITE_THROUGH | PPC_INHIBITED;
     const PpcRange *range = &s->uncached[is_of_process(s, mode)];
@@ -177,9 +172,19 @@ void ppc_check_reservable(PpcState *s, uint64_t addr, MmuAccess access, uintptr_
     if (ppc_walk(s->hot.cpu, addr, access, mode, true, &page) && s->page_uncached & wrong) {
         tcg_restore(s, ra);
         s->spr[SPR_DAR] = addr;
-        s->spr[SPR_DSISR] = FAULT_DIRECT | (access == MMU_STORE ? FAULT_STORE : 0);
+        s->spr[SPR_DSISR] = dsisr | (access == MMU_STORE ? FAULT_STORE : 0);
         ppc_raise(s, PPC_DSI, 0, 0);
     }
+}
+
+/*
+ * Reservations (and with them, since 2.03, quadwords and atomic memory operations) are for memory that is cached: DSISR's bit for it is that
+ * of direct-store segments (Book III, "Data Storage Interrupt"). The 603 to 7450 take pages that are inhibited, as they tell the bus
+ * (MPC7400 RISC Microprocessor User's Manual, 4.6.3). Book E leaves it to the implementation; nothing there.
+ */
+void ppc_check_reservable(PpcState *s, uint64_t addr, MmuAccess access, uintptr_t ra)
+{
+    ppc_check_cached(s, addr, access, FAULT_DIRECT, ra);
 }
 
 uint64_t ppc_helper_check_reservable(PpcState *s, uint64_t addr, uint64_t size, uint64_t access, uint64_t d)

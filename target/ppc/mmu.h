@@ -62,4 +62,7 @@ static inline bool mode_is_user(unsigned mode)
     return mode == MMU_USER || mode == MMU_FETCH_USER;
 }
 
+/* Data storage interrupt with this bit of DSISR, if an address is on a page that is not cached as usual. */
+void ppc_check_cached(PpcState *s, uint64_t addr, MmuAccess access, uint32_t dsisr, uintptr_t ra);
+
 #endif

@@ -161,6 +161,7 @@ typedef struct PpcState {
     uint64_t reserve_value;         /* as the bytes lie in memory, little-endian; [1]: second half of quadwords */
     uint64_t reserve_value2;
     uint32_t reserve_size;
+    bool copy_waits;                /* `copied` has a block for paste. */
     uint32_t vrsave;
     uint64_t fpscr;
     uint32_t vscr;
@@ -175,6 +176,7 @@ typedef struct PpcState {
     uint64_t fp_single;             /* the right half is on its way to a register, as a double */
     PpcFpNote fp_notes[8];          /* what is known of words in fp_noted, by some of their bits */
 
+    uint64_t copied[16];            /* as the bytes lie in memory */
     uint32_t xer_low;               /* string count and what else XER has */
     uint64_t msr;
     uint64_t mode_flags;            /* of the block key, derived: ppc_update_mode */

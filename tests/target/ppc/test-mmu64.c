@@ -13,6 +13,7 @@ enum { HPT = 0x200000, VIRTUAL = MSR_IR | MSR_DR };
 #define TLBIE(rb)      X_(31, 0, 0, rb, 306)
 #define LD(rt, d, ra)  D_(58, rt, ra, d)
 #define STD(rt, d, ra) D_(62, rt, ra, d)
+#define MFCR(rt)       X_(31, rt, 0, 0, 19)
 
 static void map(uint64_t vsid, bool tera, uint64_t offset, uint64_t r, unsigned slot, bool second)
 {
@@ -141,6 +142,36 @@ static void slbia_takes_what_its_hint_says(void)
     g_assert_cmpuint(left_by_slbia(7), ==, hints ? 7 : 1);
 }
 
+/* slbiag: all of them. slbieg: one. On older processors they are no instructions. */
+static void global_invalidations_take_all_or_one(void)
+{
+    static const uint32_t handler[] = { LI(31, 0x700), RIG_END };
+    bool has = ppc_isa(rig_state, ISA_V300);
+
+    for (unsigned n = 0; n < 3; n++) {
+        const uint32_t words[] = { n == 0 ? X_(31, 9, 0, 0, 850) : n == 1 ? X_(31, 9, 0, 6, 466) : X_(31, 0, 0, 0, 338) /* slbsync */ };
+        unsigned left = 0;
+
+        start();
+        rig_words(0x700, handler, 2);
+        ppc_set_msr(rig_state, MSR_SF); /* code needs no segment */
+        for (unsigned i = 0; i < 8; i++) {
+            rig_state->slb_esid[i] = (uint64_t)i << 28 | 0x08000000;
+            rig_state->slb_vsid[i] = (0x100 + i) << 12;
+        }
+        rig_cpu->type->replaced(rig_cpu);
+        R[6] = UINT64_C(3) << 28;
+        R[9] = R[31] = 0;
+        rig_run_words(words, 1);
+        for (unsigned i = 0; i < 8; i++) {
+            left += (rig_state->slb_esid[i] & 0x08000000) != 0;
+        }
+        g_assert_cmphex(R[31], ==, has ? 0 : 0x700);
+        g_assert_cmpint(left, ==, !has || n == 2 ? 8 : n == 1 ? 7 : 0);
+        g_assert_cmpint((rig_state->slb_esid[3] & 0x08000000) != 0, ==, !has || n == 2);
+    }
+}
+
 static void write_segment(unsigned index, uint64_t number, uint64_t vsid)
 {
     ppc_helper_slb(rig_state, 402, vsid << 12, number << 40 | 0x18000000 | index, 0);
@@ -235,6 +266,38 @@ static void dcbz_wants_pages_that_are_cached(void)
         g_assert_cmphex(R[31], ==, cached ? 0 : 0x600);
         g_assert_cmphex(load_be64(at), ==, cached ? 0 : 7);
         g_assert_cmphex(rig_state->spr[SPR_DAR], ==, cached ? rig_state->spr[SPR_DAR] : R[4]);
+    }
+}
+
+/* The first page of all and the last: all between them counts as such, too. */
+static void the_range_of_what_is_not_cached_may_be_everything(void)
+{
+    static const uint32_t dcbz[] = { X_(31, 0, 0, 4, 1014) };
+    static const uint64_t pages[] = { 0, UINT64_C(0xfffffffffffff000), 0x40000000, 0 };
+
+    start();
+    map(0x100, false, 0, 0x300000 | 2 << 4 | 2, 0, false);
+    map(0x235, false, 0xffff000, 0x301000 | 2 << 4 | 2, 0, false);
+    map(0x234, false, 0, 0x302000 | 2, 0, false);
+    for (unsigned i = 1; i < 3; i++) {
+        rig_state->slb_esid[i] = (i == 1 ? 0x40000000 : UINT64_C(0xfffffffff0000000)) | 0x08000000;
+        rig_state->slb_vsid[i] = (0x233 + i) << 12;
+    }
+    rig_cpu->type->replaced(rig_cpu);
+    ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+    R[4] = pages[0];
+    R[6] = pages[1];
+    RIG_RUN(LD(5, 0x80, 4), LD(5, 0x80, 6));
+    for (unsigned n = 0; n < G_N_ELEMENTS(pages); n++) {
+        uint8_t *at = rig_ram + (n == 1 ? 0x301080 : n == 2 ? 0x302080 : 0x300080);
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        store_be64(at, 7);
+        R[4] = pages[n] + 0x80;
+        R[31] = 0;
+        rig_run_words(dcbz, 1);
+        g_assert_cmphex(R[31], ==, n == 2 ? 0 : 0x600);
+        g_assert_cmphex(load_be64(at), ==, n == 2 ? 0 : 7);
     }
 }
 
@@ -595,6 +658,66 @@ static void conditional_stores_need_no_loads(void)
     }
 }
 
+#define COPY(rb)  (X_(31, 1, 0, rb, 774))
+#define PASTE(rb) (X_(31, 1, 0, rb, 902) | 1)
+#define CP_ABORT  X_(31, 0, 0, 0, 838)
+
+/* From r4 to r5; behind it r8 to r10 have CR of three more tries. */
+static void blocks_are_copied_and_pasted(void)
+{
+    enum { WRONG_MEMORY = 8, NO_PAGE = 0x40000000, STORE = 0x02000000, INHIBITED = 0x20, EQ = 0x20000000 };
+    static const uint32_t words[] = { COPY(4), PASTE(5), MFCR(7), PASTE(5), MFCR(8), COPY(4), CP_ABORT, PASTE(5), MFCR(9) };
+    static const struct {
+        uint32_t from, to;
+        unsigned vector;
+        uint32_t dsisr;
+        bool at_copy;
+    } cases[] = {
+        { 0x0080, 0x1100, 0, 0, false }, { 0x0000, 0x0f80, 0, 0, false }, { 0x0040, 0x1100, 0x600, 0, true }, { 0x0080, 0x1108, 0x600, 0, false },
+        { 0x2000, 0x1100, 0x300, WRONG_MEMORY, true }, { 0x0080, 0x2100, 0x300, WRONG_MEMORY | STORE, false },
+        { 0x3000, 0x1100, 0x300, NO_PAGE, true }, { 0x0080, 0x3100, 0x300, NO_PAGE | STORE, false },
+    };
+
+    if (!start_radix()) {
+        return;
+    }
+    map_radix(0x40000, FRAME_0 | READ | WRITE);
+    map_radix(0x40001, FRAME_0 | 0x1000 | READ | WRITE);
+    map_radix(0x40002, FRAME_0 | 0x2000 | READ | WRITE | INHIBITED);
+    map_radix(0x40003, 0);
+    store_be64(rig_ram + TREE + 8 * 0x40003, 0);
+    for (unsigned n = 0; n < 4 * G_N_ELEMENTS(cases); n++) {
+        unsigned i = n % G_N_ELEMENTS(cases);
+        bool memory = ppc_isa(rig_state, ISA_V310), wrong = !cases[i].vector && !memory;
+        uint8_t *from = rig_ram + FRAME_0 + cases[i].from, *to = rig_ram + FRAME_0 + cases[i].to;
+
+        ppc_set_msr(rig_state, VIRTUAL | MSR_SF);
+        for (unsigned k = 0; k < 128; k++) {
+            from[k] = n + k;
+            to[k] = 0xee;
+        }
+        R[4] = PAGE_0 | cases[i].from;
+        R[5] = PAGE_0 | cases[i].to;
+        R[7] = R[8] = R[9] = 0xf;
+        R[31] = 0;
+        rig_run_words(words, G_N_ELEMENTS(words));
+        g_assert_cmphex(R[31], ==, wrong ? 0x300 : cases[i].vector);
+        g_assert_cmpint(memcmp(from, to, 128) == 0, ==, !R[31]);
+        if (R[31]) {
+            g_assert_cmphex(rig_state->spr[SPR_DAR], ==, cases[i].at_copy ? R[4] : R[5]);
+            g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE + (cases[i].at_copy ? 0 : 4));
+            g_assert_cmphex(to[0], ==, 0xee);
+        } else {
+            g_assert_cmphex(R[7] & 0xf0000000, ==, EQ);
+            g_assert_cmphex(R[8] & 0xf0000000, ==, 0);
+            g_assert_cmphex(R[9] & 0xf0000000, ==, 0);
+        }
+        if (R[31] == 0x300) {
+            g_assert_cmphex(rig_state->spr[SPR_DSISR], ==, wrong ? WRONG_MEMORY | STORE : cases[i].dsisr);
+        }
+    }
+}
+
 /* Interrupts and returns find the key that there is then; problem state, which may change it, goes by the page's rights alone. */
 static void keys_stay_over_changes_of_state(void)
 {
@@ -662,9 +785,11 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/faults", faults_say_why);
     g_test_add_func("/mmu64/spaces", spaces_are_told_apart);
     g_test_add_func("/mmu64/slbia", slbia_takes_what_its_hint_says);
+    g_test_add_func("/mmu64/slbiag", global_invalidations_take_all_or_one);
     g_test_add_func("/mmu64/full", a_space_that_is_full_takes_no_more);
     g_test_add_func("/mmu64/large", large_pages_are_invalidated_alone);
     g_test_add_func("/mmu64/dcbz", dcbz_wants_pages_that_are_cached);
+    g_test_add_func("/mmu64/dcbz-everywhere", the_range_of_what_is_not_cached_may_be_everything);
     g_test_add_func("/mmu64/keys", keys_take_rights_away_at_once);
     g_test_add_func("/mmu64/reservations", reservations_are_for_what_is_cached);
     g_test_add_func("/mmu64/user-keys", processes_change_the_keys_that_are_theirs);
@@ -675,6 +800,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu64/radix-keys-fp", keys_change_among_operations);
     g_test_add_func("/mmu64/radix-keys-atomic", keys_of_what_loads_and_stores);
     g_test_add_func("/mmu64/radix-keys-conditional", conditional_stores_need_no_loads);
+    g_test_add_func("/mmu64/copy-paste", blocks_are_copied_and_pasted);
     g_test_add_func("/mmu64/radix-keys-state", keys_stay_over_changes_of_state);
     g_test_add_func("/mmu64/radix-keys-fetch", key_0_keeps_privileged_state_from_executing);
     return g_test_run();
