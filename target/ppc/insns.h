@@ -145,8 +145,8 @@ struct PpcTranslator {
     uint64_t run_pc;     /* where the bytes in a row begin that the current instruction is in */
     bool follows;        /* the current instruction is one, and the next is at follow_to */
     uint64_t follow_to;
-    bool goes_back;      /* the same, within these bytes (unroll.c), which reach to run_end */
-    uint64_t run_end;
+    bool goes_back;      /* the same, within these bytes (unroll.c) */
+    uint64_t run_size;   /* of them, where it went back */
     unsigned n_returns;  /* calls among them whose functions have not returned */
     uint64_t returns[PPC_MAX_RETURNS];
     bool carry_inverted; /* it has CA as a borrow: CF = !CA */

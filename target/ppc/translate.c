@@ -479,12 +479,17 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     return true;
 }
 
-/* Behind the last word of all comes address 0. */
+/* Bytes of the run up to pc, if it reaches that far. Behind the last word of all comes address 0. */
+static uint64_t run_size_at(const PpcTranslator *tr, uint64_t pc)
+{
+    return MAX(tr->run_size, (pc - tr->run_pc) & tr->pc_mask);
+}
+
 static void end_run(PpcTranslator *tr, uint64_t pc)
 {
-    uint64_t start = tr->t->key->pc, size = (MAX(pc, tr->run_end) - tr->run_pc) & tr->pc_mask;
+    uint64_t start = tr->t->key->pc, size = run_size_at(tr, pc);
 
-    tr->run_end = 0;
+    tr->run_size = 0;
     if (tr->run_pc != start && size) {
         translation_relies_on(tr->t, tr->run_pc, size, 0);
     } else if (size > tr->t->end_pc - start) {
@@ -525,7 +530,7 @@ void ppc_translate(Translation *t)
         tr.guarded -= is_guarded;
         pc = in.next_pc;
         if (tr.goes_back) {
-            tr.run_end = MAX(tr.run_end, pc);
+            tr.run_size = run_size_at(&tr, pc);
             pc = tr.follow_to;
             tr.goes_back = false;
         } else if (tr.follows) {

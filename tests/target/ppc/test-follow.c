@@ -224,26 +224,40 @@ static void programs_run_at_two_addresses(void)
     g_rand_free(rand);
 }
 
-/* A block that ends with the last instruction there is, behind which comes address 0, is made anew when that is written. */
-static void the_last_word_is_written(void)
+enum { LAST_PAGE = 0xfffff000 };
+
+/* Memory there, once; NULL: addresses are larger. */
+static uint8_t *last_page(void)
 {
-    enum { LAST_PAGE = 0xfffff000, BEFORE = GUEST_PAGE_SIZE - 8 };
-    static const uint32_t end[] = { RIG_END }, store[] = { STW(5, -4, 0), B(-8 - RIG_CODE - 4) };
+    static Region *top;
     g_autoptr(GError) error = NULL;
-    Region *top;
-    uint8_t *last;
 
     if (ppc_is_64bit(rig_cpu)) {
         g_test_skip("of 32-bit addresses");
-        return;
+        return NULL;
+    }
+    if (!top) {
+        machine_lock();
+        top = region_new_ram("top", GUEST_PAGE_SIZE, &error);
+        g_assert_no_error(error);
+        region_add(memory_system_root(), LAST_PAGE, top);
+        machine_unlock();
     }
     rig_reset(0);
-    machine_lock();
-    top = region_new_ram("top", GUEST_PAGE_SIZE, &error);
-    g_assert_no_error(error);
-    region_add(memory_system_root(), LAST_PAGE, top);
-    machine_unlock();
-    last = region_host(top) + BEFORE;
+    return region_host(top);
+}
+
+/* A block that ends with the last instruction there is, behind which comes address 0, is made anew when that is written. */
+static void the_last_word_is_written(void)
+{
+    enum { BEFORE = GUEST_PAGE_SIZE - 8 };
+    static const uint32_t end[] = { RIG_END }, store[] = { STW(5, -4, 0), B(-8 - RIG_CODE - 4) };
+    uint8_t *last = last_page();
+
+    if (!last) {
+        return;
+    }
+    last += BEFORE;
     store_be32(last, ADDI(3, 3, 1));
     store_be32(last + 4, ADDI(3, 3, 2));
     rig_words(0, end, 1);
@@ -257,6 +271,34 @@ static void the_last_word_is_written(void)
     g_assert_cmphex(rig_state->gpr[3], ==, 3 + 1 + 16);
 }
 
+/* The same of the branch of a loop, through which a hot block goes several times, until it has too many branches and ends within the loop. */
+static void the_last_branch_is_written(void)
+{
+    enum { INSNS = 9, BEFORE = GUEST_PAGE_SIZE - 4 * INSNS, ROUNDS = 4, NEVER = BC(12, 6, -64) };
+    static const uint32_t end[] = { RIG_END };
+    static const uint32_t code[] = { LI(4, ROUNDS), ADDI(3, 3, 1), NEVER, NEVER, NEVER, NEVER, NEVER, D_(13, 4, 4, -1) /* addic. */, BC(4, 2, -28) };
+    static const uint32_t store[] = { STW(5, -4, 0), B(-4 * INSNS - RIG_CODE - 4) };
+    uint8_t *last = last_page();
+
+    if (!last) {
+        return;
+    }
+    for (unsigned i = 0; i < INSNS; i++) {
+        store_be32(last + BEFORE + 4 * i, code[i]);
+    }
+    rig_words(0, end, 1);
+    rig_words(RIG_CODE, store, 2);
+    for (unsigned n = 0; n < 4; n++) {
+        rig_state->gpr[3] = 0;
+        rig_run(LAST_PAGE + BEFORE);
+        g_assert_cmpint(rig_state->gpr[3], ==, ROUNDS);
+    }
+    rig_state->gpr[5] = ADDI(3, 3, 16);
+    rig_state->gpr[3] = 0;
+    rig_run(RIG_CODE);
+    g_assert_cmpint(rig_state->gpr[3], ==, 1 + 16);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -265,5 +307,6 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/follow/changed", changed_programs_do_what_they_say);
     g_test_add_func("/ppc/follow/two-addresses", programs_run_at_two_addresses);
     g_test_add_func("/ppc/follow/last-word", the_last_word_is_written);
+    g_test_add_func("/ppc/follow/last-branch", the_last_branch_is_written);
     return g_test_run();
 }
