@@ -50,8 +50,8 @@ static bool effect_of_31(uint32_t word, Effect *e)
         return known(e, 1u << (word >> 8 & 7), 0);
     case 19: /* mfcr */
         return known(e, CR_ALL, 0);
-    case 24: case 26: case 27: case 28: case 58: case 60: case 124: case 284: case 316: case 412: case 444: case 476: case 508: case 536:
-    case 539: case 922: case 954: case 986: case 378: case 506: case 122:
+    case 24: case 26: case 27: case 28: case 58: case 60: case 124: case 284: case 316: case 412: case 444: case 476: case 536:
+    case 539: case 922: case 954: case 986:
         return known(e, 0, rc);
     case 792: case 794: case 824: case 826: case 827: /* sraw and its kin */
         return known(e, 0, CA | rc);
@@ -59,6 +59,7 @@ static bool effect_of_31(uint32_t word, Effect *e)
     case 311: case 341: case 343: case 373: case 375: case 407: case 439: case 532: case 534: case 535: case 599: case 660: case 662:
     case 663: case 727: case 790: case 918: case 278: case 246: case 54: case 86: case 598: case 854:
     case 103: case 231: case 6: case 38: case 844: case 876: case 972: case 940: /* loads, stores, dcbt, dcbst, sync */
+    case 122: case 378: case 506: case 508: /* popcntb, popcntw, popcntd, cmpb: without Rc */
         return known(e, 0, 0);
     case 144: /* mtcrf */
         return known(e, 0, fields_of_mask(word >> 12 & 0xff));

@@ -493,6 +493,28 @@ static void a_field_that_was_dead_is_read(void)
     g_assert_cmphex(R[9] >> 28 & 15, ==, 2);
 }
 
+/* Bit 31 of instructions without Rc is reserved: they leave CR0, which the block before them made, alone. */
+static void a_reserved_bit_records_nothing(void)
+{
+    enum { POPCNTB = 122, POPCNTW = 378, POPCNTD = 506, CMPB = 508, NEXT = RIG_CODE + 0x100 };
+    static const uint32_t code[] = { D_(11, 0, 3, 0) /* cmpwi r3, 0 */, B(NEXT - RIG_CODE - 4) };
+    static const unsigned ops[] = { POPCNTB, POPCNTW, POPCNTD, CMPB };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(ops); i++) {
+        uint32_t next[] = { X_(31, 4, 5, 6, ops[i]) | 1, RIG_END };
+
+        if (!ppc_isa(rig_state, ISA_V206)) {
+            return;
+        }
+        rig_reset(0);
+        rig_words(RIG_CODE, code, G_N_ELEMENTS(code));
+        rig_words(NEXT, next, G_N_ELEMENTS(next));
+        R[3] = 1;
+        rig_run(RIG_CODE);
+        g_assert_cmphex(rig_state->cr[0], ==, 4);
+    }
+}
+
 /* A double is made of two words in memory, the right one stored first, also where it lies on two pages; r31 says where the code is. */
 static void words_are_loaded_as_a_double(void)
 {
@@ -745,6 +767,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/facilities/rounding", privileged_code_sees_its_rounding);
     g_test_add_func("/ppc/prefix", a_prefix_stays_within_64_bytes);
     g_test_add_func("/ppc/rewritten", a_word_that_is_rewritten);
+    g_test_add_func("/ppc/reserved-bit", a_reserved_bit_records_nothing);
     g_test_add_func("/ppc/rewritten/beside", numbers_are_stored_beside_code);
     g_test_add_func("/ppc/words-as-double", words_are_loaded_as_a_double);
     g_test_add_func("/ppc/vector-loop", a_loop_of_privileged_vectors);
