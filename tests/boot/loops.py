@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Random loops (loops.c) in a Linux guest's processes: they leave the same as on the host's processor.
+"""Random loops: in a Linux guest's processes they leave the same as on the host's processor (loops.c); PowerPC's, which no host runs, leave the
+same with all engines and options (tests/target/ppc/loops.c).
 
 Usage: loops.py MYNA [test...]        $MYNA_SEED and $MYNA_LOOPS say which and how many
 """
@@ -97,6 +98,68 @@ def run(myna, arch, count, args=()):
             raise machine.Failure(f'{len(wrong)} loops leave something else than on the host, the first one is {wrong[0]}')
 
 
+# ---- PowerPC ----
+
+OLDER_HOST = 'host-features=-fma:-avx2:-bmi1:-bmi2:-lzcnt:-movbe'
+REFERENCE = 'tcg,interp=on'
+ENGINES = ['tcg', 'tcg,sites=all', 'tcg,sites=all,host-features=-fma', f'tcg,sites=all,{OLDER_HOST}', 'tcg,sites=all,verify=1']
+
+
+def by_engine(myna, model, engine, *args):
+    """What tests/target/ppc/loops.c prints, and what went wrong, if anything."""
+    program = pathlib.Path(myna).parent.parent / 'tests/ppc-loops'
+    done = subprocess.run([program, model, *map(str, args)], capture_output=True, text=True, errors='replace',
+                          env={**os.environ, 'MYNA_TEST_ENGINE': engine})
+    return done.stdout, f'status {done.returncode}: {done.stderr[:2000]}' if done.returncode or done.stderr else ''
+
+
+def smallest(myna, model, engine, seed):
+    """Words that may become nops while the loop still leaves something else than by the interpreter."""
+    def differs(nops):
+        wanted, wrong = by_engine(myna, model, REFERENCE, seed, 1, 'dump', *nops)
+        return not wrong and by_engine(myna, model, engine, seed, 1, 'dump', *nops) != (wanted, '')
+    words, nops = len(re.findall(r'DUMP code \S+:', by_engine(myna, model, REFERENCE, seed, 1, 'dump')[0])), []
+    kept, step = list(range(words)), max(words // 4, 1)
+    while step:
+        for at in range(0, len(kept), step):
+            if differs(nops + kept[at:at + step]):
+                nops += kept[at:at + step]
+        kept = [n for n in kept if n not in nops]
+        step //= 2
+    return nops
+
+
+def show_by_engine(myna, model, engine, seed):
+    nops = smallest(myna, model, engine, seed)
+    wanted = by_engine(myna, model, REFERENCE, seed, 1, 'dump', *nops)[0].splitlines()
+    found, wrong = by_engine(myna, model, engine, seed, 1, 'dump', *nops)
+    for line in found.splitlines():
+        if line not in wanted:
+            print('  ', line)
+    for line in wanted:
+        if line not in found.splitlines():
+            print('  not', line)
+    print('  without words', *nops)
+    print(wrong, *(line for line in wanted if 'DUMP code' in line and '60000000' not in line), sep='\n', flush=True)
+
+
+def run_ppc(myna, model, count, engines):
+    seed, count = int(os.environ.get('MYNA_SEED', 0)), int(os.environ.get('MYNA_LOOPS', count))
+    text, wrong = by_engine(myna, model, REFERENCE, seed, count)
+    wanted = digests(text)
+    if wrong or len(wanted) != count:
+        raise machine.Failure(f'{model}: loop {seed + len(wanted)} is not interpreted to its end: {wrong}')
+    for engine in engines:
+        text, wrong = by_engine(myna, model, engine, seed, count)
+        found = digests(text)
+        bad = sorted(s for s in wanted if found.get(s) != wanted[s])
+        print(f'  {engine}: {len(found)} loops, {len(bad)} differ', flush=True)
+        if bad or wrong:
+            print('  seeds', *bad[:20], wrong)
+            show_by_engine(myna, model, engine, bad[0] if bad else seed)
+            raise machine.Failure(f'{model}: {len(bad)} loops leave something else with {engine}, the first one is {bad[:1]}')
+
+
 ALL_SITES = ['-accel', 'tcg,sites=all']  # no loop runs long enough to be found hot
 
 TESTS = {
@@ -109,6 +172,8 @@ TESTS = {
     'amd64-hot': lambda myna: run(myna, 'amd64', 20000),
     'i386-hot': lambda myna: run(myna, 'i386', 20000),
     'amd64-off': lambda myna: run(myna, 'amd64', 20000, ['-accel', 'tcg,sites=off']),
+    **{model: (lambda myna, model=model: run_ppc(myna, model, 400, ENGINES[1:2])) for model in ('7400', '970', 'power9')},
+    **{f'{model}-long': (lambda myna, model=model: run_ppc(myna, model, 20000, ENGINES)) for model in ('7400', '970', 'power8', 'power9', 'power10')},
     'i386-off': lambda myna: run(myna, 'i386', 20000, ['-accel', 'tcg,sites=off']),
 }
 
