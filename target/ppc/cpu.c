@@ -113,6 +113,7 @@ static void ppc_save(Cpu *cpu, GKeyFile *out)
     g_autofree char *run = g_strdup_printf("cpu%d-run", cpu->index);
 
     ppc_pmu_update(s);
+    ppc_timers_catch_up(s);
     state_save(ppc_fields, s, out, id);
     if (ppc_isa(s, ISA_BOOKE)) {
         ppc_booke_save(s, out);

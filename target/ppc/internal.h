@@ -247,7 +247,8 @@ void ppc_hdec_write(PpcState *s, uint64_t value);
 uint64_t ppc_hdec_read(PpcState *s);
 bool ppc_dec_negative(PpcState *s);
 void ppc_timers_init(Cpu *cpu);
-void ppc_timers_update(PpcState *s);
+void ppc_timers_update(PpcState *s);   /* after the state has been replaced */
+void ppc_timers_catch_up(PpcState *s); /* before it is saved */
 
 /* spr.c */
 /* Whether a move to or from an SPR is no more than one of PpcState.spr[n], in a mode of the block key. */

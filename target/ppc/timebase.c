@@ -353,6 +353,22 @@ void ppc_timers_init(Cpu *cpu)
     s->hdec_timer = timer_new(CLOCK_GUEST, hdec_expires, cpu);
 }
 
+static void run_if_due(Timer *timer, TimerFn *fn, Cpu *cpu)
+{
+    if (timer_pending(timer) && timer_deadline(timer) <= clock_now(CLOCK_GUEST)) {
+        timer_cancel(timer);
+        fn(cpu);
+    }
+}
+
+/* Timers come somewhat late. Who saves the state must find that what is due has happened, since timers are not saved. */
+void ppc_timers_catch_up(PpcState *s)
+{
+    run_if_due(s->wrap_timer, dec_wraps, s->hot.cpu);
+    run_if_due(s->tb_timer, dec_expires, s->hot.cpu);
+    run_if_due(s->hdec_timer, hdec_expires, s->hot.cpu);
+}
+
 void ppc_timers_update(PpcState *s)
 {
     forget_lines(0);
@@ -369,6 +385,9 @@ void ppc_timers_update(PpcState *s)
         arm_wrap(s, s->dec_end);
     } else {
         arm(s);
+    }
+    if (s->model->level_decrementer) {
+        ppc_dec_negative(s) ? atomic_fetch_or(&s->pending, PPC_INT_DEC) : atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
     }
     arm_hdec(s);
 }

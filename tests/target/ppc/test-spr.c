@@ -7,35 +7,53 @@
 
 #define R rig_state->gpr
 
-/* Runs for some milliseconds, until `bit` of what waits is as wanted; false: it never was. */
+/* Runs until `bit` of what waits is as wanted; false: it never was. */
 static bool wait_for(uint32_t bit, bool wanted)
 {
-    for (unsigned i = 0; i < 1000 && !(atomic_load(&rig_state->pending) & bit) == wanted; i++) {
+    enum { PATIENCE = 60 * G_USEC_PER_SEC };
+    int64_t end = g_get_monotonic_time() + PATIENCE;
+
+    while (!(atomic_load(&rig_state->pending) & bit) == wanted && g_get_monotonic_time() < end) {
         RIG_RUN(LIS(4, 1), MTSPR(SPR_CTR, 4), BC(16, 0, 0));
+        g_main_context_iteration(NULL, FALSE);
     }
     return !(atomic_load(&rig_state->pending) & bit) != wanted;
+}
+
+/* So that it comes to -1 after so many ticks, however long the host is away meanwhile. */
+static void set_decrementer(int64_t ticks)
+{
+    do {
+        atomic_fetch_and(&rig_state->pending, ~(uint32_t)PPC_INT_DEC);
+        rig_state->dec_end = (int64_t)ppc_timebase(rig_cpu) + ticks;
+        rig_cpu->type->replaced(rig_cpu);
+    } while (ppc_dec_negative(rig_state) != ((int32_t)ticks < 0));
 }
 
 /* It counts on from its lowest number to its highest one, where what waits because it is negative ends, and comes to -1 again. */
 static void the_decrementer_comes_round(void)
 {
-    enum { SOME = 500000, LARGE_DEC = 1 << 17 };
+    enum { SOME = 30000, SLOW = 10000000 /* from one end to the other in more than three minutes */, LARGE_DEC = 1 << 17 };
+    uint64_t before = rig_state->tb_frequency;
 
     rig_reset(0);
-    rig_state->spr[SPR_LPCR] &= ~(uint64_t)LARGE_DEC;
-    rig_state->dec_end = (int64_t)ppc_timebase(rig_cpu) - INT32_MAX + SOME;
+    rig_state->tb_frequency = SLOW;
     rig_cpu->type->replaced(rig_cpu);
-    atomic_fetch_or(&rig_state->pending, PPC_INT_DEC);
+    rig_state->spr[SPR_LPCR] &= ~(uint64_t)LARGE_DEC;
     if (rig_state->model->level_decrementer) {
+        set_decrementer(-INT32_MAX + SOME);
+        g_assert_true(atomic_load(&rig_state->pending) & PPC_INT_DEC);
         g_assert_true(wait_for(PPC_INT_DEC, false));
         g_assert_cmpint((int32_t)ppc_dec_read(rig_state), >, 0);
     }
-    atomic_fetch_and(&rig_state->pending, ~(uint32_t)PPC_INT_DEC);
-    rig_state->dec_end = (int64_t)ppc_timebase(rig_cpu) - (INT64_C(1) << 32) + SOME;
-    rig_cpu->type->replaced(rig_cpu);
+    set_decrementer(SOME);
+    g_assert_true(wait_for(PPC_INT_DEC, true));
+    g_assert_cmpint((int32_t)ppc_dec_read(rig_state), <, 0);
+    set_decrementer(SOME - (INT64_C(1) << 32)); /* whole rounds ago */
     g_assert_true(wait_for(PPC_INT_DEC, true));
     g_assert_cmpint((int32_t)ppc_dec_read(rig_state), <, 0);
     atomic_fetch_and(&rig_state->pending, ~(uint32_t)PPC_INT_DEC);
+    rig_state->tb_frequency = before;
 }
 
 /* Numbers so small that they are through before the move has ended: each interrupts. */
@@ -98,47 +116,67 @@ static void a_large_decrementer_that_is_found_late_interrupts(void)
     rig_reset(0);
 }
 
-/* Whoever loads a snapshot finds both decrementers running. */
+static void reload(void)
+{
+    g_autoptr(GKeyFile) snapshot = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+
+    rig_cpu->type->save(rig_cpu, snapshot);
+    rig_reset(0);
+    rig_cpu->type->load(rig_cpu, snapshot, &error);
+    g_assert_no_error(error);
+}
+
+/* Whoever loads a snapshot finds both decrementers running, or what they came to before, even if the host was late then. */
 static void decrementers_go_on_from_a_snapshot(void)
 {
     enum { SOME = 500000, HDICE = 1 };
     void (*hypercall)(Cpu *cpu, void *opaque) = rig_state->hypercall;
     static const uint32_t here[] = { B(0) };
-    g_autoptr(GKeyFile) snapshot = g_key_file_new();
-    g_autoptr(GError) error = NULL;
 
     if (!ppc_isa(rig_state, ISA_HV)) {
         g_test_skip("no hypervisor");
         return;
     }
-    rig_reset(0);
-    rig_state->spr[SPR_LPCR] = HDICE;
-    ppc_hdec_write(rig_state, SOME);
-    ppc_dec_write(rig_state, SOME);
-    rig_cpu->type->save(rig_cpu, snapshot);
-    rig_reset(0);
-    rig_cpu->type->load(rig_cpu, snapshot, &error);
-    g_assert_no_error(error);
-    rig_words(0x980, here, 1);
-    rig_words(RIG_CODE, here, 1);
-    rig_state->pc = RIG_CODE;
-    rig_state->hypercall = NULL; /* hypervisors' interrupts are for processors without one above them */
-    machine_lock();
-    rig_cpu->halted = false;
-    accel_resume_all();
-    machine_unlock();
-    for (int i = 0; i < 50000 && !(rig_state->spr[SPR_HSRR0] && atomic_load(&rig_state->pending) & PPC_INT_DEC); i++) {
-        g_main_context_iteration(NULL, FALSE);
-        g_usleep(200);
+    for (unsigned late = 0; late < 2; late++) {
+        rig_reset(0);
+        rig_state->hypercall = NULL; /* hypervisors' interrupts are for processors without one above them */
+        rig_state->spr[SPR_LPCR] = HDICE;
+        ppc_hdec_write(rig_state, late ? 1 : SOME);
+        ppc_dec_write(rig_state, late ? 1 : SOME);
+        g_usleep(late * 1000);
+        reload();
+        rig_words(0x980, here, 1);
+        rig_words(RIG_CODE, here, 1);
+        rig_state->pc = RIG_CODE;
+        machine_lock();
+        rig_cpu->halted = false;
+        accel_resume_all();
+        machine_unlock();
+        for (int i = 0; i < 50000 && !(rig_state->spr[SPR_HSRR0] && atomic_load(&rig_state->pending) & PPC_INT_DEC); i++) {
+            g_main_context_iteration(NULL, FALSE);
+            g_usleep(200);
+        }
+        machine_lock();
+        accel_pause_all();
+        machine_unlock();
+        rig_state->hypercall = hypercall;
+        g_assert_cmphex(rig_state->spr[SPR_HSRR0], ==, RIG_CODE);
+        g_assert_true(atomic_load(&rig_state->pending) & PPC_INT_DEC);
+        atomic_store(&rig_state->pending, 0);
+        rig_state->spr[SPR_LPCR] = 0;
     }
-    machine_lock();
-    accel_pause_all();
-    machine_unlock();
-    rig_state->hypercall = hypercall;
-    g_assert_cmphex(rig_state->spr[SPR_HSRR0], ==, RIG_CODE);
+}
+
+/* Where an interrupt comes once, and not for as long as the number is negative, the same. */
+static void a_decrementer_that_is_due_is_in_a_snapshot(void)
+{
+    rig_reset(0);
+    ppc_dec_write(rig_state, 1);
+    g_usleep(1000);
+    reload();
     g_assert_true(atomic_load(&rig_state->pending) & PPC_INT_DEC);
     atomic_store(&rig_state->pending, 0);
-    rig_state->spr[SPR_LPCR] = 0;
 }
 
 /* What a move to or from a register is in privileged and in problem state: nothing at all, or a program interrupt with a reason. */
@@ -395,6 +433,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     rig_start(model);
     g_test_add_func("/ppc/decrementer/round", the_decrementer_comes_round);
+    g_test_add_func("/ppc/decrementer/due", a_decrementer_that_is_due_is_in_a_snapshot);
     g_test_add_func("/ppc/decrementer/short", a_short_time_is_not_missed);
     g_test_add_func("/ppc/decrementer/large", a_large_decrementer_has_56_bits);
     g_test_add_func("/ppc/decrementer/late", a_large_decrementer_that_is_found_late_interrupts);
