@@ -26,15 +26,7 @@ unsigned below(unsigned n)
 
 /* ---- rows ---- */
 
-typedef enum Class {
-    OF_INTEGERS,
-    OF_NUMBERS,
-    OF_VECTORS,
-    RARE,
-    INTEGER_ACCESS,
-    OTHER_ACCESS,
-    CLASSES
-} Class;
+typedef enum Class { OF_INTEGERS, OF_NUMBERS, OF_VECTORS, RARE, INTEGER_ACCESS, OTHER_ACCESS, CLASSES } Class;
 
 static GPtrArray *rows[CLASSES];
 
@@ -42,17 +34,15 @@ static GPtrArray *rows[CLASSES];
  * its own. */
 static bool is_excluded(const PpcRow *row)
 {
-    static const char *const names[] = { "darn",  "copy",  "paste.", "cpabort", "eciwx",
-                                         "ecowx", "lscbx", "mtspr",  "mfspr",   "lwat",
-                                         "ldat",  "stwat", "stdat" };
+    static const char *const names[] = { "darn",  "copy",  "paste.", "cpabort", "eciwx", "ecowx", "lscbx",
+                                         "mtspr", "mfspr", "lwat",   "ldat",    "stwat", "stdat" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         if (!strcmp(row->name, names[i])) {
             return true;
         }
     }
-    return row->attr & (A_PRIV | A_HV | A_SPE) || !row->emit ||
-           (row->isa != ISA_ALL && !ppc_isa(rig_state, row->isa));
+    return row->attr & (A_PRIV | A_HV | A_SPE) || !row->emit || (row->isa != ISA_ALL && !ppc_isa(rig_state, row->isa));
 }
 
 static bool is_access(const PpcRow *row)
@@ -60,8 +50,7 @@ static bool is_access(const PpcRow *row)
     const char *name = row->attr & A_PREFIXED && row->name[0] == 'p' ? row->name + 1 : row->name;
     unsigned op = row->match >> 26;
 
-    return (op == 31 && ((name[0] == 'l' && strncmp(name, "lvs", 3)) || !strncmp(name, "st", 2) ||
-                         !strcmp(name, "dcbz"))) ||
+    return (op == 31 && ((name[0] == 'l' && strncmp(name, "lvs", 3)) || !strncmp(name, "st", 2) || !strcmp(name, "dcbz"))) ||
            (op != 31 && (!strncmp(name, "st", 2) || (name[0] == 'l' && strcmp(name, "lnia"))));
 }
 
@@ -69,9 +58,7 @@ static void add_rows(const PpcRow *row, Class class)
 {
     for (; row->name; row++) {
         if (!is_excluded(row)) {
-            Class real = !is_access(row)        ? class
-                         : class == OF_INTEGERS ? INTEGER_ACCESS
-                                                : OTHER_ACCESS;
+            Class real = !is_access(row) ? class : class == OF_INTEGERS ? INTEGER_ACCESS : OTHER_ACCESS;
 
             g_ptr_array_add(rows[real], (void *)row);
         }
@@ -120,8 +107,7 @@ static bool is_le(void)
 
 static unsigned value_register(void)
 {
-    static const uint8_t all[] = { 0,  1,  2,  13, 14, 15, 16, 17, 18, 19, 20,
-                                   21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31 };
+    static const uint8_t all[] = { 0, 1, 2, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31 };
 
     return all[below(3) ? 4 + below(8) : below(sizeof(all))];
 }
@@ -136,25 +122,18 @@ static uint32_t spare(uint32_t word, unsigned shift)
 {
     unsigned reg = word >> shift & 31;
 
-    return reg >= POINTER && reg <= CODE_BASE ? (word & ~(31u << shift)) | value_register() << shift
-                                              : word;
+    return reg >= POINTER && reg <= CODE_BASE ? (word & ~(31u << shift)) | value_register() << shift : word;
 }
 
 static int distance(bool updates)
 {
     switch (updates ? below(4) : below(8)) {
-    case 0:
-        return 8;
-    case 1:
-        return -8;
-    case 2:
-        return ((int)below(9) - 4) * 4;
-    case 3:
-        return ((int)below(9) - 4) * 16;
-    case 4:
-        return (int)below(600) - 300;
-    default:
-        return ((int)below(33) - 16) * 8;
+    case 0: return 8;
+    case 1: return -8;
+    case 2: return ((int)below(9) - 4) * 4;
+    case 3: return ((int)below(9) - 4) * 16;
+    case 4: return (int)below(600) - 300;
+    default: return ((int)below(33) - 16) * 8;
     }
 }
 
@@ -166,18 +145,15 @@ static bool begins(const char *name, const char *with)
 /* Which registers an integer access may load or store, by what else it has of them. */
 static unsigned access_register(const char *name)
 {
-    return begins(name, "lmw") || begins(name, "stmw")   ? 14 + below(18)
-           : begins(name, "lsw") || begins(name, "stsw") ? 14 + below(10)
-           : begins(name, "lq") || begins(name, "stq") || begins(name, "plq") ||
-                   begins(name, "pstq")
-               ? 14 + 2 * below(8)
-               : value_register();
+    return begins(name, "lmw") || begins(name, "stmw")                                                ? 14 + below(18)
+           : begins(name, "lsw") || begins(name, "stsw")                                              ? 14 + below(10)
+           : begins(name, "lq") || begins(name, "stq") || begins(name, "plq") || begins(name, "pstq") ? 14 + 2 * below(8)
+                                                                                                      : value_register();
 }
 
 static bool is_refused(const char *name) /* in little-endian mode: an interrupt */
 {
-    return is_le() && (begins(name, "lmw") || begins(name, "stmw") || begins(name, "lsw") ||
-                       begins(name, "stsw"));
+    return is_le() && (begins(name, "lmw") || begins(name, "stmw") || begins(name, "lsw") || begins(name, "stsw"));
 }
 
 static void access_memory(void)
@@ -186,12 +162,10 @@ static void access_memory(void)
     const GPtrArray *class = rows[integer ? INTEGER_ACCESS : OTHER_ACCESS];
     const PpcRow *row = g_ptr_array_index(class, below(class->len));
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask), prefix = 0;
-    bool indexed = row->match >> 26 == 31,
-         updates = strchr(row->name + 1, 'u') && !begins(row->name, "pl");
+    bool indexed = row->match >> 26 == 31, updates = strchr(row->name + 1, 'u') && !begins(row->name, "pl");
     unsigned ra = pointer();
 
-    if (is_refused(row->name) || (strstr(row->name, "arx") && below(6)) ||
-        (strstr(row->name, "cx.") && below(6))) {
+    if (is_refused(row->name) || (strstr(row->name, "arx") && below(6)) || (strstr(row->name, "cx.") && below(6))) {
         return; /* reservations at any address are mostly alignment interrupts */
     }
     if (walker && !updates && below(3)) {
@@ -221,8 +195,7 @@ static void access_memory(void)
 /* Leaves FPRF undefined; an engine may show an older one. */
 static bool is_conversion(const PpcRow *row)
 {
-    return begins(row->name, "fcti") || g_pattern_match_simple("xscvdp?x?s", row->name) ||
-           g_pattern_match_simple("xscvqp??z", row->name);
+    return begins(row->name, "fcti") || g_pattern_match_simple("xscvdp?x?s", row->name) || g_pattern_match_simple("xscvqp??z", row->name);
 }
 
 static void operation(void)
@@ -235,8 +208,7 @@ static void operation(void)
         class = OF_INTEGERS;
     }
     row = g_ptr_array_index(rows[class], below(rows[class]->len));
-    if (loop->has_conversions ? begins(row->name, "mff") || begins(row->name, "mcrfs")
-                              : is_conversion(row)) {
+    if (loop->has_conversions ? begins(row->name, "mff") || begins(row->name, "mcrfs") : is_conversion(row)) {
         return;
     }
     word = row->match | ((uint32_t)random_next() & ~row->mask);
@@ -259,8 +231,7 @@ static void operation(void)
 static void plain(void)
 {
     static const uint16_t singles[] = { 21, 20, 25, 18, 29, 28, 31, 30 };
-    unsigned t = value_register(), a = value_register(), b = value_register(), f = below(12),
-             xo = singles[below(8)];
+    unsigned t = value_register(), a = value_register(), b = value_register(), f = below(12), xo = singles[below(8)];
 
     switch (below(9)) {
     case 0:
@@ -269,24 +240,13 @@ static void plain(void)
         }
         put(ADDI(t, a ? a : 14, (int)below(200) - 100));
         break;
-    case 1:
-        put(ADD(t, a, b));
-        break;
-    case 2:
-        put(D_(21, a, t, (random_next() & 0xfffe) | below(2)));
-        break; /* rlwinm[.] */
-    case 3:
-        put(D_(11, below(8) << 2, a, (int)below(9) - 4));
-        break; /* cmpwi */
-    case 4:
-        put(X_(31, below(8) << 2, a, b, below(2) ? 0 : 32));
-        break; /* cmpw, cmplw */
-    case 5:
-        put(D_(28, a, t, 0xff));
-        break; /* andi. */
-    default:   /* floating point as compilers make it */
-        put(X_(below(4) ? 63 : 59, f, below(12), xo == 25 ? 0 : below(12), xo) |
-            (xo >= 25 ? below(12) << 6 : 0));
+    case 1: put(ADD(t, a, b)); break;
+    case 2: put(D_(21, a, t, (random_next() & 0xfffe) | below(2))); break; /* rlwinm[.] */
+    case 3: put(D_(11, below(8) << 2, a, (int)below(9) - 4)); break;       /* cmpwi */
+    case 4: put(X_(31, below(8) << 2, a, b, below(2) ? 0 : 32)); break;    /* cmpw, cmplw */
+    case 5: put(D_(28, a, t, 0xff)); break;                                /* andi. */
+    default:                                                               /* floating point as compilers make it */
+        put(X_(below(4) ? 63 : 59, f, below(12), xo == 25 ? 0 : below(12), xo) | (xo >= 25 ? below(12) << 6 : 0));
     }
 }
 
@@ -299,12 +259,8 @@ static void move_address(void)
     case 0:
         put(D_(28, from, INDEX + below(INDICES), below(2) ? 0x3f8 : 0x3fc)); /* andi. */
         break;
-    case 1:
-        put(LI(INDEX + below(INDICES), ((int)below(40) - 20) * 8));
-        break;
-    case 2:
-        put(ADDI(pointer(), pointer(), ((int)below(9) - 4) * 8));
-        break;
+    case 1: put(LI(INDEX + below(INDICES), ((int)below(40) - 20) * 8)); break;
+    case 2: put(ADDI(pointer(), pointer(), ((int)below(9) - 4) * 8)); break;
     default: { /* one of two that lie near */
         unsigned to = pointer();
 
@@ -386,17 +342,13 @@ static void special(void)
     unsigned reg = value_register();
 
     switch (below(6)) {
-    case 0:
-        put(MFSPR(reg, 1));
-        break;
+    case 0: put(MFSPR(reg, 1)); break;
     case 1: /* the string count stays */
         put(MFSPR(24, 1));
         put(D_(20, reg, 24, 0 << 11 | 0 << 6 | 2 << 1)); /* rlwimi */
         put(MTSPR(1, 24));
         break;
-    case 2:
-        put(MFSPR(reg, ctr_is_free ? 9 : 8));
-        break;
+    case 2: put(MFSPR(reg, ctr_is_free ? 9 : 8)); break;
     case 3:
         if (ctr_is_free && !in_inner) {
             put(MTSPR(9, reg));
@@ -407,16 +359,14 @@ static void special(void)
             put(X_(63, below(12), 0, 0, 583)); /* mffs */
         }
         break;
-    default:
-        put(X_(31, reg, 0, 0, 19)); /* mfcr */
+    default: put(X_(31, reg, 0, 0, 19)); /* mfcr */
     }
 }
 
 static void inner_loop(void)
 {
     enum { LONG = 20 };
-    unsigned trips = below(5) ? 1 + below(6) : 1 + below(LONG), begin,
-             field = below(3) ? 0 : below(8), step = 1 + below(2) * 7, form;
+    unsigned trips = below(5) ? 1 + below(6) : 1 + below(LONG), begin, field = below(3) ? 0 : below(8), step = 1 + below(2) * 7, form;
     bool wide = mode & MSR_SF && below(2);
 
     if (in_inner || in_function) {
@@ -426,9 +376,7 @@ static void inner_loop(void)
     form = below(ctr_is_free ? 6 : 5);
     switch (form) {
     case 0:
-    case 1:
-        put(LI(INNER, trips));
-        break;
+    case 1: put(LI(INNER, trips)); break;
     case 2:
     case 3:
         put(LI(INNER, 0));
@@ -439,9 +387,7 @@ static void inner_loop(void)
         put(ADDI(LIMIT, INNER, trips * step * 8));
         walker = INNER;
         break;
-    default:
-        put(LI(INNER, trips));
-        put(MTSPR(9, INNER));
+    default: put(LI(INNER, trips)); put(MTSPR(9, INNER));
     }
     begin = loop->n;
     several(1 + below(8));
@@ -466,8 +412,7 @@ static void inner_loop(void)
         put(X_(31, field << 2 | wide, INNER, LIMIT, below(2) ? 32 : 0));
         put(below(2) ? BC(4, 4 * field + 2, 0) : BC(12, 4 * field, 0));
         break;
-    default:
-        put(BC(16, 0, 0));
+    default: put(BC(16, 0, 0));
     }
     patch_to(loop->n - 1, begin);
     walker = 0;
@@ -482,24 +427,12 @@ static void several(unsigned n)
         }
         switch (below(32)) {
         case 0:
-        case 1:
-            branch_over();
-            break;
-        case 2:
-            leave();
-            break;
-        case 3:
-            call();
-            break;
-        case 4:
-            inner_loop();
-            break;
-        case 5:
-            special();
-            break;
-        case 6:
-            move_address();
-            break;
+        case 1: branch_over(); break;
+        case 2: leave(); break;
+        case 3: call(); break;
+        case 4: inner_loop(); break;
+        case 5: special(); break;
+        case 6: move_address(); break;
         case 7:
             if (below(3) == 0) {
                 change_code();
@@ -509,19 +442,14 @@ static void several(unsigned n)
         case 9:
         case 10:
         case 11:
-        case 12:
-            operation();
-            break;
+        case 12: operation(); break;
         case 13:
         case 14:
         case 15:
         case 16:
         case 17:
-        case 18:
-            plain();
-            break;
-        default:
-            access_memory();
+        case 18: plain(); break;
+        default: access_memory();
         }
     }
 }

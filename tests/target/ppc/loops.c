@@ -78,11 +78,7 @@ static void device_write(void *opaque, PhysAddr offset, uint64_t value, unsigned
 
 static void add_device(void)
 {
-    static const RegionOps ops = { .read = device_read,
-                                   .write = device_write,
-                                   .min_size = 1,
-                                   .max_size = 8,
-                                   .endian = ENDIAN_BIG };
+    static const RegionOps ops = { .read = device_read, .write = device_write, .min_size = 1, .max_size = 8, .endian = ENDIAN_BIG };
 
     machine_lock();
     in_the_way = region_new_io("in the way", &ops, NULL, PAGE);
@@ -94,29 +90,17 @@ static void add_device(void)
 
 static uint64_t number(void)
 {
-    static const uint64_t others[] = { 0,
-                                       UINT64_C(0x7ff0000000000000),
-                                       UINT64_C(0x7ff8000000000123),
-                                       UINT64_C(0x7ff0000000000456),
-                                       1,
-                                       UINT64_C(0x0010000000000000),
-                                       UINT64_C(0x7fefffffffffffff),
-                                       UINT64_C(0x000fffffffffffff),
-                                       0xffffffff,
-                                       UINT64_C(0x8000000000000000) };
+    static const uint64_t others[] = { 0,          UINT64_C(0x7ff0000000000000), UINT64_C(0x7ff8000000000123), UINT64_C(0x7ff0000000000456),
+                                       1,          UINT64_C(0x0010000000000000), UINT64_C(0x7fefffffffffffff), UINT64_C(0x000fffffffffffff),
+                                       0xffffffff, UINT64_C(0x8000000000000000) };
     uint64_t m = random_next(), sign = m & UINT64_C(1) << 63;
 
     switch (below(8)) {
-    case 0:
-        return sign | others[below(G_N_ELEMENTS(others))];
-    case 1:
-        return m;
-    case 2:
-        return m & 0xff;
-    case 3:
-        return (m & UINT64_C(0x007fffff007fffff)) | UINT64_C(0x3f8000003f800000);
-    default:
-        return sign | (m & ((UINT64_C(1) << 52) - 1)) | (uint64_t)(1015 + below(16)) << 52;
+    case 0: return sign | others[below(G_N_ELEMENTS(others))];
+    case 1: return m;
+    case 2: return m & 0xff;
+    case 3: return (m & UINT64_C(0x007fffff007fffff)) | UINT64_C(0x3f8000003f800000);
+    default: return sign | (m & ((UINT64_C(1) << 52) - 1)) | (uint64_t)(1015 + below(16)) << 52;
     }
 }
 
@@ -134,21 +118,13 @@ static void map_blocks(void)
 /* A tree of one level, in which all pages are themselves. */
 static void map_pages(void)
 {
-    enum {
-        PROCESSES = 0x200000,
-        TREE = 0x400000,
-        RIGHTS = 0x187,
-        NO_STORES = 0x185,
-        BITS = 19,
-        HR = 1 << 20
-    };
+    enum { PROCESSES = 0x200000, TREE = 0x400000, RIGHTS = 0x187, NO_STORES = 0x185, BITS = 19, HR = 1 << 20 };
 
     store_be64(rig_ram + PROCESSES, TREE | BITS);
     for (unsigned page = 0; page < RIG_RAM / PAGE; page++) {
         unsigned rights = page == read_only ? NO_STORES : RIGHTS;
 
-        store_be64(rig_ram + TREE + 8 * page,
-                   page == hole ? 0 : UINT64_C(3) << 62 | page << 12 | rights);
+        store_be64(rig_ram + TREE + 8 * page, page == hole ? 0 : UINT64_C(3) << 62 | page << 12 | rights);
     }
     rig_state->spr[SPR_PTCR] = PROCESSES;
     rig_state->spr[SPR_LPCR] |= HR;
@@ -182,9 +158,7 @@ static void make_registers(void)
         }
     }
     for (unsigned i = 0; i < POINTERS; i++) {
-        unsigned at = MIDDLE - NEAR +
-                      (below(2) ? below(2 * NEAR / PAGE) * PAGE + 8 * ((int)below(60) - 30)
-                                : below(2 * NEAR / 8) * 8);
+        unsigned at = MIDDLE - NEAR + (below(2) ? below(2 * NEAR / PAGE) * PAGE + 8 * ((int)below(60) - 30) : below(2 * NEAR / 8) * 8);
 
         rig_state->gpr[POINTER + i] = at + (below(8) ? 0 : below(8));
     }
@@ -193,8 +167,7 @@ static void make_registers(void)
     }
     rig_state->gpr[CODE_BASE] = code_at;
     rig_state->ctr = ppc_is_64bit(rig_cpu) ? loop.ctr : (uint32_t)loop.ctr;
-    rig_state->fpscr =
-        below(4) ? FPSCR_FX | FPSCR_XX : random_next() & (FPSCR_RN | FPSCR_FX | FPSCR_XX);
+    rig_state->fpscr = below(4) ? FPSCR_FX | FPSCR_XX : random_next() & (FPSCR_RN | FPSCR_FX | FPSCR_XX);
     rig_state->xer_low = below(20);
     for (unsigned i = 0; i < 8; i++) {
         rig_state->cr[i] = below(16);
@@ -213,8 +186,7 @@ static void prepare(uint64_t seed, char **nops)
     msr = MSR_FP | (below(4) ? MSR_PR : 0) | (below(8) ? 0 : MSR_FE0 | MSR_FE1);
     msr |= ppc_isa(rig_state, ISA_ALTIVEC) ? MSR_VEC : 0;
     msr |= ppc_isa(rig_state, ISA_V206) ? MSR_VSX | (below(2) ? MSR_LE : 0) : 0;
-    has_faults =
-        (rig_state->model->mmu == PPC_MMU_RADIX || rig_state->model->mmu == PPC_MMU_32) && below(2);
+    has_faults = (rig_state->model->mmu == PPC_MMU_RADIX || rig_state->model->mmu == PPC_MMU_32) && below(2);
     has_device = below(4) == 0;
     msr |= rig_state->model->mmu == PPC_MMU_RADIX ? MSR_DR | MSR_IR : has_faults ? MSR_DR : 0;
     msr |= ppc_is_64bit(rig_cpu) && below(4) ? MSR_SF : 0;
@@ -273,8 +245,7 @@ static GString *registers(void)
     add(text, "msr", s->msr);
     add(text, "lr", s->lr);
     add(text, "ctr", s->ctr);
-    add(text, "carries",
-        s->ca | s->ov << 1 | s->so << 2 | s->ca32 << 3 | s->ov32 << 4 | s->xer_low << 8);
+    add(text, "carries", s->ca | s->ov << 1 | s->so << 2 | s->ca32 << 3 | s->ov32 << 4 | s->xer_low << 8);
     add(text, "vrsave", s->vrsave);
     add(text, "vscr", s->vscr);
     add(text, "fpscr", s->fpscr);
@@ -305,8 +276,7 @@ static uint64_t run(uint64_t seed, bool show, char **nops)
 
     prepare(seed, nops);
     if (show) {
-        printf("DUMP code at %" PRIx64 " msr %" PRIx64 " read-only %x hole %x device %d\n", code_at,
-               msr, read_only, hole, has_device);
+        printf("DUMP code at %" PRIx64 " msr %" PRIx64 " read-only %x hole %x device %d\n", code_at, msr, read_only, hole, has_device);
         for (unsigned i = 0; i < loop.n; i++) {
             printf("DUMP code %" PRIx64 ": %08x\n", code_at + 4 * i, loop.words[i]);
         }
@@ -329,8 +299,7 @@ static uint64_t run(uint64_t seed, bool show, char **nops)
     sum = hash(sum, rig_ram + code_at, 4 * loop.n);
     sum = hash(sum, rig_ram + DATA, DATA_SIZE);
     for (unsigned at = MIDDLE - 2 * NEAR; show && at < MIDDLE + 2 * NEAR; at += 16) {
-        g_string_append_printf(text, "%x %016" PRIx64 " %016" PRIx64 "\n", at,
-                               load_be64(rig_ram + at), load_be64(rig_ram + at + 8));
+        g_string_append_printf(text, "%x %016" PRIx64 " %016" PRIx64 "\n", at, load_be64(rig_ram + at), load_be64(rig_ram + at + 8));
     }
     for (const char *line = text->str; show && *line; line = strchr(line, '\n') + 1) {
         printf("DUMP %.*s\n", (int)strcspn(line, "\n"), line);
