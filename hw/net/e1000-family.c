@@ -72,7 +72,7 @@ static bool is_looped_back(const E1000Tx *tx)
     return tx->regs[RCTL / 4] >> 6 & 3;
 }
 
-enum { FRAME_COST = 128 };
+enum { FRAME_COST = 128, MANY_SEGMENTS = 1024 };
 
 static void send_frame(E1000Tx *tx, const uint8_t *frame, size_t size)
 {
@@ -123,7 +123,7 @@ static void send_segment(E1000Tx *tx, const TxContext *c, uint8_t *frame, size_t
     send_frame(tx, frame, size);
 }
 
-/* The usual send of a driver goes to the backend in one piece, with a note how to cut it. */
+/* The usual send of a driver goes to the backend in one piece, with a note how to cut it. Not into thousands: nobody bounds what that takes. */
 static bool send_whole(E1000Tx *tx, const TxContext *c)
 {
     size_t size = tx->size;
@@ -132,7 +132,7 @@ static bool send_whole(E1000Tx *tx, const TxContext *c)
     FrameLayout l;
     NetHeader header;
 
-    if (!c->is_tcp || !(tx->options & TXD_TXSM) || (c->is_ip4 && !(tx->options & TXD_IXSM)) || !c->mss ||
+    if (size / MANY_SEGMENTS > c->mss || !c->is_tcp || !(tx->options & TXD_TXSM) || (c->is_ip4 && !(tx->options & TXD_IXSM)) || !c->mss ||
         c->header + c->mss >= size || c->ipcss + 20u > c->header || size - c->ipcss > UINT16_MAX || is_looped_back(tx)) {
         return false;
     }
@@ -165,28 +165,36 @@ static bool send_whole(E1000Tx *tx, const TxContext *c)
     return true;
 }
 
-/* As the context descriptor says, whatever the packet is. */
-static void send_segments(E1000Tx *tx, const TxContext *c)
+/* As the context descriptor says, whatever the packet is. Where these are too many for one go, the next one begins with the others. */
+void e1000_tx_cut(E1000Tx *tx)
 {
-    size_t header = c->header, left;
-    uint32_t done = 0;
+    const TxContext *c = &tx->cut;
     uint8_t frame[MAX_FRAME];
 
-    if (header > tx->size || header + c->mss > sizeof(frame) || !c->mss || c->ipcss + 20u > header ||
-        c->tucss + 16u > header) {
+    while (tx->left && tx->spent < E1000_TX_GO) {
+        uint32_t n = MIN(tx->left, c->mss), done = tx->size - c->header - tx->left;
+
+        memcpy(frame, tx->packet, c->header);
+        memcpy(frame + c->header, tx->packet + c->header + done, n);
+        tx->left -= n;
+        send_segment(tx, c, frame, c->header, n, done, !tx->left, done / c->mss); /* which may reset the card */
+    }
+    if (!tx->left) {
+        e1000_tx_reset(tx);
+    }
+}
+
+static void send_segments(E1000Tx *tx, const TxContext *c)
+{
+    size_t header = c->header;
+
+    if (header > tx->size || header + c->mss > MAX_FRAME || !c->mss || c->ipcss + 20u > header || c->tucss + 16u > header) {
         guest_error(tx->pci->dev.id, "segmentation with a header of %zu and segments of %u bytes", header, c->mss);
         return;
     }
-    left = tx->size - header;
-    for (unsigned i = 0; left; i++) {
-        size_t n = MIN(left, c->mss);
-
-        memcpy(frame, tx->packet, header);
-        memcpy(frame + header, tx->packet + header + done, n);
-        left -= n;
-        send_segment(tx, c, frame, header, n, done, !left, i);
-        done += n;
-    }
+    tx->cut = *c;
+    tx->left = tx->size - header;
+    e1000_tx_cut(tx);
 }
 
 static void send_packet(E1000Tx *tx, const TxContext *c)
@@ -204,12 +212,14 @@ static void send_packet(E1000Tx *tx, const TxContext *c)
         }
         send_frame(tx, tx->packet, tx->size);
     }
-    e1000_tx_reset(tx);
+    if (!tx->left) {
+        e1000_tx_reset(tx);
+    }
 }
 
 void e1000_tx_reset(E1000Tx *tx)
 {
-    tx->size = 0;
+    tx->size = tx->left = 0;
     tx->options = 0;
     tx->large = false;
 }

@@ -61,6 +61,8 @@ typedef struct E1000Tx {
     uint32_t size;
     uint8_t options;
     bool large; /* to be cut into segments */
+    TxContext cut; /* how that is being done */
+    uint32_t left; /* bytes of it that are in no segment yet: the packet's last descriptor is not done before there are none */
     uint32_t spent; /* bytes moved in this go, and what looking at descriptors and making frames is worth */
 } E1000Tx;
 
@@ -72,6 +74,8 @@ bool e1000_is_context(const uint8_t *d);
 TxContext e1000_read_context(const uint8_t *d);
 /* Takes the data of a descriptor that is no context; with its last one the packet is sent. */
 void e1000_tx_data(E1000Tx *tx, const TxContext *context, const uint8_t *d);
+/* Goes on with a packet of which there is something left. */
+void e1000_tx_cut(E1000Tx *tx);
 void e1000_tx_reset(E1000Tx *tx);
 
 /* Reception. `size` is the frame's without check sequence, at least FRAME_HEADER. */

@@ -49,12 +49,18 @@ static void transmit(E1000 *e)
         if (!pci_dma_read(&e->pci, at, d, sizeof(d))) {
             return;
         }
-        if (e1000_is_context(d)) {
+        if (e->tx.left) {
+            e1000_tx_cut(&e->tx);
+        } else if (e1000_is_context(d)) {
             take_context(&e->s, d);
         } else {
             TxContext context = context_of(&e->s);
 
             e1000_tx_data(&e->tx, &context, d);
+        }
+        if (e->tx.left) {
+            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
+            break;
         }
         if (d[TXD_COMMAND] & TXD_RS) {
             d[TXD_STATUS] |= RXD_DD;

@@ -38,12 +38,18 @@ static void transmit(E1000e *e, unsigned queue)
         if (!pci_dma_read(&e->pci, at, d, sizeof(d))) {
             return;
         }
-        if (e1000_is_context(d)) {
+        if (e->tx[queue].left) {
+            e1000_tx_cut(&e->tx[queue]);
+        } else if (e1000_is_context(d)) {
             memcpy(context, d, sizeof(d));
         } else {
             TxContext c = e1000_read_context(context);
 
             e1000_tx_data(&e->tx[queue], &c, d);
+        }
+        if (e->tx[queue].left) {
+            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
+            break;
         }
         if (d[TXD_COMMAND] & TXD_RS) {
             d[TXD_STATUS] |= RXD_DD;

@@ -340,6 +340,48 @@ static void a_long_ring_leaves_in_parts(void)
     g_assert_cmpuint(get(TDH), ==, COUNT - 2);
 }
 
+/* So is one large send, cut into as many segments as it has bytes; its descriptor is done when all of them are out. */
+static void the_smallest_segments_leave_in_parts(void)
+{
+    enum { SIZE = 0xfff0, HEADER = 54 };
+    guint before = 0, total = SIZE - HEADER;
+    uint8_t *p = rig_ram() + TX_DATA;
+
+    start();
+    memset(p, 0, SIZE);
+    store_be16(p + 12, 0x0800);
+    p[14] = 0x45;
+    p[23] = 6;
+    p[46] = 0x50;
+    for (uint32_t i = HEADER; i < SIZE; i++) {
+        p[i] = i * 7;
+    }
+    store_le64(rig_ram() + TX_RING, 14 | 24 << 8 | 33 << 16 | UINT64_C(34) << 32 | UINT64_C(50) << 40);
+    store_le32(rig_ram() + TX_RING + 8, total | 0x27u << 24);
+    store_le32(rig_ram() + TX_RING + 12, HEADER << 8 | 1 << 16);
+    descriptor(1, TX_DATA, SIZE | 1 << 20 | 0x2du << 24, 3 << 8);
+    put(TDT, 2);
+    while (sent->len < total) {
+        g_assert_cmpuint(sent->len, >, before);
+        g_assert_cmpuint(sent->len - before, <, 20000);
+        g_assert_cmpuint(get(TDH), ==, 1);
+        g_assert_cmphex(rig_ram()[TX_RING + 16 + 12] & 1, ==, 0);
+        before = sent->len;
+        rig_run(50 * NS_PER_US);
+    }
+    g_assert_cmpuint(get(TDH), ==, 2);
+    g_assert_cmphex(rig_ram()[TX_RING + 16 + 12] & 1, ==, 1);
+    for (guint n = 0; n < total; n++) {
+        size_t size;
+        const uint8_t *f = frame(n, &size);
+
+        g_assert_cmpuint(size, ==, 60); /* padded */
+        g_assert_cmpuint(load_be16(f + 18), ==, (uint16_t)n);
+        g_assert_cmpuint(load_be32(f + 38), ==, n);
+        g_assert_cmphex(f[HEADER], ==, (uint8_t)((HEADER + n) * 7));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const NetOps ops = { .send = note_frame };
@@ -363,5 +405,6 @@ int main(int argc, char **argv)
     ADD(frames_written_into_the_registers_send_no_others);
     ADD(rings_of_nonsense_end);
     ADD(a_long_ring_leaves_in_parts);
+    ADD(the_smallest_segments_leave_in_parts);
     return g_test_run();
 }
