@@ -142,7 +142,7 @@ static bool is_lent(const Context *c, int reg)
 
 static int find_free(const Context *c)
 {
-    int lent = NO_REG;
+    int lent = NO_REG, base = NO_REG;
 
     for (unsigned k = 0; k < G_N_ELEMENTS(temp_order); k++) {
         int r = temp_order[k];
@@ -151,13 +151,15 @@ static int find_free(const Context *c)
             continue;
         }
         if (c->temps >> r & 1) {
-            return r;
-        }
-        if (lent == NO_REG && is_lent(c, r)) {
+            if (!c->region.base_in[r]) {
+                return r;
+            }
+            base = base == NO_REG ? r : base;
+        } else if (lent == NO_REG && is_lent(c, r)) {
             lent = r;
         }
     }
-    return lent;
+    return base != NO_REG ? base : lent;
 }
 
 static inline Place place_of_value(const Context *c, uint32_t id)
@@ -412,6 +414,17 @@ static int64_t worth(const Context *c, int reg)
         worth = MAX(worth, w);
     }
     return worth;
+}
+
+int alloc_free_temp(Context *c)
+{
+    int reg = find_free(c);
+
+    if (reg == NO_REG || !(c->temps >> reg & 1)) {
+        return NO_REG;
+    }
+    lock_reg(c, reg);
+    return reg;
 }
 
 int alloc_temp(Context *c)

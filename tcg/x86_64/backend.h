@@ -277,6 +277,7 @@ typedef struct Region {
     RegionRoot roots[REGION_ROOTS];
     struct { uint32_t insn; uint8_t root; } members[REGION_MEMBERS];
     uint32_t first_member, first_cold;
+    uint8_t base_in[HOST_REGS]; /* of temporaries without a value: the root whose host address one has all the same, from 1 */
 } Region;
 
 typedef struct FaultRecord {
@@ -398,6 +399,7 @@ static inline Value *value_of(Context *c, uint32_t id)
 static inline void lock_reg(Context *c, int reg)
 {
     c->locked |= 1u << reg;
+    c->region.base_in[reg] = 0;
 }
 
 static inline void unlock_reg(Context *c, int reg)
@@ -417,6 +419,7 @@ static inline bool is_dead_pin(const Context *c, int reg)
 }
 
 int alloc_temp(Context *c);                  /* locked */
+int alloc_free_temp(Context *c);             /* the same, if one has no value; else NO_REG */
 void value_set_reg(Context *c, uint32_t id, int reg, bool clean);
 void value_release(Context *c, uint32_t id); /* if nothing needs it any more */
 int value_use(Context *c, uint32_t id);      /* in a register, locked */

@@ -2,7 +2,8 @@
  * Regions: groups (emit_group.c) that operations of floating point lie in, with as many addresses as there are.
  *
  * The first access at each address checks the span of all that are at constant distances from it, and leaves the host address in memory
- * (AREA_ROOTS), where the others take it from. No register is held, so everything but accesses is as it is elsewhere.
+ * (AREA_ROOTS), where the others take it from. No register is held, so everything but accesses is as it is elsewhere; but where the
+ * register that had it last has been left alone since, it is not loaded again (Region.base_in).
  *
  * Behind an access that goes the slow way no check holds any more. So out of line is a copy of the whole region, in which all accesses
  * go the slow way: each check that fails leads to its access there. Operations of the copy have stubs of their own.
@@ -75,6 +76,7 @@ static void find_members(Context *c, Region *r, uint32_t *fast)
     bool behind_exit = false;
 
     r->n_roots = r->n_members = 0;
+    memset(r->base_in, 0, sizeof(r->base_in));
     *fast = 0;
     for (uint32_t i = c->i; i < end && r->n_members < REGION_MEMBERS; i++) {
         const IrInsn *insn = &c->ir->insns[i];
@@ -235,7 +237,42 @@ static void end_region(Context *c)
     s->first_cold = c->region.first_cold;
     s->end_cold = s - c->cold;
     c->region.active = false;
+    memset(c->region.base_in, 0, sizeof(c->region.base_in));
     c->group_last = 0;
+}
+
+/* Calls preserve these: the way back from a cold stub finds the address there, too. */
+static const int8_t base_regs[] = { R14, R15, R13 };
+
+static bool is_unused(const Context *c, int reg)
+{
+    return c->temps >> reg & 1 && !c->reg_values[reg] && !((c->locked | c->held | c->kept) >> reg & 1);
+}
+
+/* A register that has the root's host address from an access before, which is locked. */
+static int base_held(Context *c, const RegionRoot *root)
+{
+    unsigned which = root - c->region.roots + 1;
+
+    for (unsigned k = 0; k < G_N_ELEMENTS(base_regs); k++) {
+        if (c->region.base_in[base_regs[k]] == which && is_unused(c, base_regs[k])) {
+            lock_reg(c, base_regs[k]);
+            return base_regs[k];
+        }
+    }
+    return NO_REG;
+}
+
+/* For an address: a register that may keep it, if there is one that neither is used nor has another root's. */
+static int alloc_base(Context *c)
+{
+    for (unsigned k = 0; k < G_N_ELEMENTS(base_regs); k++) {
+        if (is_unused(c, base_regs[k]) && !c->region.base_in[base_regs[k]]) {
+            lock_reg(c, base_regs[k]);
+            return base_regs[k];
+        }
+    }
+    return alloc_temp(c);
 }
 
 void region_access(Context *c, const IrInsn *insn)
@@ -244,7 +281,7 @@ void region_access(Context *c, const IrInsn *insn)
     bool known = root->checked;
     Address addr = { 0 };
     Member m = { .insn = insn, .pc = c->pc, .addr_size = c->ir->value_type[insn->in[0]] == IR_I32 ? 4 : 8 };
-    int t2 = NO_REG;
+    int t2 = NO_REG, held = NO_REG, spare = NO_REG;
     int64_t offset;
     Mem mem;
 
@@ -259,12 +296,16 @@ void region_access(Context *c, const IrInsn *insn)
         m.addr = addr.value;
     } else {
         keep_address(c, &m);
+        held = base_held(c, root);
     }
-    m.temp = alloc_temp(c);
+    m.temp = held != NO_REG ? held : alloc_base(c);
     if (!known) {
         t2 = alloc_temp(c);
     }
-    m.out = prepare_value(c, &m, m.temp);
+    if (known && insn->op == IR_load && !m.in_vector && c->values[insn->out].wish < 0) {
+        spare = alloc_free_temp(c); /* what is loaded goes beside the address */
+    }
+    m.out = prepare_value(c, &m, spare != NO_REG ? spare : m.temp);
     m.keep_flags = c->flags_now && c->values[c->flags_now].last_use > c->i;
     m.snapshot = snapshot_take(c, UINT64_MAX);
     m.before = xmm_snapshot(c);
@@ -275,7 +316,9 @@ void region_access(Context *c, const IrInsn *insn)
     if (known) {
         root_of(c->ir, insn, &offset);
         m.begin = asm_offset(&c->a);
-        asm_load(&c->a, 8, m.temp, root_home(&c->region, root));
+        if (held == NO_REG) {
+            asm_load(&c->a, 8, m.temp, root_home(&c->region, root));
+        }
         mem = mem_at(m.temp, offset - root->low);
     } else {
         mem = check_root(c, &m, root, addr, m.temp, t2);
@@ -293,6 +336,9 @@ void region_access(Context *c, const IrInsn *insn)
     }
     if (m.in_vector && insn->op == IR_load) {
         vector_put(c, m.out);
+    }
+    if (c->region.active && root->checked && (mem.base == m.temp || mem.base == t2) && mem.base >= R13 && (m.in_vector || m.out != mem.base)) {
+        c->region.base_in[mem.base] = root - c->region.roots + 1;
     }
 }
 
