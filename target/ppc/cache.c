@@ -126,6 +126,7 @@ const PpcRow ppc_rows_cache[] = {
     { "isync", X_FORM(19, 150), emit_isync },
     { "copy", WITH_L(31, 774, 0), emit_copy, .isa = ISA_V300 },
     { "paste.", WITH_L(31, 902, 1), emit_paste, .isa = ISA_V300 },
+    { "paste.", X_RC(31, 902), emit_paste, .isa = ISA_V310 }, /* with the block's metadata, of which there are none */
     { "cp_abort", X_FORM(31, 838), emit_cp_abort, .isa = ISA_V300 },
     /* Reserved to be nothing (Book I, appendix of reserved instructions). Since 3.1 four of them check return addresses, if DEXCR says so:
      * compilers make them for older processors, too. Here it never does. */

@@ -33,6 +33,9 @@ uint64_t ppc_helper_paste(PpcState *s, uint64_t addr, uint64_t b, uint64_t c, ui
 {
     uintptr_t ra = tcg_caller_pc(s);
 
+    if (!s->copy_waits) {
+        return 0;
+    }
     check_block(s, addr, MMU_STORE, ra);
     engine.probe(s->hot.cpu, addr, BLOCK, MMU_STORE, ppc_data_mode(s), ra);
     if (!ppc_isa(s, ISA_V310)) {
@@ -40,9 +43,6 @@ uint64_t ppc_helper_paste(PpcState *s, uint64_t addr, uint64_t b, uint64_t c, ui
         s->spr[SPR_DAR] = addr;
         s->spr[SPR_DSISR] = WRONG_MEMORY | FAULT_STORE;
         ppc_raise(s, PPC_DSI, 0, 0);
-    }
-    if (!s->copy_waits) {
-        return 0;
     }
     for (unsigned i = 0; i < BLOCK; i += 8) {
         engine.store(s->hot.cpu, addr + i, s->copied[i / 8], 8, ppc_data_mode(s), ra);

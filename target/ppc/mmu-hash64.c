@@ -275,15 +275,11 @@ uint64_t ppc_helper_slb(PpcState *s, uint64_t op, uint64_t rs, uint64_t rb, uint
         }
         slb_write(s, index, rb & ~UINT64_C(0xfff), rs);
         return 0;
-    case 434: /* slbie, slbieg */
-    case 466:
+    case 434: /* slbie */
         slb_invalidate(s, rb);
         return 0;
     case 498: /* slbia */
         slb_invalidate_all(s, word >> 21 & 7);
-        return 0;
-    case 850: /* slbiag: entries of processes and the kernel's, the first one too */
-        slb_invalidate_all(s, IH_ALL);
         return 0;
     case 851: /* slbmfev */
         return s->slb_vsid[index % SLB_SIZE];

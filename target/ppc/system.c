@@ -467,7 +467,7 @@ static void emit_tlbld(PpcTranslator *tr, const PpcInsn *in)
     ppc_end_mode(tr, in->next_pc);
 }
 
-/* slbie, slbia, slbmte, slbmfee, slbmfev, slbfee., slbieg: op is the extended opcode. */
+/* slbie, slbia, slbmte, slbmfee, slbmfev, slbfee.: op is the extended opcode. */
 static void emit_slb(PpcTranslator *tr, const PpcInsn *in)
 {
     unsigned op = in->row->op;
@@ -540,7 +540,7 @@ const PpcRow ppc_rows_system[] = {
     { "msgclr", X_FORM(31, 238), emit_tlbsync, A_HV, ISA_V206 },
     { "msgsync", X_FORM(31, 886), emit_tlbsync, A_HV, ISA_V300 },
     { "icswx", X_FORM(31, 406), emit_icswx, .isa = ISA_V206 },
-    { "slbiag", X_FORM(31, 850), emit_slb, A_PRIV, ISA_V300, 850 },
+    { "slbiag", X_FORM(31, 850), emit_tlbsync, A_PRIV, ISA_V300 }, /* of SLBs outside of processors */
     { "mfmsr", X_FORM(31, 83), emit_mfmsr, A_PRIV },
     { "wrtee", X_FORM(31, 131), emit_wrtee, A_PRIV, ISA_BOOKE, 0 },
     { "mtmsr", X_FORM(31, 146), emit_mtmsr, A_PRIV },
@@ -555,7 +555,7 @@ const PpcRow ppc_rows_system[] = {
     { "mftb", X_FORM(31, 371), emit_mfspr },
     { "slbmte", X_FORM(31, 402), emit_slb, A_PRIV, ISA_SLB, 402 },
     { "slbie", X_FORM(31, 434), emit_slb, A_PRIV, ISA_SLB, 434 },
-    { "slbieg", X_FORM(31, 466), emit_slb, A_PRIV, ISA_V300, 466 },
+    { "slbieg", X_FORM(31, 466), emit_tlbsync, A_PRIV, ISA_V300 }, /* of entries that no software has made */
     { "mtspr", X_FORM(31, 467), emit_mtspr },
     { "slbia", X_FORM(31, 498), emit_slb, A_PRIV, ISA_SLB, 498 },
     { "tlbsync", X_FORM(31, 566), emit_tlbsync, A_PRIV },
