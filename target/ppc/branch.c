@@ -9,12 +9,9 @@ static void put_link(PpcTranslator *tr, const PpcInsn *in)
     ir_put(tr->ir, IR_I64, SLOT_LR, ppc_pc(tr, IR_I64, in->next_pc));
 }
 
-/* The end of the block: to the distance from this instruction, or from 0 with AA. Or it goes on there. */
+/* The end of the block: to the distance from this instruction, or from 0 with AA. */
 static void end_branch(PpcTranslator *tr, const PpcInsn *in, int64_t distance)
 {
-    if (!IS_AA(in) && (IS_LK(in) ? ppc_follows_call(tr, in->pc + (uint64_t)distance) : ppc_follows(tr, in->pc + (uint64_t)distance))) {
-        return;
-    }
     if (IS_AA(in) && tr->t->key->pic_bits) {
         ppc_end_lookup(tr, ppc_const(tr, IR_I64, (uint64_t)distance & tr->pc_mask), BRANCH_JUMP);
     } else {
@@ -28,7 +25,7 @@ static void emit_b(PpcTranslator *tr, const PpcInsn *in)
         put_link(tr, in);
     }
     end_branch(tr, in, (int32_t)((in->word & 0x03fffffc) << 6) >> 6);
-    if (IS_LK(in) && tr->done) {
+    if (IS_LK(in)) {
         ir_mark_call(tr->ir);
     }
 }
@@ -132,11 +129,6 @@ static IrVal register_target(PpcTranslator *tr, const PpcInsn *in)
     return ir_op2(tr->ir, IR_and, IR_I64, target, ppc_const(tr, IR_I64, tr->pc_mask & ~UINT64_C(3)));
 }
 
-static void return_elsewhere(PpcTranslator *tr, const PpcInsn *in)
-{
-    ppc_end_lookup(tr, register_target(tr, in), BRANCH_RETURN);
-}
-
 static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
 {
     IrBranchHint hint = IS_LK(in) ? BRANCH_CALL : in->row->op == SLOT_LR ? BRANCH_RETURN : BRANCH_JUMP;
@@ -153,9 +145,6 @@ static void emit_branch_register(PpcTranslator *tr, const PpcInsn *in)
     }
     if (conditional) {
         ppc_branch_if(tr, in, cc ^ 1, flags, in->next_pc);
-    }
-    if (hint == BRANCH_RETURN && !conditional && tr->n_returns && ppc_follows_return(tr, in, register_target(tr, in), return_elsewhere)) {
-        return;
     }
     /* Behind the jump where that may be: the comparison's flags are still there. */
     ppc_end_lookup(tr, early ? target : register_target(tr, in), hint);

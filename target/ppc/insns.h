@@ -90,8 +90,6 @@ static inline unsigned ppc_bits(uint32_t word, unsigned first, unsigned last)
 #define PPC_MAX_COLD 64
 #define PPC_COLD_OF_ONE 5 /* an instruction has no more than so many */
 #define PPC_MAX_SIDE_EXITS 16
-#define PPC_MAX_RETURNS 4
-#define PPC_MAX_FOLLOWED 6
 
 /* Cold code behind the block; it may use slots and constants only. */
 typedef struct PpcCold {
@@ -141,14 +139,9 @@ struct PpcTranslator {
     IrVal carry;     /* a flags value that holds CA, none: look at the slot */
     IrVal tb;        /* the time base as instruction tb_insn (of n_insns) read it; none yet */
     unsigned tb_insn;
-    unsigned n_followed; /* branches that the block has followed */
-    uint64_t run_pc;     /* where the bytes in a row begin that the current instruction is in */
-    bool follows;        /* the current instruction is one, and the next is at follow_to */
-    uint64_t follow_to;
-    bool goes_back;      /* the same, within these bytes (unroll.c) */
-    uint64_t run_size;   /* of them, where it went back */
-    unsigned n_returns;  /* calls among them whose functions have not returned */
-    uint64_t returns[PPC_MAX_RETURNS];
+    bool goes_back;      /* the current instruction is a branch that the block goes on at, within itself (unroll.c) */
+    uint64_t back_to;
+    uint64_t size;       /* bytes of the block where it went back */
     bool carry_inverted; /* it has CA as a borrow: CF = !CA */
     PpcCold cold[PPC_MAX_COLD];
 };
@@ -222,13 +215,8 @@ void ppc_end_lookup(PpcTranslator *tr, IrVal pc, IrBranchHint hint); /* pc is I6
 void ppc_end_at_slot(PpcTranslator *tr);                             /* the pc slot has been written */
 void ppc_end_mode(PpcTranslator *tr, uint64_t pc);                   /* modes may have changed */
 void ppc_branch_if(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uint64_t target);
-/* Whether a hot block goes on at a branch's target instead of ending there (follow.c). */
-bool ppc_follows(PpcTranslator *tr, uint64_t target);
-bool ppc_follows_call(PpcTranslator *tr, uint64_t target);
-/* Whether it goes through another iteration of a loop, since the branch will probably be taken (unroll.c). */
+/* Whether a hot block goes through another iteration of a loop, since the branch will probably be taken (unroll.c). */
 bool ppc_unrolls(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uint64_t target);
-/* Where the call came from; `otherwise` ends the block if target is another place. */
-bool ppc_follows_return(PpcTranslator *tr, const PpcInsn *in, IrVal target, PpcEmit *otherwise);
 /* Interrupts at the current instruction; they end the block. */
 void ppc_emit_raise(PpcTranslator *tr, uint32_t vector, uint64_t flags);
 void ppc_emit_illegal(PpcTranslator *tr);

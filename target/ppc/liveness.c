@@ -11,7 +11,7 @@
 #include "util/bits.h"
 
 enum { LOOK_AHEAD = 40, BRANCHES = 3, LOOKS_OF_BLOCK = 400, NOP = 0x60000000 };
-enum { OWN_RUNS = 2 * PPC_MAX_FOLLOWED + 1 /* of bytes that the block itself may be made of */ };
+enum { SPARE_RUNS = 1 /* with one, a run for which there is no room is refused */ };
 enum { CR_ALL = 0xff, CA = 1 << 8 };
 
 /* What an instruction does to fields (bit n: field n) and CA. */
@@ -125,7 +125,7 @@ static bool look(PpcTranslator *tr, uint64_t pc, uint32_t *word)
         translation_breaks_at(tr->t, pc)) {
         return false;
     }
-    return ppc_fetch_word(tr, pc, word) && (*word != NOP || tr->mode & MODE_PR) && translation_relies_on(tr->t, pc, 4, OWN_RUNS);
+    return ppc_fetch_word(tr, pc, word) && (*word != NOP || tr->mode & MODE_PR) && translation_relies_on(tr->t, pc, 4, SPARE_RUNS);
 }
 
 static uint64_t branch_target(const PpcTranslator *tr, uint32_t word, uint64_t pc)

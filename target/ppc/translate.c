@@ -64,9 +64,6 @@ static void exit_jump(PpcTranslator *tr, uint64_t pc)
 {
     ir_exit_jump(tr->ir, pc);
     ppc_mark_exit(tr, pc);
-    if (tr->n_returns) {
-        ir_mark_call(tr->ir); /* back in a function that calls itself */
-    }
     tr->done = true;
 }
 
@@ -176,7 +173,6 @@ static void look_at_counters(PpcTranslator *tr, uint64_t pc)
 
 static void emit_cold(PpcTranslator *tr)
 {
-    tr->n_returns = 0;
     for (unsigned i = 0; i < tr->n_cold; i++) {
         PpcCold *cold = &tr->cold[i];
 
@@ -479,22 +475,10 @@ static bool next_insn(PpcTranslator *tr, uint64_t pc, PpcInsn *in)
     return true;
 }
 
-/* Bytes of the run up to pc, if it reaches that far. Behind the last word of all comes address 0. */
-static uint64_t run_size_at(const PpcTranslator *tr, uint64_t pc)
+/* Bytes of the block if it reaches up to pc. Behind the last word of all comes address 0. */
+static uint64_t size_at(const PpcTranslator *tr, uint64_t pc)
 {
-    return MAX(tr->run_size, (pc - tr->run_pc) & tr->pc_mask);
-}
-
-static void end_run(PpcTranslator *tr, uint64_t pc)
-{
-    uint64_t start = tr->t->key->pc, size = run_size_at(tr, pc);
-
-    tr->run_size = 0;
-    if (tr->run_pc != start && size) {
-        translation_relies_on(tr->t, tr->run_pc, size, 0);
-    } else if (size > tr->t->end_pc - start) {
-        tr->t->end_pc = start + size;
-    }
+    return MAX(tr->size, (pc - tr->t->key->pc) & tr->pc_mask);
 }
 
 void ppc_translate(Translation *t)
@@ -504,7 +488,6 @@ void ppc_translate(Translation *t)
     PpcInsn in;
 
     set_mode(&tr, t);
-    tr.run_pc = pc;
     /* MMU_USER, which no other code runs in. */
     t->ir->use_sites = (tr.mode & (MODE_PR | MODE_DR)) == (MODE_PR | MODE_DR) && !(tr.isa & ISA_BOOKE);
     t->ir->stores_apart = tr.s->model->mmu == PPC_MMU_RADIX && (tr.mode & (MODE_PR | MODE_DR)) == MODE_DR; /* MMU_KERNEL_NO_LOADS */
@@ -523,23 +506,19 @@ void ppc_translate(Translation *t)
             break;
         }
         if (tr.n_insns >= tr.limit || tr.n_side_exits >= PPC_MAX_SIDE_EXITS || tr.n_cold + PPC_COLD_OF_ONE > PPC_MAX_COLD ||
-            (tr.n_followed && pc == t->key->pc) || page_of(pc) != page_of(t->key->pc) || !next_insn(&tr, pc, &in)) {
+            page_of(pc) != page_of(t->key->pc) || !next_insn(&tr, pc, &in)) {
             end_fall_through(&tr, pc);
             break;
         }
         tr.guarded -= is_guarded;
         pc = in.next_pc;
         if (tr.goes_back) {
-            tr.run_size = run_size_at(&tr, pc);
-            pc = tr.follow_to;
+            tr.size = size_at(&tr, pc);
+            pc = tr.back_to;
             tr.goes_back = false;
-        } else if (tr.follows) {
-            end_run(&tr, pc);
-            pc = tr.run_pc = tr.follow_to;
-            tr.follows = false;
         }
     }
     emit_cold(&tr);
-    end_run(&tr, pc);
+    t->end_pc = MAX(t->end_pc - t->key->pc, size_at(&tr, pc)) + t->key->pc;
     t->n_insns = tr.n_insns;
 }

@@ -61,7 +61,7 @@ bool ppc_unrolls(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uin
     uint32_t begin;
 
     target &= tr->pc_mask;
-    if (!tr->t->is_hot || target > in->pc || target <= tr->t->key->pc || target < tr->run_pc || ppc_branch_ends_block(tr) ||
+    if (!tr->t->is_hot || target > in->pc || target <= tr->t->key->pc || ppc_branch_ends_block(tr) ||
         tr->mode & MODE_COUNT || !(begin = ir_find_insn(ir, target, &body))) {
         return false;
     }
@@ -76,6 +76,6 @@ bool ppc_unrolls(PpcTranslator *tr, const PpcInsn *in, IrCc cc, IrVal flags, uin
     }
     tr->limit = MIN(tr->limit + body, MAX_INSNS);
     tr->goes_back = true;
-    tr->follow_to = target;
+    tr->back_to = target;
     return true;
 }

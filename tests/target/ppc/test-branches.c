@@ -1,6 +1,6 @@
 /*
  * Jumps, calls and returns in all directions within a page, also returns to where nobody called from: what registers have in the end is what a
- * few lines here say. With `sites=all` all blocks are hot, so they follow branches (target/ppc/follow.c).
+ * few lines here say. With `sites=all` all blocks are hot, so they go through loops (target/ppc/unroll.c).
  */
 #include "tests/target/ppc/rig.h"
 
@@ -303,10 +303,10 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rig_start(argc > 1 ? argv[1] : "7400");
-    g_test_add_func("/ppc/follow", programs_do_what_they_say);
-    g_test_add_func("/ppc/follow/changed", changed_programs_do_what_they_say);
-    g_test_add_func("/ppc/follow/two-addresses", programs_run_at_two_addresses);
-    g_test_add_func("/ppc/follow/last-word", the_last_word_is_written);
-    g_test_add_func("/ppc/follow/last-branch", the_last_branch_is_written);
+    g_test_add_func("/ppc/branches", programs_do_what_they_say);
+    g_test_add_func("/ppc/branches/changed", changed_programs_do_what_they_say);
+    g_test_add_func("/ppc/branches/two-addresses", programs_run_at_two_addresses);
+    g_test_add_func("/ppc/branches/last-word", the_last_word_is_written);
+    g_test_add_func("/ppc/branches/last-branch", the_last_branch_is_written);
     return g_test_run();
 }
