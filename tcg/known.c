@@ -85,3 +85,50 @@ uint32_t ir_find_insn(const IrBlock *ir, uint64_t pc, unsigned *insns)
     }
     return 0;
 }
+
+/* How much an operand of the comparison changes in an iteration, as that slot does which it is computed from. False: that is not seen. */
+static bool find_step(IrLook *l, uint32_t operand, uint32_t begin, uint64_t *step)
+{
+    const IrBlock *ir = l->ir;
+    const IrInsn *def = &ir->insns[ir->value_def[operand]];
+    uint64_t now, before;
+
+    *step = 0;
+    while (def->op != IR_get && ir_op_pure(def->op) && ir_op_inputs(def->op) > 0) {
+        def = &ir->insns[ir->value_def[def->in[0]]];
+    }
+    if (def->op == IR_const) {
+        return true;
+    }
+    if (def->op != IR_get || !ir_known_slot(l, def->bits, def->type, ir->n_insns, &now) ||
+        !ir_known_slot(l, def->bits, def->type, begin, &before)) {
+        return false;
+    }
+    *step = now - before;
+    return true;
+}
+
+unsigned ir_times_taken(IrLook *l, IrVal flags, IrCc cc, uint32_t begin, unsigned many)
+{
+    const IrInsn *compare = &l->ir->insns[l->ir->value_def[flags.id]];
+    uint64_t operands[4] = { 0 }, step[2], out[2];
+    uint32_t is;
+
+    if (compare->op != IR_cmp && compare->op != IR_sub && compare->op != IR_add && compare->op != IR_test) {
+        return many;
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        if (!ir_known_value(l, compare->in[k], &operands[k]) || !find_step(l, compare->in[k], begin, &step[k])) {
+            return many;
+        }
+    }
+    for (unsigned times = 0; times < many; times++) {
+        ir_eval(compare, operands, out, &is);
+        if (!ir_cc_holds(cc, is)) {
+            return times;
+        }
+        operands[0] += step[0];
+        operands[1] += step[1];
+    }
+    return many;
+}

@@ -19,4 +19,10 @@ bool ir_known_slot(IrLook *l, unsigned slot, IrType type, uint32_t at, uint64_t 
 /* The last insn_start of a pc, and how many there are from it on in *insns; 0: there is none. */
 uint32_t ir_find_insn(const IrBlock *ir, uint64_t pc, unsigned *insns);
 
+/*
+ * How many times a branch back by the flags of the comparison that the block ends with is taken, this one counted, if its operands go on changing as
+ * they did since `begin`, where an iteration begins; `many` if it is so many or that is not seen.
+ */
+unsigned ir_times_taken(IrLook *l, IrVal flags, IrCc cc, uint32_t begin, unsigned many);
+
 #endif
