@@ -90,8 +90,8 @@ static void collect_rows(void)
 
 static Loop *loop;
 static uint64_t mode;
-static bool ctr_is_free, in_inner, in_function;
-static int walker; /* a pointer that the inner loop steps, or 0 */
+static bool ctr_is_free, in_inner, in_function, is_everyday; /* is_everyday: what the host does, nothing that C does */
+static int walker;                                           /* a pointer that the inner loop steps, or 0 */
 static unsigned to_end[32], n_to_end, calls[16], n_calls, patched[16], n_patched;
 
 static unsigned put(uint32_t word)
@@ -156,11 +156,32 @@ static bool is_refused(const char *name) /* in little-endian mode: an interrupt 
     return is_le() && (begins(name, "lmw") || begins(name, "stmw") || begins(name, "lsw") || begins(name, "stsw"));
 }
 
+/* Of numbers and vectors: mostly such as others read and write, too. */
+static uint32_t few_registers(const PpcRow *row, uint32_t word)
+{
+    uint32_t high = (24u << 21 | 24u << 16 | 24u << 11) & ~row->mask;
+
+    return below(3) ? word & ~high : word;
+}
+
+static const PpcRow *access_row(const GPtrArray *class)
+{
+    static const char everyday[] =
+        " lwz stw lbz lhz sth ld std lwzu stwu ldu stdu lwzx lwbrx lfd stfd lfdu stfdu lfdx lfs stfs lxv stxv lxvd2x stxvd2x lvx stvx ";
+    const PpcRow *row;
+    char name[32];
+
+    do {
+        row = g_ptr_array_index(class, below(class->len));
+        g_snprintf(name, sizeof(name), " %s ", row->name);
+    } while (is_everyday && !strstr(everyday, name));
+    return row;
+}
+
 static void access_memory(void)
 {
     bool integer = below(2) == 0;
-    const GPtrArray *class = rows[integer ? INTEGER_ACCESS : OTHER_ACCESS];
-    const PpcRow *row = g_ptr_array_index(class, below(class->len));
+    const PpcRow *row = access_row(rows[integer ? INTEGER_ACCESS : OTHER_ACCESS]);
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask), prefix = 0;
     bool indexed = row->match >> 26 == 31, updates = strchr(row->name + 1, 'u') && !begins(row->name, "pl");
     unsigned ra = pointer();
@@ -173,6 +194,8 @@ static void access_memory(void)
     }
     if (integer && strcmp(row->name, "dcbz")) {
         word = (word & ~(31u << 21)) | access_register(row->name) << 21;
+    } else if (!integer) {
+        word = few_registers(row, word);
     }
     word = (word & ~(31u << 16)) | ra << 16;
     if (indexed) {
@@ -212,6 +235,9 @@ static void operation(void)
         return;
     }
     word = row->match | ((uint32_t)random_next() & ~row->mask);
+    if (class != OF_INTEGERS) {
+        word = few_registers(row, word);
+    }
     if (begins(row->name, "tw") || begins(row->name, "td")) {
         word = below(60) ? (word & ~(31u << 21)) : word;
     }
@@ -227,13 +253,26 @@ static void operation(void)
     put(word);
 }
 
+static void plain_vector(void)
+{
+    static const uint8_t vsx[] = { 96, 104, 112, 97, 154, 130, 146 };    /* xvadddp, xvsubdp, xvmuldp, xvmaddadp, xxlxor, xxland, xxlor */
+    static const uint16_t altivec[] = { 10, 74, 128, 1028, 1156, 1220 }; /* vaddfp, vsubfp, vadduwm, vand, vor, vxor */
+    uint32_t registers = below(8) << 21 | below(8) << 16 | below(8) << 11;
+
+    if (mode & MSR_VSX && below(3)) {
+        put(60u << 26 | registers | (uint32_t)vsx[below(sizeof(vsx))] << 3);
+    } else if (mode & MSR_VEC) {
+        put(4u << 26 | registers | altivec[below(G_N_ELEMENTS(altivec))]);
+    }
+}
+
 /* Everyday code, which rows at random seldom make. */
 static void plain(void)
 {
     static const uint16_t singles[] = { 21, 20, 25, 18, 29, 28, 31, 30 };
-    unsigned t = value_register(), a = value_register(), b = value_register(), f = below(12), xo = singles[below(8)];
+    unsigned t = value_register(), a = value_register(), b = value_register(), f = below(8), xo = singles[below(8)];
 
-    switch (below(9)) {
+    switch (below(10)) {
     case 0:
         if (n_patched < G_N_ELEMENTS(patched) && !in_inner) {
             patched[n_patched++] = loop->n;
@@ -245,8 +284,9 @@ static void plain(void)
     case 3: put(D_(11, below(8) << 2, a, (int)below(9) - 4)); break;       /* cmpwi */
     case 4: put(X_(31, below(8) << 2, a, b, below(2) ? 0 : 32)); break;    /* cmpw, cmplw */
     case 5: put(D_(28, a, t, 0xff)); break;                                /* andi. */
-    default:                                                               /* floating point as compilers make it */
-        put(X_(below(4) ? 63 : 59, f, below(12), xo == 25 ? 0 : below(12), xo) | (xo >= 25 ? below(12) << 6 : 0));
+    case 6: plain_vector(); break;
+    default: /* floating point as compilers make it */
+        put(X_(below(4) ? 63 : 59, f, below(8), xo == 25 ? 0 : below(8), xo) | (xo >= 25 ? below(8) << 6 : 0));
     }
 }
 
@@ -312,6 +352,7 @@ static void call(void)
 {
     if (n_calls < G_N_ELEMENTS(calls) && !in_function) {
         calls[n_calls++] = put(B(0) | 1);
+        put(ADDI(14 + below(8), 14 + below(8), 1)); /* some functions return behind it */
     }
 }
 
@@ -350,7 +391,7 @@ static void special(void)
         break;
     case 2: put(MFSPR(reg, ctr_is_free ? 9 : 8)); break;
     case 3:
-        if (ctr_is_free && !in_inner) {
+        if (ctr_is_free && !in_inner && !in_function) { /* which may be called from a loop that counts there */
             put(MTSPR(9, reg));
         }
         break;
@@ -442,7 +483,7 @@ static void several(unsigned n)
         case 9:
         case 10:
         case 11:
-        case 12: operation(); break;
+        case 12: is_everyday ? plain() : operation(); break;
         case 13:
         case 14:
         case 15:
@@ -482,6 +523,12 @@ static void functions(void)
                 put(0x4c000020 | (below(2) ? 12u : 4u) << 21 | below(32) << 16); /* bclr */
                 several(1 + below(3));
             }
+            if (below(3) == 0) { /* not to where they were called from, sometimes */
+                put(MFSPR(22, 8));
+                put(D_(21, 14 + below(8), 23, 0 << 11 | 29 << 6 | 29 << 1)); /* rlwinm: 0 or 4 */
+                put(ADD(22, 22, 23));
+                put(MTSPR(8, 22));
+            }
             put(BLR);
             in_function = false;
         } else {
@@ -504,6 +551,7 @@ void loop_make(Loop *l, uint64_t at, uint64_t msr)
     in_inner = in_function = false;
     ctr_is_free = form != 0;
     loop->has_conversions = below(3) == 0;
+    is_everyday = below(3) == 0;
     loop->ctr = ctr_is_free ? random_next() : trips;
     put(LI(OUTER, trips));
     begin = loop->n;
