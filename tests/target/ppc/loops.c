@@ -115,16 +115,16 @@ static void map_blocks(void)
     rig_state->spr[SPR_DBAT0U + 3] = DATA | READ_WRITE;
 }
 
-/* A tree of one level, in which all pages are themselves. */
+/* A tree of one level. Pages are themselves, but among data neighbours change places: what lies behind a page is elsewhere. */
 static void map_pages(void)
 {
     enum { PROCESSES = 0x200000, TREE = 0x400000, RIGHTS = 0x187, NO_STORES = 0x185, BITS = 19, HR = 1 << 20 };
 
     store_be64(rig_ram + PROCESSES, TREE | BITS);
     for (unsigned page = 0; page < RIG_RAM / PAGE; page++) {
-        unsigned rights = page == read_only ? NO_STORES : RIGHTS;
+        unsigned rights = page == read_only ? NO_STORES : RIGHTS, place = page ^ (page >= DATA / PAGE);
 
-        store_be64(rig_ram + TREE + 8 * page, page == hole ? 0 : UINT64_C(3) << 62 | page << 12 | rights);
+        store_be64(rig_ram + TREE + 8 * page, page == hole ? 0 : UINT64_C(3) << 62 | place << 12 | rights);
     }
     rig_state->spr[SPR_PTCR] = PROCESSES;
     rig_state->spr[SPR_LPCR] |= HR;
