@@ -178,6 +178,11 @@ static const PpcRow *access_row(const GPtrArray *class)
     return row;
 }
 
+static bool by_pc(const PpcRow *row)
+{
+    return row->prefix_match >> 20 & 1;
+}
+
 static void access_memory(void)
 {
     bool integer = below(2) == 0;
@@ -186,6 +191,9 @@ static void access_memory(void)
     bool indexed = row->match >> 26 == 31, updates = strchr(row->name + 1, 'u') && !begins(row->name, "pl");
     unsigned ra = pointer();
 
+    if (row->attr & A_PREFIXED && by_pc(row)) {
+        return; /* the loop would be written over with anything */
+    }
     if (is_refused(row->name) || (strstr(row->name, "arx") && below(6)) || (strstr(row->name, "cx.") && below(6))) {
         return; /* reservations at any address are mostly alignment interrupts */
     }
