@@ -121,11 +121,19 @@ void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, ui
         return;
     }
     for (unsigned i = 0, step; i < size; i += step) {
-        uint64_t value = 0;
+        unsigned part = on_page(addr + i, size - i);
 
-        step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
-        memcpy(&value, from + i, step);
-        engine.store(cpu, wrap(s, addr + i), value, step, mode, retaddr);
+        host = part >= 16 && part < size ? engine.probe(cpu, wrap(s, addr + i), part, MMU_STORE, mode, retaddr) : NULL;
+        if (host) {
+            step = part;
+            memcpy(host, from + i, step);
+        } else {
+            uint64_t value = 0;
+
+            step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
+            memcpy(&value, from + i, step);
+            engine.store(cpu, wrap(s, addr + i), value, step, mode, retaddr);
+        }
     }
 }
 

@@ -41,6 +41,8 @@ __attribute__((weak)) const AccelOps *accel;
 
 #define GUEST_PC 0x400000ul
 
+uint64_t fpm_page_end;
+
 /* Memory: what is not in the data area faults as #PF would. */
 
 REGISTERS_ONLY static bool in_data(uint64_t addr, unsigned size)
@@ -134,7 +136,7 @@ static void *engine_probe(Cpu *c, VirtAddr addr, unsigned size, MmuAccess access
                           uintptr_t retaddr)
 {
     check(c->state, addr, size, retaddr);
-    return addr & 1 ? NULL : (void *)addr;
+    return addr & 1 || (addr < fpm_page_end && addr + size > fpm_page_end) ? NULL : (void *)addr;
 }
 
 static void on_signal(int sig, siginfo_t *info, void *context)

@@ -26,6 +26,7 @@ void fpm_init(void);
 X86State *fpm_state(void);
 /* Linear address of FpContext.data, for base registers. */
 uint64_t fpm_data_address(void);
+extern uint64_t fpm_page_end; /* nothing over this is found in one piece by helpers */
 
 /* Runs the code in place. mode: MODE_ bits of 64-bit flat code in ring 0 unless changed. */
 extern uint64_t fpm_mode;

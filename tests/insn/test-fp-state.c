@@ -49,6 +49,7 @@ static void test_fxsave(const void *engine_name)
 
     for (unsigned i = 0; i < ROUNDS && !g_test_failed(); i++) {
         image_context(&c);
+        fpm_page_end = i & 1 ? c.gpr[R_BX] + 8 * fpm_below(64) : 0;
         check_code(how, fxsave, sizeof(fxsave), &c, true);
         check_code(how, fxsave64, sizeof(fxsave64), &c, true);
         check_code(how, fxrstor, sizeof(fxrstor), &c, false);
@@ -57,6 +58,7 @@ static void test_fxsave(const void *engine_name)
         check_code(how, fxrstor, sizeof(fxrstor), &c, false);
         check_code(how, fxsave, sizeof(fxsave), &c, true);
     }
+    fpm_page_end = 0;
 }
 
 static bool host_has_xsave(void)
@@ -80,6 +82,7 @@ static void test_xsave(const void *engine_name)
     fpm_state()->xcr0 = 3;
     for (unsigned i = 0; i < ROUNDS && !g_test_failed(); i++) {
         image_context(&c);
+        fpm_page_end = i % 4 == 3 ? c.gpr[R_BX] + 8 * fpm_below(72) : 0;
         c.gpr[R_AX] = i & 3;
         c.gpr[R_DX] = 0;
         check_code(how, xsave, sizeof(xsave), &c, true);
@@ -91,6 +94,7 @@ static void test_xsave(const void *engine_name)
         c.gpr[R_BX] += 16; /* aligned for FXSAVE only */
         check_code(how, xsave, sizeof(xsave), &c, true);
     }
+    fpm_page_end = 0;
 }
 
 static bool host_has_xsavec(void)
@@ -117,6 +121,7 @@ static void test_xsavec(const void *engine_name)
         uint64_t header[2] = {fpm_below(8), 1ull << 63 | 7};
 
         image_context(&c);
+        fpm_page_end = i % 4 == 1 ? c.gpr[R_BX] + 8 * fpm_below(104) : 0;
         c.gpr[R_AX] = i & 7;
         c.gpr[R_DX] = 0;
         if (i % 8 == 7) {
@@ -130,6 +135,7 @@ static void test_xsavec(const void *engine_name)
         c.data[AREA + 512 + 20] = i == 62;
         check_code(how, xrstor, sizeof(xrstor), &c, false);
     }
+    fpm_page_end = 0;
 }
 
 static void test_mxcsr(const void *engine_name)
