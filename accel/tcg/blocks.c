@@ -428,6 +428,11 @@ bool code_is_hot(const PageEntry *entry, const uint8_t *host)
     return true;
 }
 
+void code_will_be_hot(const PageEntry *entry, const uint8_t *host)
+{
+    set_bit(&code_page(entry->ram, entry_page(entry), true)->hot, (uintptr_t)host & (GUEST_PAGE_SIZE - 1));
+}
+
 void code_is_not_hot(const PageEntry *entry, const uint8_t *host)
 {
     unsigned offset = (uintptr_t)host & (GUEST_PAGE_SIZE - 1);

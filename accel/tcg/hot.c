@@ -6,6 +6,9 @@
  * met twice within a few interrupts of its vCPU's. Blocks that count their runs would be found sooner, but the counting costs more
  * than is won: a fifth of that compiler's time.
  *
+ * Interrupts are few in the life of a short program, and say which block comes next, not which one took the time. So the first blocks
+ * of a process are taken for hot ones, until there are many of them.
+ *
  * Sites are for processes. Before there is one, they are for what runs then, above all the decompressor that a kernel brings along. Its
  * blocks with sites are dropped when the first process comes: they would look at that one's pages.
  */
@@ -36,6 +39,23 @@ void hot_process_comes(EngineCpu *ec)
     }
     n_system_places = 0;
     g_mutex_unlock(&tb_lock);
+}
+
+bool hot_by_default(EngineCpu *ec, const PageEntry *entry, VirtAddr addr)
+{
+    enum { AT_ONCE = 64, INTERVAL = 2000 /* microseconds until there may be one more */ };
+    int64_t now = g_get_monotonic_time();
+
+    if (engine_options.sites != SITES_HOT || !entry->host || is_system_mode(ec, chosen(ec)->mode)) {
+        return false;
+    }
+    ec->credit_since = MAX(ec->credit_since, now - AT_ONCE * INTERVAL);
+    if (now - ec->credit_since < INTERVAL) {
+        return false;
+    }
+    ec->credit_since += INTERVAL;
+    code_will_be_hot(entry, entry->host + (addr & (GUEST_PAGE_SIZE - 1)));
+    return true;
 }
 
 /* A kernel's decompressor runs without interrupts. Where vCPUs sleep, less and less often. */

@@ -311,6 +311,7 @@ typedef struct EngineCpu {
     VirtAddr fetch_addr;       /* whose fetch faulted */
     const uint8_t *samples[24]; /* the guest code that was interrupted last */
     unsigned n_samples;
+    int64_t credit_since;      /* of hot_by_default: that of a block for each interval since then */
 
     uint64_t n_exits[16], n_found, n_fills, n_walks, n_flushes, n_renewals, n_switches;
 } EngineCpu;
@@ -496,6 +497,8 @@ extern _Atomic uint64_t code_page_seq; /* grows when a page gets PAGE_CODE */
 
 /* hot.c: a block was left at its poll, and the vCPU is to go on there. Blocks are in use. */
 void hot_sample(EngineCpu *ec);
+/* Whether the block that is about to be made at this address of the page is taken for hot: one of few of a process. Under tb_lock. */
+bool hot_by_default(EngineCpu *ec, const PageEntry *entry, VirtAddr addr);
 void hot_start(const EngineCpu *ec); /* the first vCPU is there */
 /* Whether no vCPU has been in a mode of processes yet: blocks of the system's may have sites. */
 bool hot_before_processes(const EngineCpu *ec);
@@ -563,6 +566,8 @@ bool code_page_is_scattered(const CodePage *cp, unsigned offset);
 bool code_page_is_hot(const CodePage *cp, unsigned offset);
 /* Blocks that begin here do, and are to be made anew; false: that is known. Under tb_lock; blocks are in use. */
 bool code_is_hot(const PageEntry *entry, const uint8_t *host);
+/* A block that is about to be made here is to be taken for one. Likewise. */
+void code_will_be_hot(const PageEntry *entry, const uint8_t *host);
 /* Those that begin here are made as they were before. Likewise. */
 void code_is_not_hot(const PageEntry *entry, const uint8_t *host);
 /* A place in the code of a block has met many new pages. Takes tb_lock; the block is in use. */

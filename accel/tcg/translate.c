@@ -362,7 +362,7 @@ static void measure(Block *block, Fetch *f, const Translation *t)
 /* Under tb_lock. NULL: no room for code, or the second page is wanted first. */
 static Block *translate(Fetch *f, const BlockKey *key, unsigned limit, bool *once)
 {
-    bool hot = !f->variant && is_hot(f);
+    bool hot = !f->variant && (is_hot(f) || hot_by_default(f->ec, &f->page[0].entry, f->vaddr));
     Translation t = {
         .cpu = f->ec->cpu,
         .key = key,

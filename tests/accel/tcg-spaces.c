@@ -441,6 +441,36 @@ static void run_hot(unsigned in_mode, uint64_t pc)
     run();
 }
 
+static unsigned sites_of_new_block(uint64_t pc)
+{
+    put32(pc, 2, 0x3005);
+    ram[pc + 5] = 5;
+    s->pc = pc;
+    run();
+    return block_at(pc)->code->n_sites;
+}
+
+static void the_first_blocks_of_a_process_have_sites(void)
+{
+    EngineCpu *ec = engine_cpu(cpu);
+
+    if (engine_options.interpret) {
+        return;
+    }
+    start();
+    toy_ops.system_sites = true;
+    mode = PROCESS;
+    ec->credit_since = 0;
+    g_assert_cmpuint(sites_of_new_block(0x1000), ==, 1);
+    ec->credit_since = g_get_monotonic_time() + 100 * G_USEC_PER_SEC; /* as after many of them */
+    g_assert_cmpuint(sites_of_new_block(0x1100), ==, 0);
+    ec->credit_since = 0;
+    mode = SYSTEM;
+    g_assert_cmpuint(sites_of_new_block(0x1200), ==, 0);
+    mode = PROCESS;
+    toy_ops.system_sites = false;
+}
+
 static void blocks_of_the_system_have_sites_until_a_process_comes(void)
 {
     bool before_processes;
@@ -483,6 +513,7 @@ const Case space_cases[] = {
     CASE(a_changed_memory_map_is_seen),
     CASE(a_kernel_on_pages_of_its_processes_has_tables_apart),
     CASE(spaces_that_are_not_used_are_small),
+    CASE(the_first_blocks_of_a_process_have_sites),
     CASE(blocks_of_the_system_have_sites_until_a_process_comes),
     { 0 },
 };
