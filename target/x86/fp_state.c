@@ -77,13 +77,19 @@ static unsigned mmu_mode(X86State *s)
 
 void *x86_fp_probe(X86State *s, uint64_t addr, unsigned size, MmuAccess access, uintptr_t retaddr)
 {
-    return engine.probe(s->hot.cpu, addr, size, access, mmu_mode(s), retaddr);
+    return engine.probe(s->hot.cpu, wrap(s, addr), size, access, mmu_mode(s), retaddr);
 }
 
 /* How much of an area of this size lies on the address's page. */
 static unsigned on_page(uint64_t addr, unsigned size)
 {
     return MIN(size, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
+}
+
+/* Of so many bytes: what an access takes. An area at an odd address leaves an odd number behind its page. */
+static unsigned one_access(unsigned left)
+{
+    return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr)
@@ -102,7 +108,7 @@ void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t
         } else {
             uint64_t value;
 
-            step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
+            step = one_access(size - i);
             value = engine.load(cpu, wrap(s, addr + i), step, mode, retaddr);
             memcpy(to + i, &value, step);
         }
@@ -114,7 +120,7 @@ void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, ui
     Cpu *cpu = s->hot.cpu;
     unsigned mode = mmu_mode(s);
     const uint8_t *from = buf;
-    void *host = engine.probe(cpu, addr, size, MMU_STORE, mode, retaddr);
+    void *host = engine.probe(cpu, wrap(s, addr), size, MMU_STORE, mode, retaddr);
 
     if (host) {
         memcpy(host, buf, size);
@@ -130,7 +136,7 @@ void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, ui
         } else {
             uint64_t value = 0;
 
-            step = size - i >= 8 ? 8 : size - i >= 4 ? 4 : 2;
+            step = one_access(size - i);
             memcpy(&value, from + i, step);
             engine.store(cpu, wrap(s, addr + i), value, step, mode, retaddr);
         }

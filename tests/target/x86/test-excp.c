@@ -1,4 +1,5 @@
 /* Interrupts, exceptions, far transfers and tasks in every mode, and the CPU models. */
+#include "target/x86/fp_state.h"
 #include "target/x86/internal.h"
 #include "tests/target/x86/fake.h"
 
@@ -739,6 +740,80 @@ static void a_snapshot_wants_the_features_that_it_had(void)
     g_assert_no_error(error);
 }
 
+/* ---- areas of FP state that go over a page's end, of which only the first page is found in one piece ---- */
+
+static VirtAddr area_start, area_end;
+
+static void *first_page_only(Cpu *c, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode, uintptr_t ra)
+{
+    g_assert_cmphex(addr, <=, UINT32_MAX);
+    return (addr ^ area_start) >> 12 || (addr ^ (addr + size - 1)) >> 12 ? NULL : fake_byte(addr, access, mode);
+}
+
+static uint64_t load_of_area(Cpu *c, VirtAddr addr, unsigned size, unsigned mode, uintptr_t ra)
+{
+    g_assert_cmphex(addr + size, <=, area_end);
+    return fake_load(c, addr, size, mode, ra);
+}
+
+static void store_to_area(Cpu *c, VirtAddr addr, uint64_t value, unsigned size, unsigned mode, uintptr_t ra)
+{
+    g_assert_cmphex(addr + size, <=, area_end);
+    fake_store(c, addr, value, size, mode, ra);
+}
+
+static void with_area_at(VirtAddr start, VirtAddr end)
+{
+    protected_mode_of("max");
+    area_start = start;
+    area_end = end;
+    engine.probe = first_page_only;
+    engine.load = load_of_area;
+    engine.store = store_to_area;
+}
+
+static void without_area(void)
+{
+    engine.probe = fake_probe;
+    engine.load = fake_load;
+    engine.store = fake_store;
+}
+
+static void an_area_at_an_odd_address_ends_where_it_ends(void)
+{
+    enum { PAGE = 0x5000, SIZE = 108 };
+
+    for (unsigned before = 1; before < SIZE; before++) {
+        uint8_t st[8][16];
+
+        with_area_at(PAGE - before, PAGE - before + SIZE);
+        for (unsigned i = 0; i < 80; i++) {
+            fx_image(s)->st[i / 10][i % 10] = st[i / 10][i % 10] = i + before;
+        }
+        helper_fp_fnsave(s, area_start, 1, 0, 0);
+        for (unsigned i = 0; i < 80; i++) {
+            g_assert_cmphex(ram[area_start + 28 + i], ==, (uint8_t)(i + before));
+        }
+        helper_fp_frstor(s, area_start, 1, 0, 0);
+        for (unsigned i = 0; i < 8; i++) {
+            g_assert_cmpmem(fx_image(s)->st[i], 10, st[i], 10);
+        }
+    }
+    without_area();
+}
+
+static void an_area_goes_on_at_the_first_address_behind_the_last(void)
+{
+    with_area_at(0xfffffdc0, UINT64_C(1) << 32);
+    s->xcr0 = 7;
+    memset(ram + FAKE_RAM - 64, 0, 64);
+    put64(FAKE_RAM - 64, 4); /* AVX's registers are behind the header, at address 0 */
+    memset(ram, 0x5a, 128);
+    helper_fp_xrstor(s, area_start, 4, 0, 0);
+    g_assert_cmpmem(s->ymm_high, 128, ram, 128);
+    without_area();
+}
+
 static void snapshots_keep_virtual_machines(void)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -785,6 +860,9 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/excp/vmload_renews_the_mode", vmload_renews_the_mode);
     g_test_add_func("/x86/model/models_are_coherent", models_are_coherent);
     g_test_add_func("/x86/model/model_text_is_parsed", model_text_is_parsed);
+    g_test_add_func("/x86/fp/an_area_at_an_odd_address_ends_where_it_ends", an_area_at_an_odd_address_ends_where_it_ends);
+    g_test_add_func("/x86/fp/an_area_goes_on_at_the_first_address_behind_the_last",
+                    an_area_goes_on_at_the_first_address_behind_the_last);
     g_test_add_func("/x86/snapshot/snapshots_keep_everything", snapshots_keep_everything);
     g_test_add_func("/x86/snapshot/a_snapshot_wants_the_features_that_it_had", a_snapshot_wants_the_features_that_it_had);
     g_test_add_func("/x86/snapshot/snapshots_keep_virtual_machines", snapshots_keep_virtual_machines);
