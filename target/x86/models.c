@@ -412,7 +412,7 @@ static bool report_missing(const X86Features *f, GError **error)
     return true;
 }
 
-/* Features that make no sense without another. */
+/* Features that make no sense without another; its own rows come before. */
 static void drop_dependents(X86Features *f)
 {
     static const struct {
@@ -429,8 +429,8 @@ static void drop_dependents(X86Features *f)
         { FEAT_vgif, FEAT_svm },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
         { FEAT_xsaveopt, FEAT_xsave }, { FEAT_xsavec, FEAT_xsave }, { FEAT_xsaves, FEAT_xsavec }, { FEAT_pku, FEAT_lm }, { FEAT_la57, FEAT_lm },
-        { FEAT_vaes, FEAT_avx }, { FEAT_vpclmulqdq, FEAT_avx }, { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx },
-        { FEAT_f16c, FEAT_avx },
+        { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx }, { FEAT_f16c, FEAT_avx },
+        { FEAT_vaes, FEAT_avx }, { FEAT_vpclmulqdq, FEAT_avx },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {

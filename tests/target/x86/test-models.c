@@ -314,6 +314,22 @@ static void the_default_model_lacks_nothing(void)
     x86_models_know_host(NULL);
 }
 
+static void what_avx_registers_want_goes_with_xsave(void)
+{
+    static const X86Feature wants[] = { FEAT_avx, FEAT_avx2, FEAT_fma, FEAT_f16c, FEAT_vaes, FEAT_vpclmulqdq };
+    static const char *const texts[] = { "default,-xsave", "max,-xsave", "max,-avx", "max,+vaes,-xsave" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree X86Features *model = x86_model_parse(texts[i], &error);
+
+        g_assert_no_error(error);
+        for (unsigned k = 0; k < G_N_ELEMENTS(wants); k++) {
+            g_assert_false(model->on[wants[k]]);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--flags")) {
@@ -330,6 +346,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/models/xsave_leaves_agree", xsave_leaves_agree);
     g_test_add_func("/x86/models/the_default_model_follows_the_host", the_default_model_follows_the_host);
     g_test_add_func("/x86/models/the_default_model_lacks_nothing", the_default_model_lacks_nothing);
+    g_test_add_func("/x86/models/what_avx_registers_want_goes_with_xsave", what_avx_registers_want_goes_with_xsave);
     g_test_add_func("/x86/models/the_default_model_has_deadlines_where_they_can_be_had",
                     the_default_model_has_deadlines_where_they_can_be_had);
     return g_test_run();
