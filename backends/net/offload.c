@@ -13,6 +13,8 @@
 enum { ETHERTYPE_IP4 = 0x0800, ETHERTYPE_VLAN = 0x8100, ETHERTYPE_QINQ = 0x88a8, ETHERTYPE_IP6 = 0x86dd };
 enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
 enum { UDP_CSUM_OFFSET = 6 };
+/* Of a large send: 64 KiB through a path of the least unit there is, 68 bytes (RFC 791), of which headers take 60. */
+enum { MOST_SEGMENTS = 8192 };
 
 unsigned net_header_needs(const NetHeader *header)
 {
@@ -128,7 +130,7 @@ static void cut(const NetHeader *h, const uint8_t *frame, size_t size, NetEmit *
     Send s;
     size_t n;
 
-    if (!take_apart(h, frame, size, &s)) {
+    if (!take_apart(h, frame, size, &s) || size - s.payload > (size_t)MOST_SEGMENTS * h->gso_size) {
         return;
     }
     out = g_malloc(s.payload + h->gso_size);

@@ -393,6 +393,29 @@ static void nonsense_headers_drop_their_frame(void)
     card_free(card);
 }
 
+/* No path asks for segments of less than 8 bytes; 64 KiB of such would be cut into as many frames in one go. */
+static void very_small_segments_are_not_cut(void)
+{
+    enum { SIZE = 65000 };
+    Card *card = test_card();
+    g_autofree uint8_t *frame = g_malloc0(SIZE);
+    NetHeader header;
+    size_t size = build_send(frame, true, false, &header), n;
+
+    header.gso_size = 7;
+    net_deliver_header(card->net, &header, frame, SIZE);
+    g_assert_cmpuint(card->frames->len, ==, 0);
+    net_deliver_header(card->net, &header, frame, size);
+    g_assert_cmpuint(card->frames->len, >, 0);
+    g_ptr_array_set_size(card->frames, 0);
+    header.gso_size = 8;
+    net_deliver_header(card->net, &header, frame, SIZE);
+    g_assert_cmpuint(card->frames->len, ==, (SIZE - 54 + 7) / 8);
+    card_frame(card, 1, &n);
+    g_assert_cmpuint(n, ==, 62);
+    card_free(card);
+}
+
 static void an_open_checksum_is_filled(void)
 {
     Card *card = test_card();
@@ -804,6 +827,7 @@ int main(int argc, char **argv)
     ADD(a_large_send_is_cut_into_right_segments);
     ADD(a_card_that_can_gets_the_send_whole);
     ADD(nonsense_headers_drop_their_frame);
+    ADD(very_small_segments_are_not_cut);
     ADD(an_open_checksum_is_filled);
     ADD(a_dump_is_a_capture_file);
     ADD(a_rate_is_kept_and_pushes_back);
