@@ -529,26 +529,6 @@ static void runtime_store_bytes(void *state, uint64_t addr, const void *buf, uns
     fill_for_next(ec, addr, size, MMU_STORE);
 }
 
-static uint64_t combine(unsigned op, uint64_t old, uint64_t b, uint64_t c, unsigned size)
-{
-    uint64_t mask = size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * size) - 1;
-
-    switch (op) {
-    case IR_atomic_add:
-        return old + b;
-    case IR_atomic_and:
-        return old & b;
-    case IR_atomic_or:
-        return old | b;
-    case IR_atomic_xor:
-        return old ^ b;
-    case IR_atomic_xchg:
-        return b;
-    default:
-        return (old & mask) == (b & mask) ? c : old;
-    }
-}
-
 #define ATOMIC_ON(type)                                                                       \
     {                                                                                         \
         type *p = host, expected = b;                                                         \
@@ -630,7 +610,7 @@ static uint64_t runtime_atomic(void *state, uint64_t addr, unsigned op_size, uin
         mmu_page(ec, (addr + size - 1) & PAGE_MASK, MMU_STORE, chosen(ec)->mode, retaddr);
     }
     old = mem_load(ec, addr, size, chosen(ec)->mode, retaddr);
-    mem_store(ec, addr, combine(op, old, b, c, size), size, chosen(ec)->mode, retaddr);
+    mem_store(ec, addr, ir_atomic_result(op, old, b, c, size), size, chosen(ec)->mode, retaddr);
     return old;
 }
 

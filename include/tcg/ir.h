@@ -452,6 +452,27 @@ void ir_eval(const IrInsn *insn, const uint64_t in[4], uint64_t out[2], uint32_t
 uint32_t ir_eval_flags_defined(const IrInsn *insn, const uint64_t in[4]);
 bool ir_cc_holds(IrCc cc, uint32_t flags);
 
+/* What IR_atomic_* leaves in memory that had `old`, in the low bits; of `b` and `c` those count, too. */
+static inline uint64_t ir_atomic_result(unsigned op, uint64_t old, uint64_t b, uint64_t c, unsigned size)
+{
+    uint64_t mask = UINT64_MAX >> (64 - 8 * size);
+
+    switch (op) {
+    case IR_atomic_add:
+        return old + b;
+    case IR_atomic_and:
+        return old & b;
+    case IR_atomic_or:
+        return old | b;
+    case IR_atomic_xor:
+        return old ^ b;
+    case IR_atomic_xchg:
+        return b;
+    default:
+        return (old & mask) == (b & mask) ? c : old;
+    }
+}
+
 /* Text for -d op, one line per insn. */
 void ir_dump(const IrBlock *ir, GString *text);
 /* Checks types, single assignment, defined inputs, labels; the reason in *why (caller frees). */

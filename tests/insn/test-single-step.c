@@ -189,29 +189,9 @@ REGISTERS_ONLY static void probe_store(void *state, uint64_t addr, unsigned size
 REGISTERS_ONLY static uint64_t atomic(void *state, uint64_t addr, unsigned op_size, uint64_t b, uint64_t c, uintptr_t retaddr)
 {
     unsigned size = op_size & 0xff;
-    uint64_t mask = UINT64_MAX >> (64 - 8 * size), old = load(state, addr, size, 0, 0), new;
+    uint64_t old = load(state, addr, size, 0, 0);
 
-    switch (op_size >> 8) {
-    case IR_atomic_add:
-        new = old + b;
-        break;
-    case IR_atomic_and:
-        new = old & b;
-        break;
-    case IR_atomic_or:
-        new = old | b;
-        break;
-    case IR_atomic_xor:
-        new = old ^ b;
-        break;
-    case IR_atomic_xchg:
-        new = b;
-        break;
-    default:
-        new = old == (b & mask) ? c : old;
-        break;
-    }
-    store(state, addr, new, size, 0, 0);
+    store(state, addr, ir_atomic_result(op_size >> 8, old, b, c, size), size, 0, 0);
     return old;
 }
 

@@ -101,22 +101,11 @@ REGISTERS_ONLY static uint64_t atomic(void *state, uint64_t addr, unsigned op_si
                                       uintptr_t retaddr)
 {
     unsigned size = op_size & 0xff;
-    uint64_t old, value;
+    uint64_t old;
 
     probe_store(state, addr, size, 0, retaddr);
     old = load(state, addr, size, 0, retaddr);
-    switch (op_size >> 8) {
-    case IR_atomic_add: value = old + b; break;
-    case IR_atomic_and: value = old & b; break;
-    case IR_atomic_or: value = old | b; break;
-    case IR_atomic_xor: value = old ^ b; break;
-    case IR_atomic_xchg: value = b; break;
-    default:
-        b = size == 8 ? b : b & ((1ull << size * 8) - 1);
-        value = old == b ? c : old;
-        break;
-    }
-    store(state, addr, value, size, 0, retaddr);
+    store(state, addr, ir_atomic_result(op_size >> 8, old, b, c, size), size, 0, retaddr);
     return old;
 }
 
