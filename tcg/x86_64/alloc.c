@@ -470,6 +470,7 @@ void displace(Context *c, int reg, bool strict)
         return;
     }
     asm_mov_rr(&c->a, 8, to, reg);
+    c->region.base_in[to] = 0;
     for (uint32_t id = c->reg_values[reg], next; id; id = next) {
         const Value *v = &c->values[id];
 

@@ -502,6 +502,50 @@ static void constant_addresses_are_found_again(void)
     g_assert_cmphex(rig_state->vsr[1][0], ==, five);
 }
 
+/*
+ * The register that has an address for the next access gets a value that has to make room, with so many others that none is left, and is
+ * free again by then.
+ */
+static void an_address_is_gone_where_a_value_has_been(void)
+{
+    enum { MOST_OTHERS = 6, FADD = 21, OR = 444, OTHERS = 14, OLD = 20, VALUE = 5, COPY = 8 };
+    const uint64_t one = UINT64_C(0x3ff0000000000000), two = UINT64_C(0x4000000000000000), three = UINT64_C(0x4008000000000000);
+
+    for (unsigned others = 0; others <= MOST_OTHERS; others++) {
+        uint32_t code[MOST_OTHERS + 10], n = 0;
+
+        code[n++] = 0xfc00004c | XX << 21; /* mtfsb1 */
+        code[n++] = D_(50, 1, POINTER, 0);
+        code[n++] = X_(63, 2, 1, 1, FADD);
+        for (unsigned i = 0; i < others; i++) {
+            code[n++] = ADDI(OTHERS + i, 3, i + 1);
+        }
+        code[n++] = X_(31, VALUE, OLD, VALUE, OR);
+        code[n++] = LI(VALUE, 3);
+        code[n++] = X_(31, OLD, COPY, OLD, OR);
+        code[n++] = LI(OLD, 0);
+        code[n++] = D_(50, 3, POINTER, 8);
+        code[n++] = X_(63, 4, 3, 1, FADD);
+        code[n++] = D_(54, 4, POINTER, 16);
+        rig_reset(MSR_FP);
+        store_be64(rig_ram + DATA, one);
+        store_be64(rig_ram + DATA + 8, two);
+        for (unsigned times = 0; times < 40; times++) { /* interpreted first, and the page is known then */
+            store_be64(rig_ram + DATA + 16, 0);
+            rig_state->gpr[3] = 100;
+            rig_state->gpr[POINTER] = DATA;
+            rig_state->gpr[VALUE] = 7;
+            rig_run_words(code, n);
+            g_assert_cmphex(rig_state->vsr[3][0], ==, two);
+            g_assert_cmphex(load_be64(rig_ram + DATA + 16), ==, three);
+            g_assert_cmpint(rig_state->gpr[COPY], ==, 7);
+            for (unsigned i = 0; i < others; i++) {
+                g_assert_cmpint(rig_state->gpr[OTHERS + i], ==, 101 + i);
+            }
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -509,6 +553,7 @@ int main(int argc, char **argv)
     add_devices();
     g_test_add_func("/ppc/fp-memory/way-out-behind-device", a_way_out_behind_a_device_stores_results);
     g_test_add_func("/ppc/fp-memory/constant-addresses", constant_addresses_are_found_again);
+    g_test_add_func("/ppc/fp-memory/address-gone", an_address_is_gone_where_a_value_has_been);
     g_test_add_func("/ppc/fp-memory", loops_do_what_they_say);
     return g_test_run();
 }
