@@ -255,6 +255,8 @@ void ppc_timers_catch_up(PpcState *s); /* before it is saved */
 bool ppc_spr_is_plain(uint64_t mode, const PpcModel *model, unsigned n, bool write);
 /* Whether it does nothing: registers that are not there. */
 bool ppc_spr_is_noop(uint64_t mode, const PpcModel *model, unsigned n, bool write);
+/* Whether it is the performance monitor's, by a number that problem state has. */
+bool ppc_spr_is_user_pmu(unsigned n);
 /* Whether the partition uses radix trees: LPCR[HR] of a processor that has them. */
 bool ppc_radix_on(const PpcState *s);
 void ppc_spr_reset(PpcState *s);

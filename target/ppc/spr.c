@@ -392,8 +392,7 @@ static bool allowed(const PpcState *s, unsigned access, bool write)
     return !(s->msr & MSR_PR) && (access & (write ? HW : HR)) && ((s->msr & MSR_HV) || !ppc_isa(s, ISA_HV));
 }
 
-/* The performance monitor's, by the numbers that problem state has. */
-static bool is_user_pmu(unsigned n)
+bool ppc_spr_is_user_pmu(unsigned n)
 {
     return (n >= 736 && n <= 738) || (n >= 768 && n <= 782);
 }
@@ -461,7 +460,7 @@ static void check_facility(PpcState *s, unsigned n, bool write, uintptr_t retadd
     if (facility && !(s->spr[SPR_FSCR] >> facility & 1)) {
         ppc_facility_unavailable(s, facility, retaddr);
     }
-    if (is_user_pmu(n)) {
+    if (ppc_spr_is_user_pmu(n)) {
         PpcPmuAccess access = ppc_pmu_access(s, n, write);
 
         if (access == PMU_UNAVAILABLE) {

@@ -363,8 +363,8 @@ static void emit_mtspr(PpcTranslator *tr, const PpcInsn *in)
             break;
         }
         PPC_CALL2(tr, mtspr, ppc_const(tr, IR_I64, n), ppc_gpr_as(tr, IR_I64, F_RS(in)));
-        /* SPRs that modes derive from or that raise interrupts; the others are problem state's or scratch. */
-        if (n & 16 && !(n >= SPR_SPRG0 && n <= SPR_SPRG7)) {
+        /* SPRs that modes derive from or that raise interrupts; the others are problem state's, but for the performance monitor's, or scratch. */
+        if ((n & 16 && !(n >= SPR_SPRG0 && n <= SPR_SPRG7)) || ppc_spr_is_user_pmu(n)) {
             ppc_end_mode(tr, in->next_pc);
         }
         break;

@@ -201,6 +201,32 @@ static void problem_state_has_some_bits(void)
     }
 }
 
+/* What problem state lets count does so in the next instruction, though blocks from there on have been linked when it did not. */
+static void counters_go_and_stop_at_once(void)
+{
+    static const uint32_t words[] = { MTSPR(MMCR0_USER, 5), ADDI(6, 6, 1), BC(16, 0, -4), MTSPR(MMCR0_USER, 8), MTSPR(SPR_CTR, 9), ADDI(6, 6, 1), BC(16, 0, -4),
+                                      MFSPR(7, PMC2), SC };
+    enum { TRIPS = 100 };
+
+    start(false);
+    set(MMCR1, 0x00020000);
+    set(SPR_MMCR0, FREEZE | CONTROL(2));
+    R[8] = FREEZE;
+    for (unsigned n = 0; n < 6; n++) {
+        bool counts = n / 2 == 1;
+
+        set(PMC2_WRITE, 0);
+        to_problem_state();
+        R[5] = counts ? 0 : FREEZE;
+        R[9] = rig_state->ctr = TRIPS;
+        R[31] = 0;
+        rig_run_words(words, G_N_ELEMENTS(words));
+        g_assert_cmphex(R[31], ==, 0xc00);
+        g_assert_cmpint(R[7], >=, counts ? 2 * TRIPS : 0);
+        g_assert_cmpint(R[7], <=, counts ? 2 * TRIPS + 2 : 0);
+    }
+}
+
 /* Nothing is recorded. */
 static void the_history_of_branches_is_empty(void)
 {
@@ -254,6 +280,7 @@ int main(int argc, char **argv)
         g_test_add_func("/ebb/waits", a_branch_waits_for_what_lets_it);
         g_test_add_func("/ebb/enabled", what_enables_branches_at_once);
         g_test_add_func("/ebb/access", problem_state_has_what_it_is_given);
+        g_test_add_func("/ebb/at-once", counters_go_and_stop_at_once);
         g_test_add_func("/ebb/bits", problem_state_has_some_bits);
     }
     return g_test_run();
