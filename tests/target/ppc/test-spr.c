@@ -426,6 +426,31 @@ static void there_are_no_coprocessors(void)
     }
 }
 
+/* A snapshot from when the timer was late says of a negative decrementer that nothing waits. */
+static void what_a_load_finds_due_interrupts(void)
+{
+    static const uint32_t here[] = { B(0) }, handler[] = { LI(31, 0x900), RIG_END };
+    g_autoptr(GKeyFile) snapshot = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+
+    if (!rig_state->model->level_decrementer) {
+        g_test_skip("an edge is gone");
+        return;
+    }
+    rig_reset(MSR_EE);
+    rig_state->dec_end = (int64_t)ppc_timebase(rig_cpu) - 1000;
+    rig_cpu->type->save(rig_cpu, snapshot);
+    RIG_RUN(LI(5, 5)); /* no request is left */
+    rig_cpu->type->load(rig_cpu, snapshot, &error);
+    g_assert_no_error(error);
+    rig_words(0x900, handler, 2);
+    rig_words(RIG_CODE, here, 1);
+    rig_run(RIG_CODE);
+    g_assert_cmphex(R[31], ==, 0x900);
+    g_assert_cmphex(rig_state->spr[SPR_SRR0], ==, RIG_CODE);
+    rig_reset(0);
+}
+
 int main(int argc, char **argv)
 {
     const char *model = argc > 1 ? argv[1] : "750";
@@ -445,5 +470,6 @@ int main(int argc, char **argv)
     g_test_add_func("/ppc/event-based-branches", event_based_branches_return);
     g_test_add_func("/ppc/doorbells", doorbells_ring);
     g_test_add_func("/ppc/coprocessors", there_are_no_coprocessors);
+    g_test_add_func("/ppc/decrementer/load-due", what_a_load_finds_due_interrupts);
     return g_test_run();
 }
