@@ -62,7 +62,7 @@ static IrVal k32(IrBlock *ir, uint32_t v)
 static void constants_are_folded_and_shared(void)
 {
     g_autoptr(IrBlock) ir = block();
-    uint64_t k;
+    uint64_t k = 0;
     IrVal sum = ir_op2(ir, IR_add, IR_I32, k32(ir, 0xffffffff), k32(ir, 3));
     uint32_t values = ir->n_values;
 
