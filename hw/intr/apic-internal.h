@@ -65,6 +65,7 @@ void apic_error(Apic *apic, uint32_t bit);
 void apic_fire_lvt(Apic *apic, int n);
 /* apic-timer.c */
 uint32_t apic_timer_count(Apic *apic);
+uint32_t apic_timer_read(Apic *apic); /* the same for the guest: may fire */
 void apic_timer_load(Apic *apic, uint32_t initial);
 void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current); /* as both read; does not arm */
 void apic_timer_set_mode(Apic *apic, uint32_t old_lvt);

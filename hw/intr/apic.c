@@ -285,7 +285,7 @@ static uint32_t read_register(Apic *apic, unsigned reg)
     case REG_INITIAL:
         return s->initial;
     case REG_CURRENT:
-        return apic_timer_count(apic);
+        return apic_timer_read(apic);
     case REG_DIVIDE:
         return s->divide;
     default:

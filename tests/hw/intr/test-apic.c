@@ -148,6 +148,24 @@ static void the_timer_fires_once_or_again(void)
     }
 }
 
+/* Whoever sees the count at zero has its interrupt, even if the main loop comes to the timer later. */
+static void a_count_that_is_read_as_zero_has_fired(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x30);
+    set_reg(0, INITIAL, 1000);
+    clock_set_guest(clock_now(CLOCK_GUEST) + 999);
+    g_assert_cmpint(reg(0, CURRENT), ==, 1);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+    clock_set_guest(clock_now(CLOCK_GUEST) + 1);
+    g_assert_cmpint(reg(0, CURRENT), ==, 0);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    clock_advance(5000);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+}
+
 static void a_single_shot_that_was_fired_is_not_begun_again_by_the_mode(void)
 {
     set_up();
@@ -299,6 +317,7 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/a-logical-destination-is-a-mask", a_logical_destination_is_a_mask);
     g_test_add_func("/apic/a-vector-below-16-is-an-error", a_vector_below_16_is_an_error);
     g_test_add_func("/apic/the-timer-fires-once-or-again", the_timer_fires_once_or_again);
+    g_test_add_func("/apic/a-count-of-zero-has-fired", a_count_that_is_read_as_zero_has_fired);
     g_test_add_func("/apic/a-single-shot-that-was-fired-is-not-begun-again-by-the-mode",
                     a_single_shot_that_was_fired_is_not_begun_again_by_the_mode);
     g_test_add_func("/apic/the-8259-comes-through-lint0", the_8259_comes_through_lint0);
