@@ -34,7 +34,7 @@ static GPtrArray *rows[CLASSES];
  * its own. */
 static bool is_excluded(const PpcRow *row)
 {
-    static const char *const names[] = { "darn",  "copy",  "paste.", "cpabort", "eciwx", "ecowx", "lscbx",
+    static const char *const names[] = { "darn",  "copy",  "paste.", "cp_abort", "eciwx", "ecowx", "lscbx",
                                          "mtspr", "mfspr", "lwat",   "ldat",    "stwat", "stdat" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -252,7 +252,7 @@ static void operation(void)
     if (begins(row->name, "mtfsb") && below(4)) {
         return; /* exceptions become enabled, numbers rounded otherwise */
     }
-    if ((class != OF_NUMBERS || row->match >> 26 == 31) && strncmp(row->name, "cmp", 3) && strncmp(row->name, "cr", 2)) {
+    if ((class != OF_NUMBERS || row->match >> 26 == 31) && (strncmp(row->name, "cmp", 3) || !strcmp(row->name, "cmpb")) && strncmp(row->name, "cr", 2)) {
         word = spare(spare(word, 21), 16);
     }
     if (row->attr & A_PREFIXED) {
