@@ -2,6 +2,7 @@
 #include "fp-machine.h"
 
 #include "accel/accel.h"
+#include "tests/random.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -378,10 +379,7 @@ int fpm_vector_in(FpEngine how, uint64_t mode, const uint8_t *code, unsigned siz
 
 uint64_t fpm_random(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1d;
+    return random_step(&random_state);
 }
 
 unsigned fpm_below(unsigned n)

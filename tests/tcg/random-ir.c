@@ -1,6 +1,8 @@
 /* Random IR blocks: every pure operation, slots, memory, calls and exits, within the contracts. */
 #include "random-ir.h"
 
+#include "tests/random.h"
+
 #define NO ((IrVal){0})
 #define MAX_VALUES 48
 #define MAX_FLAGS  6
@@ -25,10 +27,7 @@ typedef struct Random {
 
 static uint64_t next(Random *r)
 {
-    r->seed ^= r->seed << 13;
-    r->seed ^= r->seed >> 7;
-    r->seed ^= r->seed << 17;
-    return r->seed * 0x2545f4914f6cdd1d;
+    return random_step(&r->seed);
 }
 
 static unsigned below(Random *r, unsigned n)

@@ -3,6 +3,7 @@
 #define TESTS_INSN_ORACLE_GENERATE_H
 
 #include "rows.h"
+#include "tests/random.h"
 
 typedef struct Random {
     uint64_t state;
@@ -10,10 +11,7 @@ typedef struct Random {
 
 static inline uint64_t random_next(Random *r)
 {
-    r->state ^= r->state << 13;
-    r->state ^= r->state >> 7;
-    r->state ^= r->state << 17;
-    return r->state * 0x2545f4914f6cdd1d;
+    return random_step(&r->state);
 }
 
 static inline unsigned random_below(Random *r, unsigned n)

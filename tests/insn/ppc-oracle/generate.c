@@ -3,6 +3,7 @@
 
 #include "target/ppc/dfp.h"
 #include "target/ppc/fp.h"
+#include "tests/random.h"
 #include "util/bits.h"
 
 #include <signal.h>
@@ -12,10 +13,7 @@ uint64_t seed = 0x9e3779b97f4a7c15;
 
 uint64_t next(void)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * UINT64_C(0x2545f4914f6cdd1d);
+    return random_step(&seed);
 }
 
 unsigned below(unsigned n)

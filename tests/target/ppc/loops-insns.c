@@ -6,6 +6,7 @@
 #include "tests/target/ppc/loops.h"
 
 #include "target/ppc/insns.h"
+#include "tests/random.h"
 
 #include <string.h>
 
@@ -13,10 +14,7 @@ uint64_t random_state = 1;
 
 uint64_t random_next(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * UINT64_C(0x2545f4914f6cdd1d);
+    return random_step(&random_state);
 }
 
 unsigned below(unsigned n)
@@ -521,7 +519,6 @@ static void functions(void)
 
         if (i == 0 || below(3) == 0) {
             in_function = true;
-            patched[n_patched < G_N_ELEMENTS(patched) ? n_patched : 0] = loop->n;
             for (; i < n_calls && (at == calls[i] || below(2)); i++) {
                 loop->words[calls[i]] = (B(4 * (loop->n - calls[i]))) | 1;
             }
