@@ -387,8 +387,7 @@ void ppc_timers_update(PpcState *s)
         arm(s);
     }
     if (s->model->level_decrementer) {
-        ppc_dec_negative(s) ? atomic_fetch_or(&s->pending, PPC_INT_DEC) : atomic_fetch_and(&s->pending, ~(uint32_t)PPC_INT_DEC);
-        ppc_poll_interrupts(s);
+        ppc_set_interrupt(s->hot.cpu, PPC_INT_DEC, ppc_dec_negative(s));
     }
     arm_hdec(s);
 }
