@@ -47,6 +47,7 @@ static void reset_allocation(Context *c)
     c->held = 0;
     c->group_last = 0;
     c->region.active = false;
+    memset(c->region.base_in, 0, sizeof(c->region.base_in));
     c->pins_clean = 0;
     c->flags_now = 0;
     c->fp_known = FP_LOADED_NOTHING;

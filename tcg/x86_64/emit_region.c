@@ -76,7 +76,6 @@ static void find_members(Context *c, Region *r, uint32_t *fast)
     bool behind_exit = false;
 
     r->n_roots = r->n_members = 0;
-    memset(r->base_in, 0, sizeof(r->base_in));
     *fast = 0;
     for (uint32_t i = c->i; i < end && r->n_members < REGION_MEMBERS; i++) {
         const IrInsn *insn = &c->ir->insns[i];
