@@ -44,11 +44,12 @@ void hot_process_comes(EngineCpu *ec)
 bool hot_by_default(EngineCpu *ec, const PageEntry *entry, VirtAddr addr)
 {
     enum { AT_ONCE = 64, INTERVAL = 2000 /* microseconds until there may be one more */ };
-    int64_t now = g_get_monotonic_time();
+    int64_t now;
 
     if (engine_options.sites != SITES_HOT || !entry->host || is_system_mode(ec, chosen(ec)->mode)) {
         return false;
     }
+    now = g_get_monotonic_time();
     ec->credit_since = MAX(ec->credit_since, now - AT_ONCE * INTERVAL);
     if (now - ec->credit_since < INTERVAL) {
         return false;
