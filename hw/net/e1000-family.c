@@ -123,7 +123,7 @@ static void send_segment(E1000Tx *tx, const TxContext *c, uint8_t *frame, size_t
     send_frame(tx, frame, size);
 }
 
-/* The usual send of a driver goes to the backend in one piece, with a note how to cut it. Not into thousands: nobody bounds what that takes. */
+/* The usual send of a driver goes to the backend in one piece, with a note how to cut it. Not into thousands: that is one go for the backend. */
 static bool send_whole(E1000Tx *tx, const TxContext *c)
 {
     size_t size = tx->size;
