@@ -25,6 +25,14 @@ static uint64_t elapsed(const ApicState *s)
     return ns > 0 ? (uint64_t)ns >> divide_shift(s) : 0;
 }
 
+/* How often the count has run out since it was loaded: a single shot's does so once. */
+static uint64_t periods_gone(const ApicState *s)
+{
+    uint64_t periods = elapsed(s) / s->initial;
+
+    return periodic(s) ? periods : MIN(periods, 1);
+}
+
 uint32_t apic_timer_count(Apic *apic)
 {
     const ApicState *s = &apic->s;
@@ -71,7 +79,7 @@ void apic_timer_expired(void *opaque)
             apic_fire_lvt(apic, LVT_TIMER);
         }
     } else if (s->initial && !s->ended) {
-        uint64_t periods = elapsed(s) / s->initial;
+        uint64_t periods = periods_gone(s);
 
         if (periods > s->periods) {
             s->periods = periods;
@@ -87,7 +95,7 @@ uint32_t apic_timer_read(Apic *apic)
     const ApicState *s = &apic->s;
     uint32_t count = apic_timer_count(apic);
 
-    if (!by_deadline(s) && s->initial && !s->ended && elapsed(s) / s->initial > s->periods) {
+    if (!by_deadline(s) && s->initial && !s->ended && periods_gone(s) > s->periods) {
         apic_timer_expired(apic);
     }
     return count;
