@@ -68,7 +68,8 @@ uint32_t apic_timer_count(Apic *apic);
 uint32_t apic_timer_read(Apic *apic); /* the same for the guest: may fire */
 void apic_timer_load(Apic *apic, uint32_t initial);
 void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current); /* as both read; does not arm */
-void apic_timer_set_mode(Apic *apic, uint32_t old_lvt);
+void apic_timer_set_lvt(Apic *apic, uint32_t lvt);
+void apic_timer_set_divide(Apic *apic, uint32_t divide);
 void apic_timer_set_deadline(Apic *apic, uint64_t tsc);
 void apic_timer_arm(Apic *apic);
 void apic_timer_expired(void *opaque);

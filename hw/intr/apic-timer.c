@@ -135,18 +135,48 @@ void apic_timer_set_deadline(Apic *apic, uint64_t tsc)
 }
 
 /*
- * Going to or from deadline mode disarms the timer (SDM volume 3, 11.5.4.1). A single shot that was
- * fired is not begun again by the periodic mode.
+ * Ends what was measured by the mode and the divisor so far: a count that ran out has fired, a single shot's stands, and a
+ * period that has begun is the first.
  */
-void apic_timer_set_mode(Apic *apic, uint32_t old_lvt)
+static void settle(Apic *apic)
 {
     ApicState *s = &apic->s;
 
-    if ((old_lvt ^ s->lvt[LVT_TIMER]) & LVT_DEADLINE) {
+    apic_timer_expired(apic);
+    if (periodic(s)) {
+        s->started += (int64_t)(s->periods * s->initial << divide_shift(s));
+        s->periods = 0;
+    } else if (s->periods) {
+        s->ended = true;
+    }
+}
+
+/* Going to or from deadline mode disarms the timer (SDM volume 3, 11.5.4.1); otherwise a count goes on. */
+void apic_timer_set_lvt(Apic *apic, uint32_t lvt)
+{
+    ApicState *s = &apic->s;
+    uint32_t old = s->lvt[LVT_TIMER];
+
+    settle(apic);
+    s->lvt[LVT_TIMER] = lvt;
+    if ((old ^ lvt) & LVT_DEADLINE) {
         s->initial = 0;
         s->deadline = 0;
-    } else if (periodic(s) && !(old_lvt & LVT_PERIODIC) && s->initial && elapsed(s) >= s->initial) {
-        s->ended = true;
+    }
+    apic_timer_arm(apic);
+}
+
+void apic_timer_set_divide(Apic *apic, uint32_t divide)
+{
+    ApicState *s = &apic->s;
+
+    if (divide != s->divide) {
+        uint64_t gone;
+
+        settle(apic);
+        gone = elapsed(s);
+        s->divide = divide;
+        s->started = MAX(0, clock_now(CLOCK_GUEST) - (int64_t)(gone << divide_shift(s)));
     }
     apic_timer_arm(apic);
 }

@@ -298,7 +298,6 @@ static const uint32_t lvt_writable[LVT_COUNT] = { 0x700ff, 0x107ff, 0x107ff, 0x1
 static void write_lvt(Apic *apic, int n, uint32_t value)
 {
     ApicState *s = &apic->s;
-    uint32_t old = s->lvt[n];
 
     value &= lvt_writable[n];
     if (n == LVT_TIMER && !apic->tsc_to_ns) {
@@ -307,9 +306,10 @@ static void write_lvt(Apic *apic, int n, uint32_t value)
     if (!(s->svr & SVR_ENABLE)) {
         value |= LVT_MASKED;
     }
-    s->lvt[n] = value;
     if (n == LVT_TIMER) {
-        apic_timer_set_mode(apic, old);
+        apic_timer_set_lvt(apic, value);
+    } else {
+        s->lvt[n] = value;
     }
 }
 
@@ -363,8 +363,7 @@ static void write_register(Apic *apic, unsigned reg, uint32_t value)
         apic_timer_load(apic, value);
         break;
     case REG_DIVIDE:
-        s->divide = value & 0xb;
-        apic_timer_arm(apic);
+        apic_timer_set_divide(apic, value & 0xb);
         break;
     case REG_SELF:
         if (x2) {

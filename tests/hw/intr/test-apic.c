@@ -185,6 +185,86 @@ static void a_single_shot_that_was_fired_is_not_begun_again_by_the_mode(void)
     g_assert_cmphex(acknowledge(0), ==, 0x30);
 }
 
+/* What was running when the mode changed runs out when it would have: once, or the first time of many. */
+static void a_count_goes_on_through_a_change_of_mode(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x20030);
+    set_reg(0, INITIAL, 1000);
+    for (int n = 0; n < 3; n++) {
+        clock_advance(1000);
+        g_assert_cmphex(acknowledge(0), ==, 0x30);
+        set_reg(0, EOI, 0);
+    }
+    clock_advance(300);
+    set_reg(0, LVT_TIMER, 0x31);
+    g_assert_cmpint(reg(0, CURRENT), ==, 700);
+    clock_advance(699);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+    clock_advance(1);
+    g_assert_cmphex(acknowledge(0), ==, 0x31);
+    set_reg(0, EOI, 0);
+    clock_advance(5000);
+    g_assert_cmpint(reg(0, CURRENT), ==, 0);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+
+    set_reg(0, INITIAL, 1000);
+    clock_advance(300);
+    set_reg(0, LVT_TIMER, 0x20032);
+    g_assert_cmpint(reg(0, CURRENT), ==, 700);
+    clock_advance(700);
+    for (int n = 0; n < 3; n++) {
+        g_assert_cmphex(acknowledge(0), ==, 0x32);
+        set_reg(0, EOI, 0);
+        g_assert_false(requested(0, CPU_REQ_INTR));
+        clock_advance(1000);
+    }
+}
+
+/* The main loop may not have got to a count that ran out before the register was written. */
+static void what_ran_out_before_a_change_of_mode_has_fired(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x30);
+    set_reg(0, INITIAL, 1000);
+    clock_set_guest(clock_now(CLOCK_GUEST) + 1500);
+    set_reg(0, LVT_TIMER, 0x20031); /* of a single shot that has ended: does not begin it again */
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    g_assert_cmpint(reg(0, CURRENT), ==, 0);
+    set_reg(0, INITIAL, 1000);
+    clock_set_guest(clock_now(CLOCK_GUEST) + 2500);
+    set_reg(0, LVT_TIMER, 0x32);
+    g_assert_cmphex(acknowledge(0), ==, 0x31);
+    set_reg(0, EOI, 0);
+    g_assert_cmpint(reg(0, CURRENT), ==, 500);
+    clock_advance(500);
+    g_assert_cmphex(acknowledge(0), ==, 0x32);
+}
+
+static void a_count_goes_on_at_another_pace(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x20030);
+    set_reg(0, INITIAL, 1000);
+    clock_advance(3300);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    set_reg(0, DIVIDE, 0); /* by 2 */
+    g_assert_cmpint(reg(0, CURRENT), ==, 700);
+    clock_advance(1398);
+    g_assert_cmpint(reg(0, CURRENT), ==, 1);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+    clock_advance(2);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    clock_advance(2000);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+}
+
 static void the_8259_comes_through_lint0(void)
 {
     set_up();
@@ -321,6 +401,10 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/a-count-of-zero-has-fired", a_count_that_is_read_as_zero_has_fired);
     g_test_add_func("/apic/a-single-shot-that-was-fired-is-not-begun-again-by-the-mode",
                     a_single_shot_that_was_fired_is_not_begun_again_by_the_mode);
+    g_test_add_func("/apic/a-count-goes-on-through-a-change-of-mode", a_count_goes_on_through_a_change_of_mode);
+    g_test_add_func("/apic/what-ran-out-before-a-change-of-mode-has-fired",
+                    what_ran_out_before_a_change_of_mode_has_fired);
+    g_test_add_func("/apic/a-count-goes-on-at-another-pace", a_count_goes_on_at_another_pace);
     g_test_add_func("/apic/the-8259-comes-through-lint0", the_8259_comes_through_lint0);
     g_test_add_func("/apic/a-level-is-sent-again-after-the-eoi", a_level_is_sent_again_after_the_eoi);
     g_test_add_func("/apic/the-listener-hears-of-ends", the_listener_hears_of_ends);
