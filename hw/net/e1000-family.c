@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { TXD_EOP = 1, TXD_IC = 4, TXD_TSE = 4, TXD_DEXT = 0x20, TXD_VLE = 0x40 }; /* command byte */
+enum { TXD_EOP = 1, TXD_IC = 4, TXD_TSE = 4, TXD_VLE = 0x40 }; /* command byte */
 enum { TXD_IXSM = 1, TXD_TXSM = 2 }; /* packet options */
 
 /* ---- counters ---- */
@@ -82,7 +82,7 @@ static void send_frame(E1000Tx *tx, const uint8_t *frame, size_t size)
     tx->spent += FRAME_COST + size;
     count_sent(tx->regs, frame, size);
     if (is_looped_back(tx)) {
-        tx->loop_back(tx->card, frame, size);
+        tx->ops->loop_back(tx->card, frame, size);
     } else {
         nic_send(tx->nic, frame, size);
     }
@@ -111,12 +111,12 @@ static void send_segment(E1000Tx *tx, const TxContext *c, uint8_t *frame, size_t
         store_be16(tcp + 4, transport);
     }
     /* Software left the pseudo header's sum without the length in the checksum field. */
-    if (tx->options & TXD_TXSM && (size_t)c->tucso + 2 <= size) {
+    if (tx->s.options & TXD_TXSM && (size_t)c->tucso + 2 <= size) {
         sum = load_be16(frame + c->tucso) + transport;
         store_be16(frame + c->tucso, (sum & 0xffff) + (sum >> 16));
         put_checksum(frame, size, c->tucss, c->tucso, 0);
     }
-    if (tx->options & TXD_IXSM && (size_t)c->ipcso + 2 <= size) {
+    if (tx->s.options & TXD_IXSM && (size_t)c->ipcso + 2 <= size) {
         store_be16(frame + c->ipcso, 0);
         put_checksum(frame, size, c->ipcss, c->ipcso, c->ipcse);
     }
@@ -126,13 +126,13 @@ static void send_segment(E1000Tx *tx, const TxContext *c, uint8_t *frame, size_t
 /* The usual send of a driver goes to the backend in one piece, with a note how to cut it. Not into thousands: that is one go for the backend. */
 static bool send_whole(E1000Tx *tx, const TxContext *c)
 {
-    size_t size = tx->size;
+    size_t size = tx->s.size;
     uint8_t *ip = tx->packet + c->ipcss;
     struct iovec iov = { tx->packet, size };
     FrameLayout l;
     NetHeader header;
 
-    if (size / MANY_SEGMENTS > c->mss || !c->is_tcp || !(tx->options & TXD_TXSM) || (c->is_ip4 && !(tx->options & TXD_IXSM)) || !c->mss ||
+    if (size / MANY_SEGMENTS > c->mss || !c->is_tcp || !(tx->s.options & TXD_TXSM) || (c->is_ip4 && !(tx->s.options & TXD_IXSM)) || !c->mss ||
         c->header + c->mss >= size || c->ipcss + 20u > c->header || size - c->ipcss > UINT16_MAX || is_looped_back(tx)) {
         return false;
     }
@@ -166,67 +166,62 @@ static bool send_whole(E1000Tx *tx, const TxContext *c)
 }
 
 /* As the context descriptor says, whatever the packet is. Where these are too many for one go, the next one begins with the others. */
-void e1000_tx_cut(E1000Tx *tx)
+void e1000_tx_cut(E1000Tx *tx, const TxContext *c)
 {
-    const TxContext *c = &tx->cut;
     uint8_t frame[MAX_FRAME];
 
-    while (tx->left && tx->spent < E1000_TX_GO) {
-        uint32_t n = MIN(tx->left, c->mss), done = tx->size - c->header - tx->left;
+    while (tx->s.left && tx->spent < E1000_TX_GO) {
+        uint32_t n = MIN(tx->s.left, c->mss), done = tx->s.size - c->header - tx->s.left;
 
         memcpy(frame, tx->packet, c->header);
         memcpy(frame + c->header, tx->packet + c->header + done, n);
-        tx->left -= n;
-        send_segment(tx, c, frame, c->header, n, done, !tx->left, done / c->mss); /* which may reset the card */
+        tx->s.left -= n;
+        send_segment(tx, c, frame, c->header, n, done, !tx->s.left, done / c->mss); /* which may reset the card */
     }
-    if (!tx->left) {
+    if (!tx->s.left) {
         e1000_tx_reset(tx);
     }
 }
 
+bool e1000_tx_can_cut(const E1000Tx *tx, const TxContext *c)
+{
+    return c->mss && c->header <= tx->s.size && c->header + c->mss <= MAX_FRAME && c->ipcss + 20 <= c->header &&
+           c->tucss + 16 <= c->header;
+}
+
 static void send_segments(E1000Tx *tx, const TxContext *c)
 {
-    size_t header = c->header;
-
-    if (header > tx->size || header + c->mss > MAX_FRAME || !c->mss || c->ipcss + 20u > header || c->tucss + 16u > header) {
-        guest_error(tx->pci->dev.id, "segmentation with a header of %zu and segments of %u bytes", header, c->mss);
+    if (!e1000_tx_can_cut(tx, c)) {
+        guest_error(tx->pci->dev.id, "segmentation with a header of %u and segments of %u bytes", c->header, c->mss);
         return;
     }
-    tx->cut = *c;
-    tx->left = tx->size - header;
-    e1000_tx_cut(tx);
+    tx->s.left = tx->s.size - c->header;
+    e1000_tx_cut(tx, c);
 }
 
 static void send_packet(E1000Tx *tx, const TxContext *c)
 {
-    if (tx->large) {
+    if (tx->s.large) {
         if (!send_whole(tx, c)) {
             send_segments(tx, c);
         }
-    } else if (tx->size) {
-        if (tx->options & TXD_TXSM) {
-            put_checksum(tx->packet, tx->size, c->tucss, c->tucso, c->tucse);
+    } else if (tx->s.size) {
+        if (tx->s.options & TXD_TXSM) {
+            put_checksum(tx->packet, tx->s.size, c->tucss, c->tucso, c->tucse);
         }
-        if (tx->options & TXD_IXSM) {
-            put_checksum(tx->packet, tx->size, c->ipcss, c->ipcso, c->ipcse);
+        if (tx->s.options & TXD_IXSM) {
+            put_checksum(tx->packet, tx->s.size, c->ipcss, c->ipcso, c->ipcse);
         }
-        send_frame(tx, tx->packet, tx->size);
+        send_frame(tx, tx->packet, tx->s.size);
     }
-    if (!tx->left) {
+    if (!tx->s.left) {
         e1000_tx_reset(tx);
     }
 }
 
 void e1000_tx_reset(E1000Tx *tx)
 {
-    tx->size = tx->left = 0;
-    tx->options = 0;
-    tx->large = false;
-}
-
-bool e1000_is_context(const uint8_t *d)
-{
-    return (d[TXD_COMMAND] & TXD_DEXT) && (load_le32(d + 8) >> 20 & 15) == 0;
+    tx->s = (E1000TxState){ 0 };
 }
 
 TxContext e1000_read_context(const uint8_t *d)
@@ -250,11 +245,11 @@ TxContext e1000_read_context(const uint8_t *d)
 
 static void insert_tag(E1000Tx *tx, uint16_t tag)
 {
-    if (tx->size >= 12 && tx->size + FRAME_TAG <= MAX_PACKET) {
-        memmove(tx->packet + 16, tx->packet + 12, tx->size - 12);
+    if (tx->s.size >= 12 && tx->s.size + FRAME_TAG <= MAX_PACKET) {
+        memmove(tx->packet + 16, tx->packet + 12, tx->s.size - 12);
         store_be16(tx->packet + 12, tx->regs[VET / 4]);
         store_be16(tx->packet + 14, tag);
-        tx->size += FRAME_TAG;
+        tx->s.size += FRAME_TAG;
     }
 }
 
@@ -262,21 +257,21 @@ void e1000_tx_data(E1000Tx *tx, const TxContext *context, const uint8_t *d)
 {
     uint8_t command = d[TXD_COMMAND];
     bool extended = command & TXD_DEXT;
-    uint32_t size = extended ? load_le32(d + 8) & 0xfffff : load_le16(d + 8), start = tx->size;
+    uint32_t size = extended ? load_le32(d + 8) & 0xfffff : load_le16(d + 8), start = tx->s.size;
 
     if (extended && start == 0) {
-        tx->options = d[13];
-        tx->large = command & TXD_TSE;
+        tx->s.options = d[13];
+        tx->s.large = command & TXD_TSE;
     }
     size = MIN(size, MAX_PACKET - start);
     tx->spent += FRAME_COST + size;
     pci_dma_read(tx->pci, load_le64(d), tx->packet + start, size);
-    tx->size = start + size; /* reading from the card's own registers may have sent something */
+    tx->s.size = start + size; /* reading from the card's own registers may have sent something */
     if (!(command & TXD_EOP)) {
         return;
     }
     if (!extended && (command & TXD_IC)) { /* a checksum as the descriptor itself says */
-        put_checksum(tx->packet, tx->size, d[13], d[10], 0);
+        put_checksum(tx->packet, tx->s.size, d[13], d[10], 0);
     }
     if ((command & TXD_VLE) && (tx->regs[CTRL / 4] & CTRL_VME)) {
         insert_tag(tx, load_le16(d + 14));

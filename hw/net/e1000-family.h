@@ -2,6 +2,7 @@
 #ifndef HW_NET_E1000_FAMILY_H
 #define HW_NET_E1000_FAMILY_H
 
+#include "core/clock.h"
 #include "hw/net/nic.h"
 #include "hw/pci/pci.h"
 
@@ -23,7 +24,7 @@ enum { INT_TXDW = 1 << 0, INT_TXQE = 1 << 1, INT_LSC = 1 << 2, INT_RXDMT0 = 1 <<
 enum { RCTL_EN = 1 << 1, RCTL_UPE = 1 << 3, RCTL_MPE = 1 << 4, RCTL_BAM = 1 << 15, RCTL_VFE = 1 << 18, RCTL_BSEX = 1 << 25, RCTL_SECRC = 1 << 26 };
 enum { TCTL_EN = 1 << 1 };
 enum { EECD_SK = 1, EECD_CS = 2, EECD_DI = 4, EECD_DO = 8, EECD_REQ = 0x40, EECD_GNT = 0x80, EECD_PRES = 0x100 };
-enum { TXD_RS = 8 };                 /* transmit descriptor, command byte: report status */
+enum { TXD_RS = 8, TXD_DEXT = 0x20 }; /* transmit descriptor, command byte: report status, extended */
 enum { TXD_COMMAND = 11, TXD_STATUS = 12 };
 enum { RXD_DD = 1, RXD_EOP = 2, RXD_IXSM = 4, RXD_VP = 8, RXD_UDPCS = 0x10, RXD_TCPCS = 0x20, RXD_IPCS = 0x40 };
 enum { RXD_TCPE = 0x20, RXD_IPE = 0x40 }; /* errors */
@@ -50,33 +51,57 @@ typedef struct TxContext {
     TX_CONTEXT(TX_CONTEXT_MEMBER)
 } TxContext;
 
+/* What a card does for its rings. */
+typedef struct E1000TxOps {
+    TxContext (*context)(void *card, unsigned ring); /* in force */
+    void (*set_context)(void *card, unsigned ring, const uint8_t *d);
+    void (*loop_back)(void *card, const uint8_t *frame, size_t size);
+    void (*raise)(void *card, uint32_t causes); /* bits of ICR */
+} E1000TxOps;
+
+/* A packet that a ring's descriptors have begun. */
+#define E1000_TX_STATE(FIELD, ARRAY)                                    \
+    FIELD(uint32_t, size, 0) /* bytes of it that are gathered */        \
+    FIELD(uint8_t, options, 0)                                          \
+    FIELD(bool, large, false) /* to be cut into segments */             \
+    FIELD(uint32_t, left, 0) /* bytes of it that are in no segment yet: its last descriptor is not done before there are none */
+
+DEFINE_STATE(E1000TxState, E1000_TX_STATE);
+
 /* A transmitter: the packet that the descriptors of one ring are gathering, and where it goes. */
 typedef struct E1000Tx {
     PciDevice *pci;
     Nic *nic;
     uint32_t *regs;
     void *card;
-    void (*loop_back)(void *card, const uint8_t *frame, size_t size);
+    const E1000TxOps *ops;
+    Timer *more;      /* goes on with the ring after others had a turn */
+    unsigned ring;    /* registers of ring 1 are 0x100 behind those of ring 0 */
+    uint32_t done;    /* causes of a descriptor that reports */
+    uint32_t spent;   /* bytes moved in this go, and what looking at descriptors and making frames is worth */
+    bool sending;
+    E1000TxState s;
     uint8_t packet[MAX_PACKET];
-    uint32_t size;
-    uint8_t options;
-    bool large; /* to be cut into segments */
-    TxContext cut; /* how that is being done */
-    uint32_t left; /* bytes of it that are in no segment yet: the packet's last descriptor is not done before there are none */
-    uint32_t spent; /* bytes moved in this go, and what looking at descriptors and making frames is worth */
 } E1000Tx;
 
 /* A ring is worked on in goes: it may have 65536 descriptors, each of 64 KiB that are cut into as many frames. */
 enum { E1000_TX_GO = 1 << 20, E1000_TX_REST = 20000 /* ns between them */ };
 
 /* d: 16 bytes of a descriptor that was read from the ring. */
-bool e1000_is_context(const uint8_t *d);
 TxContext e1000_read_context(const uint8_t *d);
 /* Takes the data of a descriptor that is no context; with its last one the packet is sent. */
 void e1000_tx_data(E1000Tx *tx, const TxContext *context, const uint8_t *d);
-/* Goes on with a packet of which there is something left. */
-void e1000_tx_cut(E1000Tx *tx);
+/* Goes on with a packet of which there is something left, as the context descriptor that is still in force says. */
+void e1000_tx_cut(E1000Tx *tx, const TxContext *context);
+/* Whether the packet can be cut into segments so. */
+bool e1000_tx_can_cut(const E1000Tx *tx, const TxContext *context);
 void e1000_tx_reset(E1000Tx *tx);
+
+/* e1000-tx.c: the ring. */
+void e1000_tx_run(E1000Tx *tx);
+bool e1000_tx_waits(const E1000Tx *tx); /* the ring has descriptors that are not done */
+void e1000_tx_save(const E1000Tx *tx, GKeyFile *out);
+bool e1000_tx_load(E1000Tx *tx, GKeyFile *in, GError **error);
 
 /* Reception. `size` is the frame's without check sequence, at least FRAME_HEADER. */
 bool e1000_accepts(const uint32_t *regs, const uint8_t *frame, size_t size); /* filters of addresses and tags */

@@ -1,5 +1,5 @@
 /*
- * Intel 8254x Gigabit Ethernet (e1000): the transmit and receive rings.
+ * Intel 8254x Gigabit Ethernet (e1000): what its transmit ring asks of it, and the receive ring.
  *
  * PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453), chapter 3.
  */
@@ -11,8 +11,9 @@
 
 /* ---- transmission ---- */
 
-static TxContext context_of(const E1000State *s)
+static TxContext context(void *card, unsigned ring)
 {
+    const E1000State *s = &((E1000 *)card)->s;
     TxContext c;
 
 #define LOAD(type, name, initial) c.name = s->name;
@@ -20,79 +21,25 @@ static TxContext context_of(const E1000State *s)
     return c;
 }
 
-static void take_context(E1000State *s, const uint8_t *d)
+static void set_context(void *card, unsigned ring, const uint8_t *d)
 {
+    E1000State *s = &((E1000 *)card)->s;
     TxContext c = e1000_read_context(d);
 
 #define STORE(type, name, initial) s->name = c.name;
     TX_CONTEXT(STORE)
 }
 
-static void transmit(E1000 *e)
+static void raise_causes(void *card, uint32_t causes)
 {
-    uint32_t count = *reg(e, TDLEN) / 16, causes = 0;
-    uint64_t base = (*reg(e, TDBAL) & ~15u) | (uint64_t)*reg(e, TDBAH) << 32;
-
-    if (!(*reg(e, TCTL) & TCTL_EN) || !count) {
-        return;
-    }
-    /* A ring is gone round once at most: the tail may be out of it. */
-    e->tx.spent = 0;
-    for (uint32_t n = 0; n < count && *reg(e, TDH) != *reg(e, TDT) && nic_writable(&e->nic); n++) {
-        uint64_t at = base + (uint64_t)*reg(e, TDH) * 16;
-        uint8_t d[16];
-
-        if (e->tx.spent >= E1000_TX_GO) {
-            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
-            break;
-        }
-        if (!pci_dma_read(&e->pci, at, d, sizeof(d))) {
-            return;
-        }
-        if (e->tx.left) {
-            e1000_tx_cut(&e->tx);
-        } else if (e1000_is_context(d)) {
-            take_context(&e->s, d);
-        } else {
-            TxContext context = context_of(&e->s);
-
-            e1000_tx_data(&e->tx, &context, d);
-        }
-        if (e->tx.left) {
-            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
-            break;
-        }
-        if (d[TXD_COMMAND] & TXD_RS) {
-            d[TXD_STATUS] |= RXD_DD;
-            pci_dma_write(&e->pci, at + TXD_STATUS, d + TXD_STATUS, 1);
-            causes |= INT_TXDW;
-        }
-        *reg(e, TDH) = *reg(e, TDH) + 1 >= count ? 0 : *reg(e, TDH) + 1;
-    }
-    e1000_raise(e, causes | (*reg(e, TDH) == *reg(e, TDT) ? INT_TXQE : 0));
+    e1000_raise(card, causes);
 }
 
-void e1000_transmit(E1000 *e)
-{
-    if (!e->sending) { /* a frame that comes back may be written into the registers that it left by */
-        e->sending = true;
-        transmit(e);
-        e->sending = false;
-    }
-}
-
-void e1000_transmit_more(void *opaque)
-{
-    E1000 *e = opaque;
-
-    if (*reg(e, TDH) != *reg(e, TDT)) {
-        e1000_transmit(e);
-    }
-}
+const E1000TxOps e1000_tx_ops = { context, set_context, e1000_receive, raise_causes };
 
 static void e1000_writable(void *opaque)
 {
-    e1000_transmit(opaque);
+    e1000_tx_run(&((E1000 *)opaque)->tx);
 }
 
 /* ---- reception ---- */

@@ -38,6 +38,15 @@ static void throttle_over(void *opaque)
     e1000_update(&((E1000 *)opaque)->pci.dev);
 }
 
+static void transmit_more(void *opaque)
+{
+    E1000Tx *tx = &((E1000 *)opaque)->tx;
+
+    if (e1000_tx_waits(tx)) {
+        e1000_tx_run(tx);
+    }
+}
+
 void e1000_raise(E1000 *e, uint32_t causes)
 {
     *reg(e, ICR) |= causes;
@@ -251,11 +260,11 @@ static void e1000_write(void *opaque, PhysAddr offset, uint64_t data, unsigned s
         break;
     case TDT:
         *reg(e, TDT) = value & 0xffff;
-        e1000_transmit(e);
+        e1000_tx_run(&e->tx);
         break;
     case TCTL:
         *reg(e, TCTL) = value;
-        e1000_transmit(e);
+        e1000_tx_run(&e->tx);
         break;
     case RDH:
     case TDH:
@@ -283,7 +292,7 @@ static uint64_t io_read(void *opaque, PhysAddr offset, unsigned size)
 {
     E1000 *e = opaque;
 
-    return offset == 0 ? e->io_address : offset == 4 ? e1000_read(e, e->io_address & ~3u, 4) : 0;
+    return offset == 0 ? e->s.io_address : offset == 4 ? e1000_read(e, e->s.io_address & ~3u, 4) : 0;
 }
 
 static void io_write(void *opaque, PhysAddr offset, uint64_t value, unsigned size)
@@ -291,9 +300,9 @@ static void io_write(void *opaque, PhysAddr offset, uint64_t value, unsigned siz
     E1000 *e = opaque;
 
     if (offset == 0) {
-        e->io_address = value & 0x1ffff;
+        e->s.io_address = value & 0x1ffff;
     } else if (offset == 4) {
-        e1000_write(e, e->io_address & ~3u, value, 4);
+        e1000_write(e, e->s.io_address & ~3u, value, 4);
     }
 }
 
@@ -305,13 +314,14 @@ static bool realize_as(Device *dev, const E1000Model *model, GError **error)
 
     pci_device_init(&e->pci, &model->info);
     e->model = model;
-    e->tx = (E1000Tx){ .pci = &e->pci, .nic = &e->nic, .regs = e->s.reg, .card = e, .loop_back = e1000_receive };
     e->mmio = region_new_io("e1000-mmio", &mmio_ops, e, 0x20000);
     e->io = region_new_io("e1000-io", &io_ops, e, 0x40);
     pci_register_bar(&e->pci, 0, PCI_BAR_MEM32, e->mmio);
     pci_register_bar(&e->pci, 1, PCI_BAR_IO, e->io);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
-    e->more = timer_new(CLOCK_GUEST, e1000_transmit_more, e);
+    e->more = timer_new(CLOCK_GUEST, transmit_more, e);
+    e->tx = (E1000Tx){ .pci = &e->pci, .nic = &e->nic, .regs = e->s.reg, .card = e, .ops = &e1000_tx_ops, .more = e->more,
+                       .done = INT_TXDW };
     return nic_attach(&e->nic, &e1000_frontend, e, error) && pci_load_rom(&e->pci, error);
 }
 
@@ -324,6 +334,16 @@ static void e1000_unrealize(Device *dev)
     timer_free(e->more);
     region_free(e->mmio);
     region_free(e->io);
+}
+
+static void e1000_save(Device *dev, GKeyFile *out)
+{
+    e1000_tx_save(&((E1000 *)dev)->tx, out);
+}
+
+static bool e1000_load(Device *dev, GKeyFile *in, GError **error)
+{
+    return e1000_tx_load(&((E1000 *)dev)->tx, in, error);
 }
 
 static bool e1000_loaded(Device *dev, GError **error)
@@ -352,7 +372,8 @@ static const Prop e1000_props[] = {
         .name = spelling, .alias = other_spelling, .about = "Intel " text " Gigabit Ethernet", .bus = "pci",             \
         .user = true, .hotplug = true, .size = sizeof(E1000), .state_at = offsetof(E1000, s),                            \
         .state = E1000State_fields, .props = e1000_props, .realize = model_name##_realize,                               \
-        .unrealize = e1000_unrealize, .reset = e1000_reset, .update = e1000_update, .post_load = e1000_loaded,           \
+        .unrealize = e1000_unrealize, .reset = e1000_reset, .update = e1000_update, .save_extra = e1000_save,            \
+        .load_extra = e1000_load, .post_load = e1000_loaded,                                                             \
     }
 
 E1000_MODEL(e1000, "e1000", "e1000-82540em", "82540EM", 0x100e, 0x0c20);

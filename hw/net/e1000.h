@@ -2,7 +2,6 @@
 #ifndef HW_NET_E1000_H
 #define HW_NET_E1000_H
 
-#include "core/clock.h"
 #include "hw/net/e1000-family.h"
 #include "hw/net/microwire.h"
 
@@ -14,6 +13,7 @@
     ARRAY(uint16_t, eeprom, 64, 0)                                      \
     ARRAY(uint16_t, eeprom_wires, MICROWIRE_WIRES, 0)                   \
     FIELD(int64_t, irq_allowed_at, 0) /* interrupt throttling */        \
+    FIELD(uint32_t, io_address, 0) /* of the register in BAR 1's window */ \
     TX_CONTEXT(FIELD) /* in force */
 
 DEFINE_STATE(E1000State, E1000_STATE);
@@ -24,9 +24,7 @@ typedef struct E1000 {
     Nic nic;
     const struct E1000Model *model;
     Region *mmio, *io;
-    Timer *throttle, *more; /* goes on with the ring after others had a turn */
-    bool sending;
-    uint32_t io_address;
+    Timer *throttle, *more;
     E1000Tx tx;
 } E1000;
 
@@ -37,9 +35,8 @@ static inline uint32_t *reg(E1000 *e, unsigned offset)
 
 void e1000_raise(E1000 *e, uint32_t causes); /* bits of ICR */
 void e1000_link_changed(void *opaque, bool up);
-void e1000_transmit(E1000 *e);
-void e1000_transmit_more(void *opaque);
 void e1000_receive(void *opaque, const uint8_t *data, size_t size);
 extern const NetFrontend e1000_frontend;
+extern const E1000TxOps e1000_tx_ops;
 
 #endif

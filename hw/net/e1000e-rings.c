@@ -15,76 +15,29 @@ enum { PARTS = 4 };
 
 /* ---- transmission ---- */
 
-static void transmit(E1000e *e, unsigned queue)
+static TxContext context(void *card, unsigned ring)
 {
-    unsigned q = queue * QUEUE;
-    uint32_t count = *reg(e, TDLEN + q) / 16, causes = 0, *head = reg(e, TDH + q);
-    uint64_t base = (*reg(e, TDBAL + q) & ~15u) | (uint64_t)*reg(e, TDBAH + q) << 32;
-    uint8_t *context = e->s.context + queue * 16;
-
-    if (!(*reg(e, TCTL) & TCTL_EN) || !count || *head >= count) {
-        return;
-    }
-    /* A ring is gone round once at most: the tail may be out of it. */
-    e->tx[queue].spent = 0;
-    for (uint32_t n = 0; n < count && *head != *reg(e, TDT + q) && nic_writable(&e->nic); n++) {
-        uint64_t at = base + (uint64_t)*head * 16;
-        uint8_t d[16];
-
-        if (e->tx[queue].spent >= E1000_TX_GO) {
-            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
-            break;
-        }
-        if (!pci_dma_read(&e->pci, at, d, sizeof(d))) {
-            return;
-        }
-        if (e->tx[queue].left) {
-            e1000_tx_cut(&e->tx[queue]);
-        } else if (e1000_is_context(d)) {
-            memcpy(context, d, sizeof(d));
-        } else {
-            TxContext c = e1000_read_context(context);
-
-            e1000_tx_data(&e->tx[queue], &c, d);
-        }
-        if (e->tx[queue].left) {
-            timer_set(e->more, clock_now(CLOCK_GUEST) + E1000_TX_REST);
-            break;
-        }
-        if (d[TXD_COMMAND] & TXD_RS) {
-            d[TXD_STATUS] |= RXD_DD;
-            pci_dma_write(&e->pci, at + TXD_STATUS, d + TXD_STATUS, 1);
-            causes |= INT_TXDW | INT_TXQ0 << queue;
-        }
-        *head = *head + 1 >= count ? 0 : *head + 1;
-    }
-    e1000e_raise(e, causes | (*head == *reg(e, TDT + q) ? INT_TXQE : 0));
+    return e1000_read_context(((E1000e *)card)->s.context + ring * 16);
 }
 
-void e1000e_transmit(E1000e *e, unsigned queue)
+static void set_context(void *card, unsigned ring, const uint8_t *d)
 {
-    if (!e->sending[queue]) { /* a frame that comes back may be written into the registers that it left by */
-        e->sending[queue] = true;
-        transmit(e, queue);
-        e->sending[queue] = false;
-    }
+    memcpy(((E1000e *)card)->s.context + ring * 16, d, 16);
 }
 
-void e1000e_transmit_more(void *opaque)
+static void raise_causes(void *card, uint32_t causes)
+{
+    e1000e_raise(card, causes);
+}
+
+const E1000TxOps e1000e_tx_ops = { context, set_context, e1000e_receive, raise_causes };
+
+static void e1000e_writable(void *opaque)
 {
     E1000e *e = opaque;
 
     for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
-        if (*reg(e, TDH + queue * QUEUE) != *reg(e, TDT + queue * QUEUE)) {
-            e1000e_transmit(e, queue);
-        }
-    }
-}
-
-static void e1000e_writable(void *opaque)
-{
-    for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
-        e1000e_transmit(opaque, queue);
+        e1000_tx_run(&e->tx[queue]);
     }
 }
 

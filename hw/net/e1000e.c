@@ -254,7 +254,7 @@ static bool write_queue(E1000e *e, unsigned offset, unsigned queue, uint32_t val
         return true;
     case TDT:
         *reg(e, at) = value & 0xffff;
-        e1000e_transmit(e, queue);
+        e1000_tx_run(&e->tx[queue]);
         return true;
     case RDH:
     case TDH:
@@ -311,7 +311,7 @@ static void e1000e_write(void *opaque, PhysAddr offset, uint64_t data, unsigned 
     case TCTL:
         *reg(e, TCTL) = value;
         for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
-            e1000e_transmit(e, queue);
+            e1000_tx_run(&e->tx[queue]);
         }
         break;
     case SYSTIML:
@@ -371,6 +371,17 @@ static void throttle_over(void *opaque)
     e1000e_update(&((E1000e *)opaque)->pci.dev);
 }
 
+static void transmit_more(void *opaque)
+{
+    E1000e *e = opaque;
+
+    for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
+        if (e1000_tx_waits(&e->tx[queue])) {
+            e1000_tx_run(&e->tx[queue]);
+        }
+    }
+}
+
 static bool e1000e_realize(Device *dev, GError **error)
 {
     static const PciInfo info = {
@@ -380,9 +391,6 @@ static bool e1000e_realize(Device *dev, GError **error)
     E1000e *e = (E1000e *)dev;
 
     pci_device_init(&e->pci, &info);
-    for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
-        e->tx[queue] = (E1000Tx){ .pci = &e->pci, .nic = &e->nic, .regs = e->s.reg, .card = e, .loop_back = e1000e_receive };
-    }
     e->mmio = region_new_io("e1000e-mmio", &mmio_ops, e, MMIO_SIZE);
     e->flash = region_new_io("e1000e-flash", &flash_ops, e, FLASH_SIZE);
     e->io = region_new_io("e1000e-io", &io_ops, e, IO_SIZE);
@@ -392,7 +400,11 @@ static bool e1000e_realize(Device *dev, GError **error)
     pci_register_bar(&e->pci, 2, PCI_BAR_IO, e->io);
     pci_register_bar(&e->pci, 3, PCI_BAR_MEM32, e->msix);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
-    e->more = timer_new(CLOCK_GUEST, e1000e_transmit_more, e);
+    e->more = timer_new(CLOCK_GUEST, transmit_more, e);
+    for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
+        e->tx[queue] = (E1000Tx){ .pci = &e->pci, .nic = &e->nic, .regs = e->s.reg, .card = e, .ops = &e1000e_tx_ops,
+                                  .more = e->more, .ring = queue, .done = INT_TXDW | INT_TXQ0 << queue };
+    }
     pci_add_express_endpoint(&e->pci);
     return pci_msi_init(&e->pci, 1, true, error) &&
            pci_msix_init(&e->pci, E1000E_VECTORS, 3, e->msix, MSIX_TABLE, MSIX_PBA, error) &&
@@ -410,6 +422,23 @@ static void e1000e_unrealize(Device *dev)
     region_free(e->flash);
     region_free(e->io);
     region_free(e->msix);
+}
+
+static void e1000e_save(Device *dev, GKeyFile *out)
+{
+    for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
+        e1000_tx_save(&((E1000e *)dev)->tx[queue], out);
+    }
+}
+
+static bool e1000e_load(Device *dev, GKeyFile *in, GError **error)
+{
+    bool loaded = true;
+
+    for (unsigned queue = 0; loaded && queue < E1000E_QUEUES; queue++) {
+        loaded = e1000_tx_load(&((E1000e *)dev)->tx[queue], in, error);
+    }
+    return loaded;
 }
 
 static bool e1000e_loaded(Device *dev, GError **error)
@@ -438,5 +467,7 @@ const DeviceType e1000e_type = {
     .unrealize = e1000e_unrealize,
     .reset = e1000e_reset,
     .update = e1000e_update,
+    .save_extra = e1000e_save,
+    .load_extra = e1000e_load,
     .post_load = e1000e_loaded,
 };

@@ -2,7 +2,6 @@
 #ifndef HW_NET_E1000E_H
 #define HW_NET_E1000E_H
 
-#include "core/clock.h"
 #include "hw/net/e1000-family.h"
 
 #define E1000E_QUEUES  2
@@ -41,8 +40,7 @@ typedef struct E1000e {
     E1000eState s;
     Nic nic;
     Region *mmio, *flash, *io, *msix;
-    Timer *throttle, *more; /* goes on with the rings after others had a turn */
-    bool sending[E1000E_QUEUES];
+    Timer *throttle, *more;
     E1000Tx tx[E1000E_QUEUES];
 } E1000e;
 
@@ -56,9 +54,8 @@ uint32_t e1000e_read_icr(E1000e *e);           /* with what reading does */
 void e1000e_acknowledge(E1000e *e, uint32_t causes);
 void e1000e_update(Device *dev);
 void e1000e_link_changed(void *opaque, bool up);
-void e1000e_transmit(E1000e *e, unsigned queue);
-void e1000e_transmit_more(void *opaque);
 void e1000e_receive(void *opaque, const uint8_t *frame, size_t size);
 extern const NetFrontend e1000e_frontend;
+extern const E1000TxOps e1000e_tx_ops;
 
 #endif

@@ -253,6 +253,24 @@ static void large_sends_are_cut(void)
     }
 }
 
+/* Of both queues. */
+static void a_half_gathered_packet_is_in_snapshots(void)
+{
+    start();
+    for (int q = 0; q < 2; q++) {
+        wire_fill(rig_ram() + TX_DATA + q * 0x100, 100, ME, q);
+        descriptor(q, 0, TX_DATA + q * 0x100, 60 | 0x02u << 24, 0);
+        descriptor(q, 1, TX_DATA + q * 0x100 + 60, 40 | 0x0bu << 24, 0);
+        put(TDT + q * QUEUE, 1);
+    }
+    rig_save_and_load(nic);
+    for (int q = 0; q < 2; q++) {
+        put(TDT + q * QUEUE, 2);
+        g_assert_cmpint(wire_count(), ==, q + 1);
+        g_assert_cmpmem(wire_frame(q)->data, wire_frame(q)->size, rig_ram() + TX_DATA + q * 0x100, 100);
+    }
+}
+
 static void the_clock_runs(void)
 {
     start();
@@ -343,6 +361,7 @@ int main(int argc, char **argv)
     ADD(extended_descriptors_tell_the_hash);
     ADD(split_descriptors_keep_headers_apart);
     ADD(large_sends_are_cut);
+    ADD(a_half_gathered_packet_is_in_snapshots);
     ADD(the_clock_runs);
     ADD(a_card_that_writes_to_itself_goes_on);
     ADD(random_descriptors_do_no_harm);
