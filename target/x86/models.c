@@ -313,6 +313,7 @@ static bool set_feature(X86Features *f, const char *name, bool on, GError **erro
         unknown_name(error, "feature", name, near);
         return false;
     }
+    f->asked[i] = on;
     f->missing[i] = on && !supported(i);
     f->on[i] = on && supported(i);
     return true;
@@ -412,9 +413,11 @@ static bool report_missing(const X86Features *f, GError **error)
     return true;
 }
 
-/* Features that make no sense without another; its own rows come before. */
-static void drop_dependents(X86Features *f)
+/* Features that make no sense without another; its own rows come before. Who asked for one such hears of it. */
+static bool drop_dependents(X86Features *f, GError **error)
 {
+    static const char *told; /* each CPU has the same */
+    g_autoptr(GString) lost = g_string_new(NULL);
     static const struct {
         X86Feature feature, needs;
     } rows[] = {
@@ -429,15 +432,29 @@ static void drop_dependents(X86Features *f)
         { FEAT_vgif, FEAT_svm },
         { FEAT_x2apic, FEAT_apic }, { FEAT_tsc_deadline, FEAT_apic }, { FEAT_xgetbv1, FEAT_xsave },
         { FEAT_xsaveopt, FEAT_xsave }, { FEAT_xsavec, FEAT_xsave }, { FEAT_xsaves, FEAT_xsavec }, { FEAT_pku, FEAT_lm }, { FEAT_la57, FEAT_lm },
-        { FEAT_avx, FEAT_xsave }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx }, { FEAT_f16c, FEAT_avx },
+        { FEAT_avx, FEAT_xsave }, { FEAT_avx, FEAT_sse4_2 }, { FEAT_avx2, FEAT_avx }, { FEAT_fma, FEAT_avx }, { FEAT_f16c, FEAT_avx },
         { FEAT_vaes, FEAT_avx }, { FEAT_vpclmulqdq, FEAT_avx },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-        if (!f->on[rows[i].needs]) {
-            f->on[rows[i].feature] = false;
+        X86Feature feature = rows[i].feature, needs = rows[i].needs;
+
+        if (f->on[feature] && !f->on[needs]) {
+            f->on[feature] = false;
+            if (f->asked[feature]) {
+                g_string_append_printf(lost, "%s%s needs %s", lost->len ? ", " : "", features[feature].name, features[needs].name);
+            }
         }
     }
+    if (lost->len && f->enforce) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU model '%s': %s (enforce=on)", f->name, lost->str);
+        return false;
+    }
+    if (lost->len && f->check && told != f->name) {
+        told = f->name;
+        log_warn("CPU model '%s': %s, left out", f->name, lost->str);
+    }
+    return true;
 }
 
 void x86_models_know_host(X86HostHasFn *has)
@@ -618,10 +635,9 @@ X86Features *x86_model_parse(const char *spec, GError **error)
             return NULL;
         }
     }
-    if (!report_missing(f, error)) {
+    if (!report_missing(f, error) || !drop_dependents(f, error)) {
         return NULL;
     }
-    drop_dependents(f);
     if (f->pmu && strcmp(f->vendor, "AuthenticAMD")) {
         f->level = MAX(f->level, 0xa);
     }

@@ -292,6 +292,7 @@ struct X86Features {
     const char *name;
     uint32_t words[WORD_COUNT];
     bool on[FEAT_COUNT]; /* the same, for x86_has */
+    bool asked[FEAT_COUNT]; /* with a + of its own */
     bool missing[FEAT_COUNT]; /* asked for, and the engine lacks it */
     bool pmu; /* has performance counters */
     bool check, enforce; /* -cpu MODEL,check=,enforce=: what comes of these */

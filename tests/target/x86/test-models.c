@@ -314,10 +314,24 @@ static void the_default_model_lacks_nothing(void)
     x86_models_know_host(NULL);
 }
 
+/* Said where the user asked for both, and nowhere else. */
+static void a_contradiction_is_told(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree X86Features *model = x86_model_parse("max,-sse4.2,enforce=on", &error);
+
+    g_assert_no_error(error);
+    g_free(model);
+    model = x86_model_parse("max,+avx,-sse4.2,enforce=on", &error);
+    g_assert_null(model);
+    g_assert_cmpstr(error->message, ==, "CPU model 'max': avx needs sse4_2 (enforce=on)");
+}
+
 static void what_avx_registers_want_goes_with_xsave(void)
 {
     static const X86Feature wants[] = { FEAT_avx, FEAT_avx2, FEAT_fma, FEAT_f16c, FEAT_vaes, FEAT_vpclmulqdq };
-    static const char *const texts[] = { "default,-xsave", "max,-xsave", "max,-avx", "max,+vaes,-xsave" };
+    static const char *const texts[] = { "default,-xsave", "max,-xsave", "max,-avx", "max,+vaes,-xsave",
+                                        "max,-sse4.2", "default,-sse4.1", "Haswell,-ssse3" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(GError) error = NULL;
@@ -346,6 +360,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/models/xsave_leaves_agree", xsave_leaves_agree);
     g_test_add_func("/x86/models/the_default_model_follows_the_host", the_default_model_follows_the_host);
     g_test_add_func("/x86/models/the_default_model_lacks_nothing", the_default_model_lacks_nothing);
+    g_test_add_func("/x86/models/a_contradiction_is_told", a_contradiction_is_told);
     g_test_add_func("/x86/models/what_avx_registers_want_goes_with_xsave", what_avx_registers_want_goes_with_xsave);
     g_test_add_func("/x86/models/the_default_model_has_deadlines_where_they_can_be_had",
                     the_default_model_has_deadlines_where_they_can_be_had);
