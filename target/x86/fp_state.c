@@ -75,9 +75,23 @@ static unsigned mmu_mode(X86State *s)
     return guest_ops(s->hot.cpu)->mmu_mode(s->hot.cpu, false);
 }
 
+/* What is beyond 4 GiB outside of 64-bit mode is at 0: of this size. */
+static unsigned wrapped(const X86State *s, uint64_t addr, unsigned size)
+{
+    uint64_t room = (UINT64_C(1) << 32) - (uint32_t)addr;
+
+    return s->mode_flags & MODE_CS64 || size <= room ? 0 : size - room;
+}
+
 void *x86_fp_probe(X86State *s, uint64_t addr, unsigned size, MmuAccess access, uintptr_t retaddr)
 {
-    return engine.probe(s->hot.cpu, wrap(s, addr), size, access, mmu_mode(s), retaddr);
+    unsigned rest = wrapped(s, addr, size);
+    void *host = engine.probe(s->hot.cpu, wrap(s, addr), size - rest, access, mmu_mode(s), retaddr);
+
+    if (rest) {
+        engine.probe(s->hot.cpu, 0, rest, access, mmu_mode(s), retaddr);
+    }
+    return rest ? NULL : host;
 }
 
 /* How much of an area of this size lies on the address's page. */
@@ -86,7 +100,7 @@ static unsigned on_page(uint64_t addr, unsigned size)
     return MIN(size, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
 }
 
-/* Of so many bytes: what an access takes. An area at an odd address leaves an odd number behind its page. */
+/* Of so many bytes on a page: what an access takes. An area at an odd address has an odd number of them. */
 static unsigned one_access(unsigned left)
 {
     return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -108,7 +122,7 @@ void x86_fp_read(X86State *s, uint64_t addr, void *buf, unsigned size, uintptr_t
         } else {
             uint64_t value;
 
-            step = one_access(size - i);
+            step = one_access(part);
             value = engine.load(cpu, wrap(s, addr + i), step, mode, retaddr);
             memcpy(to + i, &value, step);
         }
@@ -120,7 +134,7 @@ void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, ui
     Cpu *cpu = s->hot.cpu;
     unsigned mode = mmu_mode(s);
     const uint8_t *from = buf;
-    void *host = engine.probe(cpu, wrap(s, addr), size, MMU_STORE, mode, retaddr);
+    void *host = x86_fp_probe(s, addr, size, MMU_STORE, retaddr);
 
     if (host) {
         memcpy(host, buf, size);
@@ -136,7 +150,7 @@ void x86_fp_write(X86State *s, uint64_t addr, const void *buf, unsigned size, ui
         } else {
             uint64_t value = 0;
 
-            step = one_access(size - i);
+            step = one_access(part);
             memcpy(&value, from + i, step);
             engine.store(cpu, wrap(s, addr + i), value, step, mode, retaddr);
         }

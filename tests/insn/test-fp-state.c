@@ -69,6 +69,66 @@ static bool host_has_xsave(void)
     return c >> 27 & 1;
 }
 
+/* The last page of 4 GiB and the first: outside of 64-bit mode an area goes on from one to the other. */
+static uint8_t last_and_first[2 * GUEST_PAGE_SIZE];
+
+static uint8_t *at_4gib(uint64_t addr, unsigned size)
+{
+    uint64_t offset = (addr + GUEST_PAGE_SIZE) & UINT32_MAX;
+
+    g_assert_cmphex(addr, <=, UINT32_MAX);
+    g_assert_cmpuint(offset + size, <=, addr >> 31 ? GUEST_PAGE_SIZE : sizeof(last_and_first));
+    return last_and_first + offset;
+}
+
+static uint64_t load_4gib(Cpu *c, VirtAddr addr, unsigned size, unsigned mode, uintptr_t retaddr)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, at_4gib(addr, size), size);
+    return value;
+}
+
+static void store_4gib(Cpu *c, VirtAddr addr, uint64_t value, unsigned size, unsigned mode, uintptr_t retaddr)
+{
+    memcpy(at_4gib(addr, size), &value, size);
+}
+
+static void *probe_4gib(Cpu *c, VirtAddr addr, unsigned size, MmuAccess access, unsigned mode, uintptr_t retaddr)
+{
+    return at_4gib(addr, size);
+}
+
+static void test_areas_across_4gib(void)
+{
+    EngineOps kept = engine;
+    X86State *s = fpm_state();
+    uint32_t mode_flags = s->mode_flags;
+    uint8_t area[576], back[sizeof(area)];
+
+    engine.load = load_4gib;
+    engine.store = store_4gib;
+    engine.probe = probe_4gib;
+    s->mode_flags &= ~MODE_CS64;
+    for (unsigned i = 0; i < sizeof(area); i++) {
+        area[i] = i * 7 + 1;
+    }
+    for (unsigned before = 1; before < sizeof(area); before++) {
+        uint32_t addr = -before;
+
+        memset(last_and_first, 0, sizeof(last_and_first));
+        memset(back, 0, sizeof(back));
+        g_assert_null(x86_fp_probe(s, addr, sizeof(area), MMU_STORE, 0));
+        x86_fp_write(s, addr, area, sizeof(area), 0);
+        g_assert_cmpmem(last_and_first + GUEST_PAGE_SIZE - before, sizeof(area), area, sizeof(area));
+        x86_fp_read(s, addr, back, sizeof(back), 0);
+        g_assert_cmpmem(back, sizeof(back), area, sizeof(area));
+    }
+    g_assert_true(x86_fp_probe(s, -64u, 64, MMU_STORE, 0) == last_and_first + GUEST_PAGE_SIZE - 64);
+    s->mode_flags = mode_flags;
+    engine = kept;
+}
+
 static void test_xsave(const void *engine_name)
 {
     static const uint8_t xsave[] = {0x0f, 0xae, 0x23}, xrstor[] = {0x0f, 0xae, 0x2b};
@@ -200,6 +260,7 @@ int main(int argc, char **argv)
     fpm_init();
     g_test_add_func("/insn/fp/state/fxsave32", test_fxsave32);
     g_test_add_func("/insn/fp/state/fault", test_fault);
+    g_test_add_func("/insn/fp/state/areas-across-4-gib", test_areas_across_4gib);
     for (FpEngine how = FPM_INTERPRET; how <= FPM_COMPILE; how++) {
         static const struct { const char *name; GTestDataFunc fn; } tests[] = {
             {"fxsave", test_fxsave}, {"xsave", test_xsave}, {"xsavec", test_xsavec}, {"mxcsr", test_mxcsr},
