@@ -469,6 +469,7 @@ static uint64_t runtime_load(void *state, uint64_t addr, unsigned size, unsigned
         runtime_probe_store(state, addr, size, mem, retaddr);
         entry = mmu_page(ec, addr, MMU_STORE, mode, retaddr);
         if (!(entry->prot & 1 << MMU_LOAD) && !crosses_page(addr, size)) { /* keys of PowerPC's allow stores alone */
+            check_watch(ec, entry, addr, size, false, retaddr);
             return load_part(ec, entry, page_offset(addr), size);
         }
     }

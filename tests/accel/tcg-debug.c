@@ -131,6 +131,32 @@ static void watchpoints_stop_after_the_access(void)
     accel_debug_stop_fn = NULL;
 }
 
+/* Of a page that can be stored to alone, as PowerPC's keys have it. */
+static void what_an_update_reads_is_watched(void)
+{
+    for (int unreadable = 0; unreadable < 2; unreadable++) {
+        start();
+        page_table[7] |= unreadable ? UNREADABLE : 0;
+        ram[0x7004] = 3;
+        put32(0x1000, 14, 0x7004);
+        ram[0x1005] = 5;
+        stops = 0;
+        accel_debug_stop_fn = on_stop;
+        machine_lock();
+        accel->insert_watchpoint(cpu, 0x7004, 1, true, false);
+        cpu->halted = false;
+        go_on();
+        wait_for_stop(1);
+        g_assert_cmpint(stop_why, ==, DEBUG_WATCH_READ);
+        g_assert_cmphex(stop_pc, ==, 0x1005);
+        g_assert_cmpint(ram[0x7004], ==, 4);
+        accel->remove_watchpoint(cpu, 0x7004, 1, true, false);
+        machine_unlock();
+        run();
+        accel_debug_stop_fn = NULL;
+    }
+}
+
 static void the_guest_learns_of_hits_after_the_instruction(void)
 {
     start();
@@ -209,6 +235,7 @@ const Case debug_cases[] = {
     CASE(stores_before_a_pause_show_in_the_dirty_log),
     CASE(breakpoints_stop_and_go_on),
     CASE(watchpoints_stop_after_the_access),
+    CASE(what_an_update_reads_is_watched),
     CASE(the_guest_learns_of_hits_after_the_instruction),
     CASE(the_guest_watches_all_worlds),
     CASE(single_steps_stop_at_each_instruction),

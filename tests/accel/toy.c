@@ -131,6 +131,10 @@ static void toy_translate(Translation *t)
         case 12:
             ir_call(ir, 2, none, none, none, none);
             break;
+        case 14:
+            count = ir_load(ir, IR_I8, addr, 0, IRM_ZX | IRM_UPDATE);
+            ir_store(ir, IR_I8, addr, 0, ir_op2(ir, IR_add, IR_I64, count, ir_const(ir, IR_I64, 1)), 0);
+            break;
         case 13:
             end = run == t->key->pc ? pc + length : end;
             translation_relies_on(t, run, pc + length - run, 0);
@@ -171,10 +175,10 @@ static bool toy_walk(Cpu *c, VirtAddr addr, MmuAccess access, unsigned walk_mode
     uint64_t page = (addr >> 12) + (walk_mode == SYSTEM && addr >> 12 == 3);
     uint64_t entry = page < PAGES ? page_table[page] : 0;
 
-    if (!entry || (access == MMU_STORE && !(entry & WRITABLE))) {
+    if (!entry || (access == MMU_STORE && !(entry & WRITABLE)) || (access == MMU_LOAD && entry & UNREADABLE)) {
         return false;
     }
-    *out = (MmuResult){ .phys = entry & ~0xfffull, .page_size = 4096, .readable = true,
+    *out = (MmuResult){ .phys = entry & ~0xfffull, .page_size = 4096, .readable = !(entry & UNREADABLE),
                         .writable = entry & WRITABLE, .executable = true, .global = entry & GLOBAL, .n_reads = 2,
                         .read = { { &table_root, table_root, 8 }, { &page_table[page], entry, 8 } } };
     return true;

@@ -22,6 +22,7 @@
  *       0b n        sp += n
  *       0c          flush everything
  *       0d a4       go on at a, in the same block
+ *       0e a4       byte at a += 1
  * Pages are mapped by `page_table`, 0 for a fault.
  */
 typedef struct ToyState {
@@ -32,6 +33,7 @@ typedef struct ToyState {
 #define PAGES     64
 #define WRITABLE  1
 #define GLOBAL    4
+#define UNREADABLE 8
 #define IO_PAGE   40
 #define RAM_PAGES 32
 #define STACK     0x6000
@@ -40,7 +42,7 @@ enum { PROCESS, SYSTEM }; /* the system sees page 4 where processes see page 3 *
 enum { PATIENCE_MS = 100000 }; /* a vCPU may get a hundredth of a busy host */
 
 extern GuestOps toy_ops;
-extern uint64_t page_table[PAGES]; /* physical page << 12 | 2 | WRITABLE | GLOBAL */
+extern uint64_t page_table[PAGES]; /* physical page << 12 | 2 | flags */
 extern uint64_t table_root;        /* read by each walk, says nothing */
 extern uint64_t space_id;
 extern unsigned mode;
