@@ -342,12 +342,14 @@ static void mmcr0_written(PpcState *s, uint64_t value)
     }
 }
 
-void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value)
+/* Of the register as it is now, these bits become those of `value`. */
+static void write_bits(PpcState *s, unsigned n, uint64_t value, uint64_t bits)
 {
     const Layout *l = layout_of(s);
     bool is_counter = false;
 
     ppc_pmu_update(s);
+    value = (s->spr[n] & ~bits) | (value & bits);
     for (unsigned i = 0; i < l->counters; i++) {
         is_counter |= l->pmc[i] == n;
     }
@@ -358,9 +360,12 @@ void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value)
     ppc_pmu_service(s);
 }
 
+void ppc_pmu_write(PpcState *s, unsigned n, uint64_t value)
+{
+    write_bits(s, n, value, UINT64_MAX);
+}
+
 void ppc_pmu_write_user(PpcState *s, unsigned n, uint64_t value)
 {
-    uint64_t bits = user_bits(s, n);
-
-    ppc_pmu_write(s, n + 16, (ppc_pmu_read(s, n + 16) & ~bits) | (value & bits));
+    write_bits(s, n + 16, value, user_bits(s, n));
 }
