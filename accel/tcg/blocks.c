@@ -34,6 +34,9 @@ static RegionIndex *regions;
 static unsigned n_regions;
 static uint32_t region_capacity;
 
+static CodePage *code_pages; /* all */
+static uint64_t pages_kept; /* when those without blocks went last */
+
 CodePage *code_page(RamBlock *ram, uint64_t page, bool create)
 {
     void **table;
@@ -43,7 +46,14 @@ CodePage *code_page(RamBlock *ram, uint64_t page, bool create)
     }
     table = ram_page_data(ram);
     if (!table[page] && create) {
-        __atomic_store_n(&table[page], g_new0(CodePage, 1), __ATOMIC_RELEASE);
+        CodePage *cp = g_new0(CodePage, 1);
+
+        cp->ram = ram;
+        cp->number = page;
+        cp->next = code_pages;
+        code_pages = cp;
+        code_stats.pages++;
+        __atomic_store_n(&table[page], cp, __ATOMIC_RELEASE);
     }
     return __atomic_load_n(&table[page], __ATOMIC_ACQUIRE);
 }
@@ -708,6 +718,33 @@ static void forget_page_if_empty(RamBlock *ram, uint64_t page)
     }
 }
 
+void code_pages_forget_empty(void)
+{
+    for (CodePage **at = &code_pages, *cp; (cp = *at);) {
+        if (cp->first || cp->holds) {
+            at = &cp->next;
+            continue;
+        }
+        recount_page(cp, cp->ram, cp->number);
+        __atomic_store_n(&cp->ram->page_data[cp->number], NULL, __ATOMIC_RELEASE);
+        *at = cp->next;
+        g_free(cp->patched);
+        g_free(cp);
+        code_stats.pages--;
+    }
+    pages_kept = code_stats.pages;
+}
+
+/* A guest that runs for long has had code in all of its memory. */
+static void forget_pages_if_many(void)
+{
+    enum { FEW = 1024 };
+
+    if (code_stats.pages > 2 * pages_kept + FEW) {
+        code_pages_forget_empty();
+    }
+}
+
 void blocks_evict(unsigned region)
 {
     RegionIndex *index = &regions[region];
@@ -732,6 +769,7 @@ void blocks_evict(unsigned region)
         block_free(index->blocks[i]->engine);
     }
     index->n = 0;
+    forget_pages_if_many();
     eviction_count++;
     code_stats.evicted += n;
 }
@@ -745,6 +783,7 @@ void blocks_collect(void)
         dead_list = block->dead_next;
         block_free(block);
     }
+    forget_pages_if_many();
     atomic_store(&dead_interpreted, 0);
     eviction_count++;
 }

@@ -392,7 +392,7 @@ typedef struct Block {
 /* A bit of CodePage.starts is for so many bytes. */
 #define STARTS_BYTES 4
 
-/* A page that blocks derive from, in RamBlock.page_data. Never freed. */
+/* A page that blocks derive from, in RamBlock.page_data. Without blocks it stays until code_pages_forget_empty. */
 typedef struct CodePage {
     _Atomic uint64_t bytes[GUEST_PAGE_SIZE / 64]; /* which bytes blocks cover; may say too much */
     uint64_t starts[GUEST_PAGE_SIZE / STARTS_BYTES / 64]; /* where blocks begin; may say too much */
@@ -404,6 +404,9 @@ typedef struct CodePage {
     uint64_t *patched; /* bits of bytes that short stores over code have been to, or NULL */
     _Atomic uint32_t holds; /* translations of it that are under way: PAGE_CODE stays */
     uint32_t stopping; /* of these, who wait for other vCPUs to store the slow way */
+    RamBlock *ram;     /* whose page `number` this is */
+    uint64_t number;
+    struct CodePage *next; /* on the list of all */
 } CodePage;
 
 /* engine.c */
@@ -586,6 +589,8 @@ const HostBlock *code_block_of_host_pc(uintptr_t host_pc); /* no lock needed */
 /* In an exclusive section: frees a region's blocks; dead blocks of the interpreter. */
 void blocks_evict(unsigned region);
 void blocks_collect(void);
+/* What is known of pages that have no blocks. While no vCPU runs: they look at pages without a lock. */
+void code_pages_forget_empty(void);
 extern uint64_t eviction_count;
 extern _Atomic uint32_t dead_interpreted;
 typedef struct BlockStats {
@@ -595,6 +600,7 @@ typedef struct BlockStats {
     uint64_t metadata;        /* bytes besides the code, of blocks in the buffer, live or dead */
     uint64_t hot;    /* places whose blocks were made anew for that */
     uint64_t scattered; /* instructions whose sites were given up */
+    uint64_t pages;  /* that are known for the blocks that they have, or had */
     uint64_t shared; /* pages whose blocks became position-independent */
 } BlockStats;
 extern BlockStats code_stats;

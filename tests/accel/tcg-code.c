@@ -195,6 +195,36 @@ static void an_operand_that_is_rewritten_often_is_loaded(void)
     g_assert_cmpint(s->r0, ==, 12);
 }
 
+static void what_is_known_of_pages_without_code_is_forgotten(void)
+{
+    enum { FIRST = 8, LAST = 24 };
+
+    for (int round = 0; round < 3; round++) {
+        start(); /* no page has code any more */
+        g_mutex_lock(&tb_lock);
+        code_pages_forget_empty();
+        g_mutex_unlock(&tb_lock);
+        g_assert_cmpint(code_stats.pages, ==, 0);
+        for (int n = FIRST; n < LAST; n++) {
+            put_add(n << 12, 1);
+            put32((n << 12) + 2, 4, (n + 1) << 12);
+        }
+        put32(LAST << 12, 3, (FIRST << 12) + 1); /* another one for the first */
+        ram[(LAST << 12) + 5] = 5;
+        s->pc = FIRST << 12;
+        run();
+        g_assert_cmpint(s->r0, ==, LAST - FIRST);
+        g_assert_cmpint(code_stats.pages, >=, LAST - FIRST);
+        g_mutex_lock(&tb_lock);
+        code_pages_forget_empty(); /* these have code */
+        g_mutex_unlock(&tb_lock);
+        g_assert_cmpint(code_stats.pages, >=, LAST - FIRST - 1);
+        s->pc = FIRST << 12;
+        run();
+        g_assert_cmpint(s->r0, ==, 2 * (LAST - FIRST) + LAST - FIRST - 1);
+    }
+}
+
 static void data_beside_code_does_not_invalidate_it(void)
 {
     uint64_t killed;
@@ -429,6 +459,7 @@ const Case code_cases[] = {
     CASE(changed_code_in_another_block_is_seen),
     CASE(changed_code_in_front_of_a_block_that_goes_on_there_is_seen),
     CASE(an_operand_that_is_rewritten_often_is_loaded),
+    CASE(what_is_known_of_pages_without_code_is_forgotten),
     CASE(data_beside_code_does_not_invalidate_it),
     CASE(data_between_the_parts_of_a_block_does_not_invalidate_it),
     CASE(code_written_by_a_device_is_seen),
