@@ -19,17 +19,22 @@ typedef struct Known {
     uint8_t type;
     bool zero_above;
     uint32_t high; /* value of bits 8-15 by put8h or get8h, 0: not known as such */
+    uint32_t low;  /* one of 32 bits that a get behind the last put gave, 0: none; id is wider */
 } Known;
 
-/* A sum of two values, the second one perhaps shifted left, as addresses are. */
+/* A sum of two values, the second one perhaps shifted left, and a constant, as addresses are. */
 typedef struct Sum {
     uint32_t out, at; /* value and insn; 0: none */
     uint32_t a, b;
+    uint64_t distance;
     uint8_t type, shift;
 } Sum;
 
-/* Sums that an equal one is replaced by, and how many insns ago they may have been: a value that is kept takes a register. */
-enum { SUMS = 8, SUM_NEAR = 24 };
+/*
+ * Sums that one of the same two values is replaced by, and how many insns ago they may have been: a value that is kept takes a register. In
+ * blocks with fast operations iterations of a short loop are as far from each other as that.
+ */
+enum { SUMS = 8, SUM_NEAR = 24, SUM_NEAR_FAST = 48, MAX_DISTANCES = 8 };
 
 typedef struct Forward {
     IrBlock *ir;
@@ -137,13 +142,19 @@ static void forward_get(Forward *f, IrInsn *insn)
             f->replace[insn->out] = k->id;
             return;
         }
+        if (insn->type == IR_I32 && k->low) {
+            f->replace[insn->out] = k->low;
+            return;
+        }
         if (convert_get(f, insn, k)) {
+            k->low = insn->type == IR_I32 ? insn->out : k->low;
             return;
         }
     }
     emit(f, insn);
     if (k->id && insn->type <= k->type) {
         f->same[insn->out] = k->id;
+        k->low = insn->type == IR_I32 ? insn->out : k->low;
     }
     if (!k->id || (k->type < insn->type && !k->zero_above)) {
         k->id = insn->out;
@@ -171,6 +182,7 @@ static void forward_put(Forward *f, IrInsn *insn)
     if (insn->type >= IR_I16) {
         k->high = 0;
     }
+    k->low = 0;
     k->id = insn->in[0];
     k->type = insn->type;
     k->zero_above = whole;
@@ -197,6 +209,7 @@ static void forward_put8h(Forward *f, IrInsn *insn)
 
     emit(f, insn);
     k->high = f->ir->value_type[insn->in[0]] == IR_I8 ? insn->in[0] : 0;
+    k->low = 0;
     if (k->type > IR_I8 || k->zero_above) {
         k->type = IR_I8;
         k->zero_above = false;
@@ -259,27 +272,48 @@ static uint32_t known_choice(const IrBlock *ir, const IrInsn *insn)
     return ir->value_type[id] == insn->type ? id : 0;
 }
 
+/* What the value is a constant more than, which is added to the distance. */
+static uint32_t without_distance(const IrBlock *ir, IrType type, uint32_t id, uint64_t *distance)
+{
+    for (unsigned k = 0; k < MAX_DISTANCES; k++) {
+        const IrInsn *def = &ir->insns[ir->value_def[id]];
+        uint64_t add;
+
+        if (def->op != IR_add || def->type != type || def->out != id || ir_insn_defines_flags(def) ||
+            ir->value_type[def->in[0]] != type || !ir_is_const(ir, (IrVal){def->in[1]}, &add)) {
+            break;
+        }
+        *distance += add;
+        id = def->in[0];
+    }
+    return id;
+}
+
 static Sum sum_of(const IrBlock *ir, const IrInsn *insn)
 {
     const IrInsn *shift = &ir->insns[ir->value_def[insn->in[1]]];
     Sum s = {.out = insn->out, .at = ir->n_insns, .a = insn->in[0], .b = insn->in[1], .type = insn->type};
-    uint64_t count;
+    uint64_t count, more = 0;
 
     if (shift->op == IR_shl && shift->type == insn->type && !ir_insn_defines_flags(shift) &&
         ir_is_const(ir, (IrVal){shift->in[1]}, &count) && count <= 3) {
         s.b = shift->in[0];
         s.shift = count;
     }
+    s.a = without_distance(ir, s.type, s.a, &s.distance);
+    s.b = without_distance(ir, s.type, s.b, &more);
+    s.distance = (s.distance + (more << s.shift)) & ir_mask(s.type);
     return s;
 }
 
 /*
  * The value of a sum of registers that has been computed a few insns before, 0 if there is none. Accesses at constant distances
- * from one value share checks.
+ * from one value share checks: where the two sums differ by a constant, this one becomes that one and the difference.
  */
-static uint32_t same_sum(Forward *f, const IrInsn *insn)
+static uint32_t same_sum(Forward *f, IrInsn *insn)
 {
     IrBlock *ir = f->ir;
+    unsigned near = ir->n_fasts ? SUM_NEAR_FAST : SUM_NEAR;
     Sum s;
 
     if (insn->op != IR_add || (insn->type != IR_I32 && insn->type != IR_I64) || ir_is_const(ir, (IrVal){insn->in[1]}, NULL)) {
@@ -287,12 +321,19 @@ static uint32_t same_sum(Forward *f, const IrInsn *insn)
     }
     s = sum_of(ir, insn);
     for (unsigned k = 0; k < SUMS; k++) {
-        const Sum *old = &f->sums[k];
+        Sum *old = &f->sums[k];
 
-        if (old->out && old->type == s.type && old->shift == s.shift && s.at - old->at <= SUM_NEAR &&
-            ((old->a == s.a && old->b == s.b) || (!s.shift && old->a == s.b && old->b == s.a))) {
+        if (!old->out || old->type != s.type || old->shift != s.shift || s.at - old->at > near ||
+            !((old->a == s.a && old->b == s.b) || (!s.shift && old->a == s.b && old->b == s.a))) {
+            continue;
+        }
+        if (old->distance == s.distance) {
             return old->out;
         }
+        insn->in[0] = old->out;
+        insn->in[1] = const_id(f, s.type, s.distance - old->distance);
+        *old = s;
+        return 0;
     }
     f->sums[f->next_sum++ % SUMS] = s;
     return 0;
