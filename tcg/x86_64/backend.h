@@ -606,6 +606,9 @@ void carry_load(Context *c);  /* before the loop */
 void carry_again(Context *c); /* at its edge; EFLAGS stay */
 void carry_begin_late(Context *c);                  /* of the second copy, if it can be so */
 void carry_note(Context *c, const IrFast *f, uint32_t end); /* the operation is the last one that has a status, until insn `end` */
+void carry_wait(Context *c, const IrFast *f);       /* the same, up to the next one (carry_next_note) */
+void carry_keep_operands(Context *c, int32_t field, bool whole); /* the field will be written: what the late note has of it is kept */
+unsigned carry_count_late(const Context *c);        /* copies that are late but for the note's */
 void carry_forget_note(Context *c);                 /* another one is */
 /* The next operation that is noted, if the note of this one can wait for it: stubs store it. 0: it cannot. */
 uint32_t carry_next_note(const Context *c, const IrFast *f);

@@ -411,6 +411,57 @@ void carry_note(Context *c, const IrFast *f, uint32_t end)
     }
 }
 
+/* Where the note waits for the next one its operands stay where they are, until one of these fields is written: then its register has it as the note's. */
+void carry_wait(Context *c, const IrFast *f)
+{
+    c->late_note = f;
+}
+
+static void keep_operand(Context *c, const IrFast *f, unsigned k)
+{
+    const int32_t operands[] = { f->a, f->b, f->c };
+    int from;
+
+    for (unsigned other = 0; other < k; other++) {
+        if (operands[other] == operands[k]) { /* whose register is the first one's by now */
+            int to = xmm_alloc(c);
+
+            asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(xmm_find(c, noted_operand(f, other), false)));
+            xmm_set(c, to, noted_operand(f, k), false, false);
+            c->xmm_late |= 1u << to;
+            return;
+        }
+    }
+    from = xmm_get(c, operands[k], false);
+    c->xmm[from] = (XmmCopy){ .field = noted_operand(f, k), .time = c->xmm[from].time };
+    c->xmm_late |= 1u << from;
+}
+
+void carry_keep_operands(Context *c, int32_t field, bool whole)
+{
+    const IrFast *f = c->late_note;
+    const int32_t operands[] = { f ? f->a : -1, f ? f->b : -1, f ? f->c : -1 };
+
+    for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
+        if (operands[k] >= 0 && (operands[k] ^ field) < (whole ? 16 : 8) &&
+            xmm_find(c, noted_operand(f, k), false) == NO_REG) {
+            keep_operand(c, f, k);
+        }
+    }
+}
+
+unsigned carry_count_late(const Context *c)
+{
+    unsigned n = 0;
+
+    for (unsigned mask = c->xmm_late; mask; mask &= mask - 1) {
+        int32_t field = c->xmm[__builtin_ctz(mask)].field;
+
+        n += !c->late_note || (uint32_t)(field - noted_operand(c->late_note, 0)) >= 24;
+    }
+    return n;
+}
+
 void carry_forget_note(Context *c)
 {
     for (unsigned k = 0; k < 3 && c->late_note; k++) {

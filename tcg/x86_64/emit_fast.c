@@ -121,23 +121,23 @@ static void check_not_half_way(Context *c, ColdStub *s, int xmm)
  * the rest. The host is tiny after rounding, the guest before: the smallest normal number, and some that are near it,
  * are tiny when halved. A minimum does not like NaNs, of which the host might choose another one.
  */
-static void trap_if_least(Context *c, int xmm, uint32_t multiply, int32_t halves)
+static void trap_if_least(Context *c, int xmm, uint32_t multiply, int32_t halves, int temp)
 {
     int half = xmm_get(c, halves, true);
 
-    asm_vex(&c->a, multiply, false, false, xmm_alloc(c), xmm, rm_reg(half));
+    asm_vex(&c->a, multiply, false, false, temp, xmm, rm_reg(half));
 }
 
-static void trap_if_nan(Context *c, int xmm, bool two)
+static void trap_if_nan(Context *c, int xmm, bool two, int temp)
 {
-    asm_vex(&c->a, two ? MINPD : MINSD, false, false, xmm_alloc(c), xmm, rm_reg(xmm));
+    asm_vex(&c->a, two ? MINPD : MINSD, false, false, temp, xmm, rm_reg(xmm));
 }
 
 static void round_to_single(Context *c, int xmm, bool traps)
 {
     sse(c, CVTSD2SS, xmm, rm_reg(xmm));
     if (traps) {
-        trap_if_least(c, xmm, MULSS, AREA_HALF_SINGLES);
+        trap_if_least(c, xmm, MULSS, AREA_HALF_SINGLES, xmm_alloc(c));
     }
     sse(c, CVTSS2SD, xmm, rm_reg(xmm));
 }
@@ -146,11 +146,15 @@ static void round_to_single(Context *c, int xmm, bool traps)
 static void record(Context *c, const IrFast *f, ColdStub *s)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
-    uint32_t next = c->loop.edge;
 
     carry_forget_note(c);
-    if (c->late || carry_note_waits(c, &c->ir->insns[c->i]) || (next = carry_next_note(c, f)) != 0) {
-        carry_note(c, f, next);
+    if (c->late || carry_note_waits(c, &c->ir->insns[c->i])) {
+        carry_note(c, f, c->loop.edge);
+        s->note_is_late = true;
+        return;
+    }
+    if (carry_next_note(c, f)) {
+        carry_wait(c, f);
         s->note_is_late = true;
         return;
     }
@@ -227,12 +231,13 @@ static void check_by_traps(Context *c, const IrFast *f, int to)
 {
     enum { MUL = 0x59 };
     bool two = is_pair(f);
+    int temp = xmm_alloc(c);
 
     if (f->kind != FAST_ROUND && (f->single || is_fused(f))) {
-        trap_if_nan(c, to, two);
+        trap_if_nan(c, to, two, temp);
     }
     if (!f->single && (is_fused(f) || f->opcode == MUL)) { /* what is tiny of others is exact, or not near the least number */
-        trap_if_least(c, to, two ? MULPD : MULSD, AREA_HALF_DOUBLES);
+        trap_if_least(c, to, two ? MULPD : MULSD, AREA_HALF_DOUBLES, temp);
     }
 }
 

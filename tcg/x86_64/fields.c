@@ -176,6 +176,7 @@ void field_put(Context *c, const IrInsn *insn)
         put_late(c, insn);
         return;
     }
+    carry_keep_operands(c, insn->imm, false);
     xmm_in_memory(c, insn->imm);
     xmm_forget(c, insn->imm);
     if (value_imm(c, insn->in[0], size, &imm)) {
@@ -237,6 +238,7 @@ int xmm_alloc(Context *c)
         c->late_failed = true;
         longjmp(c->out_of_registers, 1);
     }
+    g_assert(oldest != UINT32_MAX);
     c->xmm_valid &= ~(1u << best);
     c->xmm_locked |= 1u << best;
     return best;
@@ -300,8 +302,10 @@ void xmm_store(Context *c, XmmSave copy)
 
 void xmm_put(Context *c, int xmm, int32_t field, bool whole, bool clean)
 {
-    bool late = c->late || field_is_rewritten(c, field, whole);
+    bool late;
 
+    carry_keep_operands(c, field, whole);
+    late = c->late || field_is_rewritten(c, field, whole);
     if (!late) {
         xmm_store(c, (XmmSave){ .xmm = xmm, .whole = whole, .field = field });
     }

@@ -76,7 +76,7 @@ bool field_is_rewritten(const Context *c, int32_t field, bool whole)
 {
     uint32_t i = MAX(MAX((uint32_t)c->i, c->put_until), c->put_already) + 1, end = MIN(i + NEAR, c->ir->n_insns);
 
-    if (c->held || !has_vector_fields() || __builtin_popcount(c->xmm_late) >= MOST) {
+    if (c->held || !has_vector_fields() || carry_count_late(c) >= MOST) {
         return false;
     }
     for (; i < end; i++) {
