@@ -181,6 +181,20 @@ static bool is_fused(const IrFast *f)
     return f->kind == FAST_FUSED || f->kind == FAST_FUSED2;
 }
 
+/* -(a * c +- b): the host negates the product, the guest the sum, but no NaN. */
+static bool is_negated(const IrFast *f)
+{
+    enum { VFNMADD = 0xac };
+
+    return is_fused(f) && f->opcode >= VFNMADD;
+}
+
+/* By the sum and another operation, if the host tells which sums are no numbers: zeros that are exact then have the guest's sign. */
+static bool negates_sum(const IrFast *f)
+{
+    return f->traps && is_negated(f) && !is_pair(f);
+}
+
 /* A scalar result; with f->clear zero is beside it, which the register may have there, too. */
 static void put_scalar(Context *c, const IrFast *f, int to, bool clean)
 {
@@ -195,16 +209,18 @@ static void put_scalar(Context *c, const IrFast *f, int to, bool clean)
 /* The operation, into a register of its own; nothing has been stored. *clean: of a scalar's, the upper half is zero, as the operand's it comes from. */
 static int compute(Context *c, const IrFast *f, bool *clean)
 {
+    enum { OF_SUM = 6 }; /* VFNMADD and VFNMSUB become VFMSUB and VFMADD */
     bool two = is_pair(f);
     int b = xmm_get(c, f->b, two), a = f->a >= 0 ? xmm_get(c, f->a, two) : b, to;
 
     *clean = !two && xmm_is_clean(c, f->kind == FAST_ROUND ? b : a);
     if (is_fused(f)) {
         int third = xmm_get(c, f->c, two);
+        uint32_t opcode = negates_sum(f) ? opcode_of(f) ^ OF_SUM : opcode_of(f);
 
         to = xmm_alloc(c);
         sse(c, MOVAPS_LOAD, to, rm_reg(a));
-        asm_vex(&c->a, opcode_of(f), true, false, to, third, rm_reg(b));
+        asm_vex(&c->a, opcode, true, false, to, third, rm_reg(b));
         return to;
     }
     to = xmm_alloc(c);
@@ -217,14 +233,6 @@ static int compute(Context *c, const IrFast *f, bool *clean)
         sse(c, opcode_of(f), to, rm_reg(b));
     }
     return to;
-}
-
-/* -(a * c +- b): the host negates the product, the guest the sum, but no NaN. */
-static bool is_negated(const IrFast *f)
-{
-    enum { VFNMADD = 0xac };
-
-    return is_fused(f) && f->opcode >= VFNMADD;
 }
 
 static void check_by_traps(Context *c, const IrFast *f, int to)
@@ -247,7 +255,7 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
     int to = compute(c, f, &clean);
 
     s->temp = to;
-    if (f->traps && !is_negated(f)) {
+    if (f->traps && (!is_negated(f) || negates_sum(f))) {
         check_by_traps(c, f, to);
     } else {
         s->jumps[0] = two ? check_pair(c, to, xmm_alloc(c)) : check_number(c, to, f->single);
@@ -258,6 +266,9 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
             check_not_half_way(c, s, to);
         }
         round_to_single(c, to, f->traps);
+    }
+    if (negates_sum(f)) {
+        asm_vex(&c->a, XORPS, false, false, to, to, field(AREA_SIGN));
     }
     if (f->record) {
         record(c, f, s);
@@ -367,16 +378,15 @@ static void emit_widen(Context *c, const IrFast *f)
 
 static void emit_fast_compare(Context *c, const IrFast *f, ColdStub *s, int out)
 {
+    enum { BIT_8 = 4, BIT_2 = 6 };
     int x = xmm_get(c, f->a, false), y = xmm_get(c, f->b, false);
     Asm *a = &c->a;
 
     sse(c, UCOMISD, x, rm_reg(y));
     leave_if(c, s, CC_P);
-    asm_mov_ri(a, out, 4);
-    asm_mov_ri(a, R11, 2);
-    asm_op(a, CMOV | CC_E, 4, out, rm_reg(R11));
-    asm_mov_ri(a, R11, 8);
-    asm_op(a, CMOV | CC_B, 4, out, rm_reg(R11));
+    asm_mov_ri(a, out, 4); /* the low byte; what is above may be anything */
+    asm_op(a, CMOV | CC_E, 4, out, field(AREA_BITS + BIT_2));
+    asm_op(a, CMOV | CC_B, 4, out, field(AREA_BITS + BIT_8));
     asm_store(a, 1, mem_state(f->t), out);
 }
 
@@ -470,7 +480,7 @@ void emit_fast(Context *c, const IrInsn *insn)
     s->xmms = xmm_snapshot(c);
     unlock_reg(c, R11);
     if (out != NO_REG) {
-        value_set_reg(c, insn->out, out, true);
+        value_set_reg(c, insn->out, out, false);
     }
 }
 
