@@ -290,7 +290,8 @@ static bool emit_control(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
     bool is_mtfsf = in->row->op == EXEC_mtfsf && !(in->word & 1);
     uint64_t value = 0, moved = is_mtfsf ? fp_moved_bits(in->word) : constant_bits(in->row->op, in->word, &value);
     IrBlock *ir = tr->ir;
-    IrVal old, new, changed;
+    IrType type;
+    IrVal old, new;
 
     moved &= FPSCR_WRITABLE;
     if ((tr->mode & (MODE_PR | MODE_FAST_FP)) == MODE_PR || !moved || (moved & STATUS && (moved & STATUS) != STATUS) ||
@@ -299,8 +300,8 @@ static bool emit_control(PpcTranslator *tr, const PpcInsn *in, PpcEmit *slowly)
     }
     old = ir_get_field(ir, IR_I64, offsetof(PpcState, fpscr));
     new = is_mtfsf ? ir_get_field(ir, IR_I64, left(field_b(in->word))) : ppc_const(tr, IR_I64, value);
-    changed = ir_op2(ir, IR_and, IR_I64, ir_op2(ir, IR_xor, IR_I64, old, new), ppc_const(tr, IR_I64, moved & ~(uint64_t)STATUS));
-    ppc_cold_if(tr, in, COND_NE, IR_I64, changed, ppc_const(tr, IR_I64, 0), slowly);
+    type = moved >> 32 ? IR_I64 : IR_I32;
+    ppc_cold_if_bits(tr, in, type, ir_op2(ir, IR_xor, type, old, new), moved & ~(uint64_t)STATUS, slowly);
     if (moved & STATUS) {
         old = ir_op2(ir, IR_and, IR_I64, old, ppc_const(tr, IR_I64, ~(uint64_t)STATUS));
         new = ir_op2(ir, IR_and, IR_I64, new, ppc_const(tr, IR_I64, STATUS));

@@ -222,6 +222,7 @@ void ppc_emit_raise(PpcTranslator *tr, uint32_t vector, uint64_t flags);
 void ppc_emit_illegal(PpcTranslator *tr);
 /* Goes to cold code if a <cond> b. */
 void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type, IrVal a, IrVal b, PpcEmit *emit);
+void ppc_cold_if_bits(PpcTranslator *tr, const PpcInsn *in, IrType type, IrVal value, uint64_t bits, PpcEmit *emit); /* the value has one of them */
 /* If the page at addr may be one that is not cached as usual. */
 void ppc_cold_if_uncached(PpcTranslator *tr, const PpcInsn *in, IrVal addr, PpcEmit *emit);
 /* Whether the mode has this bit of MODE_ASSUMED. Before anything that the instruction does. */

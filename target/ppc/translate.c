@@ -127,7 +127,7 @@ void ppc_emit_illegal(PpcTranslator *tr)
     ppc_emit_raise(tr, PPC_PROGRAM, PROGRAM_ILLEGAL);
 }
 
-void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type, IrVal a, IrVal b, PpcEmit *emit)
+static unsigned new_cold(PpcTranslator *tr, const PpcInsn *in, PpcEmit *emit)
 {
     PpcCold *cold = &tr->cold[tr->n_cold++];
 
@@ -135,7 +135,19 @@ void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type,
     cold->label = ir_new_label(tr->ir);
     cold->insn = *in;
     cold->emit = emit;
-    ir_brcond(tr->ir, cond, type, a, b, cold->label);
+    return cold->label;
+}
+
+void ppc_cold_if(PpcTranslator *tr, const PpcInsn *in, IrCond cond, IrType type, IrVal a, IrVal b, PpcEmit *emit)
+{
+    ir_brcond(tr->ir, cond, type, a, b, new_cold(tr, in, emit));
+}
+
+void ppc_cold_if_bits(PpcTranslator *tr, const PpcInsn *in, IrType type, IrVal value, uint64_t bits, PpcEmit *emit)
+{
+    IrVal flags = ir_opf(tr->ir, IR_test, type, value, ppc_const(tr, type, bits), (IrVal){ 0 }).flags;
+
+    ir_brcc(tr->ir, CC_NE, flags, new_cold(tr, in, emit));
 }
 
 void ppc_cold_if_uncached(PpcTranslator *tr, const PpcInsn *in, IrVal addr, PpcEmit *emit)
