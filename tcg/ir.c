@@ -88,6 +88,7 @@ void ir_block_reset(IrBlock *ir)
     ir->pic_bits = 0;
     ir->links_far = false;
     ir->use_sites = false;
+    ir->narrow = false;
     ir->scattered = NULL;
     ir->loop_branches = false;
     ir->stores_apart = false;

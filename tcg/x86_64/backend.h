@@ -326,6 +326,7 @@ typedef struct Context {
     uint32_t group_root[GROUP_ROOTS]; /* values that its addresses are at constant distances from; 0: none */
     int group_addend[GROUP_ROOTS];    /* registers, held: what makes an address the host's; 32-bit: the host address of the lowest byte */
     int64_t group_low[GROUP_ROOTS];   /* whose distance from the root is this */
+    bool group_is_wide[GROUP_ROOTS];  /* 32-bit: it is an addend all the same */
     Member *members;
     uint32_t n_members, max_members;
     uint8_t spill_refs[N_SPILLS];
@@ -497,9 +498,10 @@ Address address_of(Context *c, const IrInsn *insn);
 Address probe_address_of(Context *c, const IrInsn *insn, unsigned size, unsigned align); /* for emit_probe, perhaps late */
 /* Emits the TLB check; the operand is valid after it. The cold stub's jumps are set. */
 Mem emit_probe(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align);
-/* The same with temporaries of the caller's: t1 is the addend afterwards if the address is clean or of 64 bits. */
+/* The same with temporaries of the caller's: t1 is the addend afterwards if the address is wide or of 64 bits. */
 Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool is_store, unsigned align, int t1, int t2);
 /* How wide sums for the address may be. */
+bool sums_are_wide(const Context *c, uint32_t id, int64_t disp);
 unsigned address_width(Address addr);
 /* The same check alone: leaves the entry in t1 and its page in t2; returns the jump that is taken if it is another's. */
 uint32_t emit_table_check(Context *c, Address addr, unsigned size, bool is_store, int t1, int t2);

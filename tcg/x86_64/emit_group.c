@@ -12,8 +12,8 @@
  * A group with a store among its members, or a load that is for an update, is checked against the table for
  * stores, whose pages can be loaded from too. Where they may be for stores only (IrBlock.stores_apart), a root has members of one kind.
  *
- * With 64-bit addresses a group keeps what is to be added to them. Sums of 32 bits wrap; as the check has found that
- * the span does not, such a group keeps the host address of its lowest byte, and looks at no address again.
+ * With 64-bit addresses a group keeps what is to be added to them. Sums of 32 bits wrap; where that was checked by 64 bits, they do
+ * not in the span. Else such a group keeps the host address of its lowest byte, and looks at no address again.
  *
  * Raw instructions with vector or x87 operands form groups of their own, of one kind of encoding, so that the
  * test for loaded FP state is not needed again, and with no alignment that the first one does not have.
@@ -129,6 +129,8 @@ typedef struct Root {
     uint32_t id;
     int64_t first, low, high; /* distances of the first one, and of the first and last byte of all */
     bool stores;              /* there is a store among them */
+    uint32_t base;            /* of 32 bits: the value that the check is made by, */
+    bool is_wide;             /* and no sum for an address wraps where that one's do not */
     unsigned members;
 } Root;
 
@@ -199,7 +201,7 @@ static Root *plan_root(const Context *c, Plan *plan, const IrInsn *insn, const I
             return NULL;
         }
         root = &plan->roots[plan->n_roots++];
-        *root = (Root){ .id = id, .first = *offset, .low = *offset, .high = *offset };
+        *root = (Root){ .id = id, .first = *offset, .low = *offset, .high = *offset, .base = plan->n_roots > 1 ? id : insn->in[0], .is_wide = true };
     }
     if (MAX(root->high, *offset + (int64_t)access_size(c, insn) - 1) - MIN(root->low, *offset) >=
             (plan->behind_exit ? MAX_SPAN_BEHIND_EXIT : MAX_SPAN) ||
@@ -246,6 +248,7 @@ static bool make_plan(const Context *c, const IrInsn *first, Plan *plan)
             root->stores |= access_is_store(c->ir, insn);
             root->low = MIN(root->low, offset);
             root->high = MAX(root->high, offset + (int64_t)access_size(c, insn) - 1);
+            root->is_wide &= insn->in[0] == root->base || (insn->imm == 0 && insn->in[0] != root->id);
             root->members++;
             of[n] = root;
             at[n++] = i;
@@ -295,8 +298,8 @@ static void emit_access(Context *c, const IrInsn *insn, Address addr, int out)
     while (c->group_root[root] != id) {
         root++;
     }
-    mem = is_32bit(c, id) ? mem_at(c->group_addend[root], offset - c->group_low[root])
-                          : mem_index(c->group_addend[root], addr.reg, addr.disp);
+    mem = is_32bit(c, id) && !c->group_is_wide[root] ? mem_at(c->group_addend[root], offset - c->group_low[root])
+                                                      : mem_index(c->group_addend[root], addr.reg, addr.disp);
     m->in_vector = load_goes_to_field(c, insn) || store_is_direct(c, insn);
     m->is_pair = load_goes_to_field(c, insn) == 16 || (store_is_direct(c, insn) && c->store_pair);
     if (m->in_vector && insn->op == IR_store) {
@@ -423,8 +426,8 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
         Mem mem;
 
         if (k) {
-            span = (Address){ .reg = other_root[k], .size = is_32bit(c, root->id) ? 4 : 8, .is_clean = c->values[root->id].clean,
-                              .is_site = addr.is_site };
+            span = (Address){ .reg = other_root[k], .size = is_32bit(c, root->id) ? 4 : 8, 
+                              .is_wide = sums_are_wide(c, root->id, root->low), .is_site = addr.is_site };
         }
         span.disp += k ? root->low : root->low - root->first;
         mem = emit_probe_in(c, k ? &other : stub, span, root->high - root->low + 1, root->stores,
@@ -433,11 +436,12 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
             stub->jumps[2 * k] = other.jumps[0];
             stub->sites[k] = other.sites[0];
         }
-        if (is_32bit(c, root->id) && mem.base == addend[k]) {
+        c->group_is_wide[k] = root->is_wide && span.is_wide;
+        if (is_32bit(c, root->id) && !c->group_is_wide[k] && mem.base == addend[k]) {
             if (mem.index != NO_REG || mem.disp) {
                 asm_lea(&c->a, 8, addend[k], mem);
             }
-        } else if (is_32bit(c, root->id)) {
+        } else if (is_32bit(c, root->id) && !c->group_is_wide[k]) {
             asm_mov_rr(&c->a, 8, addend[k], mem.base);
             unlock_reg(c, mem.base); /* the first access may want it: nothing may make room any more */
         }

@@ -25,6 +25,19 @@ static void note_page(const Context *c, const IrInsn *insn, Address *addr)
     addr->page = (distance + insn->imm) >> 12;
 }
 
+/*
+ * With zeros above, 64-bit sums will do: one that should have wrapped matches no page. Neither does one of what a slot has above, where
+ * that mostly is zero. Displacements that mean to wrap, as those of a kernel's tables, are left to sums that do.
+ */
+bool sums_are_wide(const Context *c, uint32_t id, int64_t disp)
+{
+    enum { LOWEST = -0x10000 };
+    const IrBlock *ir = c->ir;
+    const Value *v = &c->values[id];
+
+    return v->type == IR_I32 && disp >= LOWEST && (v->clean || (ir->narrow && ir->insns[ir->value_def[id]].op == IR_get));
+}
+
 Address address_of(Context *c, const IrInsn *insn)
 {
     uint32_t id = insn->in[0];
@@ -42,7 +55,7 @@ Address address_of(Context *c, const IrInsn *insn)
             uint64_t full = v->imm + disp;
 
             asm_mov_ri(&c->a, addr.reg, addr.size == 4 ? (uint32_t)full : full);
-            addr.is_clean = addr.size == 4;
+            addr.is_clean = addr.is_wide = addr.size == 4;
         } else {
             int from = value_use(c, id);
 
@@ -55,6 +68,7 @@ Address address_of(Context *c, const IrInsn *insn)
     addr.reg = value_use(c, id);
     addr.disp = disp;
     addr.is_clean = addr.size == 4 && v->clean;
+    addr.is_wide = sums_are_wide(c, id, disp);
     return addr;
 }
 
@@ -86,8 +100,7 @@ void emit_effective(Context *c, int to, int addr_reg, int32_t disp, unsigned add
 
 unsigned address_width(Address addr)
 {
-    /* With zeros above, 64-bit sums will do: one that should have wrapped matches no tag. */
-    return addr.is_clean ? 8 : addr.size;
+    return addr.is_wide ? 8 : addr.size;
 }
 
 /* From the address in t1 to its entry: in t1, with the page in t2. */
@@ -140,7 +153,7 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
 
     if (addr.span) {
         checked = (Address){ .reg = addr.span_reg, .disp = addr.span_disp, .size = addr.size,
-                             .is_clean = addr.size == 4 && c->pins_clean >> addr.span_reg & 1 };
+                             .is_wide = addr.is_wide };
         checked_size = addr.span;
     }
     stub->temp = t1;

@@ -11,6 +11,7 @@ typedef struct Address {
     int32_t disp;
     unsigned size; /* 4: wraps at 32 bits */
     bool is_clean; /* and the register's bits 32-63 are zero */
+    bool is_wide;  /* 64-bit sums will do for the check: what should have wrapped, or is not clean, is on no page */
     bool is_site;  /* mostly on the same page: see emit_site.c */
     bool is_late;  /* it is this constant, which reg does not have yet: only what is out of line needs it there */
     int32_t value;

@@ -10,7 +10,6 @@
 
 #define PAGES     4
 #define PAGE      4096u
-#define GUEST_MEM 0x10000u /* first guest address */
 #define TLB_SIZE  64
 
 typedef struct TestState {
@@ -28,6 +27,7 @@ enum { SLOT_CC = 16, SLOT_PC = 20, SLOT_SMALL, N_SLOTS };
 
 static IrSlot slots[N_SLOTS];
 static uint8_t *memory; /* guest pages */
+static uint64_t guest_memory = 0x10000; /* first guest address */
 static JumpCacheEntry jumps[JUMP_CACHE_SIZE]; /* translated code only reads it */
 static TestState *s;
 static HostBlock *last_block, *other_block; /* the latter: one that was made before, or NULL */
@@ -52,7 +52,7 @@ static uint64_t rnd64(void)
 
 static bool in_memory(uint64_t addr, unsigned size)
 {
-    return addr - GUEST_MEM <= PAGES * PAGE - size;
+    return addr - guest_memory <= PAGES * PAGE - size;
 }
 
 static void fault(TestState *state, uintptr_t retaddr)
@@ -69,7 +69,7 @@ static uint64_t slow_load(void *state, uint64_t addr, unsigned size, unsigned me
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
-    memcpy(&v, memory + addr - GUEST_MEM, size);
+    memcpy(&v, memory + addr - guest_memory, size);
     return v;
 }
 
@@ -79,7 +79,7 @@ static void slow_store(void *state, uint64_t addr, uint64_t value, unsigned size
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
-    memcpy(memory + addr - GUEST_MEM, &value, size);
+    memcpy(memory + addr - guest_memory, &value, size);
 }
 
 static void slow_load_bytes(void *state, uint64_t addr, void *buf, unsigned size, uintptr_t retaddr)
@@ -88,7 +88,7 @@ static void slow_load_bytes(void *state, uint64_t addr, void *buf, unsigned size
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
-    memcpy(buf, memory + addr - GUEST_MEM, size);
+    memcpy(buf, memory + addr - guest_memory, size);
 }
 
 static void slow_store_bytes(void *state, uint64_t addr, const void *buf, unsigned size, uintptr_t retaddr)
@@ -97,7 +97,7 @@ static void slow_store_bytes(void *state, uint64_t addr, const void *buf, unsign
     if (!in_memory(addr, size)) {
         fault(state, retaddr);
     }
-    memcpy(memory + addr - GUEST_MEM, buf, size);
+    memcpy(memory + addr - guest_memory, buf, size);
 }
 
 static void slow_probe(void *state, uint64_t addr, unsigned size, unsigned mem, uintptr_t retaddr)
@@ -221,8 +221,8 @@ static void reset_state(void)
     memset(s->stores, 0xff, sizeof(s->stores));
     /* Page 0 is in both tables, page 1 readable only, the others in none. */
     for (unsigned p = 0; p < 2; p++) {
-        uint64_t page = GUEST_MEM + p * PAGE;
-        TlbEntry e = { page, (uintptr_t)memory - GUEST_MEM };
+        uint64_t page = guest_memory + p * PAGE;
+        TlbEntry e = { page, (uintptr_t)memory - guest_memory };
 
         s->loads[page >> 12 & (TLB_SIZE - 1)] = e;
         if (p == 0) {
@@ -480,9 +480,9 @@ static IrVal random_address(IrBlock *ir, int64_t *disp)
         return pick(ir, t);
     }
     if (rnd(8) == 0) {
-        return ir_const(ir, t, GUEST_MEM + rnd(PAGES * PAGE + 16));
+        return ir_const(ir, t, guest_memory + rnd(PAGES * PAGE + 16));
     }
-    return ir_op2(ir, IR_add, t, low, ir_const(ir, t, GUEST_MEM));
+    return ir_op2(ir, IR_add, t, low, ir_const(ir, t, guest_memory));
 }
 
 static void random_effect(IrBlock *ir, uint64_t pc)
@@ -619,6 +619,67 @@ static void random_blocks_do_what_the_interpreter_does(void)
     ir_block_free(ir);
 }
 
+/* Accesses by what slots of 64 bits hold in their lower half, with more above at times, near the ends of 4 GiB or of the pages. */
+static void narrow_block(IrBlock *ir)
+{
+    static const int32_t distances[] = { 0, 0, 0, 4, -8, 100, -100, 0x20000, -0x20000, -0x40000000, 0x40000000 };
+    uint64_t pc = 0x400000;
+    unsigned n = 2 + rnd(7), n_bases = 1 + rnd(2), base[2] = { rnd(16), rnd(16) };
+    int32_t distance[2];
+
+    ir_block_reset(ir);
+    ir->narrow = true;
+    for (unsigned k = 0; k < n_bases; k++) {
+        distance[k] = distances[rnd(G_N_ELEMENTS(distances))];
+        s->reg[base[k]] = (uint32_t)(guest_memory + (rnd(2) ? rnd(2 * PAGE) : (rnd(3) * PAGE + rnd(64) - 32)) - distance[k]);
+        s->reg[base[k]] |= rnd(8) ? 0 : rnd64() << 32;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        unsigned k = rnd(n_bases);
+        int64_t disp = distance[k] + (int)rnd(48) - 24, step = (int)rnd(40) - 20;
+        IrVal addr = ir_get(ir, IR_I32, base[k]);
+
+        ir_insn_start(ir, pc += 3);
+        if (rnd(3) == 0) {
+            addr = ir_op2(ir, IR_add, IR_I32, addr, ir_const(ir, IR_I32, step));
+            disp -= rnd(2) ? step : 0;
+        }
+        if (rnd(3) == 0) { /* all of it in the sum, or nothing */
+            addr = ir_op2(ir, IR_add, IR_I32, addr, ir_const(ir, IR_I32, disp));
+            disp = 0;
+        }
+        if (rnd(3)) {
+            ir_put(ir, IR_I32, rnd(16), ir_load(ir, IR_I32, addr, disp, 0));
+        } else {
+            ir_store(ir, IR_I32, addr, disp, ir_get(ir, IR_I32, rnd(16)), 0);
+        }
+        if (rnd(4) == 0) { /* as POP does */
+            ir_put(ir, IR_I32, base[k], ir_op2(ir, IR_add, IR_I32, ir_get(ir, IR_I32, base[k]), ir_const(ir, IR_I32, step)));
+        }
+    }
+    ir_exit_jump(ir, pc + 0x2000);
+}
+
+static void addresses_of_32_bits_wrap(void)
+{
+    static const uint64_t memories[] = { 0, 0x10000, (1ull << 32) - 2 * PAGE };
+    IrBlock *ir = ir_block_new(slots, N_SLOTS, helpers, G_N_ELEMENTS(helpers));
+    uint64_t usual = guest_memory;
+
+    for (uint32_t k = 0; k < 6000; k++) {
+        seed = k * 2654435761u;
+        guest_memory = memories[k % G_N_ELEMENTS(memories)];
+        reset_state();
+        narrow_block(ir);
+        if (k & 1) {
+            ir_optimise(ir);
+        }
+        run_both(ir);
+    }
+    guest_memory = usual;
+    ir_block_free(ir);
+}
+
 static IrBlock *begin_block(void)
 {
     IrBlock *ir = ir_block_new(slots, N_SLOTS, helpers, G_N_ELEMENTS(helpers));
@@ -631,7 +692,7 @@ static IrBlock *begin_block(void)
 
 static IrVal guest_address(IrBlock *ir, uint64_t offset)
 {
-    return ir_const(ir, IR_I64, GUEST_MEM + offset);
+    return ir_const(ir, IR_I64, guest_memory + offset);
 }
 
 static void raw_instructions_reach_memory_on_every_path(void)
@@ -873,6 +934,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     setup();
     g_test_add_func("/tcg/x86_64/random", random_blocks_do_what_the_interpreter_does);
+    g_test_add_func("/tcg/x86_64/narrow", addresses_of_32_bits_wrap);
     g_test_add_func("/tcg/x86_64/raw", raw_instructions_reach_memory_on_every_path);
     g_test_add_func("/tcg/x86_64/unmasked", an_unmasked_exception_is_a_fault_of_its_instruction);
     g_test_add_func("/tcg/x86_64/control-words", two_control_words_are_at_different_places);
