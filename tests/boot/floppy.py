@@ -24,7 +24,7 @@ try() {
     dd if=/dev/$2 bs=4k 2>/dev/null | cmp - /tmp/data || echo BOOT-FAIL $1: what is read differs
     echo BOOT-SUM $1 $(md5sum < /tmp/data)
 }
-echo BOOT-READY
+stty -echo; echo BOOT-READY
 while read line; do eval "$line"; done
 '''
 FILES = '''

@@ -17,6 +17,10 @@ ARCHES = {
     'i386': ('linux-686', 'busybox-i386', 'i686'),
     'i386-pae': ('linux-686-pae', 'busybox-i386', 'i686'),
 }
+# The end of a task: commands come by the serial line. They are not echoed, as the echo of one looks like its answer once a message of
+# the kernel is in the midst of it; and no message is in the midst of an answer. QUIT shows them all.
+SHELL = 'stty -echo; dmesg -n 1; echo BOOT-READY\nwhile read line; do eval "$line"; done\n'
+QUIT = 'dmesg; poweroff -f\n'
 DISK_MODULES = ['ata_piix', 'sd_mod', 'crc32c_generic', 'ext4']
 
 # Warnings that this kernel prints on comparable hardware too (no KVM clock, no microcode to load, ...).

@@ -24,7 +24,6 @@ HOT = {'e1000': 'e1000', 'e1000e': 'e1000e', 'vmxnet3': 'vmxnet3', 'rtl8139': '8
        'i82550': 'e100', 'i82557a': 'e100', 'i82557c': 'e100', 'i82558a': 'e100', 'i82558b': 'e100', 'i82559a': 'e100',
        'i82559b': 'e100', 'i82559c': 'e100', 'i82562': 'e100', 'i82801': 'e100', 'ne2k_pci': 'ne2k-pci', 'virtio-net-pci': 'virtio_net'}
 IN_VLAN = 'ping -c 2 -w 20 10.5.6.1 > /dev/null && ping -c 2 -w 20 -s 1472 10.5.6.1 > /dev/null && echo answered'
-SHELL = 'echo BOOT-READY\nwhile read line; do eval "$line"; done\n'
 
 
 def ask(m, command, timeout=60):
@@ -87,7 +86,7 @@ def wire(myna, name):
     iperf, ip = shutil.which('iperf3'), shutil.which('ip')
     files = initramfs.libraries(iperf) | initramfs.libraries(ip) | {'sbin/ip': ip}  # busybox's shell knows an ip itself
     task = (f'ip link set lo up; ip link set eth0 up; ip addr add 10.5.5.2/24 dev eth0\n'
-            'echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_broadcasts\n') + SHELL
+            'echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_broadcasts\n') + linux.SHELL
     with linux.boot(myna, 'amd64', task, modules=modules + ['ipv6', '8021q'], programs=[iperf], files=files,
                     smp=2 if name in nics.WITH_TWO_CPUS else 1, append='quiet no_timer_check',
                     args=['-netdev', 'tap,id=n0,ifname=tap0,script=no,downscript=no', '-device', f'{device},netdev=n0']) as m:
@@ -110,7 +109,7 @@ def wire(myna, name):
         check('no answer after promiscuous mode', ping('10.5.5.2') and ask(m, IN_VLAN) == 'answered')
         if name in JUMBO:
             jumbo_frames(m, JUMBO[name])
-        m.send('poweroff -f\n')
+        m.send(linux.QUIT)
         m.wait_exit(WAIT)
         check('the kernel complains', not re.search('Oops|BUG:|Call Trace|Tx timeout|transmit queue', m.text))
 
@@ -124,7 +123,7 @@ def hotplug(myna, cards=None):
     args = ['-nic', 'none']
     for n in range(len(cards)):
         args += ['-netdev', f'user,id=n{n}']
-    with linux.boot(myna, 'amd64', 'ip link set lo up\n' + SHELL, modules=modules, args=args, append='quiet no_timer_check') as m:
+    with linux.boot(myna, 'amd64', 'ip link set lo up\n' + linux.SHELL, modules=modules, args=args, append='quiet no_timer_check') as m:
         m.expect('BOOT-READY', WAIT)
         for n, card in enumerate(cards):
             m.command('device_add', driver=card, netdev=f'n{n}', id='nic', addr='0x1c')
@@ -135,7 +134,7 @@ def hotplug(myna, cards=None):
             m.wait_event('DEVICE_DELETED', 60, device='nic')
             ask(m, 'while [ -e /sys/class/net/eth0 ]; do sleep 0.5; done')
             m.command('netdev_del', id=f'n{n}')
-        m.send('poweroff -f\n')
+        m.send(linux.QUIT)
         m.wait_exit(WAIT)
         check('the kernel complains', not re.search('Oops|BUG:|Call Trace', m.text))
 

@@ -84,8 +84,7 @@ dd if=/dev/nvme0n1 bs=1M count=4 2>/dev/null | cmp - /dev/vda; echo BOOT-COMPARE
 ifconfig eth0 up; udhcpc -i eth0 -n -q -s /etc/dhcp && echo BOOT-NET
 for d in /sys/bus/pci/devices/*; do echo BOOT-AT $(basename $d) $(cat $d/vendor):$(cat $d/device); done
 dmesg | grep pciehp | sed "s/^/BOOT-TOLD /"
-echo BOOT-READY; sh
-'''
+''' + linux.SHELL
     with tempfile.TemporaryDirectory() as folder:
         disks = []
         for n in range(3):

@@ -267,7 +267,7 @@ def hotplug(myna, kind):
     }[kind]
     with tempfile.TemporaryDirectory() as folder:
         image = make_image(folder)
-        with linux.boot(myna, 'amd64', FUNCTIONS + 'echo BOOT-READY\nwhile read line; do eval "$line"; done\n',
+        with linux.boot(myna, 'amd64', FUNCTIONS + linux.SHELL,
                         modules=modules, args=['-nic', 'none', '-drive', f'file={image},format=raw,if=none,id=disk', *bus]) as m:
             m.expect('BOOT-READY', 200)
             for turn in range(2):
@@ -281,7 +281,7 @@ def hotplug(myna, kind):
                 m.expect(f'\nBOOT-GONE-{turn}-\n', 60)
                 if not pathlib.Path(image).read_bytes().startswith(f'payload-{turn}'.encode()):
                     raise machine.Failure('the write is not in the image')
-            m.send('poweroff -f\n')
+            m.send(linux.QUIT)
             m.wait_exit(60)
             if re.search('Oops|BUG:|Call Trace', m.text):
                 raise machine.Failure('the kernel complains')

@@ -89,16 +89,13 @@ def boots(myna, options=''):
         m.wait_screen('GNU GRUB', 60)
 
 
-SHELL_TASK = 'echo BOOT-READY\nwhile read line; do eval "$line"; done\n'
-
-
 def hotplug(myna):
     """Disks and network cards come and go while Debian's acpiphp looks on."""
     with tempfile.TemporaryDirectory() as folder:
         image = os.path.join(folder, 'disk.img')
         with open(image, 'wb') as f:
             f.truncate(8 << 20)
-        with linux.boot(myna, 'amd64', SHELL_TASK, modules=MODULES + ['virtio_net', 'e1000'], args=[
+        with linux.boot(myna, 'amd64', linux.SHELL, modules=MODULES + ['virtio_net', 'e1000'], args=[
                 '-nic', 'none', '-netdev', 'user,id=n0', '-netdev', 'user,id=n1',
                 '-drive', f'file={image},format=raw,if=none,id=d0']) as m:
             m.expect('BOOT-READY', 150)
@@ -117,13 +114,13 @@ def hotplug(myna):
             for turn, (card, netdev) in enumerate((('virtio-net-pci', 'n0'), ('e1000', 'n1'), ('virtio-net-pci', 'n0'))):
                 m.command('device_add', driver=card, netdev=netdev, id='nic', addr='0x1c')
                 m.send('until [ -e /sys/class/net/eth0 ]; do sleep 1; done; ifconfig eth0 up; '
-                       f'udhcpc -i eth0 -n -q -s /etc/dhcp && echo BOOT-NET-{turn}-\n')
+                       f'udhcpc -i eth0 -n -q -t 10 -s /etc/dhcp && echo BOOT-NET-{turn}-\n')
                 m.expect(f'(?s)\nBOOT-NET-{turn}-\n', 60)
                 m.command('device_del', id='nic')
                 m.wait_event('DEVICE_DELETED', 40, device='nic')
                 m.send(f'[ -e /sys/class/net/eth0 ] || echo BOOT-NONET-{turn}-\n')
                 m.expect(f'\nBOOT-NONET-{turn}-\n', 20)
-            m.send('poweroff -f\n')
+            m.send(linux.QUIT)
             m.wait_exit(30)
             if re.search('Oops|BUG:|Call Trace', m.text):
                 raise machine.Failure('the kernel complains')
@@ -222,7 +219,7 @@ ls /sys/bus/pci/devices | tr '\\n' ' ' | sed "s/^/BOOT-PCI /"; echo
 echo BOOT-ID $(cat /sys/block/vda/serial)
 echo BOOT-SUM $(md5sum /dev/vda | cut -c1-32)
 dd if=/dev/zero of=/dev/vda bs=1M count=1 2>/dev/null; sync
-ifconfig eth0 up; udhcpc -i eth0 -n -q -s /etc/dhcp && ping -c 3 10.0.2.2 > /dev/null && echo BOOT-NET
+ifconfig eth0 up; udhcpc -i eth0 -n -q -t 10 -s /etc/dhcp && ping -c 3 10.0.2.2 > /dev/null && echo BOOT-NET
 echo BOOT-END
 poweroff -f
 '''
