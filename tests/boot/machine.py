@@ -144,15 +144,17 @@ class Machine:
     def connect(self):
         if self.qmp:
             return
-        for _ in range(100):
+        end = time.monotonic() + 60 * PATIENCE
+        while True:
             sock = socket.socket(socket.AF_UNIX)
             try:
                 sock.connect(self.qmp_path)
                 break
             except OSError:
+                sock.close()
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise Failure('no QMP socket') from None
                 time.sleep(0.1)
-        else:
-            raise Failure('no QMP socket')
         self.qmp = sock.makefile('rw')
         self.greeting = json.loads(self.qmp.readline())
         self.command('qmp_capabilities')
