@@ -223,6 +223,14 @@ static void emit_andn(Context *c, const IrInsn *insn)
     value_set_reg(c, insn->out, out, size == 4);
 }
 
+/* Loads leave zeros above what they load. */
+static bool is_loaded_so(const Context *c, uint32_t id)
+{
+    const IrInsn *def = &c->ir->insns[c->ir->value_def[id]];
+
+    return def->op == IR_load && !(def->bits & (IRM_SX | IRM_SX32)) && c->values[id].clean;
+}
+
 static void emit_extend(Context *c, const IrInsn *insn)
 {
     unsigned from = ir_type_size(insn->bits), to = MAX(4, ir_type_size(insn->type));
@@ -236,8 +244,8 @@ static void emit_extend(Context *c, const IrInsn *insn)
         from = to;
         is_copy = true;
     }
-    if (insn->op == IR_zext && from >= 4 && v->reg != NO_REG && !v->is_const && v->type == IR_I32 &&
-        v->clean && c->values[insn->out].wish < 0) {
+    if (insn->op == IR_zext && v->reg != NO_REG && !v->is_const && c->values[insn->out].wish < 0 &&
+        (from >= 4 ? v->type == IR_I32 && v->clean : v->type == insn->bits && is_loaded_so(c, a))) {
         value_set_reg(c, insn->out, v->reg, insn->type == IR_I32);
         return;
     }
