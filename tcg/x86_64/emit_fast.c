@@ -189,12 +189,6 @@ static bool is_negated(const IrFast *f)
     return is_fused(f) && f->opcode >= VFNMADD;
 }
 
-/* By the sum and another operation, if the host tells which sums are no numbers: zeros that are exact then have the guest's sign. */
-static bool negates_sum(const IrFast *f)
-{
-    return f->traps && is_negated(f) && !is_pair(f);
-}
-
 /* A scalar result; with f->clear zero is beside it, which the register may have there, too. */
 static void put_scalar(Context *c, const IrFast *f, int to, bool clean)
 {
@@ -209,18 +203,16 @@ static void put_scalar(Context *c, const IrFast *f, int to, bool clean)
 /* The operation, into a register of its own; nothing has been stored. *clean: of a scalar's, the upper half is zero, as the operand's it comes from. */
 static int compute(Context *c, const IrFast *f, bool *clean)
 {
-    enum { OF_SUM = 6 }; /* VFNMADD and VFNMSUB become VFMSUB and VFMADD */
     bool two = is_pair(f);
     int b = xmm_get(c, f->b, two), a = f->a >= 0 ? xmm_get(c, f->a, two) : b, to;
 
     *clean = !two && xmm_is_clean(c, f->kind == FAST_ROUND ? b : a);
     if (is_fused(f)) {
         int third = xmm_get(c, f->c, two);
-        uint32_t opcode = negates_sum(f) ? opcode_of(f) ^ OF_SUM : opcode_of(f);
 
         to = xmm_alloc(c);
         sse(c, MOVAPS_LOAD, to, rm_reg(a));
-        asm_vex(&c->a, opcode, true, false, to, third, rm_reg(b));
+        asm_vex(&c->a, opcode_of(f), true, false, to, third, rm_reg(b));
         return to;
     }
     to = xmm_alloc(c);
@@ -249,14 +241,26 @@ static void check_by_traps(Context *c, const IrFast *f, int to)
     }
 }
 
+/* Zeros, whose sign may be another one, and NaNs go to cold code; the rest is as for the others. Nothing waits for it. */
+static uint32_t check_negated(Context *c, const IrFast *f, int to)
+{
+    if (!f->single) {
+        trap_if_least(c, to, MULSD, AREA_HALF_DOUBLES, xmm_alloc(c));
+    }
+    asm_vex(&c->a, UCOMISD, false, false, to, 0, field(AREA_MAGNITUDE + 8));
+    return asm_jcc(&c->a, CC_E);
+}
+
 static void emit_number(Context *c, const IrFast *f, ColdStub *s)
 {
     bool two = is_pair(f), clean;
     int to = compute(c, f, &clean);
 
     s->temp = to;
-    if (f->traps && (!is_negated(f) || negates_sum(f))) {
+    if (f->traps && !is_negated(f)) {
         check_by_traps(c, f, to);
+    } else if (f->traps && !two) {
+        s->jumps[0] = check_negated(c, f, to);
     } else {
         s->jumps[0] = two ? check_pair(c, to, xmm_alloc(c)) : check_number(c, to, f->single);
     }
@@ -266,9 +270,6 @@ static void emit_number(Context *c, const IrFast *f, ColdStub *s)
             check_not_half_way(c, s, to);
         }
         round_to_single(c, to, f->traps);
-    }
-    if (negates_sum(f)) {
-        asm_vex(&c->a, XORPS, false, false, to, to, field(AREA_SIGN));
     }
     if (f->record) {
         record(c, f, s);
