@@ -34,7 +34,7 @@ static RegionIndex *regions;
 static unsigned n_regions;
 static uint32_t region_capacity;
 
-static CodePage *code_pages; /* all */
+static CodePage *code_pages, *spare_pages; /* all; those that have been forgotten */
 static uint64_t pages_kept; /* when those without blocks went last */
 
 CodePage *code_page(RamBlock *ram, uint64_t page, bool create)
@@ -46,8 +46,13 @@ CodePage *code_page(RamBlock *ram, uint64_t page, bool create)
     }
     table = ram_page_data(ram);
     if (!table[page] && create) {
-        CodePage *cp = g_new0(CodePage, 1);
+        CodePage *cp = spare_pages;
 
+        if (cp) {
+            spare_pages = cp->next;
+        } else {
+            cp = g_new0(CodePage, 1);
+        }
         cp->ram = ram;
         cp->number = page;
         cp->next = code_pages;
@@ -718,6 +723,7 @@ static void forget_page_if_empty(RamBlock *ram, uint64_t page)
     }
 }
 
+/* A vCPU that delivers an exception does not wait for who is exclusive, and may be about to look at one: they stay in memory, covering nothing. */
 void code_pages_forget_empty(void)
 {
     for (CodePage **at = &code_pages, *cp; (cp = *at);) {
@@ -728,8 +734,10 @@ void code_pages_forget_empty(void)
         recount_page(cp, cp->ram, cp->number);
         __atomic_store_n(&cp->ram->page_data[cp->number], NULL, __ATOMIC_RELEASE);
         *at = cp->next;
-        g_free(cp->patched);
-        g_free(cp);
+        g_clear_pointer(&cp->patched, g_free);
+        cp->rewrites = 0;
+        cp->next = spare_pages;
+        spare_pages = cp;
         code_stats.pages--;
     }
     pages_kept = code_stats.pages;

@@ -392,7 +392,8 @@ typedef struct Block {
 /* A bit of CodePage.starts is for so many bytes. */
 #define STARTS_BYTES 4
 
-/* A page that blocks derive from, in RamBlock.page_data. Without blocks it stays until code_pages_forget_empty. */
+/* A page that blocks derive from, in RamBlock.page_data. Without blocks it stays until code_pages_forget_empty,
+ * and becomes another one's then. */
 typedef struct CodePage {
     _Atomic uint64_t bytes[GUEST_PAGE_SIZE / 64]; /* which bytes blocks cover; may say too much */
     uint64_t starts[GUEST_PAGE_SIZE / STARTS_BYTES / 64]; /* where blocks begin; may say too much */
@@ -589,7 +590,7 @@ const HostBlock *code_block_of_host_pc(uintptr_t host_pc); /* no lock needed */
 /* In an exclusive section: frees a region's blocks; dead blocks of the interpreter. */
 void blocks_evict(unsigned region);
 void blocks_collect(void);
-/* What is known of pages that have no blocks. While no vCPU runs: they look at pages without a lock. */
+/* What is known of pages that have no blocks. While no vCPU runs blocks: they look at pages without a lock. */
 void code_pages_forget_empty(void);
 extern uint64_t eviction_count;
 extern _Atomic uint32_t dead_interpreted;

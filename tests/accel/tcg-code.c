@@ -225,6 +225,34 @@ static void what_is_known_of_pages_without_code_is_forgotten(void)
     }
 }
 
+/* Who delivers an exception does not wait for who forgets, and may have a record in hand: its memory never is for anything else. */
+static void what_was_known_of_a_page_stays_in_memory(void)
+{
+    enum { OTHERS = 64 }; /* more than an allocator hides */
+    RamBlock *block;
+    CodePage *cp;
+    void *others[OTHERS];
+
+    start();
+    block = address_space_find(cpu->memory, 0).ram;
+    g_mutex_lock(&tb_lock);
+    code_pages_forget_empty();
+    cp = code_page(block, 8, true);
+    code_pages_forget_empty();
+    for (unsigned i = 0; i < OTHERS; i++) {
+        others[i] = g_malloc(sizeof(CodePage));
+        g_assert_true(others[i] != cp);
+    }
+    g_assert_null(code_page(block, 8, false));
+    g_assert_true(code_page(block, 9, true) == cp);
+    g_assert_cmpint(cp->number, ==, 9);
+    g_assert_null(cp->first);
+    g_mutex_unlock(&tb_lock);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        g_free(others[i]);
+    }
+}
+
 static void data_beside_code_does_not_invalidate_it(void)
 {
     uint64_t killed;
@@ -460,6 +488,7 @@ const Case code_cases[] = {
     CASE(changed_code_in_front_of_a_block_that_goes_on_there_is_seen),
     CASE(an_operand_that_is_rewritten_often_is_loaded),
     CASE(what_is_known_of_pages_without_code_is_forgotten),
+    CASE(what_was_known_of_a_page_stays_in_memory),
     CASE(data_beside_code_does_not_invalidate_it),
     CASE(data_between_the_parts_of_a_block_does_not_invalidate_it),
     CASE(code_written_by_a_device_is_seen),
