@@ -268,7 +268,7 @@ typedef struct IrBlock {
     uint32_t pic_bits;
     bool links_far; /* direct exits that are far may be linked too (HostExit.cached) */
     bool use_sites; /* it runs with the tables of TcgSites: accesses may remember their pages there */
-    bool narrow; /* slots of 64 bits hold 32, with zeros above as a rule: addresses are checked as if it was one */
+    bool narrow; /* slots of 64 bits hold 32, with zeros above as a rule, and no page is beyond 4 GiB: addresses are checked as if it was one */
     bool stores_apart; /* pages that stores find in their table need not be for loads, so the two share no checks */
     bool loop_branches; /* a loop may have its brcond, which go to cold code behind the block */
     uint64_t steady_slots; /* with use_sites: those that point to the same page for a while */

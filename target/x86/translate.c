@@ -288,7 +288,7 @@ void x86_translate(Translation *t)
 
     set_mode(&tr, t);
     t->ir->use_sites = tr.cpl == 3; /* MMU_USER, which no other code runs in */
-    t->ir->narrow = !(tr.mode & MODE_CS64);
+    t->ir->narrow = !(tr.mode & MODE_LMA); /* 64-bit code may have left anything above, and has pages there */
     t->ir->steady_slots = 1u << SLOT_SP | 1u << SLOT_BP;
     tr.next_known = t->next_known ? t->next_known : NOWHERE;
     tr.limit = x86_each_insn_exits(&tr) ? 1 : CLAMP(t->max_insns, 1, MAX_INSNS);

@@ -20,6 +20,8 @@
 
 enum { PAGE = 4096, N_PAGES = 8, TLB_SIZE = 64, MAX_CODE = 256, GUEST_PC = 0x1000, HLT = 0xf4, MAX_ITERATIONS = 5000 };
 
+#define BEYOND (UINT64_C(1) << 32)
+
 typedef enum Kind { PAGE_HIT, PAGE_LOADS, PAGE_SLOW, PAGE_FAULT } Kind;
 
 typedef struct Outcome {
@@ -38,6 +40,7 @@ static uint64_t guest_base, address_mask, fault_addr;
 static uint8_t code[MAX_CODE];
 static unsigned n_code;
 static bool is64, in_process; /* the latter: with the privilege that accesses remember their pages at */
+static bool in_long_mode; /* 32-bit code beside 64-bit code, which has left its upper halves and a page beyond 4 GiB */
 static bool all_sites, in_runs; /* all of them do; as those of a kernel */
 static unsigned page_order; /* of the guest's pages in the host: 1, neighbours are neighbours; or an odd number */
 static GRand *rng;
@@ -137,6 +140,11 @@ static void set_tlb(void)
         if (kinds[n] == PAGE_HIT) {
             tlb_store[addr >> 12 & (TLB_SIZE - 1)] = entry;
         }
+    }
+    if (in_long_mode) {
+        uint64_t addr = guest_base | BEYOND;
+
+        tlb_load[addr >> 12 & (TLB_SIZE - 1)] = (TlbEntry){ .tag = addr, .addend = (uintptr_t)memory[1] - addr };
     }
 }
 
@@ -328,7 +336,8 @@ static void set_state(const Outcome *start)
 {
     X86State *s = cpu->state;
     uint64_t mode = MODE_PE | MODE_FLAT | MODE_FLAT_CS | MODE_SS32 | MODE_OSFXSR | MODE_OSXMMEXCPT |
-                    (is64 ? MODE_CS64 | MODE_LMA : MODE_CS32) | (in_process ? 3 << MODE_CPL_SHIFT : 0);
+                    (is64 ? MODE_CS64 : MODE_CS32) | (is64 || in_long_mode ? MODE_LMA : 0) |
+                    (in_process ? 3 << MODE_CPL_SHIFT : 0);
 
     memcpy(s->reg, start->gpr, sizeof(s->reg));
     memcpy(s->fx, start->fx, sizeof(start->fx));
@@ -564,6 +573,35 @@ static void a_run_of_pages_ends_where_its_pages_end(void)
     in_process = false;
 }
 
+/* What 64-bit code has left in the upper half of a register is no part of the addresses that 32-bit code makes of it. */
+static void a_page_beyond_4_gib_is_not_that_of_32_bit_code(void)
+{
+    static const uint8_t loads[] = { 0x8b, 0x03,           /* mov eax, [ebx] */
+                                     0x8b, 0x4b, 0x04 };   /* mov ecx, [ebx + 4] */
+    static Outcome start, want, got;
+
+    is64 = false;
+    for (unsigned k = 0; k < 4; k++) {
+        in_process = k & 1;
+        random_start(&start);
+        in_long_mode = true;
+        guest_base = 0x100000;
+        page_order = 1;
+        memset(kinds, 0, sizeof(kinds)); /* PAGE_HIT */
+        n_code = k & 2 ? sizeof(loads) : 2; /* a group, or one alone */
+        memcpy(code, loads, n_code);
+        for (unsigned n = 0; n < N_PAGES; n++) {
+            memset(start.memory[n], 0x10 + n, PAGE);
+        }
+        start.gpr[R_BX] = guest_base | BEYOND;
+        run(&start, &want, false);
+        run(&start, &got, true);
+        g_assert_cmphex(want.gpr[R_AX], ==, 0x10101010);
+        g_assert_cmpmem(&want, sizeof(want), &got, sizeof(got));
+    }
+    in_process = in_long_mode = false;
+}
+
 /* A page that is dropped takes the runs along that have it, and no others. */
 static void a_page_that_is_dropped_is_in_no_run(void)
 {
@@ -691,6 +729,7 @@ int main(int argc, char **argv)
     g_test_add_func("/loops/32-bit", loops_of_32_bit_code);
     g_test_add_func("/loops/shared-sites", a_larger_access_does_not_reach_beyond_the_page_of_a_smaller_one);
     g_test_add_func("/loops/runs", a_run_of_pages_ends_where_its_pages_end);
+    g_test_add_func("/loops/beyond-4-gib", a_page_beyond_4_gib_is_not_that_of_32_bit_code);
     g_test_add_func("/loops/dropped-page", a_page_that_is_dropped_is_in_no_run);
     g_test_add_func("/loops/empty-sites", an_address_that_empty_entries_might_have_faults);
     g_test_add_func("/loops/made-anew", registers_are_exact_where_the_first_copy_faults);
