@@ -398,6 +398,30 @@ Mem loop_address(Context *c, const IrInsn *insn, int addend)
     return mem_index(addend, addr.reg, addr.disp);
 }
 
+/*
+ * Whether a value of 32 bits has the same above them at each of the accesses: a slot that it is put into gets it without, and may
+ * be where it is from then on. held: the check itself holds it.
+ */
+static bool is_left_alone(const Context *c, const Plan *plan, uint32_t id, unsigned held)
+{
+    const Value *v = &c->values[id];
+
+    if (c->ir->value_def[id] < (uint32_t)c->i) {
+        if (v->clean) {
+            return true;
+        }
+        if (v->refs > held || v->home >= 0) {
+            return false;
+        }
+    }
+    for (uint32_t i = c->i; i <= plan->last; i++) {
+        if (c->ir->insns[i].op == IR_put && c->ir->insns[i].in[0] == id) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The checks of all roots, before the first access; the cold stub is behind each. */
 static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Address addr)
 {
@@ -426,7 +450,7 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
         Mem mem;
 
         if (k) {
-            span = (Address){ .reg = other_root[k], .size = is_32bit(c, root->id) ? 4 : 8, 
+            span = (Address){ .reg = other_root[k], .size = is_32bit(c, root->id) ? 4 : 8,
                               .is_wide = sums_are_wide(c, root->id, root->low), .is_site = addr.is_site };
         }
         span.disp += k ? root->low : root->low - root->first;
@@ -436,7 +460,7 @@ static void check_roots(Context *c, const Plan *plan, const IrInsn *first, Addre
             stub->jumps[2 * k] = other.jumps[0];
             stub->sites[k] = other.sites[0];
         }
-        c->group_is_wide[k] = root->is_wide && span.is_wide;
+        c->group_is_wide[k] = root->is_wide && span.is_wide && is_left_alone(c, plan, root->base, k > 0);
         if (is_32bit(c, root->id) && !c->group_is_wide[k] && mem.base == addend[k]) {
             if (mem.index != NO_REG || mem.disp) {
                 asm_lea(&c->a, 8, addend[k], mem);

@@ -153,7 +153,7 @@ Mem emit_probe_in(Context *c, ColdStub *stub, Address addr, unsigned size, bool 
 
     if (addr.span) {
         checked = (Address){ .reg = addr.span_reg, .disp = addr.span_disp, .size = addr.size,
-                             .is_wide = addr.is_wide };
+                             .is_wide = addr.is_wide && (c->ir->narrow || c->pins_clean >> addr.span_reg & 1) };
         checked_size = addr.span;
     }
     stub->temp = t1;

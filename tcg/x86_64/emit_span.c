@@ -151,5 +151,7 @@ Address span_find(const Context *c, const IrInsn *insn, Address addr, unsigned s
     addr.span = r.high - r.low + size;
     addr.span_reg = reg;
     addr.span_disp = (type == IR_I32 ? (int32_t)insn->imm : insn->imm) + r.low;
+    /* Where the sum with the displacement has not wrapped, the choice alone may have. */
+    addr.is_wide = addr.is_wide && (!addr.disp || (addr.disp > 0 && r.low >= 0 && c->pins_clean >> reg & 1));
     return addr;
 }

@@ -680,6 +680,84 @@ static void addresses_of_32_bits_wrap(void)
     ir_block_free(ir);
 }
 
+/* An address of 32 bits that is one of two near what a slot holds: it may wrap alone, or with its displacement, and the slot may hold more above. */
+static void choices_of_32_bits_wrap(void)
+{
+    static const struct { uint64_t memory, slot; int32_t low, disp; } rows[] = {
+        { 0x10000, 0x10100, 4, 8 },
+        { 0, 8, -16, 32 },
+        { 0, 8, -16, 0 },
+        { 0, 0xfffffffb, 0, 8 },
+        { 0, UINT64_MAX - 4, 0, 8 },
+        { 0, UINT64_MAX - 4, 8, 0 },
+        { (1ull << 32) - 2 * PAGE, 0xfffffff0, 32, -64 },
+        { (1ull << 32) - 2 * PAGE, 8, -32, 4 },
+        { 1ull << 32 | 0x10000, 1ull << 32 | 0x10100, 4, 8 }, /* a page of 64-bit code is there */
+    };
+    IrBlock *ir = ir_block_new(slots, N_SLOTS, helpers, G_N_ELEMENTS(helpers));
+    uint64_t usual = guest_memory;
+
+    for (unsigned k = 0; k < 8 * G_N_ELEMENTS(rows); k++) {
+        unsigned n = k / 8;
+        IrVal root, which, addr;
+
+        guest_memory = rows[n].memory;
+        reset_state();
+        s->reg[0] = rows[n].slot;
+        s->reg[1] = k & 1;
+        ir_block_reset(ir);
+        ir->narrow = k & 2 && n + 1 < G_N_ELEMENTS(rows);
+        ir_insn_start(ir, 0x400000);
+        root = ir_get(ir, IR_I32, 0);
+        if (k & 4) { /* whose upper half is known then */
+            ir_put(ir, IR_I32, 0, root);
+            root = ir_get(ir, IR_I32, 0);
+        }
+        which = ir_setcond(ir, COND_EQ, IR_I32, ir_get(ir, IR_I32, 1), ir_const(ir, IR_I32, 0));
+        addr = ir_select(ir, IR_I32, which, ir_op2(ir, IR_add, IR_I32, root, ir_const(ir, IR_I32, rows[n].low)),
+                         ir_op2(ir, IR_add, IR_I32, root, ir_const(ir, IR_I32, rows[n].low + 4)));
+        ir_put(ir, IR_I32, 2, ir_load(ir, IR_I32, addr, rows[n].disp, 0));
+        ir_exit_jump(ir, 0x402000);
+        run_both(ir);
+    }
+    guest_memory = usual;
+    ir_block_free(ir);
+}
+
+/* Accesses that share a check by a slot that holds more than 32 bits, which another slot gets between them without what is above. */
+static void what_is_above_an_address_does_not_change(void)
+{
+    IrBlock *ir = ir_block_new(slots, N_SLOTS, helpers, G_N_ELEMENTS(helpers));
+    uint64_t usual = guest_memory;
+
+    guest_memory = (1ull << 32) - 2 * PAGE;
+    for (unsigned k = 0; k < 4; k++) {
+        IrVal addr;
+
+        reset_state();
+        s->reg[0] = 1ull << 32 | 4;
+        ir_block_reset(ir);
+        ir->narrow = true;
+        ir_insn_start(ir, 0x400000);
+        addr = ir_get(ir, IR_I32, 0);
+        if (k & 1) {
+            ir_put(ir, IR_I32, 12, addr);
+        }
+        ir_put(ir, IR_I32, 2, ir_load(ir, IR_I32, addr, -8, 0));
+        ir_insn_start(ir, 0x400003);
+        ir_put(ir, IR_I32, k & 2 ? 12 : 1, addr);
+        ir_insn_start(ir, 0x400005);
+        ir_put(ir, IR_I32, 0, ir_const(ir, IR_I32, 5));
+        ir_insn_start(ir, 0x40000a);
+        ir_put(ir, IR_I32, 3, ir_load(ir, IR_I32, addr, -12, 0));
+        ir_exit_jump(ir, 0x402000);
+        run_both(ir);
+        g_assert_cmphex((uint32_t)s->reg[3], ==, *(uint32_t *)(memory + 2 * PAGE - 8));
+    }
+    guest_memory = usual;
+    ir_block_free(ir);
+}
+
 static IrBlock *begin_block(void)
 {
     IrBlock *ir = ir_block_new(slots, N_SLOTS, helpers, G_N_ELEMENTS(helpers));
@@ -935,6 +1013,8 @@ int main(int argc, char **argv)
     setup();
     g_test_add_func("/tcg/x86_64/random", random_blocks_do_what_the_interpreter_does);
     g_test_add_func("/tcg/x86_64/narrow", addresses_of_32_bits_wrap);
+    g_test_add_func("/tcg/x86_64/choices", choices_of_32_bits_wrap);
+    g_test_add_func("/tcg/x86_64/above", what_is_above_an_address_does_not_change);
     g_test_add_func("/tcg/x86_64/raw", raw_instructions_reach_memory_on_every_path);
     g_test_add_func("/tcg/x86_64/unmasked", an_unmasked_exception_is_a_fault_of_its_instruction);
     g_test_add_func("/tcg/x86_64/control-words", two_control_words_are_at_different_places);
