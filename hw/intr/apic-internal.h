@@ -33,7 +33,7 @@ enum { ESR_SEND_VECTOR = 1 << 5, ESR_RECEIVE_VECTOR = 1 << 6, ESR_REGISTER = 1 <
     ARRAY(bool, lint, 2, false)      /* levels of the pins */               \
     FIELD(uint32_t, divide, 0)                                              \
     FIELD(uint32_t, initial, 0)      /* count of the timer; 0: stopped */   \
-    FIELD(int64_t, started, 0)       /* guest time of the load */           \
+    FIELD(int64_t, started, 0)       /* guest time of the load; before 0 if the divisor grew */ \
     FIELD(uint64_t, periods, 0)      /* whose ends have interrupted */      \
     FIELD(bool, ended, false)        /* a single shot that was fired is periodic now: stands */ \
     FIELD(uint64_t, deadline, 0)     /* TSC; 0: none */

@@ -105,6 +105,7 @@ void apic_timer_load(Apic *apic, uint32_t initial)
 {
     ApicState *s = &apic->s;
 
+    apic_timer_expired(apic); /* what ran out before has fired */
     if (!by_deadline(s)) {
         s->initial = initial;
         s->started = clock_now(CLOCK_GUEST);
@@ -114,22 +115,27 @@ void apic_timer_load(Apic *apic, uint32_t initial)
     apic_timer_arm(apic);
 }
 
+/* Makes it that many ticks since the count was loaded: the time of that may come out before the clock began. */
+static void set_gone(ApicState *s, uint32_t ticks)
+{
+    s->started = clock_now(CLOCK_GUEST) - ((int64_t)ticks << divide_shift(s));
+}
+
 void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current)
 {
     ApicState *s = &apic->s;
-    uint32_t gone = initial - MIN(current, initial);
-
     s->initial = initial;
-    s->started = MAX(0, clock_now(CLOCK_GUEST) - ((int64_t)gone << divide_shift(s)));
+    set_gone(s, initial - MIN(current, initial));
     s->ended = false;
     s->periods = initial && !current; /* a single shot that has been fired */
 }
 
-/* A deadline that has passed fires at once, not when the main loop gets to it. */
+/* A deadline that has passed fires at once, not when the main loop gets to it; so has the one before. */
 void apic_timer_set_deadline(Apic *apic, uint64_t tsc)
 {
     ApicState *s = &apic->s;
 
+    apic_timer_expired(apic);
     s->deadline = by_deadline(s) ? tsc : 0; /* ignored in the other modes */
     apic_timer_expired(apic);
 }
@@ -171,12 +177,12 @@ void apic_timer_set_divide(Apic *apic, uint32_t divide)
     ApicState *s = &apic->s;
 
     if (divide != s->divide) {
-        uint64_t gone;
+        uint32_t gone;
 
         settle(apic);
-        gone = elapsed(s);
+        gone = MIN(elapsed(s), s->initial);
         s->divide = divide;
-        s->started = MAX(0, clock_now(CLOCK_GUEST) - (int64_t)(gone << divide_shift(s)));
+        set_gone(s, gone);
     }
     apic_timer_arm(apic);
 }

@@ -614,7 +614,7 @@ static bool apic_loaded(Device *dev, GError **error)
 {
     int64_t started = ((Apic *)dev)->s.started;
 
-    if (started < 0 || started > INT64_MAX / 2) {
+    if (started < -((int64_t)UINT32_MAX << 7) || started > INT64_MAX / 2) {
         g_set_error(error, VM_ERROR, VM_ERROR_IMAGE, "snapshot: bad timer of '%s'", dev->id);
         return false;
     }

@@ -622,6 +622,12 @@ static void deadlines_are_of_the_time_stamp_counter(void)
     g_assert_true(set_msr(0, MSR_DEADLINE, 1)); /* long past */
     g_assert_cmphex(taken(0x31), ==, 1);
     g_assert_true(set_msr(0, MSR_DEADLINE, clock_now(CLOCK_GUEST) * 2 + 2000));
+    clock_set_guest(clock_now(CLOCK_GUEST) + 1500); /* the main loop does not get to it */
+    g_assert_true(set_msr(0, MSR_DEADLINE, clock_now(CLOCK_GUEST) * 2 + 2000));
+    g_assert_cmphex(taken(0x31), ==, 1);
+    clock_advance(1000);
+    g_assert_cmphex(taken(0x31), ==, 1);
+    g_assert_true(set_msr(0, MSR_DEADLINE, clock_now(CLOCK_GUEST) * 2 + 2000));
     g_assert_true(set_msr(0, MSR_DEADLINE, 0));
     clock_advance(2000);
     g_assert_cmphex(taken(0x31), ==, 0);

@@ -265,6 +265,43 @@ static void a_count_goes_on_at_another_pace(void)
     g_assert_cmphex(acknowledge(0), ==, 0x30);
 }
 
+/* Even if that would have taken longer at this pace than the machine is on. */
+static void a_count_goes_on_at_the_slowest_pace(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x30);
+    set_reg(0, INITIAL, UINT32_MAX);
+    clock_advance(4000000000);
+    set_reg(0, DIVIDE, 0xa); /* by 128 */
+    g_assert_cmpuint(reg(0, CURRENT), ==, UINT32_MAX - 4000000000);
+    rig_save_and_load(apic[0]);
+    g_assert_cmpuint(reg(0, CURRENT), ==, UINT32_MAX - 4000000000);
+    clock_advance((UINT32_MAX - 4000000000) * INT64_C(128) - 1);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+    clock_advance(1);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+}
+
+static void what_ran_out_before_another_count_has_fired(void)
+{
+    set_up();
+    set_reg(0, DIVIDE, 0xb);
+    set_reg(0, LVT_TIMER, 0x30);
+    set_reg(0, INITIAL, 1000);
+    clock_set_guest(clock_now(CLOCK_GUEST) + 1500);
+    set_reg(0, INITIAL, 2000);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    g_assert_cmpint(reg(0, CURRENT), ==, 2000);
+    clock_set_guest(clock_now(CLOCK_GUEST) + 2500);
+    set_reg(0, INITIAL, 0);
+    g_assert_cmphex(acknowledge(0), ==, 0x30);
+    set_reg(0, EOI, 0);
+    clock_advance(5000);
+    g_assert_false(requested(0, CPU_REQ_INTR));
+}
+
 static void the_8259_comes_through_lint0(void)
 {
     set_up();
@@ -405,6 +442,8 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/what-ran-out-before-a-change-of-mode-has-fired",
                     what_ran_out_before_a_change_of_mode_has_fired);
     g_test_add_func("/apic/a-count-goes-on-at-another-pace", a_count_goes_on_at_another_pace);
+    g_test_add_func("/apic/a-count-goes-on-at-the-slowest-pace", a_count_goes_on_at_the_slowest_pace);
+    g_test_add_func("/apic/what-ran-out-before-another-count-has-fired", what_ran_out_before_another_count_has_fired);
     g_test_add_func("/apic/the-8259-comes-through-lint0", the_8259_comes_through_lint0);
     g_test_add_func("/apic/a-level-is-sent-again-after-the-eoi", a_level_is_sent_again_after_the_eoi);
     g_test_add_func("/apic/the-listener-hears-of-ends", the_listener_hears_of_ends);
