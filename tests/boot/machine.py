@@ -87,7 +87,8 @@ class Machine:
         self.changed = threading.Condition()
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self.qmp = None
         self.events = []
 
@@ -135,9 +136,11 @@ class Machine:
 
     def wait_exit(self, timeout):
         try:
-            return self.process.wait(timeout * PATIENCE)
+            status = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Failure('Myna did not end') from None
+        self.reader.join(10)  # the last of .text
+        return status
 
     # ---- QMP
 

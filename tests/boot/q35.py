@@ -81,7 +81,7 @@ def ports(myna):
 until [ -b /dev/vda -a -b /dev/nvme0n1 -a -e /sys/class/net/eth0 ]; do sleep 1; done
 dd if=/dev/urandom of=/dev/vda bs=1M count=4 2>/dev/null; dd if=/dev/vda of=/dev/nvme0n1 bs=1M count=4 2>/dev/null
 dd if=/dev/nvme0n1 bs=1M count=4 2>/dev/null | cmp - /dev/vda; echo BOOT-COMPARED
-ifconfig eth0 up; udhcpc -i eth0 -n -q -s /etc/dhcp && echo BOOT-NET
+ifconfig eth0 up; udhcpc -i eth0 -n -q -t 10 -s /etc/dhcp && echo BOOT-NET
 for d in /sys/bus/pci/devices/*; do echo BOOT-AT $(basename $d) $(cat $d/vendor):$(cat $d/device); done
 dmesg | grep pciehp | sed "s/^/BOOT-TOLD /"
 ''' + linux.SHELL
