@@ -241,9 +241,13 @@ exec sh < /dev/tty0 > /dev/tty0 2>&1
         screen.expect_shown(m)
         screen.keep('pseries-shell')
         geometry = screen.geometry()
-        screen.do('mousemove', geometry['X'] + 10, geometry['Y'] + 10)
-        time.sleep(1)
-        screen.do('mousemove', geometry['X'] + geometry['WIDTH'] - 1, geometry['Y'] + 20)
+        for _ in range(12):  # whoever reads the events begins late on a busy host
+            screen.do('mousemove', geometry['X'] + 10, geometry['Y'] + 10)
+            time.sleep(1)
+            screen.do('mousemove', geometry['X'] + geometry['WIDTH'] - 1, geometry['Y'] + 20)
+            time.sleep(4)
+            if '0003 0000 7fff 0000' in m.text:
+                break
         m.expect(r'0003 0000 7fff 0000', 60)  # the right edge
         screen.do('mousedown', 1)
         m.expect(r'0001 0110 0001 0000', 60)
