@@ -228,7 +228,7 @@ def comparing():
 
 TESTS = {
     'installer': lambda myna: install(myna, 'qcow', lambda image: ['-hda', image]),
-    # Programs at fixed addresses are not translated anew at each start, which takes two thirds off this.
+    # Programs are at fixed addresses, so that no block is position-independent.
     'installer-virtio': lambda myna: install(myna, 'qcow2', lambda image: ['-drive', f'file={image},if=virtio'], 'norandmaps'),
 }
 
