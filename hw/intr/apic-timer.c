@@ -124,6 +124,7 @@ static void set_gone(ApicState *s, uint32_t ticks)
 void apic_timer_restore(Apic *apic, uint32_t initial, uint32_t current)
 {
     ApicState *s = &apic->s;
+
     s->initial = initial;
     set_gone(s, initial - MIN(current, initial));
     s->ended = false;

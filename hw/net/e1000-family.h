@@ -99,7 +99,7 @@ void e1000_tx_reset(E1000Tx *tx);
 
 /* e1000-tx.c: the ring. */
 void e1000_tx_run(E1000Tx *tx);
-bool e1000_tx_waits(const E1000Tx *tx); /* the ring has descriptors that are not done */
+void e1000_tx_go_on(void *tx); /* the same, if the ring has descriptors that are not done */
 void e1000_tx_save(const E1000Tx *tx, GKeyFile *out);
 bool e1000_tx_load(E1000Tx *tx, GKeyFile *in, GError **error);
 

@@ -9,6 +9,11 @@ static uint32_t *ring_reg(const E1000Tx *tx, unsigned offset)
     return &tx->regs[(offset + tx->ring * 0x100) / 4];
 }
 
+static bool waits(const E1000Tx *tx)
+{
+    return *ring_reg(tx, TDH) != *ring_reg(tx, TDT);
+}
+
 static bool is_context(const uint8_t *d)
 {
     return (d[TXD_COMMAND] & TXD_DEXT) && (load_le32(d + 8) >> 20 & 15) == 0;
@@ -41,7 +46,7 @@ static void run(E1000Tx *tx)
     }
     /* A ring is gone round once at most: the tail may be out of it. */
     tx->spent = 0;
-    for (uint32_t n = 0; n < count && e1000_tx_waits(tx) && nic_writable(tx->nic); n++) {
+    for (uint32_t n = 0; n < count && waits(tx) && nic_writable(tx->nic); n++) {
         uint64_t at = base + (uint64_t)*head * 16;
         uint8_t d[16];
 
@@ -59,7 +64,7 @@ static void run(E1000Tx *tx)
         }
         *head = *head + 1 >= count ? 0 : *head + 1;
     }
-    tx->ops->raise(tx->card, causes | (e1000_tx_waits(tx) ? 0 : INT_TXQE));
+    tx->ops->raise(tx->card, causes | (waits(tx) ? 0 : INT_TXQE));
 }
 
 void e1000_tx_run(E1000Tx *tx)
@@ -71,9 +76,13 @@ void e1000_tx_run(E1000Tx *tx)
     }
 }
 
-bool e1000_tx_waits(const E1000Tx *tx)
+void e1000_tx_go_on(void *opaque)
 {
-    return *ring_reg(tx, TDH) != *ring_reg(tx, TDT);
+    E1000Tx *tx = opaque;
+
+    if (waits(tx)) {
+        e1000_tx_run(tx);
+    }
 }
 
 /* ---- snapshots ---- */

@@ -38,15 +38,6 @@ static void throttle_over(void *opaque)
     e1000_update(&((E1000 *)opaque)->pci.dev);
 }
 
-static void transmit_more(void *opaque)
-{
-    E1000Tx *tx = &((E1000 *)opaque)->tx;
-
-    if (e1000_tx_waits(tx)) {
-        e1000_tx_run(tx);
-    }
-}
-
 void e1000_raise(E1000 *e, uint32_t causes)
 {
     *reg(e, ICR) |= causes;
@@ -319,7 +310,7 @@ static bool realize_as(Device *dev, const E1000Model *model, GError **error)
     pci_register_bar(&e->pci, 0, PCI_BAR_MEM32, e->mmio);
     pci_register_bar(&e->pci, 1, PCI_BAR_IO, e->io);
     e->throttle = timer_new(CLOCK_GUEST, throttle_over, e);
-    e->more = timer_new(CLOCK_GUEST, transmit_more, e);
+    e->more = timer_new(CLOCK_GUEST, e1000_tx_go_on, &e->tx);
     e->tx = (E1000Tx){ .pci = &e->pci, .nic = &e->nic, .regs = e->s.reg, .card = e, .ops = &e1000_tx_ops, .more = e->more,
                        .done = INT_TXDW };
     return nic_attach(&e->nic, &e1000_frontend, e, error) && pci_load_rom(&e->pci, error);

@@ -376,9 +376,7 @@ static void transmit_more(void *opaque)
     E1000e *e = opaque;
 
     for (unsigned queue = 0; queue < E1000E_QUEUES; queue++) {
-        if (e1000_tx_waits(&e->tx[queue])) {
-            e1000_tx_run(&e->tx[queue]);
-        }
+        e1000_tx_go_on(&e->tx[queue]);
     }
 }
 

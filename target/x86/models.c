@@ -386,10 +386,24 @@ static bool set_option(X86Features *f, const char *key, const char *value, GErro
     return set_feature(f, key, on, error);
 }
 
-/* What was asked for and cannot be had: a warning (check=off: none), or with enforce=on an error. */
+/* What was asked for and is left out: a warning (check=off: none), or with enforce=on an error. told: the model that has had it, as each CPU is one. */
+static bool report(const X86Features *f, const char *what, const char **told, GError **error)
+{
+    if (f->enforce) {
+        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU model '%s': %s (enforce=on)", f->name, what);
+        return false;
+    }
+    if (f->check && *told != f->name) {
+        *told = f->name;
+        log_warn("CPU model '%s': %s, left out", f->name, what);
+    }
+    return true;
+}
+
+/* What cannot be had. */
 static bool report_missing(const X86Features *f, GError **error)
 {
-    static const char *told; /* each CPU has the same */
+    static const char *told;
     g_autoptr(GString) names = g_string_new(NULL);
 
     for (unsigned i = 0; i < FEAT_COUNT; i++) {
@@ -400,23 +414,14 @@ static bool report_missing(const X86Features *f, GError **error)
     if (!names->len) {
         return true;
     }
-    if (f->enforce) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU model '%s': %s not available %s (enforce=on)", f->name, names->str,
-                    follow_host ? "from KVM here" : "in the translator");
-        return false;
-    }
-    if (f->check && told != f->name) {
-        told = f->name;
-        log_warn("CPU model '%s': %s not available %s, left out", f->name, names->str,
-                 follow_host ? "from KVM here" : "in the translator");
-    }
-    return true;
+    g_string_append_printf(names, " not available %s", follow_host ? "from KVM here" : "in the translator");
+    return report(f, names->str, &told, error);
 }
 
 /* Features that make no sense without another; its own rows come before. Who asked for one such hears of it. */
 static bool drop_dependents(X86Features *f, GError **error)
 {
-    static const char *told; /* each CPU has the same */
+    static const char *told;
     g_autoptr(GString) lost = g_string_new(NULL);
     static const struct {
         X86Feature feature, needs;
@@ -446,15 +451,7 @@ static bool drop_dependents(X86Features *f, GError **error)
             }
         }
     }
-    if (lost->len && f->enforce) {
-        g_set_error(error, VM_ERROR, VM_ERROR_USER, "CPU model '%s': %s (enforce=on)", f->name, lost->str);
-        return false;
-    }
-    if (lost->len && f->check && told != f->name) {
-        told = f->name;
-        log_warn("CPU model '%s': %s, left out", f->name, lost->str);
-    }
-    return true;
+    return !lost->len || report(f, lost->str, &told, error);
 }
 
 void x86_models_know_host(X86HostHasFn *has)

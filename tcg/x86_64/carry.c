@@ -395,6 +395,16 @@ static int32_t noted_operand(const IrFast *f, unsigned k)
     return f->last + 8 + 8 * (int32_t)k;
 }
 
+/* A copy of what is in a register becomes the note's operand. */
+static void copy_operand(Context *c, const IrFast *f, unsigned k, int from)
+{
+    int to = xmm_alloc(c);
+
+    asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(from));
+    xmm_set(c, to, noted_operand(f, k), false, false);
+    c->xmm_late |= 1u << to;
+}
+
 void carry_note(Context *c, const IrFast *f, uint32_t end)
 {
     const int32_t operands[] = { f->a, f->b, f->c };
@@ -402,11 +412,7 @@ void carry_note(Context *c, const IrFast *f, uint32_t end)
     c->late_note = f;
     for (unsigned k = 0; k < G_N_ELEMENTS(operands); k++) {
         if (operands[k] >= 0 && is_written_later(c, operands[k], end)) {
-            int from = xmm_get(c, operands[k], false), to = xmm_alloc(c);
-
-            asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(from));
-            xmm_set(c, to, noted_operand(f, k), false, false);
-            c->xmm_late |= 1u << to;
+            copy_operand(c, f, k, xmm_get(c, operands[k], false));
         }
     }
 }
@@ -424,11 +430,7 @@ static void keep_operand(Context *c, const IrFast *f, unsigned k)
 
     for (unsigned other = 0; other < k; other++) {
         if (operands[other] == operands[k]) { /* whose register is the first one's by now */
-            int to = xmm_alloc(c);
-
-            asm_op(&c->a, MOVAPS_LOAD, 4, to, rm_reg(xmm_find(c, noted_operand(f, other), false)));
-            xmm_set(c, to, noted_operand(f, k), false, false);
-            c->xmm_late |= 1u << to;
+            copy_operand(c, f, k, xmm_find(c, noted_operand(f, other), false));
             return;
         }
     }

@@ -374,7 +374,7 @@ static Address clean_address(Context *c, Address addr)
 
         emit_effective(c, temp, addr.reg, addr.disp, 4);
         unlock_reg(c, addr.reg);
-        addr = (Address){ .reg = temp, .size = 8, .is_clean = true };
+        addr = (Address){ .reg = temp, .size = 8 };
     } else if (addr.size == 4) {
         addr.size = 8;
     }

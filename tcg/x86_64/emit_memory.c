@@ -85,7 +85,7 @@ Address probe_address_of(Context *c, const IrInsn *insn, unsigned size, unsigned
 
         return align > 1 ? addr : span_find(c, insn, addr, size);
     }
-    return (Address){ .reg = alloc_temp(c), .size = 8, .is_clean = true, .is_site = true, .is_late = true, .value = full,
+    return (Address){ .reg = alloc_temp(c), .size = 8, .is_site = true, .is_late = true, .value = full,
                       .on_known_page = true, .page = full >> 12 };
 }
 

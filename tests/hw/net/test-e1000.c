@@ -105,17 +105,23 @@ static void the_phy_answers_and_the_link_is_up(void)
     g_assert_cmphex(get(STATUS) & 3, ==, 3);
 }
 
+/* A frame of 100 bytes that count up, by two descriptors. */
+static void describe_two_pieces(void)
+{
+    for (int i = 0; i < 100; i++) {
+        rig_ram()[TX_DATA + i] = i;
+    }
+    descriptor(0, TX_DATA, 60 | 0x02u << 24, 0);
+    descriptor(1, TX_DATA + 60, 40 | 0x0bu << 24, 0); /* EOP, IFCS, RS */
+}
+
 static void a_frame_leaves_in_two_pieces(void)
 {
     size_t size;
     const uint8_t *data;
 
     start();
-    for (int i = 0; i < 100; i++) {
-        rig_ram()[TX_DATA + i] = i;
-    }
-    descriptor(0, TX_DATA, 60 | 0x02u << 24, 0);
-    descriptor(1, TX_DATA + 60, 40 | 0x0bu << 24, 0); /* EOP, IFCS, RS */
+    describe_two_pieces();
     put(IMS, 1);
     g_assert_false(rig_pci_irq());
     put(TDT, 2);
@@ -402,11 +408,7 @@ static void a_half_gathered_packet_is_in_snapshots(void)
     const uint8_t *data;
 
     start();
-    for (int i = 0; i < 100; i++) {
-        rig_ram()[TX_DATA + i] = i;
-    }
-    descriptor(0, TX_DATA, 60 | 0x02u << 24, 0);
-    descriptor(1, TX_DATA + 60, 40 | 0x0bu << 24, 0);
+    describe_two_pieces();
     put(TDT, 1);
     g_assert_cmpuint(get(TDH), ==, 1);
     rig_save_and_load(nic);
